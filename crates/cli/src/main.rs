@@ -1,0 +1,2 @@
+//! The `pushflow` command.
+fn main() {}

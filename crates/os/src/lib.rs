@@ -1,0 +1,1 @@
+//! What pushflow asks of Linux: the only crate with unsafe code.

@@ -1,0 +1,64 @@
+//! [`TaskError`]: how an attempt failed, as it travels from where it happened to who asked.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorKind {
+    /// The task itself said so: a Python exception, an `Err`, a command's exit code.
+    Raised,
+    /// A Rust task panicked.
+    Panicked,
+    /// The task does not exist where it was to run, or can't be loaded.
+    NotFound,
+    /// The inputs do not fit the task.
+    BadInput,
+    /// What the task returned can't be its result.
+    BadResult,
+    /// The process that ran the attempt ended before the attempt did.
+    WorkerLost,
+    /// The attempt, or the run, took longer than it was allowed to.
+    TimedOut,
+    /// The run was stopped.
+    Stopped,
+    /// This kind of task does not run on this pool.
+    Unsupported,
+}
+
+/// How one attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError {
+    /// Why.
+    pub kind: ErrorKind,
+    /// The name of the error's type where it was raised, such as `ValueError`, `panic` or `WorkerLost`.
+    pub type_name: String,
+    /// One sentence.
+    pub message: String,
+    /// Where it happened, outermost first, as the task's language prints it; may be empty.
+    pub traceback: Vec<String>,
+    /// The process in which the attempt ran, where there was one.
+    pub pid: Option<u32>,
+    /// The last lines that the attempt wrote to its standard error, oldest first; at most 20.
+    pub stderr: Vec<String>,
+}
+
+impl TaskError {
+    /// An error without a traceback; its type is named after the kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let type_name = match kind {
+            ErrorKind::Panicked => "panic".to_owned(),
+            kind => format!("{kind:?}"),
+        };
+        TaskError { kind, type_name, message: message.into(), traceback: Vec::new(), pid: None, stderr: Vec::new() }
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.type_name, self.message)
+    }
+}
+
+impl std::error::Error for TaskError {}

@@ -1,0 +1,73 @@
+//! [`TaskSpec`]: what a worker is asked to run, as data that can travel.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A task as data: every worker knows how to run it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TaskSpec {
+    /// A `#[task]` function of the worker's program, by its registered name.
+    Rust {
+        /// The name it is registered under.
+        name: String,
+    },
+    /// A Python function.
+    Python(PythonTask),
+    /// A program with arguments.
+    Command(CommandTask),
+    /// A program or script as ewoks runs it: the inputs become its arguments.
+    Script(ScriptTask),
+}
+
+/// A Python function of a module: called with the data as keyword and positional arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PythonTask {
+    /// The dotted name of the module, or the path of a `.py` file.
+    pub module: String,
+    /// The function in it, `run` by default (`parity.md` P22).
+    pub function: String,
+    /// What becomes of the value that the function returns.
+    pub returns: Returns,
+}
+
+/// What becomes of the value that a Python function returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Returns {
+    /// It must be a mapping: its entries are the result (`parity.md` P34).
+    Mapping,
+    /// Any value: the result has the one entry `return_value` (ewoks `method`).
+    Value,
+}
+
+/// A program and its arguments: no shell unless the program is one.
+///
+/// `{NAME}` in an argument or in `stdin` stands for the input of that name, as text; `{{` and `}}` for the braces
+/// themselves. The result has the entries `stdout`, `stderr` (text, or bytes where they are no UTF-8) and `exit_code`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CommandTask {
+    /// The program, then its arguments; at least one.
+    pub argv: Vec<String>,
+    /// What the program reads from its standard input; nothing by default.
+    pub stdin: Option<String>,
+    /// Variables set for the program, beside those of the worker.
+    pub environment: Vec<(String, String)>,
+    /// The folder to run in; the scheduler's own by default.
+    pub directory: Option<PathBuf>,
+    /// Whether an exit code other than 0 is a result like any other; by default it fails the attempt.
+    pub any_exit_code: bool,
+}
+
+/// A script or command of an ewoks graph file (`ewoks_format.md`, task type `script`).
+///
+/// Inputs become arguments: `-x value` for names of one character, `--name value` for longer ones, a flag alone where
+/// the value is the empty text; positions last, in order. The inputs `_capture_output`, `_merge_err` and
+/// `_raise_on_error` are options. The result has the entries `return_code`, `out` and `err`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ScriptTask {
+    /// A program and its first arguments.
+    Command(Vec<String>),
+    /// An existing file: run as it is when it starts with `#!`, by the Python interpreter when its name ends in `.py`,
+    /// else by `bash`.
+    File(PathBuf),
+}

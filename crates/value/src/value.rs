@@ -1,0 +1,227 @@
+//! [`Value`]: one plain thing, and its containers, which are dropped without recursion.
+
+use std::ops::{Deref, DerefMut};
+
+use indexmap::IndexMap;
+
+/// One plain value: what every kind of task can produce and consume.
+///
+/// Integers have 64 bits. Text is Unicode; anything else is bytes. A map has text keys and keeps the order in which they
+/// were inserted, as Python's `dict` does.
+///
+/// ```
+/// use pushflow_value::{List, Value};
+///
+/// let value = Value::from(vec![Value::from(1), Value::from("two")]);
+/// assert_eq!(value, Value::List(List::from_iter([Value::Int(1), Value::Str("two".into())])));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// Python's `None`, JSON's `null`, Rust's `()` and `Option::None`.
+    #[default]
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number of 64 bits.
+    Int(i64),
+    /// A binary floating point number of 64 bits; not a number and the infinities included.
+    Float(f64),
+    /// Unicode text.
+    Str(String),
+    /// Bytes that are no text.
+    Bytes(Vec<u8>),
+    /// Values in a row.
+    List(List),
+    /// Values by name, in the order of insertion.
+    Map(Map),
+}
+
+impl Value {
+    /// The word for this value's type in a message to the user.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) => "an integer",
+            Value::Float(_) => "a float",
+            Value::Str(_) => "a text",
+            Value::Bytes(_) => "bytes",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+
+    /// The text, if this is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if this is one (a boolean is not).
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The map, if this is one.
+    pub fn as_map(&self) -> Option<&Map> {
+        match self {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+}
+
+/// The elements of a [`Value::List`].
+///
+/// A type of its own so that dropping a deep list needs no deep stack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct List(Vec<Value>);
+
+/// The entries of a [`Value::Map`], in the order of insertion.
+///
+/// A type of its own so that dropping a deep map needs no deep stack. Two maps are equal when they have the same
+/// entries, in whatever order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Map(IndexMap<String, Value>);
+
+impl List {
+    /// The elements, taken out.
+    pub fn into_vec(mut self) -> Vec<Value> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Map {
+    /// The entries, taken out.
+    pub fn into_entries(mut self) -> IndexMap<String, Value> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Deref for List {
+    type Target = Vec<Value>;
+    fn deref(&self) -> &Vec<Value> {
+        &self.0
+    }
+}
+
+impl DerefMut for List {
+    fn deref_mut(&mut self) -> &mut Vec<Value> {
+        &mut self.0
+    }
+}
+
+impl Deref for Map {
+    type Target = IndexMap<String, Value>;
+    fn deref(&self) -> &IndexMap<String, Value> {
+        &self.0
+    }
+}
+
+impl DerefMut for Map {
+    fn deref_mut(&mut self) -> &mut IndexMap<String, Value> {
+        &mut self.0
+    }
+}
+
+impl FromIterator<Value> for List {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
+        List(values.into_iter().collect())
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Value)> for Map {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
+        Map(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if self.0.iter().any(is_container) {
+            drop_flat(self.0.drain(..).collect());
+        }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        if self.0.values().any(is_container) {
+            drop_flat(self.0.drain(..).map(|(_, value)| value).collect());
+        }
+    }
+}
+
+fn is_container(value: &Value) -> bool {
+    matches!(value, Value::List(_) | Value::Map(_))
+}
+
+/// Drops `pending` and all below it with one flat list of what is still to drop.
+fn drop_flat(mut pending: Vec<Value>) {
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::List(mut list) => pending.append(&mut list.0),
+            Value::Map(mut map) => pending.extend(map.0.drain(..).map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+}
+
+impl From<()> for Value {
+    fn from((): ()) -> Self {
+        Value::Null
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Bool(value)
+    }
+}
+
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Value::Int(value.into())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Float(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Value::Str(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Value::Str(value)
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(values: Vec<Value>) -> Self {
+        Value::List(List(values))
+    }
+}
+
+impl From<Map> for Value {
+    fn from(map: Map) -> Self {
+        Value::Map(map)
+    }
+}

@@ -1,0 +1,1 @@
+//! The worker program as a library.
