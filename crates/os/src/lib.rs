@@ -1,1 +1,16 @@
 //! What pushflow asks of Linux: the only crate with unsafe code.
+//!
+//! Every function here is safe to call: where a system call is sound only under a condition (one thread, say), the
+//! function checks the condition and fails without it. Each unsafe block says why it is sound.
+
+pub mod environment;
+pub mod files;
+pub mod launch;
+pub mod pidfd;
+pub mod signals;
+pub mod socket;
+pub mod tree;
+
+pub use launch::{Fork, Image, fork, spawn_session_leader};
+pub use pidfd::PidFd;
+pub use socket::SeqPacket;

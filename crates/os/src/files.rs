@@ -1,0 +1,105 @@
+//! File descriptors as numbers: closing what was inherited, putting files at the numbers a new program expects.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Closes every file of this process but those named: what a forked copy does with the files of its parent.
+///
+/// The caller must no longer use a Rust value that owns a closed file; a forked copy forgets them.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
+    keep.sort_unstable();
+    let mut first = 0u32;
+    for fd in keep {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = first.max(fd + 1);
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: close_range reads no memory of ours. That a closed number may still be owned by a Rust value is the
+    // caller's to know, as with any file closed behind its owner's back; the number is then an error, not undefined.
+    match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Puts each file at the number asked for, open across `exec`: `(file, number)`, the numbers distinct.
+///
+/// Files are moved out of the way first, so that the numbers may overlap in any order. What was open at a number is
+/// closed.
+///
+/// # Errors
+/// When the kernel refuses, for want of file descriptors say.
+pub fn place(files: &[(RawFd, RawFd)]) -> io::Result<()> {
+    let above = files.iter().map(|&(_, number)| number).max().map_or(0, |highest| highest + 1);
+    let mut moved = Vec::with_capacity(files.len());
+    for &(file, number) in files {
+        // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
+        let copy = check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, above) })?;
+        // SAFETY: the descriptor is new and nobody else's.
+        moved.push((unsafe { OwnedFd::from_raw_fd(copy) }, number));
+    }
+    for (copy, number) in &moved {
+        // SAFETY: dup2 takes no pointers; the target number is the caller's to replace.
+        check(unsafe { libc::dup2(copy.as_raw_fd(), *number) })?;
+    }
+    Ok(())
+}
+
+/// Takes a file that this process was started with, by its number, and marks it to be closed on `exec`.
+///
+/// # Errors
+/// When no file is open at that number.
+pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
+    let copy = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: close takes a number; no Rust value owns an inherited file.
+    unsafe { libc::close(number) };
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Writes out what C code in this process has printed and not yet flushed.
+pub fn flush_c_streams() {
+    // SAFETY: a null stream means all of them; the C library locks each.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+/// The error of a system call that returned -1, else what it returned.
+pub(crate) fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn an_inherited_file_is_moved_off_its_number() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let number = {
+            let copy = OwnedFd::from(writer);
+            std::os::fd::IntoRawFd::into_raw_fd(copy)
+        };
+        let mut taken = std::fs::File::from(take_inherited(number).unwrap());
+        taken.write_all(b"here").unwrap();
+        drop(taken);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "here");
+    }
+
+    #[test]
+    fn a_number_without_a_file_is_an_error() {
+        assert_eq!(take_inherited(987_654).unwrap_err().raw_os_error(), Some(libc::EBADF));
+    }
+}
