@@ -1,7 +1,23 @@
 //! What the scheduler, its guardian and its workers say to each other, and the transport under it.
+//!
+//! Two conversations, each an enum a direction: [`ToWorker`] and [`FromWorker`] over ipc-channel ([`transport`]),
+//! [`ToGuardian`] and [`FromGuardian`] over a socket that also carries files ([`courier`]). [`marker`] keeps apart what
+//! the attempts of one worker print.
 
+pub mod courier;
 mod error;
+mod exit;
+mod guardian;
+mod ids;
+pub mod marker;
 mod task;
+pub mod transport;
+mod window;
+mod worker;
 
 pub use error::{ErrorKind, TaskError};
+pub use exit::Exit;
+pub use guardian::{FromGuardian, KeeperReport, Launch, OnOrphan, ProcessId, ToGuardian};
+pub use ids::AttemptId;
 pub use task::{CommandTask, PythonTask, Returns, ScriptTask, TaskSpec};
+pub use worker::{CONTROL_SOCKET, FromWorker, Hello, Job, PythonOptions, ToWorker, WorkerSettings};

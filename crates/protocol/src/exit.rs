@@ -1,0 +1,29 @@
+//! [`Exit`]: how a process ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a process ended, as `wait(2)` reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// It was killed by the signal of this number.
+    Signal(i32),
+    /// It ended, but who watched it was killed before it could say how.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    /// A predicate: `exited with code 3`, `was killed by signal 11 (SIGSEGV)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exited with code {code}"),
+            Exit::Signal(number) => {
+                write!(f, "was killed by signal {number} ({})", pushflow_os::signals::name(*number))
+            }
+            Exit::Unknown => f.write_str("ended in a way that could not be seen"),
+        }
+    }
+}

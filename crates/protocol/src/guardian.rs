@@ -1,0 +1,143 @@
+//! What the scheduler and its guardian say to each other, and what a keeper reports.
+//!
+//! The scheduler starts the guardian with one end of a socket as its standard input and sends [`ToGuardian::Watch`] with
+//! a pidfd of itself; the guardian answers [`FromGuardian::Ready`]. From then on each `Start` is answered by `Started`
+//! or `NotStarted`; `Started` is followed by `Exited` when the process itself has ended, and by `Gone` when nothing
+//! below it is left either. `NotStarted` is the last word about its process. Either side takes the end of the socket for
+//! the other's death.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Exit;
+
+/// Names a process that the guardian was asked to start; chosen by the scheduler, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessId(pub u64);
+
+/// What the scheduler asks of its guardian.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToGuardian {
+    /// The first message; its one file is a pidfd of the scheduler.
+    Watch,
+    /// Start a process under a keeper of its own. The files of the message are those of [`Launch::numbers`], then as
+    /// many as [`Launch::drains`] says.
+    Start {
+        /// What it will be called.
+        process: ProcessId,
+        /// What to start.
+        launch: Launch,
+    },
+    /// Send a signal to the process group that the process leads.
+    Signal {
+        /// The process.
+        process: ProcessId,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Kill the process and everything below it.
+    End {
+        /// The process.
+        process: ProcessId,
+    },
+}
+
+/// A process to start: it leads a process group of its own, with every signal let through and at its default action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The file to run: an absolute path.
+    pub program: OsString,
+    /// Its arguments; the first is the name it goes by.
+    pub arguments: Vec<OsString>,
+    /// Variables on top of the guardian's environment; `None` takes one away.
+    pub environment: Vec<(OsString, Option<OsString>)>,
+    /// The folder to run in; the guardian's own if `None`.
+    pub directory: Option<OsString>,
+    /// At which numbers the process finds the files of the message.
+    pub numbers: Vec<i32>,
+    /// How many more files come with the message: ends of pipes that the guardian empties once the scheduler is gone,
+    /// so that a process that may still finish is not ended by a full or broken pipe.
+    pub drains: u8,
+    /// What becomes of the process when the scheduler is gone.
+    pub on_orphan: OnOrphan,
+}
+
+/// What becomes of a process when the scheduler is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnOrphan {
+    /// It and everything below it are killed at once.
+    End,
+    /// It may finish, but no longer than this.
+    Grace(Duration),
+}
+
+/// What the guardian tells its scheduler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromGuardian {
+    /// It watches the scheduler, and has made the run directory.
+    Ready {
+        /// The build it is of.
+        build: String,
+        /// A folder of this scheduler's own that only its user can enter; gone when the guardian is.
+        run_directory: OsString,
+    },
+    /// The process runs.
+    Started {
+        /// The process.
+        process: ProcessId,
+        /// Its pid.
+        pid: u32,
+    },
+    /// The process could not be started.
+    NotStarted {
+        /// The process.
+        process: ProcessId,
+        /// The error number of the system call that failed.
+        errno: i32,
+    },
+    /// The process has ended; the guardian ends what is left below it.
+    Exited {
+        /// The process.
+        process: ProcessId,
+        /// How it ended.
+        exit: Exit,
+        /// The most memory it had resident, in KiB; it and what it has waited for.
+        peak_memory_kib: u64,
+    },
+    /// Nothing below the process is left.
+    Gone {
+        /// The process.
+        process: ProcessId,
+    },
+    /// Processes below this one belong to another user and can't be ended; they are not waited for.
+    Unkillable {
+        /// The process.
+        process: ProcessId,
+        /// Their pids.
+        pids: Vec<u32>,
+    },
+}
+
+/// What a keeper tells the guardian that it is a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeeperReport {
+    /// The process runs.
+    Started {
+        /// Its pid.
+        pid: u32,
+    },
+    /// The process could not be started.
+    NotStarted {
+        /// The error number of the system call that failed.
+        errno: i32,
+    },
+    /// The process has ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// The most memory it had resident, in KiB.
+        peak_memory_kib: u64,
+    },
+}

@@ -1,0 +1,377 @@
+//! The channels between the scheduler and one worker: ipc-channel, with what it does badly kept in here.
+//!
+//! Three frames may be on their way to a worker before it says that it received them, so that sending never blocks the
+//! scheduler (`window.rs`). A message longer than a frame is cut into several; the first byte of each says whether there
+//! is more. A worker may block when it sends: the scheduler has one thread for each worker that does nothing but receive.
+//! Handles travel in the first message only. What a worker sends that is no message, also what makes ipc-channel panic, is the loss of that
+//! worker and of nothing else.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ipc_channel::IpcError;
+use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender, bytes_channel};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
+use crate::{FromWorker, ToWorker, WorkerSettings};
+
+/// The first byte of a frame that ends its message.
+const LAST: u8 = 0;
+/// The first byte of a frame that is followed by more of its message.
+const MORE: u8 = 1;
+
+/// Why the other side can't be heard any more.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// It is gone, or has closed the channel.
+    #[error("the channel is closed")]
+    Closed,
+    /// It sent what is no message.
+    #[error("what came over the channel is no message ({0})")]
+    Garbage(String),
+    /// The kernel refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What the scheduler hands a worker in the first message, the only one with handles.
+#[derive(Serialize, Deserialize)]
+struct Bootstrap {
+    receiver: IpcBytesReceiver,
+    sender: IpcBytesSender,
+    settings: WorkerSettings,
+}
+
+/// A message of a worker, with how many frames it has received so far.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    received: u64,
+    message: FromWorker,
+}
+
+/// The scheduler's end towards a worker: never blocks.
+pub struct ToWorkerSender {
+    sender: IpcBytesSender,
+    window: SendWindow,
+    waiting: VecDeque<Vec<u8>>,
+}
+
+/// The scheduler's end from a worker.
+pub struct FromWorkerReceiver {
+    frames: FrameReader,
+}
+
+/// Connects to a worker's one-shot server and hands over its ends.
+///
+/// # Errors
+/// When the worker is gone.
+pub fn connect(
+    server: String,
+    settings: WorkerSettings,
+) -> Result<(ToWorkerSender, FromWorkerReceiver), TransportError> {
+    let (sender, their_receiver) = bytes_channel()?;
+    let (their_sender, receiver) = bytes_channel()?;
+    let bootstrap = Bootstrap { receiver: their_receiver, sender: their_sender, settings };
+    // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
+    // worker's death would go unseen.
+    IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
+    Ok((
+        ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new() },
+        FromWorkerReceiver { frames: FrameReader { receiver, message: Vec::new() } },
+    ))
+}
+
+impl ToWorkerSender {
+    /// Sends a message, or keeps what does not fit the window until the worker has received more.
+    ///
+    /// # Errors
+    /// When the worker is gone.
+    pub fn send(&mut self, message: &ToWorker) -> Result<(), TransportError> {
+        let message = postcard::to_stdvec(message).map_err(io::Error::other)?;
+        self.waiting.extend(cut(&message));
+        self.flush()
+    }
+
+    /// The worker has received this many frames: sends what waited for that.
+    ///
+    /// # Errors
+    /// When the worker is gone.
+    pub fn acknowledged(&mut self, frames: u64) -> Result<(), TransportError> {
+        self.window.acknowledged(frames);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), TransportError> {
+        while self.waiting.front().is_some_and(|frame| self.window.has_room(frame.len())) {
+            let Some(frame) = self.waiting.pop_front() else { break };
+            self.sender.send(&frame).map_err(send_error)?;
+            self.window.sent(frame.len());
+        }
+        Ok(())
+    }
+}
+
+impl FromWorkerReceiver {
+    /// Waits for the next message: it, and how many frames the worker has received.
+    ///
+    /// # Errors
+    /// When the worker is gone, or sent what is no message.
+    pub fn receive(&mut self) -> Result<(FromWorker, u64), TransportError> {
+        // ipc-channel unwraps what it reads from the socket, so that a few bytes of garbage make it panic.
+        let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
+        let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
+        Ok((envelope.message, envelope.received))
+    }
+}
+
+/// A worker's place to be connected to.
+pub struct WorkerServer {
+    server: IpcOneShotServer<Bootstrap>,
+    name: String,
+}
+
+/// A worker's end towards the scheduler; waits for room.
+pub struct FromWorkerSender {
+    sender: IpcBytesSender,
+}
+
+/// A worker's end from the scheduler.
+pub struct ToWorkerReceiver {
+    frames: FrameReader,
+    received: u64,
+    unacknowledged_bytes: usize,
+    acknowledged: u64,
+}
+
+impl WorkerServer {
+    /// Opens a server in the folder that `TMPDIR` names.
+    ///
+    /// # Errors
+    /// When the folder can't be written to, or its path is too long for a socket (107 bytes).
+    pub fn open() -> io::Result<WorkerServer> {
+        let (server, name) = IpcOneShotServer::new()?;
+        Ok(WorkerServer { server, name })
+    }
+
+    /// What to connect to.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits for the scheduler to connect.
+    ///
+    /// # Errors
+    /// When what connects says something else.
+    pub fn accept(self) -> Result<(FromWorkerSender, ToWorkerReceiver, WorkerSettings), TransportError> {
+        let (_, bootstrap) = self.server.accept().map_err(receive_error)?;
+        let frames = FrameReader { receiver: bootstrap.receiver, message: Vec::new() };
+        let receiver = ToWorkerReceiver { frames, received: 0, unacknowledged_bytes: 0, acknowledged: 0 };
+        Ok((FromWorkerSender { sender: bootstrap.sender }, receiver, bootstrap.settings))
+    }
+}
+
+impl FromWorkerSender {
+    /// Sends a message with the number of frames received so far.
+    ///
+    /// # Errors
+    /// When the scheduler is gone.
+    pub fn send(&self, message: FromWorker, received: u64) -> Result<(), TransportError> {
+        let envelope = postcard::to_stdvec(&Envelope { received, message }).map_err(io::Error::other)?;
+        for frame in cut(&envelope) {
+            self.sender.send(&frame).map_err(send_error)?;
+        }
+        Ok(())
+    }
+}
+
+/// What came from the scheduler.
+pub enum Incoming {
+    /// A message.
+    Message(ToWorker),
+    /// A part of one, and the scheduler waits to hear that there is room for more.
+    AcknowledgeDue,
+}
+
+impl ToWorkerReceiver {
+    /// Waits for a message, or for the moment at which one should be acknowledged.
+    ///
+    /// # Errors
+    /// When the scheduler is gone.
+    pub fn receive(&mut self) -> Result<Incoming, TransportError> {
+        loop {
+            let (size, last) = self.frames.frame()?;
+            self.received += 1;
+            self.unacknowledged_bytes += size;
+            if last {
+                return self.frames.take().map(Incoming::Message);
+            }
+            if self.acknowledge_due() {
+                return Ok(Incoming::AcknowledgeDue);
+            }
+        }
+    }
+
+    /// Whether so much was received since the last acknowledgement that the scheduler should hear of it.
+    pub fn acknowledge_due(&self) -> bool {
+        self.received - self.acknowledged >= ACKNOWLEDGE_FRAMES || self.unacknowledged_bytes >= ACKNOWLEDGE_BYTES
+    }
+
+    /// How many frames were received; what is told to the scheduler with this counts as acknowledged.
+    pub fn acknowledge(&mut self) -> u64 {
+        self.acknowledged = self.received;
+        self.unacknowledged_bytes = 0;
+        self.received
+    }
+}
+
+/// Puts frames together to messages.
+struct FrameReader {
+    receiver: IpcBytesReceiver,
+    message: Vec<u8>,
+}
+
+impl FrameReader {
+    /// Waits for a frame: its size, and whether it ends a message.
+    fn frame(&mut self) -> Result<(usize, bool), TransportError> {
+        let frame = loop {
+            match self.receiver.recv() {
+                Ok(frame) => break frame,
+                Err(IpcError::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(receive_error(error)),
+            }
+        };
+        match frame.split_first() {
+            Some((&mark @ (LAST | MORE), part)) => {
+                self.message.extend_from_slice(part);
+                Ok((frame.len(), mark == LAST))
+            }
+            _ => Err(TransportError::Garbage(format!("a frame of {} bytes", frame.len()))),
+        }
+    }
+
+    /// The message that the last frame ended.
+    fn take<M: DeserializeOwned>(&mut self) -> Result<M, TransportError> {
+        let message = std::mem::take(&mut self.message);
+        postcard::from_bytes(&message).map_err(|error| TransportError::Garbage(error.to_string()))
+    }
+
+    fn message<M: DeserializeOwned>(&mut self) -> Result<M, TransportError> {
+        while !self.frame()?.1 {}
+        self.take()
+    }
+}
+
+/// A message as frames.
+fn cut(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let count = message.len().div_ceil(FRAME_BYTES - 1);
+    message.chunks(FRAME_BYTES - 1).enumerate().map(move |(index, part)| {
+        let mut frame = Vec::with_capacity(part.len() + 1);
+        frame.push(if index + 1 == count { LAST } else { MORE });
+        frame.extend_from_slice(part);
+        frame
+    })
+}
+
+fn receive_error(error: IpcError) -> TransportError {
+    match error {
+        IpcError::Disconnected => TransportError::Closed,
+        IpcError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => TransportError::Closed,
+        IpcError::Io(error) => TransportError::Io(error),
+        IpcError::SerializationError(error) => TransportError::Garbage(error.to_string()),
+    }
+}
+
+fn send_error(error: io::Error) -> TransportError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => TransportError::Closed,
+        _ => TransportError::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AttemptId, Job, TaskSpec};
+    use bytes::Bytes;
+
+    fn job(attempt: u64, size: usize) -> ToWorker {
+        let task = TaskSpec::Rust { name: "task".into() };
+        ToWorker::Run(vec![Job {
+            attempt: AttemptId(attempt),
+            actor: "actor".into(),
+            task,
+            inputs: Bytes::from(vec![attempt as u8; size]),
+        }])
+    }
+
+    fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver)) {
+        let server = WorkerServer::open().unwrap();
+        let settings = WorkerSettings { marker: "mark".into(), python: None };
+        let scheduler = connect(server.name().to_owned(), settings.clone()).unwrap();
+        let (sender, receiver, received) = server.accept().unwrap();
+        assert_eq!(received, settings);
+        (scheduler, (sender, receiver))
+    }
+
+    #[test]
+    fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
+        let ((mut to_worker, mut from_worker), (sender, mut receiver)) = connected();
+        // Nobody reads yet: with blocking sends this would never return.
+        to_worker.send(&job(1, 1_000_000)).unwrap();
+        to_worker.send(&job(2, 5)).unwrap();
+        let worker = std::thread::spawn(move || {
+            let mut messages = Vec::new();
+            while messages.len() < 2 {
+                if let Incoming::Message(message) = receiver.receive().unwrap() {
+                    messages.push(message);
+                }
+                if receiver.acknowledge_due() {
+                    sender.send(FromWorker::Acknowledge, receiver.acknowledge()).unwrap();
+                }
+            }
+            let result = Bytes::from(vec![7; 1_000_000]);
+            sender.send(FromWorker::Finished { attempt: AttemptId(2), result }, receiver.acknowledge()).unwrap();
+            messages
+        });
+        let result = loop {
+            let (message, frames) = from_worker.receive().unwrap();
+            to_worker.acknowledged(frames).unwrap();
+            if let FromWorker::Finished { result, .. } = message {
+                break result;
+            }
+        };
+        assert_eq!(result.len(), 1_000_000);
+        assert_eq!(worker.join().unwrap(), [job(1, 1_000_000), job(2, 5)]);
+    }
+
+    #[test]
+    fn the_death_of_either_side_is_seen() {
+        let ((to_worker, mut from_worker), worker) = connected();
+        drop(worker);
+        assert!(matches!(from_worker.receive(), Err(TransportError::Closed)));
+        let ((scheduler, _), (_sender, mut receiver)) = connected();
+        drop(scheduler);
+        assert!(matches!(receiver.receive(), Err(TransportError::Closed)));
+        drop(to_worker);
+    }
+
+    #[test]
+    fn a_frame_that_is_no_message_is_the_loss_of_the_worker_only() {
+        for garbage in [&[][..], &[9, 9, 9], &[LAST, 0xff, 0xff, 0xff]] {
+            let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
+            sender.sender.send(garbage).unwrap();
+            assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_to_connect_to_is_an_error_at_once() {
+        let server = WorkerServer::open().unwrap();
+        let name = server.name().to_owned();
+        drop(server);
+        assert!(connect(name, WorkerSettings { marker: String::new(), python: None }).is_err());
+    }
+}

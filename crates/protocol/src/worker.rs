@@ -1,0 +1,92 @@
+//! What the scheduler and its workers say to each other.
+//!
+//! A worker is started with a control socket as file 3. It opens a one-shot server and says [`Hello`] on the socket; the
+//! scheduler checks the build, connects, and hands over the two ends of the channels with the [`WorkerSettings`]. Then
+//! the worker says `Ready`. Each [`Job`] is answered by one `Finished` or `Failed`, in the order in which the jobs came.
+
+use std::ffi::OsString;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{AttemptId, TaskError, TaskSpec};
+
+/// The file at which a worker finds its control socket.
+pub const CONTROL_SOCKET: i32 = 3;
+
+/// The first words of a worker, on its control socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version of pushflow that the worker was built from.
+    pub version: String,
+    /// The build: the same only for programs built from the same sources.
+    pub build: String,
+    /// Where to connect to.
+    pub server: String,
+}
+
+/// What a worker is told once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerSettings {
+    /// What separates the output of one attempt from that of the next; see [`crate::marker`].
+    pub marker: String,
+    /// How to run Python tasks; `None` where there is no interpreter.
+    pub python: Option<PythonOptions>,
+}
+
+/// How to run Python tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonOptions {
+    /// The interpreter, an absolute path.
+    pub interpreter: OsString,
+    /// Folders in which modules are looked for before anywhere else.
+    pub search_path: Vec<OsString>,
+}
+
+/// What the scheduler asks of a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Run these, one after another.
+    Run(Vec<Job>),
+    /// Interrupt this attempt, if it is the one that runs; forget it, if it has not begun.
+    Interrupt {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+}
+
+/// One attempt to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The name of the actor that asked for it.
+    pub actor: String,
+    /// What to run.
+    pub task: TaskSpec,
+    /// The encoded inputs.
+    pub inputs: Bytes,
+}
+
+/// What a worker tells the scheduler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// It waits for jobs.
+    Ready,
+    /// Nothing but that frames were received; see [`crate::transport`].
+    Acknowledge,
+    /// An attempt succeeded.
+    Finished {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The encoded result.
+        result: Bytes,
+    },
+    /// An attempt failed.
+    Failed {
+        /// The attempt.
+        attempt: AttemptId,
+        /// How.
+        error: TaskError,
+    },
+}
