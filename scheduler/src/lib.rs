@@ -1,1 +1,55 @@
-//! pushflow.
+//! pushflow runs graphs of tasks, cyclic or not, by pushing data from actor to actor; the tasks run on threads or in
+//! isolated worker processes.
+//!
+//! A [`Workflow`] is built from code or loaded from an ewoks graph file, and run with [`RunOptions`]; every run ends in
+//! an [`Outcome`] that says how, with the result and every error.
+//!
+//! ```
+//! use pushflow::{Data, PoolType, RunOptions, TaskSpec, Workflow, task};
+//!
+//! #[task]
+//! fn greet(name: String) -> Result<Data, String> {
+//!     Ok(Data::new().with("reply", format!("Hello {name}!")))
+//! }
+//!
+//! let mut workflow = Workflow::new("hello");
+//! let start = workflow.start()?;
+//! let greeter = workflow.task("greeter", TaskSpec::rust("greet"))?;
+//! let stop = workflow.stop()?;
+//! workflow.connect(start, greeter)?;
+//! workflow.connect(greeter, stop)?;
+//!
+//! // On threads of this program; `PoolType::Process` needs `pushflow::init()` first thing in `main`.
+//! let options = RunOptions { pool: PoolType::Thread, ..RunOptions::default() };
+//! let outcome = workflow.run(Data::new().with("name", "World"), &options)?;
+//! let result = outcome.result.expect("the stop actor was reached");
+//! assert_eq!(result.value("reply")?, Some(&"Hello World!".into()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod event;
+mod observer;
+mod options;
+mod outcome;
+mod preflight;
+pub mod reactor;
+mod run;
+mod workflow;
+
+pub use event::{EventKind, RunId, WorkflowEvent};
+pub use observer::{Lossy, Observer};
+pub use options::{PythonSettings, RunOptions};
+pub use outcome::{Outcome, RunError};
+pub use pushflow_graph::ewoks::LoadError;
+pub use pushflow_graph::{ActorId, Graph, GraphError, Link, Router};
+#[doc(hidden)]
+pub use pushflow_pool::__private;
+pub use pushflow_pool::{
+    Cancellation, Cancelled, OpenError, PoolOptions, PoolType, Stream, TaskContext, UnknownPoolType, task,
+};
+pub use pushflow_protocol::{AttemptId, CommandTask, ErrorKind, Exit, TaskError, TaskSpec};
+pub use pushflow_value::{CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value};
+pub use pushflow_worker::init;
+pub use reactor::{ActorError, EndingKind};
+pub use run::{Run, StopHandle};
+pub use workflow::Workflow;

@@ -1,1 +1,62 @@
-//! The worker program as a library.
+//! The worker program as a library: serving tasks, and being the guardian.
+//!
+//! A program becomes a worker or a guardian by being started with the variable `PUSHFLOW_ROLE` and calling [`init`]: the
+//! program `pushflow-worker` does nothing else, and any program that uses pushflow can.
+
+mod guardian;
+mod inbox;
+mod serve;
+
+use std::process::ExitCode;
+
+use pushflow_os::{SeqPacket, environment, files};
+use pushflow_pool::lookup;
+
+/// The build of this program: programs talk to each other only if they are of the same one.
+pub const BUILD: &str = env!("PUSHFLOW_BUILD");
+
+/// Makes this program able to serve as its own worker: to be called first thing in `main`.
+///
+/// Started by a scheduler as a worker or guardian, the program serves and does not return from here. Started by anybody
+/// else it returns at once; from then on process pools may start this program again as a worker, which is how its own
+/// `#[task]` functions are known there.
+///
+/// It must come before any thread is started: started as a worker, it ends the program with a message if it does not.
+pub fn init() {
+    match role() {
+        Some(role) => std::process::exit(i32::from(!serve_as(&role))),
+        None => lookup::this_program_serves(),
+    }
+}
+
+/// The `main` of `pushflow-worker`: serves, or says that it is not to be started by hand.
+pub fn main() -> ExitCode {
+    init();
+    eprintln!("pushflow-worker is started by pushflow itself; to run a workflow use: pushflow run GRAPH");
+    ExitCode::from(2)
+}
+
+fn role() -> Option<String> {
+    std::env::var_os(lookup::ROLE).map(|role| role.to_string_lossy().into_owned())
+}
+
+/// Whether it went well. What is said is read by the scheduler.
+fn serve_as(role: &str) -> bool {
+    // What this process starts is neither worker nor guardian.
+    let served = environment::remove(lookup::ROLE).and_then(|()| match role {
+        lookup::GUARDIAN => guardian(),
+        lookup::WORKER => serve::run(),
+        other => Err(std::io::Error::other(format!("PUSHFLOW_ROLE is {other:?}, which is neither guardian nor worker"))),
+    });
+    if let Err(error) = &served {
+        eprintln!("pushflow: could not serve as {role}: {error}");
+    }
+    served.is_ok()
+}
+
+fn guardian() -> std::io::Result<()> {
+    let socket = SeqPacket::from_fd(files::take_inherited(0)?);
+    // Its number stays taken: whatever reads standard input reads nothing.
+    std::mem::forget(std::fs::File::open("/dev/null")?);
+    guardian::run(socket, BUILD)
+}

@@ -2,6 +2,8 @@
 
 use pushflow_value::{CodecError, Data, Value};
 
+use crate::ewoks_equal;
+
 /// One condition of a link on one output of its source; all conditions of a link must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
@@ -42,8 +44,36 @@ impl Condition {
     }
 }
 
-/// Python's `==` between plain values: `1 == 1.0 == True` (`parity.md` P146).
-pub fn ewoks_equal(left: &Value, right: &Value) -> bool {
-    let _ = (left, right);
-    todo!()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(test: Test, outputs: Data) -> bool {
+        Condition { output: "size".to_owned(), test }.holds(&outputs).unwrap()
+    }
+
+    fn size(value: impl Into<Value>) -> Data {
+        Data::new().with("size", value)
+    }
+
+    #[test]
+    fn an_output_that_equals_the_value_fulfils_its_condition() {
+        assert!(holds(Test::Equals(1.into()), size(true)));
+        assert!(!holds(Test::Equals(1.into()), size(2)));
+    }
+
+    #[test]
+    fn an_output_that_is_not_there_fulfils_no_condition() {
+        let otherwise = Test::Else { otherwise: Value::Null, named: vec![Value::Null] };
+        assert!(!holds(Test::Equals(Value::Null), Data::new()));
+        assert!(!holds(otherwise, Data::new().with("other", 1)));
+    }
+
+    #[test]
+    fn the_else_value_holds_for_itself_and_for_what_no_condition_names() {
+        let otherwise = || Test::Else { otherwise: "rest".into(), named: vec!["rest".into(), 1.into()] };
+        assert!(holds(otherwise(), size("rest")));
+        assert!(holds(otherwise(), size(2)));
+        assert!(!holds(otherwise(), size(1.0)));
+    }
 }

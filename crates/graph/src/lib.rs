@@ -1,12 +1,36 @@
 //! Actors and links as data: built from code or read from an ewoks graph file, and validated before anything runs.
 //!
 //! This crate runs nothing. The scheduler's reactor reads a [`Graph`] and decides what to trigger when.
+//!
+//! ```
+//! use pushflow_graph::{Graph, Link, Router};
+//!
+//! let mut graph = Graph::new("sort by size");
+//! let start = graph.add_start("Start")?;
+//! let size = graph.add_router("size", Router::new("is_big", [true, false]))?;
+//! let stop = graph.add_stop("Stop")?;
+//! graph.connect(start, size, Link::direct())?;
+//! graph.connect(size, stop, Link::port(true))?;
+//! graph.connect(size, stop, Link::port("other"))?;
+//! graph.validate()?;
+//! # Ok::<(), pushflow_graph::GraphError>(())
+//! ```
 
+mod actor;
+mod build;
 mod condition;
-mod model;
+mod equality;
+mod error;
+pub mod ewoks;
+mod graph;
+mod link;
+mod nearest;
+mod router;
 
-pub use condition::{Condition, Test, ewoks_equal};
-pub use model::{
-    Actor, ActorId, ActorKind, Arrival, FieldMap, Graph, GraphError, Link, LinkId, Mapping, Passing, Port, Router,
-    Task, Work,
-};
+pub use actor::{Actor, ActorId, ActorKind, Passing, Task, Work};
+pub use condition::{Condition, Test};
+pub use equality::ewoks_equal;
+pub use error::GraphError;
+pub use graph::{Graph, Origin};
+pub use link::{Arrival, FieldMap, Link, LinkId, Mapping};
+pub use router::{Port, Router};

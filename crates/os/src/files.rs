@@ -1,7 +1,7 @@
 //! File descriptors as numbers: closing what was inherited, putting files at the numbers a new program expects.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Closes every file of this process but those named: what a forked copy does with the files of its parent.
 ///
@@ -52,6 +52,28 @@ pub fn place(files: &[(RawFd, RawFd)]) -> io::Result<()> {
         check(unsafe { libc::dup2(copy.as_raw_fd(), *number) })?;
     }
     Ok(())
+}
+
+/// Moves a file to a number above `number`, closed on `exec`.
+///
+/// # Errors
+/// When there are no file descriptors left.
+pub fn move_above(file: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
+    let copy = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number + 1) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// How many bytes a pipe holds that can be read at once (`FIONREAD`).
+///
+/// # Errors
+/// When the file is none that can say.
+pub fn bytes_readable(file: &impl AsFd) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int, which lives until the call returns.
+    check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
+    usize::try_from(count).map_err(io::Error::other)
 }
 
 /// Takes a file that this process was started with, by its number, and marks it to be closed on `exec`.

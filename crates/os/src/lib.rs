@@ -10,6 +10,7 @@ pub mod pidfd;
 pub mod signals;
 pub mod socket;
 pub mod tree;
+pub mod wait;
 
 pub use launch::{Fork, Image, fork, spawn_session_leader};
 pub use pidfd::PidFd;

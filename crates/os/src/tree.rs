@@ -74,8 +74,11 @@ pub fn kill_below(root: Pid, budget: usize) -> Sweep {
     sweep
 }
 
-/// Kills `child` if it is still the child of `parent` and alive; whether it did. The error is `EPERM`.
-fn kill_child(parent: Pid, child: Pid) -> io::Result<bool> {
+/// Kills `child` if it is still the child of `parent` and alive: whether it did.
+///
+/// # Errors
+/// `EPERM` when it belongs to another user.
+pub fn kill_child(parent: Pid, child: Pid) -> io::Result<bool> {
     let Ok(process) = PidFd::open(child) else { return Ok(false) };
     // The pidfd names whoever has the pid now: it is ours if its parent is still who we took it for.
     match parent_and_state(child) {

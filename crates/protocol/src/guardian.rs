@@ -2,9 +2,8 @@
 //!
 //! The scheduler starts the guardian with one end of a socket as its standard input and sends [`ToGuardian::Watch`] with
 //! a pidfd of itself; the guardian answers [`FromGuardian::Ready`]. From then on each `Start` is answered by `Started`
-//! or `NotStarted`; `Started` is followed by `Exited` when the process itself has ended, and by `Gone` when nothing
-//! below it is left either. `NotStarted` is the last word about its process. Either side takes the end of the socket for
-//! the other's death.
+//! or `NotStarted`; `Started` is followed by `Exited` when the process itself has ended. The last word about a process is
+//! always `Gone`: nothing below it is left either. Either side takes the end of the socket for the other's death.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -71,6 +70,13 @@ pub enum OnOrphan {
     End,
     /// It may finish, but no longer than this.
     Grace(Duration),
+}
+
+impl OnOrphan {
+    /// The rule for a grace that may be nothing.
+    pub fn after(grace: Duration) -> OnOrphan {
+        if grace.is_zero() { OnOrphan::End } else { OnOrphan::Grace(grace) }
+    }
 }
 
 /// What the guardian tells its scheduler.

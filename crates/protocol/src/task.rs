@@ -20,6 +20,35 @@ pub enum TaskSpec {
     Script(ScriptTask),
 }
 
+impl TaskSpec {
+    /// The `#[task]` function of this name.
+    pub fn rust(name: impl Into<String>) -> TaskSpec {
+        TaskSpec::Rust { name: name.into() }
+    }
+
+    /// A function of a Python module (a dotted name, or the path of a `.py` file) that returns a mapping.
+    pub fn python(module: impl Into<String>, function: impl Into<String>) -> TaskSpec {
+        TaskSpec::Python(PythonTask { module: module.into(), function: function.into(), returns: Returns::Mapping })
+    }
+
+    /// A program with arguments; see [`CommandTask`] for its inputs and result.
+    ///
+    /// ```
+    /// use pushflow_protocol::TaskSpec;
+    /// let count_lines = TaskSpec::command(["wc", "-l", "{path}"]);
+    /// # assert!(matches!(count_lines, TaskSpec::Command(_)));
+    /// ```
+    pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> TaskSpec {
+        TaskSpec::Command(CommandTask {
+            argv: argv.into_iter().map(Into::into).collect(),
+            stdin: None,
+            environment: Vec::new(),
+            directory: None,
+            any_exit_code: false,
+        })
+    }
+}
+
 /// A Python function of a module: called with the data as keyword and positional arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PythonTask {

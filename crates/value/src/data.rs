@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::{Payload, Value};
+use crate::{CodecError, Payload, Value};
 
 /// The name or position of one entry of [`Data`].
 ///
@@ -111,7 +111,7 @@ impl Data {
     ///
     /// # Errors
     /// When the bytes that arrived under this name can't be decoded.
-    pub fn value(&self, name: &str) -> Result<Option<&Value>, crate::CodecError> {
+    pub fn value(&self, name: &str) -> Result<Option<&Value>, CodecError> {
         self.named(name).map(Payload::value).transpose()
     }
 
@@ -144,6 +144,26 @@ impl Data {
     /// The entries in the order of insertion.
     pub fn iter(&self) -> indexmap::map::Iter<'_, Key, Payload> {
         self.0.iter()
+    }
+
+    /// Checks that the entries can become a map: no position is also there as a name.
+    pub(crate) fn check_names(&self) -> Result<(), CodecError> {
+        let as_name = |key: &Key| matches!(key, Key::Position(_)).then(|| key.to_string());
+        match self.0.keys().filter_map(as_name).find(|name| self.named(name).is_some()) {
+            Some(name) => Err(CodecError::KeyTwice(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The entries, taken out if nobody else has them.
+    pub(crate) fn into_unshared(self) -> Option<IndexMap<Key, Payload>> {
+        Arc::into_inner(self.0)
+    }
+}
+
+impl From<IndexMap<Key, Payload>> for Data {
+    fn from(entries: IndexMap<Key, Payload>) -> Self {
+        Data(Arc::new(entries))
     }
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, MAX_DEPTH};
 use crate::{Data, Key, Map, Value};
 
 /// One value on its way: decoded, encoded, or a map of further payloads; whichever form is asked for is made once.
@@ -27,8 +28,11 @@ pub struct Payload(Arc<Forms>);
 struct Forms {
     value: OnceLock<Value>,
     encoded: OnceLock<Bytes>,
-    fields: OnceLock<Data>,
+    fields: OnceLock<Fields>,
 }
+
+/// The entries of a payload that is a map, which may be such payloads themselves; dropped without recursion.
+struct Fields(Data);
 
 impl Payload {
     /// A value in its encoded form, which is not looked at before somebody asks for it.
@@ -40,20 +44,26 @@ impl Payload {
     ///
     /// Positions become decimal names when the map is looked at as a value.
     pub fn from_fields(fields: Data) -> Self {
-        Payload(Arc::new(Forms { fields: OnceLock::from(fields), ..Forms::default() }))
+        Payload(Arc::new(Forms { fields: OnceLock::from(Fields(fields)), ..Forms::default() }))
     }
 
     /// The decoded value.
     ///
     /// # Errors
-    /// When the bytes are no encoded value, or nest too deep.
+    /// When the bytes are no encoded value, or nest too deep; for fields also when a position and a name become the same
+    /// key.
     pub fn value(&self) -> Result<&Value, CodecError> {
+        self.value_within(MAX_DEPTH)
+    }
+
+    /// The decoded value, made from at most `levels` levels of fields.
+    fn value_within(&self, levels: usize) -> Result<&Value, CodecError> {
         if let Some(value) = self.0.value.get() {
             return Ok(value);
         }
         let value = match (self.0.encoded.get(), self.0.fields.get()) {
-            (_, Some(fields)) => fold(fields)?,
-            (Some(encoded), None) => codec::decode(encoded)?,
+            (Some(encoded), _) => codec::decode(encoded)?,
+            (None, Some(fields)) => fold(&fields.0, levels)?,
             (None, None) => unreachable!("a payload has at least one form"),
         };
         Ok(self.0.value.get_or_init(|| value))
@@ -73,22 +83,62 @@ impl Payload {
 
     /// The entries of a map as data of their own; `None` if this is no map.
     ///
+    /// The values of an encoded map stay encoded: looking at one of them decodes that one only, and what is wrong with one
+    /// may show only then.
+    ///
     /// # Errors
-    /// When the bytes are no encoded value, or nest too deep.
+    /// When the bytes are no encoded map, or the value nests too deep.
     pub fn fields(&self) -> Result<Option<&Data>, CodecError> {
         if let Some(fields) = self.0.fields.get() {
-            return Ok(Some(fields));
+            return Ok(Some(&fields.0));
         }
-        let Value::Map(map) = self.value()? else { return Ok(None) };
-        let fields = map.iter().map(|(name, value)| (name.as_str(), Payload::from(value.clone()))).collect();
-        Ok(Some(self.0.fields.get_or_init(|| fields)))
+        let fields = match (self.0.value.get(), self.0.encoded.get()) {
+            (Some(value), _) => unfold(value)?,
+            (None, Some(encoded)) => codec::split_map(encoded)?,
+            (None, None) => unreachable!("a payload has at least one form"),
+        };
+        Ok(fields.map(|fields| &self.0.fields.get_or_init(|| Fields(fields)).0))
     }
 }
 
-fn fold(fields: &Data) -> Result<Value, CodecError> {
-    let entries: Result<Map, CodecError> =
-        fields.iter().map(|(key, payload)| Ok((key.to_string(), payload.value()?.clone()))).collect();
-    Ok(Value::Map(entries?))
+/// The entries as one map, which may have `levels` levels.
+fn fold(fields: &Data, levels: usize) -> Result<Value, CodecError> {
+    let below = levels.checked_sub(1).ok_or(CodecError::TooDeep)?;
+    fields.check_names()?;
+    let mut entries = IndexMap::with_capacity(fields.len());
+    for (key, payload) in fields {
+        let value = payload.value_within(below)?;
+        if !value.fits(below) {
+            return Err(CodecError::TooDeep);
+        }
+        entries.insert(key.to_string(), value.clone());
+    }
+    Ok(Value::Map(Map::from(entries)))
+}
+
+/// The entries of a map; `None` if this is no map.
+fn unfold(value: &Value) -> Result<Option<Data>, CodecError> {
+    let Value::Map(map) = value else { return Ok(None) };
+    if !value.fits(MAX_DEPTH) {
+        return Err(CodecError::TooDeep);
+    }
+    Ok(Some(map.iter().map(|(name, value)| (name.as_str(), Payload::from(value.clone()))).collect()))
+}
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        let mut pending: Vec<Data> = Vec::new();
+        if self.0.iter().any(|(_, payload)| payload.0.fields.get().is_some()) {
+            pending.push(std::mem::take(&mut self.0));
+        }
+        while let Some(data) = pending.pop() {
+            let entries = data.into_unshared().into_iter().flatten();
+            let forms = entries.filter_map(|(_, payload)| Arc::into_inner(payload.0));
+            pending.extend(
+                forms.filter_map(|mut forms| forms.fields.take()).map(|mut fields| std::mem::take(&mut fields.0)),
+            );
+        }
+    }
 }
 
 impl From<Value> for Payload {
@@ -104,7 +154,7 @@ impl fmt::Debug for Payload {
         match (forms.encoded.get(), forms.value.get(), forms.fields.get()) {
             (Some(encoded), ..) => write!(f, "<{} bytes encoded>", encoded.len()),
             (None, Some(value), _) => write!(f, "<{}>", value.type_name()),
-            (None, None, Some(fields)) => write!(f, "<a map of {}>", fields.len()),
+            (None, None, Some(fields)) => write!(f, "<a map of {}>", fields.0.len()),
             (None, None, None) => unreachable!("a payload has at least one form"),
         }
     }

@@ -9,6 +9,10 @@ use indexmap::IndexMap;
 /// Integers have 64 bits. Text is Unicode; anything else is bytes. A map has text keys and keeps the order in which they
 /// were inserted, as Python's `dict` does.
 ///
+/// No value of more than [`MAX_DEPTH`](crate::MAX_DEPTH) levels comes out of decoding, parsing or conversion. One built
+/// in code may be deeper: it is dropped without recursion and refused by everything that encodes or converts it, but
+/// cloning, comparing and formatting it recurses, and overflows the stack of a thread from some thousand levels on.
+///
 /// ```
 /// use pushflow_value::{List, Value};
 ///
@@ -74,6 +78,16 @@ impl Value {
             _ => None,
         }
     }
+
+    /// Whether this value has at most `levels` levels of containers; looks no deeper than that.
+    pub(crate) fn fits(&self, levels: usize) -> bool {
+        let fits_below = |value: &Value| levels.checked_sub(1).is_some_and(|below| value.fits(below));
+        match self {
+            Value::List(list) => levels > 0 && list.iter().all(fits_below),
+            Value::Map(map) => levels > 0 && map.values().all(fits_below),
+            _ => true,
+        }
+    }
 }
 
 /// The elements of a [`Value::List`].
@@ -86,8 +100,10 @@ pub struct List(Vec<Value>);
 ///
 /// A type of its own so that dropping a deep map needs no deep stack. Two maps are equal when they have the same
 /// entries, in whatever order.
+///
+/// Boxed, because it would more than double the size of every value otherwise, those in long lists of numbers included.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Map(IndexMap<String, Value>);
+pub struct Map(Box<IndexMap<String, Value>>);
 
 impl List {
     /// The elements, taken out.
@@ -99,7 +115,7 @@ impl List {
 impl Map {
     /// The entries, taken out.
     pub fn into_entries(mut self) -> IndexMap<String, Value> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut *self.0)
     }
 }
 
@@ -137,7 +153,19 @@ impl FromIterator<Value> for List {
 
 impl<K: Into<String>> FromIterator<(K, Value)> for Map {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
-        Map(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+        Map(Box::new(entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
+    }
+}
+
+impl From<Vec<Value>> for List {
+    fn from(values: Vec<Value>) -> Self {
+        List(values)
+    }
+}
+
+impl From<IndexMap<String, Value>> for Map {
+    fn from(entries: IndexMap<String, Value>) -> Self {
+        Map(Box::new(entries))
     }
 }
 
@@ -217,6 +245,12 @@ impl From<String> for Value {
 impl From<Vec<Value>> for Value {
     fn from(values: Vec<Value>) -> Self {
         Value::List(List(values))
+    }
+}
+
+impl From<List> for Value {
+    fn from(list: List) -> Self {
+        Value::List(list)
     }
 }
 

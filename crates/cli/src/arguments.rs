@@ -1,0 +1,139 @@
+//! The arguments of `pushflow`: every option is defined here once, with its help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pushflow::{PoolType, Value, parse_json};
+
+/// Runs graphs of tasks, cyclic or not, on threads or isolated worker processes.
+#[derive(Debug, Parser)]
+#[command(name = "pushflow", version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 finished, 1 failed, 2 usage or invalid graph, 3 timed out, 4 stalled, 70 a \
+                        defect of pushflow, 130 / 143 stopped by SIGINT / SIGTERM.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow
+    Run(RunArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The ewoks graph file (JSON)
+    pub(crate) graph: PathBuf,
+
+    /// An input of the start nodes; VALUE is JSON if it parses, else text
+    #[arg(value_name = "NAME=VALUE", value_parser = parse_input)]
+    pub(crate) inputs: Vec<(String, Value)>,
+
+    /// Where tasks run: `process` (isolated worker processes) or `thread`
+    #[arg(long, default_value_t = PoolType::Process)]
+    pub(crate) pool: PoolType,
+
+    /// The most workers at a time [default: 8 or twice the cores, whichever is more; with --no-scaling: the cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) workers: Option<u32>,
+
+    /// Start all workers at once and keep them, instead of as they are needed
+    #[arg(long)]
+    pub(crate) no_scaling: bool,
+
+    /// How long the run may take, such as 400ms, 1.5s, 2m or 1h [default: as long as it likes]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// After an interrupt, how long a task may take to end by itself
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2s")]
+    pub(crate) interrupt_grace: Duration,
+
+    /// When pushflow itself is killed, how long running tasks may take to finish
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+    pub(crate) orphan_grace: Duration,
+
+    /// The Python interpreter [default: PUSHFLOW_PYTHON, the active virtual environment, or python3]
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) python: Option<String>,
+
+    /// A folder in which Python modules are looked for, after that of the graph file; may be given again
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) python_path: Vec<PathBuf>,
+
+    /// The worker program [default: PUSHFLOW_WORKER, pushflow-worker beside this program, or this program]
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) worker: Option<PathBuf>,
+
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One `name: value` a line
+    Text,
+    /// One JSON object, as the original engine returns it
+    Json,
+}
+
+fn parse_input(text: &str) -> Result<(String, Value), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.to_owned(), parse_json(value).unwrap_or_else(|_| Value::from(value))))
+        }
+        _ => Err("an input is written NAME=VALUE".to_owned()),
+    }
+}
+
+/// `400ms`, `1.5s`, `2m`, `1h`: a number and its unit.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is a number and its unit, such as 400ms, 1.5s, 2m or 1h".to_owned();
+    let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match &text[digits..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * unit).map_err(|_| "that is longer than any run can take".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(parse_duration("400ms"), Ok(Duration::from_millis(400)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
+        for wrong in ["", "5", "s", "1.2.3s", "-1s", "5 s", "5d", "nans"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_duration("99999999999999999999999h").unwrap_err().contains("longer"));
+    }
+
+    #[test]
+    fn an_input_is_json_if_it_parses_and_else_text() {
+        assert_eq!(parse_input("a=1"), Ok(("a".into(), Value::Int(1))));
+        assert_eq!(parse_input("a=x=y"), Ok(("a".into(), "x=y".into())));
+        assert_eq!(parse_input("a="), Ok(("a".into(), "".into())));
+        assert_eq!(parse_input("a=\"1\""), Ok(("a".into(), "1".into())));
+        assert!(parse_input("a").is_err());
+        assert!(parse_input("=1").is_err());
+    }
+}

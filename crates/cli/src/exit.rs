@@ -1,0 +1,45 @@
+//! The exit codes of `pushflow`, in one place.
+
+use pushflow::EndingKind;
+
+/// The run finished.
+pub(crate) const FINISHED: u8 = 0;
+/// The run failed: an actor's error was not handled.
+pub(crate) const FAILED: u8 = 1;
+/// What was asked for can't be done: usage, graph file, interpreter, worker. Nothing was run.
+pub(crate) const USAGE: u8 = 2;
+/// The run took longer than `--timeout`.
+pub(crate) const TIMED_OUT: u8 = 3;
+/// Nothing was left to do, and the end was not reached.
+pub(crate) const STALLED: u8 = 4;
+/// A defect of pushflow itself.
+pub(crate) const DEFECT: u8 = 70;
+/// Stopped by a signal: this and the signal's number.
+const SIGNALLED: u8 = 128;
+
+/// The exit code of a run that was, perhaps, stopped by a signal.
+pub(crate) fn code(ending: &EndingKind, signal: Option<i32>) -> u8 {
+    match ending {
+        EndingKind::Finished => FINISHED,
+        EndingKind::Failed => FAILED,
+        EndingKind::TimedOut => TIMED_OUT,
+        EndingKind::Stalled => STALLED,
+        EndingKind::Stopped { .. } => match signal.and_then(|signal| u8::try_from(signal).ok()) {
+            Some(signal) => SIGNALLED + signal,
+            None => FAILED,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_by_a_signal_says_which() {
+        let stopped = EndingKind::Stopped { reason: "SIGINT".into() };
+        assert_eq!(code(&stopped, Some(2)), 130);
+        assert_eq!(code(&stopped, Some(15)), 143);
+        assert_eq!(code(&EndingKind::Finished, Some(2)), 0);
+    }
+}

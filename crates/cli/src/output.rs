@@ -1,0 +1,85 @@
+//! What tasks print, passed on to standard error with the name of the actor before each line.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use pushflow::{EventKind, Observer, Stream, Workflow, WorkflowEvent};
+
+/// Writes one line to standard error; that nobody reads it must not end the run.
+pub(crate) fn line(text: &str) {
+    let mut error = std::io::stderr().lock();
+    error.write_all(format!("{text}\n").as_bytes()).ok();
+}
+
+/// Prints the lines of each attempt as they are completed.
+pub(crate) struct TaskOutput {
+    /// By the index of the actor.
+    names: Vec<String>,
+    unfinished: Mutex<HashMap<Source, Vec<u8>>>,
+}
+
+/// Where a line comes from: the actor's index and the attempt, and the stream.
+type Source = (Option<(usize, u64)>, Stream);
+
+/// A line longer than this is passed on in pieces.
+const MAX_LINE: usize = 64 * 1024;
+
+impl TaskOutput {
+    pub(crate) fn new(workflow: &Workflow) -> TaskOutput {
+        let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
+        TaskOutput { names, unfinished: Mutex::default() }
+    }
+
+    fn print(&self, source: Source, text: &[u8]) {
+        let name = source.0.and_then(|(actor, _)| self.names.get(actor)).map_or("worker", String::as_str);
+        line(&format!("{name}| {}", String::from_utf8_lossy(text)));
+    }
+
+    fn add(&self, source: Source, bytes: &[u8]) {
+        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = unfinished.entry(source).or_default();
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let (part, complete) = match part.strip_suffix(b"\n") {
+                Some(part) => (part, true),
+                None => (part, false),
+            };
+            text.extend_from_slice(part);
+            if complete || text.len() > MAX_LINE {
+                self.print(source, text);
+                text.clear();
+            }
+        }
+        if text.is_empty() {
+            unfinished.remove(&source);
+        }
+    }
+
+    /// Prints what has no end of line yet and will get none.
+    fn finish(&self, ended: impl Fn(&Source) -> bool) {
+        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        unfinished.retain(|source, text| {
+            let ended = ended(source);
+            if ended {
+                self.print(*source, text);
+            }
+            !ended
+        });
+    }
+}
+
+impl Observer for TaskOutput {
+    fn observe(&self, event: &WorkflowEvent) {
+        match &event.kind {
+            EventKind::Output { attempt, stream, bytes } => {
+                let source = attempt.map(|(actor, attempt)| (actor.index(), attempt.0));
+                self.add((source, *stream), bytes);
+            }
+            EventKind::RunEnded { .. } => self.finish(|_| true),
+            EventKind::Dropped { events } => {
+                line(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! [`Actor`]: one station of a graph, and what it does when it is triggered.
+
+use pushflow_protocol::TaskSpec;
+use pushflow_value::Data;
+
+use crate::Router;
+
+/// Names an actor of one graph; counted from 0 in the order in which they were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ActorId(pub(crate) u32);
+
+impl ActorId {
+    /// The position among the graph's actors.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One actor.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Unique in its graph.
+    pub name: String,
+    /// What it does when it is triggered.
+    pub kind: ActorKind,
+}
+
+impl Actor {
+    /// An actor of that name and kind.
+    pub fn new(name: impl Into<String>, kind: ActorKind) -> Self {
+        Actor { name: name.into(), kind }
+    }
+}
+
+/// What an actor does when it is triggered.
+#[derive(Clone, Debug)]
+pub enum ActorKind {
+    /// Where a run begins: passes the run's data on. One per graph.
+    Start,
+    /// Where a run ends: keeps the result (`parity.md` P56). One per graph.
+    Stop,
+    /// Passes the data on along every link (`parity.md` P16).
+    Fork,
+    /// Passes the data on along the links of one port (`parity.md` P44-P51).
+    Router(Router),
+    /// Runs a task, or passes data on in a task's place.
+    Task(Task),
+}
+
+/// A task actor.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What is done at each trigger.
+    pub work: Work,
+    /// Inputs that anything that arrives overrides (ewoks `default_inputs`).
+    pub defaults: Data,
+    /// What goes on to the actors after it.
+    pub passing: Passing,
+}
+
+impl Task {
+    /// A task as workflows built from code have it: no defaults, and the inputs travel on below the result.
+    pub fn new(work: Work) -> Self {
+        Task { work, defaults: Data::new(), passing: Passing::Merged }
+    }
+}
+
+impl From<TaskSpec> for Task {
+    fn from(spec: TaskSpec) -> Self {
+        Task::new(Work::Attempt(spec))
+    }
+}
+
+/// What a task actor does at each trigger.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// An attempt on the pool.
+    Attempt(TaskSpec),
+    /// Nothing: the inputs are the result (ewoks `ppfport`).
+    Identity,
+}
+
+/// What a task actor hands on after an attempt succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// The inputs, with the result on top (`parity.md` P32): the rule of workflows built from code.
+    Merged,
+    /// The result alone (`parity.md` P144): ewoks `method` and `script`.
+    Result,
+    /// The one entry `_ppfdict`: the inputs, with the entries of an incoming `_ppfdict` on top, with the result on top
+    /// of these: ewoks `ppfmethod` and `ppfport`.
+    Dict,
+}

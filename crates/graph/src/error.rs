@@ -1,0 +1,64 @@
+//! [`GraphError`]: why a graph can't be built or run.
+
+/// Why a graph can't be built or run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum GraphError {
+    /// Two actors of one name.
+    #[error("there are two actors named {0:?}: give each a name of its own")]
+    DuplicateName(String),
+    /// A start or stop actor too many.
+    #[error("the graph already has a {kind} actor, {first:?}: connect to that one instead of adding {second:?}")]
+    Second {
+        /// "start" or "stop".
+        kind: &'static str,
+        /// The name of the one that is there.
+        first: String,
+        /// The name of the one that was to be added.
+        second: String,
+    },
+    /// A link whose end is not an actor of this graph.
+    #[error("the link's {end} is not an actor of this graph")]
+    ForeignActor {
+        /// "source" or "target".
+        end: &'static str,
+    },
+    /// A link out of the stop actor, or into the start actor.
+    #[error("{0}")]
+    Misplaced(String),
+    /// A port that the router does not have.
+    #[error("port {port} is not defined for router actor {router:?}; it has {ports}")]
+    UnknownPort {
+        /// The router's name.
+        router: String,
+        /// The port asked for.
+        port: String,
+        /// The ports there are.
+        ports: String,
+    },
+    /// A link out of a router that does not say from which port.
+    #[error("a link out of router actor {router:?} needs a port; it has {ports}")]
+    MissingPort {
+        /// The router's name.
+        router: String,
+        /// The ports there are.
+        ports: String,
+    },
+    /// A link with a port out of an actor that is no router.
+    #[error("the link out of actor {actor:?} has port {port}, but only a router has ports")]
+    PortWithoutRouter {
+        /// The name of the link's source.
+        actor: String,
+        /// The port asked for.
+        port: String,
+    },
+    /// A start or stop actor is missing.
+    #[error("the graph has no {kind} actor: add one, so that a run knows where to {verb}", verb = verb(kind))]
+    Missing {
+        /// "start" or "stop".
+        kind: &'static str,
+    },
+}
+
+fn verb(kind: &str) -> &'static str {
+    if kind == "start" { "begin" } else { "end" }
+}

@@ -1,0 +1,88 @@
+//! The last step: nodes and links become the actors and links of a [`Graph`].
+
+use super::conditions::{NamedValues, conditions};
+use super::error::{Place, Problem};
+use super::read::{Entries, LinkEntry, NodeEntry};
+use super::{ends, links, required};
+use crate::graph::Origin;
+use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
+
+impl From<GraphError> for Problem {
+    fn from(error: GraphError) -> Self {
+        Place::Graph.invalid(error.to_string())
+    }
+}
+
+/// Makes the graph: a start actor, the nodes in the order of the file, a stop actor.
+///
+/// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
+/// stop actor (`parity.md` P145).
+pub(super) fn graph(entries: Entries) -> Result<Graph, Problem> {
+    let Entries { name, nodes, links } = entries;
+    let links = links::merge(&nodes, links)?;
+    let required = required::required(nodes.len(), &links);
+    links::refuse_contested_inputs(&nodes, &links, &required)?;
+    let named = NamedValues::of(&links);
+    let starts = ends::start_nodes(&nodes, &links)?;
+    let ends = ends::end_nodes(&nodes, &links, &named)?;
+    let made_links: Vec<(&LinkEntry, Link)> =
+        links.iter().zip(required).map(|(link, required)| (link, made(link, required, &nodes, &named))).collect();
+
+    let mut graph = Graph { name, origin: Origin::Ewoks, ..Graph::default() };
+    let start = graph.add_start(free_name("Start", &nodes))?;
+    let actors = nodes.iter().map(|node| add_node(&mut graph, node)).collect::<Result<Vec<_>, _>>()?;
+    let stop = graph.add_stop(free_name("Stop", &nodes))?;
+    for position in starts {
+        graph.connect(start, actors[position], Link { arrival: Arrival::Start, ..Link::direct() })?;
+    }
+    connect_nodes(&mut graph, &actors, stop, made_links, &ends)?;
+    Ok(graph)
+}
+
+/// A name for an actor that is no node: the usual one, unless a node has it.
+fn free_name(usual: &str, nodes: &[NodeEntry]) -> String {
+    let mut name = usual.to_owned();
+    while nodes.iter().any(|node| node.id == name) {
+        name.push('_');
+    }
+    name
+}
+
+fn add_node(graph: &mut Graph, node: &NodeEntry) -> Result<ActorId, GraphError> {
+    let task = Task { work: node.work.clone(), defaults: node.defaults.clone(), passing: node.passing };
+    let id = graph.add(Actor::new(node.id.as_str(), ActorKind::Task(task)))?;
+    if let Some(label) = &node.label {
+        graph.labels.insert(id, label.clone());
+    }
+    Ok(id)
+}
+
+fn made(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &NamedValues<'_>) -> Link {
+    Link {
+        port: None,
+        conditions: conditions(link, &nodes[link.source], named),
+        mapping: links::mapping(link),
+        arrival: links::arrival(link, required),
+    }
+}
+
+/// Adds the links, which are ordered by source, and after those of an end node the one to the stop actor.
+fn connect_nodes(
+    graph: &mut Graph,
+    actors: &[ActorId],
+    stop: ActorId,
+    links: Vec<(&LinkEntry, Link)>,
+    ends: &[usize],
+) -> Result<(), GraphError> {
+    let mut links = links.into_iter().peekable();
+    let mut ends = ends.iter().peekable();
+    for (position, &actor) in actors.iter().enumerate() {
+        while let Some((entry, link)) = links.next_if(|(entry, _)| entry.source == position) {
+            graph.connect(actor, actors[entry.target], link)?;
+        }
+        if ends.next_if(|end| **end == position).is_some() {
+            graph.connect(actor, stop, Link::direct())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Where a run begins and where it may end (`ewoks_format.md`, "Start nodes", "End nodes").
+
+use std::collections::HashSet;
+
+use pushflow_value::Value;
+
+use super::conditions::NamedValues;
+use super::error::{Place, Problem};
+use super::read::{LinkEntry, NodeEntry};
+use crate::ewoks_equal;
+
+/// The start nodes, by position: those that no link enters, and those with `force_start_node`.
+pub(super) fn start_nodes(nodes: &[NodeEntry], links: &[LinkEntry]) -> Result<Vec<usize>, Problem> {
+    let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
+    let starts = positions(nodes, |position, node| node.force_start || !entered.contains(&position));
+    if starts.is_empty() && !nodes.is_empty() {
+        let message = "there is no start node, since a link enters every node; set \"force_start_node\" to true on the \
+                       node to begin with";
+        return Err(Place::Graph.invalid(message));
+    }
+    Ok(starts)
+}
+
+/// The end nodes, by position: those that no link leaves; where there is none, those whose conditions may all fail.
+pub(super) fn end_nodes(
+    nodes: &[NodeEntry],
+    links: &[LinkEntry],
+    named: &NamedValues<'_>,
+) -> Result<Vec<usize>, Problem> {
+    let left: HashSet<usize> = links.iter().map(|link| link.source).collect();
+    let pure = positions(nodes, |position, _| !left.contains(&position));
+    if !pure.is_empty() || nodes.is_empty() {
+        return Ok(pure);
+    }
+    let ends = positions(nodes, |position, node| may_stop(node, named.by_output(position)));
+    if ends.is_empty() {
+        let message = "there is no end node, since every node always triggers another one; give the link that closes \
+                       the loop a condition";
+        return Err(Place::Graph.invalid(message));
+    }
+    Ok(ends)
+}
+
+fn positions(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeEntry) -> bool) -> Vec<usize> {
+    nodes.iter().enumerate().filter(|(position, node)| chosen(*position, node)).map(|(position, _)| position).collect()
+}
+
+/// Whether one of the outputs may have a value for which the conditions on it all fail.
+///
+/// As in the original, the else value covers what no condition names, while true and false together cover nothing: a
+/// node that branches on both may end a run.
+fn may_stop<'a>(node: &NodeEntry, mut named: impl Iterator<Item = &'a [&'a Value]>) -> bool {
+    let names = |values: &[&Value], wanted: &Value| values.iter().any(|value| ewoks_equal(value, wanted));
+    named.any(|values| names(values, &true.into()) || names(values, &false.into()) || !names(values, &node.else_value))
+}

@@ -1,0 +1,118 @@
+//! Links between the same two nodes become one, and what the rest of the links may not say together is refused.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+
+use super::error::{Place, Problem};
+use super::read::{LinkEntry, NodeEntry};
+use crate::{Arrival, FieldMap, Mapping};
+
+/// Merges parallel links: lists are joined, anything else must agree.
+///
+/// The result is ordered by source node, then as in the file: the order in which the original triggers the targets of a
+/// node (`parity.md` P145) and merges what arrives at one.
+pub(super) fn merge(nodes: &[NodeEntry], links: Vec<LinkEntry>) -> Result<Vec<LinkEntry>, Problem> {
+    let mut merged: Vec<LinkEntry> = Vec::with_capacity(links.len());
+    let mut positions = HashMap::new();
+    for link in links {
+        match positions.entry((link.source, link.target)) {
+            Entry::Vacant(position) => {
+                position.insert(merged.len());
+                merged.push(link);
+            }
+            Entry::Occupied(position) => absorb(&mut merged[*position.get()], link, nodes)?,
+        }
+    }
+    merged.sort_by_key(|link| link.source);
+    for link in &merged {
+        if link.map_all_data == Some(true) && !link.data_mapping.is_empty() {
+            let message = "\"map_all_data\" and \"data_mapping\" can't be used together; keep one of them";
+            return Err(place(link, nodes).invalid(message));
+        }
+    }
+    Ok(merged)
+}
+
+fn absorb(link: &mut LinkEntry, other: LinkEntry, nodes: &[NodeEntry]) -> Result<(), Problem> {
+    let place = place(link, nodes);
+    agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &place)?;
+    agree(&mut link.required, other.required, "required", &place)?;
+    agree(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &place)?;
+    join(&mut link.data_mapping, other.data_mapping);
+    join(&mut link.conditions, other.conditions);
+    Ok(())
+}
+
+fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, place: &Place) -> Result<(), Problem> {
+    if mine.is_some() && other.is_some() && *mine != other {
+        let message = format!("there are several links between these nodes and they disagree on {name:?}; make it one");
+        return Err(place.invalid(message));
+    }
+    *mine = mine.or(other);
+    Ok(())
+}
+
+/// Appends a list, unless it is the same.
+fn join<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
+    if *mine != other {
+        mine.extend(other);
+    }
+}
+
+/// Refuses two values for one input where both are waited for; where they are not, the later one wins.
+pub(super) fn refuse_contested_inputs(
+    nodes: &[NodeEntry],
+    links: &[LinkEntry],
+    required: &[bool],
+) -> Result<(), Problem> {
+    let mut fillers = HashMap::new();
+    for (link, _) in links.iter().zip(required).filter(|(_, required)| **required) {
+        for (_, input) in &link.data_mapping {
+            let Some(first) = fillers.insert((link.target, input), link) else { continue };
+            let [first, second] = [first, link].map(|link| place(link, nodes));
+            let message = if first == second {
+                format!("two items of \"data_mapping\" fill the input \"{input}\"; keep one of them")
+            } else {
+                format!("this and {second} are both required and fill the input \"{input}\"; keep one of them")
+            };
+            return Err(first.invalid(message));
+        }
+    }
+    Ok(())
+}
+
+/// What the link's target gets.
+pub(super) fn mapping(link: &LinkEntry) -> Mapping {
+    if link.map_all_data == Some(true) {
+        return Mapping::All;
+    }
+    let by_target: Vec<_> = link.data_mapping.iter().map(|(source, target)| (target, source)).collect();
+    let fields = last_wins(&by_target).into_iter();
+    Mapping::Fields(
+        fields.map(|(target, source)| FieldMap { source: (*source).clone(), target: (*target).clone() }).collect(),
+    )
+}
+
+/// How the link's target merges it with its others.
+pub(super) fn arrival(link: &LinkEntry, required: bool) -> Arrival {
+    if required { Arrival::Required } else { Arrival::Optional { cached: link.cache_if_optional == Some(true) } }
+}
+
+/// One pair for each key, in the order of the first with that key, with the value of the last: as a Python dictionary.
+pub(super) fn last_wins<K: Eq + Hash, V>(pairs: &[(K, V)]) -> Vec<(&K, &V)> {
+    let mut positions = HashMap::new();
+    let mut kept: Vec<(&K, &V)> = Vec::new();
+    for (key, value) in pairs {
+        let position = *positions.entry(key).or_insert(kept.len());
+        match kept.get_mut(position) {
+            Some(pair) => pair.1 = value,
+            None => kept.push((key, value)),
+        }
+    }
+    kept
+}
+
+fn place(link: &LinkEntry, nodes: &[NodeEntry]) -> Place {
+    Place::Link { source: nodes[link.source].id.clone(), target: nodes[link.target].id.clone() }
+}

@@ -1,0 +1,121 @@
+//! What a node does: `task_type` and `task_identifier`.
+
+use std::path::Path;
+
+use pushflow_protocol::{PythonTask, Returns, ScriptTask, TaskSpec};
+
+use super::error::Problem;
+use super::fields::Fields;
+use super::file::Folders;
+use crate::nearest::did_you_mean;
+use crate::{Passing, Work};
+
+/// The attributes of a node that this file reads.
+pub(super) const ATTRIBUTES: &[&str] = &["task_type", "task_identifier", "task_generator"];
+/// Attributes that older files have in their place: the name is the task type, the value the identifier.
+const OLD_SPELLINGS: &[&str] = &["class", "graph", "method", "notebook", "ppfmethod", "ppfport", "script", "task"];
+
+const TASK_TYPES: &[&str] = &["class", "generated", "graph", "method", "notebook", "ppfmethod", "ppfport", "script"];
+const SUPPORTED: &str = "\"method\", \"ppfmethod\", \"ppfport\" and \"script\"";
+
+/// The work of a node, and what it passes on.
+pub(super) fn work(node: &Fields<'_>, folders: &Folders) -> Result<(Work, Passing), Problem> {
+    let (task_type, identifier_attribute) = task_type(node)?;
+    if !TASK_TYPES.contains(&task_type) {
+        let meant = did_you_mean(task_type, TASK_TYPES.iter().copied());
+        return Err(node.invalid(format!("unknown task type {task_type:?}{meant}")));
+    }
+    if !matches!(task_type, "method" | "ppfmethod" | "ppfport" | "script") {
+        return Err(node.place.unsupported(format!("task type {task_type:?}")));
+    }
+    if node.get("task_generator").is_some() {
+        return Err(node.invalid("\"task_generator\" belongs to task type \"generated\"; leave it out"));
+    }
+    if task_type == "ppfport" {
+        return port(node);
+    }
+    let identifier = node.text(identifier_attribute)?.unwrap_or_default();
+    if identifier.is_empty() {
+        return Err(node.missing(identifier_attribute));
+    }
+    Ok(match task_type {
+        "method" => (python(identifier, Returns::Value, node, folders)?, Passing::Result),
+        "ppfmethod" => (python(identifier, Returns::Mapping, node, folders)?, Passing::Dict),
+        _ => (script(identifier, folders), Passing::Result),
+    })
+}
+
+/// The task type, and the attribute that has the identifier.
+fn task_type<'a>(node: &Fields<'a>) -> Result<(&'a str, &'static str), Problem> {
+    let named = node.text("task_type")?.map(|name| (name, "task_type", "task_identifier"));
+    let old = OLD_SPELLINGS.iter().filter(|name| node.get(name).is_some()).map(|name| match *name {
+        "task" => ("generated", *name, *name),
+        name => (name, name, name),
+    });
+    let mut found = named.into_iter().chain(old);
+    let Some((task_type, attribute, identifier)) = found.next() else {
+        return Err(node.invalid(format!("\"task_type\" is missing; this version supports {SUPPORTED}")));
+    };
+    match found.next() {
+        Some((_, second, _)) => {
+            Err(node.invalid(format!("{attribute:?} and {second:?} both say what the node does; keep one of them")))
+        }
+        None => Ok((task_type, identifier)),
+    }
+}
+
+fn port(node: &Fields<'_>) -> Result<(Work, Passing), Problem> {
+    if node.get("task_identifier").is_some_and(|identifier| identifier.as_str() != Some("")) {
+        return Err(node.invalid("task type \"ppfport\" runs no task; leave \"task_identifier\" out"));
+    }
+    Ok((Work::Identity, Passing::Dict))
+}
+
+fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folders) -> Result<Work, Problem> {
+    let (module, function) = python_function(identifier, folders)
+        .map_err(|advice| node.invalid(format!("task identifier {identifier:?} names no Python function; {advice}")))?;
+    Ok(Work::Attempt(TaskSpec::Python(PythonTask { module, function, returns })))
+}
+
+/// The module, or the absolute path of the file, and the function; or advice on how to write them.
+fn python_function(identifier: &str, folders: &Folders) -> Result<(String, String), String> {
+    let (module, function) = match identifier.rsplit_once("::") {
+        Some((file, function)) if is_python_file(file) => {
+            let path = folders.locate(file);
+            let path = path.to_str().ok_or("the path of the graph's folder must be UTF-8")?;
+            (path.to_owned(), function)
+        }
+        Some((module, function)) => (module.to_owned(), function),
+        None if is_python_file(identifier) && (identifier.contains('/') || folders.find(identifier).is_some()) => {
+            return Err(format!("name the function too, such as \"{identifier}::run\""));
+        }
+        None => {
+            let (module, function) = identifier.rsplit_once('.').unwrap_or(("", identifier));
+            (module.to_owned(), function)
+        }
+    };
+    let dotted = |name: &str| name.split('.').all(is_python_name);
+    if is_python_name(function) && (is_python_file(&module) || dotted(&module)) {
+        return Ok((module, function.to_owned()));
+    }
+    Err("write it as \"package.module.function\" or \"path/to/file.py::function\"".to_owned())
+}
+
+fn is_python_file(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "py")
+}
+
+/// Whether a text could be a name in Python: letters of any script, digits and `_`, no digit first.
+fn is_python_name(name: &str) -> bool {
+    name.chars().all(|letter| letter == '_' || letter.is_alphanumeric())
+        && name.chars().next().is_some_and(|first| !first.is_numeric())
+}
+
+/// An existing file, else a command whose words are separated by single spaces.
+fn script(identifier: &str, folders: &Folders) -> Work {
+    let task = match folders.find(identifier) {
+        Some(path) => ScriptTask::File(path),
+        None => ScriptTask::Command(identifier.split(' ').map(str::to_owned).collect()),
+    };
+    Work::Attempt(TaskSpec::Script(task))
+}

@@ -1,0 +1,130 @@
+//! [`Graph`]: actors and the links between them, as data; how to read it. How to build it: `build.rs`.
+
+use std::collections::HashMap;
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use crate::{Actor, ActorId, Link, LinkId};
+
+/// Where a graph comes from, where that decides how a run of it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Built from code: a run that never reaches the stop actor has stalled.
+    #[default]
+    Code,
+    /// Read from an ewoks graph file: a run that reaches no end node is finished, with an empty result.
+    Ewoks,
+}
+
+/// Actors and links.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// What the graph is called.
+    pub name: String,
+    pub(crate) graph: DiGraph<Actor, Link>,
+    pub(crate) by_name: HashMap<String, ActorId>,
+    pub(crate) start: Option<ActorId>,
+    pub(crate) stop: Option<ActorId>,
+    pub(crate) origin: Origin,
+    pub(crate) labels: HashMap<ActorId, String>,
+}
+
+impl Graph {
+    /// A graph without an actor.
+    pub fn new(name: impl Into<String>) -> Self {
+        Graph { name: name.into(), ..Self::default() }
+    }
+
+    /// Where the graph comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The start actor, where there is one.
+    pub fn start(&self) -> Option<ActorId> {
+        self.start
+    }
+
+    /// The stop actor, where there is one.
+    pub fn stop(&self) -> Option<ActorId> {
+        self.stop
+    }
+
+    /// The actor of that id.
+    ///
+    /// # Panics
+    /// When the id is of another graph and out of this one's range.
+    pub fn actor(&self, id: ActorId) -> &Actor {
+        &self.graph[NodeIndex::new(id.index())]
+    }
+
+    /// What people call the actor: its ewoks `label`, which need not be unique, else its name.
+    ///
+    /// # Panics
+    /// When the id is of another graph and out of this one's range.
+    pub fn label(&self, id: ActorId) -> &str {
+        self.labels.get(&id).unwrap_or(&self.actor(id).name)
+    }
+
+    /// How many actors there are.
+    pub fn actor_count(&self) -> usize {
+        self.graph.node_count()
+    }
+
+    /// How many links there are.
+    pub fn link_count(&self) -> usize {
+        self.graph.edge_count()
+    }
+
+    /// The actor of that name.
+    pub fn find(&self, name: &str) -> Option<ActorId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Every actor, in the order in which they were added.
+    pub fn actors(&self) -> impl Iterator<Item = (ActorId, &Actor)> {
+        self.graph.node_weights().enumerate().map(|(index, actor)| (ActorId(index as u32), actor))
+    }
+
+    /// Every link with its source and target, in the order in which they were added.
+    pub fn links(&self) -> impl Iterator<Item = (LinkId, ActorId, ActorId, &Link)> {
+        self.graph.raw_edges().iter().enumerate().map(|(index, edge)| {
+            let source = ActorId(edge.source().index() as u32);
+            let target = ActorId(edge.target().index() as u32);
+            (LinkId(index as u32), source, target, &edge.weight)
+        })
+    }
+
+    /// The link of that id.
+    ///
+    /// # Panics
+    /// When the id is of another graph and out of this one's range.
+    pub fn link(&self, id: LinkId) -> &Link {
+        &self.graph[EdgeIndex::new(id.index())]
+    }
+
+    /// The links into an actor with their sources, in the order in which they were added.
+    pub fn incoming(&self, id: ActorId) -> Vec<(LinkId, ActorId)> {
+        self.adjacent(id, Direction::Incoming)
+    }
+
+    /// The links out of an actor with their targets, in the order in which they were added.
+    pub fn outgoing(&self, id: ActorId) -> Vec<(LinkId, ActorId)> {
+        self.adjacent(id, Direction::Outgoing)
+    }
+
+    fn adjacent(&self, id: ActorId, direction: Direction) -> Vec<(LinkId, ActorId)> {
+        let mut links: Vec<_> = self
+            .graph
+            .edges_directed(NodeIndex::new(id.index()), direction)
+            .map(|edge| {
+                let other = if direction == Direction::Outgoing { edge.target() } else { edge.source() };
+                (LinkId(edge.id().index() as u32), ActorId(other.index() as u32))
+            })
+            .collect();
+        links.sort_unstable();
+        links
+    }
+}

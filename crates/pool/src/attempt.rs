@@ -1,0 +1,106 @@
+//! [`Pool`]: where attempts run, what it is given and what it tells.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pushflow_protocol::{AttemptId, Exit, TaskError, TaskSpec};
+use pushflow_value::Data;
+
+/// One execution of a task, to be run.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Unique among the attempts of the pool.
+    pub id: AttemptId,
+    /// The name of the actor that asked for it.
+    pub actor: Arc<str>,
+    /// What to run.
+    pub task: Arc<TaskSpec>,
+    /// The arguments.
+    pub inputs: Data,
+}
+
+/// Which standard stream of a task something was printed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a pool tells about its attempts and workers.
+///
+/// Every attempt that was submitted ends in exactly one `Finished` or `Failed`.
+#[derive(Clone, Debug)]
+pub enum PoolEvent {
+    /// An attempt was given to a worker.
+    Started {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The process it runs in; the scheduler's own on the thread pool.
+        pid: u32,
+    },
+    /// A worker printed something while it ran an attempt.
+    Output {
+        /// The attempt; `None` for what a worker printed before its first.
+        attempt: Option<AttemptId>,
+        /// Where to.
+        stream: Stream,
+        /// What, not necessarily whole lines or valid text.
+        bytes: Vec<u8>,
+    },
+    /// An attempt succeeded.
+    Finished {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its result.
+        result: Data,
+    },
+    /// An attempt failed.
+    Failed {
+        /// The attempt.
+        attempt: AttemptId,
+        /// How.
+        error: TaskError,
+    },
+    /// A worker process waits for attempts.
+    WorkerStarted {
+        /// Its pid.
+        pid: u32,
+    },
+    /// A worker process has ended.
+    WorkerEnded {
+        /// Its pid.
+        pid: u32,
+        /// How.
+        exit: Exit,
+    },
+    /// The pool can't go on: attempts that were submitted have failed, and so will others.
+    Broken {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A place where attempts run.
+///
+/// A pool tells what happens on the channel that it was opened with, in [`PoolEvent`]s. Dropping a pool ends what still
+/// runs in it.
+pub trait Pool: Send {
+    /// Hands over attempts; they start in this order as workers become free.
+    fn submit(&self, attempts: Vec<Attempt>);
+
+    /// Asks an attempt to end. One that has not started fails at once; one that runs is interrupted, and where that is
+    /// possible its worker is killed after the grace period. Nothing happens if it has ended.
+    fn interrupt(&self, attempt: AttemptId);
+
+    /// Takes no more attempts, waits for what runs until the deadline, then ends it; `true` if nothing is left.
+    fn close(&mut self, deadline: Option<Instant>) -> bool;
+
+    /// How long after an interrupt an attempt may still take to be reported as ended; one that takes longer can't be
+    /// ended by this pool.
+    fn patience(&self) -> Duration;
+
+    /// How many workers there are now.
+    fn workers(&self) -> usize;
+}

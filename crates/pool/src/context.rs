@@ -1,0 +1,116 @@
+//! What a task sees of its attempt, and how an attempt is asked to end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A request to end one attempt, shared by who asks and who is asked; once made it stays.
+#[derive(Clone, Debug, Default)]
+pub struct Cancellation(Arc<Request>);
+
+#[derive(Debug, Default)]
+struct Request {
+    made: AtomicBool,
+    /// Held while `made` changes, so that no sleeper misses the change between its look and its wait.
+    gate: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Cancellation {
+    /// A request that nobody has made yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the request, and wakes all who wait for it; a second time does nothing.
+    pub fn cancel(&self) {
+        let _gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.made.store(true, Ordering::Release);
+        self.0.changed.notify_all();
+    }
+
+    /// Whether the request was made; cheap enough for an inner loop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.made.load(Ordering::Acquire)
+    }
+
+    /// Waits until the request is made, at most `limit`; says whether it was made.
+    pub fn wait_timeout(&self, limit: Duration) -> bool {
+        let gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.changed.wait_timeout_while(gate, limit, |()| !self.is_cancelled());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.is_cancelled()
+    }
+}
+
+/// The attempt was asked to end: what a task returns, by `?`, to follow that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the attempt was cancelled")]
+pub struct Cancelled;
+
+/// What a task sees of its attempt: a `#[task]` function takes it as a parameter of type `&TaskContext`.
+///
+/// A task that runs long should look at it from time to time: where it shares a process with others, this is the only way
+/// to end it.
+///
+/// ```
+/// use std::time::Duration;
+/// use pushflow_pool::{Cancellation, Cancelled, TaskContext, task};
+///
+/// #[task(crate = pushflow_pool)]
+/// fn watch(rounds: u32, context: &TaskContext) -> Result<(), Cancelled> {
+///     for _ in 0..rounds {
+///         context.sleep(Duration::from_secs(1))?;
+///     }
+///     Ok(())
+/// }
+///
+/// let cancellation = Cancellation::new();
+/// let context = TaskContext::new("watcher", 1, cancellation.clone());
+/// cancellation.cancel();
+/// assert_eq!(watch(3600, &context), Err(Cancelled));
+/// ```
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    actor: Arc<str>,
+    attempt: u64,
+    cancellation: Cancellation,
+}
+
+impl TaskContext {
+    /// The context of one attempt of one actor.
+    pub fn new(actor: impl Into<Arc<str>>, attempt: u64, cancellation: Cancellation) -> Self {
+        TaskContext { actor: actor.into(), attempt, cancellation }
+    }
+
+    /// The name of the actor whose task runs.
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// The number of this attempt, unique within its run.
+    pub fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    /// Whether the attempt was asked to end; cheap enough for an inner loop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancellation.is_cancelled()
+    }
+
+    /// Whether to go on, in the form that `?` follows.
+    ///
+    /// # Errors
+    /// When the attempt was asked to end.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+
+    /// Sleeps, and wakes at once when the attempt is asked to end.
+    ///
+    /// # Errors
+    /// When the attempt was asked to end, before or during the sleep.
+    pub fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
+        if self.cancellation.wait_timeout(duration) { Err(Cancelled) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,140 @@
+//! [`GuardedLauncher`]: starts the processes of attempts through the guardian, so that none outlives the scheduler.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId};
+
+use crate::guardian::{Guardian, ProcessEvent};
+use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
+
+/// Starts processes through the guardian.
+pub(crate) struct GuardedLauncher {
+    pub(crate) guardian: Arc<Guardian>,
+    pub(crate) on_orphan: OnOrphan,
+}
+
+impl Launcher for GuardedLauncher {
+    fn launch(&self, launch: Launch) -> Result<Arc<dyn Child>, LaunchError> {
+        let program = resolve_program(&launch)?;
+        let directory = match &launch.directory {
+            Some(directory) => std::path::absolute(directory)?,
+            None => std::env::current_dir()?,
+        };
+        let environment = std::env::vars_os().chain(launch.environment).map(|(name, value)| (name, Some(value)));
+        let request = GuardianLaunch {
+            program: program.clone().into_os_string(),
+            arguments: launch.argv,
+            environment: environment.collect::<Vec<(OsString, Option<OsString>)>>(),
+            directory: Some(directory.clone().into_os_string()),
+            numbers: vec![0, 1, 2],
+            drains: 0,
+            on_orphan: self.on_orphan,
+        };
+        let files: [OwnedFd; 3] = [
+            launch.stdin.map_or_else(|| File::open("/dev/null").map(OwnedFd::from), Ok)?,
+            launch.stdout.map_or_else(|| io::stdout().as_fd().try_clone_to_owned(), Ok)?,
+            launch.stderr.map_or_else(|| io::stderr().as_fd().try_clone_to_owned(), Ok)?,
+        ];
+        let progress = Arc::<Progress>::default();
+        let listener = {
+            let progress = progress.clone();
+            move |event| progress.note(event)
+        };
+        let process = self.guardian.launch(request, &files, Box::new(listener));
+        drop(files);
+        match progress.wait_for_start() {
+            Ok(pid) => Ok(Arc::new(GuardedChild { guardian: self.guardian.clone(), process, pid, progress })),
+            Err(error) => Err(classify_launch_error(error, &program, Some(&directory))),
+        }
+    }
+}
+
+/// How far a process has come, as the guardian's thread hears of it.
+#[derive(Default)]
+struct Progress {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    started: Option<Result<u32, i32>>,
+    exit: Option<Exit>,
+}
+
+impl Progress {
+    fn note(&self, event: ProcessEvent) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            ProcessEvent::Started { pid } => state.started = Some(Ok(pid)),
+            ProcessEvent::NotStarted { errno } => state.started = Some(Err(errno)),
+            ProcessEvent::Exited { exit, .. } => state.exit = Some(exit),
+            ProcessEvent::Unkillable { pids } => {
+                tracing::error!(?pids, "a task left processes of another user, which can't be ended");
+            }
+            ProcessEvent::Gone | ProcessEvent::GuardianLost => {
+                state.started.get_or_insert(Err(nix::errno::Errno::ESRCH as i32));
+                state.exit.get_or_insert(Exit::Unknown);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// The guardian answers, or is lost.
+    fn wait_for_start(&self) -> io::Result<u32> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state =
+            self.changed.wait_while(state, |state| state.started.is_none()).unwrap_or_else(PoisonError::into_inner);
+        match state.started {
+            Some(Ok(pid)) => Ok(pid),
+            Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            None => Err(io::Error::other("the guardian did not answer")),
+        }
+    }
+
+    fn wait_for_exit(&self, limit: Option<Duration>) -> Option<Exit> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = |state: &mut State| state.exit.is_none();
+        let state = match limit {
+            None => self.changed.wait_while(state, running).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                self.changed.wait_timeout_while(state, limit, running).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        state.exit
+    }
+}
+
+/// A process below a keeper; the guardian reaps it.
+struct GuardedChild {
+    guardian: Arc<Guardian>,
+    process: ProcessId,
+    pid: u32,
+    progress: Arc<Progress>,
+}
+
+impl Child for GuardedChild {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        if signal == Signal::SIGKILL {
+            // Its whole tree, whatever groups it has made.
+            self.guardian.end(self.process);
+        } else {
+            self.guardian.signal(self.process, signal);
+        }
+        Ok(())
+    }
+
+    fn wait(&self, limit: Option<Duration>) -> io::Result<Option<Exit>> {
+        Ok(self.progress.wait_for_exit(limit))
+    }
+}

@@ -1,0 +1,122 @@
+//! Which program runs as worker and guardian.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The variable that tells a program to run as guardian or worker; taken out of the environment before anything else.
+pub const ROLE: &str = "PUSHFLOW_ROLE";
+/// The value of [`ROLE`] for a guardian.
+pub const GUARDIAN: &str = "guardian";
+/// The value of [`ROLE`] for a worker.
+pub const WORKER: &str = "worker";
+/// The variable that tells a worker its run directory.
+pub const RUN_DIRECTORY: &str = "PUSHFLOW_RUN_DIRECTORY";
+/// The variable with which users choose the worker program.
+const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
+/// The name of the worker program.
+const WORKER_NAME: &str = "pushflow-worker";
+
+static THIS_PROGRAM_SERVES: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the running program has called `init()`, so that started again it would serve as worker.
+pub fn this_program_serves() {
+    THIS_PROGRAM_SERVES.store(true, Ordering::Relaxed);
+}
+
+/// A program that may serve as worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether the user named it: then it is this one or none.
+    pub named: bool,
+}
+
+/// Why there is no worker program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The user named a file that is not there.
+    #[error("the worker program {path:?} ({origin}) is not there")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Where the name comes from.
+        origin: &'static str,
+    },
+    /// Nobody named one, and there is none in the usual places.
+    #[error(
+        "there is no worker program: call pushflow::init() first thing in main, or set PUSHFLOW_WORKER, or put \
+         pushflow-worker beside this program or on PATH"
+    )]
+    None,
+    /// This program was itself started as a worker and has not begun to serve.
+    #[error(
+        "this program was started as a worker, but opens a pool before it serves: call pushflow::init() first thing in \
+         main"
+    )]
+    InsideWorker,
+}
+
+/// The programs that may serve as worker, best first; at least one.
+///
+/// In this order: what the user named; `PUSHFLOW_WORKER`; this program, if it called `init()` and has tasks of its own,
+/// which no other program knows; `pushflow-worker` beside this program; this program, if it called `init()`;
+/// `pushflow-worker` on PATH.
+///
+/// # Errors
+/// When a named program is not there, or nothing was found.
+pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError> {
+    if env::var_os(ROLE).is_some() {
+        return Err(LookupError::InsideWorker);
+    }
+    if let Some(path) = explicit {
+        return named(path.to_owned(), "option");
+    }
+    if let Some(path) = env::var_os(WORKER_VARIABLE).filter(|path| !path.is_empty()) {
+        return named(path.into(), WORKER_VARIABLE);
+    }
+    let this = env::current_exe().ok();
+    let serves = this.clone().filter(|_| THIS_PROGRAM_SERVES.load(Ordering::Relaxed));
+    let beside = this.as_deref().and_then(Path::parent).map(|folder| folder.join(WORKER_NAME));
+    let own_tasks = crate::registered_tasks().next().is_some();
+    let mut found: Vec<PathBuf> = Vec::new();
+    found.extend(serves.clone().filter(|_| own_tasks));
+    found.extend(beside.filter(|path| path.is_file()));
+    found.extend(serves.filter(|_| !own_tasks));
+    found.extend(on_path(env::var_os("PATH").unwrap_or_default()));
+    if found.is_empty() { Err(LookupError::None) } else { Ok(found.into_iter().map(unnamed).collect()) }
+}
+
+fn unnamed(path: PathBuf) -> Candidate {
+    Candidate { path, named: false }
+}
+
+fn named(path: PathBuf, origin: &'static str) -> Result<Vec<Candidate>, LookupError> {
+    match std::path::absolute(&path) {
+        Ok(path) if path.is_file() => Ok(vec![Candidate { path, named: true }]),
+        _ => Err(LookupError::Missing { path, origin }),
+    }
+}
+
+fn on_path(path: OsString) -> Option<PathBuf> {
+    env::split_paths(&path).map(|folder| folder.join(WORKER_NAME)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_worker_that_is_missing_is_said_by_name() {
+        let error = candidates(Some(Path::new("/no/such/worker"))).unwrap_err();
+        assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
+    }
+
+    #[test]
+    fn a_named_worker_is_the_only_candidate() {
+        let found = candidates(Some(Path::new("/bin/true"))).unwrap();
+        assert_eq!(found, [Candidate { path: "/bin/true".into(), named: true }]);
+    }
+}

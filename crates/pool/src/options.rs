@@ -1,0 +1,136 @@
+//! [`PoolType`] and [`PoolOptions`]: which pool, how many workers, which grace.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use pushflow_protocol::PythonOptions;
+
+/// The kinds of pool, by the names of the original (`parity.md` P97).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PoolType {
+    /// Threads of the scheduler's own process.
+    Thread,
+    /// Isolated worker processes that may have children (not daemonic).
+    #[default]
+    Process,
+}
+
+impl PoolType {
+    /// Every type, in the order in which they are listed to users.
+    pub const ALL: [PoolType; 2] = [PoolType::Thread, PoolType::Process];
+
+    /// The name by which users know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PoolType::Thread => "thread",
+            PoolType::Process => "process",
+        }
+    }
+}
+
+impl fmt::Display for PoolType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is no pool type's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no pool {name:?}: {}", choices(.name))]
+pub struct UnknownPoolType {
+    name: String,
+}
+
+/// The original's pools that this version does not have yet.
+const LATER: [&str; 6] = ["ndprocess", "multiprocessing", "ndmultiprocessing", "billiard", "gevent", "scaling"];
+
+fn choices(name: &str) -> String {
+    if LATER.contains(&name) {
+        return "this version has \"thread\" and \"process\" only".to_owned();
+    }
+    let nearest = PoolType::ALL
+        .iter()
+        .map(|pool| pool.name())
+        .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
+    match nearest {
+        Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => format!("did you mean {nearest:?}?"),
+        _ => "choose \"thread\" or \"process\"".to_owned(),
+    }
+}
+
+impl FromStr for PoolType {
+    type Err = UnknownPoolType;
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = PoolType::ALL.into_iter().find(|pool| pool.name() == name);
+        found.ok_or_else(|| UnknownPoolType { name: name.to_owned() })
+    }
+}
+
+/// How a pool is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// The most workers at a time; at least one. By default 8 or twice the cores, whichever is more, with scaling, and
+    /// one a core without.
+    pub max_workers: Option<usize>,
+    /// Whether to begin with one worker, to start another when none is idle, and to end those that stay idle; without
+    /// it all workers are there from the start to the end (`parity.md` P84).
+    pub scaling: bool,
+    /// After an interrupt, how long an attempt may take to end by itself before its worker is ended.
+    pub interrupt_grace: Duration,
+    /// When the scheduler is gone, how long a running attempt may still take to finish.
+    pub orphan_grace: Duration,
+    /// With scaling, how long a worker stays that has nothing to do.
+    pub idle_timeout: Duration,
+    /// How long a worker may take from its start until it is ready.
+    pub start_timeout: Duration,
+    /// The worker program, instead of the usual look-up.
+    pub worker: Option<PathBuf>,
+    /// How to run Python tasks; `None` where no interpreter is needed.
+    pub python: Option<PythonOptions>,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions {
+            max_workers: None,
+            scaling: true,
+            interrupt_grace: Duration::from_secs(2),
+            orphan_grace: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(10),
+            start_timeout: Duration::from_secs(30),
+            worker: None,
+            python: None,
+        }
+    }
+}
+
+impl PoolOptions {
+    /// The most workers at a time.
+    pub fn worker_limit(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let default = if self.scaling { (2 * cores).max(8) } else { cores };
+        self.max_workers.unwrap_or(default).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_pool_name_gets_the_nearest_right_one() {
+        let message = |name: &str| name.parse::<PoolType>().unwrap_err().to_string();
+        assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
+        assert_eq!(message("xyz"), "there is no pool \"xyz\": choose \"thread\" or \"process\"");
+        assert!(message("billiard").contains("this version has"));
+        assert_eq!("thread".parse(), Ok(PoolType::Thread));
+    }
+
+    #[test]
+    fn there_is_always_room_for_one_worker() {
+        assert_eq!(PoolOptions { max_workers: Some(0), ..PoolOptions::default() }.worker_limit(), 1);
+        assert!(PoolOptions::default().worker_limit() >= 8);
+    }
+}

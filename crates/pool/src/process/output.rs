@@ -1,0 +1,202 @@
+//! The thread that reads what all workers of a pool print.
+//!
+//! It holds the reading ends of every worker's standard output and error, tells the attempts apart by their markers, and
+//! passes everything on at once; when the dispatcher is slow the pipes fill and the printing tasks wait. When a worker has
+//! ended, what is in its pipes is read without waiting for more: something that it left running may hold them open.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pushflow_protocol::marker::{Piece, Splitter};
+
+use super::dispatcher::{Event, WorkerId};
+use super::runner::Input;
+use crate::attempt::Stream;
+
+/// How much is read at a time: what a pipe holds by default.
+const CHUNK: usize = 64 * 1024;
+
+enum Order {
+    Add { worker: WorkerId, stream: Stream, pipe: PipeReader },
+    Drain(WorkerId),
+}
+
+/// Gives orders to the thread; it ends when this is dropped.
+pub(super) struct OutputReader {
+    orders: Sender<Order>,
+    wake: PipeWriter,
+}
+
+impl OutputReader {
+    /// Starts the thread; `word` is that of the pool's markers.
+    ///
+    /// # Errors
+    /// When there are no file descriptors or threads left.
+    pub(super) fn start(word: String, inputs: Sender<Input>) -> io::Result<OutputReader> {
+        let (woken, wake) = io::pipe()?;
+        let (orders, received) = crossbeam_channel::unbounded();
+        fcntl(&woken, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        std::thread::Builder::new().name("pushflow-output".into()).spawn(move || {
+            Reader { orders: received, woken, inputs, word, pipes: Vec::new() }.run();
+        })?;
+        Ok(OutputReader { orders, wake })
+    }
+
+    /// Reads a worker's pipes from now on.
+    pub(super) fn add(&mut self, worker: WorkerId, stdout: PipeReader, stderr: PipeReader) {
+        self.order(Order::Add { worker, stream: Stream::Stdout, pipe: stdout });
+        self.order(Order::Add { worker, stream: Stream::Stderr, pipe: stderr });
+    }
+
+    /// Reads what a worker that has ended left in its pipes, and says `OutputDrained`.
+    pub(super) fn drain(&mut self, worker: WorkerId) {
+        self.order(Order::Drain(worker));
+    }
+
+    fn order(&mut self, order: Order) {
+        // The thread lives as long as this: neither can fail but for a full pipe, and then the thread is awake anyway.
+        self.orders.send(order).ok();
+        self.wake.write_all(&[0]).ok();
+    }
+}
+
+struct Reader {
+    orders: Receiver<Order>,
+    woken: PipeReader,
+    inputs: Sender<Input>,
+    word: String,
+    pipes: Vec<Pipe>,
+}
+
+struct Pipe {
+    worker: WorkerId,
+    stream: Stream,
+    reader: PipeReader,
+    splitter: Splitter,
+}
+
+/// Whether a pipe may bring more.
+#[derive(PartialEq, Eq)]
+enum More {
+    Later,
+    Never,
+}
+
+impl Reader {
+    fn run(&mut self) {
+        loop {
+            let ready = match self.wait() {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(%error, "what the workers print can't be read any more");
+                    return;
+                }
+            };
+            let mut index = 0;
+            let inputs = &self.inputs;
+            self.pipes.retain_mut(|pipe| {
+                index += 1;
+                !ready[index - 1] || pipe.read_once(inputs) == More::Later
+            });
+            if self.obey().is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until a pipe has something to read, or there is an order.
+    fn wait(&self) -> io::Result<Vec<bool>> {
+        let files = std::iter::once(self.woken.as_fd()).chain(self.pipes.iter().map(|pipe| pipe.reader.as_fd()));
+        let mut polled: Vec<PollFd<'_>> = files.map(|file| PollFd::new(file, PollFlags::POLLIN)).collect();
+        match poll(&mut polled, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = |poll: &PollFd<'_>| poll.revents().is_some_and(|events| !events.is_empty());
+        Ok(polled[1..].iter().map(ready).collect())
+    }
+
+    /// Follows the orders; the error is that nobody gives any more.
+    fn obey(&mut self) -> Result<(), TryRecvError> {
+        // One byte an order; reading some too many or few only costs another look.
+        (&self.woken).read(&mut [0; 64]).ok();
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Add { worker, stream, pipe }) => self.add(worker, stream, pipe),
+                Ok(Order::Drain(worker)) => self.drain(worker),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(TryRecvError::Disconnected),
+            }
+        }
+    }
+
+    fn add(&mut self, worker: WorkerId, stream: Stream, reader: PipeReader) {
+        if let Err(error) = fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)) {
+            tracing::error!(%error, "what a worker prints can't be read");
+            return;
+        }
+        self.pipes.push(Pipe { worker, stream, reader, splitter: Splitter::new(&self.word) });
+    }
+
+    fn drain(&mut self, worker: WorkerId) {
+        let inputs = &self.inputs;
+        self.pipes.retain_mut(|pipe| {
+            if pipe.worker == worker {
+                pipe.read_all(inputs);
+            }
+            pipe.worker != worker
+        });
+        self.inputs.send(Input::Event(Event::OutputDrained { worker })).ok();
+    }
+}
+
+impl Pipe {
+    /// Reads what is there, at most a pipe's full.
+    fn read_once(&mut self, inputs: &Sender<Input>) -> More {
+        let mut buffer = [0; CHUNK];
+        match self.reader.read(&mut buffer) {
+            Ok(0) => {
+                let held = Piece::Text(self.splitter.finish());
+                self.pass_on(held, inputs);
+                More::Never
+            }
+            Ok(count) => {
+                for piece in self.splitter.split(&buffer[..count]) {
+                    self.pass_on(piece, inputs);
+                }
+                More::Later
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => More::Later,
+            Err(_) => More::Never,
+        }
+    }
+
+    /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
+    fn read_all(&mut self, inputs: &Sender<Input>) {
+        let mut left = pushflow_os::files::bytes_readable(&self.reader).unwrap_or(0);
+        let mut buffer = [0; CHUNK];
+        while left > 0 {
+            let Ok(count @ 1..) = self.reader.read(&mut buffer) else { break };
+            left = left.saturating_sub(count);
+            for piece in self.splitter.split(&buffer[..count]) {
+                self.pass_on(piece, inputs);
+            }
+        }
+        let held = Piece::Text(self.splitter.finish());
+        self.pass_on(held, inputs);
+    }
+
+    fn pass_on(&self, piece: Piece, inputs: &Sender<Input>) {
+        let (worker, stream) = (self.worker, self.stream);
+        let event = match piece {
+            Piece::Text(bytes) if bytes.is_empty() => return,
+            Piece::Text(bytes) => Event::Output { worker, stream, bytes },
+            Piece::End(attempt) => Event::OutputEnd { worker, stream, attempt },
+        };
+        inputs.send(Input::Event(event)).ok();
+    }
+}

@@ -1,0 +1,195 @@
+//! The runner: gives the dispatcher what happens, and does what it says. It owns the clock, the channels and the threads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use pushflow_protocol::transport::ToWorkerSender;
+use pushflow_protocol::{AttemptId, ErrorKind, Job, ProcessId, TaskError, ToWorker};
+
+use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
+use super::link::WorkerKind;
+use super::output::OutputReader;
+use crate::attempt::{Attempt, PoolEvent};
+
+/// How many inputs are handled before the time is looked at again.
+const BATCH: usize = 256;
+
+/// What reaches the runner.
+pub(super) enum Input {
+    /// Something happened.
+    Event(Event),
+    /// A worker said something: an event, or only how many frames it has received.
+    Heard { worker: WorkerId, event: Option<Event>, frames: u64 },
+    /// A worker can be talked to.
+    Connected { worker: WorkerId, sender: ToWorkerSender },
+}
+
+pub(super) struct Runner {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) kind: WorkerKind,
+    pub(super) output: OutputReader,
+    pub(super) inputs: Receiver<Input>,
+    /// Handed to the threads that receive from workers.
+    pub(super) to_self: Sender<Input>,
+    pub(super) events: Sender<PoolEvent>,
+    /// Told once: the pool can be used, or why it can't.
+    pub(super) opened: Option<Sender<Result<(), String>>>,
+    pub(super) worker_count: Arc<AtomicUsize>,
+    pub(super) links: HashMap<WorkerId, Link>,
+}
+
+/// How a worker is reached.
+pub(super) struct Link {
+    process: ProcessId,
+    sender: Option<ToWorkerSender>,
+}
+
+impl Runner {
+    /// Runs until the pool was closed and nothing of it is left.
+    pub(super) fn run(mut self) {
+        let mut actions = Vec::new();
+        self.dispatcher.open(Instant::now(), &mut actions);
+        loop {
+            self.perform(&mut actions);
+            self.worker_count.store(self.dispatcher.workers(), Ordering::Relaxed);
+            self.say_whether_open();
+            if self.dispatcher.is_over() {
+                return;
+            }
+            let received = match self.dispatcher.next_tick() {
+                Some(at) => self.inputs.recv_deadline(at),
+                None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let now = Instant::now();
+            match received {
+                Ok(input) => {
+                    self.handle(input, now, &mut actions);
+                    for _ in 1..BATCH {
+                        let Ok(input) = self.inputs.try_recv() else { break };
+                        self.handle(input, now, &mut actions);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.dispatcher.on(Event::Tick, now, &mut actions),
+                // This thread holds a sender itself, so that the channel can't be closed.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn say_whether_open(&mut self) {
+        if self.opened.is_none() {
+            return;
+        }
+        let result = match self.dispatcher.broken() {
+            Some(reason) => Err(reason.to_owned()),
+            None if self.dispatcher.is_ready() => Ok(()),
+            None => return,
+        };
+        if let Some(opened) = self.opened.take() {
+            opened.send(result).ok();
+        }
+    }
+
+    fn handle(&mut self, input: Input, now: Instant, actions: &mut Vec<Action>) {
+        match input {
+            Input::Event(event) => {
+                if let Event::Gone { worker } = event {
+                    self.links.remove(&worker);
+                }
+                self.dispatcher.on(event, now, actions);
+            }
+            Input::Heard { worker, event, frames } => {
+                if let Some(sender) = self.links.get_mut(&worker).and_then(|link| link.sender.as_mut()) {
+                    // If it is gone, its channel and its exit say so.
+                    sender.acknowledged(frames).ok();
+                }
+                if let Some(event) = event {
+                    self.dispatcher.on(event, now, actions);
+                }
+            }
+            Input::Connected { worker, sender } => {
+                if let Some(link) = self.links.get_mut(&worker) {
+                    link.sender = Some(sender);
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, actions: &mut Vec<Action>) {
+        while !actions.is_empty() {
+            for action in std::mem::take(actions) {
+                match action {
+                    Action::Start(worker) => self.start(worker, actions),
+                    Action::Run { worker, attempt } => self.run_attempt(worker, attempt, actions),
+                    Action::Interrupt { worker, attempt } => self.send(worker, &ToWorker::Interrupt { attempt }),
+                    Action::Dismiss(worker) => {
+                        if let Some(link) = self.links.get_mut(&worker) {
+                            link.sender = None;
+                        }
+                    }
+                    Action::Signal(worker, signal) => {
+                        if let Some(link) = self.links.get(&worker) {
+                            self.kind.guardian.signal(link.process, signal);
+                        }
+                    }
+                    Action::End(worker) => {
+                        if let Some(link) = self.links.get(&worker) {
+                            self.kind.guardian.end(link.process);
+                        }
+                    }
+                    Action::DrainOutput(worker) => self.output.drain(worker),
+                    // Nobody may be listening any more; what happens is still done.
+                    Action::Report(event) => drop(self.events.send(event)),
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
+        match self.kind.start(worker, &self.to_self) {
+            Ok(started) => {
+                self.links.insert(worker, Link { process: started.process, sender: None });
+                self.output.add(worker, started.stdout, started.stderr);
+            }
+            Err(error) => {
+                let now = Instant::now();
+                let reason = format!("it could not be asked for ({error})");
+                self.dispatcher.on(Event::Refused { worker, reason, fatal: false }, now, actions);
+                self.dispatcher.on(Event::Gone { worker }, now, actions);
+            }
+        }
+    }
+
+    fn run_attempt(&mut self, worker: WorkerId, attempt: Attempt, actions: &mut Vec<Action>) {
+        let id = attempt.id;
+        match attempt.inputs.encode() {
+            Ok(inputs) => {
+                let (actor, task) = (attempt.actor.to_string(), (*attempt.task).clone());
+                self.send(worker, &ToWorker::Run(vec![Job { attempt: id, actor, task, inputs }]));
+            }
+            Err(error) => self.refuse(worker, id, &error, actions),
+        }
+    }
+
+    /// The inputs can't travel: the attempt fails, the worker has not heard of it.
+    fn refuse(
+        &mut self,
+        worker: WorkerId,
+        attempt: AttemptId,
+        error: &impl std::fmt::Display,
+        actions: &mut Vec<Action>,
+    ) {
+        let error = TaskError::new(ErrorKind::BadInput, format!("the inputs can't be sent to a worker: {error}"));
+        self.dispatcher.on(Event::NotSent { worker, attempt, error }, Instant::now(), actions);
+    }
+
+    /// A worker that can't be sent to is gone: its channel and its exit say so.
+    fn send(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let Some(sender) = self.links.get_mut(&worker).and_then(|link| link.sender.as_mut()) {
+            sender.send(message).ok();
+        }
+    }
+}

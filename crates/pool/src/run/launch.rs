@@ -1,0 +1,131 @@
+//! [`Launcher`]: the one way in which attempts start processes, so that a guardian can start them instead.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use pushflow_protocol::{ErrorKind, Exit, TaskError};
+
+/// Starts processes.
+pub trait Launcher: Send + Sync {
+    /// Starts one process; the files of `launch` are closed here, whether it succeeds or not.
+    ///
+    /// # Errors
+    /// When the program can't be started.
+    fn launch(&self, launch: Launch) -> Result<Arc<dyn Child>, LaunchError>;
+}
+
+/// A process that was started.
+///
+/// Dropping it neither ends the process nor reaps it: whoever started it calls [`Child::wait`] to the end.
+pub trait Child: Send + Sync {
+    /// Its process id.
+    fn pid(&self) -> u32;
+
+    /// Sends a signal to its process group if it leads one, else to the process; does nothing once it was reaped.
+    ///
+    /// # Errors
+    /// When the process may not be signalled.
+    fn signal(&self, signal: Signal) -> io::Result<()>;
+
+    /// Waits for its end, at most `limit`, and reaps it; `None` if it still runs. Once it ended, every call says how.
+    ///
+    /// # Errors
+    /// When the process can't be waited for.
+    fn wait(&self, limit: Option<Duration>) -> io::Result<Option<Exit>>;
+}
+
+/// What to start.
+#[derive(Debug, Default)]
+pub struct Launch {
+    /// The program, then its arguments. A program without `/` is looked up in the `PATH` that it will see.
+    pub argv: Vec<OsString>,
+    /// Variables beside those of the caller.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The folder to run in; the caller's by default.
+    pub directory: Option<PathBuf>,
+    /// Whether it leads a process group of its own, which then gets its signals.
+    pub own_group: bool,
+    /// Its standard input; `/dev/null` by default.
+    pub stdin: Option<OwnedFd>,
+    /// Its standard output; the caller's by default.
+    pub stdout: Option<OwnedFd>,
+    /// Its standard error; the caller's by default.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// There is no such program.
+    #[error("there is no such program")]
+    ProgramNotFound,
+    /// The program is a script, and the program that its first line names does not exist.
+    #[error("its first line names a program that does not exist")]
+    ScriptWithoutProgram,
+    /// The folder to run in does not exist.
+    #[error("the folder {} to run in does not exist", .0.display())]
+    DirectoryNotFound(PathBuf),
+    /// The program is not executable, or lies where the caller may not look.
+    #[error("permission denied; is it executable?")]
+    PermissionDenied,
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] io::Error),
+}
+
+impl LaunchError {
+    /// This error as the outcome of the attempt that wanted to start `program`.
+    pub fn into_task_error(self, program: &OsStr) -> TaskError {
+        let name = program.to_string_lossy();
+        let message = match &self {
+            LaunchError::ProgramNotFound if name.contains('/') => format!("the program {name:?} does not exist"),
+            LaunchError::ProgramNotFound => format!("the program {name:?} was not found in PATH"),
+            cause => format!("the program {name:?} could not be started: {cause}"),
+        };
+        TaskError::new(ErrorKind::NotFound, message)
+    }
+}
+
+/// Finds the program of a launch: by its path, or by its name in the `PATH` that it will see.
+///
+/// # Errors
+/// When `PATH` has no such program. Whether a program named by its path exists is left to the operating system.
+pub fn resolve_program(launch: &Launch) -> Result<PathBuf, LaunchError> {
+    let name = launch.argv.first().ok_or(LaunchError::ProgramNotFound)?;
+    if name.as_encoded_bytes().contains(&b'/') {
+        return Ok(name.into());
+    }
+    let own_path = launch.environment.iter().rev().find(|(variable, _)| variable == "PATH");
+    let path = own_path.map(|(_, folders)| folders.clone()).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    find_program(name, &path).ok_or(LaunchError::ProgramNotFound)
+}
+
+/// Tells what a refusal to start a program means: "no such file" may be the folder to run in, the program, or the program
+/// that a script's first line names.
+pub fn classify_launch_error(error: io::Error, program: &Path, directory: Option<&Path>) -> LaunchError {
+    let missing = directory.filter(|directory| !directory.is_dir());
+    let is_there = || directory.unwrap_or(Path::new("")).join(program).is_file();
+    match (error.kind(), missing) {
+        (_, Some(directory)) => LaunchError::DirectoryNotFound(directory.to_owned()),
+        (io::ErrorKind::NotFound, None) if is_there() => LaunchError::ScriptWithoutProgram,
+        (io::ErrorKind::NotFound, None) => LaunchError::ProgramNotFound,
+        (io::ErrorKind::PermissionDenied, None) => LaunchError::PermissionDenied,
+        (_, None) => LaunchError::Other(error),
+    }
+}
+
+/// The first executable file of that name in the folders of a `PATH`.
+pub(super) fn find_program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
+}
+
+/// Whether this is a file that somebody may execute.
+pub(super) fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,74 @@
+//! Executes one attempt: what a worker, or a thread of the thread pool, does with a task.
+
+mod command;
+mod direct;
+mod interrupt;
+mod launch;
+mod output;
+mod program;
+mod python;
+mod python_text;
+mod script;
+mod template;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, TaskError, TaskSpec};
+use pushflow_value::Data;
+
+pub use direct::DirectLauncher;
+pub use interrupt::{Guard, Interrupted, Interrupter};
+pub use launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
+pub use python::{PythonError, PythonHost, find_interpreter};
+
+/// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
+pub struct Runner {
+    launcher: Arc<dyn Launcher>,
+    python: Option<PythonOptions>,
+    host: Option<PythonHost>,
+}
+
+impl Runner {
+    /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
+    pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
+        Runner { launcher, python, host: None }
+    }
+
+    /// Runs one attempt of a task. A Rust task is run by `run_rust`, which gets its name and inputs.
+    ///
+    /// # Errors
+    /// However the attempt fails.
+    pub fn run(
+        &mut self,
+        task: &TaskSpec,
+        inputs: &Data,
+        interrupter: &Interrupter,
+        run_rust: impl FnOnce(&str, &Data) -> Result<Data, TaskError>,
+    ) -> Result<Data, TaskError> {
+        match task {
+            TaskSpec::Rust { name } => run_rust(name, inputs),
+            TaskSpec::Command(task) => command::run_command(self.launcher.as_ref(), task, inputs, interrupter),
+            TaskSpec::Script(task) => {
+                let python = self.python.as_ref().map_or("python3".as_ref(), |python| python.interpreter.as_os_str());
+                script::run_script(self.launcher.as_ref(), task, Path::new(python), inputs, interrupter)
+            }
+            TaskSpec::Python(task) => self.run_python(task, inputs, interrupter),
+        }
+    }
+
+    fn run_python(&mut self, task: &PythonTask, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
+        let Some(options) = &self.python else {
+            let message = "Python tasks do not run on the thread pool yet: choose --pool process";
+            return Err(TaskError::new(ErrorKind::Unsupported, message));
+        };
+        let host = match self.host.take_if(|host| host.is_usable()) {
+            Some(host) => host,
+            None => PythonHost::start(options, self.launcher.as_ref())?,
+        };
+        self.host.insert(host).run(task, inputs, interrupter)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The channel between a worker and its Python interpreter: whole messages over a socket, however the other side behaves.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// What every message starts with, to notice when something else writes on the channel.
+pub(super) const MAGIC: &[u8; 4] = b"pfpy";
+
+/// The magic, and the length of what follows.
+pub(super) const HEADER: usize = MAGIC.len() + 8;
+
+/// A longer message is taken for garbage.
+const LONGEST: u64 = 1 << 40;
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A buffer that grew larger than this is given back after its message.
+const KEPT: usize = 1 << 20;
+
+/// Why the channel can't be used any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// The other side closed it, by ending or otherwise.
+    #[error("closed its channel to the worker")]
+    Closed,
+    /// The other side sent what is no message.
+    #[error("sent the worker what is no reply ({0})")]
+    Garbage(String),
+    /// Whoever waited gave up.
+    #[error("did not answer")]
+    GivenUp,
+    /// The operating system refused.
+    #[error("could not be talked to: {0}")]
+    Failed(#[from] io::Error),
+}
+
+/// Called each time that waiting has taken a while; an error ends the wait.
+pub(super) type StillWaiting<'a> = &'a mut dyn FnMut() -> Result<(), Broken>;
+
+/// The worker's end.
+pub(super) struct Channel {
+    stream: UnixStream,
+    received: Vec<u8>,
+    patience: PollTimeout,
+}
+
+impl Channel {
+    /// A channel over one end of a pair of sockets. `patience` is how long a wait takes before it asks whether to go on.
+    pub(super) fn new(stream: UnixStream, patience: Duration) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let patience = PollTimeout::try_from(patience).map_err(io::Error::other)?;
+        Ok(Channel { stream, received: Vec::new(), patience })
+    }
+
+    /// Sends bytes, waiting for the other side to read them.
+    pub(super) fn send(&mut self, mut bytes: &[u8], still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT, still_waiting)?,
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => return Err(Broken::Closed),
+                    _ => return Err(error.into()),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for one message and returns what follows its header.
+    pub(super) fn receive(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], Broken> {
+        self.received.clear();
+        self.received.shrink_to(KEPT);
+        self.wait(PollFlags::POLLIN, still_waiting)?;
+        loop {
+            if let Some(length) = self.message_length()? {
+                match self.received.len() {
+                    len if len == length => return Ok(&self.received[HEADER..]),
+                    len if len > length => return Err(Broken::Garbage("more bytes than its length says".to_owned())),
+                    _ => {}
+                }
+            }
+            if self.read_some()? == 0 {
+                self.wait(PollFlags::POLLIN, still_waiting)?;
+            }
+        }
+    }
+
+    /// Whether the other side is there and has said nothing that nobody asked for.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        self.stream.read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The length of the message with its header, as soon as that is here.
+    fn message_length(&self) -> Result<Option<usize>, Broken> {
+        let start = &self.received[..self.received.len().min(MAGIC.len())];
+        if !MAGIC.starts_with(start) {
+            return Err(Broken::Garbage(format!("it starts with {:?}", String::from_utf8_lossy(start))));
+        }
+        let Some(length) = self.received.get(MAGIC.len()..HEADER) else { return Ok(None) };
+        let length = u64::from_le_bytes(length.try_into().expect("the length has 8 bytes"));
+        match usize::try_from(length) {
+            Ok(small) if length <= LONGEST => Ok(Some(HEADER + small)),
+            _ => Err(Broken::Garbage(format!("a length of {length} bytes"))),
+        }
+    }
+
+    /// Reads what is there; 0 if that is nothing yet.
+    fn read_some(&mut self) -> Result<usize, Broken> {
+        let end = self.received.len();
+        self.received.resize(end + CHUNK, 0);
+        let count = self.stream.read(&mut self.received[end..]);
+        self.received.truncate(end + *count.as_ref().unwrap_or(&0));
+        match count {
+            Ok(0) => Err(Broken::Closed),
+            Ok(count) => Ok(count),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+                io::ErrorKind::ConnectionReset => Err(Broken::Closed),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Waits until the socket is ready.
+    fn wait(&self, events: PollFlags, still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
+        loop {
+            match poll(&mut [PollFd::new(self.stream.as_fd(), events)], self.patience) {
+                Ok(0) => still_waiting()?,
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(Broken::Failed(error.into())),
+            }
+        }
+    }
+}

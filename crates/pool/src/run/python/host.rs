@@ -1,0 +1,263 @@
+//! [`PythonHost`]: one Python interpreter process that runs one task at a time.
+//!
+//! The process stays in the process group of whoever started it, and interrupts go to it alone: Python itself decides what
+//! becomes of what a task has started, as it does when `KeyboardInterrupt` is raised in any program.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use pushflow_protocol::{ErrorKind, Exit, PythonOptions, PythonTask, TaskError};
+use pushflow_value::Data;
+
+use super::channel::{Broken, Channel};
+use super::message::{self, Reply};
+use crate::run::interrupt::Interrupter;
+use crate::run::launch::{Child, Launch, LaunchError, Launcher};
+
+/// The interpreter's side. It goes through the channel, so that it is in no file and in no list of processes.
+const HOST: &str = include_str!("host.py");
+
+/// Reads [`HOST`] from standard input, which is the channel, and runs it.
+const LOADER: &str = "\
+import os, sys
+if sys.version_info < (3, 8):
+    sys.exit('Python tasks need Python 3.8 or newer, and this is ' + sys.version.split()[0])
+length = int.from_bytes(os.read(0, 8), 'little')
+source = b''
+while len(source) < length:
+    source += os.read(0, length - len(source)) or sys.exit(1)
+exec(compile(source, '<pushflow host>', 'exec'), {'__name__': 'pushflow_host'})
+";
+
+/// How long an interpreter may take to start; imports from a slow network file system can take long.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a wait for the interpreter looks whether to go on. A process that ended is noticed at once by the end of its
+/// channel, unless something that it forked keeps that open.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long a process that closed its channel may take to end by itself.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a process may take to be gone after it was killed, before nobody waits for it any more.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// A Python interpreter process; see [`PythonTask`] for what it runs.
+///
+/// Plain values travel: `None`, `bool`, `int` of 64 bits, `float`, `str`, `bytes`, `list`, `dict` with `str` keys. A `tuple`
+/// arrives as a list, and what derives from a plain type as that type. Dropping the host ends the process.
+pub struct PythonHost {
+    child: Arc<dyn Child>,
+    channel: Channel,
+    /// To shut the channel down with.
+    stream: UnixStream,
+    interpreter: PathBuf,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It has not yet said that it is ready.
+    Starting(Instant),
+    /// It waits for a request.
+    Idle,
+    /// As idle, but the last attempt was interrupted: a signal may have come after that attempt.
+    Unsettled,
+    /// It is of no use any more.
+    Lost,
+}
+
+impl PythonHost {
+    /// Starts an interpreter, without waiting until it is ready.
+    ///
+    /// # Errors
+    /// When the interpreter can't be started.
+    pub fn start(options: &PythonOptions, launcher: &dyn Launcher) -> Result<PythonHost, TaskError> {
+        let failed = |error: io::Error| {
+            TaskError::new(ErrorKind::WorkerLost, format!("the Python interpreter could not be started: {error}"))
+        };
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let stream = ours.try_clone().map_err(failed)?;
+        let mut channel = Channel::new(ours, PATIENCE).map_err(failed)?;
+        let mut argv: Vec<OsString> = vec![options.interpreter.clone(), "-c".into(), LOADER.into()];
+        argv.extend_from_slice(&options.search_path);
+        let launch = Launch { argv, stdin: Some(theirs.into()), ..Launch::default() };
+        let child = launcher.launch(launch).map_err(|error| not_started(options, error))?;
+        let state = State::Starting(Instant::now());
+        let source = [&(HOST.len() as u64).to_le_bytes(), HOST.as_bytes()].concat();
+        let sent = channel.send(&source, &mut || Err(Broken::GivenUp));
+        let mut host = PythonHost { child, channel, stream, interpreter: PathBuf::from(&options.interpreter), state };
+        sent.map_err(|broken| host.lost(broken))?;
+        Ok(host)
+    }
+
+    /// Runs one task and waits for its result.
+    ///
+    /// # Errors
+    /// When the task is not found, fails, returns what can't be a result, is interrupted, or its process is lost.
+    pub fn run(&mut self, task: &PythonTask, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
+        let request = message::run(task, inputs)?;
+        self.make_ready(interrupter)?;
+        let child = Arc::clone(&self.child);
+        let guard = interrupter.register(child);
+        let reply = self.ask_until_started(&request, interrupter);
+        drop(guard);
+        self.state = State::Idle;
+        if interrupter.is_interrupted() {
+            self.state = State::Unsettled;
+        }
+        match reply {
+            Ok(Reply::Ended(result)) => result.map_err(|error| self.told(error)),
+            Ok(Reply::Interrupted(error)) => Err(self.told(interrupted(error))),
+            Ok(Reply::NotStarted) => Err(self.told(not_begun())),
+            Ok(unexpected) => Err(self.lost(Broken::Garbage(format!("{unexpected:?} after a task")))),
+            Err(broken) => Err(self.lost_in_attempt(broken, interrupter)),
+        }
+    }
+
+    /// Whether the process is there and waits for a task, as far as can be told.
+    pub fn is_usable(&mut self) -> bool {
+        match self.state {
+            State::Starting(_) => true,
+            State::Idle | State::Unsettled => self.channel.is_quiet(),
+            State::Lost => false,
+        }
+    }
+
+    /// The id of the interpreter's process.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Waits until the process has started, and until no signal is on its way that was meant for an earlier attempt.
+    fn make_ready(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
+        if interrupter.is_interrupted() {
+            return Err(not_begun());
+        }
+        let reply = match self.state {
+            State::Idle => return Ok(()),
+            State::Lost => return Err(self.lost(Broken::Closed)),
+            State::Starting(since) => self.ask(&[], &mut || give_up(since, Some(interrupter))),
+            State::Unsettled => {
+                let since = Instant::now();
+                self.ask(&message::settle(), &mut || give_up(since, None))
+            }
+        };
+        match reply {
+            Ok(Reply::Ready | Reply::Settled) => {
+                self.state = State::Idle;
+                Ok(())
+            }
+            Err(Broken::GivenUp) if interrupter.is_interrupted() => {
+                self.end(Duration::ZERO);
+                Err(not_begun())
+            }
+            Ok(unexpected) => Err(self.lost(Broken::Garbage(format!("{unexpected:?} before a task")))),
+            Err(broken) => Err(self.lost(broken)),
+        }
+    }
+
+    /// Asks again where a signal that nobody here has sent came before the task.
+    fn ask_until_started(&mut self, request: &[u8], interrupter: &Interrupter) -> Result<Reply, Broken> {
+        let child = Arc::clone(&self.child);
+        let mut still_waiting = || match child.wait(Some(Duration::ZERO)) {
+            Ok(None) => Ok(()),
+            _ => Err(Broken::Closed),
+        };
+        loop {
+            match self.ask(request, &mut still_waiting)? {
+                Reply::NotStarted if !interrupter.is_interrupted() => {}
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    fn ask(&mut self, request: &[u8], still_waiting: &mut dyn FnMut() -> Result<(), Broken>) -> Result<Reply, Broken> {
+        self.channel.send(request, still_waiting)?;
+        Reply::read(self.channel.receive(still_waiting)?).map_err(Broken::Garbage)
+    }
+
+    /// The error of an attempt whose interpreter was lost; one that an interrupt has ended was stopped.
+    fn lost_in_attempt(&mut self, broken: Broken, interrupter: &Interrupter) -> TaskError {
+        let error = self.lost(broken);
+        let ended_by_interrupt = matches!(self.child.wait(Some(Duration::ZERO)), Ok(Some(Exit::Signal(2))));
+        let kind = if interrupter.is_interrupted() && ended_by_interrupt { ErrorKind::Stopped } else { error.kind };
+        TaskError { kind, ..error }
+    }
+
+    /// Ends the process, whatever is wrong with it, and says what that was.
+    fn lost(&mut self, broken: Broken) -> TaskError {
+        let was_starting = matches!(self.state, State::Starting(_));
+        let patience = if matches!(broken, Broken::Closed) { END_LIMIT } else { Duration::ZERO };
+        let own_end = self.end(patience);
+        let what = own_end.map_or_else(|| format!("{broken}, and was killed"), |exit| exit.to_string());
+        let interpreter = self.interpreter.display();
+        let message = if was_starting {
+            format!("the Python interpreter {interpreter} {what} before it was ready; it must be Python 3.8 or newer")
+        } else {
+            format!("the Python interpreter (pid {}) {what}", self.pid())
+        };
+        self.told(TaskError::new(ErrorKind::WorkerLost, message))
+    }
+
+    /// Waits for the end of the process, at most `patience`, then kills it; returns how it ended by itself, if it did.
+    fn end(&mut self, patience: Duration) -> Option<Exit> {
+        self.state = State::Lost;
+        if let Ok(Some(exit)) = self.child.wait(Some(patience)) {
+            return Some(exit);
+        }
+        let killed = self.child.signal(Signal::SIGKILL).and_then(|()| self.child.wait(Some(KILL_LIMIT)));
+        match killed {
+            Ok(Some(_)) => {}
+            Ok(None) => tracing::warn!(pid = self.pid(), "a killed Python interpreter does not end"),
+            Err(error) => tracing::warn!(pid = self.pid(), %error, "could not end a Python interpreter"),
+        }
+        None
+    }
+
+    fn told(&self, error: TaskError) -> TaskError {
+        TaskError { pid: Some(self.pid()), ..error }
+    }
+}
+
+impl Drop for PythonHost {
+    fn drop(&mut self) {
+        if self.state == State::Lost {
+            return;
+        }
+        // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
+        // that was forked meanwhile holds a copy of this end.
+        let is_closed = self.stream.shutdown(Shutdown::Both).is_ok();
+        self.end(if is_closed { END_LIMIT } else { Duration::ZERO });
+    }
+}
+
+fn give_up(since: Instant, interrupter: Option<&Interrupter>) -> Result<(), Broken> {
+    let is_interrupted = interrupter.is_some_and(Interrupter::is_interrupted);
+    if is_interrupted || since.elapsed() > START_LIMIT { Err(Broken::GivenUp) } else { Ok(()) }
+}
+
+fn not_started(options: &PythonOptions, error: LaunchError) -> TaskError {
+    let interpreter = Path::new(&options.interpreter).display();
+    let message = format!("the Python interpreter {interpreter} could not be started: {error}");
+    TaskError::new(ErrorKind::NotFound, message)
+}
+
+fn not_begun() -> TaskError {
+    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it began")
+}
+
+/// What an exception becomes that left a task after it was interrupted.
+fn interrupted(error: TaskError) -> TaskError {
+    let message = match error.type_name.as_str() {
+        "KeyboardInterrupt" => "the task was interrupted".to_owned(),
+        other => format!("the task was interrupted, and raised {other}: {}", error.message),
+    };
+    TaskError { kind: ErrorKind::Stopped, message, ..error }
+}

@@ -1,0 +1,157 @@
+//! What a worker and its Python interpreter say to each other.
+
+use pushflow_protocol::{ErrorKind, PythonTask, Returns, TaskError};
+use pushflow_value::{Data, Key, Payload, Value};
+
+use super::channel::{HEADER, MAGIC};
+use super::pickle::{PickleWriter, Pickled, TooDeep, with_article};
+
+/// The highest position of an argument: all below it are passed too.
+const MAX_POSITION: u32 = 65_535;
+
+/// A request that all earlier interrupts be forgotten.
+pub(super) fn settle() -> Vec<u8> {
+    finished(started(b'S'))
+}
+
+/// A request that a task be run: names become keyword arguments, positions positional ones, gaps filled with `None`
+/// (`parity.md` P25, P26).
+///
+/// # Errors
+/// When an input can't be sent.
+pub(super) fn run(task: &PythonTask, inputs: &Data) -> Result<Vec<u8>, TaskError> {
+    let mut pickle = PickleWriter::new(started(b'T'));
+    pickle.begin_tuple();
+    pickle.text(&task.module);
+    pickle.text(&task.function);
+    pickle.boolean(task.returns == Returns::Mapping);
+    positional(&mut pickle, inputs)?;
+    pickle.begin_dict();
+    for (key, payload) in inputs {
+        if let Key::Name(name) = key {
+            pickle.text(name);
+            input(&mut pickle, key, payload)?;
+        }
+    }
+    pickle.end_dict();
+    pickle.end_tuple();
+    Ok(finished(pickle.finish()))
+}
+
+fn positional(pickle: &mut PickleWriter, inputs: &Data) -> Result<(), TaskError> {
+    let positions = inputs.iter().filter_map(|(key, _)| match key {
+        Key::Position(position) => Some(*position),
+        Key::Name(_) => None,
+    });
+    let last = positions.max();
+    if last.is_some_and(|last| last > MAX_POSITION) {
+        let message =
+            format!("an input is at position {}, beyond the last possible one, {MAX_POSITION}", last.unwrap_or(0));
+        return Err(TaskError::new(ErrorKind::BadInput, message));
+    }
+    pickle.begin_tuple();
+    for key in (0..last.map_or(0, |last| last + 1)).map(Key::Position) {
+        match inputs.get(&key) {
+            Some(payload) => input(pickle, &key, payload)?,
+            None => pickle.none(),
+        }
+    }
+    pickle.end_tuple();
+    Ok(())
+}
+
+fn input(pickle: &mut PickleWriter, key: &Key, payload: &Payload) -> Result<(), TaskError> {
+    let bad = |reason: String| TaskError::new(ErrorKind::BadInput, format!("the input {:?} {reason}", key.to_string()));
+    let value = payload.value().map_err(|error| bad(format!("can't be read: {error}")))?;
+    pickle.value(value).map_err(|TooDeep| bad(format!("nests deeper than {} levels", pushflow_value::MAX_DEPTH)))
+}
+
+fn started(kind: u8) -> Vec<u8> {
+    let mut message = Vec::with_capacity(256);
+    message.extend(MAGIC);
+    message.extend([0; 8]);
+    message.push(kind);
+    message
+}
+
+fn finished(mut message: Vec<u8>) -> Vec<u8> {
+    let length = (message.len() - HEADER) as u64;
+    message[MAGIC.len()..HEADER].copy_from_slice(&length.to_le_bytes());
+    message
+}
+
+/// What the interpreter says.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It has started.
+    Ready,
+    /// The attempt has ended so.
+    Ended(Result<Data, TaskError>),
+    /// The task raised an exception after it was interrupted.
+    Interrupted(TaskError),
+    /// The interrupt came before the task.
+    NotStarted,
+    /// All earlier interrupts are forgotten.
+    Settled,
+}
+
+impl Reply {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Why it is no reply.
+    pub(super) fn read(message: &[u8]) -> Result<Reply, String> {
+        let (kind, pickle) = message.split_first().ok_or("it is empty")?;
+        Ok(match kind {
+            b'H' => Reply::Ready,
+            b'N' => Reply::NotStarted,
+            b'C' => Reply::Settled,
+            b'R' => Reply::Ended(result(pickle)?),
+            b'W' => Reply::Ended(Err(no_mapping(&text(pickle)?))),
+            b'D' => Reply::Ended(Err(too_deep())),
+            b'M' => Reply::Ended(Err(TaskError::new(ErrorKind::NotFound, text(pickle)?))),
+            b'E' => Reply::Ended(Err(exception(pickle)?)),
+            b'I' => Reply::Interrupted(exception(pickle)?),
+            unknown => return Err(format!("it is of kind {unknown:#04x}")),
+        })
+    }
+}
+
+fn result(pickle: &[u8]) -> Result<Result<Data, TaskError>, String> {
+    let pickled = Pickled::read(pickle).map_err(|error| error.to_string())?;
+    Ok(pickled.into_data().map_err(|refused| TaskError::new(ErrorKind::BadResult, refused.to_string())))
+}
+
+fn no_mapping(type_name: &str) -> TaskError {
+    let noun = with_article(type_name);
+    let message = format!("the task returned {noun}, but a mapping of names to values is expected");
+    TaskError::new(ErrorKind::BadResult, message)
+}
+
+fn too_deep() -> TaskError {
+    let message = format!("the result nests deeper than {} levels, or contains itself", pushflow_value::MAX_DEPTH);
+    TaskError::new(ErrorKind::BadResult, message)
+}
+
+/// The name of its type, its text and the lines of its traceback.
+fn exception(pickle: &[u8]) -> Result<TaskError, String> {
+    let Value::List(parts) = value(pickle)? else { return Err("an exception is a list".to_owned()) };
+    let Ok([Value::Str(type_name), Value::Str(message), Value::List(lines)]) = <[Value; 3]>::try_from(parts.into_vec())
+    else {
+        return Err("an exception has a type, a text and lines".to_owned());
+    };
+    let traceback = lines.iter().map(|line| line.as_str().unwrap_or_default().to_owned()).collect();
+    Ok(TaskError { type_name, traceback, ..TaskError::new(ErrorKind::Raised, message) })
+}
+
+fn text(pickle: &[u8]) -> Result<String, String> {
+    match value(pickle)? {
+        Value::Str(text) => Ok(text),
+        other => Err(format!("it has {} where a text is expected", other.type_name())),
+    }
+}
+
+fn value(pickle: &[u8]) -> Result<Value, String> {
+    let pickled = Pickled::read(pickle).map_err(|error| error.to_string())?;
+    pickled.into_value().map_err(|error| error.to_string())
+}

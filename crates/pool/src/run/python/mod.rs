@@ -1,0 +1,10 @@
+//! Python tasks: an interpreter process of its own for each worker, started at first use and used again.
+
+mod channel;
+mod host;
+mod message;
+mod options;
+mod pickle;
+
+pub use host::PythonHost;
+pub use options::{PythonError, find_interpreter};

@@ -1,0 +1,243 @@
+//! Reads pickles into nodes, whoever wrote them: no input makes it panic, recurse, or take memory out of proportion.
+
+use super::op;
+
+/// Why bytes are no pickle of the kind that the interpreter's side writes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::run::python) enum Malformed {
+    /// It ends too early.
+    #[error("it ends too early")]
+    Truncated,
+    /// An operation that no plain value needs.
+    #[error("operation {0:#04x} is not expected")]
+    Unexpected(u8),
+    /// An operation that does not fit what came before it.
+    #[error("operation {0:#04x} does not fit what is before it")]
+    Misplaced(u8),
+}
+
+/// Where a node is among [`Nodes::all`].
+pub(super) type Index = usize;
+
+/// One thing that a pickle makes.
+pub(super) enum Node<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(&'a str),
+    Bytes(&'a [u8]),
+    List(Vec<Index>),
+    Map(Vec<(Index, Index)>),
+    /// What is no plain value, as a noun.
+    Foreign(&'a str),
+}
+
+/// The things that a pickle makes, at most one for each of its bytes. They name each other, and so may share parts or contain
+/// themselves.
+pub(super) struct Nodes<'a> {
+    pub(super) all: Vec<Node<'a>>,
+    /// The one that the pickle is about.
+    pub(super) root: Index,
+}
+
+impl<'a> Nodes<'a> {
+    /// Reads one pickle that is all of `bytes`.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader =
+            Reader { input: bytes, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+        let root = reader.run()?;
+        Ok(Nodes { all: reader.nodes, root })
+    }
+}
+
+/// The machine that pickles are programs for.
+struct Reader<'a> {
+    input: &'a [u8],
+    nodes: Vec<Node<'a>>,
+    stack: Vec<Index>,
+    marks: Vec<usize>,
+    memo: Vec<Index>,
+}
+
+impl<'a> Reader<'a> {
+    fn run(&mut self) -> Result<Index, Malformed> {
+        loop {
+            let operation = self.byte()?;
+            if operation == op::STOP {
+                break;
+            }
+            self.step(operation)?;
+        }
+        match (self.stack.as_slice(), self.input) {
+            ([root], []) => Ok(*root),
+            _ => Err(Malformed::Misplaced(op::STOP)),
+        }
+    }
+
+    fn step(&mut self, operation: u8) -> Result<(), Malformed> {
+        match operation {
+            op::PROTO => self.take(1).map(drop),
+            op::FRAME => self.take(8).map(drop),
+            op::MARK => {
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            op::POP => self.pop(operation).map(drop),
+            op::POP_MARK => self.pop_to_mark(operation).map(drop),
+            op::MEMOIZE => {
+                self.memo.push(*self.stack.last().ok_or(Malformed::Misplaced(operation))?);
+                Ok(())
+            }
+            op::BINGET => self.length(1).and_then(|index| self.recall(index, operation)),
+            op::LONG_BINGET => self.length(4).and_then(|index| self.recall(index, operation)),
+            op::REDUCE => self.reduce(),
+            op::APPEND | op::APPENDS | op::SETITEM | op::SETITEMS | op::ADDITEMS => self.fill(operation),
+            _ => self.node(operation).map(|node| self.push(node)),
+        }
+    }
+
+    /// The operations that make a new thing.
+    fn node(&mut self, operation: u8) -> Result<Node<'a>, Malformed> {
+        Ok(match operation {
+            op::NONE => Node::Null,
+            op::NEWTRUE => Node::Bool(true),
+            op::NEWFALSE => Node::Bool(false),
+            op::BININT1 => Node::Int(self.byte()?.into()),
+            op::BININT2 => Node::Int(u16::from_le_bytes(self.array()?).into()),
+            op::BININT => Node::Int(i32::from_le_bytes(self.array()?).into()),
+            op::LONG1 => self.integer(1)?,
+            op::LONG4 => self.integer(4)?,
+            op::BINFLOAT => Node::Float(f64::from_be_bytes(self.array()?)),
+            op::SHORT_BINUNICODE => self.text(1)?,
+            op::BINUNICODE => self.text(4)?,
+            op::BINUNICODE8 => self.text(8)?,
+            op::SHORT_BINBYTES => Node::Bytes(self.sized(1)?),
+            op::BINBYTES => Node::Bytes(self.sized(4)?),
+            op::BINBYTES8 => Node::Bytes(self.sized(8)?),
+            op::EMPTY_LIST | op::EMPTY_TUPLE => Node::List(Vec::new()),
+            op::TUPLE1 => Node::List(self.pop_many(1, operation)?),
+            op::TUPLE2 => Node::List(self.pop_many(2, operation)?),
+            op::TUPLE3 => Node::List(self.pop_many(3, operation)?),
+            op::TUPLE => Node::List(self.pop_to_mark(operation)?),
+            op::EMPTY_DICT => Node::Map(Vec::new()),
+            op::EMPTY_SET => Node::Foreign("set"),
+            op::FROZENSET => {
+                self.pop_to_mark(operation)?;
+                Node::Foreign("frozenset")
+            }
+            op::STACK_GLOBAL => {
+                self.pop_many(2, operation)?;
+                Node::Foreign("type")
+            }
+            unexpected => return Err(Malformed::Unexpected(unexpected)),
+        })
+    }
+
+    /// Puts what is on top of the stack, or all down to the mark, into the container below.
+    fn fill(&mut self, operation: u8) -> Result<(), Malformed> {
+        let items = match operation {
+            op::APPEND => self.pop_many(1, operation)?,
+            op::SETITEM => self.pop_many(2, operation)?,
+            _ => self.pop_to_mark(operation)?,
+        };
+        let container = self.stack.last().map(|index| &mut self.nodes[*index]);
+        match (operation, container) {
+            (op::APPEND | op::APPENDS, Some(Node::List(list))) => list.extend(items),
+            (op::SETITEM | op::SETITEMS, Some(Node::Map(map))) if items.len().is_multiple_of(2) => {
+                map.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+            }
+            (op::ADDITEMS, Some(Node::Foreign(_))) => {}
+            _ => return Err(Malformed::Misplaced(operation)),
+        }
+        Ok(())
+    }
+
+    /// The interpreter's side writes a call only for what is no plain value: of its type's name, or of the plain value
+    /// that it derives from.
+    fn reduce(&mut self) -> Result<(), Malformed> {
+        let misplaced = Malformed::Misplaced(op::REDUCE);
+        let call = self.pop_many(2, op::REDUCE)?;
+        let (Node::Foreign(_), Node::List(arguments)) = (&self.nodes[call[0]], &self.nodes[call[1]]) else {
+            return Err(misplaced);
+        };
+        match *arguments.as_slice() {
+            [name] => match self.nodes[name] {
+                Node::Str(name) => self.push(Node::Foreign(name)),
+                _ => return Err(misplaced),
+            },
+            [_, value] => self.stack.push(value),
+            _ => return Err(misplaced),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, node: Node<'a>) {
+        self.nodes.push(node);
+        self.stack.push(self.nodes.len() - 1);
+    }
+
+    fn recall(&mut self, index: usize, operation: u8) -> Result<(), Malformed> {
+        self.stack.push(*self.memo.get(index).ok_or(Malformed::Misplaced(operation))?);
+        Ok(())
+    }
+
+    fn pop(&mut self, operation: u8) -> Result<Index, Malformed> {
+        Ok(self.pop_many(1, operation)?[0])
+    }
+
+    /// Takes things off the stack, but none from below the last mark.
+    fn pop_many(&mut self, count: usize, operation: u8) -> Result<Vec<Index>, Malformed> {
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        let start = self.stack.len().checked_sub(count).filter(|start| *start >= bottom);
+        Ok(self.stack.split_off(start.ok_or(Malformed::Misplaced(operation))?))
+    }
+
+    fn pop_to_mark(&mut self, operation: u8) -> Result<Vec<Index>, Malformed> {
+        let mark = self.marks.pop().ok_or(Malformed::Misplaced(operation))?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn integer(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
+        let digits = self.sized(width)?;
+        let Some(last) = digits.last() else { return Ok(Node::Int(0)) };
+        if digits.len() > 8 {
+            return Ok(Node::Foreign("int of more than 64 bits"));
+        }
+        let mut bytes = [if last & 0x80 == 0 { 0 } else { 0xff }; 8];
+        bytes[..digits.len()].copy_from_slice(digits);
+        Ok(Node::Int(i64::from_le_bytes(bytes)))
+    }
+
+    /// Python writes halves of characters as if they were characters, which is no UTF-8.
+    fn text(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
+        let bytes = self.sized(width)?;
+        Ok(std::str::from_utf8(bytes).map_or(Node::Foreign("str with a lone surrogate"), Node::Str))
+    }
+
+    /// The bytes behind their length.
+    fn sized(&mut self, width: usize) -> Result<&'a [u8], Malformed> {
+        let length = self.length(width)?;
+        self.take(length)
+    }
+
+    fn length(&mut self, width: usize) -> Result<usize, Malformed> {
+        let mut bytes = [0; 8];
+        bytes[..width].copy_from_slice(self.take(width)?);
+        usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| Malformed::Truncated)
+    }
+
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        Ok(self.take(N)?.try_into().expect("as many bytes were taken"))
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.input.split_at_checked(count).ok_or(Malformed::Truncated)?;
+        self.input = rest;
+        Ok(taken)
+    }
+}

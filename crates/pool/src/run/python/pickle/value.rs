@@ -1,0 +1,192 @@
+//! Turns a pickle into values.
+//!
+//! Only here can a part that is shared grow, or one that contains itself go on for ever, so here depth and size are limited;
+//! and here an error knows its way from the root.
+
+use std::borrow::Cow;
+
+use pushflow_value::{Data, Key, List, MAX_DEPTH, Map, Payload, Value};
+
+use super::read::{Index, Malformed, Node, Nodes};
+
+/// Why a pickled thing is no value: one sentence about "the result".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::run::python) struct Refused(String);
+
+/// A pickle that was read, but not yet turned into values.
+pub(in crate::run::python) struct Pickled<'a> {
+    nodes: Vec<Node<'a>>,
+    root: Index,
+    /// How much memory values made of this may take, in bytes, roughly.
+    size_limit: usize,
+}
+
+/// What values made of a small pickle may take: parts that are shared in Python are copied.
+const SIZE_LIMIT: usize = 1 << 30;
+
+/// How much larger than the pickle the values of a large one may be.
+const GROWTH_LIMIT: usize = 32;
+
+impl<'a> Pickled<'a> {
+    /// Reads one pickle that is all of `bytes`.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub(in crate::run::python) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let Nodes { all: nodes, root } = Nodes::read(bytes)?;
+        let size_limit = bytes.len().saturating_mul(GROWTH_LIMIT).max(SIZE_LIMIT);
+        Ok(Pickled { nodes, root, size_limit })
+    }
+
+    /// The whole as one value.
+    ///
+    /// # Errors
+    /// When something in it can't be a value.
+    pub(in crate::run::python) fn into_value(self) -> Result<Value, Refused> {
+        let mut left = self.size_limit;
+        self.value(self.root, MAX_DEPTH, &mut left).map_err(|failure| failure.about("value"))
+    }
+
+    /// The whole as data: a dict whose keys are names or positions.
+    ///
+    /// # Errors
+    /// When it is no dict, or something in it can't be a value; the message names the entry.
+    pub(in crate::run::python) fn into_data(self) -> Result<Data, Refused> {
+        let Node::Map(entries) = &self.nodes[self.root] else {
+            return Err(Refused(format!("the result is {}, not a mapping", self.noun(self.root))));
+        };
+        let mut left = self.size_limit;
+        let mut data = Data::new();
+        for (key, value) in entries {
+            let key = self.key(*key)?;
+            let value = self.value(*value, MAX_DEPTH, &mut left);
+            let value = value.map_err(|failure| failure.about(&format!("entry {:?}", key.to_string())))?;
+            data.insert(key, Payload::from(value));
+        }
+        Ok(data)
+    }
+
+    fn key(&self, index: Index) -> Result<Key, Refused> {
+        match &self.nodes[index] {
+            Node::Str(name) => Ok(Key::from(*name)),
+            Node::Int(position) if u32::try_from(*position).is_ok() => {
+                Ok(Key::Position(u32::try_from(*position).expect("the guard has tried it")))
+            }
+            Node::Int(number) => Err(Refused(format!("the result has the key {number}, which is no position"))),
+            _ => {
+                let noun = self.noun(index);
+                Err(Refused(format!("the result has a key that is {noun}, but keys are names or positions")))
+            }
+        }
+    }
+
+    fn value(&self, index: Index, depth: usize, left: &mut usize) -> Result<Value, Failure> {
+        let node = &self.nodes[index];
+        let size = size_of::<Value>() + node.own_size();
+        *left = left.checked_sub(size).ok_or_else(|| self.too_large())?;
+        match node {
+            Node::Null => Ok(Value::Null),
+            Node::Bool(flag) => Ok(Value::Bool(*flag)),
+            Node::Int(number) => Ok(Value::Int(*number)),
+            Node::Float(number) => Ok(Value::Float(*number)),
+            Node::Str(text) => Ok(Value::Str((*text).to_owned())),
+            Node::Bytes(bytes) => Ok(Value::Bytes(bytes.to_vec())),
+            Node::List(items) => self.list(items, depth.checked_sub(1).ok_or_else(Failure::too_deep)?, left),
+            Node::Map(entries) => self.map(entries, depth.checked_sub(1).ok_or_else(Failure::too_deep)?, left),
+            Node::Foreign(_) => Err(Failure::new(format!("is {}, which can't leave Python yet", self.noun(index)))),
+        }
+    }
+
+    fn list(&self, items: &[Index], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+        let values: Result<List, Failure> = items
+            .iter()
+            .enumerate()
+            .map(|(position, item)| self.value(*item, depth, left).map_err(|failure| failure.below(position)))
+            .collect();
+        Ok(Value::List(values?))
+    }
+
+    fn map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+        let entry = |(key, value): &(Index, Index)| {
+            let Node::Str(name) = &self.nodes[*key] else {
+                return Err(Failure::new(format!("has a key that is {}, but only texts can be keys", self.noun(*key))));
+            };
+            let value = self.value(*value, depth, left).map_err(|failure| failure.below(format!("{name:?}")))?;
+            Ok(((*name).to_owned(), value))
+        };
+        let map: Result<Map, Failure> = entries.iter().map(entry).collect();
+        Ok(Value::Map(map?))
+    }
+
+    fn too_large(&self) -> Failure {
+        let mebibytes = self.size_limit >> 20;
+        Failure::new(format!("repeats its parts so often that it would fill more than {mebibytes} MiB"))
+    }
+
+    /// A node's type with its article.
+    fn noun(&self, index: Index) -> Cow<'_, str> {
+        match &self.nodes[index] {
+            Node::Null => "None".into(),
+            Node::Bool(_) => "a bool".into(),
+            Node::Int(_) => "an int".into(),
+            Node::Float(_) => "a float".into(),
+            Node::Str(_) => "a str".into(),
+            Node::Bytes(_) => "bytes".into(),
+            Node::List(_) => "a list or tuple".into(),
+            Node::Map(_) => "a dict".into(),
+            Node::Foreign(noun) => with_article(noun).into(),
+        }
+    }
+}
+
+impl Node<'_> {
+    /// The memory that a value made of this takes beside that of a [`Value`].
+    fn own_size(&self) -> usize {
+        match self {
+            Node::Str(text) => text.len(),
+            Node::Bytes(bytes) => bytes.len(),
+            Node::Map(entries) => entries.len() * size_of::<(u64, String)>(),
+            _ => 0,
+        }
+    }
+}
+
+/// The name of a Python type with its article.
+pub(in crate::run::python) fn with_article(noun: &str) -> String {
+    match noun.chars().next() {
+        _ if noun == "NoneType" => "None".to_owned(),
+        Some('a' | 'e' | 'i' | 'o' | 'u' | 'A' | 'E' | 'I' | 'O' | 'U') => format!("an {noun}"),
+        _ => format!("a {noun}"),
+    }
+}
+
+/// Why a part can't be a value, and the way to it from the outside in.
+struct Failure {
+    reason: String,
+    /// Innermost step first; `None` where the way is too long to be told.
+    way: Option<Vec<String>>,
+}
+
+impl Failure {
+    fn new(reason: String) -> Self {
+        Failure { reason, way: Some(Vec::new()) }
+    }
+
+    fn too_deep() -> Self {
+        Failure { reason: format!("nests deeper than {MAX_DEPTH} levels, or contains itself"), way: None }
+    }
+
+    fn below(mut self, step: impl ToString) -> Self {
+        if let Some(way) = &mut self.way {
+            way.push(step.to_string());
+        }
+        self
+    }
+
+    fn about(self, whole: &str) -> Refused {
+        let way: String = self.way.iter().flatten().rev().map(|step| format!("[{step}]")).collect();
+        let place = if way.is_empty() { String::new() } else { format!(", at {way},") };
+        Refused(format!("the result's {whole}{place} {}", self.reason))
+    }
+}

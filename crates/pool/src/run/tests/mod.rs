@@ -1,0 +1,1 @@
+//! Real programs and a real Python.

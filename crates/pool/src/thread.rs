@@ -1,0 +1,274 @@
+//! [`ThreadPool`]: attempts on threads of the scheduler's own process.
+//!
+//! Nothing is encoded and no process is started but those of commands, which the guardian starts. The price: a task that
+//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to.
+//!
+//! # States
+//! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
+//! scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not end are left
+//! behind; what they still produce is dropped.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use nix::sys::signal::Signal;
+use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError, TaskSpec};
+use pushflow_value::Data;
+
+use crate::attempt::{Attempt, Pool, PoolEvent};
+use crate::guarded::GuardedLauncher;
+use crate::guardian::Guardian;
+use crate::options::PoolOptions;
+use crate::process::OpenError;
+use crate::run::{Interrupter, Runner};
+use crate::{TaskContext, run_rust};
+
+/// A pool of threads of the scheduler's own process (`parity.md` P97, type `thread`).
+pub struct ThreadPool {
+    shared: Arc<Shared>,
+    interrupt_grace: Duration,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    events: Sender<PoolEvent>,
+    guardian: Option<Arc<Guardian>>,
+    on_orphan: OnOrphan,
+    limit: usize,
+    /// How long an idle thread stays; for ever without scaling.
+    idle_timeout: Option<Duration>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Attempt>,
+    running: HashMap<AttemptId, Interrupter>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl ThreadPool {
+    /// Opens a pool. Where commands are to run (`with_processes`), the guardian is started for them.
+    ///
+    /// # Errors
+    /// When there is to be a guardian and is none.
+    pub fn open(
+        options: &PoolOptions,
+        build: &str,
+        with_processes: bool,
+        events: Sender<PoolEvent>,
+    ) -> Result<ThreadPool, OpenError> {
+        let guardian = match with_processes {
+            true => Some(Guardian::shared(options.worker.as_deref(), build)?),
+            false => None,
+        };
+        let shared = Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            events,
+            guardian,
+            on_orphan: OnOrphan::after(options.orphan_grace),
+            limit: options.worker_limit(),
+            idle_timeout: options.scaling.then_some(options.idle_timeout),
+        };
+        Ok(ThreadPool { shared: Arc::new(shared), interrupt_grace: options.interrupt_grace })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody may be listening any more; what happens is still done.
+    fn tell(&self, event: PoolEvent) {
+        self.events.send(event).ok();
+    }
+
+    /// Starts as many threads as there is work for and the limit allows.
+    fn grow(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        while state.threads < self.limit && state.idle < state.queue.len() {
+            let shared = self.clone();
+            std::thread::Builder::new().name("pushflow-task".into()).spawn(move || shared.work())?;
+            state.threads += 1;
+            // It counts as idle until it takes its first attempt, so that the next look does not start another for it.
+            state.idle += 1;
+        }
+        Ok(())
+    }
+
+    /// A thread's whole life.
+    fn work(self: Arc<Self>) {
+        let mut runner = self.guardian.clone().map(|guardian| {
+            Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None)
+        });
+        while let Some((attempt, interrupter)) = self.next() {
+            let id = attempt.id;
+            self.tell(PoolEvent::Started { attempt: id, pid: std::process::id() });
+            let ended = run(runner.as_mut(), &attempt, &interrupter);
+            // The inputs go before the result is told, so that whoever merges them owns them alone.
+            drop(attempt);
+            self.over(id, ended);
+        }
+    }
+
+    /// Waits for the next attempt; `None` when the thread is to leave.
+    fn next(&self) -> Option<(Attempt, Interrupter)> {
+        let mut state = self.lock();
+        let since = Instant::now();
+        loop {
+            if let Some(attempt) = state.queue.pop_front() {
+                let interrupter = Interrupter::new();
+                state.running.insert(attempt.id, interrupter.clone());
+                state.idle -= 1;
+                return Some((attempt, interrupter));
+            }
+            let left = self.idle_timeout.map(|limit| limit.saturating_sub(since.elapsed()));
+            if state.closed || left.is_some_and(|left| left.is_zero()) {
+                state.idle -= 1;
+                state.threads -= 1;
+                self.changed.notify_all();
+                return None;
+            }
+            state = match left {
+                Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn over(&self, attempt: AttemptId, ended: Result<Data, TaskError>) {
+        let mut state = self.lock();
+        state.idle += 1;
+        if state.running.remove(&attempt).is_some() {
+            self.tell(match ended {
+                Ok(result) => PoolEvent::Finished { attempt, result },
+                Err(error) => PoolEvent::Failed { attempt, error },
+            });
+        }
+        if state.closed {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Fails what waits and interrupts what runs.
+    fn abort(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for attempt in std::mem::take(&mut state.queue) {
+            let error = TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started");
+            self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+        }
+        state.running.values().for_each(Interrupter::interrupt);
+        self.changed.notify_all();
+    }
+}
+
+fn run(runner: Option<&mut Runner>, attempt: &Attempt, interrupter: &Interrupter) -> Result<Data, TaskError> {
+    match (&*attempt.task, runner) {
+        (TaskSpec::Rust { name }, _) => {
+            let context = TaskContext::new(attempt.actor.clone(), attempt.id.0, interrupter.cancellation().clone());
+            run_rust(name, &attempt.inputs, &context)
+        }
+        (TaskSpec::Python(_), _) => Err(TaskError::new(
+            ErrorKind::Unsupported,
+            "Python tasks do not run on the thread pool in this version: choose the pool \"process\"",
+        )),
+        (task, Some(runner)) => runner.run(task, &attempt.inputs, interrupter),
+        (_, None) => Err(TaskError::new(ErrorKind::Unsupported, "this pool was opened without processes for commands")),
+    }
+}
+
+impl Pool for ThreadPool {
+    fn submit(&self, attempts: Vec<Attempt>) {
+        let mut state = self.shared.lock();
+        state.queue.extend(attempts);
+        if let Err(error) = self.shared.grow(&mut state)
+            && state.threads == 0
+        {
+            let reason = format!("no thread could be started ({error})");
+            for attempt in std::mem::take(&mut state.queue) {
+                let error = TaskError::new(ErrorKind::WorkerLost, reason.clone());
+                self.shared.tell(PoolEvent::Failed { attempt: attempt.id, error });
+            }
+        }
+        self.shared.changed.notify_all();
+    }
+
+    fn interrupt(&self, attempt: AttemptId) {
+        let mut state = self.shared.lock();
+        if let Some(interrupter) = state.running.get(&attempt) {
+            let interrupter = interrupter.clone();
+            drop(state);
+            interrupter.interrupt();
+            self.kill_after_grace(attempt, interrupter);
+        } else if let Some(position) = state.queue.iter().position(|waiting| waiting.id == attempt) {
+            state.queue.remove(position);
+            let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
+            self.shared.tell(PoolEvent::Failed { attempt, error });
+        }
+    }
+
+    fn close(&mut self, deadline: Option<Instant>) -> bool {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        self.shared.changed.notify_all();
+        while !(state.running.is_empty() && state.queue.is_empty()) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(left) if left.is_zero() => {
+                    drop(state);
+                    self.shared.abort();
+                    return false;
+                }
+                Some(left) => {
+                    self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        true
+    }
+
+    fn patience(&self) -> Duration {
+        self.interrupt_grace
+    }
+
+    fn workers(&self) -> usize {
+        self.shared.lock().threads
+    }
+}
+
+impl ThreadPool {
+    /// The process of a command that does not end by itself is killed, and with it the wait of its thread.
+    fn kill_after_grace(&self, attempt: AttemptId, interrupter: Interrupter) {
+        let Some(child) = interrupter.target_process() else { return };
+        let (shared, grace) = (Arc::downgrade(&self.shared), self.interrupt_grace);
+        let kill = move || {
+            if child.wait(Some(grace)).is_ok_and(|exit| exit.is_none())
+                && let Some(shared) = shared.upgrade()
+                && shared.lock().running.contains_key(&attempt)
+            {
+                child.signal(Signal::SIGKILL).ok();
+            }
+        };
+        if std::thread::Builder::new().name("pushflow-grace".into()).spawn(kill).is_err() {
+            tracing::error!(%attempt, "no thread for the end of an interrupted command");
+        }
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.shared.abort();
+        // Nobody is left who would wait for the grace of a command.
+        let children: Vec<_> = self.shared.lock().running.values().filter_map(Interrupter::target_process).collect();
+        for child in children {
+            child.signal(Signal::SIGKILL).ok();
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Reading the wire form, whatever the bytes are.
+
+use bincode::BorrowDecode;
+use bincode::error::DecodeError;
+use bytes::Bytes;
+use indexmap::IndexMap;
+use indexmap::map::Entry;
+
+use super::{CodecError, FORMAT, tag};
+use crate::{Data, Key, List, Map, Payload, Value};
+
+/// How many bytes an element of a list takes at least: its tag.
+const LEAST_ELEMENT: usize = 1;
+/// How many bytes an entry of a map takes at least: the length of its name, and the tag of its value.
+const LEAST_ENTRY: usize = 2;
+/// How many bytes an entry of data takes at least: the key's tag, the key, and the length of the value.
+const LEAST_FIELD: usize = 3;
+
+/// What is left to read.
+///
+/// A length is believed only if the bytes can be there: each container that is open `owes` the least number of bytes
+/// of the elements it has announced and that were not read yet, and all of that has to fit in what is left. So memory
+/// reserved for announced elements is bounded by the size of the input, over all levels together.
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    total: usize,
+    owed: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Reader { rest: bytes, total: bytes.len(), owed: 0 }
+    }
+
+    /// Checks that nothing is left.
+    pub fn finish(self) -> Result<(), CodecError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            left => Err(self.malformed(format!("{left} bytes follow after its end"))),
+        }
+    }
+
+    /// Reads a value that may have `levels` levels.
+    pub fn value(&mut self, levels: usize) -> Result<Value, CodecError> {
+        Ok(match self.get::<u8>()? {
+            tag::NULL => Value::Null,
+            tag::BOOL => Value::Bool(self.get()?),
+            tag::INT => Value::Int(self.get()?),
+            tag::FLOAT => Value::Float(self.get()?),
+            tag::STR => Value::Str(self.get::<&str>()?.to_owned()),
+            tag::BYTES => Value::Bytes(self.get::<&[u8]>()?.to_owned()),
+            tag::LIST => Value::List(self.list(below(levels)?)?),
+            tag::MAP => Value::Map(self.map(below(levels)?)?),
+            unknown => return Err(self.unknown_tag(unknown)),
+        })
+    }
+
+    fn list(&mut self, levels: usize) -> Result<List, CodecError> {
+        let count = self.count(LEAST_ELEMENT)?;
+        let mut elements = Vec::with_capacity(count);
+        for _ in 0..count {
+            self.owed -= LEAST_ELEMENT;
+            elements.push(self.value(levels)?);
+        }
+        Ok(List::from(elements))
+    }
+
+    fn map(&mut self, levels: usize) -> Result<Map, CodecError> {
+        let count = self.count(LEAST_ENTRY)?;
+        let mut entries = IndexMap::with_capacity(count);
+        for _ in 0..count {
+            self.owed -= LEAST_ENTRY;
+            let name = self.get::<&str>()?.to_owned();
+            let value = self.value(levels)?;
+            self.insert(&mut entries, name, value)?;
+        }
+        Ok(Map::from(entries))
+    }
+
+    /// Reads a map without its values; `None`, with nothing more read, if something else is there.
+    pub fn map_entries(&mut self, bytes: &Bytes, levels: usize) -> Result<Option<Data>, CodecError> {
+        match self.get::<u8>()? {
+            tag::MAP => {}
+            tag::NULL..=tag::LIST => return Ok(None),
+            unknown => return Err(self.unknown_tag(unknown)),
+        }
+        let below = below(levels)?;
+        let count = self.count(LEAST_ENTRY)?;
+        let mut entries = IndexMap::with_capacity(count);
+        for _ in 0..count {
+            self.owed -= LEAST_ENTRY;
+            let name = Key::from(self.get::<&str>()?);
+            let value = self.rest;
+            self.skip(below)?;
+            let encoded = bytes.slice_ref(&value[..value.len() - self.rest.len()]);
+            self.insert(&mut entries, name, Payload::from_encoded(encoded))?;
+        }
+        Ok(Some(Data::from(entries)))
+    }
+
+    /// Reads over a value that may have `levels` levels, whose texts are not looked at.
+    fn skip(&mut self, levels: usize) -> Result<(), CodecError> {
+        match self.get::<u8>()? {
+            tag::NULL => {}
+            tag::BOOL => self.get::<bool>().map(drop)?,
+            tag::INT => self.get::<i64>().map(drop)?,
+            tag::FLOAT => self.get::<f64>().map(drop)?,
+            tag::STR | tag::BYTES => self.get::<&[u8]>().map(drop)?,
+            tag::LIST => {
+                let below = below(levels)?;
+                for _ in 0..self.count(LEAST_ELEMENT)? {
+                    self.owed -= LEAST_ELEMENT;
+                    self.skip(below)?;
+                }
+            }
+            tag::MAP => {
+                let below = below(levels)?;
+                for _ in 0..self.count(LEAST_ENTRY)? {
+                    self.owed -= LEAST_ENTRY;
+                    self.get::<&[u8]>()?;
+                    self.skip(below)?;
+                }
+            }
+            unknown => return Err(self.unknown_tag(unknown)),
+        }
+        Ok(())
+    }
+
+    /// Reads data, whose values are parts of `bytes` that are not looked at.
+    pub fn data(&mut self, bytes: &Bytes) -> Result<Data, CodecError> {
+        let count = self.count(LEAST_FIELD)?;
+        let mut entries = IndexMap::with_capacity(count);
+        for _ in 0..count {
+            self.owed -= LEAST_FIELD;
+            let key = match self.get::<u8>()? {
+                tag::NAME => Key::from(self.get::<&str>()?),
+                tag::POSITION => Key::Position(self.get()?),
+                unknown => return Err(self.unknown_tag(unknown)),
+            };
+            let encoded = bytes.slice_ref(self.get::<&[u8]>()?);
+            self.insert(&mut entries, key, Payload::from_encoded(encoded))?;
+        }
+        Ok(Data::from(entries))
+    }
+
+    /// Reads how many items follow, each of which takes at least `least` bytes.
+    fn count(&mut self, least: usize) -> Result<usize, CodecError> {
+        let count = self.get::<u64>()?;
+        let count = usize::try_from(count).ok();
+        let owed = count.and_then(|count| count.checked_mul(least)).and_then(|bytes| bytes.checked_add(self.owed));
+        match (count, owed) {
+            (Some(count), Some(owed)) if owed <= self.rest.len() => {
+                self.owed = owed;
+                Ok(count)
+            }
+            _ => Err(self.malformed("it ends too early")),
+        }
+    }
+
+    fn get<T: BorrowDecode<'a, ()>>(&mut self) -> Result<T, CodecError> {
+        match bincode::borrow_decode_from_slice(self.rest, FORMAT) {
+            Ok((item, used)) => {
+                self.rest = &self.rest[used..];
+                Ok(item)
+            }
+            Err(DecodeError::UnexpectedEnd { .. }) => Err(self.malformed("it ends too early")),
+            Err(DecodeError::Utf8 { .. }) => Err(self.malformed("a text is not UTF-8")),
+            Err(DecodeError::InvalidBooleanValue(found)) => Err(self.malformed(format!("{found} is no boolean"))),
+            Err(_) => Err(self.malformed("a number is out of range")),
+        }
+    }
+
+    fn insert<K: std::hash::Hash + Eq + std::fmt::Display, V>(
+        &self,
+        entries: &mut IndexMap<K, V>,
+        key: K,
+        value: V,
+    ) -> Result<(), CodecError> {
+        match entries.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+                Ok(())
+            }
+            Entry::Occupied(entry) => Err(self.malformed(format!("the key {:?} comes twice", entry.key().to_string()))),
+        }
+    }
+
+    fn unknown_tag(&self, tag: u8) -> CodecError {
+        self.malformed(format!("{tag} is no tag"))
+    }
+
+    fn malformed(&self, what: impl std::fmt::Display) -> CodecError {
+        CodecError::Malformed(format!("{what}, at byte {} of {}", self.total - self.rest.len(), self.total))
+    }
+}
+
+fn below(levels: usize) -> Result<usize, CodecError> {
+    levels.checked_sub(1).ok_or(CodecError::TooDeep)
+}

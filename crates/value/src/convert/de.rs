@@ -1,0 +1,265 @@
+//! To Rust types: a serde deserializer over a [`Value`].
+
+use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::ConvertError;
+use super::key::FromKey;
+use crate::{List, Map, Value};
+
+/// Deserializes a value that may have `levels` levels.
+#[derive(Clone, Copy)]
+pub struct FromValue<'de> {
+    value: &'de Value,
+    levels: usize,
+}
+
+impl<'de> FromValue<'de> {
+    pub fn new(value: &'de Value, levels: usize) -> Self {
+        FromValue { value, levels }
+    }
+
+    /// How many levels the content of this container may have.
+    fn below(self) -> Result<usize, ConvertError> {
+        self.levels.checked_sub(1).ok_or_else(ConvertError::too_deep)
+    }
+
+    fn list<V: Visitor<'de>>(self, list: &'de List, visitor: V) -> Result<V::Value, ConvertError> {
+        let mut elements = Elements { list, next: 0, levels: self.below()? };
+        let out = visitor.visit_seq(&mut elements)?;
+        match elements.next {
+            taken if taken == list.len() => Ok(out),
+            taken => Err(Error::custom(format_args!("expected {taken} elements, found a list of {}", list.len()))),
+        }
+    }
+
+    fn map<V: Visitor<'de>>(self, map: &'de Map, visitor: V) -> Result<V::Value, ConvertError> {
+        let mut entries = Entries { map, next: 0, levels: self.below()? };
+        let out = visitor.visit_map(&mut entries)?;
+        match entries.next {
+            taken if taken == map.len() => Ok(out),
+            taken => Err(Error::custom(format_args!("expected {taken} entries, found a map of {}", map.len()))),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for FromValue<'de> {
+    type Error = ConvertError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        match self.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(flag) => visitor.visit_bool(*flag),
+            Value::Int(number) => visitor.visit_i64(*number),
+            Value::Float(number) => visitor.visit_f64(*number),
+            Value::Str(text) => visitor.visit_borrowed_str(text),
+            Value::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
+            Value::List(list) => self.list(list, visitor),
+            Value::Map(map) => self.map(map, visitor),
+        }
+    }
+
+    /// Text only: serde's own types would take bytes for text whenever they happen to be UTF-8.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        match self.value {
+            Value::Bytes(bytes) => Err(Error::invalid_type(Unexpected::Bytes(bytes), &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        self.deserialize_str(visitor)
+    }
+
+    /// Bytes or a list of integers, but no text.
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        match self.value {
+            Value::Str(text) => Err(Error::invalid_type(Unexpected::Str(text), &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        match self.value {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ConvertError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        let Value::Bytes(bytes) = self.value else { return self.deserialize_any(visitor) };
+        let mut elements = SeqDeserializer::new(bytes.iter().copied());
+        let out = visitor.visit_seq(&mut elements)?;
+        elements.end()?;
+        Ok(out)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, ConvertError> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _len: usize,
+        visitor: V,
+    ) -> Result<V::Value, ConvertError> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ConvertError> {
+        match self.value {
+            Value::Str(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
+            Value::Map(map) if map.len() == 1 => visitor.visit_enum(Variant { map, levels: self.below()? }),
+            Value::Map(map) => Err(Error::custom(format_args!(
+                "expected a variant's name, or a map with the name as its one key, found a map of {}",
+                map.len()
+            ))),
+            other => Err(Error::custom(format_args!(
+                "expected a variant's name, or a map with the name as its one key, found {}",
+                other.type_name()
+            ))),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char unit unit_struct map struct identifier
+    }
+}
+
+/// What is left of a list.
+struct Elements<'de> {
+    list: &'de List,
+    next: usize,
+    levels: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = ConvertError;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ConvertError> {
+        let Some(element) = self.list.get(self.next) else { return Ok(None) };
+        let index = self.next;
+        self.next += 1;
+        let element = seed.deserialize(FromValue::new(element, self.levels));
+        element.map(Some).map_err(|error| error.inside_element(index))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.list.len() - self.next)
+    }
+}
+
+/// What is left of a map; `next` is the entry whose key comes next.
+struct Entries<'de> {
+    map: &'de Map,
+    next: usize,
+    levels: usize,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = ConvertError;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ConvertError> {
+        let Some((name, _)) = self.map.get_index(self.next) else { return Ok(None) };
+        self.next += 1;
+        seed.deserialize(FromKey(name)).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ConvertError> {
+        let entry = self.next.checked_sub(1).and_then(|current| self.map.get_index(current));
+        let (name, value) = entry.ok_or_else(|| ConvertError::custom("a map's value was asked for before its key"))?;
+        seed.deserialize(FromValue::new(value, self.levels)).map_err(|error| error.inside(name))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.map.len() - self.next)
+    }
+}
+
+/// A variant with content: a map of one entry.
+struct Variant<'de> {
+    map: &'de Map,
+    levels: usize,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = ConvertError;
+    type Variant = Content<'de>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content<'de>), ConvertError> {
+        let (name, value) = self.map.first().ok_or_else(|| ConvertError::custom("expected a variant's name"))?;
+        let variant = seed.deserialize(BorrowedStrDeserializer::<ConvertError>::new(name))?;
+        Ok((variant, Content { name, content: FromValue::new(value, self.levels) }))
+    }
+}
+
+/// What a variant holds.
+struct Content<'de> {
+    name: &'de str,
+    content: FromValue<'de>,
+}
+
+impl<'de> VariantAccess<'de> for Content<'de> {
+    type Error = ConvertError;
+
+    fn unit_variant(self) -> Result<(), ConvertError> {
+        match self.content.value {
+            Value::Null => Ok(()),
+            other => Err(Error::custom(format_args!(
+                "expected nothing in the variant {:?}, found {}",
+                self.name,
+                other.type_name()
+            ))),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ConvertError> {
+        seed.deserialize(self.content).map_err(|error| error.inside(self.name))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, ConvertError> {
+        match self.content.value {
+            Value::List(list) => self.content.list(list, visitor),
+            other => Err(Error::custom(format_args!("expected a list, found {}", other.type_name()))),
+        }
+        .map_err(|error| error.inside(self.name))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ConvertError> {
+        match self.content.value {
+            Value::Map(map) => self.content.map(map, visitor),
+            Value::List(list) => self.content.list(list, visitor),
+            other => Err(Error::custom(format_args!("expected a map, found {}", other.type_name()))),
+        }
+        .map_err(|error| error.inside(self.name))
+    }
+}

@@ -1,0 +1,212 @@
+//! [`Value`] and [`Data`] as serde types, so that they can be read and written in any format, and so that a task can take
+//! and return them as they are.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::MOST_RESERVED;
+use crate::{CodecError, Data, List, MAX_DEPTH, Map, Value};
+
+/// Like [`to_value`](crate::to_value), with at most [`MAX_DEPTH`] levels, in whatever format: bytes are the format's
+/// bytes, and a float that is not finite is the format's affair.
+///
+/// For JSON, prefer [`Value::to_json`]: JSON as serde writes it makes lists of bytes and null of the infinities.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Nested { value: self, levels: MAX_DEPTH }.serialize(serializer)
+    }
+}
+
+/// A value that may have `levels` levels.
+struct Nested<'a> {
+    value: &'a Value,
+    levels: usize,
+}
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let below = || self.levels.checked_sub(1).ok_or_else(|| S::Error::custom(CodecError::TooDeep));
+        match self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::Int(number) => serializer.serialize_i64(*number),
+            Value::Float(number) => serializer.serialize_f64(*number),
+            Value::Str(text) => serializer.serialize_str(text),
+            Value::Bytes(bytes) => serializer.serialize_bytes(bytes),
+            Value::List(list) => {
+                let levels = below()?;
+                let mut elements = serializer.serialize_seq(Some(list.len()))?;
+                list.iter().try_for_each(|value| elements.serialize_element(&Nested { value, levels }))?;
+                elements.end()
+            }
+            Value::Map(map) => {
+                let levels = below()?;
+                let mut entries = serializer.serialize_map(Some(map.len()))?;
+                map.iter().try_for_each(|(name, value)| entries.serialize_entry(name, &Nested { value, levels }))?;
+                entries.end()
+            }
+        }
+    }
+}
+
+/// From any format that describes itself, with at most [`MAX_DEPTH`] levels.
+///
+/// An integer that does not fit 64 bits with sign and a key that comes twice in one map are refused.
+///
+/// For JSON, prefer [`parse_json`](crate::parse_json), which knows the tagged forms and does not take an integer of more
+/// than 64 bits for a float.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ValueSeed { levels: MAX_DEPTH, tagged: None }.deserialize(deserializer)
+    }
+}
+
+/// What a map means in a format that writes some values as maps; the error is the sentence to show.
+pub type ReadTagged = fn(Map) -> Result<Value, String>;
+
+/// Reads a value that may have `levels` levels.
+#[derive(Clone, Copy)]
+pub struct ValueSeed {
+    pub levels: usize,
+    /// How maps are read that stand for something else; they may be one level below the last.
+    pub tagged: Option<ReadTagged>,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("null, a boolean, a number, a text, bytes, a list or a map")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Value, E> {
+        self.visit_i128(number.into())
+    }
+
+    fn visit_i128<E: serde::de::Error>(self, number: i128) -> Result<Value, E> {
+        i64::try_from(number).map(Value::Int).map_err(|_| E::custom(too_large(number)))
+    }
+
+    fn visit_u128<E: serde::de::Error>(self, number: u128) -> Result<Value, E> {
+        i64::try_from(number).map(Value::Int).map_err(|_| E::custom(too_large(number)))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Str(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Str(text))
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
+        Ok(Value::Bytes(bytes.to_owned()))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Value, E> {
+        Ok(Value::Bytes(bytes))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let levels = self.levels.checked_sub(1).ok_or_else(|| A::Error::custom(CodecError::TooDeep))?;
+        let mut elements = Vec::with_capacity(access.size_hint().unwrap_or(0).min(MOST_RESERVED));
+        while let Some(element) = access.next_element_seed(ValueSeed { levels, ..self })? {
+            elements.push(element);
+        }
+        Ok(Value::List(List::from(elements)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
+        let inside = match self.levels.checked_sub(1) {
+            Some(levels) => ValueSeed { levels, ..self },
+            None if self.tagged.is_some() => ValueSeed { levels: 0, tagged: None },
+            None => return Err(A::Error::custom(CodecError::TooDeep)),
+        };
+        let map = entries(access, inside)?;
+        let value = match self.tagged {
+            Some(read) => read(map).map_err(A::Error::custom)?,
+            None => Value::Map(map),
+        };
+        match value {
+            Value::Map(_) if self.levels == 0 => Err(A::Error::custom(CodecError::TooDeep)),
+            value => Ok(value),
+        }
+    }
+}
+
+fn entries<'de, A: MapAccess<'de>>(mut access: A, inside: ValueSeed) -> Result<Map, A::Error> {
+    let mut entries = IndexMap::with_capacity(access.size_hint().unwrap_or(0).min(MOST_RESERVED));
+    while let Some(name) = access.next_key::<String>()? {
+        if entries.contains_key(&name) {
+            return Err(A::Error::custom(format_args!("the key {name:?} comes twice in one map: remove one")));
+        }
+        entries.insert(name, access.next_value_seed(inside)?);
+    }
+    Ok(Map::from(entries))
+}
+
+/// The sentence about an integer that can't travel.
+pub fn too_large(number: impl fmt::Display) -> String {
+    format!("the integer {number} does not fit 64 bits with sign: pass it as text")
+}
+
+/// A map; positions become decimal names.
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check_names().map_err(S::Error::custom)?;
+        let mut entries = serializer.serialize_map(Some(self.len()))?;
+        for (key, payload) in self {
+            entries.serialize_entry(&key.to_string(), payload.value().map_err(S::Error::custom)?)?;
+        }
+        entries.end()
+    }
+}
+
+/// A map, whose keys become names.
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let found = value.type_name();
+        Data::from_map(value).ok_or_else(|| D::Error::invalid_type(Unexpected::Other(found), &"a map"))
+    }
+}

@@ -1,0 +1,13 @@
+//! What the crate promises, seen from outside.
+//!
+//! - `codec`: the wire form, and bytes that are none
+//! - `convert`: values and Rust types
+//! - `json`: values and JSON
+//! - `payload`: the forms of a payload, merging data, and what never gets into a log
+//! - `values`: what the others test with
+
+mod codec;
+mod convert;
+mod json;
+mod payload;
+mod values;

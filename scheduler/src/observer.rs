@@ -1,0 +1,121 @@
+//! [`Observer`]: who hears of a run's events, and [`Lossy`], which keeps a slow one from slowing the run down.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::{EventKind, WorkflowEvent};
+
+/// How long the end of a lossy observer waits for it to take in what it has.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Hears of everything that happens in a run.
+///
+/// It is called on the thread that drives the run, and the run waits for it: an observer that may be slow, or that writes
+/// where somebody may not read, belongs into a [`Lossy`].
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn observe(&self, event: &WorkflowEvent);
+}
+
+/// Passes events to an observer on a thread of its own, through a queue that holds so many; what does not fit is dropped,
+/// counted, and said by [`EventKind::Dropped`].
+///
+/// When it is dropped it waits a moment, at most a second, until what is queued has been taken in.
+pub struct Lossy {
+    queue: Option<Sender<WorkflowEvent>>,
+    dropped: AtomicU64,
+    thread: Mutex<Option<(JoinHandle<()>, Receiver<()>)>>,
+}
+
+impl Lossy {
+    /// A queue of this many events in front of an observer.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn new(observer: impl Observer + 'static, capacity: usize) -> std::io::Result<Lossy> {
+        let (queue, events) = bounded::<WorkflowEvent>(capacity);
+        let (finish, finished) = bounded(0);
+        let thread = std::thread::Builder::new().name("pushflow-observer".into()).spawn(move || {
+            events.iter().for_each(|event| observer.observe(&event));
+            drop::<Sender<()>>(finish);
+        })?;
+        Ok(Lossy { queue: Some(queue), dropped: AtomicU64::new(0), thread: Mutex::new(Some((thread, finished))) })
+    }
+}
+
+impl Observer for Lossy {
+    fn observe(&self, event: &WorkflowEvent) {
+        let Some(queue) = &self.queue else { return };
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            let notice = WorkflowEvent { kind: EventKind::Dropped { events: dropped }, ..*event };
+            if queue.try_send(notice).is_ok() {
+                self.dropped.fetch_sub(dropped, Ordering::Relaxed);
+            }
+        }
+        if let Err(TrySendError::Full(_)) = queue.try_send(event.clone()) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Lossy {
+    fn drop(&mut self) {
+        self.queue = None;
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((thread, finished)) = thread {
+            // Nothing is ever sent: the channel ends with the thread.
+            if finished.recv_timeout(FINISH_TIMEOUT) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
+                thread.join().ok();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RunId;
+    use std::sync::Arc;
+
+    /// Takes one event in for each permit.
+    struct Gated {
+        permits: Receiver<()>,
+        seen: Arc<Mutex<Vec<EventKind>>>,
+    }
+
+    impl Observer for Gated {
+        fn observe(&self, event: &WorkflowEvent) {
+            self.permits.recv().ok();
+            self.seen.lock().unwrap().push(event.kind.clone());
+        }
+    }
+
+    fn event(pid: u32) -> WorkflowEvent {
+        WorkflowEvent { run: RunId { pid: 1, count: 1 }, at: Duration::ZERO, kind: EventKind::WorkerStarted { pid } }
+    }
+
+    #[test]
+    fn what_a_slow_observer_misses_is_counted_and_said() {
+        let (permit, permits) = bounded(100);
+        let seen = Arc::<Mutex<Vec<EventKind>>>::default();
+        let lossy = Lossy::new(Gated { permits, seen: seen.clone() }, 2).unwrap();
+        (0..10).for_each(|pid| lossy.observe(&event(pid)));
+        (0..100).for_each(|_| permit.send(()).unwrap());
+        while seen.lock().unwrap().len() < 2 {
+            std::thread::yield_now();
+        }
+        lossy.observe(&event(99));
+        drop(lossy);
+        let seen = seen.lock().unwrap();
+        let dropped: u64 = seen.iter().map(|kind| if let EventKind::Dropped { events } = kind { *events } else { 0 }).sum();
+        let delivered = seen.iter().filter(|kind| matches!(kind, EventKind::WorkerStarted { .. })).count() as u64;
+        assert!(dropped > 0);
+        assert_eq!(dropped + delivered, 11, "{seen:?}");
+    }
+}

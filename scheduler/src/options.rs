@@ -1,0 +1,49 @@
+//! [`RunOptions`]: how a run is to be done.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pushflow_pool::{PoolOptions, PoolType};
+
+use crate::Observer;
+use crate::reactor::Limits;
+
+/// How a run is to be done.
+///
+/// ```
+/// use std::time::Duration;
+/// use pushflow::{PoolType, RunOptions};
+///
+/// let options = RunOptions {
+///     pool: PoolType::Process,
+///     timeout: Some(Duration::from_secs(60)),
+///     ..RunOptions::default()
+/// };
+/// ```
+#[derive(Clone, Default)]
+pub struct RunOptions {
+    /// Where attempts run.
+    pub pool: PoolType,
+    /// How many workers, and how long they may take to end.
+    pub pool_options: PoolOptions,
+    /// How long the whole run may take (`parity.md` P19); as long as it likes by default. Running attempts are then
+    /// interrupted, and ended after their grace.
+    pub timeout: Option<Duration>,
+    /// Where Python is, and where its modules are.
+    pub python: PythonSettings,
+    /// Who hears of what happens.
+    pub observers: Vec<Arc<dyn Observer>>,
+    /// How much the run may hold at once.
+    pub limits: Limits,
+}
+
+/// Where Python is, and where the modules of its tasks are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PythonSettings {
+    /// The interpreter: a path, or a name that is looked for in `PATH`. By default `PUSHFLOW_PYTHON`, the active virtual
+    /// environment, or `python3`.
+    pub interpreter: Option<String>,
+    /// Folders in which modules are looked for, after the folder of the graph file and before `PYTHONPATH`.
+    pub path: Vec<PathBuf>,
+}

@@ -1,0 +1,63 @@
+//! [`Outcome`]: how a run ended; [`RunError`]: why it could not begin.
+
+use std::time::Duration;
+
+use pushflow_graph::GraphError;
+use pushflow_pool::{FindTaskError, OpenError};
+use pushflow_value::Data;
+
+use crate::{ActorError, EndingKind, RunId};
+
+/// How a run ended, with its result and every error that nothing handled.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which run.
+    pub run: RunId,
+    /// How it ended.
+    pub ending: EndingKind,
+    /// What reached the stop actor last, however the run ended; `None` if nothing did.
+    pub result: Option<Data>,
+    /// The errors, in the order in which they came.
+    pub errors: Vec<ActorError>,
+    /// How many errors there were beyond those listed.
+    pub more_errors: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// Whether everything that was triggered ran, without an error.
+    pub fn is_finished(&self) -> bool {
+        self.ending == EndingKind::Finished
+    }
+}
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The graph is not complete.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A task does not exist in this program.
+    #[error("actor {actor:?}: {source}")]
+    Task {
+        /// The actor whose task it is.
+        actor: String,
+        /// What is known about it.
+        source: FindTaskError,
+    },
+    /// The pool can't be opened.
+    #[error(transparent)]
+    Pool(#[from] OpenError),
+    /// There is no Python interpreter.
+    #[error("{0}")]
+    Python(String),
+    /// A kind of task does not run on the pool that was chosen.
+    #[error("actor {actor:?} can't run: {reason}")]
+    Unsupported {
+        /// The actor.
+        actor: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+}

@@ -1,0 +1,72 @@
+//! What can be known before a run, and the pool for it: the tasks, the interpreter, the worker program.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crossbeam_channel::Sender;
+use pushflow_graph::Graph;
+use pushflow_pool::run::find_interpreter;
+use pushflow_pool::{Pool, PoolEvent, PoolType, ProcessPool, find_task, registered_tasks};
+use pushflow_protocol::{PythonOptions, TaskSpec};
+
+use crate::run::tasks;
+use crate::{RunError, RunOptions};
+
+/// Checks the tasks of the graph, and opens the pool that they are to run on.
+pub(crate) fn open_pool(
+    graph: &Graph,
+    folder: Option<&Path>,
+    options: &RunOptions,
+    events: Sender<PoolEvent>,
+) -> Result<Box<dyn Pool>, RunError> {
+    check_rust_tasks(graph, options.pool)?;
+    let build = pushflow_worker::BUILD;
+    let mut pool_options = options.pool_options.clone();
+    Ok(match options.pool {
+        PoolType::Thread => {
+            refuse_python(graph)?;
+            unimplemented!()
+        }
+        PoolType::Process => {
+            if tasks(graph).any(|(_, task)| matches!(task, TaskSpec::Python(_))) {
+                pool_options.python = Some(python(folder, options)?);
+            }
+            Box::new(ProcessPool::open(&pool_options, build, events)?)
+        }
+    })
+}
+
+/// On threads every Rust task must be one of this program's. In workers it is the worker program that must know it, which
+/// is this program exactly where it has tasks at all.
+fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
+    if pool == PoolType::Process && registered_tasks().next().is_none() {
+        return Ok(());
+    }
+    for (id, task) in tasks(graph) {
+        if let TaskSpec::Rust { name } = task {
+            let actor = || graph.actor(id).name.clone();
+            find_task(name).map_err(|source| RunError::Task { actor: actor(), source })?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse_python(graph: &Graph) -> Result<(), RunError> {
+    match tasks(graph).find(|(_, task)| matches!(task, TaskSpec::Python(_))) {
+        None => Ok(()),
+        Some((id, _)) => Err(RunError::Unsupported {
+            actor: graph.actor(id).name.clone(),
+            reason: "Python tasks do not run on the pool \"thread\" in this version: choose \"process\"".into(),
+        }),
+    }
+}
+
+/// The interpreter, and where it finds modules: the graph file's folder, then what the user named.
+fn python(folder: Option<&Path>, options: &RunOptions) -> Result<PythonOptions, RunError> {
+    let interpreter = find_interpreter(options.python.interpreter.as_deref())
+        .map_err(|error| RunError::Python(error.to_string()))?;
+    let named = options.python.path.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let search_path: Vec<OsString> =
+        folder.map(Path::to_owned).into_iter().chain(named).map(Into::into).collect();
+    Ok(PythonOptions { interpreter: interpreter.into(), search_path })
+}

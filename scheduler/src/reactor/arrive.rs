@@ -1,0 +1,122 @@
+//! [`Merge`]: what an actor keeps of what arrived on its links, and when it runs with what.
+//!
+//! The rule of ewoks graphs (`ewoks_format.md`, "Execution"; `parity.md` P147, P148). Each link into an actor has one
+//! way in which its data is kept:
+//!
+//! - *start*: the run's own inputs; all of them are kept, a later one on top of an earlier one.
+//! - *required*: the latest of each link is kept for ever.
+//! - *cached* (optional): the latest of each link is kept for ever, once there is one.
+//! - *loose* (optional): kept one by one until the actor has run; from then on only the last one of all loose links.
+//!
+//! The actor runs at an arrival, on whatever link, when each required link has delivered at least once. The first time
+//! it runs once for each loose arrival kept until then, in their order, or once if there is none; the last of them is
+//! retained. Afterwards it runs once for each arrival, with the loose arrival retained by then.
+//!
+//! Its inputs are, later over earlier: start, required in link order, cached in link order, one loose arrival.
+//!
+//! What arrives on links that run their target at once is never kept and does not come here.
+
+use pushflow_value::Data;
+
+use super::plan::Place;
+
+/// What one actor keeps of its arrivals.
+#[derive(Debug, Default)]
+pub(super) struct Merge {
+    start: Option<Data>,
+    required: Vec<Option<Data>>,
+    /// How many of `required` have not delivered.
+    missing: usize,
+    cached: Vec<Option<Data>>,
+    loose: Loose,
+}
+
+/// The arrivals on loose links.
+#[derive(Debug)]
+enum Loose {
+    /// Before the first execution: all of them.
+    Buffered(Vec<Data>),
+    /// After it: the last one, if any.
+    Retained(Option<Data>),
+}
+
+impl Default for Loose {
+    fn default() -> Self {
+        Loose::Buffered(Vec::new())
+    }
+}
+
+/// What an arrival lets an actor do.
+#[derive(Debug)]
+pub(super) enum Ready {
+    /// Something required has not arrived.
+    NotYet,
+    /// Run once with these inputs.
+    Once(Data),
+    /// Run once with each of these inputs, in this order.
+    Each(Vec<Data>),
+}
+
+impl Merge {
+    /// The merge of an actor with so many required and so many cached links.
+    pub(super) fn new(required: usize, cached: usize) -> Self {
+        Merge { required: vec![None; required], missing: required, cached: vec![None; cached], ..Merge::default() }
+    }
+
+    /// How many loose arrivals wait for the first execution.
+    pub(super) fn buffered(&self) -> usize {
+        match &self.loose {
+            Loose::Buffered(waiting) => waiting.len(),
+            Loose::Retained(_) => 0,
+        }
+    }
+
+    /// Keeps one arrival and says what the actor can do now.
+    pub(super) fn arrive(&mut self, place: Place, data: Data) -> Ready {
+        self.keep(place, data);
+        if self.missing > 0 {
+            return Ready::NotYet;
+        }
+        match std::mem::take(&mut self.loose) {
+            Loose::Buffered(waiting) => self.first_runs(waiting),
+            Loose::Retained(last) => {
+                let inputs = self.inputs(last.as_ref());
+                self.loose = Loose::Retained(last);
+                Ready::Once(inputs)
+            }
+        }
+    }
+
+    fn keep(&mut self, place: Place, data: Data) {
+        match place {
+            Place::Start => self.start = Some(self.start.take().unwrap_or_default().merged(&data)),
+            Place::Required(slot) => {
+                if self.required[slot as usize].replace(data).is_none() {
+                    self.missing -= 1;
+                }
+            }
+            Place::Cached(slot) => self.cached[slot as usize] = Some(data),
+            Place::Loose => match &mut self.loose {
+                Loose::Buffered(waiting) => waiting.push(data),
+                Loose::Retained(last) => *last = Some(data),
+            },
+        }
+    }
+
+    fn first_runs(&mut self, mut waiting: Vec<Data>) -> Ready {
+        let ready = match waiting.as_slice() {
+            [] => Ready::Once(self.inputs(None)),
+            [only] => Ready::Once(self.inputs(Some(only))),
+            several => Ready::Each(several.iter().map(|loose| self.inputs(Some(loose))).collect()),
+        };
+        self.loose = Loose::Retained(waiting.pop());
+        ready
+    }
+
+    fn inputs(&self, loose: Option<&Data>) -> Data {
+        let kept = self.start.iter().chain(self.required.iter().flatten()).chain(self.cached.iter().flatten());
+        let mut parts = kept.chain(loose);
+        let lowest = parts.next().cloned().unwrap_or_default();
+        parts.fold(lowest, Data::merged)
+    }
+}

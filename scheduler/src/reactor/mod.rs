@@ -1,0 +1,233 @@
+//! [`Reactor`]: decides what happens next in one run of one graph, and does none of it.
+//!
+//! It is a pure state machine: [`Reactor::on`] takes an [`Event`] and the time, and appends [`Action`]s for the caller
+//! to carry out. It owns no thread, clock, channel or file, and waits for nothing.
+//!
+//! # States
+//!
+//! - *Waiting*: made, not begun.
+//! - *Running*: triggers are queued or attempts are open. A trigger is one arrival of data at an actor; an attempt is
+//!   one execution of a task that was submitted and has not ended.
+//! - *Closing*: the deadline passed, a stop was asked or the run outgrew its limits. The queue is empty and stays so,
+//!   each attempt that was open has been interrupted once, and the run is over when the last of them has ended.
+//! - *Over*: [`Action::Finish`] was given; whatever comes now changes nothing.
+//!
+//! # Rules
+//!
+//! - Running is over when no trigger is queued and no attempt is open, not when the stop actor is reached (`parity.md`
+//!   P20).
+//! - Triggers wait in one queue, first in, first out. A step handles at most [`Limits::triggers_per_step`] of them and
+//!   then asks to be continued, so that a cycle of forks and routers still hears the deadline. Nothing recurses per
+//!   actor.
+//! - Data belongs to its trigger: a result is merged with the inputs of the very attempt that gave it (P33 repaired).
+//! - Every failure in an actor is that actor's failure: it is listed under its name, nothing goes on from there, and
+//!   the other branches run to their end (P35).
+//! - What is kept grows with the graph and with what is under way, never with the number of rounds of a loop.
+//!
+//! The parts: `plan` (the graph, compiled), `arrive` (how arrivals merge), `actors` (what an actor does when it runs),
+//! `spread` and `route` (which links are taken, with what), `ending` (errors, closing, the end) and `message` (events
+//! and actions).
+
+mod actors;
+mod arrive;
+mod ending;
+mod message;
+mod plan;
+mod route;
+mod spread;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pushflow_graph::{ActorId, Graph};
+use pushflow_protocol::AttemptId;
+use pushflow_value::Data;
+
+pub use ending::{ActorError, Ending, EndingKind};
+pub use message::{Action, Counts, Event, Limits};
+
+use arrive::{Merge, Ready};
+use ending::{Closing, Errors};
+use plan::{Plan, Way};
+
+/// The state machine of one run; see the module for its states and rules.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use pushflow::reactor::{Action, EndingKind, Event, Limits, Reactor};
+/// use pushflow_graph::Graph;
+/// use pushflow_value::Data;
+///
+/// let mut reactor = Reactor::new(Arc::new(Graph::new("nothing")), Data::new(), Limits::default());
+/// let mut actions = Vec::new();
+/// reactor.on(Event::Begin, Duration::ZERO, &mut actions);
+/// let Some(Action::Finish(ending)) = actions.pop() else { panic!("an empty graph ends at once") };
+/// assert_eq!(ending.kind, EndingKind::Stalled);
+/// ```
+#[derive(Debug)]
+pub struct Reactor {
+    plan: Arc<Plan>,
+    limits: Limits,
+    phase: Phase,
+    queue: VecDeque<Trigger>,
+    /// One per actor of the graph.
+    merges: Vec<Merge>,
+    /// Ordered, so that interrupts go out in the order of submission.
+    open: BTreeMap<AttemptId, OpenAttempt>,
+    /// Whether the caller owes an [`Event::Continue`].
+    continue_asked: bool,
+    counts: Counts,
+    result: Option<Data>,
+    errors: Errors,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Waiting { inputs: Data },
+    Running,
+    Closing(Closing),
+    Over,
+}
+
+/// One arrival of data at an actor.
+#[derive(Debug)]
+struct Trigger {
+    target: ActorId,
+    way: Way,
+    data: Data,
+}
+
+/// An attempt that was submitted and has not ended.
+#[derive(Debug)]
+struct OpenAttempt {
+    actor: ActorId,
+    submitted: Duration,
+    /// What the result is laid on before it is handed on; none where the result goes on alone.
+    base: Option<Data>,
+}
+
+/// What one call of [`Reactor::on`] works with, beside the state.
+struct Step<'a> {
+    plan: &'a Plan,
+    now: Duration,
+    actions: &'a mut Vec<Action>,
+}
+
+impl Reactor {
+    /// A run of `graph` that begins with `inputs` and has not begun.
+    pub fn new(graph: Arc<Graph>, inputs: Data, limits: Limits) -> Self {
+        let plan = Plan::new(graph);
+        Reactor {
+            merges: plan.merges(),
+            plan: Arc::new(plan),
+            limits,
+            phase: Phase::Waiting { inputs },
+            queue: VecDeque::new(),
+            open: BTreeMap::new(),
+            continue_asked: false,
+            counts: Counts::default(),
+            result: None,
+            errors: Errors::new(limits.errors),
+        }
+    }
+
+    /// The graph that is run.
+    pub fn graph(&self) -> &Graph {
+        self.plan.graph()
+    }
+
+    /// What has been counted so far.
+    pub fn counts(&self) -> Counts {
+        Counts { open: self.open.len(), ..self.counts }
+    }
+
+    /// Takes in one event and appends to `actions` what is to be done about it, in this order.
+    ///
+    /// `now` is the time since any fixed moment, and never goes back. The last action of a run is [`Action::Finish`].
+    pub fn on(&mut self, event: Event, now: Duration, actions: &mut Vec<Action>) {
+        let plan = Arc::clone(&self.plan);
+        let mut step = Step { plan: &plan, now, actions };
+        self.take_in(event, &mut step);
+        self.work_off_queue(&mut step);
+        self.conclude(&mut step);
+    }
+
+    fn take_in(&mut self, event: Event, step: &mut Step<'_>) {
+        match event {
+            Event::Begin => self.begin(step),
+            Event::Finished { attempt, result } => self.attempt_finished(attempt, result, step),
+            Event::Failed { attempt, error } => self.attempt_failed(attempt, error, step),
+            Event::Deadline => self.close(EndingKind::TimedOut, step),
+            Event::StopAsked { reason } => self.close(EndingKind::Stopped { reason }, step),
+            Event::Continue => self.continue_asked = false,
+        }
+    }
+
+    fn begin(&mut self, step: &mut Step<'_>) {
+        let Phase::Waiting { inputs } = &mut self.phase else {
+            self.counts.ignored += 1;
+            return;
+        };
+        let data = std::mem::take(inputs);
+        self.phase = Phase::Running;
+        if let Some(target) = step.plan.graph().start() {
+            self.queue.push_back(Trigger { target, way: Way::Direct, data });
+        }
+    }
+
+    fn work_off_queue(&mut self, step: &mut Step<'_>) {
+        for _ in 0..self.limits.triggers_per_step.max(1) {
+            let Some(trigger) = self.queue.pop_front() else { return };
+            self.counts.triggers += 1;
+            let actor = trigger.target;
+            self.arrive(trigger, step);
+            if self.under_way() > self.limits.under_way {
+                self.outgrow(actor, step);
+            }
+        }
+    }
+
+    /// One arrival: runs its target if the target now has what it needs.
+    fn arrive(&mut self, Trigger { target, way, data }: Trigger, step: &mut Step<'_>) {
+        let Way::Kept(place) = way else { return self.run(target, data, step) };
+        let merge = &mut self.merges[target.index()];
+        let buffered = merge.buffered();
+        let ready = merge.arrive(place, data);
+        self.counts.buffered = self.counts.buffered + merge.buffered() - buffered;
+        match ready {
+            Ready::NotYet => {}
+            Ready::Once(inputs) => self.run(target, inputs, step),
+            Ready::Each(runs) => {
+                for data in runs.into_iter().rev() {
+                    self.queue.push_front(Trigger { target, way: Way::Direct, data });
+                }
+            }
+        }
+    }
+
+    /// Everything that takes memory because it has yet to happen or to end.
+    fn under_way(&self) -> usize {
+        self.queue.len() + self.open.len() + self.counts.buffered
+    }
+
+    fn conclude(&mut self, step: &mut Step<'_>) {
+        match self.phase {
+            Phase::Waiting { .. } | Phase::Over => {}
+            Phase::Running | Phase::Closing(_) if self.queue.is_empty() => {
+                if self.open.is_empty() {
+                    self.finish(step);
+                }
+            }
+            Phase::Running | Phase::Closing(_) => {
+                if !std::mem::replace(&mut self.continue_asked, true) {
+                    step.actions.push(Action::Continue);
+                }
+            }
+        }
+    }
+}

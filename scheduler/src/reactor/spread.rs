@@ -1,0 +1,116 @@
+//! Which links out of an actor are taken, and what travels on them.
+//!
+//! A link is taken when all its conditions hold. The links of one execution are taken together or not at all: when a
+//! condition can't be looked at or a mapping names an output that is not there, the source fails and triggers nothing.
+
+use std::collections::VecDeque;
+
+use pushflow_graph::{FieldMap, Link, Mapping};
+use pushflow_protocol::{ErrorKind, TaskError};
+use pushflow_value::Data;
+
+use super::Trigger;
+use super::plan::{Exit, Plan};
+
+/// How many outputs a message lists.
+const LISTED: usize = 20;
+
+/// What an actor hands on.
+#[derive(Debug)]
+pub(super) struct Handed {
+    /// What travels.
+    pub(super) data: Data,
+    /// What conditions look at, where that is not `data`: the entries of the travelling dictionary.
+    pub(super) seen: Option<Data>,
+}
+
+impl From<Data> for Handed {
+    fn from(data: Data) -> Self {
+        Handed { data, seen: None }
+    }
+}
+
+/// Queues a trigger for each link that is taken.
+pub(super) fn spread(
+    plan: &Plan,
+    exits: &[Exit],
+    handed: Handed,
+    queue: &mut VecDeque<Trigger>,
+) -> Result<(), TaskError> {
+    if let [only] = exits
+        && only.plain
+    {
+        queue.push_back(Trigger { target: only.target, way: only.way, data: handed.data });
+        return Ok(());
+    }
+    let before = queue.len();
+    let taken = exits.iter().try_for_each(|exit| {
+        if let Some(data) = travelling(plan, exit, &handed)? {
+            queue.push_back(Trigger { target: exit.target, way: exit.way, data });
+        }
+        Ok(())
+    });
+    if taken.is_err() {
+        queue.truncate(before);
+    }
+    taken
+}
+
+/// What travels on one link; none if it is not taken.
+fn travelling(plan: &Plan, exit: &Exit, handed: &Handed) -> Result<Option<Data>, TaskError> {
+    if exit.plain {
+        return Ok(Some(handed.data.clone()));
+    }
+    let link = plan.graph().link(exit.link);
+    let target = || plan.actor(exit.target).name.as_str();
+    if !is_taken(link, handed.seen.as_ref().unwrap_or(&handed.data), target)? {
+        return Ok(None);
+    }
+    match &link.mapping {
+        Mapping::All => Ok(Some(handed.data.clone())),
+        Mapping::Fields(fields) => mapped(fields, &handed.data, target).map(Some),
+    }
+}
+
+fn is_taken<'a>(link: &Link, outputs: &Data, target: impl Fn() -> &'a str) -> Result<bool, TaskError> {
+    for condition in &link.conditions {
+        let holds = condition.holds(outputs).map_err(|error| {
+            bad_result(format!(
+                "the condition of the link to {:?} can't look at the output {:?}: {error}",
+                target(),
+                condition.output
+            ))
+        })?;
+        if !holds {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn mapped<'a>(fields: &[FieldMap], outputs: &Data, target: impl Fn() -> &'a str) -> Result<Data, TaskError> {
+    let entry = |field: &FieldMap| match outputs.get(&field.source) {
+        Some(payload) => Ok((field.target.clone(), payload.clone())),
+        None => Err(bad_result(format!(
+            "the link to {:?} takes the output \"{}\", which is not among the outputs ({}): correct its data mapping",
+            target(),
+            field.source,
+            listed(outputs)
+        ))),
+    };
+    fields.iter().map(entry).collect()
+}
+
+fn listed(outputs: &Data) -> String {
+    let mut names: Vec<String> = outputs.iter().take(LISTED).map(|(key, _)| format!("\"{key}\"")).collect();
+    match outputs.len() {
+        0 => names.push("there are none".to_owned()),
+        more if more > LISTED => names.push(format!("and {} more", more - LISTED)),
+        _ => {}
+    }
+    names.join(", ")
+}
+
+fn bad_result(message: String) -> TaskError {
+    TaskError::new(ErrorKind::BadResult, message)
+}

@@ -1,0 +1,257 @@
+//! Drives the reactor without a process, a thread or a clock: the tests say which attempt ends when, and how.
+
+mod closing;
+mod ewoks;
+mod failures;
+mod merge;
+mod native;
+mod properties;
+mod speed;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pushflow_graph::{
+    Actor, ActorId, ActorKind, Arrival, Condition, FieldMap, Graph, Link, Mapping, Passing, Router, Task, Test, Work,
+};
+use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_value::{Data, Key, Payload, Value};
+
+use super::{Action, Ending, EndingKind, Event, Limits, Reactor};
+
+/// A graph that is built by names.
+struct Net {
+    graph: Graph,
+}
+
+impl Net {
+    fn code() -> Self {
+        Net { graph: Graph::new("test") }
+    }
+
+    fn actor(mut self, name: &str, kind: ActorKind) -> Self {
+        self.graph.add(Actor { name: name.to_owned(), kind }).expect("the test's names differ");
+        self
+    }
+
+    fn start(self) -> Self {
+        self.actor("start", ActorKind::Start)
+    }
+
+    fn stop(self) -> Self {
+        self.actor("stop", ActorKind::Stop)
+    }
+
+    fn fork(self, name: &str) -> Self {
+        self.actor(name, ActorKind::Fork)
+    }
+
+    fn router(self, name: &str, item: &str, ports: Vec<Value>) -> Self {
+        self.actor(name, ActorKind::Router(Router::new(item, ports)))
+    }
+
+    fn task(self, name: &str, passing: Passing) -> Self {
+        self.task_with(name, passing, Data::new())
+    }
+
+    fn task_with(self, name: &str, passing: Passing, defaults: Data) -> Self {
+        let work = Work::Attempt(TaskSpec::Rust { name: name.to_owned() });
+        self.actor(name, ActorKind::Task(Task { work, defaults, passing }))
+    }
+
+    fn identity(self, name: &str, passing: Passing) -> Self {
+        self.actor(name, ActorKind::Task(Task { work: Work::Identity, defaults: Data::new(), passing }))
+    }
+
+    fn link(mut self, source: &str, target: &str, link: Link) -> Self {
+        let id = |name| self.graph.find(name).expect("the test's link has ends");
+        let (source, target) = (id(source), id(target));
+        self.graph.connect(source, target, link).expect("the test's link fits");
+        self
+    }
+
+    /// Links in a row, each running its target at once.
+    fn chain(self, names: &[&str]) -> Self {
+        names.windows(2).fold(self, |net, pair| net.link(pair[0], pair[1], direct()))
+    }
+
+    fn run(self, inputs: Data) -> Run {
+        self.run_within(inputs, Limits::default())
+    }
+
+    fn run_within(self, inputs: Data, limits: Limits) -> Run {
+        let reactor = Reactor::new(Arc::new(self.graph), inputs, limits);
+        Run { reactor, now: Duration::ZERO, open: BTreeMap::new(), log: Vec::new(), owed: false, ending: None }
+    }
+
+    fn begin(self, inputs: Data) -> Run {
+        let mut run = self.run(inputs);
+        run.tell(Event::Begin);
+        run
+    }
+}
+
+fn direct() -> Link {
+    Link::direct()
+}
+
+fn required() -> Link {
+    arriving(Arrival::Required)
+}
+
+fn optional(cached: bool) -> Link {
+    arriving(Arrival::Optional { cached })
+}
+
+fn arriving(arrival: Arrival) -> Link {
+    Link { arrival, ..Link::direct() }
+}
+
+fn when(link: Link, output: &str, value: impl Into<Value>) -> Link {
+    Link { conditions: vec![Condition { output: output.to_owned(), test: Test::Equals(value.into()) }], ..link }
+}
+
+fn mapping(link: Link, fields: &[(&str, &str)]) -> Link {
+    let field = |&(source, target): &(&str, &str)| FieldMap { source: Key::from(source), target: Key::from(target) };
+    Link { mapping: Mapping::Fields(fields.iter().map(field).collect()), ..link }
+}
+
+/// A run and what it asked for so far.
+struct Run {
+    reactor: Reactor,
+    now: Duration,
+    /// Attempts that were asked for and have not been answered: whose, and with what.
+    open: BTreeMap<AttemptId, (String, Data)>,
+    /// What was asked for, in order, such as `submit a x=1`.
+    log: Vec<String>,
+    /// Whether the reactor waits for [`Event::Continue`].
+    owed: bool,
+    ending: Option<Ending>,
+}
+
+impl Run {
+    /// One event, and nothing else.
+    fn send(&mut self, event: Event) {
+        let mut actions = Vec::new();
+        self.reactor.on(event, self.now, &mut actions);
+        for action in actions {
+            assert!(self.ending.is_none(), "nothing is asked for after the end");
+            self.note(action);
+        }
+    }
+
+    /// One event, then as many continuations as are asked for.
+    fn tell(&mut self, event: Event) {
+        self.send(event);
+        while std::mem::take(&mut self.owed) {
+            self.send(Event::Continue);
+        }
+    }
+
+    fn note(&mut self, action: Action) {
+        match action {
+            Action::Submit { attempt, actor, inputs } => {
+                let name = self.name(actor);
+                self.log.push(format!("submit {name} {}", show(&inputs)).trim_end().to_owned());
+                let before = self.open.insert(attempt, (name, inputs));
+                assert!(before.is_none(), "attempt {attempt} was submitted twice");
+            }
+            Action::Interrupt { attempt } => self.log.push(format!("interrupt {attempt}")),
+            Action::Passed { actor } => self.log.push(format!("passed {}", self.name(actor))),
+            Action::Failed(failure) => self.log.push(format!("failed {}", failure.name)),
+            Action::Continue => {
+                assert!(!self.owed, "a continuation was asked for twice");
+                self.owed = true;
+            }
+            Action::Finish(ending) => self.ending = Some(*ending),
+        }
+    }
+
+    fn name(&self, actor: ActorId) -> String {
+        self.reactor.graph().actor(actor).name.clone()
+    }
+
+    /// The oldest open attempt of an actor.
+    fn open_of(&self, name: &str) -> AttemptId {
+        let found = self.open.iter().find(|(_, (actor, _))| actor == name);
+        *found.unwrap_or_else(|| panic!("no attempt of {name:?} is open: {:?}", self.open)).0
+    }
+
+    fn inputs_of(&self, name: &str) -> String {
+        show(&self.open[&self.open_of(name)].1)
+    }
+
+    /// The oldest open attempt of an actor ends well.
+    fn finish(&mut self, name: &str, result: Data) {
+        let attempt = self.open_of(name);
+        self.open.remove(&attempt);
+        self.tell(Event::Finished { attempt, result });
+    }
+
+    /// The oldest open attempt of an actor fails.
+    fn fail(&mut self, name: &str, kind: ErrorKind) {
+        let attempt = self.open_of(name);
+        self.open.remove(&attempt);
+        self.tell(Event::Failed { attempt, error: TaskError::new(kind, "it broke") });
+    }
+
+    fn ask_stop(&mut self) {
+        self.tell(Event::StopAsked { reason: "enough".to_owned() });
+    }
+
+    /// The log since the last look at it.
+    fn asked(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// The executions that were submitted since the last look at the log.
+    fn submitted(&mut self) -> Vec<String> {
+        let log = self.asked();
+        log.iter().filter_map(|line| line.strip_prefix("submit ")).map(str::to_owned).collect()
+    }
+
+    fn ending(&self) -> &Ending {
+        self.ending.as_ref().expect("the run is over")
+    }
+
+    fn kind(&self) -> EndingKind {
+        self.ending().kind.clone()
+    }
+
+    fn result(&self) -> String {
+        self.ending().result.as_ref().map_or_else(|| "none".to_owned(), show)
+    }
+
+    /// Each listed error, such as `a Raised: it broke`.
+    fn errors(&self) -> Vec<String> {
+        let errors = self.ending().errors.iter();
+        errors.map(|failure| format!("{} {}", failure.name, failure.error)).collect()
+    }
+}
+
+fn data(entries: &[(&str, i64)]) -> Data {
+    entries.iter().fold(Data::new(), |data, &(name, value)| data.with(name, value))
+}
+
+fn nothing() -> Data {
+    Data::new()
+}
+
+/// The entries in the order of their names, such as `a=1 b=text`.
+fn show(data: &Data) -> String {
+    let mut entries: Vec<String> =
+        data.iter().map(|(key, payload)| format!("{key}={}", show_payload(payload))).collect();
+    entries.sort();
+    entries.join(" ")
+}
+
+fn show_payload(payload: &Payload) -> String {
+    match payload.value() {
+        Err(_) => "broken".to_owned(),
+        Ok(Value::Int(number)) => number.to_string(),
+        Ok(Value::Str(text)) => text.clone(),
+        Ok(Value::Map(_)) => format!("{{{}}}", show(payload.fields().expect("decoded").expect("a map"))),
+        Ok(other) => format!("{other:?}"),
+    }
+}

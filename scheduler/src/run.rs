@@ -1,0 +1,290 @@
+//! [`Run`]: drives one run: gives the reactor what happens, and does what it says. It owns the clock, the pool and the
+//! channels.
+//!
+//! # What it waits for
+//! The pool's events, a request to stop, the run's deadline, and the moment at which an interrupted attempt has had its
+//! time. An attempt that does not end by then (on the thread pool it can't be made to) is reported as failed and left
+//! behind: the run never waits for what may never come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
+use pushflow_graph::{ActorId, ActorKind, Graph, Work};
+use pushflow_pool::{Attempt, Pool, PoolEvent};
+use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_value::Data;
+
+use crate::event::{EventKind, RunId, WorkflowEvent};
+use crate::reactor::{Action, Ending, Event, Reactor};
+use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
+
+/// How many events of the pool are taken in before their actions are carried out together.
+const BATCH: usize = 1024;
+
+/// A run whose pool is open, about to begin.
+pub struct Run {
+    id: RunId,
+    reactor: Reactor,
+    graph: Arc<Graph>,
+    /// The task of each actor that has one, shared by its attempts.
+    tasks: HashMap<ActorId, Arc<TaskSpec>>,
+    names: HashMap<ActorId, Arc<str>>,
+    pool: Box<dyn Pool>,
+    pool_events: Receiver<PoolEvent>,
+    timeout: Option<Duration>,
+    observers: Vec<Arc<dyn Observer>>,
+    stop: (Sender<StopRequest>, Receiver<StopRequest>),
+    /// The actor of each attempt that has not ended.
+    open: HashMap<AttemptId, ActorId>,
+    /// When the patience with an interrupted attempt ends.
+    interrupted: HashMap<AttemptId, Instant>,
+    began: Instant,
+}
+
+/// Asks a run to stop, from any thread. Cloning gives another handle for the same run.
+#[derive(Clone, Debug)]
+pub struct StopHandle(Sender<StopRequest>);
+
+#[derive(Debug)]
+enum StopRequest {
+    Stop { reason: String },
+    Kill,
+    /// From the run itself: the reactor has more to do.
+    Continue,
+}
+
+impl StopHandle {
+    /// Asks the run to stop: nothing new starts, what runs is interrupted and, after its grace, ended. The run's outcome
+    /// says that it was stopped and why. Nothing happens if the run is over.
+    pub fn stop(&self, reason: impl Into<String>) {
+        self.0.send(StopRequest::Stop { reason: reason.into() }).ok();
+    }
+
+    /// Ends what still runs at once, without its grace; what comes after a [`StopHandle::stop`] that takes too long.
+    pub fn kill(&self) {
+        self.0.send(StopRequest::Kill).ok();
+    }
+}
+
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+impl Run {
+    pub(crate) fn prepare(workflow: &Workflow, inputs: Data, options: &RunOptions) -> Result<Run, RunError> {
+        let graph = workflow.shared_graph();
+        graph.validate()?;
+        let (pool_sender, pool_events) = unbounded();
+        let pool = crate::preflight::open_pool(&graph, workflow.folder(), options, pool_sender)?;
+        let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
+        let names = tasks_names(&graph);
+        let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
+        Ok(Run {
+            id,
+            reactor: Reactor::new(graph.clone(), inputs, options.limits),
+            graph,
+            tasks,
+            names,
+            pool,
+            pool_events,
+            timeout: options.timeout,
+            observers: options.observers.clone(),
+            stop: unbounded(),
+            open: HashMap::new(),
+            interrupted: HashMap::new(),
+            began: Instant::now(),
+        })
+    }
+
+    /// What to stop this run with.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(self.stop.0.clone())
+    }
+
+    /// Runs to the end.
+    pub fn wait(mut self) -> Outcome {
+        self.began = Instant::now();
+        let deadline = self.timeout.and_then(|timeout| self.began.checked_add(timeout));
+        self.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
+        let mut ending = self.step(vec![Event::Begin]);
+        let mut deadline = deadline;
+        while ending.is_none() {
+            let events = self.next_events(&mut deadline);
+            ending = self.step(events);
+        }
+        let ending = ending.expect("the loop ends with one");
+        self.end(*ending)
+    }
+
+    /// Gives the reactor some events and carries out all that follows; the ending, if that was it.
+    fn step(&mut self, events: Vec<Event>) -> Option<Box<Ending>> {
+        let mut actions = Vec::new();
+        let now = self.began.elapsed();
+        for event in events {
+            self.reactor.on(event, now, &mut actions);
+        }
+        let mut submitted = Vec::new();
+        let mut ending = None;
+        let mut go_on = false;
+        for action in actions {
+            match action {
+                Action::Submit { attempt, actor, inputs } => submitted.push(self.attempt(attempt, actor, inputs)),
+                Action::Interrupt { attempt } => {
+                    self.interrupted.insert(attempt, Instant::now() + self.pool.patience());
+                    self.pool.interrupt(attempt);
+                }
+                Action::Continue => go_on = true,
+                Action::Passed { .. } => {}
+                Action::Failed(error) => tracing::debug!(actor = error.name, error = %error.error, "an actor failed"),
+                Action::Finish(finished) => ending = Some(finished),
+            }
+        }
+        if !submitted.is_empty() {
+            self.pool.submit(submitted);
+        }
+        if go_on {
+            // Behind whatever else has happened meanwhile.
+            self.stop.0.send(StopRequest::Continue).ok();
+        }
+        ending
+    }
+
+    fn attempt(&mut self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
+        self.open.insert(id, actor);
+        self.tell(EventKind::AttemptSubmitted { actor, attempt: id });
+        Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
+    }
+
+    /// Waits until something has happened.
+    fn next_events(&mut self, deadline: &mut Option<Instant>) -> Vec<Event> {
+        let patience = self.interrupted.values().min().copied();
+        let next = [*deadline, patience].into_iter().flatten().min();
+        let timer = next.map_or_else(never, |at| after(at.saturating_duration_since(Instant::now())));
+        let mut events = Vec::new();
+        select! {
+            recv(self.pool_events) -> event => {
+                events.extend(event.ok().and_then(|event| self.pool_event(event)));
+                for _ in 1..BATCH {
+                    let Ok(event) = self.pool_events.try_recv() else { break };
+                    events.extend(self.pool_event(event));
+                }
+            }
+            recv(self.stop.1) -> request => match request {
+                Ok(StopRequest::Stop { reason }) => events.push(Event::StopAsked { reason }),
+                Ok(StopRequest::Kill) => events.extend(self.kill()),
+                Ok(StopRequest::Continue) => events.push(Event::Continue),
+                // This run holds a sender itself.
+                Err(_) => {}
+            },
+            recv(timer) -> _ => {}
+        }
+        if deadline.is_some_and(|at| at <= Instant::now()) {
+            *deadline = None;
+            events.push(Event::Deadline);
+        }
+        self.give_up_overdue(&mut events);
+        events
+    }
+
+    /// An event of the pool as one of the reactor, if it is one.
+    fn pool_event(&mut self, event: PoolEvent) -> Option<Event> {
+        match event {
+            PoolEvent::Started { attempt, pid } => {
+                let actor = *self.open.get(&attempt)?;
+                self.tell(EventKind::AttemptStarted { actor, attempt, pid });
+            }
+            PoolEvent::Output { attempt, stream, bytes } => {
+                let attempt = attempt.and_then(|attempt| Some((*self.open.get(&attempt)?, attempt)));
+                self.tell(EventKind::Output { attempt, stream, bytes });
+            }
+            PoolEvent::Finished { attempt, result } => {
+                let actor = self.close(attempt)?;
+                self.tell(EventKind::AttemptFinished { actor, attempt });
+                return Some(Event::Finished { attempt, result });
+            }
+            PoolEvent::Failed { attempt, error } => {
+                let actor = self.close(attempt)?;
+                self.tell(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
+                return Some(Event::Failed { attempt, error });
+            }
+            PoolEvent::WorkerStarted { pid } => self.tell(EventKind::WorkerStarted { pid }),
+            PoolEvent::WorkerEnded { pid, exit } => self.tell(EventKind::WorkerEnded { pid, exit }),
+            PoolEvent::Broken { reason } => self.tell(EventKind::PoolBroken { reason }),
+        }
+        None
+    }
+
+    /// An attempt has ended: its actor. `None` if it was given up before.
+    fn close(&mut self, attempt: AttemptId) -> Option<ActorId> {
+        self.interrupted.remove(&attempt);
+        self.open.remove(&attempt)
+    }
+
+    /// Ends everything at once: what the pool says about it is waiting in its channel then.
+    fn kill(&mut self) -> Option<Event> {
+        self.pool.close(Some(Instant::now()));
+        let now = Instant::now();
+        self.interrupted = self.open.keys().map(|&attempt| (attempt, now)).collect();
+        Some(Event::StopAsked { reason: "killed".into() })
+    }
+
+    /// Reports attempts that were interrupted and did not end in their time.
+    fn give_up_overdue(&mut self, events: &mut Vec<Event>) {
+        if self.interrupted.is_empty() || !self.pool_events.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let overdue: Vec<AttemptId> =
+            self.interrupted.iter().filter(|(_, at)| **at <= now).map(|(&attempt, _)| attempt).collect();
+        for attempt in overdue {
+            let Some(actor) = self.close(attempt) else { continue };
+            let error = TaskError::new(
+                ErrorKind::Stopped,
+                "the attempt was interrupted and still runs: a task in the scheduler's own process must look at its \
+                 cancellation to be stopped; it is left behind",
+            );
+            self.tell(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
+            events.push(Event::Failed { attempt, error });
+        }
+    }
+
+    fn end(mut self, ending: Ending) -> Outcome {
+        // What is left behind on a thread is not waited for a second time.
+        self.pool.close(Some(Instant::now() + Duration::from_secs(5)));
+        while let Ok(event) = self.pool_events.try_recv() {
+            self.pool_event(event);
+        }
+        self.tell(EventKind::RunEnded { ending: ending.kind.clone() });
+        Outcome {
+            run: self.id,
+            ending: ending.kind,
+            result: ending.result,
+            errors: ending.errors,
+            more_errors: ending.more_errors,
+            elapsed: self.began.elapsed(),
+        }
+    }
+
+    fn tell(&self, kind: EventKind) {
+        if !self.observers.is_empty() {
+            let event = WorkflowEvent { run: self.id, at: self.began.elapsed(), kind };
+            self.observers.iter().for_each(|observer| observer.observe(&event));
+        }
+    }
+}
+
+/// The actors that run a task, with it.
+pub(crate) fn tasks(graph: &Graph) -> impl Iterator<Item = (ActorId, &TaskSpec)> {
+    graph.actors().filter_map(|(id, actor)| match &actor.kind {
+        ActorKind::Task(task) => match &task.work {
+            Work::Attempt(spec) => Some((id, spec)),
+            Work::Identity => None,
+        },
+        _ => None,
+    })
+}
+
+fn tasks_names(graph: &Graph) -> HashMap<ActorId, Arc<str>> {
+    tasks(graph).map(|(id, _)| (id, Arc::from(graph.actor(id).name.as_str()))).collect()
+}

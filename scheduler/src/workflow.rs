@@ -1,0 +1,152 @@
+//! [`Workflow`]: a graph that can be built, loaded and run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pushflow_graph::ewoks::{self, LoadError};
+use pushflow_graph::{ActorId, Graph, GraphError, Link, Router, Task};
+use pushflow_value::{Data, Value};
+
+use crate::{Outcome, Run, RunError, RunOptions};
+
+/// Actors and the links between them, ready to be run as often as you like.
+///
+/// See the crate's documentation for an example.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    graph: Arc<Graph>,
+    /// Where the graph file was: modules and scripts are looked for there first.
+    folder: Option<PathBuf>,
+}
+
+impl Workflow {
+    /// A workflow without an actor.
+    pub fn new(name: impl Into<String>) -> Workflow {
+        Workflow { graph: Arc::new(Graph::new(name)), folder: None }
+    }
+
+    /// Loads an ewoks graph file (JSON).
+    ///
+    /// # Errors
+    /// When the file can't be read, is no such graph, or asks for what this version does not have.
+    pub fn load(path: impl AsRef<Path>) -> Result<Workflow, LoadError> {
+        let path = path.as_ref();
+        let graph = ewoks::load_file(path)?;
+        let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
+        Ok(Workflow { graph: Arc::new(graph), folder })
+    }
+
+    /// What the workflow is called.
+    pub fn name(&self) -> &str {
+        &self.graph.name
+    }
+
+    /// The actors and links.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn shared_graph(&self) -> Arc<Graph> {
+        self.graph.clone()
+    }
+
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// A running workflow keeps the graph that it began with.
+    fn edit(&mut self) -> &mut Graph {
+        Arc::make_mut(&mut self.graph)
+    }
+
+    /// Adds the start actor, to which the run's inputs go.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn start(&mut self) -> Result<ActorId, GraphError> {
+        self.edit().add_start("Start actor")
+    }
+
+    /// Adds the stop actor, which keeps the result.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn stop(&mut self) -> Result<ActorId, GraphError> {
+        self.edit().add_stop("Stop actor")
+    }
+
+    /// Adds an actor that runs a task.
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn task(&mut self, name: impl Into<String>, task: impl Into<Task>) -> Result<ActorId, GraphError> {
+        self.edit().add_task(name, task)
+    }
+
+    /// Adds an actor that passes data on along every link.
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn fork(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
+        self.edit().add_fork(name)
+    }
+
+    /// Adds an actor that looks at the entry `item` and passes data on from the port that has its value, or from the port
+    /// "other" (`parity.md` P44-P51).
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn router(
+        &mut self,
+        name: impl Into<String>,
+        item: impl Into<String>,
+        ports: impl IntoIterator<Item = impl Into<Value>>,
+    ) -> Result<ActorId, GraphError> {
+        self.edit().add_router(name, Router::new(item, ports))
+    }
+
+    /// Links two actors: what the source hands on triggers the target.
+    ///
+    /// # Errors
+    /// When an end is not of this workflow, or the link makes no sense there.
+    pub fn connect(&mut self, source: ActorId, target: ActorId) -> Result<(), GraphError> {
+        self.link(source, target, Link::direct())
+    }
+
+    /// Links a port of a router to an actor; the port "other" is always there.
+    ///
+    /// # Errors
+    /// As [`Workflow::connect`]; when the router has no such port.
+    pub fn connect_port(
+        &mut self,
+        router: ActorId,
+        port: impl Into<Value>,
+        target: ActorId,
+    ) -> Result<(), GraphError> {
+        self.link(router, target, Link::port(port))
+    }
+
+    /// Links two actors in any way a graph file can.
+    ///
+    /// # Errors
+    /// As [`Workflow::connect`].
+    pub fn link(&mut self, source: ActorId, target: ActorId, link: Link) -> Result<(), GraphError> {
+        self.edit().connect(source, target, link).map(drop)
+    }
+
+    /// Runs the workflow, from its start actor with these inputs, to its end.
+    ///
+    /// # Errors
+    /// When it can't begin; once it has begun, everything that happens is in the outcome.
+    pub fn run(&self, inputs: Data, options: &RunOptions) -> Result<Outcome, RunError> {
+        Ok(self.prepare(inputs, options)?.wait())
+    }
+
+    /// Opens the pool for a run, which [`Run::wait`] then drives, so that it can be stopped from elsewhere.
+    ///
+    /// # Errors
+    /// When the run can't begin.
+    pub fn prepare(&self, inputs: Data, options: &RunOptions) -> Result<Run, RunError> {
+        Run::prepare(self, inputs, options)
+    }
+}

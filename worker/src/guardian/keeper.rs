@@ -1,0 +1,136 @@
+//! The keeper: a fork of the guardian that starts one process, adopts and reaps everything below it, and leaves when
+//! nothing is left.
+//!
+//! It says what happens to the process on its socket ([`KeeperReport`]) and hears nothing: it is never asked to do
+//! anything, so that it can wait in `waitpid` alone. Signals stay blocked as the guardian had them. Its death signal
+//! follows the guardian; the process's own follows the keeper.
+
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, getpid, getppid};
+use pushflow_os::launch::exit_copy;
+use pushflow_os::wait::{self, Status};
+use pushflow_os::{Fork, Image, SeqPacket, files, signals};
+use pushflow_protocol::{Exit, KeeperReport, Launch, courier};
+
+/// Forks a keeper that starts the process: its pid, and the socket on which it reports.
+pub(super) fn fork(launch: &Launch, files: &[OwnedFd]) -> io::Result<(Pid, SeqPacket)> {
+    let (theirs, ours) = SeqPacket::pair()?;
+    let guardian = getpid();
+    match pushflow_os::fork()? {
+        Fork::Parent(keeper) => Ok((keeper, ours)),
+        Fork::Child => {
+            let kept = keep(guardian, launch, files, &theirs);
+            exit_copy(i32::from(kept.is_err()));
+        }
+    }
+}
+
+/// The keeper's whole life.
+fn keep(guardian: Pid, launch: &Launch, files: &[OwnedFd], reports: &SeqPacket) -> io::Result<()> {
+    die_with(guardian)?;
+    nix::sys::prctl::set_name(c"pushflow-keep")?;
+    nix::sys::prctl::set_child_subreaper(true)?;
+    let report = |report| courier::send(reports, &report, &[]);
+    match start(launch, files) {
+        Ok(process) => {
+            // What stays open here would hide the end of the process's pipes and sockets from everybody else.
+            files::close_all_except(&[std::os::fd::AsFd::as_fd(reports).as_raw_fd()])?;
+            report(KeeperReport::Started { pid: process.as_raw().unsigned_abs() })?;
+            reap_all(process, report)
+        }
+        Err(error) => report(KeeperReport::NotStarted { errno: errno_of(&error) }),
+    }
+}
+
+/// Asks to be killed when the process that started this one ends, and makes sure that it has not ended yet.
+fn die_with(parent: Pid) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() == parent { Ok(()) } else { Err(io::Error::other("the parent has ended")) }
+}
+
+/// Forks the process and waits until it has become its program: its pid.
+fn start(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> {
+    let image = image(launch)?;
+    let (mut failure, to_keeper) = io::pipe()?;
+    // Out of the way of the numbers at which the program will find its files.
+    let highest = launch.numbers.iter().copied().max().unwrap_or(0);
+    let mut to_keeper = File::from(files::move_above(OwnedFd::from(to_keeper), highest)?);
+    let keeper = getpid();
+    match pushflow_os::fork()? {
+        Fork::Parent(process) => {
+            drop(to_keeper);
+            let mut errno = [0; 4];
+            match failure.read_exact(&mut errno) {
+                // Closed by exec, without a word.
+                Err(_) => Ok(process),
+                Ok(()) => {
+                    waitpid(process, None)?;
+                    Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
+                }
+            }
+        }
+        Fork::Child => {
+            let Err(error) = become_program(keeper, &image, launch, files);
+            let errno = errno_of(&error);
+            to_keeper.write_all(&errno.to_ne_bytes()).ok();
+            exit_copy(127)
+        }
+    }
+}
+
+/// The error number to report, for what may be an error of our own.
+pub(super) fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(Errno::EIO as i32)
+}
+
+fn image(launch: &Launch) -> io::Result<Image> {
+    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    for (name, value) in &launch.environment {
+        environment.retain(|(other, _)| other != name);
+        if let Some(value) = value {
+            environment.push((name.clone(), value.clone()));
+        }
+    }
+    Image::new(Path::new(&launch.program), launch.arguments.iter().map(OsStr::new), environment)
+}
+
+/// The order matters: the death signal first, so that nothing that comes after can leave an orphan.
+fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]) -> io::Result<Infallible> {
+    die_with(keeper)?;
+    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    if let Some(directory) = &launch.directory {
+        nix::unistd::chdir(directory.as_os_str())?;
+    }
+    let placed: Vec<(RawFd, RawFd)> = files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied()).collect();
+    files::place(&placed)?;
+    signals::reset()?;
+    image.exec()
+}
+
+/// Reaps everything that ends below the keeper until nothing is left, and reports the end of the process.
+fn reap_all(process: Pid, report: impl Fn(KeeperReport) -> io::Result<()>) -> io::Result<()> {
+    loop {
+        let reaped = match wait::reap_any(true) {
+            Ok(Some(reaped)) => reaped,
+            Ok(None) => continue,
+            Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if reaped.pid == process {
+            let exit = match reaped.status {
+                Status::Exited(code) => Exit::Code(code),
+                Status::Killed(signal) => Exit::Signal(signal),
+            };
+            report(KeeperReport::Exited { exit, peak_memory_kib: reaped.peak_memory_kib })?;
+        }
+    }
+}

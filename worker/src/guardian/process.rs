@@ -1,0 +1,124 @@
+//! One process as the guardian knows it: its keeper, its pid, and how far its ending has come.
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use pushflow_os::{PidFd, SeqPacket, tree};
+use pushflow_protocol::OnOrphan;
+
+/// How long processes of another user are tried to be ended before they are reported and no longer waited for.
+const UNKILLABLE_AFTER: Duration = Duration::from_secs(1);
+
+/// A process that was started, until nothing below its keeper is left.
+pub(super) struct Process {
+    /// The keeper's pid.
+    pub(super) keeper: Pid,
+    /// Where the keeper reports; `None` once it has closed it.
+    pub(super) reports: Option<SeqPacket>,
+    /// Pipes to empty once the scheduler is gone.
+    pub(super) drains: Vec<OwnedFd>,
+    /// Whether the scheduler has been told how the process ended, or that it was not started.
+    pub(super) settled: bool,
+    /// The process itself; `None` before it has started and after it has ended.
+    main: Option<(Pid, PidFd)>,
+    on_orphan: OnOrphan,
+    ending: Ending,
+}
+
+/// How far the ending of a process has come.
+enum Ending {
+    /// Nobody asked for it.
+    No,
+    /// It is due at this time, since the scheduler is gone.
+    At(Instant),
+    /// Everything below the keeper is being killed, since this time.
+    Since(Instant),
+}
+
+impl Process {
+    pub(super) fn new(keeper: Pid, reports: SeqPacket, drains: Vec<OwnedFd>, on_orphan: OnOrphan) -> Process {
+        for pipe in &drains {
+            // A drain that stays blocking is only read when it is readable, so a failure here harms nothing.
+            fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
+        }
+        let (settled, main, ending) = (false, None, Ending::No);
+        Process { keeper, reports: Some(reports), drains, settled, main, on_orphan, ending }
+    }
+
+    /// The process runs under this pid.
+    pub(super) fn started(&mut self, pid: u32) {
+        let Ok(pid) = i32::try_from(pid).map(Pid::from_raw) else { return };
+        // Opened after the fact: it is the right process only if its parent is still the keeper.
+        let process = PidFd::open(pid).ok();
+        if tree::parent_and_state(pid).is_some_and(|(parent, _)| parent == self.keeper) {
+            self.main = process.map(|process| (pid, process));
+        }
+    }
+
+    /// Sends a signal to the group that the process leads.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        let Some((pid, process)) = &self.main else { return };
+        // While the leader is there its pid is the group's and nobody else's. A group that is gone needs no signal.
+        if process.signal(signal).is_ok() {
+            killpg(*pid, signal).ok();
+        }
+    }
+
+    /// Begins to kill everything below the keeper.
+    pub(super) fn end(&mut self) {
+        if !matches!(self.ending, Ending::Since(_)) {
+            self.ending = Ending::Since(Instant::now());
+        }
+    }
+
+    /// The scheduler is gone: the lifetime rule decides.
+    pub(super) fn orphan(&mut self, now: Instant) {
+        match (&self.ending, self.on_orphan) {
+            (Ending::No, OnOrphan::End) => self.ending = Ending::Since(now),
+            (Ending::No, OnOrphan::Grace(grace)) => self.ending = Ending::At(now + grace),
+            _ => {}
+        }
+    }
+
+    /// When the next sweep is due, if the process is to be ended.
+    pub(super) fn next_sweep(&self, interval: Duration) -> Option<Instant> {
+        match self.ending {
+            Ending::No => None,
+            Ending::At(due) => Some(due),
+            Ending::Since(_) => Some(Instant::now() + interval),
+        }
+    }
+
+    /// One pass over the tree if it is to be ended; the pids of processes of another user once they are given up.
+    pub(super) fn sweep(&mut self, now: Instant, budget: usize) -> Option<Vec<u32>> {
+        if matches!(self.ending, Ending::At(due) if due <= now) {
+            self.ending = Ending::Since(now);
+        }
+        let Ending::Since(since) = self.ending else { return None };
+        let sweep = tree::kill_below(self.keeper, budget);
+        let stuck = sweep.killed == 0 && !sweep.forbidden.is_empty() && now - since > UNKILLABLE_AFTER;
+        stuck.then(|| sweep.forbidden.iter().map(|pid| pid.as_raw().unsigned_abs()).collect())
+    }
+
+    /// Reads and drops what is in the pipes; forgets the ones that have ended.
+    pub(super) fn drain(&mut self) {
+        let pipes = std::mem::take(&mut self.drains);
+        self.drains = pipes.into_iter().filter_map(drain_pipe).collect();
+    }
+}
+
+/// Empties a pipe once over; `None` when it has ended.
+fn drain_pipe(pipe: OwnedFd) -> Option<OwnedFd> {
+    let mut file = std::fs::File::from(pipe);
+    let mut buffer = [0; 64 * 1024];
+    match file.read(&mut buffer) {
+        Ok(0) => None,
+        Ok(_) => Some(file.into()),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Some(file.into()),
+        Err(_) => None,
+    }
+}

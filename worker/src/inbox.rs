@@ -1,0 +1,111 @@
+//! [`Inbox`]: the jobs of a worker, between the thread that hears of them and the thread that runs them.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use pushflow_pool::run::Interrupter;
+use pushflow_protocol::{AttemptId, Job};
+
+/// Jobs that wait and the one that runs. An interrupt names the attempt, so that it never hits the next one.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Job>,
+    running: Option<(AttemptId, Interrupter)>,
+    closed: bool,
+}
+
+impl Inbox {
+    /// Jobs to run, in this order.
+    pub(crate) fn add(&self, jobs: Vec<Job>) {
+        self.lock().waiting.extend(jobs);
+        self.changed.notify_one();
+    }
+
+    /// Interrupts the attempt if it runs; `true` if it waited and is now forgotten. Nothing if it is over.
+    pub(crate) fn interrupt(&self, attempt: AttemptId) -> bool {
+        let mut state = self.lock();
+        if let Some((running, interrupter)) = &state.running
+            && *running == attempt
+        {
+            interrupter.interrupt();
+            return false;
+        }
+        let before = state.waiting.len();
+        state.waiting.retain(|job| job.attempt != attempt);
+        state.waiting.len() < before
+    }
+
+    /// Nobody will hear of any result: what waits is forgotten, what runs may finish.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.clear();
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next job, which counts as running until [`Inbox::done`]; `None` once closed.
+    pub(crate) fn next(&self) -> Option<(Job, Interrupter)> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(job) = state.waiting.pop_front() {
+                let interrupter = Interrupter::new();
+                state.running = Some((job.attempt, interrupter.clone()));
+                return Some((job, interrupter));
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The job that ran is over.
+    pub(crate) fn done(&self) {
+        self.lock().running = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pushflow_protocol::TaskSpec;
+
+    fn job(attempt: u64) -> Job {
+        let task = TaskSpec::Rust { name: "task".into() };
+        Job { attempt: AttemptId(attempt), actor: "actor".into(), task, inputs: Default::default() }
+    }
+
+    #[test]
+    fn an_interrupt_reaches_the_attempt_that_it_names_and_no_other() {
+        let inbox = Inbox::default();
+        inbox.add(vec![job(1), job(2)]);
+        let (_, first) = inbox.next().unwrap();
+        assert!(inbox.interrupt(AttemptId(2)), "it waited");
+        assert!(!inbox.interrupt(AttemptId(1)), "it runs");
+        assert!(first.is_interrupted());
+        inbox.done();
+        inbox.add(vec![job(3)]);
+        let (third, interrupter) = inbox.next().unwrap();
+        assert_eq!(third.attempt, AttemptId(3));
+        assert!(!inbox.interrupt(AttemptId(1)), "it is over");
+        assert!(!interrupter.is_interrupted());
+    }
+
+    #[test]
+    fn what_waits_is_forgotten_when_nobody_listens_any_more() {
+        let inbox = Inbox::default();
+        inbox.add(vec![job(1)]);
+        inbox.close();
+        assert!(inbox.next().is_none());
+    }
+}

@@ -1,0 +1,171 @@
+//! Serving tasks: the worker's life from its start to the end of its channel.
+//!
+//! # Threads
+//! The main thread runs attempts, one after another. The control thread hears the scheduler: it adds jobs, delivers
+//! interrupts, and acknowledges what it received. When the channel ends the scheduler is gone, or has no more use for this
+//! worker: what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
+//!
+//! # Output
+//! Files 1 and 2 are pipes that the scheduler reads. After each attempt, and before its result, the worker writes a marker
+//! into both, through copies of its own: a task may have closed theirs or put something else there.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pushflow_os::{SeqPacket, environment, files};
+use pushflow_pool::run::{DirectLauncher, Interrupter, Runner};
+use pushflow_pool::{TaskContext, lookup, run_rust};
+use pushflow_protocol::transport::{FromWorkerSender, Incoming, ToWorkerReceiver, TransportError, WorkerServer};
+use pushflow_protocol::{
+    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings, courier,
+    marker,
+};
+use pushflow_value::Data;
+
+use crate::BUILD;
+use crate::inbox::Inbox;
+
+/// Serves until the channel ends.
+///
+/// # Errors
+/// When the scheduler could not be met.
+pub(crate) fn run() -> io::Result<()> {
+    let control = SeqPacket::from_fd(files::take_inherited(CONTROL_SOCKET)?);
+    let server = open_server()?;
+    let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
+    courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
+    let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
+    let worker = Arc::new(Worker {
+        inbox: Inbox::default(),
+        sender: Mutex::new(sender),
+        received: AtomicU64::new(0),
+    });
+    let printed = Printed::new(&settings)?;
+    let control_thread = {
+        let worker = worker.clone();
+        move || worker.listen(receiver)
+    };
+    std::thread::Builder::new().name("pushflow-control".into()).spawn(control_thread)?;
+    worker.say(FromWorker::Ready);
+    worker.work(settings, printed);
+    Ok(())
+}
+
+/// Opens the server in the run directory, which ipc-channel can only be told through `TMPDIR`.
+fn open_server() -> io::Result<WorkerServer> {
+    let directory = std::env::var_os(lookup::RUN_DIRECTORY)
+        .ok_or_else(|| io::Error::other(format!("{} is not set", lookup::RUN_DIRECTORY)))?;
+    environment::remove(lookup::RUN_DIRECTORY)?;
+    let users = std::env::var_os("TMPDIR");
+    environment::set("TMPDIR", directory)?;
+    let server = WorkerServer::open();
+    match users {
+        Some(users) => environment::set("TMPDIR", users)?,
+        None => environment::remove("TMPDIR")?,
+    }
+    server
+}
+
+struct Worker {
+    inbox: Inbox,
+    /// Locked for one message, so that the frames of two threads do not mix.
+    sender: Mutex<FromWorkerSender>,
+    /// How many frames were received; told to the scheduler with every message.
+    received: AtomicU64,
+}
+
+impl Worker {
+    // ----- the control thread -----
+
+    fn listen(&self, mut receiver: ToWorkerReceiver) {
+        while let Ok(incoming) = receiver.receive() {
+            if receiver.acknowledge_due() {
+                self.received.store(receiver.acknowledge(), Ordering::Relaxed);
+                self.say(FromWorker::Acknowledge);
+            }
+            match incoming {
+                Incoming::AcknowledgeDue => {}
+                Incoming::Message(ToWorker::Run(jobs)) => self.inbox.add(jobs),
+                Incoming::Message(ToWorker::Interrupt { attempt }) => {
+                    if self.inbox.interrupt(attempt) {
+                        let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
+                        self.say(FromWorker::Failed { attempt, error });
+                    }
+                }
+            }
+        }
+        self.inbox.close();
+    }
+
+    // ----- the main thread -----
+
+    fn work(&self, settings: WorkerSettings, mut printed: Printed) {
+        let mut runner = Runner::new(Arc::new(DirectLauncher), settings.python);
+        while let Some((job, interrupter)) = self.inbox.next() {
+            let attempt = job.attempt;
+            let answer = run_job(&mut runner, job, &interrupter);
+            self.inbox.done();
+            printed.end(attempt);
+            self.say(match answer {
+                Ok(result) => result,
+                Err(error) => FromWorker::Failed { attempt, error },
+            });
+        }
+    }
+
+    /// A scheduler that can't be told is gone: the control thread sees that too.
+    fn say(&self, message: FromWorker) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(TransportError::Closed | TransportError::Io(_)) =
+            sender.send(message, self.received.load(Ordering::Relaxed))
+        {
+            self.inbox.close();
+        }
+    }
+}
+
+/// Runs one attempt: its answer.
+fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<FromWorker, TaskError> {
+    let attempt = job.attempt;
+    let inputs = Data::decode(&job.inputs)
+        .map_err(|error| TaskError::new(ErrorKind::BadInput, format!("the inputs can't be read: {error}")))?;
+    let result = runner.run(&job.task, &inputs, interrupter, |name, inputs| {
+        let context = TaskContext::new(job.actor, attempt.0, interrupter.cancellation().clone());
+        run_rust(name, inputs, &context)
+    })?;
+    let result = result
+        .encode()
+        .map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))?;
+    Ok(FromWorker::Finished { attempt, result })
+}
+
+/// The worker's own ends of the pipes that its tasks print to.
+struct Printed {
+    pipes: [File; 2],
+    word: String,
+}
+
+impl Printed {
+    fn new(settings: &WorkerSettings) -> io::Result<Printed> {
+        let pipes = [
+            File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            File::from(io::stderr().as_fd().try_clone_to_owned()?),
+        ];
+        Ok(Printed { pipes, word: settings.marker.clone() })
+    }
+
+    /// What was printed up to here belongs to this attempt.
+    fn end(&mut self, attempt: AttemptId) {
+        // A task may have closed its standard output: what it could not print is its own loss.
+        io::stdout().flush().ok();
+        files::flush_c_streams();
+        let marker = marker::end_of_attempt(&self.word, attempt);
+        for pipe in &mut self.pipes {
+            // Without a scheduler nobody reads them, and nobody needs the marker.
+            pipe.write_all(&marker).ok();
+        }
+    }
+}
