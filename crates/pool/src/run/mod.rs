@@ -35,19 +35,21 @@ impl Runner {
         Runner { launcher, python, host: None }
     }
 
-    /// Runs one attempt of a task. A Rust task is run by `run_rust`, which gets its name and inputs.
+    /// Runs one attempt of a task.
     ///
     /// # Errors
-    /// However the attempt fails.
+    /// However the attempt fails. A Rust task is [`ErrorKind::Unsupported`]: see [`crate::run_rust`].
     pub fn run(
         &mut self,
         task: &TaskSpec,
         inputs: &Data,
         interrupter: &Interrupter,
-        run_rust: impl FnOnce(&str, &Data) -> Result<Data, TaskError>,
     ) -> Result<Data, TaskError> {
         match task {
-            TaskSpec::Rust { name } => run_rust(name, inputs),
+            TaskSpec::Rust { name } => {
+                let message = format!("the Rust task {name:?} was given to what runs only programs and Python functions");
+                Err(TaskError::new(ErrorKind::Unsupported, message))
+            }
             TaskSpec::Command(task) => command::run_command(self.launcher.as_ref(), task, inputs, interrupter),
             TaskSpec::Script(task) => {
                 let python = self.python.as_ref().map_or("python3".as_ref(), |python| python.interpreter.as_os_str());
