@@ -6,8 +6,8 @@
 //! worker: what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
 //!
 //! # Output
-//! Files 1 and 2 are pipes that the scheduler reads. After each attempt, and before its result, the worker writes a marker
-//! into both, through copies of its own: a task may have closed theirs or put something else there.
+//! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt that printed, the worker writes a
+//! marker into both, through copies of its own: a task may have closed theirs or put something else there.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,12 +15,13 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use pushflow_os::{SeqPacket, environment, files};
 use pushflow_pool::run::{DirectLauncher, Interrupter, Runner};
 use pushflow_pool::{TaskContext, lookup, run_rust};
 use pushflow_protocol::transport::{FromWorkerSender, Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings, courier,
+    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, TaskSpec, ToWorker, WorkerSettings, courier,
     marker,
 };
 use pushflow_value::Data;
@@ -108,10 +109,12 @@ impl Worker {
             let attempt = job.attempt;
             let answer = run_job(&mut runner, job, &interrupter);
             self.inbox.done();
-            printed.end(attempt);
             self.say(match answer {
-                Ok(result) => result,
-                Err(error) => FromWorker::Failed { attempt, error },
+                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_unread(attempt) },
+                Err(error) => {
+                    printed.end(attempt);
+                    FromWorker::Failed { attempt, error }
+                }
             });
         }
     }
@@ -127,19 +130,27 @@ impl Worker {
     }
 }
 
-/// Runs one attempt: its answer.
-fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<FromWorker, TaskError> {
+/// Runs one attempt: its encoded result.
+fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<Bytes, TaskError> {
     let attempt = job.attempt;
     let inputs = Data::decode(&job.inputs)
         .map_err(|error| TaskError::new(ErrorKind::BadInput, format!("the inputs can't be read: {error}")))?;
-    let result = runner.run(&job.task, &inputs, interrupter, |name, inputs| {
-        let context = TaskContext::new(job.actor, attempt.0, interrupter.cancellation().clone());
-        run_rust(name, inputs, &context)
-    })?;
-    let result = result
+    let result = match &job.task {
+        TaskSpec::Rust { name } => {
+            let context = TaskContext::new(job.actor, attempt.0, interrupter.cancellation().clone());
+            run_rust(name, &inputs, &context)?
+        }
+        task => runner.run(task, &inputs, interrupter)?,
+    };
+    result
         .encode()
-        .map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))?;
-    Ok(FromWorker::Finished { attempt, result })
+        .map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
+}
+
+/// A task may have closed its standard output: what it could not print is its own loss.
+fn flush() {
+    io::stdout().flush().ok();
+    files::flush_c_streams();
 }
 
 /// The worker's own ends of the pipes that its tasks print to.
@@ -157,11 +168,19 @@ impl Printed {
         Ok(Printed { pipes, word: settings.marker.clone() })
     }
 
-    /// What was printed up to here belongs to this attempt.
+    /// Marks the end of what this attempt printed if some of it has not been read yet: whether it was so.
+    fn end_if_unread(&mut self, attempt: AttemptId) -> bool {
+        flush();
+        let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
+        if unread {
+            self.end(attempt);
+        }
+        unread
+    }
+
+    /// Marks the end of what this attempt printed.
     fn end(&mut self, attempt: AttemptId) {
-        // A task may have closed its standard output: what it could not print is its own loss.
-        io::stdout().flush().ok();
-        files::flush_c_streams();
+        flush();
         let marker = marker::end_of_attempt(&self.word, attempt);
         for pipe in &mut self.pipes {
             // Without a scheduler nobody reads them, and nobody needs the marker.

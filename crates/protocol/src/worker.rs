@@ -81,8 +81,10 @@ pub enum FromWorker {
         attempt: AttemptId,
         /// The encoded result.
         result: Bytes,
+        /// Whether a marker ends what it printed; see [`crate::marker`].
+        marked: bool,
     },
-    /// An attempt failed.
+    /// An attempt failed; a marker ends what it printed.
     Failed {
         /// The attempt.
         attempt: AttemptId,

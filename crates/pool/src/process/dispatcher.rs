@@ -71,15 +71,15 @@ pub(super) enum Event {
     /// The worker waits for attempts.
     Ready { worker: WorkerId },
     /// The worker's attempt succeeded.
-    Finished { worker: WorkerId, attempt: AttemptId, result: Data },
+    Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
     /// The worker's attempt failed.
     Failed { worker: WorkerId, attempt: AttemptId, error: TaskError },
     /// The attempt was never sent, since its inputs can't be.
     NotSent { worker: WorkerId, attempt: AttemptId, error: TaskError },
     /// Nothing more comes over the worker's channel.
     ChannelClosed { worker: WorkerId, garbage: Option<String> },
-    /// The worker printed something while it ran an attempt that has not ended yet in this stream.
-    Output { worker: WorkerId, stream: Stream, bytes: Vec<u8> },
+    /// The worker printed something; it was read while `running` was the last attempt that it had been given.
+    Output { worker: WorkerId, stream: Stream, bytes: Vec<u8>, running: AttemptId },
     /// What the worker printed during this attempt ends here.
     OutputEnd { worker: WorkerId, stream: Stream, attempt: AttemptId },
     /// What the dead worker had printed has been read.
@@ -234,11 +234,16 @@ impl Dispatcher {
             Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, actions),
             Event::Ready { worker } => self.worker_ready(worker, now, actions),
-            Event::Finished { worker, attempt, result } => self.finished(worker, attempt, result, now, actions),
+            Event::Finished { worker, attempt, result, marked } => {
+                if self.finished(worker, attempt, now) {
+                    self.with(worker, |worker| worker.output.iter_mut().for_each(|printed| printed.ended(attempt, marked)));
+                    actions.push(Action::Report(PoolEvent::Finished { attempt, result }));
+                }
+            }
             Event::Failed { worker, attempt, error } => self.failed(worker, attempt, error, now),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, actions),
-            Event::Output { worker, stream, bytes } => self.output(worker, stream, bytes, actions),
+            Event::Output { worker, stream, bytes, running } => self.output(worker, stream, bytes, running, actions),
             Event::OutputEnd { worker, stream, attempt } => self.output_end(worker, stream, attempt, actions, now),
             Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
             Event::Exited { worker, exit, peak_memory_kib } => self.exited(worker, exit, peak_memory_kib, now, actions),
@@ -309,14 +314,15 @@ impl Dispatcher {
         }
     }
 
-    fn finished(&mut self, id: WorkerId, attempt: AttemptId, result: Data, now: Instant, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+    /// Whether the worker did run that attempt; then it is free.
+    fn finished(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> bool {
+        let Some(worker) = self.workers.get_mut(&id) else { return false };
         if !matches!(worker.state, State::Busy { attempt: running, .. } if running == attempt) {
-            return;
+            return false;
         }
         worker.state = State::Idle { since: now };
         self.running.remove(&attempt);
-        actions.push(Action::Report(PoolEvent::Finished { attempt, result }));
+        true
     }
 
     fn failed(&mut self, id: WorkerId, attempt: AttemptId, error: TaskError, now: Instant) {
@@ -479,11 +485,18 @@ impl Dispatcher {
 
     // ----- output -----
 
-    fn output(&mut self, id: WorkerId, stream: Stream, bytes: Vec<u8>, actions: &mut Vec<Action>) {
+    fn output(
+        &mut self,
+        id: WorkerId,
+        stream: Stream,
+        bytes: Vec<u8>,
+        running: AttemptId,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let printed = &mut worker.output[stream as usize];
         printed.tail.push(&bytes);
-        let attempt = printed.open.front().copied();
+        let attempt = printed.owner(running);
         actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
     }
 
@@ -594,6 +607,27 @@ impl Dispatcher {
                     self.break_down(reason, actions);
                 }
             }
+        }
+    }
+}
+
+impl Printed {
+    /// An attempt has succeeded; without a marker its output has been read to its end.
+    fn ended(&mut self, attempt: AttemptId, marked: bool) {
+        if !marked && self.open.back() == Some(&attempt) {
+            self.open.pop_back();
+            if self.open.is_empty() {
+                self.tail = Tail::default();
+            }
+        }
+    }
+
+    /// Whose output was read while `running` was the last attempt given: an earlier one's whose marker is still to come,
+    /// or else that attempt's.
+    fn owner(&self, running: AttemptId) -> Option<AttemptId> {
+        match self.open.front() {
+            Some(&open) if open < running => Some(open),
+            _ => Some(running).filter(|running| running.0 > 0),
         }
     }
 }

@@ -166,9 +166,9 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<(Option<E
     let event = match message {
         FromWorker::Ready => Some(Event::Ready { worker }),
         FromWorker::Acknowledge => None,
-        FromWorker::Finished { attempt, result } => {
+        FromWorker::Finished { attempt, result, marked } => {
             let result = Data::decode(&result).map_err(|error| TransportError::Garbage(error.to_string()))?;
-            Some(Event::Finished { worker, attempt, result })
+            Some(Event::Finished { worker, attempt, result, marked })
         }
         FromWorker::Failed { attempt, error } => Some(Event::Failed { worker, attempt, error }),
     };

@@ -6,11 +6,14 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pushflow_protocol::AttemptId;
 use pushflow_protocol::marker::{Piece, Splitter};
 
 use super::dispatcher::{Event, WorkerId};
@@ -21,7 +24,7 @@ use crate::attempt::Stream;
 const CHUNK: usize = 64 * 1024;
 
 enum Order {
-    Add { worker: WorkerId, stream: Stream, pipe: PipeReader },
+    Add(Pipe),
     Drain(WorkerId),
 }
 
@@ -29,6 +32,7 @@ enum Order {
 pub(super) struct OutputReader {
     orders: Sender<Order>,
     wake: PipeWriter,
+    word: String,
 }
 
 impl OutputReader {
@@ -41,15 +45,17 @@ impl OutputReader {
         let (orders, received) = crossbeam_channel::unbounded();
         fcntl(&woken, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         std::thread::Builder::new().name("pushflow-output".into()).spawn(move || {
-            Reader { orders: received, woken, inputs, word, pipes: Vec::new() }.run();
+            Reader { orders: received, woken, inputs, pipes: Vec::new() }.run();
         })?;
-        Ok(OutputReader { orders, wake })
+        Ok(OutputReader { orders, wake, word })
     }
 
-    /// Reads a worker's pipes from now on.
-    pub(super) fn add(&mut self, worker: WorkerId, stdout: PipeReader, stderr: PipeReader) {
-        self.order(Order::Add { worker, stream: Stream::Stdout, pipe: stdout });
-        self.order(Order::Add { worker, stream: Stream::Stderr, pipe: stderr });
+    /// Reads a worker's pipes from now on; `running` holds the attempt that it was given last.
+    pub(super) fn add(&mut self, worker: WorkerId, stdout: PipeReader, stderr: PipeReader, running: &Arc<AtomicU64>) {
+        for (stream, reader) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+            let (running, splitter) = (running.clone(), Splitter::new(&self.word));
+            self.order(Order::Add(Pipe { worker, stream, reader, splitter, running }));
+        }
     }
 
     /// Reads what a worker that has ended left in its pipes, and says `OutputDrained`.
@@ -68,7 +74,6 @@ struct Reader {
     orders: Receiver<Order>,
     woken: PipeReader,
     inputs: Sender<Input>,
-    word: String,
     pipes: Vec<Pipe>,
 }
 
@@ -77,6 +82,7 @@ struct Pipe {
     stream: Stream,
     reader: PipeReader,
     splitter: Splitter,
+    running: Arc<AtomicU64>,
 }
 
 /// Whether a pipe may bring more.
@@ -126,7 +132,7 @@ impl Reader {
         (&self.woken).read(&mut [0; 64]).ok();
         loop {
             match self.orders.try_recv() {
-                Ok(Order::Add { worker, stream, pipe }) => self.add(worker, stream, pipe),
+                Ok(Order::Add(pipe)) => self.add(pipe),
                 Ok(Order::Drain(worker)) => self.drain(worker),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(TryRecvError::Disconnected),
@@ -134,12 +140,11 @@ impl Reader {
         }
     }
 
-    fn add(&mut self, worker: WorkerId, stream: Stream, reader: PipeReader) {
-        if let Err(error) = fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)) {
-            tracing::error!(%error, "what a worker prints can't be read");
-            return;
+    fn add(&mut self, pipe: Pipe) {
+        match fcntl(&pipe.reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)) {
+            Ok(_) => self.pipes.push(pipe),
+            Err(error) => tracing::error!(%error, "what a worker prints can't be read"),
         }
-        self.pipes.push(Pipe { worker, stream, reader, splitter: Splitter::new(&self.word) });
     }
 
     fn drain(&mut self, worker: WorkerId) {
@@ -158,15 +163,17 @@ impl Pipe {
     /// Reads what is there, at most a pipe's full.
     fn read_once(&mut self, inputs: &Sender<Input>) -> More {
         let mut buffer = [0; CHUNK];
+        // Noted before the read: see `marker`.
+        let running = self.running();
         match self.reader.read(&mut buffer) {
             Ok(0) => {
                 let held = Piece::Text(self.splitter.finish());
-                self.pass_on(held, inputs);
+                self.pass_on(held, running, inputs);
                 More::Never
             }
             Ok(count) => {
                 for piece in self.splitter.split(&buffer[..count]) {
-                    self.pass_on(piece, inputs);
+                    self.pass_on(piece, running, inputs);
                 }
                 More::Later
             }
@@ -177,24 +184,29 @@ impl Pipe {
 
     /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
     fn read_all(&mut self, inputs: &Sender<Input>) {
+        let running = self.running();
         let mut left = pushflow_os::files::bytes_readable(&self.reader).unwrap_or(0);
         let mut buffer = [0; CHUNK];
         while left > 0 {
             let Ok(count @ 1..) = self.reader.read(&mut buffer) else { break };
             left = left.saturating_sub(count);
             for piece in self.splitter.split(&buffer[..count]) {
-                self.pass_on(piece, inputs);
+                self.pass_on(piece, running, inputs);
             }
         }
         let held = Piece::Text(self.splitter.finish());
-        self.pass_on(held, inputs);
+        self.pass_on(held, running, inputs);
     }
 
-    fn pass_on(&self, piece: Piece, inputs: &Sender<Input>) {
+    fn running(&self) -> AttemptId {
+        AttemptId(self.running.load(Ordering::Acquire))
+    }
+
+    fn pass_on(&self, piece: Piece, running: AttemptId, inputs: &Sender<Input>) {
         let (worker, stream) = (self.worker, self.stream);
         let event = match piece {
             Piece::Text(bytes) if bytes.is_empty() => return,
-            Piece::Text(bytes) => Event::Output { worker, stream, bytes },
+            Piece::Text(bytes) => Event::Output { worker, stream, bytes, running },
             Piece::End(attempt) => Event::OutputEnd { worker, stream, attempt },
         };
         inputs.send(Input::Event(event)).ok();
