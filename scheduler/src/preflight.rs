@@ -6,7 +6,7 @@ use std::path::Path;
 use crossbeam_channel::Sender;
 use pushflow_graph::Graph;
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{Pool, PoolEvent, PoolType, ProcessPool, find_task, registered_tasks};
+use pushflow_pool::{Pool, PoolEvent, PoolType, ProcessPool, ThreadPool, find_task, registered_tasks};
 use pushflow_protocol::{PythonOptions, TaskSpec};
 
 use crate::run::tasks;
@@ -25,7 +25,8 @@ pub(crate) fn open_pool(
     Ok(match options.pool {
         PoolType::Thread => {
             refuse_python(graph)?;
-            unimplemented!()
+            let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
+            Box::new(ThreadPool::open(&pool_options, build, with_processes, events)?)
         }
         PoolType::Process => {
             if tasks(graph).any(|(_, task)| matches!(task, TaskSpec::Python(_))) {

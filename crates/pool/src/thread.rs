@@ -13,7 +13,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use nix::sys::signal::Signal;
 use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError, TaskSpec};
 use pushflow_value::Data;
 
@@ -24,6 +23,9 @@ use crate::options::PoolOptions;
 use crate::process::OpenError;
 use crate::run::{Interrupter, Runner};
 use crate::{TaskContext, run_rust};
+
+/// How long the end of a command that was killed after its grace may take to be seen.
+const KILL_TIME: Duration = Duration::from_millis(500);
 
 /// A pool of threads of the scheduler's own process (`parity.md` P97, type `thread`).
 pub struct ThreadPool {
@@ -48,6 +50,8 @@ struct State {
     running: HashMap<AttemptId, Interrupter>,
     threads: usize,
     idle: usize,
+    /// How many threads wait for the end of an attempt that was interrupted.
+    graces: usize,
     closed: bool,
 }
 
@@ -150,7 +154,7 @@ impl Shared {
                 Err(error) => PoolEvent::Failed { attempt, error },
             });
         }
-        if state.closed {
+        if state.closed || state.graces > 0 {
             self.changed.notify_all();
         }
     }
@@ -235,7 +239,7 @@ impl Pool for ThreadPool {
     }
 
     fn patience(&self) -> Duration {
-        self.interrupt_grace
+        self.interrupt_grace + KILL_TIME
     }
 
     fn workers(&self) -> usize {
@@ -246,14 +250,16 @@ impl Pool for ThreadPool {
 impl ThreadPool {
     /// The process of a command that does not end by itself is killed, and with it the wait of its thread.
     fn kill_after_grace(&self, attempt: AttemptId, interrupter: Interrupter) {
-        let Some(child) = interrupter.target_process() else { return };
-        let (shared, grace) = (Arc::downgrade(&self.shared), self.interrupt_grace);
+        let (shared, grace) = (self.shared.clone(), self.interrupt_grace);
         let kill = move || {
-            if child.wait(Some(grace)).is_ok_and(|exit| exit.is_none())
-                && let Some(shared) = shared.upgrade()
-                && shared.lock().running.contains_key(&attempt)
-            {
-                child.signal(Signal::SIGKILL).ok();
+            let mut state = shared.lock();
+            state.graces += 1;
+            let runs = |state: &mut State| state.running.contains_key(&attempt);
+            let waited = shared.changed.wait_timeout_while(state, grace, runs);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.graces -= 1;
+            if runs(&mut state) {
+                interrupter.kill();
             }
         };
         if std::thread::Builder::new().name("pushflow-grace".into()).spawn(kill).is_err() {
@@ -266,9 +272,6 @@ impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.abort();
         // Nobody is left who would wait for the grace of a command.
-        let children: Vec<_> = self.shared.lock().running.values().filter_map(Interrupter::target_process).collect();
-        for child in children {
-            child.signal(Signal::SIGKILL).ok();
-        }
+        self.shared.lock().running.values().for_each(Interrupter::kill);
     }
 }

@@ -54,6 +54,15 @@ impl Interrupter {
         }
     }
 
+    /// Kills the process that works for the attempt, if there is one: what comes after an interrupt that had no effect.
+    pub fn kill(&self) {
+        if let Some(child) = &*self.target()
+            && let Err(error) = child.signal(Signal::SIGKILL)
+        {
+            tracing::debug!(pid = child.pid(), %error, "could not kill");
+        }
+    }
+
     /// Whether the attempt was interrupted.
     pub fn is_interrupted(&self) -> bool {
         self.0.cancellation.is_cancelled()
