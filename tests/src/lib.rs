@@ -1,1 +1,7 @@
-//! What the black-box tests share.
+//! What the black-box tests share: the programs under test, the processes of one run, folders with graphs in them, and
+//! running a program so that a hang fails the test.
+
+pub mod binaries;
+pub mod folder;
+pub mod processes;
+pub mod run;

@@ -107,9 +107,10 @@ impl Shared {
 
     /// A thread's whole life.
     fn work(self: Arc<Self>) {
-        let mut runner = self.guardian.clone().map(|guardian| {
-            Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None)
-        });
+        let mut runner = self
+            .guardian
+            .clone()
+            .map(|guardian| Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None));
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
             self.tell(PoolEvent::Started { attempt: id, pid: std::process::id() });
@@ -229,9 +230,7 @@ impl Pool for ThreadPool {
                     self.shared.abort();
                     return false;
                 }
-                Some(left) => {
-                    self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(left) => self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }

@@ -38,7 +38,8 @@ impl Launcher for DirectLauncher {
         if launch.own_group {
             command.process_group(0);
         }
-        let child = command.spawn().map_err(|error| classify_launch_error(error, &program, launch.directory.as_deref()))?;
+        let child =
+            command.spawn().map_err(|error| classify_launch_error(error, &program, launch.directory.as_deref()))?;
         Ok(Arc::new(DirectChild { pid: child.id(), leads_group: launch.own_group, state: Mutex::new((child, None)) }))
     }
 }

@@ -39,15 +39,11 @@ impl Runner {
     ///
     /// # Errors
     /// However the attempt fails. A Rust task is [`ErrorKind::Unsupported`]: see [`crate::run_rust`].
-    pub fn run(
-        &mut self,
-        task: &TaskSpec,
-        inputs: &Data,
-        interrupter: &Interrupter,
-    ) -> Result<Data, TaskError> {
+    pub fn run(&mut self, task: &TaskSpec, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
         match task {
             TaskSpec::Rust { name } => {
-                let message = format!("the Rust task {name:?} was given to what runs only programs and Python functions");
+                let message =
+                    format!("the Rust task {name:?} was given to what runs only programs and Python functions");
                 Err(TaskError::new(ErrorKind::Unsupported, message))
             }
             TaskSpec::Command(task) => command::run_command(self.launcher.as_ref(), task, inputs, interrupter),

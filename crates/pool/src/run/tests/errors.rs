@@ -26,8 +26,14 @@ fn a_result_that_is_no_mapping_is_refused_with_its_type() {
 #[test]
 fn a_value_that_can_not_travel_is_named_with_its_place_and_type() {
     assert_eq!(refused("{'x': {1}}"), r#"the result's entry "x" is a set, which can't leave Python yet"#);
-    assert_eq!(refused("{'x': frozenset({1, 2})}"), r#"the result's entry "x" is a frozenset, which can't leave Python yet"#);
-    assert_eq!(refused("{'x': 2 ** 63}"), r#"the result's entry "x" is an int of more than 64 bits, which can't leave Python yet"#);
+    assert_eq!(
+        refused("{'x': frozenset({1, 2})}"),
+        r#"the result's entry "x" is a frozenset, which can't leave Python yet"#
+    );
+    assert_eq!(
+        refused("{'x': 2 ** 63}"),
+        r#"the result's entry "x" is an int of more than 64 bits, which can't leave Python yet"#
+    );
     assert_eq!(
         refused("{'x': '\\ud800'}"),
         r#"the result's entry "x" is a str with a lone surrogate, which can't leave Python yet"#
@@ -39,7 +45,10 @@ fn a_value_that_can_not_travel_is_named_with_its_place_and_type() {
     assert_eq!(refused("{'x': run}"), r#"the result's entry "x" is a function, which can't leave Python yet"#);
     assert_eq!(refused("{'x': [str]}"), r#"the result's entry "x", at [0], is a type, which can't leave Python yet"#);
     assert_eq!(refused("{'x': int}"), r#"the result's entry "x" is a type, which can't leave Python yet"#);
-    assert_eq!(refused("{'x': bytearray(1)}"), r#"the result's entry "x" is a bytearray, which can't leave Python yet"#);
+    assert_eq!(
+        refused("{'x': bytearray(1)}"),
+        r#"the result's entry "x" is a bytearray, which can't leave Python yet"#
+    );
     assert_eq!(refused("{'x': 1j}"), r#"the result's entry "x" is a complex, which can't leave Python yet"#);
     assert_eq!(refused("{'x': sys}"), r#"the result's entry "x" is a module, which can't leave Python yet"#);
 }
@@ -58,7 +67,8 @@ fn keys_must_be_names_or_positions() {
 
 #[test]
 fn a_result_that_is_too_deep_is_refused_before_any_stack_is_full() {
-    let nested = |levels: usize| format!("def run():\n  x = 1\n  for _ in range({levels}): x = [x]\n  return {{'x': x}}");
+    let nested =
+        |levels: usize| format!("def run():\n  x = 1\n  for _ in range({levels}): x = [x]\n  return {{'x': x}}");
     let levels = pushflow_value::MAX_DEPTH;
     assert!(Python::new(&nested(levels)).call("run", &Data::new()).unwrap().value("x").is_ok());
     let expected = r#"the result's entry "x" nests deeper than 128 levels, or contains itself"#;
@@ -169,15 +179,24 @@ fn a_missing_module_is_named_with_where_it_was_looked_for_and_the_nearest_name()
     missing("task", &format!(r#"no module named "task" in {folder} or on Python's own path; did you mean "tasks"?"#));
     missing("qqqqqq", &format!(r#"no module named "qqqqqq" in {folder} or on Python's own path"#));
     missing("jsn", &format!(r#"no module named "jsn" in {folder} or on Python's own path; did you mean "json"?"#));
-    missing("package.iner", &format!(r#"no module named "package.iner" in {folder}/package; did you mean "package.inner"?"#));
+    missing(
+        "package.iner",
+        &format!(r#"no module named "package.iner" in {folder}/package; did you mean "package.inner"?"#),
+    );
     missing("tasks.x", r#"no module named "tasks.x": "tasks" is a module, not a package"#);
     missing("", r#""" is no name of a module"#);
     missing("..x", r#""..x" is no name of a module"#);
-    missing("task.py", &format!(
-        r#"no file "task.py" in {folder}, {}; did you mean "tasks.py"?"#,
-        std::env::current_dir().unwrap().display()
-    ));
-    missing(&format!("{folder}/taks.py"), &format!(r#"no file "taks.py" in {folder}; did you mean "{folder}/tasks.py"?"#));
+    missing(
+        "task.py",
+        &format!(
+            r#"no file "task.py" in {folder}, {}; did you mean "tasks.py"?"#,
+            std::env::current_dir().unwrap().display()
+        ),
+    );
+    missing(
+        &format!("{folder}/taks.py"),
+        &format!(r#"no file "taks.py" in {folder}; did you mean "{folder}/tasks.py"?"#),
+    );
 }
 
 #[test]

@@ -149,7 +149,8 @@ fn an_interrupt_at_any_moment_ends_its_own_attempt_and_no_other() {
 fn a_program_is_interrupted_with_all_that_it_started() {
     let folder = Folder::new();
     let file = folder.path().join("ready");
-    let script = format!("sh -c 'trap \"echo inner >&2; exit 1\" INT; touch {}; sleep 60 & wait' ; wait", file.display());
+    let script =
+        format!("sh -c 'trap \"echo inner >&2; exit 1\" INT; touch {}; sleep 60 & wait' ; wait", file.display());
     let error = interrupted(&mut runner(), &TaskSpec::command(["sh", "-c", &script]), &Data::new(), &file).unwrap_err();
     assert_eq!((error.kind, error.stderr), (ErrorKind::Stopped, vec!["inner".to_owned()]), "{}", error.message);
     assert_eq!(children(), "");

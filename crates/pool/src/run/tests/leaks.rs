@@ -22,7 +22,7 @@ fn no_file_stays_open_after_many_attempts_and_lost_interpreters() {
 #[ignore = "run by the test above"]
 fn many_attempts_and_lost_interpreters() {
     let mut python = Python::new("import os\ndef run(): return {}\ndef dies(): os._exit(1)\ndef fails(): 1 / 0");
-    let mut round = |python: &mut Python| {
+    let round = |python: &mut Python| {
         for _ in 0..40 {
             python.call("run", &Data::new()).unwrap();
             python.failure("fails");

@@ -97,10 +97,26 @@ fn a_file_that_does_not_exist_is_named() {
 fn texts_are_those_that_python_prints() {
     use crate::run::python_text::python_text;
     let floats = [
-        0.0, -0.0, 1.0, 0.1, 1e15, 1e16, 1.5e16, 123_456_789_012_345_680.0, 1e-4, 1.25e-5, 5e-324, f64::MAX, f64::NAN,
-        f64::INFINITY, f64::NEG_INFINITY, -2.5e22, 100.0,
+        0.0,
+        -0.0,
+        1.0,
+        0.1,
+        1e15,
+        1e16,
+        1.5e16,
+        123_456_789_012_345_680.0,
+        1e-4,
+        1.25e-5,
+        5e-324,
+        f64::MAX,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        -2.5e22,
+        100.0,
     ];
-    let texts = ["it's", "\"", "'\"", "\n\t\\\0\x7f", "é", "e\u{301}", "\u{a0}\u{200b}\u{e000}\u{1f600}\u{10ffff}", "\u{301}"];
+    let texts =
+        ["it's", "\"", "'\"", "\n\t\\\0\x7f", "é", "e\u{301}", "\u{a0}\u{200b}\u{e000}\u{1f600}\u{10ffff}", "\u{301}"];
     let mut expressions = String::from("import json, sys\nfor value in [");
     for number in floats {
         expressions.push_str(&format!("float('{number:e}'), "));

@@ -40,7 +40,8 @@ fn every_length_of_text_has_its_operation() {
 #[test]
 fn a_pickle_that_calls_anything_is_refused() {
     // What `pickle.dumps(os.system)` and `pickle.loads` of an exploit look like.
-    for exploit in [&b"cposix\nsystem\n(S'true'\ntR."[..], b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."] {
+    for exploit in [&b"cposix\nsystem\n(S'true'\ntR."[..], b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."]
+    {
         assert!(read(exploit).is_err(), "{exploit:?}");
     }
 }
@@ -73,7 +74,21 @@ fn shared_parts_can_not_grow_without_bound() {
 
 #[test]
 fn marks_and_stack_are_never_crossed() {
-    for bytes in [&b"(0."[..], b"N(a.", b"N(0.", b"]a.", b"}Nu.", b"}(Nu.", b"t.", b"\x94.", b"h\x00.", b".", b"NN.", b"R.", b"](."] {
+    for bytes in [
+        &b"(0."[..],
+        b"N(a.",
+        b"N(0.",
+        b"]a.",
+        b"}Nu.",
+        b"}(Nu.",
+        b"t.",
+        b"\x94.",
+        b"h\x00.",
+        b".",
+        b"NN.",
+        b"R.",
+        b"](.",
+    ] {
         assert!(read(bytes).is_err(), "{bytes:?}");
     }
 }

@@ -18,104 +18,25 @@
 //! attempt of a worker that dies is lost; another worker is started for what waits. Workers that die before they are
 //! ready are counted, and after a few in a row the pool is broken: starting more would never end.
 
+mod message;
+#[cfg(test)]
+mod tests;
+mod worker;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
-use pushflow_value::Data;
 
-use super::tail::Tail;
+pub(super) use self::message::{Action, Event, Rules, WorkerId};
+use self::worker::{Death, Interrupted, State, Worker};
 use crate::attempt::{Attempt, PoolEvent, Stream};
 
-/// After SIGTERM to a worker's group, how long until its tree is ended.
-const TERM_TO_KILL: Duration = Duration::from_millis(50);
-/// After a worker's exit, how long its channel is read before its attempt is lost.
-const CHANNEL_DRAIN: Duration = Duration::from_millis(500);
 /// After an attempt failed, how long what it printed is waited for.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How long a worker that was told to go may take before its tree is ended.
-const LEAVE: Duration = Duration::from_secs(1);
 /// How many workers in a row may end before they are ready.
 const MAX_FAILED_STARTS: usize = 3;
-
-/// Names a worker of the pool; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct WorkerId(pub(super) u64);
-
-/// What the dispatcher is told once.
-#[derive(Clone, Debug)]
-pub(super) struct Rules {
-    pub(super) max_workers: usize,
-    pub(super) scaling: bool,
-    pub(super) interrupt_grace: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) start_timeout: Duration,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// Attempts to run.
-    Submit(Vec<Attempt>),
-    /// An attempt is to end.
-    Interrupt(AttemptId),
-    /// No more attempts will come.
-    Close,
-    /// What still runs is to be ended.
-    Abort,
-    /// The worker's process runs.
-    Started { worker: WorkerId, pid: u32 },
-    /// The worker could not be started, or is not one; it is to be ended.
-    Refused { worker: WorkerId, reason: String, fatal: bool },
-    /// The worker waits for attempts.
-    Ready { worker: WorkerId },
-    /// The worker's attempt succeeded.
-    Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
-    /// The worker's attempt failed.
-    Failed { worker: WorkerId, attempt: AttemptId, error: TaskError },
-    /// The attempt was never sent, since its inputs can't be.
-    NotSent { worker: WorkerId, attempt: AttemptId, error: TaskError },
-    /// Nothing more comes over the worker's channel.
-    ChannelClosed { worker: WorkerId, garbage: Option<String> },
-    /// The worker printed something; it was read while `running` was the last attempt that it had been given.
-    Output { worker: WorkerId, stream: Stream, bytes: Vec<u8>, running: AttemptId },
-    /// What the worker printed during this attempt ends here.
-    OutputEnd { worker: WorkerId, stream: Stream, attempt: AttemptId },
-    /// What the dead worker had printed has been read.
-    OutputDrained { worker: WorkerId },
-    /// The worker's process has ended.
-    Exited { worker: WorkerId, exit: Exit, peak_memory_kib: u64 },
-    /// Processes of another user that the worker started can't be ended.
-    Unkillable { pids: Vec<u32> },
-    /// Nothing of the worker is left.
-    Gone { worker: WorkerId },
-    /// The guardian was killed, and with it every worker.
-    GuardianLost { pid: u32 },
-    /// Nothing but that time has passed.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(super) enum Action {
-    /// Start a worker.
-    Start(WorkerId),
-    /// Give it an attempt.
-    Run { worker: WorkerId, attempt: Attempt },
-    /// Ask it to interrupt the attempt.
-    Interrupt { worker: WorkerId, attempt: AttemptId },
-    /// Close its channel, so that it leaves.
-    Dismiss(WorkerId),
-    /// Send a signal to its process group.
-    Signal(WorkerId, Signal),
-    /// End its tree.
-    End(WorkerId),
-    /// Read what it has printed, without waiting for more.
-    DrainOutput(WorkerId),
-    /// Tell the pool's owner.
-    Report(PoolEvent),
-}
 
 /// See the module's documentation.
 pub(super) struct Dispatcher {
@@ -128,57 +49,6 @@ pub(super) struct Dispatcher {
     broken: Option<String>,
     closing: bool,
     ready: bool,
-}
-
-struct Worker {
-    pid: Option<u32>,
-    state: State,
-    output: [Printed; 2],
-    /// Set by the exit report; the state may lag behind, for the channel's last messages.
-    exit: Option<(Exit, u64, Instant)>,
-    channel_closed: bool,
-    garbage: Option<String>,
-    drained: bool,
-    ended: bool,
-}
-
-enum State {
-    Starting {
-        since: Instant,
-    },
-    Idle {
-        since: Instant,
-    },
-    Busy {
-        attempt: AttemptId,
-        interrupt: Interrupted,
-    },
-    Settling {
-        attempt: AttemptId,
-        error: TaskError,
-        until: Instant,
-    },
-    Leaving {
-        until: Instant,
-    },
-    /// Its end was reported; only what it has left behind is waited for.
-    Buried,
-}
-
-#[derive(Clone, Copy)]
-enum Interrupted {
-    No,
-    Asked(Instant),
-    Terminated(Instant),
-    Ended,
-}
-
-/// What a worker printed on one stream.
-#[derive(Default)]
-struct Printed {
-    /// The attempts whose output has not ended yet, oldest first.
-    open: VecDeque<AttemptId>,
-    tail: Tail,
 }
 
 impl Dispatcher {
@@ -236,7 +106,9 @@ impl Dispatcher {
             Event::Ready { worker } => self.worker_ready(worker, now, actions),
             Event::Finished { worker, attempt, result, marked } => {
                 if self.finished(worker, attempt, now) {
-                    self.with(worker, |worker| worker.output.iter_mut().for_each(|printed| printed.ended(attempt, marked)));
+                    self.with(worker, |worker| {
+                        worker.output.iter_mut().for_each(|printed| printed.ended(attempt, marked))
+                    });
                     actions.push(Action::Report(PoolEvent::Finished { attempt, result }));
                 }
             }
@@ -341,7 +213,9 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) {
         self.failed(id, attempt, error, now);
-        self.with(id, |worker| worker.output.iter_mut().for_each(|printed| printed.open.truncate(printed.open.len() - 1)));
+        self.with(id, |worker| {
+            worker.output.iter_mut().for_each(|printed| printed.open.truncate(printed.open.len() - 1))
+        });
         self.settle(id, now, actions);
     }
 
@@ -386,19 +260,7 @@ impl Dispatcher {
     fn start_worker(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
-        self.workers.insert(
-            id,
-            Worker {
-                pid: None,
-                state: State::Starting { since: now },
-                output: Default::default(),
-                exit: None,
-                channel_closed: false,
-                garbage: None,
-                drained: false,
-                ended: false,
-            },
-        );
+        self.workers.insert(id, Worker::new(now));
         actions.push(Action::Start(id));
     }
 
@@ -414,7 +276,7 @@ impl Dispatcher {
 
     fn refused(&mut self, id: WorkerId, reason: String, fatal: bool, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.garbage.get_or_insert_with(|| reason.clone());
+        worker.fault.get_or_insert_with(|| reason.clone());
         worker.channel_closed = true;
         worker.end(id, actions);
         if fatal {
@@ -425,8 +287,8 @@ impl Dispatcher {
     fn channel_closed(&mut self, id: WorkerId, garbage: Option<String>, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.channel_closed = true;
-        if worker.garbage.is_none() {
-            worker.garbage = garbage;
+        if worker.fault.is_none() {
+            worker.fault = garbage;
         }
         if !matches!(worker.state, State::Leaving { .. }) {
             // A worker that can't be heard is of no use, whatever it still does.
@@ -436,7 +298,7 @@ impl Dispatcher {
 
     fn exited(&mut self, id: WorkerId, exit: Exit, peak: u64, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.exit = Some((exit, peak, now));
+        worker.exit = Some(Death { exit, peak_memory_kib: peak, at: now });
         actions.push(Action::DrainOutput(id));
         if let Some(pid) = worker.pid {
             actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit }));
@@ -446,14 +308,14 @@ impl Dispatcher {
     fn gone(&mut self, id: WorkerId, now: Instant) {
         // A process that was never started is gone without an exit report.
         self.with(id, |worker| {
-            worker.exit.get_or_insert((Exit::Unknown, 0, now));
+            worker.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, at: now });
             worker.channel_closed = true;
             worker.drained |= worker.pid.is_none();
         });
         if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
             self.workers.remove(&id);
         } else {
-            self.with(id, |worker| worker.ended = true);
+            self.with(id, |worker| worker.gone = true);
         }
     }
 
@@ -485,14 +347,7 @@ impl Dispatcher {
 
     // ----- output -----
 
-    fn output(
-        &mut self,
-        id: WorkerId,
-        stream: Stream,
-        bytes: Vec<u8>,
-        running: AttemptId,
-        actions: &mut Vec<Action>,
-    ) {
+    fn output(&mut self, id: WorkerId, stream: Stream, bytes: Vec<u8>, running: AttemptId, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let printed = &mut worker.output[stream as usize];
         printed.tail.push(&bytes);
@@ -551,12 +406,12 @@ impl Dispatcher {
             .map(|(&id, _)| id)
             .collect();
         for id in ids {
-            let spare = self.workers.len() > 1;
+            let spare = self.workers.values().filter(|worker| worker.stays()).count() > 1;
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             match &mut worker.state {
                 State::Starting { .. } => {
                     let seconds = self.rules.start_timeout.as_secs_f64();
-                    worker.garbage.get_or_insert(format!("it was not ready within {seconds} s"));
+                    worker.fault.get_or_insert(format!("it was not ready within {seconds} s"));
                     worker.end(id, actions);
                 }
                 State::Idle { .. } if spare => worker.dismiss(id, now, actions),
@@ -592,7 +447,7 @@ impl Dispatcher {
                 State::Starting { .. } => failed_start = Some(worker.start_error()),
                 State::Idle { .. } | State::Leaving { .. } | State::Buried => {}
             }
-            if worker.ended {
+            if worker.gone {
                 self.workers.remove(&id);
             }
             if let Some((attempt, error)) = lost {
@@ -608,107 +463,6 @@ impl Dispatcher {
                 }
             }
         }
-    }
-}
-
-impl Printed {
-    /// An attempt has succeeded; without a marker its output has been read to its end.
-    fn ended(&mut self, attempt: AttemptId, marked: bool) {
-        if !marked && self.open.back() == Some(&attempt) {
-            self.open.pop_back();
-            if self.open.is_empty() {
-                self.tail = Tail::default();
-            }
-        }
-    }
-
-    /// Whose output was read while `running` was the last attempt given: an earlier one's whose marker is still to come,
-    /// or else that attempt's.
-    fn owner(&self, running: AttemptId) -> Option<AttemptId> {
-        match self.open.front() {
-            Some(&open) if open < running => Some(open),
-            _ => Some(running).filter(|running| running.0 > 0),
-        }
-    }
-}
-
-impl Worker {
-    fn dismiss(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        self.state = State::Leaving { until: now + LEAVE };
-        actions.push(Action::Dismiss(id));
-    }
-
-    /// Asks for the end of its tree, once.
-    fn end(&mut self, id: WorkerId, actions: &mut Vec<Action>) {
-        if self.exit.is_none() {
-            actions.push(Action::End(id));
-        }
-        if let State::Leaving { until } = &mut self.state {
-            // Asked once: the guardian repeats it until nothing is left.
-            *until += Duration::from_secs(60);
-        }
-        if let State::Starting { since } = &mut self.state {
-            *since += Duration::from_secs(60);
-        }
-    }
-
-    fn next_tick(&self, rules: &Rules) -> Option<Instant> {
-        if let Some((_, _, at)) = self.exit {
-            return (!matches!(self.state, State::Buried) && !self.channel_closed).then(|| at + CHANNEL_DRAIN);
-        }
-        match &self.state {
-            State::Starting { since } => Some(*since + rules.start_timeout),
-            State::Idle { since } => rules.scaling.then(|| *since + rules.idle_timeout),
-            State::Busy { interrupt, .. } => match interrupt {
-                Interrupted::Asked(at) => Some(*at + rules.interrupt_grace),
-                Interrupted::Terminated(at) => Some(*at + TERM_TO_KILL),
-                Interrupted::No | Interrupted::Ended => None,
-            },
-            State::Settling { until, .. } | State::Leaving { until } => Some(*until),
-            State::Buried => None,
-        }
-    }
-
-    /// Whether its process has ended and everything that it said and printed is known, or has had its time.
-    fn is_known_dead(&self, now: Instant) -> bool {
-        let Some((_, _, at)) = self.exit else { return false };
-        let heard = self.channel_closed || at + CHANNEL_DRAIN <= now;
-        heard && self.drained && !matches!(self.state, State::Buried)
-    }
-
-    /// The end of a worker as the error of the attempt that it ran.
-    fn lost_error(&mut self, interrupt: Interrupted) -> TaskError {
-        let (exit, peak, _) = self.exit.unwrap_or((Exit::Unknown, 0, Instant::now()));
-        let pid = self.pid.unwrap_or(0);
-        let mut message = format!("the worker process (pid {pid}) {exit}");
-        if let Some(garbage) = &self.garbage {
-            message = format!("the worker process (pid {pid}) was ended: {garbage}");
-        } else if exit == Exit::Signal(Signal::SIGKILL as i32) && matches!(interrupt, Interrupted::No) {
-            message += &format!(", with {} MiB in use: killed from outside, or out of memory", peak / 1024);
-        }
-        let kind = match interrupt {
-            Interrupted::No => ErrorKind::WorkerLost,
-            _ => {
-                message += " after it had been interrupted";
-                ErrorKind::Stopped
-            }
-        };
-        let mut error = TaskError::new(kind, message);
-        error.pid = self.pid;
-        error.stderr = std::mem::take(&mut self.output[Stream::Stderr as usize].tail).into_lines();
-        error
-    }
-
-    /// The end of a worker that was never ready.
-    fn start_error(&mut self) -> String {
-        let ending = match (&self.garbage, self.exit) {
-            (Some(reason), _) => reason.clone(),
-            (None, Some((exit, ..))) => format!("it {exit} before it was ready"),
-            (None, None) => "it ended before it was ready".to_owned(),
-        };
-        let printed = std::mem::take(&mut self.output[Stream::Stderr as usize].tail).into_lines();
-        let said = if printed.is_empty() { String::new() } else { format!("; it said: {}", printed.join(" / ")) };
-        format!("a worker could not be started: {ending}{said}")
     }
 }
 

@@ -1,0 +1,330 @@
+//! The dispatcher without a process: a pretended world that says what happens, and looks at what it is asked to do.
+
+mod random;
+
+use std::sync::Arc;
+
+use pushflow_protocol::TaskSpec;
+use pushflow_value::Data;
+
+use super::*;
+
+pub(super) fn rules() -> Rules {
+    Rules {
+        max_workers: 2,
+        scaling: true,
+        interrupt_grace: Duration::from_secs(2),
+        idle_timeout: Duration::from_secs(10),
+        start_timeout: Duration::from_secs(30),
+    }
+}
+
+pub(super) fn attempt(id: u64) -> Attempt {
+    let task = Arc::new(TaskSpec::rust("task"));
+    Attempt { id: AttemptId(id), actor: "actor".into(), task, inputs: Data::new() }
+}
+
+struct World {
+    dispatcher: Dispatcher,
+    now: Instant,
+    actions: Vec<Action>,
+}
+
+impl World {
+    /// An open pool with one worker that is ready.
+    fn open(rules: Rules) -> World {
+        let mut world = World { dispatcher: Dispatcher::new(rules), now: Instant::now(), actions: Vec::new() };
+        world.dispatcher.open(world.now, &mut world.actions);
+        world.ready(1);
+        world.actions.clear();
+        world
+    }
+
+    /// Something happens: what is asked for.
+    fn on(&mut self, event: Event) -> Vec<Action> {
+        self.dispatcher.on(event, self.now, &mut self.actions);
+        std::mem::take(&mut self.actions)
+    }
+
+    fn submit(&mut self, ids: impl IntoIterator<Item = u64>) -> Vec<Action> {
+        self.on(Event::Submit(ids.into_iter().map(attempt).collect()))
+    }
+
+    fn ready(&mut self, worker: u64) -> Vec<Action> {
+        self.on(Event::Started { worker: WorkerId(worker), pid: 1000 + worker as u32 });
+        self.on(Event::Ready { worker: WorkerId(worker) })
+    }
+
+    fn finish(&mut self, worker: u64, attempt: u64) -> Vec<Action> {
+        let (worker, attempt) = (WorkerId(worker), AttemptId(attempt));
+        self.on(Event::Finished { worker, attempt, result: Data::new(), marked: false })
+    }
+
+    fn prints(&mut self, worker: u64, running: u64, text: &str) -> Vec<Action> {
+        let (worker, running, bytes) = (WorkerId(worker), AttemptId(running), text.as_bytes().to_vec());
+        self.on(Event::Output { worker, stream: Stream::Stderr, bytes, running })
+    }
+
+    /// The worker's process ends, and everything about it becomes known: what is asked for.
+    fn dies(&mut self, worker: u64, exit: Exit) -> Vec<Action> {
+        let worker = WorkerId(worker);
+        let mut actions = self.on(Event::Exited { worker, exit, peak_memory_kib: 2048 });
+        actions.extend(self.on(Event::ChannelClosed { worker, garbage: None }));
+        actions.extend(self.on(Event::OutputDrained { worker }));
+        actions.extend(self.on(Event::Gone { worker }));
+        actions
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<Action> {
+        self.now += time;
+        self.on(Event::Tick)
+    }
+}
+
+/// The essence of actions, in order.
+fn essence(actions: &[Action]) -> Vec<String> {
+    actions
+        .iter()
+        .map(|action| match action {
+            Action::Start(worker) => format!("start {}", worker.0),
+            Action::Run { worker, attempt } => format!("run {} on {}", attempt.id, worker.0),
+            Action::Interrupt { worker, attempt } => format!("interrupt {attempt} on {}", worker.0),
+            Action::Dismiss(worker) => format!("dismiss {}", worker.0),
+            Action::Signal(worker, signal) => format!("{signal} to {}", worker.0),
+            Action::End(worker) => format!("end {}", worker.0),
+            Action::DrainOutput(worker) => format!("drain {}", worker.0),
+            Action::Report(event) => match event {
+                PoolEvent::Started { attempt, pid } => format!("{attempt} started in {pid}"),
+                PoolEvent::Output { attempt, .. } => format!("output of {}", attempt.map_or(0, |attempt| attempt.0)),
+                PoolEvent::Finished { attempt, .. } => format!("{attempt} finished"),
+                PoolEvent::Failed { attempt, error } => format!("{attempt} failed: {:?}", error.kind),
+                PoolEvent::WorkerStarted { pid } => format!("worker {pid} started"),
+                PoolEvent::WorkerEnded { pid, .. } => format!("worker {pid} ended"),
+                PoolEvent::Broken { .. } => "broken".to_owned(),
+            },
+        })
+        .collect()
+}
+
+/// The error with which an attempt failed.
+fn error(actions: &[Action]) -> &TaskError {
+    actions
+        .iter()
+        .find_map(|action| match action {
+            Action::Report(PoolEvent::Failed { error, .. }) => Some(error),
+            _ => None,
+        })
+        .expect("an attempt failed")
+}
+
+#[test]
+fn an_idle_worker_gets_the_attempt_and_another_is_started_for_the_next() {
+    let mut world = World::open(rules());
+    assert_eq!(essence(&world.submit([1])), ["1 started in 1001", "run 1 on 1"]);
+    assert_eq!(essence(&world.submit([2])), ["start 2"]);
+    assert_eq!(essence(&world.ready(2)), ["worker 1002 started", "2 started in 1002", "run 2 on 2"]);
+}
+
+#[test]
+fn there_are_never_more_workers_than_allowed() {
+    let mut world = World::open(rules());
+    let started = essence(&world.submit(1..=100)).iter().filter(|action| action.starts_with("start ")).count();
+    assert_eq!(started, 1, "one was there, two are allowed");
+    assert_eq!(world.dispatcher.workers(), 2);
+}
+
+#[test]
+fn without_scaling_all_workers_are_there_from_the_start_and_stay() {
+    let mut world = World::open(Rules { scaling: false, ..rules() });
+    world.ready(2);
+    assert_eq!(world.dispatcher.workers(), 2);
+    assert_eq!(essence(&world.pass(Duration::from_secs(3600))), [""; 0]);
+}
+
+#[test]
+fn a_worker_that_stays_idle_leaves_but_the_last_one() {
+    let mut world = World::open(rules());
+    world.submit([1, 2]);
+    world.ready(2);
+    world.finish(1, 1);
+    world.finish(2, 2);
+    assert_eq!(essence(&world.pass(Duration::from_secs(10))), ["dismiss 1", "dismiss 2"][..1]);
+}
+
+#[test]
+fn a_worker_that_dies_takes_its_own_attempt_with_it_and_no_other() {
+    let mut world = World::open(rules());
+    world.submit([1, 2, 3]);
+    world.ready(2);
+    world.prints(1, 1, "about to crash\n");
+    let actions = world.dies(1, Exit::Signal(11));
+    let lost = error(&actions);
+    assert_eq!(lost.kind, ErrorKind::WorkerLost);
+    assert_eq!(lost.message, "the worker process (pid 1001) was killed by signal 11 (SIGSEGV)");
+    assert_eq!(lost.stderr, ["about to crash"]);
+    assert_eq!(lost.pid, Some(1001));
+    let essence = essence(&actions);
+    assert!(essence.contains(&"start 3".to_owned()), "the slot is filled again: {essence:?}");
+    assert!(!essence.iter().any(|action| action.starts_with("2 ") || action.starts_with("3 failed")));
+}
+
+#[test]
+fn a_kill_from_outside_is_said_to_be_one_with_the_memory_in_use() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let actions = world.dies(1, Exit::Signal(9));
+    let message = &error(&actions).message;
+    assert_eq!(
+        message,
+        "the worker process (pid 1001) was killed by signal 9 (SIGKILL), with 2 MiB in use: killed from outside, or out \
+         of memory"
+    );
+}
+
+#[test]
+fn a_result_that_was_sent_before_the_death_counts() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let worker = WorkerId(1);
+    world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0 });
+    world.on(Event::OutputDrained { worker });
+    assert_eq!(essence(&world.finish(1, 1))[0], "1 finished");
+    let rest = essence(&world.on(Event::ChannelClosed { worker, garbage: None }));
+    assert!(!rest.iter().any(|action| action.contains("failed")), "{rest:?}");
+}
+
+#[test]
+fn a_channel_that_stays_open_after_the_death_is_not_waited_for_longer_than_half_a_second() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let worker = WorkerId(1);
+    world.on(Event::Exited { worker, exit: Exit::Code(3), peak_memory_kib: 0 });
+    world.on(Event::OutputDrained { worker });
+    assert_eq!(essence(&world.pass(Duration::from_millis(499))), [""; 0]);
+    assert_eq!(essence(&world.pass(Duration::from_millis(1)))[0], "1 failed: WorkerLost");
+}
+
+#[test]
+fn a_worker_that_sends_garbage_is_ended_and_its_attempt_says_why() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let closed = Event::ChannelClosed { worker: WorkerId(1), garbage: Some("9 bytes of garbage".into()) };
+    assert_eq!(essence(&world.on(closed)), ["end 1"]);
+    let actions = world.dies(1, Exit::Signal(9));
+    assert_eq!(error(&actions).message, "the worker process (pid 1001) was ended: 9 bytes of garbage");
+}
+
+#[test]
+fn an_idle_worker_that_dies_is_no_error() {
+    let mut world = World::open(rules());
+    assert_eq!(essence(&world.dies(1, Exit::Signal(9))), ["drain 1", "worker 1001 ended"]);
+    assert_eq!(essence(&world.submit([1])), ["start 2"]);
+}
+
+#[test]
+fn an_interrupt_is_asked_for_then_insisted_on_then_enforced() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(1)))), ["interrupt 1 on 1"]);
+    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(1)))), [""; 0], "once is enough");
+    assert_eq!(essence(&world.pass(Duration::from_secs(2))), ["SIGTERM to 1"]);
+    assert_eq!(essence(&world.pass(Duration::from_millis(50))), ["end 1"]);
+    let actions = world.dies(1, Exit::Signal(9));
+    assert_eq!(error(&actions).kind, ErrorKind::Stopped);
+}
+
+#[test]
+fn an_attempt_that_waits_fails_at_once_when_interrupted_and_never_starts() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1, 2]);
+    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(2)))), ["2 failed: Stopped"]);
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished"]);
+}
+
+#[test]
+fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
+    let fail = |world: &mut World| {
+        world.submit([1]);
+        let error = TaskError::new(ErrorKind::Raised, "no");
+        world.on(Event::Failed { worker: WorkerId(1), attempt: AttemptId(1), error })
+    };
+    let mut world = World::open(rules());
+    assert_eq!(essence(&fail(&mut world)), [""; 0]);
+    world.prints(1, 1, "the reason\n");
+    let end = Event::OutputEnd { worker: WorkerId(1), stream: Stream::Stderr, attempt: AttemptId(1) };
+    let actions = world.on(end);
+    assert_eq!(error(&actions).stderr, ["the reason"]);
+
+    let mut world = World::open(rules());
+    fail(&mut world);
+    assert_eq!(essence(&world.pass(Duration::from_millis(100))), ["1 failed: Raised"]);
+}
+
+#[test]
+fn output_belongs_to_the_attempt_that_printed_it_however_late_it_is_read() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1, 2]);
+    let (worker, attempt) = (WorkerId(1), AttemptId(1));
+    world.on(Event::Finished { worker, attempt, result: Data::new(), marked: true });
+    assert_eq!(essence(&world.prints(1, 2, "late")), ["output of 1"], "its marker has not come yet");
+    world.on(Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
+    assert_eq!(essence(&world.prints(1, 2, "next")), ["output of 2"]);
+    world.finish(1, 2);
+    assert_eq!(essence(&world.prints(1, 2, "read before the end, told after")), ["output of 2"]);
+}
+
+#[test]
+fn a_first_worker_that_never_gets_ready_breaks_the_pool_with_what_it_said() {
+    let mut world = World { dispatcher: Dispatcher::new(rules()), now: Instant::now(), actions: Vec::new() };
+    world.dispatcher.open(world.now, &mut world.actions);
+    world.submit([1]);
+    world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
+    world.prints(1, 0, "cannot open shared object\n");
+    let actions = world.dies(1, Exit::Code(127));
+    assert_eq!(
+        error(&actions).message,
+        "a worker could not be started: it exited with code 127 before it was ready; it said: cannot open shared object"
+    );
+    assert!(essence(&actions).contains(&"broken".to_owned()));
+    assert_eq!(essence(&world.submit([2])), ["2 failed: WorkerLost"]);
+}
+
+#[test]
+fn a_worker_that_takes_too_long_to_start_is_ended() {
+    let mut world = World { dispatcher: Dispatcher::new(rules()), now: Instant::now(), actions: Vec::new() };
+    world.dispatcher.open(world.now, &mut world.actions);
+    world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
+    assert_eq!(essence(&world.pass(Duration::from_secs(30))), ["end 1"]);
+    assert_eq!(essence(&world.pass(Duration::from_secs(300))), [""; 0], "once");
+}
+
+#[test]
+fn the_loss_of_the_guardian_fails_everything_loudly() {
+    let mut world = World::open(rules());
+    world.submit([1, 2, 3]);
+    let actions = world.on(Event::GuardianLost { pid: 77 });
+    let failed = essence(&actions).iter().filter(|action| action.contains("failed: WorkerLost")).count();
+    assert_eq!(failed, 3);
+    assert!(error(&actions).message.starts_with("the guardian (pid 77) has ended"));
+}
+
+#[test]
+fn a_closed_pool_finishes_what_it_has_and_lets_its_workers_go() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1, 2]);
+    assert_eq!(essence(&world.on(Event::Close)), [""; 0]);
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
+    assert_eq!(essence(&world.finish(1, 2)), ["2 finished", "dismiss 1"]);
+    assert_eq!(essence(&world.pass(Duration::from_secs(1))), ["end 1"], "it did not leave by itself");
+    world.dies(1, Exit::Signal(9));
+    assert!(world.dispatcher.is_over());
+}
+
+#[test]
+fn inputs_that_cannot_travel_fail_their_attempt_and_free_the_worker() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1, 2]);
+    let error = TaskError::new(ErrorKind::BadInput, "too deep");
+    let not_sent = Event::NotSent { worker: WorkerId(1), attempt: AttemptId(1), error };
+    assert_eq!(essence(&world.on(not_sent)), ["1 failed: BadInput", "2 started in 1001", "run 2 on 1"]);
+}

@@ -1,0 +1,34 @@
+//! The getting-started workflow: one task between start and stop, run on isolated worker processes.
+
+use std::error::Error;
+use std::time::Duration;
+
+use pushflow::{Data, PoolType, RunOptions, TaskSpec, Value, Workflow, task};
+
+#[task]
+fn greet(name: String) -> Data {
+    Data::new().with("reply", format!("Hello {name}!"))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Started again as a worker, this program serves its tasks here and goes no further.
+    pushflow::init();
+
+    let mut workflow = Workflow::new("getting started");
+    let start = workflow.start()?;
+    let greeter = workflow.task("greeter", TaskSpec::rust("greet"))?;
+    let stop = workflow.stop()?;
+    workflow.connect(start, greeter)?;
+    workflow.connect(greeter, stop)?;
+
+    let options =
+        RunOptions { pool: PoolType::Process, timeout: Some(Duration::from_secs(15)), ..RunOptions::default() };
+    let outcome = workflow.run(Data::new().with("name", "World"), &options)?;
+    assert!(outcome.is_finished(), "{:?}: {:?}", outcome.ending, outcome.errors);
+
+    let result = outcome.result.ok_or("nothing reached the stop actor")?;
+    let reply = result.value("reply")?.and_then(Value::as_str);
+    println!("{}", reply.unwrap_or("no reply"));
+    assert_eq!(reply, Some("Hello World!"));
+    Ok(())
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# What every change must pass; people and CI run the same.
+#
+#   scripts/check.sh [all | format | lint | doc | deny | advisories | test]...
+#
+# Without an argument: all, which is everything but the advisories, since these need the network each time.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+    sed -n 's/^# \{0,1\}//; 2,6p' "$0"
+}
+
+heading() {
+    printf '\n== %s\n' "$*"
+}
+
+check_format() {
+    cargo fmt --all --check
+}
+
+check_lint() {
+    cargo clippy --workspace --all-targets -- -D warnings
+}
+
+check_doc() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    same_example
+}
+
+# The README shows the example as it is, but for the line that says what the file is for.
+same_example() {
+    local example=scheduler/examples/getting_started.rs
+    if ! diff <(awk '/^```rust$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md) \
+        <(sed '1,/^$/d' "$example"); then
+        echo "the first Rust block of README.md is not $example (above: < README, > example)" >&2
+        return 1
+    fi
+}
+
+check_deny() {
+    cargo deny check bans licenses sources
+}
+
+check_advisories() {
+    cargo deny check advisories
+}
+
+check_test() {
+    if ! command -v python3 > /dev/null; then
+        echo "the tests run Python tasks: install python3 (3.8 or newer) first" >&2
+        return 1
+    fi
+    # The black-box tests start the programs, which cargo test does not build for another package.
+    cargo build --workspace --bins
+    cargo test --workspace
+}
+
+passed=()
+skipped=()
+
+run_part() {
+    case $1 in
+        all)
+            for part in format lint doc deny test; do run_part "$part"; done
+            return
+            ;;
+        deny | advisories)
+            heading "$1"
+            if ! cargo deny --version > /dev/null 2>&1; then
+                echo "skipped, since cargo-deny is not installed (cargo install cargo-deny --locked)"
+                skipped+=("$1")
+                return
+            fi
+            ;;
+        format | lint | doc | test) heading "$1" ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *)
+            printf 'check.sh: there is no part "%s"\n' "$1" >&2
+            usage >&2
+            exit 2
+            ;;
+    esac
+    "check_$1"
+    passed+=("$1")
+}
+
+for part in "${@:-all}"; do run_part "$part"; done
+
+printf '\ncheck.sh: passed: %s' "${passed[*]:-nothing}"
+if ((${#skipped[@]})); then printf '; skipped: %s' "${skipped[*]}"; fi
+printf '\n'

@@ -1,0 +1,270 @@
+//! A small program that uses pushflow as any program would, with tasks that misbehave, each in its own way.
+//!
+//! Its argument is a JSON object (see [`Settings`]); it runs a workflow of one of its tasks and prints, as JSON, how that
+//! went.
+
+use std::collections::HashSet;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
+use pushflow::{Data, EventKind, Key, Observer, Outcome, PoolOptions, RunOptions, TaskContext, TaskSpec, Workflow};
+use pushflow::{WorkflowEvent, task};
+use serde_json::{Value, json};
+
+// ----- the tasks -----
+
+#[task]
+fn panics() {
+    panic!("the task's own words");
+}
+
+#[task]
+fn returns_an_error() -> Result<Data, String> {
+    Err("the task's own error".into())
+}
+
+#[task]
+fn returns_a_number() -> i64 {
+    7
+}
+
+#[task]
+fn exits(code: i32) {
+    std::process::exit(code);
+}
+
+#[task]
+fn aborts() {
+    std::process::abort();
+}
+
+#[task]
+fn segfaults() {
+    // The first one only makes the runtime's own handler, which looks for stack overflows, step aside.
+    while raise(Signal::SIGSEGV).is_ok() {}
+}
+
+#[task]
+fn overflows_its_stack() {
+    fn deeper(depth: u64) -> u64 {
+        std::hint::black_box(if depth == u64::MAX { 0 } else { 1 + deeper(depth + 1) })
+    }
+    deeper(0);
+}
+
+#[task]
+fn sleeps_for_ever() {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+#[task]
+fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancelled> {
+    context.sleep(Duration::from_secs(3600))
+}
+
+#[task]
+fn prints_to_stderr(bytes: usize) -> Data {
+    let line = format!("{}\n", "x".repeat(99));
+    (0..bytes / line.len()).for_each(|_| eprint!("{line}"));
+    Data::new().with("printed", true)
+}
+
+/// What it leaves behind is in no session, group or tree that has the worker in it, and holds its output open.
+#[task]
+fn leaves_a_grandchild() -> Result<Data, String> {
+    let status = std::process::Command::new("sh").args(["-c", "setsid sh -c 'sleep 1000 & sleep 1000' &"]).status();
+    Ok(Data::new().with("left", status.map_err(|error| error.to_string())?.success()))
+}
+
+#[task]
+fn who() -> Result<Data, String> {
+    let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+    let pid = i64::from(std::process::id());
+    Ok(Data::new().with("executable", executable.to_string_lossy().into_owned()).with("pid", pid))
+}
+
+#[task]
+fn count(value: i64, limit: i64) -> Data {
+    Data::new().with("value", value + 1).with("again", value + 1 < limit)
+}
+
+// ----- the program -----
+
+/// The argument, with what is the case where nothing is said.
+struct Settings(Value);
+
+impl Settings {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0[name].as_str()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.0[name].as_u64()
+    }
+
+    /// `task`: the name of the task. `shape`: `one` actor with it, `wide` for `width` of them side by side, `loop` for
+    /// one that is run as long as its result says `again`.
+    fn workflow(&self) -> Result<Workflow, Box<dyn std::error::Error>> {
+        let task = || TaskSpec::rust(self.text("task").unwrap_or("who"));
+        let mut workflow = Workflow::new("test");
+        let start = workflow.start()?;
+        let stop = workflow.stop()?;
+        match self.text("shape").unwrap_or("one") {
+            "loop" => {
+                let actor = workflow.task("actor", task())?;
+                let router = workflow.router("again?", "again", [true])?;
+                workflow.connect(start, actor)?;
+                workflow.connect(actor, router)?;
+                workflow.connect_port(router, true, actor)?;
+                workflow.connect_port(router, "other", stop)?;
+            }
+            shape => {
+                let width = if shape == "wide" { self.number("width").unwrap_or(4) } else { 1 };
+                for number in 0..width {
+                    let actor = workflow.task(format!("actor {number}"), task())?;
+                    workflow.connect(start, actor)?;
+                    workflow.connect(actor, stop)?;
+                }
+            }
+        }
+        Ok(workflow)
+    }
+
+    /// `pool`, `workers`, `timeout_ms`, `grace_ms`.
+    fn options(&self, watcher: Arc<Watcher>) -> Result<RunOptions, Box<dyn std::error::Error>> {
+        let defaults = PoolOptions::default();
+        Ok(RunOptions {
+            pool: self.text("pool").unwrap_or("process").parse()?,
+            timeout: self.number("timeout_ms").map(Duration::from_millis),
+            pool_options: PoolOptions {
+                max_workers: self.number("workers").and_then(|workers| usize::try_from(workers).ok()),
+                interrupt_grace: self.number("grace_ms").map_or(defaults.interrupt_grace, Duration::from_millis),
+                ..defaults
+            },
+            observers: vec![watcher],
+            ..RunOptions::default()
+        })
+    }
+
+    /// `inputs`.
+    fn inputs(&self) -> Result<Data, Box<dyn std::error::Error>> {
+        let mut inputs = Data::new();
+        for (name, value) in self.0["inputs"].as_object().into_iter().flatten() {
+            inputs.insert(Key::from(name.as_str()), pushflow::parse_json(&value.to_string())?.into());
+        }
+        Ok(inputs)
+    }
+}
+
+/// Counts what happens.
+#[derive(Default)]
+struct Watcher(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    workers: HashSet<u32>,
+    most_workers: usize,
+    workers_started: usize,
+    running: HashSet<u64>,
+    most_running: usize,
+    bytes_printed: usize,
+    /// Open files and children of this process, after each attempt.
+    files: Vec<usize>,
+    children: Vec<usize>,
+}
+
+impl Watcher {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().expect("nobody panics with the lock")
+    }
+}
+
+impl Observer for Watcher {
+    fn observe(&self, event: &WorkflowEvent) {
+        let mut seen = self.seen();
+        match &event.kind {
+            EventKind::WorkerStarted { pid } => {
+                seen.workers_started += 1;
+                seen.workers.insert(*pid);
+                seen.most_workers = seen.most_workers.max(seen.workers.len());
+            }
+            EventKind::WorkerEnded { pid, .. } => drop(seen.workers.remove(pid)),
+            EventKind::AttemptStarted { attempt, .. } => {
+                seen.running.insert(attempt.0);
+                seen.most_running = seen.most_running.max(seen.running.len());
+            }
+            EventKind::AttemptFinished { attempt, .. } | EventKind::AttemptFailed { attempt, .. } => {
+                seen.running.remove(&attempt.0);
+                seen.files.push(std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count));
+                seen.children.push(children());
+            }
+            EventKind::Output { bytes, .. } => seen.bytes_printed += bytes.len(),
+            _ => {}
+        }
+    }
+}
+
+fn children() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.map(|list| list.split_whitespace().count()).sum()
+}
+
+fn describe(outcome: &Outcome) -> Value {
+    let errors: Vec<Value> = outcome
+        .errors
+        .iter()
+        .map(|error| {
+            json!({
+                "name": error.name,
+                "kind": format!("{:?}", error.error.kind),
+                "message": error.error.message,
+                "pid": error.error.pid,
+                "stderr": error.error.stderr,
+            })
+        })
+        .collect();
+    let result = outcome.result.as_ref().and_then(|result| result.to_json().ok());
+    json!({"ending": format!("{:?}", outcome.ending), "result": result, "errors": errors})
+}
+
+/// `runs` of the workflow, one after the other.
+fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
+    let watcher = Arc::<Watcher>::default();
+    let (workflow, options) = (settings.workflow()?, settings.options(watcher.clone())?);
+    let mut runs = Vec::new();
+    for _ in 0..settings.number("runs").unwrap_or(1) {
+        runs.push(describe(&workflow.run(settings.inputs()?, &options)?));
+    }
+    let seen = watcher.seen();
+    Ok(json!({
+        "pid": std::process::id(),
+        "runs": runs,
+        "most_workers": seen.most_workers,
+        "workers_started": seen.workers_started,
+        "most_running": seen.most_running,
+        "bytes_printed": seen.bytes_printed,
+        "files": seen.files,
+        "children": seen.children,
+    }))
+}
+
+fn main() -> ExitCode {
+    pushflow::init();
+    let settings = std::env::args().nth(1).unwrap_or_default();
+    let settings = serde_json::from_str(&settings).map_err(Into::into);
+    match settings.and_then(|settings| run(&Settings(settings))) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

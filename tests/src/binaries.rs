@@ -1,0 +1,76 @@
+//! The programs under test, built once by whoever asks first.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// The programs `pushflow` and `pushflow-worker`, beside each other in the profile of the running test.
+pub struct Binaries {
+    /// The command line.
+    pub pushflow: PathBuf,
+    /// The worker program.
+    pub worker: PathBuf,
+}
+
+/// Builds the programs, unless that was done, and says where they are.
+///
+/// # Panics
+/// When they can't be built.
+pub fn binaries() -> &'static Binaries {
+    static BINARIES: LazyLock<Binaries> = LazyLock::new(build);
+    &BINARIES
+}
+
+fn build() -> Binaries {
+    let mut cargo = cargo("build");
+    cargo.args(["--quiet", "--package", "pushflow-cli", "--package", "pushflow-worker"]);
+    let status = cargo.status().expect("cargo can be started");
+    assert!(status.success(), "the programs under test can't be built");
+    let folder = build_folder();
+    Binaries { pushflow: folder.join("pushflow"), worker: folder.join("pushflow-worker") }
+}
+
+/// A cargo command in the workspace, with the profile and the target folder of the running test.
+pub fn cargo(command: &str) -> Command {
+    let folder = build_folder();
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let target = folder.parent().expect("the folder of a profile is in the target folder");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.arg(command).args(["--profile", profile]).arg("--target-dir").arg(target).current_dir(workspace());
+    cargo
+}
+
+/// The root of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the workspace")
+}
+
+/// A file of the examples.
+pub fn example(name: &str) -> PathBuf {
+    workspace().join("examples").join(name)
+}
+
+/// Where cargo puts the programs of this profile: the folder above that of the running test, `deps`.
+pub fn build_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("a running program has a file");
+    test.ancestors().nth(2).expect("cargo runs tests from TARGET/PROFILE/deps").to_owned()
+}
+
+/// The Python interpreter behind `python3`, which may be a slow script that looks for it.
+///
+/// # Panics
+/// When there is no `python3`.
+pub fn python() -> &'static Path {
+    static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+        let output = Command::new("python3")
+            .args(["-c", "import sys; print(sys.executable)"])
+            .output()
+            .expect("the tests need python3");
+        assert!(output.status.success(), "python3 does not work");
+        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end())
+    });
+    &PYTHON
+}

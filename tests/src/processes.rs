@@ -1,0 +1,170 @@
+//! The processes of one run, as `/proc` shows them.
+//!
+//! Each program under test is started with a [`Mark`] in its environment, which everything that it starts inherits. What
+//! has cleared its environment is found as a descendant of what has not; what is neither is looked for by its pid.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Within this time nothing of a run is left after its scheduler is gone: the promise.
+pub const GONE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The pause between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Waits until a condition holds.
+///
+/// # Panics
+/// When it does not within the limit.
+pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited {limit:?} in vain for: {what}");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// A process as it was when it was looked at.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// The pid of its parent.
+    pub parent: i32,
+    /// Its short name: at most 15 bytes.
+    pub name: String,
+    /// `Z` for a zombie.
+    pub state: char,
+    /// When it was started, in the machine's ticks; with the pid it names the process for ever.
+    pub start_time: u64,
+}
+
+impl Process {
+    /// The process of this pid, if there is one.
+    pub fn find(pid: i32) -> Option<Process> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (start, rest) = stat.rsplit_once(')')?;
+        let (_, name) = start.split_once('(')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        Some(Process {
+            pid,
+            name: name.to_owned(),
+            state: fields.first()?.chars().next()?,
+            parent: fields.get(1)?.parse().ok()?,
+            start_time: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    /// Whether it still runs; a zombie does not.
+    pub fn is_running(&self) -> bool {
+        Process::find(self.pid).is_some_and(|now| now.start_time == self.start_time && now.state != 'Z')
+    }
+
+    /// The program that it runs.
+    pub fn executable(&self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
+    }
+
+    /// The variable that it was started with.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let prefix = format!("{name}=");
+        let entry = environment.split(|&byte| byte == 0).find(|entry| entry.starts_with(prefix.as_bytes()))?;
+        Some(String::from_utf8_lossy(&entry[prefix.len()..]).into_owned())
+    }
+
+    /// Kills it.
+    pub fn kill(&self) {
+        kill(Pid::from_raw(self.pid), Signal::SIGKILL).ok();
+    }
+}
+
+/// A value that the environment of every process of one run has, and of no other.
+#[derive(Clone, Debug)]
+pub struct Mark(String);
+
+impl Mark {
+    /// The variable that holds it.
+    pub const VARIABLE: &str = "PUSHFLOW_TEST_MARK";
+
+    /// A mark that nobody had before.
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Mark {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let since = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_nanos();
+        Mark(format!("{}-{}-{since}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The value.
+    pub fn value(&self) -> &str {
+        &self.0
+    }
+
+    /// Every process that has the mark, and every descendant of one.
+    pub fn processes(&self) -> Vec<Process> {
+        let all = all_processes();
+        let mut found: HashSet<i32> =
+            all.iter().filter(|process| process.variable(Mark::VARIABLE).as_deref() == Some(&self.0)).map(|p| p.pid).collect();
+        let parents: HashMap<i32, i32> = all.iter().map(|process| (process.pid, process.parent)).collect();
+        for process in &all {
+            let line: Vec<i32> =
+                std::iter::successors(Some(process.pid), |pid| parents.get(pid).copied().filter(|&pid| pid > 1)).collect();
+            if let Some(ancestor) = line.iter().position(|pid| found.contains(pid)) {
+                found.extend(&line[..ancestor]);
+            }
+        }
+        all.into_iter().filter(|process| found.contains(&process.pid)).collect()
+    }
+
+    /// The processes of the run that have this short name.
+    pub fn named(&self, name: &str) -> Vec<Process> {
+        let mut found = self.processes();
+        found.retain(|process| process.name == name);
+        found
+    }
+
+    /// The run directories that workers of the run were told.
+    pub fn run_directories(&self) -> HashSet<PathBuf> {
+        self.processes().iter().filter_map(|process| process.variable("PUSHFLOW_RUN_DIRECTORY")).map(Into::into).collect()
+    }
+
+    /// Asserts that nothing of the run is left, or is gone a moment later.
+    ///
+    /// # Panics
+    /// When something is still there after [`GONE_WITHIN`].
+    pub fn assert_gone(&self) {
+        let deadline = Instant::now() + GONE_WITHIN;
+        loop {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "still there after {GONE_WITHIN:?}: {left:#?}");
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Kills whatever is left of the run.
+    pub fn kill_all(&self) {
+        for _ in 0..100 {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            left.iter().for_each(Process::kill);
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn all_processes() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").expect("there is /proc");
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(Process::find).collect()
+}

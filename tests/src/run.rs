@@ -1,0 +1,282 @@
+//! Running a program under test: what it prints, how it ends, and that it does end.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::binaries::{binaries, python};
+use crate::processes::{Mark, Process, wait_until};
+
+/// What takes longer than this hangs.
+const HANG: Duration = Duration::from_secs(60);
+
+/// Variables of whoever runs the tests that would change what a program does.
+const FOREIGN: [&str; 7] = [
+    "PUSHFLOW_WORKER",
+    "PUSHFLOW_PYTHON",
+    "PUSHFLOW_LOG",
+    "PUSHFLOW_ROLE",
+    "PUSHFLOW_RUN_DIRECTORY",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+];
+
+/// A program to be run.
+pub struct Program {
+    command: Command,
+    mark: Mark,
+}
+
+impl Program {
+    /// The program at this path, with nothing on its standard input and an interpreter for its Python tasks.
+    pub fn at(path: &Path) -> Program {
+        let mark = Mark::new();
+        let mut command = Command::new(path);
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
+        command.env("PUSHFLOW_PYTHON", python()).env(Mark::VARIABLE, mark.value());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C at the tests' terminal is not for it.
+        command.process_group(0);
+        Program { command, mark }
+    }
+
+    /// `pushflow run GRAPH`.
+    pub fn pushflow_run(graph: impl AsRef<OsStr>) -> Program {
+        Program::at(&binaries().pushflow).args(["run".as_ref(), graph.as_ref()])
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Program {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Program {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets a variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Program {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn without(mut self, name: &str) -> Program {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Runs it in a folder.
+    pub fn in_folder(mut self, folder: impl AsRef<Path>) -> Program {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Its standard output goes there instead of being collected.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Program {
+        self.command.stdout(stdout);
+        self
+    }
+
+    /// Its standard error goes there instead of being collected.
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Program {
+        self.command.stderr(stderr);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When that is not possible.
+    pub fn start(mut self) -> Running {
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let stdout = Collected::start(child.stdout.take());
+        let stderr = Collected::start(child.stderr.take());
+        Running { child, mark: self.mark, stdout, stderr }
+    }
+
+    /// Runs it to its end; see [`Running::wait`].
+    pub fn run(self) -> Finished {
+        self.start().wait()
+    }
+}
+
+/// A program that runs. What is left of it is killed when this is dropped.
+pub struct Running {
+    child: Child,
+    mark: Mark,
+    stdout: Collected,
+    stderr: Collected,
+}
+
+impl Running {
+    /// Its pid.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid fits")
+    }
+
+    /// What all its processes have in common.
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Sends it a signal, and to nothing that it started.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("it has not been waited for");
+    }
+
+    /// Waits until it has said something on standard error.
+    pub fn wait_for_error_text(&self, text: &str) {
+        wait_until(&format!("{text:?} on standard error"), HANG, || self.stderr.text().contains(text));
+    }
+
+    /// Waits until there is a process of this short name, and gives it.
+    pub fn wait_for_process(&self, name: &str) -> Process {
+        let mut found = None;
+        wait_until(&format!("a process {name}"), HANG, || {
+            found = self.mark.named(name).pop();
+            found.is_some()
+        });
+        found.expect("that was waited for")
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is a child of this process").is_none()
+    }
+
+    /// Waits for its end, and asserts that nothing that it started is left.
+    ///
+    /// # Panics
+    /// When it hangs, or leaves something behind.
+    pub fn wait(self) -> Finished {
+        let mark = self.mark.clone();
+        let finished = self.wait_for_end();
+        mark.assert_gone();
+        finished.0
+    }
+
+    /// Waits for its end, whatever it leaves behind, which is killed when the second part of the answer is dropped.
+    ///
+    /// # Panics
+    /// When it hangs.
+    pub fn wait_for_end(mut self) -> (Finished, Running) {
+        let mut status = None;
+        wait_until("the end of the program", HANG, || {
+            status = self.child.try_wait().expect("it is a child of this process");
+            status.is_some()
+        });
+        let (stdout, stderr) = (self.stdout.finish(), self.stderr.finish());
+        (Finished { status: status.expect("that was waited for"), stdout, stderr }, self)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_running() {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+        self.mark.kill_all();
+    }
+}
+
+/// How a program ended, and what it had said.
+#[derive(Debug)]
+pub struct Finished {
+    status: ExitStatus,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Its exit code; none if a signal killed it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The number of the signal that killed it.
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// Asserts its exit code.
+    ///
+    /// # Panics
+    /// When it is another one.
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) -> &Finished {
+        assert_eq!(self.code(), Some(code), "{self:#?}");
+        self
+    }
+
+    /// Asserts that it said this on standard error.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[track_caller]
+    pub fn assert_error(&self, text: &str) -> &Finished {
+        assert!(self.stderr.contains(text), "no {text:?} in {self:#?}");
+        self
+    }
+
+    /// Standard output as one JSON value.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+/// What comes out of a pipe, collected by a thread.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Collected {
+    fn start(pipe: Option<impl Read + Send + 'static>) -> Collected {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let reader = pipe.map(|pipe| {
+            let bytes = bytes.clone();
+            thread::spawn(move || collect(pipe, &bytes))
+        });
+        Collected { bytes, reader }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("the reader does not panic")).into_owned()
+    }
+
+    /// All there was, once every copy of the other end is closed.
+    fn finish(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            wait_until("the end of what the program prints", HANG, || reader.is_finished());
+        }
+        self.text()
+    }
+}
+
+fn collect(mut pipe: impl Read, bytes: &Mutex<Vec<u8>>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+        bytes.lock().expect("nobody panics with the lock").extend_from_slice(&buffer[..count]);
+    }
+}

@@ -1,0 +1,30 @@
+//! The black-box tests: real programs, real processes, killed, fed garbage, and counted.
+//!
+//! - [`examples`]: what the README shows.
+//! - [`worker_identity`]: which program runs the tasks.
+//! - [`bad_input`]: what is wrong before or in a run is said in one sentence, with the right exit code.
+//! - [`rust_tasks`]: what `#[task]` functions do to their process, on each pool.
+//! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
+//! - [`output`]: what tasks print.
+//! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
+//! - [`embedding`]: a crate of somebody else that uses the library.
+//!
+//! Every test starts programs of its own in folders of its own, and asserts that nothing of them is left.
+
+mod bad_input;
+mod cost;
+mod embedding;
+mod examples;
+mod lifetime;
+mod output;
+mod rust_tasks;
+mod worker_identity;
+
+use std::path::Path;
+
+use pushflow_tests::run::Program;
+
+/// The tests' own program, which runs a workflow of one of its tasks; see its source for the settings.
+fn test_program(settings: &serde_json::Value) -> Program {
+    Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string())
+}

@@ -1,0 +1,147 @@
+//! Which program runs the tasks: `pushflow-worker`, in a process of its own, or whatever was asked for; a program of
+//! another build, or one that is no worker, never.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pushflow_tests::binaries::binaries;
+use pushflow_tests::folder::Folder;
+use pushflow_tests::run::{Finished, Program};
+use serde_json::json;
+
+/// Says whose child the interpreter is.
+const WHO: &str = r#"
+import os
+
+def who(**inputs):
+    worker = os.getppid()
+    return {"worker": worker, "executable": os.readlink("/proc/{}/exe".format(worker)), "pid": os.getpid()}
+"#;
+
+fn who() -> Folder {
+    Folder::with_tasks(WHO, &["who"])
+}
+
+/// The program of the worker in what `pushflow run --format json` printed.
+fn executable(finished: &Finished) -> PathBuf {
+    let result = finished.assert_code(0).json();
+    PathBuf::from(result["_ppfdict"]["executable"].as_str().expect("the task says it"))
+}
+
+fn run_as_json(program: Program) -> Finished {
+    program.args(["--format", "json"]).run()
+}
+
+#[test]
+fn tasks_run_in_pushflow_worker_and_not_in_the_scheduler() {
+    let folder = who();
+    let running = Program::pushflow_run(folder.graph()).args(["--format", "json"]).start();
+    let scheduler = running.pid();
+    let finished = running.wait();
+    assert_eq!(executable(&finished), binaries().worker);
+    let result = finished.json();
+    assert_ne!(result["_ppfdict"]["worker"], json!(scheduler));
+    assert_ne!(result["_ppfdict"]["pid"], json!(scheduler));
+}
+
+#[test]
+fn pushflow_alone_is_its_own_worker() {
+    let folder = who();
+    let alone = Folder::new();
+    let copy = alone.copy_program(&binaries().pushflow);
+    let program = Program::at(&copy).arg("run").arg(folder.graph()).env("PATH", "/usr/bin:/bin");
+    assert_eq!(executable(&run_as_json(program)), copy);
+}
+
+#[test]
+fn the_worker_that_the_option_names_is_used() {
+    let folder = who();
+    let named = Folder::new();
+    let copy = named.copy_program(&binaries().worker);
+    let program = Program::pushflow_run(folder.graph()).arg("--worker").arg(&copy).env("PUSHFLOW_WORKER", "/no/worker");
+    assert_eq!(executable(&run_as_json(program)), copy);
+}
+
+#[test]
+fn the_worker_that_the_variable_names_is_used() {
+    let folder = who();
+    let named = Folder::new();
+    let copy = named.copy_program(&binaries().worker);
+    let program = Program::pushflow_run(folder.graph()).env("PUSHFLOW_WORKER", &copy);
+    assert_eq!(executable(&run_as_json(program)), copy);
+}
+
+#[test]
+fn a_named_worker_of_another_build_is_refused() {
+    let folder = who();
+    let other = Folder::new();
+    let (stranger, build, other_build) = of_another_build(&other);
+    let finished = Program::pushflow_run(folder.graph()).arg("--worker").arg(&stranger).run();
+    let expected = format!(
+        "error: the worker program {stranger:?} is of another build than this program ({other_build}, not {build})"
+    );
+    finished.assert_code(2).assert_error(&expected);
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+}
+
+#[test]
+fn a_worker_of_another_build_beside_pushflow_is_passed_over() {
+    let folder = who();
+    let beside = Folder::new();
+    of_another_build(&beside);
+    let copy = beside.copy_program(&binaries().pushflow);
+    let program = Program::at(&copy).arg("run").arg(folder.graph());
+    assert_eq!(executable(&run_as_json(program)), copy);
+}
+
+#[test]
+fn a_program_that_is_no_worker_is_refused() {
+    let folder = who();
+    let script = folder.write_program("script", "#!/bin/sh\ncat > /dev/null; exec sleep 1000\n");
+    let silent = folder.write_program("silent", "#!/bin/sh\nexit 0\n");
+    let text = folder.write("text", "no program at all");
+    for program in [Path::new("/bin/true"), &silent, &script, &text] {
+        let finished = Program::pushflow_run(folder.graph()).arg("--worker").arg(program).run();
+        finished.assert_code(2).assert_error(&format!("error: the worker program {program:?} could not be used"));
+        finished.assert_error("is it a pushflow worker?");
+        assert_eq!(finished.stdout, "");
+    }
+}
+
+#[test]
+fn a_named_worker_that_is_missing_is_said_with_where_the_name_comes_from() {
+    let folder = who();
+    let finished = Program::pushflow_run(folder.graph()).args(["--worker", "/no/worker"]).run();
+    finished.assert_code(2).assert_error("error: the worker program \"/no/worker\" (option) is not there");
+    let finished = Program::pushflow_run(folder.graph()).env("PUSHFLOW_WORKER", "/no/worker").run();
+    finished.assert_code(2).assert_error("error: the worker program \"/no/worker\" (PUSHFLOW_WORKER) is not there");
+}
+
+/// A copy of `pushflow-worker` with one digit of its build id changed; the right id and the changed one.
+fn of_another_build(folder: &Folder) -> (PathBuf, String, String) {
+    let copy = folder.copy_program(&binaries().worker);
+    let mut bytes = fs::read(&copy).unwrap();
+    let places = build_ids(&bytes);
+    let id = |bytes: &[u8]| String::from_utf8(bytes[places[0]..places[0] + ID_LENGTH].to_vec()).unwrap();
+    let build = id(&bytes);
+    for &place in &places {
+        let last = &mut bytes[place + ID_LENGTH - 1];
+        *last = if *last == b'0' { b'1' } else { b'0' };
+    }
+    fs::write(&copy, &bytes).unwrap();
+    (copy, build, id(&bytes))
+}
+
+/// A build id is the version, a dash and 16 hexadecimal digits.
+const ID_START: &[u8] = b"0.1.0-";
+const ID_LENGTH: usize = ID_START.len() + 16;
+
+fn build_ids(program: &[u8]) -> Vec<usize> {
+    let is_id = |text: &[u8]| {
+        text.starts_with(ID_START) && text[ID_START.len()..].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let places: Vec<usize> =
+        program.windows(ID_LENGTH).enumerate().filter(|(_, text)| is_id(text)).map(|(place, _)| place).collect();
+    assert!(!places.is_empty(), "the worker program has no build id in it");
+    places
+}
