@@ -39,11 +39,11 @@ same_example() {
 }
 
 check_deny() {
-    cargo deny check bans licenses sources
+    cargo deny check --hide-inclusion-graph bans licenses sources
 }
 
 check_advisories() {
-    cargo deny check advisories
+    cargo deny check --hide-inclusion-graph advisories
 }
 
 check_test() {
@@ -59,36 +59,41 @@ check_test() {
 passed=()
 skipped=()
 
+has_cargo_deny() {
+    cargo deny --version > /dev/null 2>&1
+}
+
 run_part() {
-    case $1 in
-        all)
-            for part in format lint doc deny test; do run_part "$part"; done
-            return
-            ;;
-        deny | advisories)
-            heading "$1"
-            if ! cargo deny --version > /dev/null 2>&1; then
-                echo "skipped, since cargo-deny is not installed (cargo install cargo-deny --locked)"
-                skipped+=("$1")
-                return
-            fi
-            ;;
-        format | lint | doc | test) heading "$1" ;;
-        -h | --help)
-            usage
-            exit 0
-            ;;
+    local part=$1
+    case $part in
+        format | lint | doc | deny | advisories | test) ;;
         *)
-            printf 'check.sh: there is no part "%s"\n' "$1" >&2
+            printf 'check.sh: there is no part "%s"\n' "$part" >&2
             usage >&2
             exit 2
             ;;
     esac
-    "check_$1"
-    passed+=("$1")
+    heading "$part"
+    if [[ $part == deny || $part == advisories ]] && ! has_cargo_deny; then
+        echo "skipped, since cargo-deny is not installed (cargo install cargo-deny --locked)"
+        skipped+=("$part")
+        return
+    fi
+    trap 'printf "\ncheck.sh: failed: %s\n" "$part" >&2' EXIT
+    "check_$part"
+    trap - EXIT
+    passed+=("$part")
 }
 
-for part in "${@:-all}"; do run_part "$part"; done
+parts=("${@:-all}")
+case ${parts[*]} in
+    -h | --help)
+        usage
+        exit
+        ;;
+    all) parts=(format lint doc deny test) ;;
+esac
+for part in "${parts[@]}"; do run_part "$part"; done
 
 printf '\ncheck.sh: passed: %s' "${passed[*]:-nothing}"
 if ((${#skipped[@]})); then printf '; skipped: %s' "${skipped[*]}"; fi

@@ -48,7 +48,9 @@ pub use pushflow_pool::{
     Cancellation, Cancelled, OpenError, PoolOptions, PoolType, Stream, TaskContext, UnknownPoolType, task,
 };
 pub use pushflow_protocol::{AttemptId, CommandTask, ErrorKind, Exit, TaskError, TaskSpec};
-pub use pushflow_value::{CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value};
+pub use pushflow_value::{
+    CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
+};
 pub use pushflow_worker::init;
 pub use reactor::{ActorError, EndingKind};
 pub use run::{Run, StopHandle};

@@ -113,7 +113,8 @@ mod tests {
         lossy.observe(&event(99));
         drop(lossy);
         let seen = seen.lock().unwrap();
-        let dropped: u64 = seen.iter().map(|kind| if let EventKind::Dropped { events } = kind { *events } else { 0 }).sum();
+        let dropped: u64 =
+            seen.iter().map(|kind| if let EventKind::Dropped { events } = kind { *events } else { 0 }).sum();
         let delivered = seen.iter().filter(|kind| matches!(kind, EventKind::WorkerStarted { .. })).count() as u64;
         assert!(dropped > 0);
         assert_eq!(dropped + delivered, 11, "{seen:?}");

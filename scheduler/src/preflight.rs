@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crossbeam_channel::Sender;
 use pushflow_graph::Graph;
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{Pool, PoolEvent, PoolType, ProcessPool, ThreadPool, find_task, registered_tasks};
+use pushflow_pool::{EventSink, Pool, PoolType, ProcessPool, ThreadPool, find_task, registered_tasks};
 use pushflow_protocol::{PythonOptions, TaskSpec};
 
 use crate::run::tasks;
@@ -17,7 +16,7 @@ pub(crate) fn open_pool(
     graph: &Graph,
     folder: Option<&Path>,
     options: &RunOptions,
-    events: Sender<PoolEvent>,
+    events: EventSink,
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(graph, options.pool)?;
     let build = pushflow_worker::BUILD;
@@ -64,10 +63,9 @@ fn refuse_python(graph: &Graph) -> Result<(), RunError> {
 
 /// The interpreter, and where it finds modules: the graph file's folder, then what the user named.
 fn python(folder: Option<&Path>, options: &RunOptions) -> Result<PythonOptions, RunError> {
-    let interpreter = find_interpreter(options.python.interpreter.as_deref())
-        .map_err(|error| RunError::Python(error.to_string()))?;
+    let interpreter =
+        find_interpreter(options.python.interpreter.as_deref()).map_err(|error| RunError::Python(error.to_string()))?;
     let named = options.python.path.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
-    let search_path: Vec<OsString> =
-        folder.map(Path::to_owned).into_iter().chain(named).map(Into::into).collect();
+    let search_path: Vec<OsString> = folder.map(Path::to_owned).into_iter().chain(named).map(Into::into).collect();
     Ok(PythonOptions { interpreter: interpreter.into(), search_path })
 }

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, ActorKind, Graph, Work};
 use pushflow_pool::{Attempt, Pool, PoolEvent};
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
 use pushflow_value::Data;
 
 use crate::event::{EventKind, RunId, WorkflowEvent};
+use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Reactor};
 use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
 
@@ -33,10 +34,10 @@ pub struct Run {
     tasks: HashMap<ActorId, Arc<TaskSpec>>,
     names: HashMap<ActorId, Arc<str>>,
     pool: Box<dyn Pool>,
-    pool_events: Receiver<PoolEvent>,
     timeout: Option<Duration>,
     observers: Vec<Arc<dyn Observer>>,
-    stop: (Sender<StopRequest>, Receiver<StopRequest>),
+    inputs: Receiver<Input>,
+    to_self: Sender<Input>,
     /// The actor of each attempt that has not ended.
     open: HashMap<AttemptId, ActorId>,
     /// When the patience with an interrupted attempt ends.
@@ -46,11 +47,15 @@ pub struct Run {
 
 /// Asks a run to stop, from any thread. Cloning gives another handle for the same run.
 #[derive(Clone, Debug)]
-pub struct StopHandle(Sender<StopRequest>);
+pub struct StopHandle(Sender<Input>);
 
+/// What reaches the run.
 #[derive(Debug)]
-enum StopRequest {
-    Stop { reason: String },
+enum Input {
+    Pool(Vec<PoolEvent>),
+    Stop {
+        reason: String,
+    },
     Kill,
     /// From the run itself: the reactor has more to do.
     Continue,
@@ -60,37 +65,40 @@ impl StopHandle {
     /// Asks the run to stop: nothing new starts, what runs is interrupted and, after its grace, ended. The run's outcome
     /// says that it was stopped and why. Nothing happens if the run is over.
     pub fn stop(&self, reason: impl Into<String>) {
-        self.0.send(StopRequest::Stop { reason: reason.into() }).ok();
+        self.0.send(Input::Stop { reason: reason.into() }).ok();
     }
 
     /// Ends what still runs at once, without its grace; what comes after a [`StopHandle::stop`] that takes too long.
     pub fn kill(&self) {
-        self.0.send(StopRequest::Kill).ok();
+        self.0.send(Input::Kill).ok();
     }
 }
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 impl Run {
-    pub(crate) fn prepare(workflow: &Workflow, inputs: Data, options: &RunOptions) -> Result<Run, RunError> {
+    pub(crate) fn prepare(workflow: &Workflow, data: Data, options: &RunOptions) -> Result<Run, RunError> {
         let graph = workflow.shared_graph();
         graph.validate()?;
-        let (pool_sender, pool_events) = unbounded();
-        let pool = crate::preflight::open_pool(&graph, workflow.folder(), options, pool_sender)?;
+        let (to_self, inputs) = unbounded();
+        let from_pool = to_self.clone();
+        // That nobody listens any more means that the run is over.
+        let sink = Arc::new(move |events| drop(from_pool.send(Input::Pool(events))));
+        let pool = preflight::open_pool(&graph, workflow.folder(), options, sink)?;
         let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
         let names = tasks_names(&graph);
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
             id,
-            reactor: Reactor::new(graph.clone(), inputs, options.limits),
+            reactor: Reactor::new(graph.clone(), data, options.limits),
             graph,
             tasks,
             names,
             pool,
-            pool_events,
             timeout: options.timeout,
             observers: options.observers.clone(),
-            stop: unbounded(),
+            inputs,
+            to_self,
             open: HashMap::new(),
             interrupted: HashMap::new(),
             began: Instant::now(),
@@ -99,7 +107,7 @@ impl Run {
 
     /// What to stop this run with.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle(self.stop.0.clone())
+        StopHandle(self.to_self.clone())
     }
 
     /// Runs to the end.
@@ -145,7 +153,7 @@ impl Run {
         }
         if go_on {
             // Behind whatever else has happened meanwhile.
-            self.stop.0.send(StopRequest::Continue).ok();
+            self.to_self.send(Input::Continue).ok();
         }
         ending
     }
@@ -159,25 +167,16 @@ impl Run {
     /// Waits until something has happened.
     fn next_events(&mut self, deadline: &mut Option<Instant>) -> Vec<Event> {
         let patience = self.interrupted.values().min().copied();
-        let next = [*deadline, patience].into_iter().flatten().min();
-        let timer = next.map_or_else(never, |at| after(at.saturating_duration_since(Instant::now())));
+        let received = match [*deadline, patience].into_iter().flatten().min() {
+            Some(at) => self.inputs.recv_deadline(at),
+            None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
         let mut events = Vec::new();
-        select! {
-            recv(self.pool_events) -> event => {
-                events.extend(event.ok().and_then(|event| self.pool_event(event)));
-                for _ in 1..BATCH {
-                    let Ok(event) = self.pool_events.try_recv() else { break };
-                    events.extend(self.pool_event(event));
-                }
-            }
-            recv(self.stop.1) -> request => match request {
-                Ok(StopRequest::Stop { reason }) => events.push(Event::StopAsked { reason }),
-                Ok(StopRequest::Kill) => events.extend(self.kill()),
-                Ok(StopRequest::Continue) => events.push(Event::Continue),
-                // This run holds a sender itself.
-                Err(_) => {}
-            },
-            recv(timer) -> _ => {}
+        // This run holds a sender itself: no input means that the time has come.
+        let mut next = received.ok();
+        while let Some(input) = next {
+            self.take_in(input, &mut events);
+            next = if events.len() < BATCH { self.inputs.try_recv().ok() } else { None };
         }
         if deadline.is_some_and(|at| at <= Instant::now()) {
             *deadline = None;
@@ -185,6 +184,15 @@ impl Run {
         }
         self.give_up_overdue(&mut events);
         events
+    }
+
+    fn take_in(&mut self, input: Input, events: &mut Vec<Event>) {
+        match input {
+            Input::Pool(told) => events.extend(told.into_iter().filter_map(|event| self.pool_event(event))),
+            Input::Stop { reason } => events.push(Event::StopAsked { reason }),
+            Input::Kill => events.push(self.kill()),
+            Input::Continue => events.push(Event::Continue),
+        }
     }
 
     /// An event of the pool as one of the reactor, if it is one.
@@ -221,17 +229,17 @@ impl Run {
         self.open.remove(&attempt)
     }
 
-    /// Ends everything at once: what the pool says about it is waiting in its channel then.
-    fn kill(&mut self) -> Option<Event> {
+    /// Ends everything at once: what the pool says about it is among the inputs then.
+    fn kill(&mut self) -> Event {
         self.pool.close(Some(Instant::now()));
         let now = Instant::now();
         self.interrupted = self.open.keys().map(|&attempt| (attempt, now)).collect();
-        Some(Event::StopAsked { reason: "killed".into() })
+        Event::StopAsked { reason: "killed".into() }
     }
 
     /// Reports attempts that were interrupted and did not end in their time.
     fn give_up_overdue(&mut self, events: &mut Vec<Event>) {
-        if self.interrupted.is_empty() || !self.pool_events.is_empty() {
+        if self.interrupted.is_empty() || !self.inputs.is_empty() {
             return;
         }
         let now = Instant::now();
@@ -252,8 +260,8 @@ impl Run {
     fn end(mut self, ending: Ending) -> Outcome {
         // What is left behind on a thread is not waited for a second time.
         self.pool.close(Some(Instant::now() + Duration::from_secs(5)));
-        while let Ok(event) = self.pool_events.try_recv() {
-            self.pool_event(event);
+        while let Ok(input) = self.inputs.try_recv() {
+            self.take_in(input, &mut Vec::new());
         }
         self.tell(EventKind::RunEnded { ending: ending.kind.clone() });
         Outcome {

@@ -117,12 +117,7 @@ impl Workflow {
     ///
     /// # Errors
     /// As [`Workflow::connect`]; when the router has no such port.
-    pub fn connect_port(
-        &mut self,
-        router: ActorId,
-        port: impl Into<Value>,
-        target: ActorId,
-    ) -> Result<(), GraphError> {
+    pub fn connect_port(&mut self, router: ActorId, port: impl Into<Value>, target: ActorId) -> Result<(), GraphError> {
         self.link(router, target, Link::port(port))
     }
 

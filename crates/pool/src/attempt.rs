@@ -33,7 +33,7 @@ pub enum Stream {
 /// Every attempt that was submitted ends in exactly one `Finished` or `Failed`.
 #[derive(Clone, Debug)]
 pub enum PoolEvent {
-    /// An attempt was given to a worker.
+    /// An attempt was given to a worker. May be told a millisecond late, with what came next.
     Started {
         /// The attempt.
         attempt: AttemptId,
@@ -82,10 +82,12 @@ pub enum PoolEvent {
     },
 }
 
+/// Where a pool tells what happens: called on threads of the pool, with several events at a time, in their order.
+pub type EventSink = Arc<dyn Fn(Vec<PoolEvent>) + Send + Sync>;
+
 /// A place where attempts run.
 ///
-/// A pool tells what happens on the channel that it was opened with, in [`PoolEvent`]s. Dropping a pool ends what still
-/// runs in it.
+/// A pool tells what happens to the [`EventSink`] that it was opened with. Dropping a pool ends what still runs in it.
 pub trait Pool: Send {
     /// Hands over attempts; they start in this order as workers become free.
     fn submit(&self, attempts: Vec<Attempt>);

@@ -15,7 +15,7 @@ mod registry;
 pub mod run;
 mod thread;
 
-pub use attempt::{Attempt, Pool, PoolEvent, Stream};
+pub use attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
 pub use context::{Cancellation, Cancelled, TaskContext};
 pub use guardian::GuardianError;
 pub use lookup::LookupError;

@@ -12,11 +12,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
 use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError, TaskSpec};
 use pushflow_value::Data;
 
-use crate::attempt::{Attempt, Pool, PoolEvent};
+use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
 use crate::guarded::GuardedLauncher;
 use crate::guardian::Guardian;
 use crate::options::PoolOptions;
@@ -36,7 +35,7 @@ pub struct ThreadPool {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    events: Sender<PoolEvent>,
+    events: EventSink,
     guardian: Option<Arc<Guardian>>,
     on_orphan: OnOrphan,
     limit: usize,
@@ -64,7 +63,7 @@ impl ThreadPool {
         options: &PoolOptions,
         build: &str,
         with_processes: bool,
-        events: Sender<PoolEvent>,
+        events: EventSink,
     ) -> Result<ThreadPool, OpenError> {
         let guardian = match with_processes {
             true => Some(Guardian::shared(options.worker.as_deref(), build)?),
@@ -88,9 +87,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nobody may be listening any more; what happens is still done.
     fn tell(&self, event: PoolEvent) {
-        self.events.send(event).ok();
+        (self.events)(vec![event]);
     }
 
     /// Starts as many threads as there is work for and the limit allows.

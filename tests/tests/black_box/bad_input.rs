@@ -53,7 +53,7 @@ fn a_missing_folder_is_said() {
 fn a_folder_is_no_graph_file() {
     let folder = hello();
     let finished = Program::pushflow_run(folder.path("")).run();
-    finished.assert_code(2).assert_error("directory");
+    finished.assert_code(2).assert_error("this is a folder, not a graph file");
 }
 
 #[test]

@@ -1,1 +1,121 @@
-//! todo
+//! What `#[task]` functions do to their process: on process pools it ends that process and that attempt, and nothing
+//! else; what is no more than an error or a panic is one on every pool.
+
+use pushflow_tests::processes::Process;
+use serde_json::{Value, json};
+
+use crate::test_program;
+
+/// The run of one task: how it ended, and its one error.
+fn failure(pool: &str, task: &str) -> Value {
+    let settings = json!({"task": task, "pool": pool, "inputs": {"code": 3}});
+    let finished = test_program(&settings).run();
+    let report = finished.assert_code(0).json();
+    assert_eq!(report["runs"][0]["ending"], "Failed", "{report}");
+    assert_eq!(report["runs"][0]["errors"].as_array().map(Vec::len), Some(1), "{report}");
+    report["runs"][0]["errors"][0].clone()
+}
+
+#[track_caller]
+fn assert_failure(pool: &str, task: &str, kind: &str, words: &str) -> Value {
+    let error = failure(pool, task);
+    assert_eq!(error["name"], "actor 0");
+    assert_eq!(error["kind"], kind, "{error}");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "no {words:?} in {error}");
+    error
+}
+
+#[test]
+fn a_panic_is_an_error_on_every_pool() {
+    for pool in ["process", "thread"] {
+        assert_failure(pool, "panics", "Panicked", "the task's own words");
+    }
+}
+
+#[test]
+fn an_err_is_an_error_on_every_pool() {
+    for pool in ["process", "thread"] {
+        assert_failure(pool, "returns_an_error", "Raised", "the task's own error");
+    }
+}
+
+#[test]
+fn a_result_that_is_no_mapping_is_an_error_on_every_pool() {
+    for pool in ["process", "thread"] {
+        assert_failure(pool, "returns_a_number", "BadResult", "");
+    }
+}
+
+#[test]
+fn an_exit_ends_the_worker_and_the_attempt() {
+    let error = assert_failure("process", "exits", "WorkerLost", "exited with code 3");
+    let pid = error["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a lost worker has a pid");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains(&format!("(pid {pid})"))), "{error}");
+    assert!(Process::find(pid).is_none_or(|process| process.name != "pushflow-test-p"), "{pid} is still there");
+}
+
+#[test]
+fn an_abort_and_a_segfault_end_the_worker_and_the_attempt() {
+    assert_failure("process", "aborts", "WorkerLost", "was killed by signal 6 (SIGABRT)");
+    assert_failure("process", "segfaults", "WorkerLost", "was killed by signal 11 (SIGSEGV)");
+}
+
+#[test]
+fn a_stack_overflow_ends_the_worker_and_says_so_on_its_standard_error() {
+    let error = assert_failure("process", "overflows_its_stack", "WorkerLost", "was killed by signal 6 (SIGABRT)");
+    assert!(error["stderr"].to_string().contains("has overflowed its stack"), "{error}");
+}
+
+#[test]
+fn a_task_that_never_returns_is_ended_by_the_deadline() {
+    for task in ["sleeps_for_ever", "sleeps_until_cancelled"] {
+        let settings = json!({"task": task, "timeout_ms": 300, "grace_ms": 200});
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+    }
+}
+
+#[test]
+fn on_threads_a_task_that_looks_at_its_cancellation_is_ended_by_the_deadline() {
+    let settings = json!({"task": "sleeps_until_cancelled", "pool": "thread", "timeout_ms": 300, "grace_ms": 200});
+    let report = test_program(&settings).run().assert_code(0).json();
+    assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+}
+
+#[test]
+fn on_threads_a_task_that_never_returns_is_reported_and_left_behind() {
+    let settings = json!({"task": "sleeps_for_ever", "pool": "thread", "timeout_ms": 300, "grace_ms": 200});
+    let report = test_program(&settings).run().assert_code(0).json();
+    assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+    assert!(report["runs"][0]["errors"].to_string().contains("left behind"), "{report}");
+}
+
+#[test]
+fn a_task_runs_in_a_process_of_its_own_or_on_a_thread_of_this_one() {
+    for (pool, is_own) in [("process", false), ("thread", true)] {
+        let report = test_program(&json!({"pool": pool})).run().assert_code(0).json();
+        let result = &report["runs"][0]["result"];
+        assert_eq!(result["executable"], env!("CARGO_BIN_EXE_pushflow-test-program"));
+        assert_eq!(result["pid"] == report["pid"], is_own, "{report}");
+    }
+}
+
+#[test]
+fn a_loop_gives_the_same_result_on_every_pool() {
+    for pool in ["process", "thread"] {
+        let settings = json!({"task": "count", "shape": "loop", "pool": pool, "inputs": {"value": 0, "limit": 100}});
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "Finished");
+        assert_eq!(report["runs"][0]["result"]["value"], 100, "{report}");
+    }
+}
+
+#[test]
+fn a_pool_never_has_more_workers_than_it_may_and_uses_those_it_has() {
+    let settings = json!({
+        "task": "sleeps_until_cancelled", "shape": "wide", "width": 6, "workers": 2, "timeout_ms": 1500, "grace_ms": 500,
+    });
+    let report = test_program(&settings).run().assert_code(0).json();
+    assert_eq!(report["most_workers"], 2, "{report}");
+    assert_eq!(report["most_running"], 2, "{report}");
+}

@@ -28,7 +28,7 @@ use self::dispatcher::{Dispatcher, Event, Rules};
 use self::link::WorkerKind;
 use self::output::OutputReader;
 use self::runner::{Input, Runner};
-use crate::attempt::{Attempt, Pool, PoolEvent};
+use crate::attempt::{Attempt, EventSink, Pool};
 use crate::guardian::{Guardian, GuardianError};
 use crate::options::PoolOptions;
 
@@ -66,7 +66,7 @@ impl ProcessPool {
     ///
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started.
-    pub fn open(options: &PoolOptions, build: &str, events: Sender<PoolEvent>) -> Result<ProcessPool, OpenError> {
+    pub fn open(options: &PoolOptions, build: &str, events: EventSink) -> Result<ProcessPool, OpenError> {
         let guardian = Guardian::shared(options.worker.as_deref(), build)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
@@ -86,6 +86,7 @@ impl ProcessPool {
             inputs: received,
             to_self: inputs.clone(),
             events,
+            reports: Vec::new(),
             opened: Some(opened),
             worker_count: worker_count.clone(),
             links: HashMap::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_protocol::transport::ToWorkerSender;
@@ -12,10 +12,13 @@ use pushflow_protocol::{AttemptId, ErrorKind, Job, ProcessId, TaskError, ToWorke
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
 use super::link::WorkerKind;
 use super::output::OutputReader;
-use crate::attempt::{Attempt, PoolEvent};
+use crate::attempt::{Attempt, EventSink, PoolEvent};
 
 /// How many inputs are handled before the time is looked at again.
 const BATCH: usize = 256;
+
+/// How long the report that an attempt has started may wait for company.
+const START_REPORT_DELAY: Duration = Duration::from_millis(1);
 
 /// What reaches the runner.
 pub(super) enum Input {
@@ -34,7 +37,9 @@ pub(super) struct Runner {
     pub(super) inputs: Receiver<Input>,
     /// Handed to the threads that receive from workers.
     pub(super) to_self: Sender<Input>,
-    pub(super) events: Sender<PoolEvent>,
+    pub(super) events: EventSink,
+    /// What is still to be told, in this order.
+    pub(super) reports: Vec<PoolEvent>,
     /// Told once: the pool can be used, or why it can't.
     pub(super) opened: Option<Sender<Result<(), String>>>,
     pub(super) worker_count: Arc<AtomicUsize>,
@@ -59,12 +64,10 @@ impl Runner {
             self.worker_count.store(self.dispatcher.workers(), Ordering::Relaxed);
             self.say_whether_open();
             if self.dispatcher.is_over() {
+                self.tell();
                 return;
             }
-            let received = match self.dispatcher.next_tick() {
-                Some(at) => self.inputs.recv_deadline(at),
-                None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
+            let received = self.receive();
             let now = Instant::now();
             match received {
                 Ok(input) => {
@@ -78,6 +81,30 @@ impl Runner {
                 // This thread holds a sender itself, so that the channel can't be closed.
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Tells what there is to tell, then waits for the next input.
+    ///
+    /// That attempts have started may wait for what comes next: often that is the end of one, and each telling wakes a
+    /// thread.
+    fn receive(&mut self) -> Result<Input, RecvTimeoutError> {
+        if self.reports.iter().all(|event| matches!(event, PoolEvent::Started { .. })) && !self.reports.is_empty() {
+            match self.inputs.recv_timeout(START_REPORT_DELAY) {
+                Err(RecvTimeoutError::Timeout) => self.tell(),
+                received => return received,
+            }
+        }
+        self.tell();
+        match self.dispatcher.next_tick() {
+            Some(at) => self.inputs.recv_deadline(at),
+            None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn tell(&mut self) {
+        if !self.reports.is_empty() {
+            (self.events)(std::mem::take(&mut self.reports));
         }
     }
 
@@ -143,8 +170,7 @@ impl Runner {
                         }
                     }
                     Action::DrainOutput(worker) => self.output.drain(worker),
-                    // Nobody may be listening any more; what happens is still done.
-                    Action::Report(event) => drop(self.events.send(event)),
+                    Action::Report(event) => self.reports.push(event),
                 }
             }
         }

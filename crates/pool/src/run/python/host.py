@@ -131,8 +131,10 @@ def send(message):
         sent = os.write(CHANNEL, message)
         while sent < len(message):
             sent += os.write(CHANNEL, message[sent:])
+    except BrokenPipeError:  # nobody wants to know any more
+        sys.exit(1)
     except OSError as error:
-        sys.exit("the channel to the worker is gone: {}".format(error))
+        sys.exit("a task broke the channel to the worker: {}".format(error))
 
 
 def flush():

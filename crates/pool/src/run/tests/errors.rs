@@ -49,6 +49,7 @@ fn a_value_that_can_not_travel_is_named_with_its_place_and_type() {
         refused("{'x': bytearray(1)}"),
         r#"the result's entry "x" is a bytearray, which can't leave Python yet"#
     );
+    assert_eq!(refused("{'x': bytearray()}"), r#"the result's entry "x" is a bytearray, which can't leave Python yet"#);
     assert_eq!(refused("{'x': 1j}"), r#"the result's entry "x" is a complex, which can't leave Python yet"#);
     assert_eq!(refused("{'x': sys}"), r#"the result's entry "x" is a module, which can't leave Python yet"#);
 }
@@ -82,7 +83,7 @@ fn a_result_that_is_too_deep_is_refused_before_any_stack_is_full() {
 #[test]
 fn a_result_that_repeats_itself_without_end_is_refused() {
     let message = bad_result("def run():\n  x = ['x' * 1000]\n  for _ in range(60): x = [x, x]\n  return {'x': x}");
-    assert!(message.contains("repeats its parts so often that it would fill more than 1024 MiB"), "{message}");
+    assert!(message.contains("repeats its parts so often that it would fill more than 256 MiB"), "{message}");
 }
 
 #[test]

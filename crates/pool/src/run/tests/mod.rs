@@ -4,6 +4,7 @@ mod commands;
 mod errors;
 mod host;
 mod interrupts;
+mod latency;
 mod leaks;
 mod python;
 mod scripts;

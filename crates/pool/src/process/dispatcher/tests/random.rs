@@ -55,7 +55,10 @@ impl Pretence {
                 Action::Start(worker) => drop(self.workers.insert(worker, Pretended::default())),
                 Action::Run { worker, attempt } => {
                     let worker = self.workers.get_mut(&worker).expect("a worker that was started");
-                    assert!(worker.ready && worker.running.is_none(), "one attempt at a time, on a worker that is ready");
+                    assert!(
+                        worker.ready && worker.running.is_none(),
+                        "one attempt at a time, on a worker that is ready"
+                    );
                     assert!(self.started.insert(attempt.id), "an attempt is never run twice");
                     worker.running = Some(attempt.id);
                 }
@@ -126,7 +129,7 @@ impl Pretence {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn every_attempt_ends_exactly_once_and_the_pool_ends_too(

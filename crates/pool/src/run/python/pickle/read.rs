@@ -69,8 +69,8 @@ impl<'a> Reader<'a> {
             }
             self.step(operation)?;
         }
-        match (self.stack.as_slice(), self.input) {
-            ([root], []) => Ok(*root),
+        match (self.stack.as_slice(), self.marks.as_slice(), self.input) {
+            ([root], [], []) => Ok(*root),
             _ => Err(Malformed::Misplaced(op::STOP)),
         }
     }
@@ -153,8 +153,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The interpreter's side writes a call only for what is no plain value: of its type's name, or of the plain value
-    /// that it derives from.
+    /// The interpreter's side writes a call only for what is no plain value: with its type's name, or with nothing and the
+    /// plain value that it derives from. Python itself writes one for a `bytearray`, of its content if there is any.
     fn reduce(&mut self) -> Result<(), Malformed> {
         let misplaced = Malformed::Misplaced(op::REDUCE);
         let call = self.pop_many(2, op::REDUCE)?;
@@ -164,8 +164,10 @@ impl<'a> Reader<'a> {
         match *arguments.as_slice() {
             [name] => match self.nodes[name] {
                 Node::Str(name) => self.push(Node::Foreign(name)),
+                Node::Bytes(_) => self.push(Node::Foreign("bytearray")),
                 _ => return Err(misplaced),
             },
+            [] => self.push(Node::Foreign("bytearray")),
             [_, value] => self.stack.push(value),
             _ => return Err(misplaced),
         }

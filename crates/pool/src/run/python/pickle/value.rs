@@ -22,11 +22,12 @@ pub(in crate::run::python) struct Pickled<'a> {
     size_limit: usize,
 }
 
-/// What values made of a small pickle may take: parts that are shared in Python are copied.
-const SIZE_LIMIT: usize = 1 << 30;
+/// What values made of a small pickle may take, in bytes: parts that are shared in Python are copied.
+const SIZE_LIMIT: usize = 1 << 28;
 
-/// How much larger than the pickle the values of a large one may be.
-const GROWTH_LIMIT: usize = 32;
+/// How many times larger than the pickle the values of a large one may be: as large as they get when nothing is shared,
+/// where each takes a byte of the pickle at least, and twice that.
+const GROWTH_LIMIT: usize = 2 * size_of::<Value>();
 
 impl<'a> Pickled<'a> {
     /// Reads one pickle that is all of `bytes`.
