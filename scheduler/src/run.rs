@@ -25,6 +25,9 @@ use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
 /// How many events of the pool are taken in before their actions are carried out together.
 const BATCH: usize = 1024;
 
+/// How long workers with nothing to do may take to leave at the end of a run, before they are ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A run whose pool is open, about to begin.
 pub struct Run {
     id: RunId,
@@ -42,6 +45,8 @@ pub struct Run {
     open: HashMap<AttemptId, ActorId>,
     /// When the patience with an interrupted attempt ends.
     interrupted: HashMap<AttemptId, Instant>,
+    /// Whether an attempt was given up while it still ran.
+    left_behind: bool,
     began: Instant,
 }
 
@@ -101,6 +106,7 @@ impl Run {
             to_self,
             open: HashMap::new(),
             interrupted: HashMap::new(),
+            left_behind: false,
             began: Instant::now(),
         })
     }
@@ -247,6 +253,7 @@ impl Run {
             self.interrupted.iter().filter(|(_, at)| **at <= now).map(|(&attempt, _)| attempt).collect();
         for attempt in overdue {
             let Some(actor) = self.close(attempt) else { continue };
+            self.left_behind = true;
             let error = TaskError::new(
                 ErrorKind::Stopped,
                 "the attempt was interrupted and still runs: a task in the scheduler's own process must look at its \
@@ -258,8 +265,9 @@ impl Run {
     }
 
     fn end(mut self, ending: Ending) -> Outcome {
-        // What is left behind on a thread is not waited for a second time.
-        self.pool.close(Some(Instant::now() + Duration::from_secs(5)));
+        // What was left behind on a thread is not waited for a second time.
+        let patience = if self.left_behind { Duration::ZERO } else { CLOSE_TIMEOUT };
+        self.pool.close(Some(Instant::now() + patience));
         while let Ok(input) = self.inputs.try_recv() {
             self.take_in(input, &mut Vec::new());
         }

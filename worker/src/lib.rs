@@ -46,7 +46,9 @@ fn serve_as(role: &str) -> bool {
     let served = environment::remove(lookup::ROLE).and_then(|()| match role {
         lookup::GUARDIAN => guardian(),
         lookup::WORKER => serve::run(),
-        other => Err(std::io::Error::other(format!("PUSHFLOW_ROLE is {other:?}, which is neither guardian nor worker"))),
+        other => {
+            Err(std::io::Error::other(format!("PUSHFLOW_ROLE is {other:?}, which is neither guardian nor worker")))
+        }
     });
     if let Err(error) = &served {
         eprintln!("pushflow: could not serve as {role}: {error}");

@@ -21,8 +21,8 @@ use pushflow_pool::run::{DirectLauncher, Interrupter, Runner};
 use pushflow_pool::{TaskContext, lookup, run_rust};
 use pushflow_protocol::transport::{FromWorkerSender, Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, TaskSpec, ToWorker, WorkerSettings, courier,
-    marker,
+    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, TaskSpec, ToWorker, WorkerSettings,
+    courier, marker,
 };
 use pushflow_value::Data;
 
@@ -39,11 +39,7 @@ pub(crate) fn run() -> io::Result<()> {
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
-    let worker = Arc::new(Worker {
-        inbox: Inbox::default(),
-        sender: Mutex::new(sender),
-        received: AtomicU64::new(0),
-    });
+    let worker = Arc::new(Worker { inbox: Inbox::default(), sender: Mutex::new(sender), received: AtomicU64::new(0) });
     let printed = Printed::new(&settings)?;
     let control_thread = {
         let worker = worker.clone();
@@ -142,9 +138,7 @@ fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<B
         }
         task => runner.run(task, &inputs, interrupter)?,
     };
-    result
-        .encode()
-        .map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
+    result.encode().map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
 }
 
 /// A task may have closed its standard output: what it could not print is its own loss.

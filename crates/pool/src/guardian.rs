@@ -284,6 +284,7 @@ fn introduce(socket: &SeqPacket) -> io::Result<(String, OsString)> {
     }
     match courier::receive(socket, true)? {
         Some((FromGuardian::Ready { build, run_directory }, _)) => Ok((build, run_directory)),
+        Some((FromGuardian::Unable { reason }, _)) => Err(io::Error::other(reason)),
         Some(_) => Err(io::Error::other("it said something else than that it is ready")),
         None => Err(io::Error::other("it ended without a word")),
     }
@@ -298,7 +299,7 @@ fn end_failed_start(pid: Pid) {
 fn receive(socket: &SeqPacket, shared: &Shared) {
     while let Ok(Some((message, _))) = courier::receive(socket, true) {
         match message {
-            FromGuardian::Ready { .. } => {}
+            FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
             FromGuardian::Started { process, pid } => shared.tell(process, ProcessEvent::Started { pid }),
             FromGuardian::NotStarted { process, errno } => shared.tell(process, ProcessEvent::NotStarted { errno }),
             FromGuardian::Exited { process, exit, peak_memory_kib } => {

@@ -89,6 +89,11 @@ pub enum FromGuardian {
         /// A folder of this scheduler's own that only its user can enter; gone when the guardian is.
         run_directory: OsString,
     },
+    /// It could not begin; its last word.
+    Unable {
+        /// Why.
+        reason: String,
+    },
     /// The process runs.
     Started {
         /// The process.

@@ -333,7 +333,9 @@ mod tests {
                 }
             }
             let result = Bytes::from(vec![7; 1_000_000]);
-            sender.send(FromWorker::Finished { attempt: AttemptId(2), result, marked: false }, receiver.acknowledge()).unwrap();
+            sender
+                .send(FromWorker::Finished { attempt: AttemptId(2), result, marked: false }, receiver.acknowledge())
+                .unwrap();
             messages
         });
         let result = loop {

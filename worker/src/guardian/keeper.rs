@@ -110,7 +110,8 @@ fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]
     if let Some(directory) = &launch.directory {
         nix::unistd::chdir(directory.as_os_str())?;
     }
-    let placed: Vec<(RawFd, RawFd)> = files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied()).collect();
+    let placed: Vec<(RawFd, RawFd)> =
+        files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied()).collect();
     files::place(&placed)?;
     signals::reset()?;
     image.exec()

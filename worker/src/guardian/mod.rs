@@ -43,6 +43,7 @@ use pushflow_os::wait::{self, Status};
 use pushflow_os::{PidFd, SeqPacket, tree};
 use pushflow_protocol::courier::{self, Letter};
 use pushflow_protocol::{Exit, FromGuardian, KeeperReport, Launch, ProcessId, ToGuardian};
+use tempfile::TempDir;
 
 use self::process::Process;
 
@@ -58,21 +59,38 @@ const MAX_WAITING: usize = 65_536;
 /// # Errors
 /// When the guardian could not begin; the scheduler then sees its socket end.
 pub fn run(socket: SeqPacket, build: &str) -> io::Result<()> {
-    nix::sys::prctl::set_name(c"pushflow-guard")?;
-    pushflow_os::signals::block_all()?;
-    nix::sys::prctl::set_child_subreaper(true)?;
-    let Some((ToGuardian::Watch, mut files)) = courier::receive(&socket, true)? else {
-        return Err(io::Error::other("the scheduler did not introduce itself"));
+    let (scheduler, directory) = match begin(&socket) {
+        Ok(begun) => begun,
+        Err(error) => {
+            // The guardian has no other way to say anything.
+            let told = FromGuardian::Unable { reason: error.to_string() };
+            courier::send(&socket, &told, &[]).ok();
+            return Err(error);
+        }
     };
-    let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
-    let directory = tempfile::Builder::new().prefix("pushflow-").tempdir_in("/tmp")?;
-    nix::unistd::chdir("/")?;
-    let mut guardian = Guardian::new(socket, PidFd::from_received(scheduler))?;
+    let mut guardian = Guardian::new(socket, scheduler)?;
     let run_directory = directory.path().as_os_str().to_owned();
     guardian.tell(&FromGuardian::Ready { build: build.to_owned(), run_directory });
     guardian.serve()?;
     // It may hold what killed workers left.
     directory.close()
+}
+
+/// Becomes a guardian: the scheduler to watch, and the run directory.
+fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
+    nix::sys::prctl::set_name(c"pushflow-guard")?;
+    pushflow_os::signals::block_all()?;
+    nix::sys::prctl::set_child_subreaper(true)?;
+    let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
+        return Err(io::Error::other("the scheduler did not introduce itself"));
+    };
+    let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
+    nix::unistd::chdir("/")?;
+    // Not in TMPDIR: the path of a socket has at most 107 bytes.
+    let directory = tempfile::Builder::new().prefix("pushflow-").tempdir_in("/tmp").map_err(|error| {
+        io::Error::new(error.kind(), format!("a folder for sockets can't be made in /tmp: {error}"))
+    })?;
+    Ok((PidFd::from_received(scheduler), directory))
 }
 
 struct Guardian {
@@ -327,10 +345,8 @@ impl Guardian {
 
     /// Kills what the death of a keeper left to the guardian: any child that is no known keeper.
     fn sweep_strays(&mut self) {
-        let strays: Vec<Pid> = tree::children(nix::unistd::getpid())
-            .into_iter()
-            .filter(|pid| !self.by_keeper.contains_key(pid))
-            .collect();
+        let strays: Vec<Pid> =
+            tree::children(nix::unistd::getpid()).into_iter().filter(|pid| !self.by_keeper.contains_key(pid)).collect();
         for &stray in &strays {
             tree::kill_below(stray, SWEEP_BUDGET);
             tree::kill_child(nix::unistd::getpid(), stray).ok();

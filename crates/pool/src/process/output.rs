@@ -128,8 +128,9 @@ impl Reader {
 
     /// Follows the orders; the error is that nobody gives any more.
     fn obey(&mut self) -> Result<(), TryRecvError> {
-        // One byte an order; reading some too many or few only costs another look.
-        (&self.woken).read(&mut [0; 64]).ok();
+        // One byte an order; bytes that are left only cost another look, and nothing to read is no error.
+        let mut bytes = [0; 64];
+        while matches!((&self.woken).read(&mut bytes), Ok(count) if count == bytes.len()) {}
         loop {
             match self.orders.try_recv() {
                 Ok(Order::Add(pipe)) => self.add(pipe),

@@ -1,5 +1,6 @@
 //! The channel between a worker and its Python interpreter: whole messages over a socket, however the other side behaves.
 
+use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -20,7 +21,7 @@ const LONGEST: u64 = 1 << 40;
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// A buffer that grew larger than this is given back after its message.
+/// A buffer that grew larger than this is given back before the next message.
 const KEPT: usize = 1 << 20;
 
 /// Why the channel can't be used any more.
@@ -46,7 +47,9 @@ pub(super) type StillWaiting<'a> = &'a mut dyn FnMut() -> Result<(), Broken>;
 /// The worker's end.
 pub(super) struct Channel {
     stream: UnixStream,
-    received: Vec<u8>,
+    buffer: Vec<u8>,
+    /// How much of the buffer is the message that arrives.
+    filled: usize,
     patience: PollTimeout,
 }
 
@@ -55,7 +58,7 @@ impl Channel {
     pub(super) fn new(stream: UnixStream, patience: Duration) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let patience = PollTimeout::try_from(patience).map_err(io::Error::other)?;
-        Ok(Channel { stream, received: Vec::new(), patience })
+        Ok(Channel { stream, buffer: vec![0; CHUNK], filled: 0, patience })
     }
 
     /// Sends bytes, waiting for the other side to read them.
@@ -76,15 +79,17 @@ impl Channel {
 
     /// Waits for one message and returns what follows its header.
     pub(super) fn receive(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], Broken> {
-        self.received.clear();
-        self.received.shrink_to(KEPT);
+        self.filled = 0;
+        if self.buffer.len() > KEPT {
+            self.buffer = vec![0; CHUNK];
+        }
         self.wait(PollFlags::POLLIN, still_waiting)?;
         loop {
             if let Some(length) = self.message_length()? {
-                match self.received.len() {
-                    len if len == length => return Ok(&self.received[HEADER..]),
-                    len if len > length => return Err(Broken::Garbage("more bytes than its length says".to_owned())),
-                    _ => {}
+                match self.filled.cmp(&length) {
+                    Ordering::Equal => return Ok(&self.buffer[HEADER..length]),
+                    Ordering::Greater => return Err(Broken::Garbage("more bytes than its length says".to_owned())),
+                    Ordering::Less => {}
                 }
             }
             if self.read_some()? == 0 {
@@ -101,11 +106,12 @@ impl Channel {
 
     /// The length of the message with its header, as soon as that is here.
     fn message_length(&self) -> Result<Option<usize>, Broken> {
-        let start = &self.received[..self.received.len().min(MAGIC.len())];
+        let received = &self.buffer[..self.filled];
+        let start = &received[..received.len().min(MAGIC.len())];
         if !MAGIC.starts_with(start) {
             return Err(Broken::Garbage(format!("it starts with {:?}", String::from_utf8_lossy(start))));
         }
-        let Some(length) = self.received.get(MAGIC.len()..HEADER) else { return Ok(None) };
+        let Some(length) = received.get(MAGIC.len()..HEADER) else { return Ok(None) };
         let length = u64::from_le_bytes(length.try_into().expect("the length has 8 bytes"));
         match usize::try_from(length) {
             Ok(small) if length <= LONGEST => Ok(Some(HEADER + small)),
@@ -115,13 +121,15 @@ impl Channel {
 
     /// Reads what is there; 0 if that is nothing yet.
     fn read_some(&mut self) -> Result<usize, Broken> {
-        let end = self.received.len();
-        self.received.resize(end + CHUNK, 0);
-        let count = self.stream.read(&mut self.received[end..]);
-        self.received.truncate(end + *count.as_ref().unwrap_or(&0));
-        match count {
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(2 * self.filled, 0);
+        }
+        match self.stream.read(&mut self.buffer[self.filled..]) {
             Ok(0) => Err(Broken::Closed),
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                self.filled += count;
+                Ok(count)
+            }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
                 io::ErrorKind::ConnectionReset => Err(Broken::Closed),

@@ -93,7 +93,7 @@ impl Pretence {
             return Some(Event::Started { worker: id, pid: id.0 as u32 });
         }
         // One worker in sixteen dies wherever it is; never the first, whose failure to start breaks the pool.
-        if way % 16 == 0 && id.0 > 1 {
+        if way.is_multiple_of(16) && id.0 > 1 {
             worker.dying = true;
             return self.die(id, way / 16);
         }
@@ -111,7 +111,7 @@ impl Pretence {
     /// The parts of a death, in any order that can happen.
     fn die(&mut self, id: WorkerId, way: u8) -> Option<Event> {
         let worker = self.workers.get_mut(&id)?;
-        if !worker.closed && (way % 2 == 0 || worker.exited) {
+        if !worker.closed && (way.is_multiple_of(2) || worker.exited) {
             worker.closed = true;
             return Some(Event::ChannelClosed { worker: id, garbage: None });
         }

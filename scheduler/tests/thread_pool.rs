@@ -1,0 +1,242 @@
+//! Workflows built from code, on threads of this very program: outcomes, errors, deadlines, stops and events.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pushflow::{
+    Data, EndingKind, ErrorKind, EventKind, Observer, Outcome, PoolOptions, PoolType, RunError, RunOptions,
+    TaskContext, TaskSpec, Value, Workflow, WorkflowEvent, task,
+};
+
+#[task]
+fn add_one(value: i64) -> Data {
+    Data::new().with("value", value + 1)
+}
+
+#[task]
+fn check(value: i64, limit: i64) -> Data {
+    Data::new().with("again", value < limit)
+}
+
+#[task]
+fn fail(message: String) -> Result<(), String> {
+    Err(message)
+}
+
+#[task]
+fn panics() {
+    panic!("no way");
+}
+
+#[task]
+fn returns_a_number() -> i64 {
+    7
+}
+
+#[task]
+fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancelled> {
+    context.sleep(Duration::from_secs(3600))
+}
+
+/// Ends the task that ignores its cancellation, once the test is over.
+static RELEASE: AtomicBool = AtomicBool::new(false);
+
+#[task]
+fn ignores_cancellation() {
+    while !RELEASE.load(Ordering::Relaxed) {
+        std::thread::yield_now();
+    }
+}
+
+fn on_threads() -> RunOptions {
+    let pool_options = PoolOptions { interrupt_grace: Duration::from_millis(50), ..PoolOptions::default() };
+    RunOptions { pool: PoolType::Thread, pool_options, ..RunOptions::default() }
+}
+
+/// Start, one task, stop.
+fn one_task(name: &str) -> Workflow {
+    let mut workflow = Workflow::new(name);
+    let start = workflow.start().unwrap();
+    let task = workflow.task("the task", TaskSpec::rust(name)).unwrap();
+    let stop = workflow.stop().unwrap();
+    workflow.connect(start, task).unwrap();
+    workflow.connect(task, stop).unwrap();
+    workflow
+}
+
+fn only_error(outcome: &Outcome) -> (&str, ErrorKind, &str) {
+    let [error] = &outcome.errors[..] else { panic!("one error: {:?}", outcome.errors) };
+    (&error.name, error.error.kind, &error.error.message)
+}
+
+fn value(outcome: &Outcome, name: &str) -> Option<Value> {
+    outcome.result.as_ref().and_then(|result| result.value(name).unwrap().cloned())
+}
+
+#[test]
+fn a_result_is_laid_over_the_inputs_and_both_reach_the_end() {
+    let inputs = Data::new().with("value", 1).with("note", "kept");
+    let outcome = one_task("add_one").run(inputs, &on_threads()).unwrap();
+    assert!(outcome.is_finished(), "{outcome:?}");
+    assert_eq!(value(&outcome, "value"), Some(Value::Int(2)));
+    assert_eq!(value(&outcome, "note"), Some("kept".into()));
+}
+
+#[test]
+fn a_loop_goes_round_until_the_router_lets_it_out() {
+    let mut workflow = Workflow::new("loop");
+    let start = workflow.start().unwrap();
+    let add = workflow.task("add", TaskSpec::rust("add_one")).unwrap();
+    let check = workflow.task("check", TaskSpec::rust("check")).unwrap();
+    let router = workflow.router("again?", "again", [true]).unwrap();
+    let stop = workflow.stop().unwrap();
+    workflow.connect(start, add).unwrap();
+    workflow.connect(add, check).unwrap();
+    workflow.connect(check, router).unwrap();
+    workflow.connect_port(router, true, add).unwrap();
+    workflow.connect_port(router, "other", stop).unwrap();
+    let inputs = Data::new().with("value", 0).with("limit", 1000);
+    let outcome = workflow.run(inputs, &on_threads()).unwrap();
+    assert!(outcome.is_finished(), "{outcome:?}");
+    assert_eq!(value(&outcome, "value"), Some(Value::Int(1000)));
+}
+
+#[test]
+fn a_workflow_can_be_run_again_and_from_several_threads_at_once() {
+    let workflow = one_task("add_one");
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            let workflow = &workflow;
+            scope.spawn(move || {
+                for round in 0..20 {
+                    let start = first * 100 + round;
+                    let outcome = workflow.run(Data::new().with("value", start), &on_threads()).unwrap();
+                    assert_eq!(value(&outcome, "value"), Some(Value::Int(i64::from(start) + 1)));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
+    let run = |name: &str| {
+        let outcome = one_task(name).run(Data::new().with("message", "it is Monday"), &on_threads()).unwrap();
+        assert_eq!(outcome.ending, EndingKind::Failed, "{name}");
+        let (actor, kind, message) = only_error(&outcome);
+        assert_eq!(actor, "the task");
+        (kind, message.to_owned())
+    };
+    assert_eq!(run("fail"), (ErrorKind::Raised, "it is Monday".to_owned()));
+    assert_eq!(run("panics"), (ErrorKind::Panicked, "no way".to_owned()));
+    let (kind, message) = run("add_one");
+    assert_eq!(kind, ErrorKind::BadInput);
+    assert!(message.contains("needs the input \"value\""), "{message}");
+    let (kind, message) = run("returns_a_number");
+    assert_eq!(kind, ErrorKind::BadResult);
+    assert!(message.contains("returned an integer, but a mapping"), "{message}");
+}
+
+#[test]
+fn a_task_that_nobody_registered_is_said_before_the_run_with_the_nearest_name() {
+    let error = one_task("add_on").run(Data::new(), &on_threads()).unwrap_err();
+    assert!(matches!(error, RunError::Task { .. }));
+    let message = error.to_string();
+    assert!(message.starts_with("actor \"the task\": "), "{message}");
+    assert!(message.contains("\"add_on\"") && message.contains("\"add_one\""), "{message}");
+}
+
+#[test]
+fn a_graph_without_a_start_is_refused() {
+    let error = Workflow::new("empty").run(Data::new(), &on_threads()).unwrap_err();
+    assert!(error.to_string().contains("start actor"), "{error}");
+}
+
+#[test]
+fn a_run_that_never_reaches_its_end_has_stalled() {
+    let mut workflow = Workflow::new("stalls");
+    let start = workflow.start().unwrap();
+    let task = workflow.task("the task", TaskSpec::rust("add_one")).unwrap();
+    workflow.stop().unwrap();
+    workflow.connect(start, task).unwrap();
+    let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
+    assert_eq!(outcome.ending, EndingKind::Stalled);
+}
+
+#[test]
+fn a_task_that_looks_at_its_cancellation_ends_at_the_deadline() {
+    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let outcome = one_task("sleeps_until_cancelled").run(Data::new(), &options).unwrap();
+    assert_eq!(outcome.ending, EndingKind::TimedOut);
+    let (_, kind, message) = only_error(&outcome);
+    assert_eq!(kind, ErrorKind::TimedOut);
+    assert!(message.contains("still running at the run's deadline"), "{message}");
+}
+
+#[test]
+fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
+    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let outcome = one_task("ignores_cancellation").run(Data::new(), &options).unwrap();
+    RELEASE.store(true, Ordering::Relaxed);
+    assert_eq!(outcome.ending, EndingKind::TimedOut);
+    let (_, _, message) = only_error(&outcome);
+    assert!(message.contains("it is left behind"), "{message}");
+}
+
+#[test]
+fn a_stop_from_another_thread_ends_the_run_and_says_why() {
+    let run = one_task("sleeps_until_cancelled").prepare(Data::new(), &on_threads()).unwrap();
+    let handle = run.stop_handle();
+    let stopper = std::thread::spawn(move || handle.stop("the shift is over"));
+    let outcome = run.wait();
+    stopper.join().unwrap();
+    assert_eq!(outcome.ending, EndingKind::Stopped { reason: "the shift is over".into() });
+}
+
+#[test]
+fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
+    let mut workflow = Workflow::new("command");
+    let start = workflow.start().unwrap();
+    let task = workflow.task("list", TaskSpec::command(["ls"])).unwrap();
+    workflow.connect(start, task).unwrap();
+    let stop = workflow.stop().unwrap();
+    workflow.connect(task, stop).unwrap();
+    let options = RunOptions {
+        pool_options: PoolOptions { worker: Some("/no/such/worker".into()), ..PoolOptions::default() },
+        ..on_threads()
+    };
+    let error = workflow.run(Data::new(), &options).unwrap_err();
+    assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
+}
+
+#[derive(Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+impl Observer for Recorder {
+    fn observe(&self, event: &WorkflowEvent) {
+        let name = match &event.kind {
+            EventKind::RunStarted { workflow } => format!("run of {workflow} started"),
+            EventKind::AttemptSubmitted { attempt, .. } => format!("{attempt} submitted"),
+            EventKind::AttemptStarted { attempt, pid, .. } => {
+                assert_eq!(*pid, std::process::id());
+                format!("{attempt} started")
+            }
+            EventKind::AttemptFinished { attempt, .. } => format!("{attempt} finished"),
+            EventKind::AttemptFailed { attempt, .. } => format!("{attempt} failed"),
+            EventKind::RunEnded { ending } => format!("run ended: {ending:?}"),
+            other => format!("{other:?}"),
+        };
+        self.0.lock().unwrap().push(name);
+    }
+}
+
+#[test]
+fn observers_hear_of_everything_in_order() {
+    let recorder = Arc::<Recorder>::default();
+    let options = RunOptions { observers: vec![recorder.clone()], ..on_threads() };
+    one_task("add_one").run(Data::new().with("value", 1), &options).unwrap();
+    let heard = recorder.0.lock().unwrap().clone();
+    let expected = ["run of add_one started", "1 submitted", "1 started", "1 finished", "run ended: Finished"];
+    assert_eq!(heard, expected);
+}
