@@ -6,7 +6,7 @@ use std::path::Path;
 use pushflow_graph::Graph;
 use pushflow_pool::run::find_interpreter;
 use pushflow_pool::{EventSink, Pool, PoolType, ProcessPool, ThreadPool, find_task, registered_tasks};
-use pushflow_protocol::{PythonOptions, TaskSpec};
+use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
 
 use crate::run::tasks;
 use crate::{RunError, RunOptions};
@@ -28,7 +28,7 @@ pub(crate) fn open_pool(
             Box::new(ThreadPool::open(&pool_options, build, with_processes, events)?)
         }
         PoolType::Process => {
-            if tasks(graph).any(|(_, task)| matches!(task, TaskSpec::Python(_))) {
+            if tasks(graph).any(|(_, task)| needs_python(task)) {
                 pool_options.python = Some(python(folder, options)?);
             }
             Box::new(ProcessPool::open(&pool_options, build, events)?)
@@ -49,6 +49,15 @@ fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
         }
     }
     Ok(())
+}
+
+/// Whether a task runs in a Python interpreter, be it as a script.
+fn needs_python(task: &TaskSpec) -> bool {
+    match task {
+        TaskSpec::Python(_) => true,
+        TaskSpec::Script(ScriptTask::File(path)) => path.extension().is_some_and(|extension| extension == "py"),
+        _ => false,
+    }
 }
 
 fn refuse_python(graph: &Graph) -> Result<(), RunError> {

@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use pushflow_os::{SeqPacket, environment, files};
-use pushflow_pool::run::{DirectLauncher, Interrupter, Runner};
-use pushflow_pool::{TaskContext, lookup, run_rust};
+use pushflow_pool::lookup;
+use pushflow_pool::run::{DirectLauncher, Interrupter, Runner, execute};
 use pushflow_protocol::transport::{FromWorkerSender, Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, TaskSpec, ToWorker, WorkerSettings,
+    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings,
     courier, marker,
 };
 use pushflow_value::Data;
@@ -128,16 +128,9 @@ impl Worker {
 
 /// Runs one attempt: its encoded result.
 fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<Bytes, TaskError> {
-    let attempt = job.attempt;
     let inputs = Data::decode(&job.inputs)
         .map_err(|error| TaskError::new(ErrorKind::BadInput, format!("the inputs can't be read: {error}")))?;
-    let result = match &job.task {
-        TaskSpec::Rust { name } => {
-            let context = TaskContext::new(job.actor, attempt.0, interrupter.cancellation().clone());
-            run_rust(name, &inputs, &context)?
-        }
-        task => runner.run(task, &inputs, interrupter)?,
-    };
+    let result = execute(Some(runner), &job.task, &inputs, (job.actor.into(), job.attempt), interrupter)?;
     result.encode().map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
 }
 

@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError, TaskSpec};
+use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
 use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
@@ -20,8 +20,7 @@ use crate::guarded::GuardedLauncher;
 use crate::guardian::Guardian;
 use crate::options::PoolOptions;
 use crate::process::OpenError;
-use crate::run::{Interrupter, Runner};
-use crate::{TaskContext, run_rust};
+use crate::run::{Interrupter, Runner, execute};
 
 /// How long the end of a command that was killed after its grace may take to be seen.
 const KILL_TIME: Duration = Duration::from_millis(500);
@@ -112,7 +111,8 @@ impl Shared {
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
             self.tell(PoolEvent::Started { attempt: id, pid: std::process::id() });
-            let ended = run(runner.as_mut(), &attempt, &interrupter);
+            let named = (attempt.actor.clone(), id);
+            let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
             // The inputs go before the result is told, so that whoever merges them owns them alone.
             drop(attempt);
             self.over(id, ended);
@@ -168,21 +168,6 @@ impl Shared {
         }
         state.running.values().for_each(Interrupter::interrupt);
         self.changed.notify_all();
-    }
-}
-
-fn run(runner: Option<&mut Runner>, attempt: &Attempt, interrupter: &Interrupter) -> Result<Data, TaskError> {
-    match (&*attempt.task, runner) {
-        (TaskSpec::Rust { name }, _) => {
-            let context = TaskContext::new(attempt.actor.clone(), attempt.id.0, interrupter.cancellation().clone());
-            run_rust(name, &attempt.inputs, &context)
-        }
-        (TaskSpec::Python(_), _) => Err(TaskError::new(
-            ErrorKind::Unsupported,
-            "Python tasks do not run on the thread pool in this version: choose the pool \"process\"",
-        )),
-        (task, Some(runner)) => runner.run(task, &attempt.inputs, interrupter),
-        (_, None) => Err(TaskError::new(ErrorKind::Unsupported, "this pool was opened without processes for commands")),
     }
 }
 

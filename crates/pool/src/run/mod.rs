@@ -2,6 +2,7 @@
 
 mod command;
 mod direct;
+mod execute;
 mod interrupt;
 mod launch;
 mod output;
@@ -18,6 +19,7 @@ use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, TaskError, TaskSpe
 use pushflow_value::Data;
 
 pub use direct::DirectLauncher;
+pub use execute::execute;
 pub use interrupt::{Guard, Interrupted, Interrupter};
 pub use launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
 pub use python::{PythonError, PythonHost, find_interpreter};

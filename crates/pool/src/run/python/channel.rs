@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,6 +18,10 @@ pub(super) const HEADER: usize = MAGIC.len() + 8;
 
 /// A longer message is taken for garbage.
 const LONGEST: u64 = 1 << 40;
+
+/// How long a message is waited for without sleeping, while other processes may run: waking up takes as long again. Both
+/// sides do so, else the one that sleeps is woken up all the same.
+const SPIN: Duration = Duration::from_micros(50);
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -83,7 +88,10 @@ impl Channel {
         if self.buffer.len() > KEPT {
             self.buffer = vec![0; CHUNK];
         }
-        self.wait(PollFlags::POLLIN, still_waiting)?;
+        let start = Instant::now();
+        while self.read_some()? == 0 && start.elapsed() < SPIN {
+            thread::yield_now();
+        }
         loop {
             if let Some(length) = self.message_length()? {
                 match self.filled.cmp(&length) {

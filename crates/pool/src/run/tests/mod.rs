@@ -4,7 +4,6 @@ mod commands;
 mod errors;
 mod host;
 mod interrupts;
-mod latency;
 mod leaks;
 mod python;
 mod scripts;

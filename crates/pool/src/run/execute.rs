@@ -1,0 +1,39 @@
+//! [`execute`]: one attempt of any task, wherever it runs.
+
+use std::sync::Arc;
+
+use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_value::Data;
+
+use super::{Interrupter, Runner};
+use crate::{Cancelled, TaskContext, run_rust};
+
+/// Runs one attempt on the calling thread; `runner` is for what is no Rust task, `None` where such do not run.
+///
+/// # Errors
+/// However the attempt fails. One that follows its interruption, by whatever way its kind of task has, is
+/// [`ErrorKind::Stopped`].
+pub fn execute(
+    runner: Option<&mut Runner>,
+    task: &TaskSpec,
+    inputs: &Data,
+    (actor, attempt): (Arc<str>, AttemptId),
+    interrupter: &Interrupter,
+) -> Result<Data, TaskError> {
+    match (task, runner) {
+        (TaskSpec::Rust { name }, _) => {
+            let context = TaskContext::new(actor, attempt.0, interrupter.cancellation().clone());
+            run_rust(name, inputs, &context).map_err(|error| followed(error, interrupter))
+        }
+        (task, Some(runner)) => runner.run(task, inputs, interrupter),
+        (_, None) => Err(TaskError::new(ErrorKind::Unsupported, "this pool was opened without processes for commands")),
+    }
+}
+
+/// A Rust task that returns [`Cancelled`] after it was interrupted did what it was asked to.
+fn followed(mut error: TaskError, interrupter: &Interrupter) -> TaskError {
+    if interrupter.is_interrupted() && error.kind == ErrorKind::Raised && error.message == Cancelled.to_string() {
+        error.kind = ErrorKind::Stopped;
+    }
+    error
+}
