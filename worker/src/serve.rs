@@ -16,13 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use pushflow_os::{SeqPacket, environment, files};
+use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::lookup;
 use pushflow_pool::run::{DirectLauncher, Interrupter, Runner, execute};
 use pushflow_protocol::transport::{FromWorkerSender, Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings,
-    courier, marker,
+    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, READS, SHARED_WORDS, TaskError, ToWorker,
+    WorkerSettings, courier, marker,
 };
 use pushflow_value::Data;
 
@@ -35,12 +35,13 @@ use crate::inbox::Inbox;
 /// When the scheduler could not be met.
 pub(crate) fn run() -> io::Result<()> {
     let control = SeqPacket::from_fd(files::take_inherited(CONTROL_SOCKET)?);
+    let shared = SharedWords::from_file(files::take_inherited(SHARED_WORDS)?)?;
     let server = open_server()?;
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
     let worker = Arc::new(Worker { inbox: Inbox::default(), sender: Mutex::new(sender), received: AtomicU64::new(0) });
-    let printed = Printed::new(&settings)?;
+    let printed = Printed::new(&settings, shared)?;
     let control_thread = {
         let worker = worker.clone();
         move || worker.listen(receiver)
@@ -106,7 +107,7 @@ impl Worker {
             let answer = run_job(&mut runner, job, &interrupter);
             self.inbox.done();
             self.say(match answer {
-                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_unread(attempt) },
+                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_printed(attempt) },
                 Err(error) => {
                     printed.end(attempt);
                     FromWorker::Failed { attempt, error }
@@ -144,25 +145,31 @@ fn flush() {
 struct Printed {
     pipes: [File; 2],
     word: String,
+    shared: SharedWords,
+    /// How many reads there had been when the last attempt ended.
+    reads: u64,
 }
 
 impl Printed {
-    fn new(settings: &WorkerSettings) -> io::Result<Printed> {
+    fn new(settings: &WorkerSettings, shared: SharedWords) -> io::Result<Printed> {
         let pipes = [
             File::from(io::stdout().as_fd().try_clone_to_owned()?),
             File::from(io::stderr().as_fd().try_clone_to_owned()?),
         ];
-        Ok(Printed { pipes, word: settings.marker.clone() })
+        let reads = shared.word(READS).load(Ordering::Acquire);
+        Ok(Printed { pipes, word: settings.marker.clone(), shared, reads })
     }
 
-    /// Marks the end of what this attempt printed if some of it has not been read yet: whether it was so.
-    fn end_if_unread(&mut self, attempt: AttemptId) -> bool {
+    /// Marks the end of what this attempt printed if it printed: whether it was so. See [`marker`].
+    fn end_if_printed(&mut self, attempt: AttemptId) -> bool {
         flush();
         let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
-        if unread {
+        let reads = self.shared.word(READS).load(Ordering::Acquire);
+        let printed = unread || reads != self.reads;
+        if printed {
             self.end(attempt);
         }
-        unread
+        printed
     }
 
     /// Marks the end of what this attempt printed.
@@ -173,5 +180,7 @@ impl Printed {
             // Without a scheduler nobody reads them, and nobody needs the marker.
             pipe.write_all(&marker).ok();
         }
+        // The markers themselves will be read; a read of theirs that is counted later costs one marker too many.
+        self.reads = self.shared.word(READS).load(Ordering::Acquire);
     }
 }

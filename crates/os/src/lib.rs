@@ -7,6 +7,7 @@ pub mod environment;
 pub mod files;
 pub mod launch;
 pub mod pidfd;
+mod shared;
 pub mod signals;
 pub mod socket;
 pub mod tree;
@@ -14,4 +15,5 @@ pub mod wait;
 
 pub use launch::{Fork, Image, fork, spawn_session_leader};
 pub use pidfd::PidFd;
+pub use shared::SharedWords;
 pub use socket::SeqPacket;

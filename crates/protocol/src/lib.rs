@@ -20,4 +20,6 @@ pub use exit::Exit;
 pub use guardian::{FromGuardian, KeeperReport, Launch, OnOrphan, ProcessId, ToGuardian};
 pub use ids::AttemptId;
 pub use task::{CommandTask, PythonTask, Returns, ScriptTask, TaskSpec};
-pub use worker::{CONTROL_SOCKET, FromWorker, Hello, Job, PythonOptions, ToWorker, WorkerSettings};
+pub use worker::{
+    CONTROL_SOCKET, FromWorker, Hello, Job, PythonOptions, READS, SHARED_WORDS, ToWorker, WorkerSettings,
+};

@@ -1,13 +1,14 @@
 //! Which of a worker's output belongs to which attempt.
 //!
 //! A worker's standard output and error are pipes whose other ends the scheduler holds, so that what a worker wrote
-//! before it died is not lost with it. After an attempt that failed, or that left something unread in a pipe, the worker
-//! writes a marker into both: what stands before it was written during that attempt (or by what earlier attempts left
-//! running). The marker holds a word made anew for each pool, so that no task writes one by accident.
+//! before it died is not lost with it. After an attempt that printed, or failed, the worker writes a marker into both: what
+//! stands before it was written during that attempt (or by what earlier attempts left running). The marker holds a word
+//! made anew for each pool, so that no task writes one by accident.
 //!
-//! After an attempt that succeeded with nothing in its pipes there is no marker, since two writes and their wake-ups would
-//! be most of the cost of a small task. Then whatever it printed was read before it ended, and thus while the scheduler
-//! knew it as the attempt that runs: the scheduler notes that attempt before each read.
+//! After other attempts there is no marker, since two writes and their wake-ups would be most of the cost of a small task.
+//! Whether an attempt printed is seen without a system call's help from it: what it wrote is still in a pipe when it ends,
+//! or it was read meanwhile, and the scheduler counts each read in a word that both share ([`crate::READS`]) before it
+//! begins. So the worker may write a marker too many, never one too few.
 
 use crate::AttemptId;
 

@@ -1,6 +1,6 @@
 //! What the scheduler and its workers say to each other.
 //!
-//! A worker is started with a control socket as file 3. It opens a one-shot server and says [`Hello`] on the socket; the
+//! A worker is started with a control socket as file 3 and a few shared words as file 4. It opens a one-shot server and says [`Hello`] on the socket; the
 //! scheduler checks the build, connects, and hands over the two ends of the channels with the [`WorkerSettings`]. Then
 //! the worker says `Ready`. Each [`Job`] is answered by one `Finished` or `Failed`, in the order in which the jobs came.
 
@@ -13,6 +13,12 @@ use crate::{AttemptId, TaskError, TaskSpec};
 
 /// The file at which a worker finds its control socket.
 pub const CONTROL_SOCKET: i32 = 3;
+
+/// The file at which a worker finds the words that it shares with the scheduler.
+pub const SHARED_WORDS: i32 = 4;
+
+/// The shared word in which the scheduler counts how often it has begun to read what the worker printed.
+pub const READS: usize = 0;
 
 /// The first words of a worker, on its control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,9 +10,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use pushflow_os::SeqPacket;
+use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
-use pushflow_protocol::{CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, WorkerSettings, courier};
+use pushflow_protocol::{
+    CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, SHARED_WORDS, WorkerSettings, courier,
+};
 use pushflow_value::Data;
 
 use super::dispatcher::{Event, WorkerId};
@@ -33,6 +35,7 @@ pub(super) struct StartedWorker {
     pub(super) process: ProcessId,
     pub(super) stdout: PipeReader,
     pub(super) stderr: PipeReader,
+    pub(super) shared: SharedWords,
 }
 
 impl WorkerKind {
@@ -44,11 +47,13 @@ impl WorkerKind {
         let (stdout, their_stdout) = io::pipe()?;
         let (stderr, their_stderr) = io::pipe()?;
         let (control, their_control) = SeqPacket::pair()?;
-        let files: [OwnedFd; 6] = [
+        let (shared, their_shared) = SharedWords::new()?;
+        let files: [OwnedFd; 7] = [
             File::open("/dev/null")?.into(),
             their_stdout.into(),
             their_stderr.into(),
             their_control.into_fd(),
+            their_shared,
             stdout.try_clone()?.into(),
             stderr.try_clone()?.into(),
         ];
@@ -62,7 +67,7 @@ impl WorkerKind {
             move |event| drop(inputs.send(Input::Event(process_event(worker, guardian, event))))
         };
         let process = self.guardian.launch(self.launch(worker)?, &files, Box::new(listener));
-        Ok(StartedWorker { process, stdout, stderr })
+        Ok(StartedWorker { process, stdout, stderr, shared })
     }
 
     fn launch(&self, worker: WorkerId) -> io::Result<Launch> {
@@ -77,7 +82,7 @@ impl WorkerKind {
             arguments: vec![program.to_owned(), format!("pushflow-worker-{}", worker.0).into()],
             environment: environment.collect(),
             directory: Some(std::env::current_dir()?.into()),
-            numbers: vec![0, 1, 2, CONTROL_SOCKET],
+            numbers: vec![0, 1, 2, CONTROL_SOCKET, SHARED_WORDS],
             drains: 2,
             on_orphan: self.on_orphan,
         })

@@ -7,16 +7,18 @@
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pushflow_protocol::AttemptId;
+use pushflow_os::SharedWords;
+use pushflow_protocol::READS;
 use pushflow_protocol::marker::{Piece, Splitter};
 
 use super::dispatcher::{Event, WorkerId};
+use super::link::StartedWorker;
 use super::runner::Input;
 use crate::attempt::Stream;
 
@@ -50,11 +52,12 @@ impl OutputReader {
         Ok(OutputReader { orders, wake, word })
     }
 
-    /// Reads a worker's pipes from now on; `running` holds the attempt that it was given last.
-    pub(super) fn add(&mut self, worker: WorkerId, stdout: PipeReader, stderr: PipeReader, running: &Arc<AtomicU64>) {
-        for (stream, reader) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-            let (running, splitter) = (running.clone(), Splitter::new(&self.word));
-            self.order(Order::Add(Pipe { worker, stream, reader, splitter, running }));
+    /// Reads a worker's pipes from now on.
+    pub(super) fn add(&mut self, worker: WorkerId, started: StartedWorker) {
+        let shared = Arc::new(started.shared);
+        for (stream, reader) in [(Stream::Stdout, started.stdout), (Stream::Stderr, started.stderr)] {
+            let (shared, splitter) = (shared.clone(), Splitter::new(&self.word));
+            self.order(Order::Add(Pipe { worker, stream, reader, splitter, shared }));
         }
     }
 
@@ -82,7 +85,7 @@ struct Pipe {
     stream: Stream,
     reader: PipeReader,
     splitter: Splitter,
-    running: Arc<AtomicU64>,
+    shared: Arc<SharedWords>,
 }
 
 /// Whether a pipe may bring more.
@@ -164,17 +167,15 @@ impl Pipe {
     /// Reads what is there, at most a pipe's full.
     fn read_once(&mut self, inputs: &Sender<Input>) -> More {
         let mut buffer = [0; CHUNK];
-        // Noted before the read: see `marker`.
-        let running = self.running();
-        match self.reader.read(&mut buffer) {
+        match self.read(&mut buffer) {
             Ok(0) => {
                 let held = Piece::Text(self.splitter.finish());
-                self.pass_on(held, running, inputs);
+                self.pass_on(held, inputs);
                 More::Never
             }
             Ok(count) => {
                 for piece in self.splitter.split(&buffer[..count]) {
-                    self.pass_on(piece, running, inputs);
+                    self.pass_on(piece, inputs);
                 }
                 More::Later
             }
@@ -185,29 +186,30 @@ impl Pipe {
 
     /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
     fn read_all(&mut self, inputs: &Sender<Input>) {
-        let running = self.running();
         let mut left = pushflow_os::files::bytes_readable(&self.reader).unwrap_or(0);
         let mut buffer = [0; CHUNK];
         while left > 0 {
-            let Ok(count @ 1..) = self.reader.read(&mut buffer) else { break };
+            let Ok(count @ 1..) = self.read(&mut buffer) else { break };
             left = left.saturating_sub(count);
             for piece in self.splitter.split(&buffer[..count]) {
-                self.pass_on(piece, running, inputs);
+                self.pass_on(piece, inputs);
             }
         }
         let held = Piece::Text(self.splitter.finish());
-        self.pass_on(held, running, inputs);
+        self.pass_on(held, inputs);
     }
 
-    fn running(&self) -> AttemptId {
-        AttemptId(self.running.load(Ordering::Acquire))
+    /// A read that the worker knows of before it can have happened: see `marker`.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.shared.word(READS).fetch_add(1, Ordering::AcqRel);
+        self.reader.read(buffer)
     }
 
-    fn pass_on(&self, piece: Piece, running: AttemptId, inputs: &Sender<Input>) {
+    fn pass_on(&self, piece: Piece, inputs: &Sender<Input>) {
         let (worker, stream) = (self.worker, self.stream);
         let event = match piece {
             Piece::Text(bytes) if bytes.is_empty() => return,
-            Piece::Text(bytes) => Event::Output { worker, stream, bytes, running },
+            Piece::Text(bytes) => Event::Output { worker, stream, bytes },
             Piece::End(attempt) => Event::OutputEnd { worker, stream, attempt },
         };
         inputs.send(Input::Event(event)).ok();

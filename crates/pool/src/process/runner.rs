@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -50,8 +50,6 @@ pub(super) struct Runner {
 pub(super) struct Link {
     process: ProcessId,
     sender: Option<ToWorkerSender>,
-    /// The attempt that it was given last.
-    running: Arc<AtomicU64>,
 }
 
 impl Runner {
@@ -179,9 +177,8 @@ impl Runner {
     fn start(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
         match self.kind.start(worker, &self.to_self) {
             Ok(started) => {
-                let running = Arc::<AtomicU64>::default();
-                self.output.add(worker, started.stdout, started.stderr, &running);
-                self.links.insert(worker, Link { process: started.process, sender: None, running });
+                self.links.insert(worker, Link { process: started.process, sender: None });
+                self.output.add(worker, started);
             }
             Err(error) => {
                 let now = Instant::now();
@@ -196,9 +193,6 @@ impl Runner {
         let id = attempt.id;
         match attempt.inputs.encode() {
             Ok(inputs) => {
-                if let Some(link) = self.links.get(&worker) {
-                    link.running.store(id.0, Ordering::Release);
-                }
                 let (actor, task) = (attempt.actor.to_string(), (*attempt.task).clone());
                 self.send(worker, &ToWorker::Run(vec![Job { attempt: id, actor, task, inputs }]));
             }

@@ -47,8 +47,8 @@ pub(in crate::process) enum Event {
     NotSent { worker: WorkerId, attempt: AttemptId, error: TaskError },
     /// Nothing more comes over the worker's channel.
     ChannelClosed { worker: WorkerId, garbage: Option<String> },
-    /// The worker printed something; it was read while `running` was the last attempt that it had been given.
-    Output { worker: WorkerId, stream: Stream, bytes: Vec<u8>, running: AttemptId },
+    /// The worker printed something, during the oldest attempt whose output has not ended yet.
+    Output { worker: WorkerId, stream: Stream, bytes: Vec<u8> },
     /// What the worker printed during this attempt ends here.
     OutputEnd { worker: WorkerId, stream: Stream, attempt: AttemptId },
     /// What the dead worker had printed has been read.

@@ -115,7 +115,7 @@ impl Dispatcher {
             Event::Failed { worker, attempt, error } => self.failed(worker, attempt, error, now),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, actions),
-            Event::Output { worker, stream, bytes, running } => self.output(worker, stream, bytes, running, actions),
+            Event::Output { worker, stream, bytes } => self.output(worker, stream, bytes, actions),
             Event::OutputEnd { worker, stream, attempt } => self.output_end(worker, stream, attempt, actions, now),
             Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
             Event::Exited { worker, exit, peak_memory_kib } => self.exited(worker, exit, peak_memory_kib, now, actions),
@@ -347,11 +347,11 @@ impl Dispatcher {
 
     // ----- output -----
 
-    fn output(&mut self, id: WorkerId, stream: Stream, bytes: Vec<u8>, running: AttemptId, actions: &mut Vec<Action>) {
+    fn output(&mut self, id: WorkerId, stream: Stream, bytes: Vec<u8>, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let printed = &mut worker.output[stream as usize];
         printed.tail.push(&bytes);
-        let attempt = printed.owner(running);
+        let attempt = printed.open.front().copied();
         actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
     }
 

@@ -87,22 +87,10 @@ pub(super) struct Printed {
 }
 
 impl Printed {
-    /// An attempt has succeeded; without a marker its output has been read to its end.
+    /// An attempt has succeeded; without a marker it has printed nothing.
     pub(super) fn ended(&mut self, attempt: AttemptId, marked: bool) {
-        if !marked && self.open.back() == Some(&attempt) {
-            self.open.pop_back();
-            if self.open.is_empty() {
-                self.tail = Tail::default();
-            }
-        }
-    }
-
-    /// Whose output was read while `running` was the last attempt given: an earlier one's whose marker is still to come,
-    /// or else that attempt's.
-    pub(super) fn owner(&self, running: AttemptId) -> Option<AttemptId> {
-        match self.open.front() {
-            Some(&open) if open < running => Some(open),
-            _ => Some(running).filter(|running| running.0 > 0),
+        if !marked {
+            self.open.retain(|open| *open != attempt);
         }
     }
 }

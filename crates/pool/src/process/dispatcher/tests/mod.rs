@@ -60,9 +60,9 @@ impl World {
         self.on(Event::Finished { worker, attempt, result: Data::new(), marked: false })
     }
 
-    fn prints(&mut self, worker: u64, running: u64, text: &str) -> Vec<Action> {
-        let (worker, running, bytes) = (WorkerId(worker), AttemptId(running), text.as_bytes().to_vec());
-        self.on(Event::Output { worker, stream: Stream::Stderr, bytes, running })
+    fn prints(&mut self, worker: u64, text: &str) -> Vec<Action> {
+        let (worker, bytes) = (WorkerId(worker), text.as_bytes().to_vec());
+        self.on(Event::Output { worker, stream: Stream::Stderr, bytes })
     }
 
     /// The worker's process ends, and everything about it becomes known: what is asked for.
@@ -156,7 +156,7 @@ fn a_worker_that_dies_takes_its_own_attempt_with_it_and_no_other() {
     let mut world = World::open(rules());
     world.submit([1, 2, 3]);
     world.ready(2);
-    world.prints(1, 1, "about to crash\n");
+    world.prints(1, "about to crash\n");
     let actions = world.dies(1, Exit::Signal(11));
     let lost = error(&actions);
     assert_eq!(lost.kind, ErrorKind::WorkerLost);
@@ -250,7 +250,7 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
     };
     let mut world = World::open(rules());
     assert_eq!(essence(&fail(&mut world)), [""; 0]);
-    world.prints(1, 1, "the reason\n");
+    world.prints(1, "the reason\n");
     let end = Event::OutputEnd { worker: WorkerId(1), stream: Stream::Stderr, attempt: AttemptId(1) };
     let actions = world.on(end);
     assert_eq!(error(&actions).stderr, ["the reason"]);
@@ -266,11 +266,11 @@ fn output_belongs_to_the_attempt_that_printed_it_however_late_it_is_read() {
     world.submit([1, 2]);
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
     world.on(Event::Finished { worker, attempt, result: Data::new(), marked: true });
-    assert_eq!(essence(&world.prints(1, 2, "late")), ["output of 1"], "its marker has not come yet");
+    assert_eq!(essence(&world.prints(1, "late")), ["output of 1"], "its marker has not come yet");
     world.on(Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
-    assert_eq!(essence(&world.prints(1, 2, "next")), ["output of 2"]);
+    assert_eq!(essence(&world.prints(1, "next")), ["output of 2"]);
     world.finish(1, 2);
-    assert_eq!(essence(&world.prints(1, 2, "read before the end, told after")), ["output of 2"]);
+    assert_eq!(essence(&world.prints(1, "from what it left running")), ["output of 0"]);
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn a_first_worker_that_never_gets_ready_breaks_the_pool_with_what_it_said() {
     world.dispatcher.open(world.now, &mut world.actions);
     world.submit([1]);
     world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
-    world.prints(1, 0, "cannot open shared object\n");
+    world.prints(1, "cannot open shared object\n");
     let actions = world.dies(1, Exit::Code(127));
     assert_eq!(
         error(&actions).message,
