@@ -107,12 +107,15 @@ impl Dispatcher {
             Event::Finished { worker, attempt, result, marked } => {
                 if self.finished(worker, attempt, now) {
                     self.with(worker, |worker| {
-                        worker.output.iter_mut().for_each(|printed| printed.ended(attempt, marked))
+                        worker.output.iter_mut().for_each(|printed| printed.succeeded(attempt, marked))
                     });
                     actions.push(Action::Report(PoolEvent::Finished { attempt, result }));
                 }
             }
-            Event::Failed { worker, attempt, error } => self.failed(worker, attempt, error, now),
+            Event::Failed { worker, attempt, error } => {
+                self.failed(worker, attempt, error, now);
+                self.settle_if_read(worker, now, actions);
+            }
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, actions),
             Event::Output { worker, stream, bytes } => self.output(worker, stream, bytes, actions),
@@ -370,11 +373,18 @@ impl Dispatcher {
             return;
         }
         while printed.open.pop_front().is_some_and(|open| open != attempt) {}
-        let tail = std::mem::take(&mut printed.tail);
-        if stream == Stream::Stderr
-            && let State::Settling { attempt: settling, error, .. } = &mut worker.state
-            && *settling == attempt
-        {
+        printed.ended = Some((attempt, std::mem::take(&mut printed.tail)));
+        if stream == Stream::Stderr {
+            self.settle_if_read(id, now, actions);
+        }
+    }
+
+    /// Reports the failed attempt of a worker if what it printed has been read.
+    fn settle_if_read(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let State::Settling { attempt, error, .. } = &mut worker.state else { return };
+        let ended = worker.output[Stream::Stderr as usize].ended.take_if(|(ended, _)| ended == attempt);
+        if let Some((_, tail)) = ended {
             // The runner's own lines come first if there are any: those of a command, say.
             if error.stderr.is_empty() {
                 error.stderr = tail.into_lines();

@@ -83,12 +83,15 @@ pub(super) enum Interrupted {
 pub(super) struct Printed {
     /// The attempts whose output has not ended yet, oldest first.
     pub(super) open: VecDeque<AttemptId>,
+    /// The last lines since the last attempt whose output has ended.
     pub(super) tail: Tail,
+    /// The last lines of that attempt, until it is known whether it failed.
+    pub(super) ended: Option<(AttemptId, Tail)>,
 }
 
 impl Printed {
     /// An attempt has succeeded; without a marker it has printed nothing.
-    pub(super) fn ended(&mut self, attempt: AttemptId, marked: bool) {
+    pub(super) fn succeeded(&mut self, attempt: AttemptId, marked: bool) {
         if !marked {
             self.open.retain(|open| *open != attempt);
         }

@@ -261,6 +261,18 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
 }
 
 #[test]
+fn last_lines_that_were_read_before_the_failure_was_told_are_not_lost() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    world.prints(1, "the reason\n");
+    let (worker, attempt) = (WorkerId(1), AttemptId(1));
+    world.on(Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
+    let error_of_task = TaskError::new(ErrorKind::Raised, "no");
+    let actions = world.on(Event::Failed { worker, attempt, error: error_of_task });
+    assert_eq!(error(&actions).stderr, ["the reason"]);
+}
+
+#[test]
 fn output_belongs_to_the_attempt_that_printed_it_however_late_it_is_read() {
     let mut world = World::open(Rules { max_workers: 1, ..rules() });
     world.submit([1, 2]);
