@@ -1,8 +1,8 @@
 //! The thread that reads what all workers of a pool print.
 //!
 //! It holds the reading ends of every worker's standard output and error, tells the attempts apart by their markers, and
-//! passes everything on at once; when the dispatcher is slow the pipes fill and the printing tasks wait. When a worker has
-//! ended, what is in its pipes is read without waiting for more: something that it left running may hold them open.
+//! passes everything on at once. When a worker has ended, what is in its pipes is read without waiting for more: something
+//! that it left running may hold them open.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
