@@ -10,6 +10,8 @@ def list_files(directory, output=None):
 
     Paths in the lists end with a zero byte, since a file name may hold anything else.
     """
+    if not os.path.isdir(directory):
+        raise NotADirectoryError(f"{directory!r} is no folder")
     output = output or directory.rstrip("/") + ".checksums"
     os.makedirs(output, exist_ok=True)
     files = sorted(
