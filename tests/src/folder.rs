@@ -28,7 +28,8 @@ impl Folder {
     pub fn with_tasks(module: &str, functions: &[&str]) -> Folder {
         let folder = Folder::new();
         folder.write("tasks.py", module);
-        let node = |name: &&str| json!({"id": name, "task_type": "ppfmethod", "task_identifier": format!("tasks.{name}")});
+        let node =
+            |name: &&str| json!({"id": name, "task_type": "ppfmethod", "task_identifier": format!("tasks.{name}")});
         folder.write_graph(functions.iter().map(node).collect(), json!([]));
         folder
     }

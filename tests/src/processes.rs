@@ -110,12 +110,16 @@ impl Mark {
     /// Every process that has the mark, and every descendant of one.
     pub fn processes(&self) -> Vec<Process> {
         let all = all_processes();
-        let mut found: HashSet<i32> =
-            all.iter().filter(|process| process.variable(Mark::VARIABLE).as_deref() == Some(&self.0)).map(|p| p.pid).collect();
+        let mut found: HashSet<i32> = all
+            .iter()
+            .filter(|process| process.variable(Mark::VARIABLE).as_deref() == Some(&self.0))
+            .map(|p| p.pid)
+            .collect();
         let parents: HashMap<i32, i32> = all.iter().map(|process| (process.pid, process.parent)).collect();
         for process in &all {
             let line: Vec<i32> =
-                std::iter::successors(Some(process.pid), |pid| parents.get(pid).copied().filter(|&pid| pid > 1)).collect();
+                std::iter::successors(Some(process.pid), |pid| parents.get(pid).copied().filter(|&pid| pid > 1))
+                    .collect();
             if let Some(ancestor) = line.iter().position(|pid| found.contains(pid)) {
                 found.extend(&line[..ancestor]);
             }
@@ -132,7 +136,11 @@ impl Mark {
 
     /// The run directories that workers of the run were told.
     pub fn run_directories(&self) -> HashSet<PathBuf> {
-        self.processes().iter().filter_map(|process| process.variable("PUSHFLOW_RUN_DIRECTORY")).map(Into::into).collect()
+        self.processes()
+            .iter()
+            .filter_map(|process| process.variable("PUSHFLOW_RUN_DIRECTORY"))
+            .map(Into::into)
+            .collect()
     }
 
     /// Asserts that nothing of the run is left, or is gone a moment later.
@@ -162,6 +170,14 @@ impl Mark {
             thread::sleep(PAUSE);
         }
     }
+}
+
+/// Every run directory on this machine, of whatever scheduler.
+pub fn all_run_directories() -> HashSet<PathBuf> {
+    let entries = fs::read_dir("/tmp").expect("there is /tmp");
+    let is_one = |name: &str| name.strip_prefix("pushflow-").is_some_and(|random| !random.contains('-'));
+    let paths = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_one));
+    paths.map(|entry| entry.path()).collect()
 }
 
 fn all_processes() -> Vec<Process> {

@@ -158,6 +158,18 @@ impl Running {
         self.child.try_wait().expect("it is a child of this process").is_none()
     }
 
+    /// Looks at its processes again and again until it has ended.
+    ///
+    /// # Panics
+    /// When it hangs.
+    pub fn watch(&mut self, mut look: impl FnMut(&Mark)) {
+        let mark = self.mark.clone();
+        wait_until("the end of the program", HANG, || {
+            look(&mark);
+            !self.is_running()
+        });
+    }
+
     /// Waits for its end, and asserts that nothing that it started is left.
     ///
     /// # Panics

@@ -133,7 +133,10 @@ fn a_wrong_option_or_value_is_said() {
     let run = |arguments: &[&str]| Program::pushflow_run(folder.graph()).args(arguments);
     assert_refused(run(&["--wrokers", "3"]), "'--wrokers'").assert_error("'--workers'");
     assert_refused(run(&["--workers", "0"]), "'--workers <N>'");
-    assert_refused(run(&["--timeout", "5"]), "'5' for '--timeout <TIME>': a time is a number and its unit, such as 400ms");
+    assert_refused(
+        run(&["--timeout", "5"]),
+        "'5' for '--timeout <TIME>': a time is a number and its unit, such as 400ms",
+    );
     assert_refused(run(&["--format", "xml"]), "'--format <FORMAT>'").assert_error("json");
     assert_refused(run(&["name"]), "'name' for '[NAME=VALUE]...': an input is written NAME=VALUE");
     assert_refused(run(&["=1"]), "'=1' for '[NAME=VALUE]...': an input is written NAME=VALUE");
@@ -152,7 +155,10 @@ fn without_python3_it_is_said_how_to_name_one() {
 fn an_interpreter_that_is_missing_is_said() {
     let folder = hello();
     let program = Program::pushflow_run(folder.graph()).args(["--python", "/no/python"]);
-    assert_refused(program, "error: the Python interpreter \"/no/python\" that was asked for is no program that can be executed");
+    assert_refused(
+        program,
+        "error: the Python interpreter \"/no/python\" that was asked for is no program that can be executed",
+    );
 }
 
 #[test]

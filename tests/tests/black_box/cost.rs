@@ -46,14 +46,13 @@ fn a_loop_of_a_thousand_rounds_keeps_memory_and_workers_flat() {
     let arguments = ["limit=1000", "--pool", "process", "--workers", "2", "--format", "json"];
     let mut running = Program::pushflow_run(folder.path("loop.json")).args(arguments).start();
     let mut most_workers = 0;
-    while running.is_running() {
-        most_workers = most_workers.max(running.mark().named("pushflow-worker").len());
-    }
+    running.watch(|mark| most_workers = most_workers.max(mark.named("pushflow-worker").len()));
     let finished = running.wait();
     assert_eq!(finished.assert_code(0).json()["_ppfdict"], json!({"value": 1000, "limit": 1000, "again": false}));
     assert!((1..=2).contains(&most_workers), "{most_workers} workers");
     let memory = folder.read("memory");
-    let kilobytes: Vec<u64> = memory.lines().map(|line| line.strip_prefix("pushflow ").unwrap().parse().unwrap()).collect();
+    let kilobytes: Vec<u64> =
+        memory.lines().map(|line| line.strip_prefix("pushflow ").unwrap().parse().unwrap()).collect();
     let [early, late] = kilobytes[..] else { panic!("not two samples: {memory}") };
     assert!(late <= early + (early / 20).max(2048), "from {early} kB to {late} kB");
 }
@@ -68,9 +67,7 @@ fn four_shares_at_once_take_no_more_workers_than_allowed() {
     let inputs = [format!("directory={}", folder.path("files").display()), "--workers=2".to_owned()];
     let mut running = Program::pushflow_run(example("checksums.json")).args(inputs).start();
     let mut most_workers = 0;
-    while running.is_running() {
-        most_workers = most_workers.max(running.mark().named("pushflow-worker").len());
-    }
+    running.watch(|mark| most_workers = most_workers.max(mark.named("pushflow-worker").len()));
     running.wait().assert_code(0);
     assert!((1..=2).contains(&most_workers), "{most_workers} workers");
 }
@@ -103,7 +100,8 @@ fn files_and_children_do_not_grow_with_attempts() {
 
 #[test]
 fn files_and_children_do_not_grow_with_workers_that_die() {
-    let settings = json!({"task": "exits", "shape": "wide", "width": 10, "workers": 2, "runs": 10, "inputs": {"code": 3}});
+    let settings =
+        json!({"task": "exits", "shape": "wide", "width": 10, "workers": 2, "runs": 10, "inputs": {"code": 3}});
     let report = test_program(&settings).run().assert_code(0).json();
     assert!(report["workers_started"].as_u64().is_some_and(|started| started >= 100), "{report}");
     for what in ["files", "children"] {

@@ -46,15 +46,18 @@ fn the_checksums_are_those_of_sha256sum() {
     let folder = Folder::new();
     let files = folder.path("the files");
     fs::create_dir_all(files.join("deep er/größer")).unwrap();
-    let names = ["plain", "with space", "größe", "new\nline", "back\\slash", "-dash", "deep er/größer/last", "'quoted\""];
+    let names =
+        ["plain", "with space", "größe", "new\nline", "back\\slash", "-dash", "deep er/größer/last", "'quoted\""];
     for (number, name) in names.iter().enumerate() {
         fs::write(files.join(name), name.repeat(number * 1000)).unwrap();
     }
     assert_eq!(fs::metadata(files.join("plain")).unwrap().len(), 0);
     let output = folder.path("output");
     let inputs = [format!("directory={}", files.display()), format!("output={}", output.display())];
-    let finished =
-        Program::pushflow_run(example("checksums.json")).args(inputs).args(["--workers", "4", "--format", "json"]).run();
+    let finished = Program::pushflow_run(example("checksums.json"))
+        .args(inputs)
+        .args(["--workers", "4", "--format", "json"])
+        .run();
     let result = finished.assert_code(0).json();
     let manifest = fs::read_to_string(output.join("manifest.sha256")).unwrap();
     assert_eq!(result["return_value"], manifest);
@@ -65,7 +68,8 @@ fn the_checksums_are_those_of_sha256sum() {
 
 #[test]
 fn the_example_in_rust_runs() {
-    let built = cargo("build").args(["--quiet", "--package", "pushflow", "--example", "getting_started"]).status().unwrap();
+    let built =
+        cargo("build").args(["--quiet", "--package", "pushflow", "--example", "getting_started"]).status().unwrap();
     assert!(built.success());
     let finished = Program::at(&build_folder().join("examples/getting_started")).run();
     finished.assert_code(0);

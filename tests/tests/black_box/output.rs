@@ -33,7 +33,8 @@ def speaker(**inputs):
 
 #[test]
 fn a_line_without_an_end_is_printed_when_the_run_ends() {
-    let finished = run(&Folder::with_tasks("def task(**inputs):\n    print('no end', end='')\n    return {}\n", &["task"]));
+    let finished =
+        run(&Folder::with_tasks("def task(**inputs):\n    print('no end', end='')\n    return {}\n", &["task"]));
     assert_eq!(finished.assert_code(0).stderr, "task| no end\n");
 }
 

@@ -113,7 +113,7 @@ fn a_loop_gives_the_same_result_on_every_pool() {
 #[test]
 fn a_pool_never_has_more_workers_than_it_may_and_uses_those_it_has() {
     let settings = json!({
-        "task": "sleeps_until_cancelled", "shape": "wide", "width": 6, "workers": 2, "timeout_ms": 1500, "grace_ms": 500,
+        "task": "sleeps_until_cancelled", "shape": "wide", "width": 6, "workers": 2, "timeout_ms": 3000, "grace_ms": 500,
     });
     let report = test_program(&settings).run().assert_code(0).json();
     assert_eq!(report["most_workers"], 2, "{report}");

@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
+use pushflow_tests::processes::{all_run_directories, wait_until};
 use pushflow_tests::run::{Finished, Program};
 use serde_json::json;
 
@@ -85,6 +87,21 @@ fn a_named_worker_of_another_build_is_refused() {
 }
 
 #[test]
+fn a_worker_that_is_refused_leaves_no_run_directory() {
+    let folder = who();
+    let other = Folder::new();
+    let (stranger, ..) = of_another_build(&other);
+    let before = all_run_directories();
+    Program::pushflow_run(folder.graph()).arg("--worker").arg(&stranger).run().assert_code(2);
+    let mut new = all_run_directories();
+    new.retain(|directory| !before.contains(directory));
+    // Those of runs beside this one go when these end.
+    wait_until(&format!("the end of {new:?}"), Duration::from_secs(20), || {
+        !new.iter().any(|directory| directory.exists())
+    });
+}
+
+#[test]
 fn a_worker_of_another_build_beside_pushflow_is_passed_over() {
     let folder = who();
     let beside = Folder::new();
@@ -138,7 +155,8 @@ const ID_LENGTH: usize = ID_START.len() + 16;
 
 fn build_ids(program: &[u8]) -> Vec<usize> {
     let is_id = |text: &[u8]| {
-        text.starts_with(ID_START) && text[ID_START.len()..].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        text.starts_with(ID_START)
+            && text[ID_START.len()..].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let places: Vec<usize> =
         program.windows(ID_LENGTH).enumerate().filter(|(_, text)| is_id(text)).map(|(place, _)| place).collect();
