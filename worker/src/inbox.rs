@@ -41,6 +41,19 @@ impl Inbox {
         state.waiting.len() < before
     }
 
+    /// Forgets those of these attempts that wait, and says which.
+    pub(crate) fn give_back(&self, attempts: &[AttemptId]) -> Vec<AttemptId> {
+        let mut given_back = Vec::new();
+        self.lock().waiting.retain(|job| {
+            let asked = attempts.contains(&job.attempt);
+            if asked {
+                given_back.push(job.attempt);
+            }
+            !asked
+        });
+        given_back
+    }
+
     /// Nobody will hear of any result: what waits is forgotten, what runs may finish.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
@@ -65,9 +78,11 @@ impl Inbox {
         }
     }
 
-    /// The job that ran is over.
-    pub(crate) fn done(&self) {
-        self.lock().running = None;
+    /// The job that ran is over: whether others wait.
+    pub(crate) fn done(&self) -> bool {
+        let mut state = self.lock();
+        state.running = None;
+        !state.waiting.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -99,6 +114,16 @@ mod tests {
         assert_eq!(third.attempt, AttemptId(3));
         assert!(!inbox.interrupt(AttemptId(1)), "it is over");
         assert!(!interrupter.is_interrupted());
+    }
+
+    #[test]
+    fn what_has_begun_is_not_given_back() {
+        let inbox = Inbox::default();
+        inbox.add(vec![job(1), job(2), job(3)]);
+        inbox.next().unwrap();
+        assert_eq!(inbox.give_back(&[AttemptId(1), AttemptId(3), AttemptId(9)]), [AttemptId(3)]);
+        assert!(inbox.done(), "the second still waits");
+        assert_eq!(inbox.next().unwrap().0.attempt, AttemptId(2));
     }
 
     #[test]

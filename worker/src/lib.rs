@@ -5,6 +5,7 @@
 
 mod guardian;
 mod inbox;
+mod outbox;
 mod serve;
 
 use std::process::ExitCode;

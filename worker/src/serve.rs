@@ -1,33 +1,34 @@
 //! Serving tasks: the worker's life from its start to the end of its channel.
 //!
 //! # Threads
-//! The main thread runs attempts, one after another. The control thread hears the scheduler: it adds jobs, delivers
-//! interrupts, and acknowledges what it received. When the channel ends the scheduler is gone, or has no more use for this
+//! The main thread runs attempts, one after another. The control thread hears the scheduler: it adds jobs, gives back what
+//! has not begun, delivers interrupts, and acknowledges what it received. A third sends answers that would wait too long. When the channel ends the scheduler is gone, or has no more use for this
 //! worker: what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
 //!
 //! # Output
-//! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt that printed, the worker writes a
-//! marker into both, through copies of its own: a task may have closed theirs or put something else there.
+//! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt that left something unread there, the
+//! worker writes a marker into both, through copies of its own: a task may have closed theirs or put something else there.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::lookup;
 use pushflow_pool::run::{DirectLauncher, Interrupter, Runner, execute};
-use pushflow_protocol::transport::{FromWorkerSender, Incoming, ToWorkerReceiver, TransportError, WorkerServer};
+use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, READS, SHARED_WORDS, TaskError, ToWorker,
+    AttemptId, BEGUN, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, SHARED_WORDS, TaskError, ToWorker,
     WorkerSettings, courier, marker,
 };
 use pushflow_value::Data;
 
 use crate::BUILD;
 use crate::inbox::Inbox;
+use crate::outbox::{Closed, Outbox};
 
 /// Serves until the channel ends.
 ///
@@ -40,16 +41,17 @@ pub(crate) fn run() -> io::Result<()> {
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
-    let worker = Arc::new(Worker { inbox: Inbox::default(), sender: Mutex::new(sender), received: AtomicU64::new(0) });
+    let worker = Arc::new(Worker { inbox: Inbox::default(), outbox: Outbox::new(sender) });
     let printed = Printed::new(&settings, shared)?;
-    let control_thread = {
-        let worker = worker.clone();
-        move || worker.listen(receiver)
-    };
-    std::thread::Builder::new().name("pushflow-control".into()).spawn(control_thread)?;
-    worker.say(FromWorker::Ready);
+    let (listening, sending) = (worker.clone(), worker.clone());
+    thread("pushflow-control", move || listening.listen(receiver))?;
+    thread("pushflow-answers", move || sending.outbox.send_late_answers())?;
     worker.work(settings, printed);
     Ok(())
+}
+
+fn thread(name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(life).map(drop)
 }
 
 /// Opens the server in the run directory, which ipc-channel can only be told through `TMPDIR`.
@@ -69,10 +71,7 @@ fn open_server() -> io::Result<WorkerServer> {
 
 struct Worker {
     inbox: Inbox,
-    /// Locked for one message, so that the frames of two threads do not mix.
-    sender: Mutex<FromWorkerSender>,
-    /// How many frames were received; told to the scheduler with every message.
-    received: AtomicU64,
+    outbox: Outbox,
 }
 
 impl Worker {
@@ -81,12 +80,15 @@ impl Worker {
     fn listen(&self, mut receiver: ToWorkerReceiver) {
         while let Ok(incoming) = receiver.receive() {
             if receiver.acknowledge_due() {
-                self.received.store(receiver.acknowledge(), Ordering::Relaxed);
-                self.say(FromWorker::Acknowledge);
+                self.or_close(self.outbox.acknowledge(receiver.acknowledge()));
             }
             match incoming {
                 Incoming::AcknowledgeDue => {}
                 Incoming::Message(ToWorker::Run(jobs)) => self.inbox.add(jobs),
+                Incoming::Message(ToWorker::AskBack { attempts }) => {
+                    let attempts = self.inbox.give_back(&attempts);
+                    self.say(FromWorker::GivenBack { attempts });
+                }
                 Incoming::Message(ToWorker::Interrupt { attempt }) => {
                     if self.inbox.interrupt(attempt) {
                         let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
@@ -102,26 +104,34 @@ impl Worker {
 
     fn work(&self, settings: WorkerSettings, mut printed: Printed) {
         let mut runner = Runner::new(Arc::new(DirectLauncher), settings.python);
+        if settings.start_python
+            && let Err(error) = runner.start_python()
+        {
+            return self.say(FromWorker::Unable { reason: error.message });
+        }
+        self.say(FromWorker::Ready);
         while let Some((job, interrupter)) = self.inbox.next() {
             let attempt = job.attempt;
-            let answer = run_job(&mut runner, job, &interrupter);
-            self.inbox.done();
-            self.say(match answer {
-                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_printed(attempt) },
+            printed.begin(attempt);
+            let answer = match run_job(&mut runner, job, &interrupter) {
+                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_unread(attempt) },
                 Err(error) => {
                     printed.end(attempt);
                     FromWorker::Failed { attempt, error }
                 }
-            });
+            };
+            let more = self.inbox.done();
+            self.or_close(self.outbox.answer(answer, more));
         }
     }
 
-    /// A scheduler that can't be told is gone: the control thread sees that too.
     fn say(&self, message: FromWorker) {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(TransportError::Closed | TransportError::Io(_)) =
-            sender.send(message, self.received.load(Ordering::Relaxed))
-        {
+        self.or_close(self.outbox.say(message));
+    }
+
+    /// A scheduler that can't be told is gone; the control thread sees that too.
+    fn or_close(&self, said: Result<(), Closed>) {
+        if said.is_err() {
             self.inbox.close();
         }
     }
@@ -146,8 +156,6 @@ struct Printed {
     pipes: [File; 2],
     word: String,
     shared: SharedWords,
-    /// How many reads there had been when the last attempt ended.
-    reads: u64,
 }
 
 impl Printed {
@@ -156,20 +164,22 @@ impl Printed {
             File::from(io::stdout().as_fd().try_clone_to_owned()?),
             File::from(io::stderr().as_fd().try_clone_to_owned()?),
         ];
-        let reads = shared.word(READS).load(Ordering::Acquire);
-        Ok(Printed { pipes, word: settings.marker.clone(), shared, reads })
+        Ok(Printed { pipes, word: settings.marker.clone(), shared })
     }
 
-    /// Marks the end of what this attempt printed if it printed: whether it was so. See [`marker`].
-    fn end_if_printed(&mut self, attempt: AttemptId) -> bool {
+    /// From here on what is printed belongs to this attempt.
+    fn begin(&self, attempt: AttemptId) {
+        self.shared.word(BEGUN).store(attempt.0, Ordering::Release);
+    }
+
+    /// Marks the end of what this attempt printed if some of it is unread: whether it was so. See [`marker`].
+    fn end_if_unread(&mut self, attempt: AttemptId) -> bool {
         flush();
         let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
-        let reads = self.shared.word(READS).load(Ordering::Acquire);
-        let printed = unread || reads != self.reads;
-        if printed {
+        if unread {
             self.end(attempt);
         }
-        printed
+        unread
     }
 
     /// Marks the end of what this attempt printed.
@@ -180,7 +190,5 @@ impl Printed {
             // Without a scheduler nobody reads them, and nobody needs the marker.
             pipe.write_all(&marker).ok();
         }
-        // The markers themselves will be read; a read of theirs that is counted later costs one marker too many.
-        self.reads = self.shared.word(READS).load(Ordering::Acquire);
     }
 }

@@ -31,6 +31,11 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for the guardian's end when it is no longer needed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a guardian that can't be used may take to leave by itself.
+const FAILED_START_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is known of a program that is no guardian.
+const NO_WORD: &str = "it ended without a word";
+
 /// What happened to a process.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ProcessEvent {
@@ -139,16 +144,18 @@ impl Guardian {
         socket.set_send_timeout(SEND_TIMEOUT).map_err(io_error)?;
         let pid = spawn(program, &theirs).map_err(io_error)?;
         drop(theirs);
-        let ready = introduce(&socket);
-        let (theirs, run_directory) = match ready {
+        let (theirs, run_directory) = match introduce(&socket) {
             Ok(ready) => ready,
             Err(error) => {
-                end_failed_start(pid);
-                return Err(io_error(error));
+                end_failed_start(pid, socket);
+                return Err(match error.kind() {
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => unusable(NO_WORD.to_owned()),
+                    _ => io_error(error),
+                });
             }
         };
         if theirs != build {
-            end_failed_start(pid);
+            end_failed_start(pid, socket);
             return Err(GuardianError::OtherBuild { path: program.to_owned(), theirs, ours: build.to_owned() });
         }
         let process = PidFd::open(pid).map_err(io_error)?;
@@ -286,13 +293,18 @@ fn introduce(socket: &SeqPacket) -> io::Result<(String, OsString)> {
         Some((FromGuardian::Ready { build, run_directory }, _)) => Ok((build, run_directory)),
         Some((FromGuardian::Unable { reason }, _)) => Err(io::Error::other(reason)),
         Some(_) => Err(io::Error::other("it said something else than that it is ready")),
-        None => Err(io::Error::other("it ended without a word")),
+        None => Err(io::Error::other(NO_WORD)),
     }
 }
 
-/// Ends what was started as guardian and is none.
-fn end_failed_start(pid: Pid) {
-    nix::sys::signal::kill(pid, Signal::SIGKILL).ok();
+/// Ends what was started as guardian and is none, or of another build: one that is leaves when its socket ends, and
+/// takes its run directory along.
+fn end_failed_start(pid: Pid, socket: SeqPacket) {
+    drop(socket);
+    let left = PidFd::open(pid).is_ok_and(|process| wait_readable(process.as_fd(), FAILED_START_TIMEOUT));
+    if !left {
+        nix::sys::signal::kill(pid, Signal::SIGKILL).ok();
+    }
     waitpid(pid, None).ok();
 }
 

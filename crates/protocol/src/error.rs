@@ -57,6 +57,9 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.message.is_empty() {
+            return f.write_str(&self.type_name);
+        }
         write!(f, "{}: {}", self.type_name, self.message)
     }
 }

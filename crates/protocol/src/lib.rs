@@ -21,5 +21,5 @@ pub use guardian::{FromGuardian, KeeperReport, Launch, OnOrphan, ProcessId, ToGu
 pub use ids::AttemptId;
 pub use task::{CommandTask, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{
-    CONTROL_SOCKET, FromWorker, Hello, Job, PythonOptions, READS, SHARED_WORDS, ToWorker, WorkerSettings,
+    BEGUN, CONTROL_SOCKET, FromWorker, Hello, Job, PythonOptions, SHARED_WORDS, ToWorker, WorkerSettings,
 };

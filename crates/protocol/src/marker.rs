@@ -1,14 +1,15 @@
 //! Which of a worker's output belongs to which attempt.
 //!
 //! A worker's standard output and error are pipes whose other ends the scheduler holds, so that what a worker wrote
-//! before it died is not lost with it. After an attempt that printed, or failed, the worker writes a marker into both: what
-//! stands before it was written during that attempt (or by what earlier attempts left running). The marker holds a word
-//! made anew for each pool, so that no task writes one by accident.
+//! before it died is not lost with it. Before it begins an attempt, the worker writes its number into a word of memory
+//! that both share ([`crate::BEGUN`]). When an attempt has failed, or has ended with something unread in a pipe, the
+//! worker writes a marker into both: what stands before it was written during that attempt (or by what earlier ones left
+//! running). The marker holds a word made anew for each pool, so that no task writes one by accident.
 //!
-//! After other attempts there is no marker, since two writes and their wake-ups would be most of the cost of a small task.
-//! Whether an attempt printed is seen without a system call's help from it: what it wrote is still in a pipe when it ends,
-//! or it was read meanwhile, and the scheduler counts each read in a word that both share ([`crate::READS`]) before it
-//! begins. So the worker may write a marker too many, never one too few.
+//! After other attempts there is no marker: two writes and their wake-ups would be most of the cost of a small task. What
+//! such an attempt printed was read while it ran. So the reader looks at the shared word, reads until the pipe is empty,
+//! and looks again: if the word is the same, what no marker ends was written by that attempt, since anything older was
+//! unread when its attempt ended, and has its marker.
 
 use crate::AttemptId;
 

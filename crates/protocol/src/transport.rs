@@ -45,11 +45,11 @@ struct Bootstrap {
     settings: WorkerSettings,
 }
 
-/// A message of a worker, with how many frames it has received so far.
+/// Messages of a worker, with how many frames it has received so far.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     received: u64,
-    message: FromWorker,
+    messages: Vec<FromWorker>,
 }
 
 /// The scheduler's end towards a worker: never blocks.
@@ -115,15 +115,15 @@ impl ToWorkerSender {
 }
 
 impl FromWorkerReceiver {
-    /// Waits for the next message: it, and how many frames the worker has received.
+    /// Waits for the next messages: them, and how many frames the worker has received.
     ///
     /// # Errors
     /// When the worker is gone, or sent what is no message.
-    pub fn receive(&mut self) -> Result<(FromWorker, u64), TransportError> {
+    pub fn receive(&mut self) -> Result<(Vec<FromWorker>, u64), TransportError> {
         // ipc-channel unwraps what it reads from the socket, so that a few bytes of garbage make it panic.
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
-        Ok((envelope.message, envelope.received))
+        Ok((envelope.messages, envelope.received))
     }
 }
 
@@ -174,12 +174,12 @@ impl WorkerServer {
 }
 
 impl FromWorkerSender {
-    /// Sends a message with the number of frames received so far.
+    /// Sends messages with the number of frames received so far.
     ///
     /// # Errors
     /// When the scheduler is gone.
-    pub fn send(&self, message: FromWorker, received: u64) -> Result<(), TransportError> {
-        let envelope = postcard::to_stdvec(&Envelope { received, message }).map_err(io::Error::other)?;
+    pub fn send(&self, messages: Vec<FromWorker>, received: u64) -> Result<(), TransportError> {
+        let envelope = postcard::to_stdvec(&Envelope { received, messages }).map_err(io::Error::other)?;
         for frame in cut(&envelope) {
             self.sender.send(&frame).map_err(send_error)?;
         }
@@ -309,7 +309,7 @@ mod tests {
 
     fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver)) {
         let server = WorkerServer::open().unwrap();
-        let settings = WorkerSettings { marker: "mark".into(), python: None };
+        let settings = WorkerSettings { marker: "mark".into(), python: None, start_python: false };
         let scheduler = connect(server.name().to_owned(), settings.clone()).unwrap();
         let (sender, receiver, received) = server.accept().unwrap();
         assert_eq!(received, settings);
@@ -329,19 +329,22 @@ mod tests {
                     messages.push(message);
                 }
                 if receiver.acknowledge_due() {
-                    sender.send(FromWorker::Acknowledge, receiver.acknowledge()).unwrap();
+                    sender.send(Vec::new(), receiver.acknowledge()).unwrap();
                 }
             }
             let result = Bytes::from(vec![7; 1_000_000]);
             sender
-                .send(FromWorker::Finished { attempt: AttemptId(2), result, marked: false }, receiver.acknowledge())
+                .send(
+                    vec![FromWorker::Finished { attempt: AttemptId(2), result, marked: false }],
+                    receiver.acknowledge(),
+                )
                 .unwrap();
             messages
         });
         let result = loop {
-            let (message, frames) = from_worker.receive().unwrap();
+            let (mut messages, frames) = from_worker.receive().unwrap();
             to_worker.acknowledged(frames).unwrap();
-            if let FromWorker::Finished { result, .. } = message {
+            if let Some(FromWorker::Finished { result, .. }) = messages.pop() {
                 break result;
             }
         };
@@ -374,6 +377,6 @@ mod tests {
         let server = WorkerServer::open().unwrap();
         let name = server.name().to_owned();
         drop(server);
-        assert!(connect(name, WorkerSettings { marker: String::new(), python: None }).is_err());
+        assert!(connect(name, WorkerSettings { marker: String::new(), python: None, start_python: false }).is_err());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A worker is started with a control socket as file 3 and a few shared words as file 4. It opens a one-shot server and says [`Hello`] on the socket; the
 //! scheduler checks the build, connects, and hands over the two ends of the channels with the [`WorkerSettings`]. Then
-//! the worker says `Ready`. Each [`Job`] is answered by one `Finished` or `Failed`, in the order in which the jobs came.
+//! the worker says `Ready`. Each [`Job`] is answered once: by `Finished` or `Failed`, or, asked back before it began, by `GivenBack`. Answers may
+//! be sent several at a time.
 
 use std::ffi::OsString;
 
@@ -17,8 +18,8 @@ pub const CONTROL_SOCKET: i32 = 3;
 /// The file at which a worker finds the words that it shares with the scheduler.
 pub const SHARED_WORDS: i32 = 4;
 
-/// The shared word in which the scheduler counts how often it has begun to read what the worker printed.
-pub const READS: usize = 0;
+/// The shared word in which a worker writes the number of each attempt before it begins it; 0 before the first.
+pub const BEGUN: usize = 0;
 
 /// The first words of a worker, on its control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct WorkerSettings {
     pub marker: String,
     /// How to run Python tasks; `None` where there is no interpreter.
     pub python: Option<PythonOptions>,
+    /// Whether to start the interpreter before saying `Ready`, so that it is known at once if it can't be.
+    pub start_python: bool,
 }
 
 /// How to run Python tasks.
@@ -54,6 +57,11 @@ pub struct PythonOptions {
 pub enum ToWorker {
     /// Run these, one after another.
     Run(Vec<Job>),
+    /// Give back those of these attempts that have not begun.
+    AskBack {
+        /// The attempts.
+        attempts: Vec<AttemptId>,
+    },
     /// Interrupt this attempt, if it is the one that runs; forget it, if it has not begun.
     Interrupt {
         /// The attempt.
@@ -79,15 +87,13 @@ pub struct Job {
 pub enum FromWorker {
     /// It waits for jobs.
     Ready,
-    /// Nothing but that frames were received; see [`crate::transport`].
-    Acknowledge,
     /// An attempt succeeded.
     Finished {
         /// The attempt.
         attempt: AttemptId,
         /// The encoded result.
         result: Bytes,
-        /// Whether a marker ends what it printed; see [`crate::marker`].
+        /// Whether a marker ends what it printed, in both streams; see [`crate::marker`].
         marked: bool,
     },
     /// An attempt failed; a marker ends what it printed.
@@ -96,5 +102,15 @@ pub enum FromWorker {
         attempt: AttemptId,
         /// How.
         error: TaskError,
+    },
+    /// These had not begun, and are forgotten.
+    GivenBack {
+        /// The attempts.
+        attempts: Vec<AttemptId>,
+    },
+    /// It can't serve; its last word.
+    Unable {
+        /// Why.
+        reason: String,
     },
 }

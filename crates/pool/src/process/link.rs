@@ -8,12 +8,14 @@ use std::fs::File;
 use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
-    CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, SHARED_WORDS, WorkerSettings, courier,
+    AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, SHARED_WORDS, WorkerSettings,
+    courier,
 };
 use pushflow_value::Data;
 
@@ -35,7 +37,7 @@ pub(super) struct StartedWorker {
     pub(super) process: ProcessId,
     pub(super) stdout: PipeReader,
     pub(super) stderr: PipeReader,
-    pub(super) shared: SharedWords,
+    pub(super) shared: Arc<SharedWords>,
 }
 
 impl WorkerKind {
@@ -58,13 +60,16 @@ impl WorkerKind {
             stderr.try_clone()?.into(),
         ];
         let receiver = {
-            let (settings, build, inputs) = (self.settings.clone(), self.build.clone(), inputs.clone());
+            let (mut settings, build, inputs) = (self.settings.clone(), self.build.clone(), inputs.clone());
+            // The first worker finds out whether the interpreter can be started; the others start it when they need it.
+            settings.start_python = worker == WorkerId(1);
             move || receive(worker, &control, settings, &build, &inputs)
         };
         std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;
+        let shared = Arc::new(shared);
         let listener = {
-            let (inputs, guardian) = (inputs.clone(), self.guardian.pid());
-            move |event| drop(inputs.send(Input::Event(process_event(worker, guardian, event))))
+            let (inputs, guardian, shared) = (inputs.clone(), self.guardian.pid(), shared.clone());
+            move |event| drop(inputs.send(Input::Event(process_event(worker, guardian, &shared, event))))
         };
         let process = self.guardian.launch(self.launch(worker)?, &files, Box::new(listener));
         Ok(StartedWorker { process, stdout, stderr, shared })
@@ -89,18 +94,26 @@ impl WorkerKind {
     }
 }
 
-fn process_event(worker: WorkerId, guardian: u32, event: ProcessEvent) -> Event {
+fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: ProcessEvent) -> Event {
     match event {
         ProcessEvent::Started { pid } => Event::Started { worker, pid },
         ProcessEvent::NotStarted { errno } => {
             let reason = io::Error::from_raw_os_error(errno).to_string();
             Event::Refused { worker, reason, fatal: false }
         }
-        ProcessEvent::Exited { exit, peak_memory_kib } => Event::Exited { worker, exit, peak_memory_kib },
+        ProcessEvent::Exited { exit, peak_memory_kib } => {
+            let begun = begun(shared);
+            Event::Exited { worker, exit, peak_memory_kib, begun }
+        }
         ProcessEvent::Unkillable { pids } => Event::Unkillable { pids },
         ProcessEvent::Gone => Event::Gone { worker },
         ProcessEvent::GuardianLost => Event::GuardianLost { pid: guardian },
     }
+}
+
+/// The last attempt that the worker has begun. What a task writes there by accident is no attempt that it was given.
+pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
+    Some(AttemptId(shared.word(BEGUN).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
 }
 
 /// The receiving thread's whole life. That nobody listens any more ends it too.
@@ -124,7 +137,7 @@ fn receive(worker: WorkerId, control: &SeqPacket, settings: WorkerSettings, buil
     };
     loop {
         let input = match hear(worker, &mut receiver) {
-            Ok((event, frames)) => Input::Heard { worker, event, frames },
+            Ok((events, frames)) => Input::Heard { worker, events, frames },
             Err(error) => {
                 let garbage = match error {
                     TransportError::Closed => None,
@@ -165,17 +178,23 @@ fn shake_hands(
     transport::connect(hello.server, settings).map_err(|_| Refusal::Ended)
 }
 
-/// The next thing a worker says, as an event if it is one.
-fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<(Option<Event>, u64), TransportError> {
-    let (message, frames) = receiver.receive()?;
-    let event = match message {
-        FromWorker::Ready => Some(Event::Ready { worker }),
-        FromWorker::Acknowledge => None,
+/// The next things that a worker says.
+fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<(Vec<Event>, u64), TransportError> {
+    let (messages, frames) = receiver.receive()?;
+    let events: Result<Vec<Event>, TransportError> =
+        messages.into_iter().map(|message| as_event(worker, message)).collect();
+    Ok((events?, frames))
+}
+
+fn as_event(worker: WorkerId, message: FromWorker) -> Result<Event, TransportError> {
+    Ok(match message {
+        FromWorker::Ready => Event::Ready { worker },
+        FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: true },
         FromWorker::Finished { attempt, result, marked } => {
             let result = Data::decode(&result).map_err(|error| TransportError::Garbage(error.to_string()))?;
-            Some(Event::Finished { worker, attempt, result, marked })
+            Event::Finished { worker, attempt, result, marked }
         }
-        FromWorker::Failed { attempt, error } => Some(Event::Failed { worker, attempt, error }),
-    };
-    Ok((event, frames))
+        FromWorker::Failed { attempt, error } => Event::Failed { worker, attempt, error },
+        FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
+    })
 }

@@ -70,7 +70,7 @@ impl ProcessPool {
         let guardian = Guardian::shared(options.worker.as_deref(), build)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
-        let settings = WorkerSettings { marker: marker.clone(), python: options.python.clone() };
+        let settings = WorkerSettings { marker: marker.clone(), python: options.python.clone(), start_python: false };
         let (opened, open) = crossbeam_channel::bounded(1);
         let (finish, finished) = crossbeam_channel::bounded(0);
         let worker_count = Arc::<AtomicUsize>::default();

@@ -7,23 +7,24 @@
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pushflow_os::SharedWords;
-use pushflow_protocol::READS;
+use pushflow_protocol::AttemptId;
 use pushflow_protocol::marker::{Piece, Splitter};
 
 use super::dispatcher::{Event, WorkerId};
-use super::link::StartedWorker;
+use super::link::{StartedWorker, begun};
 use super::runner::Input;
 use crate::attempt::Stream;
 
 /// How much is read at a time: what a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
+/// How much is read before it is passed on, however much more there is.
+const MAX_READ: usize = 1024 * 1024;
 
 enum Order {
     Add(Pipe),
@@ -54,9 +55,8 @@ impl OutputReader {
 
     /// Reads a worker's pipes from now on.
     pub(super) fn add(&mut self, worker: WorkerId, started: StartedWorker) {
-        let shared = Arc::new(started.shared);
         for (stream, reader) in [(Stream::Stdout, started.stdout), (Stream::Stderr, started.stderr)] {
-            let (shared, splitter) = (shared.clone(), Splitter::new(&self.word));
+            let (shared, splitter) = (started.shared.clone(), Splitter::new(&self.word));
             self.order(Order::Add(Pipe { worker, stream, reader, splitter, shared }));
         }
     }
@@ -109,7 +109,7 @@ impl Reader {
             let inputs = &self.inputs;
             self.pipes.retain_mut(|pipe| {
                 index += 1;
-                !ready[index - 1] || pipe.read_once(inputs) == More::Later
+                !ready[index - 1] || pipe.read_available(inputs) == More::Later
             });
             if self.obey().is_err() {
                 return;
@@ -155,7 +155,7 @@ impl Reader {
         let inputs = &self.inputs;
         self.pipes.retain_mut(|pipe| {
             if pipe.worker == worker {
-                pipe.read_all(inputs);
+                pipe.read_rest(inputs);
             }
             pipe.worker != worker
         });
@@ -164,54 +164,73 @@ impl Reader {
 }
 
 impl Pipe {
-    /// Reads what is there, at most a pipe's full.
-    fn read_once(&mut self, inputs: &Sender<Input>) -> More {
-        let mut buffer = [0; CHUNK];
-        match self.read(&mut buffer) {
-            Ok(0) => {
-                let held = Piece::Text(self.splitter.finish());
-                self.pass_on(held, inputs);
-                More::Never
-            }
-            Ok(count) => {
-                for piece in self.splitter.split(&buffer[..count]) {
-                    self.pass_on(piece, inputs);
+    /// Reads what is there, and tells whose it is: see [`marker`](pushflow_protocol::marker).
+    fn read_available(&mut self, inputs: &Sender<Input>) -> More {
+        let mut bytes = Vec::new();
+        loop {
+            let running = begun(&self.shared);
+            let more = self.read_until_empty(&mut bytes);
+            // Full, or ended, or nothing was begun meanwhile: what no marker ends is of the attempt that runs.
+            if bytes.len() >= MAX_READ || more == More::Never || running == begun(&self.shared) {
+                self.pass_on(&bytes, running, inputs);
+                if more == More::Never {
+                    let held = self.splitter.finish();
+                    self.tell_text(held, running, inputs);
                 }
-                More::Later
+                return more;
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => More::Later,
-            Err(_) => More::Never,
         }
+    }
+
+    fn read_until_empty(&mut self, bytes: &mut Vec<u8>) -> More {
+        let mut buffer = [0; CHUNK];
+        while bytes.len() < MAX_READ {
+            match self.reader.read(&mut buffer) {
+                Ok(0) => return More::Never,
+                Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return More::Later,
+                Err(_) => return More::Never,
+            }
+        }
+        More::Later
     }
 
     /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
-    fn read_all(&mut self, inputs: &Sender<Input>) {
+    fn read_rest(&mut self, inputs: &Sender<Input>) {
         let mut left = pushflow_os::files::bytes_readable(&self.reader).unwrap_or(0);
+        let running = begun(&self.shared);
         let mut buffer = [0; CHUNK];
         while left > 0 {
-            let Ok(count @ 1..) = self.read(&mut buffer) else { break };
+            let Ok(count @ 1..) = self.reader.read(&mut buffer) else { break };
             left = left.saturating_sub(count);
-            for piece in self.splitter.split(&buffer[..count]) {
-                self.pass_on(piece, inputs);
+            self.pass_on(&buffer[..count], running, inputs);
+        }
+        let held = self.splitter.finish();
+        self.tell_text(held, running, inputs);
+    }
+
+    /// Text belongs to the attempt whose marker ends it; without one, to the one that runs.
+    fn pass_on(&mut self, bytes: &[u8], running: Option<AttemptId>, inputs: &Sender<Input>) {
+        let (worker, stream) = (self.worker, self.stream);
+        let mut text = Vec::new();
+        for piece in self.splitter.split(bytes) {
+            match piece {
+                Piece::Text(more) => text.extend(more),
+                Piece::End(attempt) => {
+                    self.tell_text(std::mem::take(&mut text), Some(attempt), inputs);
+                    inputs.send(Input::Event(Event::OutputEnd { worker, stream, attempt })).ok();
+                }
             }
         }
-        let held = Piece::Text(self.splitter.finish());
-        self.pass_on(held, inputs);
+        self.tell_text(text, running, inputs);
     }
 
-    /// A read that the worker knows of before it can have happened: see `marker`.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.shared.word(READS).fetch_add(1, Ordering::AcqRel);
-        self.reader.read(buffer)
-    }
-
-    fn pass_on(&self, piece: Piece, inputs: &Sender<Input>) {
-        let (worker, stream) = (self.worker, self.stream);
-        let event = match piece {
-            Piece::Text(bytes) if bytes.is_empty() => return,
-            Piece::Text(bytes) => Event::Output { worker, stream, bytes },
-            Piece::End(attempt) => Event::OutputEnd { worker, stream, attempt },
-        };
-        inputs.send(Input::Event(event)).ok();
+    /// That nobody listens any more is seen elsewhere.
+    fn tell_text(&self, bytes: Vec<u8>, attempt: Option<AttemptId>, inputs: &Sender<Input>) {
+        if !bytes.is_empty() {
+            let (worker, stream) = (self.worker, self.stream);
+            inputs.send(Input::Event(Event::Output { worker, stream, attempt, bytes })).ok();
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_protocol::transport::ToWorkerSender;
-use pushflow_protocol::{AttemptId, ErrorKind, Job, ProcessId, TaskError, ToWorker};
+use pushflow_protocol::{ErrorKind, Job, ProcessId, TaskError, ToWorker};
 
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
 use super::link::WorkerKind;
@@ -24,8 +24,8 @@ const START_REPORT_DELAY: Duration = Duration::from_millis(1);
 pub(super) enum Input {
     /// Something happened.
     Event(Event),
-    /// A worker said something: an event, or only how many frames it has received.
-    Heard { worker: WorkerId, event: Option<Event>, frames: u64 },
+    /// A worker said something, and how many frames it has received.
+    Heard { worker: WorkerId, events: Vec<Event>, frames: u64 },
     /// A worker can be talked to.
     Connected { worker: WorkerId, sender: ToWorkerSender },
 }
@@ -128,12 +128,12 @@ impl Runner {
                 }
                 self.dispatcher.on(event, now, actions);
             }
-            Input::Heard { worker, event, frames } => {
+            Input::Heard { worker, events, frames } => {
                 if let Some(sender) = self.links.get_mut(&worker).and_then(|link| link.sender.as_mut()) {
                     // If it is gone, its channel and its exit say so.
                     sender.acknowledged(frames).ok();
                 }
-                if let Some(event) = event {
+                for event in events {
                     self.dispatcher.on(event, now, actions);
                 }
             }
@@ -150,7 +150,8 @@ impl Runner {
             for action in std::mem::take(actions) {
                 match action {
                     Action::Start(worker) => self.start(worker, actions),
-                    Action::Run { worker, attempt } => self.run_attempt(worker, attempt, actions),
+                    Action::Run { worker, attempts } => self.run_attempts(worker, attempts, actions),
+                    Action::AskBack { worker, attempts } => self.send(worker, &ToWorker::AskBack { attempts }),
                     Action::Interrupt { worker, attempt } => self.send(worker, &ToWorker::Interrupt { attempt }),
                     Action::Dismiss(worker) => {
                         if let Some(link) = self.links.get_mut(&worker) {
@@ -189,27 +190,24 @@ impl Runner {
         }
     }
 
-    fn run_attempt(&mut self, worker: WorkerId, attempt: Attempt, actions: &mut Vec<Action>) {
-        let id = attempt.id;
-        match attempt.inputs.encode() {
-            Ok(inputs) => {
-                let (actor, task) = (attempt.actor.to_string(), (*attempt.task).clone());
-                self.send(worker, &ToWorker::Run(vec![Job { attempt: id, actor, task, inputs }]));
+    fn run_attempts(&mut self, worker: WorkerId, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
+        let mut jobs = Vec::with_capacity(attempts.len());
+        for Attempt { id, actor, task, inputs } in attempts {
+            match inputs.encode() {
+                Ok(inputs) => {
+                    jobs.push(Job { attempt: id, actor: actor.to_string(), task: (*task).clone(), inputs });
+                }
+                // The attempt fails; the worker has not heard of it.
+                Err(error) => {
+                    let message = format!("the inputs can't be sent to a worker: {error}");
+                    let error = TaskError::new(ErrorKind::BadInput, message);
+                    self.dispatcher.on(Event::NotSent { worker, attempt: id, error }, Instant::now(), actions);
+                }
             }
-            Err(error) => self.refuse(worker, id, &error, actions),
         }
-    }
-
-    /// The inputs can't travel: the attempt fails, the worker has not heard of it.
-    fn refuse(
-        &mut self,
-        worker: WorkerId,
-        attempt: AttemptId,
-        error: &impl std::fmt::Display,
-        actions: &mut Vec<Action>,
-    ) {
-        let error = TaskError::new(ErrorKind::BadInput, format!("the inputs can't be sent to a worker: {error}"));
-        self.dispatcher.on(Event::NotSent { worker, attempt, error }, Instant::now(), actions);
+        if !jobs.is_empty() {
+            self.send(worker, &ToWorker::Run(jobs));
+        }
     }
 
     /// A worker that can't be sent to is gone: its channel and its exit say so.

@@ -57,6 +57,17 @@ impl Runner {
         }
     }
 
+    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_python(&mut self) -> Result<(), TaskError> {
+        if let (Some(options), None) = (&self.python, &self.host) {
+            self.host = Some(PythonHost::start(options, self.launcher.as_ref())?);
+        }
+        Ok(())
+    }
+
     fn run_python(&mut self, task: &PythonTask, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
         let Some(options) = &self.python else {
             let message = "Python tasks do not run on the thread pool yet: choose --pool process";

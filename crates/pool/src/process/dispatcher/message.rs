@@ -39,22 +39,24 @@ pub(in crate::process) enum Event {
     Refused { worker: WorkerId, reason: String, fatal: bool },
     /// The worker waits for attempts.
     Ready { worker: WorkerId },
-    /// The worker's attempt succeeded.
+    /// The worker's attempt succeeded; with `marked`, a marker ends what it printed.
     Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
-    /// The worker's attempt failed.
+    /// The worker's attempt failed; a marker ends what it printed.
     Failed { worker: WorkerId, attempt: AttemptId, error: TaskError },
     /// The attempt was never sent, since its inputs can't be.
     NotSent { worker: WorkerId, attempt: AttemptId, error: TaskError },
     /// Nothing more comes over the worker's channel.
     ChannelClosed { worker: WorkerId, garbage: Option<String> },
-    /// The worker printed something, during the oldest attempt whose output has not ended yet.
-    Output { worker: WorkerId, stream: Stream, bytes: Vec<u8> },
-    /// What the worker printed during this attempt ends here.
+    /// The worker had not begun these, and has forgotten them.
+    GivenBack { worker: WorkerId, attempts: Vec<AttemptId> },
+    /// The worker printed something, during this attempt; before its first if there is none.
+    Output { worker: WorkerId, stream: Stream, attempt: Option<AttemptId>, bytes: Vec<u8> },
+    /// What the worker printed during this attempt has been read to its end.
     OutputEnd { worker: WorkerId, stream: Stream, attempt: AttemptId },
     /// What the dead worker had printed has been read.
     OutputDrained { worker: WorkerId },
-    /// The worker's process has ended.
-    Exited { worker: WorkerId, exit: Exit, peak_memory_kib: u64 },
+    /// The worker's process has ended; `begun` is the last attempt that it began.
+    Exited { worker: WorkerId, exit: Exit, peak_memory_kib: u64, begun: Option<AttemptId> },
     /// Processes of another user that the worker started can't be ended.
     Unkillable { pids: Vec<u32> },
     /// Nothing of the worker is left.
@@ -70,8 +72,10 @@ pub(in crate::process) enum Event {
 pub(in crate::process) enum Action {
     /// Start a worker.
     Start(WorkerId),
-    /// Give it an attempt.
-    Run { worker: WorkerId, attempt: Attempt },
+    /// Give it these attempts, to be run in this order.
+    Run { worker: WorkerId, attempts: Vec<Attempt> },
+    /// Ask it to give back those of these that it has not begun.
+    AskBack { worker: WorkerId, attempts: Vec<AttemptId> },
     /// Ask it to interrupt the attempt.
     Interrupt { worker: WorkerId, attempt: AttemptId },
     /// Close its channel, so that it leaves.

@@ -5,20 +5,29 @@
 //!
 //! # The states of a worker
 //! - *starting*: from `Start` until it says that it is ready; ended when that takes too long.
-//! - *idle*: waits for an attempt.
-//! - *busy*: runs one. Interrupted, it has its grace; then its group gets SIGTERM, and a moment later its tree is ended.
-//! - *settling*: the attempt has failed, but what it printed has not all been read yet; the report waits for that a
-//!   moment, so that it can hold the last lines.
+//! - *serving*: has attempts to run, in the order in which it was given them, or is idle.
 //! - *leaving*: told to go, by closing its channel or by ending its tree.
-//! - *dying*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
-//!   its end), and what it printed has been read, its attempt is lost, and the worker is gone.
+//! - *dead*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
+//!   its end), and what it printed has been read, it is *buried*: its attempts are settled. It is forgotten when nothing
+//!   below it is left.
 //!
-//! # What holds
-//! An attempt ends in exactly one `Finished` or `Failed`: it is in the queue, or with one worker, or over. Only the
-//! attempt of a worker that dies is lost; another worker is started for what waits. Workers that die before they are
-//! ready are counted, and after a few in a row the pool is broken: starting more would never end.
+//! # The states of an attempt
+//! - *queued*.
+//! - *given* to a worker. While attempts are short (`pace.rs`), a worker is given several, since its waking up is the
+//!   whole cost of a small task; what it has not begun is asked back when another worker is idle. Interrupted, an attempt
+//!   that has begun has its grace; then the worker's group gets SIGTERM, and a moment later its tree is ended.
+//! - *settling*: it has been answered for, but what it printed has not all been read yet; the report waits for that a
+//!   moment, so that it comes last, and that of a failure can hold the last lines.
+//! - *over*: reported, exactly once.
+//!
+//! # What the death of a worker means
+//! It writes the attempt that it begins into memory that outlives it. So at its death it is known what it had begun: that
+//! is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
+//! workers keep dying before they can begin it is lost too. Workers that die before they are ready are counted, and after
+//! a few in a row the pool is broken: starting more would never end.
 
 mod message;
+mod pace;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -28,27 +37,40 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
+use pushflow_value::Data;
 
 pub(super) use self::message::{Action, Event, Rules, WorkerId};
-use self::worker::{Death, Interrupted, State, Worker};
-use crate::attempt::{Attempt, PoolEvent, Stream};
+use self::pace::Pace;
+use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
+use crate::attempt::{Attempt, PoolEvent};
 
-/// After an attempt failed, how long what it printed is waited for.
-const SETTLE: Duration = Duration::from_millis(100);
 /// How many workers in a row may end before they are ready.
 const MAX_FAILED_STARTS: usize = 3;
+/// How many workers may end before they begin an attempt that they were given.
+const MAX_UNBEGUN: u8 = 3;
+/// How long a worker may run one attempt before what waits behind it is asked back for an idle one.
+const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
 
 /// See the module's documentation.
 pub(super) struct Dispatcher {
     rules: Rules,
     next_worker: u64,
     workers: BTreeMap<WorkerId, Worker>,
-    queue: VecDeque<Attempt>,
-    running: HashMap<AttemptId, WorkerId>,
+    queue: VecDeque<Queued>,
+    /// Which worker has an attempt that is given or settling.
+    holders: HashMap<AttemptId, WorkerId>,
+    pace: Pace,
     failed_starts: usize,
     broken: Option<String>,
     closing: bool,
     ready: bool,
+}
+
+/// An attempt that waits for a worker.
+struct Queued {
+    attempt: Attempt,
+    /// How many workers have died with it before they began it.
+    unbegun: u8,
 }
 
 impl Dispatcher {
@@ -58,7 +80,8 @@ impl Dispatcher {
             next_worker: 1,
             workers: BTreeMap::new(),
             queue: VecDeque::new(),
-            running: HashMap::new(),
+            holders: HashMap::new(),
+            pace: Pace::default(),
             failed_starts: 0,
             broken: None,
             closing: false,
@@ -105,23 +128,24 @@ impl Dispatcher {
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, actions),
             Event::Ready { worker } => self.worker_ready(worker, now, actions),
             Event::Finished { worker, attempt, result, marked } => {
-                if self.finished(worker, attempt, now) {
-                    self.with(worker, |worker| {
-                        worker.output.iter_mut().for_each(|printed| printed.succeeded(attempt, marked))
-                    });
-                    actions.push(Action::Report(PoolEvent::Finished { attempt, result }));
-                }
+                self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
-            Event::Failed { worker, attempt, error } => {
-                self.failed(worker, attempt, error, now);
-                self.settle_if_read(worker, now, actions);
-            }
+            Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
+            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, now),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, actions),
-            Event::Output { worker, stream, bytes } => self.output(worker, stream, bytes, actions),
-            Event::OutputEnd { worker, stream, attempt } => self.output_end(worker, stream, attempt, actions, now),
+            Event::Output { worker, stream, attempt, bytes } => {
+                self.with(worker, |worker| worker.printed(stream, attempt, &bytes));
+                actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
+            }
+            Event::OutputEnd { worker, stream, attempt } => {
+                self.with(worker, |worker| worker.read_to_the_end(stream, attempt));
+                self.report_settled(worker, now, actions);
+            }
             Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
-            Event::Exited { worker, exit, peak_memory_kib } => self.exited(worker, exit, peak_memory_kib, now, actions),
+            Event::Exited { worker, exit, peak_memory_kib, begun } => {
+                self.exited(worker, Death { exit, peak_memory_kib, begun, at: now }, actions);
+            }
             Event::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
@@ -136,7 +160,8 @@ impl Dispatcher {
 
     /// When `Tick` is due if nothing happens before.
     pub(super) fn next_tick(&self) -> Option<Instant> {
-        self.workers.values().filter_map(|worker| worker.next_tick(&self.rules)).min()
+        let ask_back = self.best_to_ask_back().map(|(_, since)| since + ASK_BACK_AFTER);
+        self.workers.values().filter_map(|worker| worker.next_tick(&self.rules)).chain(ask_back).min()
     }
 
     fn with(&mut self, worker: WorkerId, change: impl FnOnce(&mut Worker)) {
@@ -149,27 +174,24 @@ impl Dispatcher {
 
     fn submit(&mut self, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
         match &self.broken {
-            None => self.queue.extend(attempts),
+            None => self.queue.extend(attempts.into_iter().map(|attempt| Queued { attempt, unbegun: 0 })),
             Some(reason) => {
                 let error = broken_error(reason);
-                for attempt in attempts {
-                    actions.push(report_failed(attempt.id, error.clone()));
-                }
+                actions.extend(attempts.into_iter().map(|attempt| report_failed(attempt.id, error.clone())));
             }
         }
     }
 
     fn interrupt(&mut self, attempt: AttemptId, now: Instant, actions: &mut Vec<Action>) {
-        if let Some(position) = self.queue.iter().position(|queued| queued.id == attempt) {
+        if let Some(position) = self.queue.iter().position(|queued| queued.attempt.id == attempt) {
             self.queue.remove(position);
-            let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
-            actions.push(report_failed(attempt, error));
-        } else if let Some(&id) = self.running.get(&attempt)
+            actions.push(report_failed(attempt, interrupted_before_start()));
+        } else if let Some(&id) = self.holders.get(&attempt)
             && let Some(worker) = self.workers.get_mut(&id)
-            && let State::Busy { attempt: running, interrupt: interrupt @ Interrupted::No } = &mut worker.state
-            && *running == attempt
+            && let Some(given) = worker.given_mut(attempt)
+            && matches!(given.interrupt, Interrupted::No)
         {
-            *interrupt = Interrupted::Asked(now);
+            given.interrupt = Interrupted::Asked(now);
             actions.push(Action::Interrupt { worker: id, attempt });
         }
     }
@@ -177,34 +199,39 @@ impl Dispatcher {
     /// Ends everything that is still there.
     fn abort(&mut self, actions: &mut Vec<Action>) {
         self.closing = true;
-        let error = TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started");
-        for attempt in self.queue.drain(..) {
-            actions.push(report_failed(attempt.id, error.clone()));
-        }
+        self.fail_queue(&TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started"), actions);
         for (&id, worker) in &mut self.workers {
-            if let State::Busy { interrupt, .. } = &mut worker.state {
-                *interrupt = Interrupted::Ended;
-            }
+            worker.given.iter_mut().for_each(|given| given.interrupt = Interrupted::Ended);
             worker.end(id, actions);
         }
     }
 
-    /// Whether the worker did run that attempt; then it is free.
-    fn finished(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> bool {
-        let Some(worker) = self.workers.get_mut(&id) else { return false };
-        if !matches!(worker.state, State::Busy { attempt: running, .. } if running == attempt) {
-            return false;
-        }
-        worker.state = State::Idle { since: now };
-        self.running.remove(&attempt);
-        true
+    fn fail_queue(&mut self, error: &TaskError, actions: &mut Vec<Action>) {
+        actions.extend(self.queue.drain(..).map(|queued| report_failed(queued.attempt.id, error.clone())));
     }
 
-    fn failed(&mut self, id: WorkerId, attempt: AttemptId, error: TaskError, now: Instant) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        if matches!(worker.state, State::Busy { attempt: running, .. } if running == attempt) {
-            worker.state = State::Settling { attempt, error, until: now + SETTLE };
-        }
+    /// Takes an attempt from the worker that has answered for it; `None` if it has answered before.
+    fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<Given> {
+        let worker = self.workers.get_mut(&id)?;
+        let given = worker.take(attempt)?;
+        self.pace.sample(now.saturating_duration_since(worker.news));
+        worker.news = now;
+        Some(given)
+    }
+
+    /// The worker has answered: told at once if nothing that was printed is still to be read.
+    fn answered(
+        &mut self,
+        id: WorkerId,
+        attempt: AttemptId,
+        answer: Result<Data, TaskError>,
+        marked: bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(given) = self.take_answered(id, attempt, now) else { return };
+        self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
+        self.report_settled(id, now, actions);
     }
 
     fn not_sent(
@@ -215,47 +242,127 @@ impl Dispatcher {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        self.failed(id, attempt, error, now);
-        self.with(id, |worker| {
-            worker.output.iter_mut().for_each(|printed| printed.open.truncate(printed.open.len() - 1))
-        });
-        self.settle(id, now, actions);
+        if self.take_answered(id, attempt, now).is_some() {
+            self.holders.remove(&attempt);
+            actions.push(report_failed(attempt, error));
+        }
     }
 
-    /// Gives waiting attempts to idle workers, starts workers for the rest, lets workers go that are not needed.
-    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.queue.is_empty() && !self.closing {
+    /// Reports the attempts of a worker whose output has been read, or has had its time.
+    fn report_settled(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if worker.settling.is_empty() {
             return;
         }
-        let mut idle = self.workers.iter_mut().filter(|(_, worker)| matches!(worker.state, State::Idle { .. }));
-        while !self.queue.is_empty() {
-            let Some((&id, worker)) = idle.next() else { break };
-            let Some(attempt) = self.queue.pop_front() else { break };
-            worker.state = State::Busy { attempt: attempt.id, interrupt: Interrupted::No };
-            worker.output.iter_mut().for_each(|printed| printed.open.push_back(attempt.id));
-            self.running.insert(attempt.id, id);
-            actions.push(Action::Report(PoolEvent::Started { attempt: attempt.id, pid: worker.pid.unwrap_or(0) }));
-            actions.push(Action::Run { worker: id, attempt });
+        let settled = worker.settled(now);
+        self.report(settled, actions);
+    }
+
+    fn report(&mut self, settled: Vec<(AttemptId, Result<Data, TaskError>)>, actions: &mut Vec<Action>) {
+        for (attempt, answer) in settled {
+            self.holders.remove(&attempt);
+            actions.push(match answer {
+                Ok(result) => Action::Report(PoolEvent::Finished { attempt, result }),
+                Err(error) => report_failed(attempt, error),
+            });
         }
-        let starting = self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count();
-        for _ in starting..self.queue.len() {
-            if self.active() >= self.rules.max_workers || self.broken.is_some() {
-                break;
+    }
+
+    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], now: Instant) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.news = now;
+        worker.given.iter_mut().for_each(|given| given.asked_back = false);
+        for &attempt in attempts.iter().rev() {
+            if let Some(given) = worker.take(attempt) {
+                self.holders.remove(&attempt);
+                self.queue.push_front(Queued { attempt: given.attempt, unbegun: given.unbegun });
             }
-            self.start_worker(now, actions);
+        }
+    }
+
+    // ----- who gets what -----
+
+    /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
+    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if !self.queue.is_empty() {
+            self.give_out(now, actions);
+            self.start_for_queue(now, actions);
+        }
+        if let Some((id, since)) = self.best_to_ask_back()
+            && since + ASK_BACK_AFTER <= now
+            && let Some(worker) = self.workers.get_mut(&id)
+        {
+            let attempts = worker.ask_back();
+            actions.push(Action::AskBack { worker: id, attempts });
         }
         if self.closing && self.queue.is_empty() {
             for (&id, worker) in &mut self.workers {
-                if matches!(worker.state, State::Idle { .. } | State::Starting { .. }) {
+                if worker.is_idle() || matches!(worker.state, State::Starting { .. }) {
                     worker.dismiss(id, now, actions);
                 }
             }
         }
     }
 
-    /// The workers that count against the limit: all whose process may still run.
-    fn active(&self) -> usize {
-        self.workers.len()
+    /// Idle workers first; while attempts are short, then every worker that has but half of what it may have.
+    fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let depth = self.pace.depth();
+        let serving = self.workers.values().filter(|worker| worker.is_serving()).count().max(1);
+        let share = self.queue.len().div_ceil(serving).clamp(1, depth);
+        let idle: Vec<WorkerId> =
+            self.workers.iter().filter(|(_, worker)| worker.is_idle()).map(|(&id, _)| id).collect();
+        for id in idle {
+            self.give(id, share, now, actions);
+        }
+        let low: Vec<(WorkerId, usize)> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.is_serving() && worker.given.len() <= depth / 2)
+            .map(|(&id, worker)| (id, depth - worker.given.len()))
+            .collect();
+        for (id, room) in low {
+            self.give(id, room, now, actions);
+        }
+    }
+
+    fn give(&mut self, id: WorkerId, count: usize, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let count = count.min(self.queue.len());
+        if count == 0 {
+            return;
+        }
+        if worker.given.is_empty() {
+            worker.news = now;
+        }
+        let mut attempts = Vec::with_capacity(count);
+        for Queued { attempt, unbegun } in self.queue.drain(..count) {
+            self.holders.insert(attempt.id, id);
+            actions.push(Action::Report(PoolEvent::Started { attempt: attempt.id, pid: worker.pid.unwrap_or(0) }));
+            worker.given.push_back(Given::new(attempt.clone(), unbegun));
+            attempts.push(attempt);
+        }
+        actions.push(Action::Run { worker: id, attempts });
+    }
+
+    fn start_for_queue(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let starting = self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count();
+        for _ in starting..self.queue.len() {
+            if self.workers.len() >= self.rules.max_workers || self.broken.is_some() {
+                break;
+            }
+            self.start_worker(now, actions);
+        }
+    }
+
+    /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
+    /// worker is idle and nothing is queued for it.
+    fn best_to_ask_back(&self) -> Option<(WorkerId, Instant)> {
+        if !self.queue.is_empty() || !self.workers.values().any(Worker::is_idle) {
+            return None;
+        }
+        let behind = |worker: &Worker| if worker.is_serving() { worker.can_ask_back() } else { 0 };
+        let (&id, worker) = self.workers.iter().max_by_key(|(_, worker)| behind(worker))?;
+        (behind(worker) > 0).then_some((id, worker.news))
     }
 
     // ----- workers -----
@@ -270,7 +377,8 @@ impl Dispatcher {
     fn worker_ready(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if matches!(worker.state, State::Starting { .. }) {
-            worker.state = State::Idle { since: now };
+            worker.state = State::Serving;
+            worker.news = now;
             self.ready = true;
             self.failed_starts = 0;
             actions.push(Action::Report(PoolEvent::WorkerStarted { pid: worker.pid.unwrap_or(0) }));
@@ -299,26 +407,25 @@ impl Dispatcher {
         }
     }
 
-    fn exited(&mut self, id: WorkerId, exit: Exit, peak: u64, now: Instant, actions: &mut Vec<Action>) {
+    fn exited(&mut self, id: WorkerId, death: Death, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.exit = Some(Death { exit, peak_memory_kib: peak, at: now });
+        worker.exit = Some(death);
         actions.push(Action::DrainOutput(id));
         if let Some(pid) = worker.pid {
-            actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit }));
+            actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit: death.exit }));
         }
     }
 
     fn gone(&mut self, id: WorkerId, now: Instant) {
         // A process that was never started is gone without an exit report.
         self.with(id, |worker| {
-            worker.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, at: now });
+            worker.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
             worker.channel_closed = true;
             worker.drained |= worker.pid.is_none();
+            worker.gone = true;
         });
         if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
             self.workers.remove(&id);
-        } else {
-            self.with(id, |worker| worker.gone = true);
         }
     }
 
@@ -329,140 +436,61 @@ impl Dispatcher {
         );
         self.break_down(reason.clone(), actions);
         let error = broken_error(&reason);
-        for (attempt, _) in self.running.drain() {
-            actions.push(report_failed(attempt, error.clone()));
-        }
+        actions.extend(self.holders.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));
         self.workers.clear();
     }
 
     /// From now on nothing can run here.
     fn break_down(&mut self, reason: String, actions: &mut Vec<Action>) {
-        if self.broken.is_some() {
-            return;
-        }
-        let error = broken_error(&reason);
-        for attempt in self.queue.drain(..) {
-            actions.push(report_failed(attempt.id, error.clone()));
-        }
-        actions.push(Action::Report(PoolEvent::Broken { reason: reason.clone() }));
-        self.broken = Some(reason);
-    }
-
-    // ----- output -----
-
-    fn output(&mut self, id: WorkerId, stream: Stream, bytes: Vec<u8>, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let printed = &mut worker.output[stream as usize];
-        printed.tail.push(&bytes);
-        let attempt = printed.open.front().copied();
-        actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
-    }
-
-    fn output_end(
-        &mut self,
-        id: WorkerId,
-        stream: Stream,
-        attempt: AttemptId,
-        actions: &mut Vec<Action>,
-        now: Instant,
-    ) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let printed = &mut worker.output[stream as usize];
-        if !printed.open.contains(&attempt) {
-            // A task wrote what looks like a marker, or repeated one.
-            return;
-        }
-        while printed.open.pop_front().is_some_and(|open| open != attempt) {}
-        printed.ended = Some((attempt, std::mem::take(&mut printed.tail)));
-        if stream == Stream::Stderr {
-            self.settle_if_read(id, now, actions);
-        }
-    }
-
-    /// Reports the failed attempt of a worker if what it printed has been read.
-    fn settle_if_read(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let State::Settling { attempt, error, .. } = &mut worker.state else { return };
-        let ended = worker.output[Stream::Stderr as usize].ended.take_if(|(ended, _)| ended == attempt);
-        if let Some((_, tail)) = ended {
-            // The runner's own lines come first if there are any: those of a command, say.
-            if error.stderr.is_empty() {
-                error.stderr = tail.into_lines();
-            }
-            self.settle(id, now, actions);
-        }
-    }
-
-    /// The failed attempt of a worker is reported, and the worker is free.
-    fn settle(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let pid = worker.pid;
-        if let State::Settling { attempt, mut error, .. } =
-            std::mem::replace(&mut worker.state, State::Idle { since: now })
-        {
-            error.pid = error.pid.or(pid);
-            self.running.remove(&attempt);
-            actions.push(report_failed(attempt, error));
+        if self.broken.is_none() {
+            self.fail_queue(&broken_error(&reason), actions);
+            actions.push(Action::Report(PoolEvent::Broken { reason: reason.clone() }));
+            self.broken = Some(reason);
         }
     }
 
     // ----- time and death -----
 
     fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let ids: Vec<WorkerId> = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.next_tick(&self.rules).is_some_and(|due| due <= now))
-            .map(|(&id, _)| id)
-            .collect();
+        let due = |worker: &Worker| worker.next_tick(&self.rules).is_some_and(|due| due <= now);
+        let ids: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| due(worker)).map(|(&id, _)| id).collect();
         for id in ids {
             let spare = self.workers.values().filter(|worker| worker.stays()).count() > 1;
             let Some(worker) = self.workers.get_mut(&id) else { continue };
-            match &mut worker.state {
+            match worker.state {
                 State::Starting { .. } => {
                     let seconds = self.rules.start_timeout.as_secs_f64();
                     worker.fault.get_or_insert(format!("it was not ready within {seconds} s"));
                     worker.end(id, actions);
                 }
-                State::Idle { .. } if spare => worker.dismiss(id, now, actions),
-                State::Idle { since } => *since = now,
-                State::Busy { interrupt, .. } => match *interrupt {
-                    Interrupted::Asked(_) => {
-                        *interrupt = Interrupted::Terminated(now);
-                        actions.push(Action::Signal(id, Signal::SIGTERM));
-                    }
-                    Interrupted::Terminated(_) => {
-                        *interrupt = Interrupted::Ended;
-                        worker.end(id, actions);
-                    }
-                    Interrupted::No | Interrupted::Ended => {}
+                State::Serving if worker.is_idle() && spare && worker.is_long_idle(&self.rules, now) => {
+                    worker.dismiss(id, now, actions);
+                }
+                State::Serving if worker.is_idle() => worker.stay_idle(now),
+                State::Serving => match worker.escalate(&self.rules, now) {
+                    Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
+                    Some(Interrupted::Ended) => worker.end(id, actions),
+                    _ => {}
                 },
-                State::Settling { .. } => self.settle(id, now, actions),
                 State::Leaving { .. } => worker.end(id, actions),
                 State::Buried => {}
             }
+            self.report_settled(id, now, actions);
         }
     }
 
-    /// Reports the ends of workers of which all is known.
+    /// Settles the attempts of workers of whose death all is known.
     fn bury(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let dead: Vec<WorkerId> =
             self.workers.iter().filter(|(_, worker)| worker.is_known_dead(now)).map(|(&id, _)| id).collect();
         for id in dead {
-            let Some(worker) = self.workers.get_mut(&id) else { continue };
-            let (mut lost, mut failed_start) = (None, None);
-            match std::mem::replace(&mut worker.state, State::Buried) {
-                State::Busy { attempt, interrupt } => lost = Some((attempt, worker.lost_error(interrupt))),
-                State::Settling { attempt, error, .. } => lost = Some((attempt, error)),
-                State::Starting { .. } => failed_start = Some(worker.start_error()),
-                State::Idle { .. } | State::Leaving { .. } | State::Buried => {}
-            }
-            if worker.gone {
-                self.workers.remove(&id);
-            }
-            if let Some((attempt, error)) = lost {
-                self.running.remove(&attempt);
-                actions.push(report_failed(attempt, error));
+            let Some(mut worker) = self.workers.remove(&id) else { continue };
+            let before = std::mem::replace(&mut worker.state, State::Buried);
+            self.report(worker.settle_all(), actions);
+            self.settle_given(&mut worker, actions);
+            let failed_start = matches!(before, State::Starting { .. }).then(|| worker.start_error());
+            if !worker.gone {
+                self.workers.insert(id, worker);
             }
             if let Some(reason) = failed_start
                 && !self.closing
@@ -474,6 +502,33 @@ impl Dispatcher {
             }
         }
     }
+
+    /// What a dead worker had begun is lost; the rest goes back to the head of the queue.
+    fn settle_given(&mut self, worker: &mut Worker, actions: &mut Vec<Action>) {
+        let begun = worker.begun();
+        let unbegun = worker.given.split_off(begun);
+        for given in std::mem::take(&mut worker.given) {
+            let error = worker.lost_error(&given);
+            self.holders.remove(&given.attempt.id);
+            actions.push(report_failed(given.attempt.id, error));
+        }
+        for given in unbegun.into_iter().rev() {
+            let id = given.attempt.id;
+            self.holders.remove(&id);
+            let times = given.unbegun + 1;
+            if !matches!(given.interrupt, Interrupted::No) {
+                actions.push(report_failed(id, interrupted_before_start()));
+            } else if let Some(reason) = &self.broken {
+                actions.push(report_failed(id, broken_error(reason)));
+            } else if times >= MAX_UNBEGUN {
+                let mut error = worker.lost_error(&given);
+                error.message += &format!("; it was the {times}. worker in a row to end before it began this attempt");
+                actions.push(report_failed(id, error));
+            } else {
+                self.queue.push_front(Queued { attempt: given.attempt, unbegun: times });
+            }
+        }
+    }
 }
 
 fn report_failed(attempt: AttemptId, error: TaskError) -> Action {
@@ -482,4 +537,8 @@ fn report_failed(attempt: AttemptId, error: TaskError) -> Action {
 
 fn broken_error(reason: &str) -> TaskError {
     TaskError::new(ErrorKind::WorkerLost, reason)
+}
+
+fn interrupted_before_start() -> TaskError {
+    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
 }

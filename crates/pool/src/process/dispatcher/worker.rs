@@ -1,19 +1,22 @@
-//! One worker as the dispatcher knows it: its state, what it printed, and what its end means.
+//! One worker as the dispatcher knows it: its state, its attempts, what it printed, and what its end means.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
+use pushflow_value::Data;
 
 use super::message::{Action, Rules, WorkerId};
-use crate::attempt::Stream;
+use crate::attempt::{Attempt, Stream};
 use crate::process::tail::Tail;
 
 /// After SIGTERM to a worker's group, how long until its tree is ended.
 const TERM_TO_KILL: Duration = Duration::from_millis(50);
-/// After a worker's exit, how long its channel is read before its attempt is lost.
+/// After a worker's exit, how long its channel is read before its attempts are settled.
 const CHANNEL_DRAIN: Duration = Duration::from_millis(500);
+/// After an attempt failed, how long what it printed is waited for.
+const SETTLE: Duration = Duration::from_millis(100);
 /// How long a worker that was told to go may take before its tree is ended.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -21,9 +24,13 @@ const LEAVE: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) pid: Option<u32>,
     pub(super) state: State,
-    /// By stream.
-    pub(super) output: [Printed; 2],
-    /// Set by the exit report; the state may lag behind, for the channel's last messages.
+    /// What it has been given and not answered for, in this order; it runs the first.
+    pub(super) given: VecDeque<Given>,
+    /// What is to be reported when its output has been read.
+    pub(super) settling: Vec<Settling>,
+    /// When it was last given something to begin with, or gave an answer.
+    pub(super) news: Instant,
+    /// Set by the exit report; what it said before may still be on its way.
     pub(super) exit: Option<Death>,
     /// Nothing more will come over its channel.
     pub(super) channel_closed: bool,
@@ -35,38 +42,33 @@ pub(super) struct Worker {
     pub(super) gone: bool,
     /// The end of its tree was asked for.
     end_asked: bool,
-}
-
-/// The end of a worker's process.
-#[derive(Clone, Copy)]
-pub(super) struct Death {
-    pub(super) exit: Exit,
-    pub(super) peak_memory_kib: u64,
-    pub(super) at: Instant,
+    /// The last lines on standard error, and the attempt that printed them; none for what was printed before the first.
+    last_lines: (Option<AttemptId>, Tail),
 }
 
 /// See the documentation of the dispatcher.
+#[derive(Clone, Copy)]
 pub(super) enum State {
-    Starting {
-        since: Instant,
-    },
-    Idle {
-        since: Instant,
-    },
-    Busy {
-        attempt: AttemptId,
-        interrupt: Interrupted,
-    },
-    Settling {
-        attempt: AttemptId,
-        error: TaskError,
-        until: Instant,
-    },
-    Leaving {
-        until: Instant,
-    },
-    /// Its end was reported; only what it has left behind is waited for.
+    Starting { since: Instant },
+    Serving,
+    Leaving { until: Instant },
     Buried,
+}
+
+/// An attempt that a worker has been given.
+pub(super) struct Given {
+    pub(super) attempt: Attempt,
+    /// How many workers have died with it before they began it.
+    pub(super) unbegun: u8,
+    pub(super) interrupt: Interrupted,
+    pub(super) asked_back: bool,
+    output: Output,
+}
+
+impl Given {
+    pub(super) fn new(attempt: Attempt, unbegun: u8) -> Given {
+        Given { attempt, unbegun, interrupt: Interrupted::No, asked_back: false, output: Output::default() }
+    }
 }
 
 /// How far the interruption of an attempt has come.
@@ -78,24 +80,41 @@ pub(super) enum Interrupted {
     Ended,
 }
 
-/// What a worker printed on one stream.
-#[derive(Default)]
-pub(super) struct Printed {
-    /// The attempts whose output has not ended yet, oldest first.
-    pub(super) open: VecDeque<AttemptId>,
-    /// The last lines since the last attempt whose output has ended.
-    pub(super) tail: Tail,
-    /// The last lines of that attempt, until it is known whether it failed.
-    pub(super) ended: Option<(AttemptId, Tail)>,
+/// An attempt that has been answered for, while what it printed is still being read.
+pub(super) struct Settling {
+    attempt: AttemptId,
+    answer: Result<Data, TaskError>,
+    output: Output,
+    until: Instant,
 }
 
-impl Printed {
-    /// An attempt has succeeded; without a marker it has printed nothing.
-    pub(super) fn succeeded(&mut self, attempt: AttemptId, marked: bool) {
+impl Settling {
+    pub(super) fn new(given: Given, answer: Result<Data, TaskError>, marked: bool, now: Instant) -> Settling {
+        let mut output = given.output;
         if !marked {
-            self.open.retain(|open| *open != attempt);
+            output.read = [true; 2];
         }
+        Settling { attempt: given.attempt.id, answer, output, until: now + SETTLE }
     }
+}
+
+/// How far what an attempt printed has been read.
+#[derive(Default)]
+pub(super) struct Output {
+    /// To its end, by stream.
+    read: [bool; 2],
+    /// The last lines on standard error, once that has been read to its end.
+    last_lines: Vec<String>,
+}
+
+/// The end of a worker's process.
+#[derive(Clone, Copy)]
+pub(super) struct Death {
+    pub(super) exit: Exit,
+    pub(super) peak_memory_kib: u64,
+    /// The last attempt that it began.
+    pub(super) begun: Option<AttemptId>,
+    pub(super) at: Instant,
 }
 
 impl Worker {
@@ -104,15 +123,75 @@ impl Worker {
         Worker {
             pid: None,
             state: State::Starting { since: now },
-            output: Default::default(),
+            given: VecDeque::new(),
+            settling: Vec::new(),
+            news: now,
             exit: None,
             channel_closed: false,
             fault: None,
             drained: false,
             gone: false,
             end_asked: false,
+            last_lines: (None, Tail::default()),
         }
     }
+
+    // ----- serving -----
+
+    /// Whether it can be given attempts, now or when it is ready.
+    pub(super) fn stays(&self) -> bool {
+        let ending = self.exit.is_some() || self.end_asked || self.channel_closed;
+        !ending && matches!(self.state, State::Starting { .. } | State::Serving)
+    }
+
+    /// Whether it can be given attempts now.
+    pub(super) fn is_serving(&self) -> bool {
+        self.stays() && matches!(self.state, State::Serving)
+    }
+
+    /// Whether it waits for attempts.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_serving() && self.given.is_empty()
+    }
+
+    pub(super) fn is_long_idle(&self, rules: &Rules, now: Instant) -> bool {
+        self.news + rules.idle_timeout <= now
+    }
+
+    /// Its time as an idle worker begins anew.
+    pub(super) fn stay_idle(&mut self, now: Instant) {
+        self.news = now;
+    }
+
+    pub(super) fn given_mut(&mut self, attempt: AttemptId) -> Option<&mut Given> {
+        self.given.iter_mut().find(|given| given.attempt.id == attempt)
+    }
+
+    pub(super) fn take(&mut self, attempt: AttemptId) -> Option<Given> {
+        let position = self.given.iter().position(|given| given.attempt.id == attempt)?;
+        self.given.remove(position)
+    }
+
+    /// How many attempts wait behind the one that it runs and have not been asked back.
+    pub(super) fn can_ask_back(&self) -> usize {
+        self.given.iter().skip(1).filter(|given| !given.asked_back).count()
+    }
+
+    /// Half of what waits behind the one that it runs, the last ones.
+    pub(super) fn ask_back(&mut self) -> Vec<AttemptId> {
+        let count = self.can_ask_back().div_ceil(2);
+        let last = self.given.iter_mut().skip(1).rev().filter(|given| !given.asked_back).take(count);
+        let mut attempts: Vec<AttemptId> = last
+            .map(|given| {
+                given.asked_back = true;
+                given.attempt.id
+            })
+            .collect();
+        attempts.reverse();
+        attempts
+    }
+
+    // ----- ending -----
 
     pub(super) fn dismiss(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         self.state = State::Leaving { until: now + LEAVE };
@@ -127,9 +206,14 @@ impl Worker {
         }
     }
 
-    /// Whether it can be given attempts, now or later.
-    pub(super) fn stays(&self) -> bool {
-        self.exit.is_none() && !self.end_asked && !matches!(self.state, State::Leaving { .. } | State::Buried)
+    /// The next step of an interruption that has had its time.
+    pub(super) fn escalate(&mut self, rules: &Rules, now: Instant) -> Option<Interrupted> {
+        let given = self.given.iter_mut().find(|given| due(given.interrupt, rules).is_some_and(|due| due <= now))?;
+        given.interrupt = match given.interrupt {
+            Interrupted::Asked(_) => Interrupted::Terminated(now),
+            _ => Interrupted::Ended,
+        };
+        Some(given.interrupt)
     }
 
     /// When time alone will change something.
@@ -138,18 +222,16 @@ impl Worker {
             let waits = !matches!(self.state, State::Buried) && !self.channel_closed;
             return waits.then(|| death.at + CHANNEL_DRAIN);
         }
-        match &self.state {
-            State::Starting { since } => (!self.end_asked).then(|| *since + rules.start_timeout),
-            State::Idle { since } => rules.scaling.then(|| *since + rules.idle_timeout),
-            State::Busy { interrupt, .. } => match interrupt {
-                Interrupted::Asked(at) => Some(*at + rules.interrupt_grace),
-                Interrupted::Terminated(at) => Some(*at + TERM_TO_KILL),
-                Interrupted::No | Interrupted::Ended => None,
-            },
-            State::Settling { until, .. } => Some(*until),
-            State::Leaving { until } => (!self.end_asked).then_some(*until),
+        let settling = self.settling.iter().map(|settling| settling.until).min();
+        let state = match self.state {
+            _ if self.end_asked => None,
+            State::Starting { since } => Some(since + rules.start_timeout),
+            State::Serving if self.given.is_empty() => rules.scaling.then(|| self.news + rules.idle_timeout),
+            State::Serving => self.given.iter().filter_map(|given| due(given.interrupt, rules)).min(),
+            State::Leaving { until } => Some(until),
             State::Buried => None,
-        }
+        };
+        [settling, state].into_iter().flatten().min()
     }
 
     /// Whether its process has ended and everything that it said and printed is known, or has had its time.
@@ -159,17 +241,85 @@ impl Worker {
         heard && self.drained && !matches!(self.state, State::Buried)
     }
 
-    /// The end of a worker as the error of the attempt that it ran.
-    pub(super) fn lost_error(&mut self, interrupt: Interrupted) -> TaskError {
+    /// How many of the given attempts it had begun: those up to the last one that it noted. None if it noted one that it
+    /// has answered for.
+    pub(super) fn begun(&self) -> usize {
+        let begun = self.exit.and_then(|death| death.begun);
+        let position = self.given.iter().position(|given| Some(given.attempt.id) == begun);
+        position.map_or(0, |position| position + 1)
+    }
+
+    // ----- output -----
+
+    pub(super) fn printed(&mut self, stream: Stream, attempt: Option<AttemptId>, bytes: &[u8]) {
+        if stream == Stream::Stderr {
+            if self.last_lines.0 != attempt {
+                self.last_lines = (attempt, Tail::default());
+            }
+            self.last_lines.1.push(bytes);
+        }
+    }
+
+    /// What the attempt printed on this stream has been read to its end, be it answered for or not.
+    pub(super) fn read_to_the_end(&mut self, stream: Stream, attempt: AttemptId) {
+        let lines = if stream == Stream::Stderr { self.take_lines(Some(attempt)) } else { Vec::new() };
+        let given = self.given.iter_mut().map(|given| (given.attempt.id, &mut given.output));
+        let settling = self.settling.iter_mut().map(|settling| (settling.attempt, &mut settling.output));
+        if let Some((_, output)) = given.chain(settling).find(|(id, _)| *id == attempt) {
+            output.read[stream as usize] = true;
+            output.last_lines.extend(lines);
+        }
+    }
+
+    fn take_lines(&mut self, attempt: Option<AttemptId>) -> Vec<String> {
+        if self.last_lines.0 == attempt { std::mem::take(&mut self.last_lines.1).into_lines() } else { Vec::new() }
+    }
+
+    /// The answers whose output has been read, or has had its time.
+    pub(super) fn settled(&mut self, now: Instant) -> Vec<(AttemptId, Result<Data, TaskError>)> {
+        self.settle(|settling| settling.output.read == [true; 2] || settling.until <= now)
+    }
+
+    /// All answers that wait for their output.
+    pub(super) fn settle_all(&mut self) -> Vec<(AttemptId, Result<Data, TaskError>)> {
+        self.settle(|_| true)
+    }
+
+    fn settle(&mut self, is_settled: impl Fn(&Settling) -> bool) -> Vec<(AttemptId, Result<Data, TaskError>)> {
+        let (settled, waiting) = std::mem::take(&mut self.settling).into_iter().partition(is_settled);
+        self.settling = waiting;
+        let settled: Vec<Settling> = settled;
+        settled
+            .into_iter()
+            .map(|Settling { attempt, mut answer, output, .. }| {
+                if let Err(error) = &mut answer {
+                    // The lines that came with the error are those of a command.
+                    if error.stderr.is_empty() {
+                        error.stderr = output.last_lines;
+                    }
+                    if error.stderr.is_empty() {
+                        error.stderr = self.take_lines(Some(attempt));
+                    }
+                    error.pid = error.pid.or(self.pid);
+                }
+                (attempt, answer)
+            })
+            .collect()
+    }
+
+    // ----- errors -----
+
+    /// The end of a worker as the error of an attempt that it had been given.
+    pub(super) fn lost_error(&mut self, given: &Given) -> TaskError {
         let (exit, peak) = self.exit.map_or((Exit::Unknown, 0), |death| (death.exit, death.peak_memory_kib));
         let pid = self.pid.unwrap_or(0);
         let mut message = format!("the worker process (pid {pid}) {exit}");
         if let Some(fault) = &self.fault {
             message = format!("the worker process (pid {pid}) was ended: {fault}");
-        } else if exit == Exit::Signal(Signal::SIGKILL as i32) && matches!(interrupt, Interrupted::No) {
+        } else if exit == Exit::Signal(Signal::SIGKILL as i32) && matches!(given.interrupt, Interrupted::No) {
             message += &format!(", with {} MiB in use: killed from outside, or out of memory", peak / 1024);
         }
-        let kind = match interrupt {
+        let kind = match given.interrupt {
             Interrupted::No => ErrorKind::WorkerLost,
             _ => {
                 message += " after it had been interrupted";
@@ -178,7 +328,7 @@ impl Worker {
         };
         let mut error = TaskError::new(kind, message);
         error.pid = self.pid;
-        error.stderr = std::mem::take(&mut self.output[Stream::Stderr as usize].tail).into_lines();
+        error.stderr = self.take_lines(Some(given.attempt.id));
         error
     }
 
@@ -189,8 +339,17 @@ impl Worker {
             (None, Some(death)) => format!("it {} before it was ready", death.exit),
             (None, None) => "it ended before it was ready".to_owned(),
         };
-        let printed = std::mem::take(&mut self.output[Stream::Stderr as usize].tail).into_lines();
+        let printed = self.take_lines(None);
         let said = if printed.is_empty() { String::new() } else { format!("; it said: {}", printed.join(" / ")) };
         format!("a worker could not be started: {ending}{said}")
+    }
+}
+
+/// When an interruption has its next step.
+fn due(interrupt: Interrupted, rules: &Rules) -> Option<Instant> {
+    match interrupt {
+        Interrupted::Asked(at) => Some(at + rules.interrupt_grace),
+        Interrupted::Terminated(at) => Some(at + TERM_TO_KILL),
+        Interrupted::No | Interrupted::Ended => None,
     }
 }

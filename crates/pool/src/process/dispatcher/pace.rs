@@ -1,0 +1,59 @@
+//! [`Pace`]: how long attempts take lately, and so how many a worker is given at a time.
+
+use std::time::Duration;
+
+/// The most attempts that a worker has at a time.
+const MAX_DEPTH: usize = 64;
+/// About how much work a worker may have at a time.
+const BACKLOG: Duration = Duration::from_millis(2);
+/// From this duration on an attempt is no longer short: giving several to a worker gains nothing.
+const SHORT: Duration = Duration::from_millis(1);
+
+/// A moving mean of how long attempts take.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    mean: Option<Duration>,
+}
+
+impl Pace {
+    /// An attempt took so long. What was answered together counts once in full and else as nothing.
+    pub(super) fn sample(&mut self, duration: Duration) {
+        self.mean = Some(match self.mean {
+            Some(mean) => (mean * 7 + duration) / 8,
+            None => duration,
+        });
+    }
+
+    /// How many attempts a worker may have: one, unless they are known to be short.
+    pub(super) fn depth(&self) -> usize {
+        match self.mean {
+            Some(mean) if mean < SHORT => {
+                let fitting = BACKLOG.as_nanos() / mean.as_nanos().max(1);
+                usize::try_from(fitting).unwrap_or(MAX_DEPTH).clamp(1, MAX_DEPTH)
+            }
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_until_attempts_are_known_to_be_short() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.depth(), 1);
+        pace.sample(Duration::from_micros(10));
+        assert_eq!(pace.depth(), MAX_DEPTH);
+        pace.sample(Duration::from_secs(1));
+        assert_eq!(pace.depth(), 1);
+    }
+
+    #[test]
+    fn a_worker_has_about_two_milliseconds_of_work() {
+        let mut pace = Pace::default();
+        pace.sample(Duration::from_micros(500));
+        assert_eq!(pace.depth(), 4);
+    }
+}
