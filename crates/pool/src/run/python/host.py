@@ -19,10 +19,10 @@ except ImportError:
 MAGIC = b"pfpy"
 HEADER = len(MAGIC) + 8
 
-# Requests.
-TASK, SETTLE = b"TS"
-# Replies. NOT_STARTED: a signal came before the task began. SETTLED: no signal sent before the request is still on its way.
-READY, RESULT, NO_MAPPING, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED, SETTLED = b"HRWDEMINC"
+# The only request.
+TASK = ord("T")
+# The replies. NOT_STARTED: an interrupt came before the task began.
+READY, RESULT, NO_MAPPING, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED = b"HRWDEMIN"
 
 # How long, in seconds, the next request is waited for without sleeping: waking up takes as long again.
 SPIN = 50e-6
@@ -42,7 +42,9 @@ class NotStarted(BaseException):
 
 # Whether a task runs that has not been interrupted yet. Nothing but a task ever gets a KeyboardInterrupt, and only one.
 running = False
-# Whether an interrupt came while no task ran. It is meant for the next one: the worker settles all earlier ones first.
+# Whether an interrupt came while no task ran. It may be meant for the next one, whose request is on its way, or may have come
+# too late for the last one: the next request is answered with NOT_STARTED, and the worker knows whether to ask again. A
+# signal that was sent before a request is noted here before that request is read.
 pending = False
 
 
@@ -58,13 +60,6 @@ def listen_for_interrupts():
     """Also undoes what a task did to the handling of the signal."""
     if _signal.getsignal(_signal.SIGINT) is not on_interrupt:
         _signal.signal(_signal.SIGINT, on_interrupt)
-
-
-def settle():
-    """Forgets interrupts that came too late for the task they were meant for."""
-    global pending
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
-    pending = False
 
 
 # ---- the channel ---------------------------------------------------------------------------------------------------
@@ -417,11 +412,9 @@ def serve():
         request = receive()
         if request is None:
             return
-        if request[0] == TASK:
-            answer(request[1:])
-        else:
-            settle()
-            send(encode(SETTLED, None))
+        if request[0] != TASK:
+            sys.exit("the worker sent a request of unknown kind {}".format(request[0]))
+        answer(request[1:])
 
 
 def prepare():
@@ -438,7 +431,7 @@ def prepare():
 
         faulthandler.enable()
     listen_for_interrupts()
-    settle()
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
     os.register_at_fork(after_in_child=close_channel_in_copy)
 
 

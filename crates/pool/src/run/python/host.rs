@@ -67,8 +67,6 @@ enum State {
     Starting(Instant),
     /// It waits for a request.
     Idle,
-    /// As idle, but the last attempt was interrupted: a signal may have come after that attempt.
-    Unsettled,
     /// It is of no use any more.
     Lost,
 }
@@ -108,13 +106,11 @@ impl PythonHost {
         let guard = interrupter.register(child);
         let reply = self.ask_until_started(&request, interrupter);
         drop(guard);
-        self.state = State::Idle;
-        if interrupter.is_interrupted() {
-            self.state = State::Unsettled;
-        }
         match reply {
             Ok(Reply::Ended(result)) => result.map_err(|error| self.told(error)),
-            Ok(Reply::Interrupted(error)) => Err(self.told(interrupted(error))),
+            Ok(Reply::Interrupted(error)) if interrupter.is_interrupted() => Err(self.told(interrupted(error))),
+            // By somebody else's signal: an exception like any other.
+            Ok(Reply::Interrupted(error)) => Err(self.told(error)),
             Ok(Reply::NotStarted) => Err(self.told(not_begun())),
             Ok(unexpected) => Err(self.lost(Broken::Garbage(format!("{unexpected:?} after a task")))),
             Err(broken) => Err(self.lost_in_attempt(broken, interrupter)),
@@ -125,7 +121,7 @@ impl PythonHost {
     pub fn is_usable(&mut self) -> bool {
         match self.state {
             State::Starting(_) => true,
-            State::Idle | State::Unsettled => self.channel.is_quiet(),
+            State::Idle => self.channel.is_quiet(),
             State::Lost => false,
         }
     }
@@ -135,7 +131,7 @@ impl PythonHost {
         self.child.pid()
     }
 
-    /// Waits until the process has started, and until no signal is on its way that was meant for an earlier attempt.
+    /// Waits until the process has started.
     fn make_ready(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
         if interrupter.is_interrupted() {
             return Err(not_begun());
@@ -143,14 +139,10 @@ impl PythonHost {
         let reply = match self.state {
             State::Idle => return Ok(()),
             State::Lost => return Err(self.lost(Broken::Closed)),
-            State::Starting(since) => self.ask(&[], &mut || give_up(since, Some(interrupter))),
-            State::Unsettled => {
-                let since = Instant::now();
-                self.ask(&message::settle(), &mut || give_up(since, None))
-            }
+            State::Starting(since) => self.ask(&[], &mut || give_up(since, interrupter)),
         };
         match reply {
-            Ok(Reply::Ready | Reply::Settled) => {
+            Ok(Reply::Ready) => {
                 self.state = State::Idle;
                 Ok(())
             }
@@ -163,7 +155,8 @@ impl PythonHost {
         }
     }
 
-    /// Asks again where a signal that nobody here has sent came before the task.
+    /// Asks again where a signal came before the task that was not meant for it: it came too late for the last task, or from
+    /// elsewhere.
     fn ask_until_started(&mut self, request: &[u8], interrupter: &Interrupter) -> Result<Reply, Broken> {
         let child = Arc::clone(&self.child);
         let mut still_waiting = || match child.wait(Some(Duration::ZERO)) {
@@ -238,9 +231,8 @@ impl Drop for PythonHost {
     }
 }
 
-fn give_up(since: Instant, interrupter: Option<&Interrupter>) -> Result<(), Broken> {
-    let is_interrupted = interrupter.is_some_and(Interrupter::is_interrupted);
-    if is_interrupted || since.elapsed() > START_LIMIT { Err(Broken::GivenUp) } else { Ok(()) }
+fn give_up(since: Instant, interrupter: &Interrupter) -> Result<(), Broken> {
+    if interrupter.is_interrupted() || since.elapsed() > START_LIMIT { Err(Broken::GivenUp) } else { Ok(()) }
 }
 
 fn not_started(options: &PythonOptions, error: LaunchError) -> TaskError {

@@ -9,18 +9,13 @@ use super::pickle::{PickleWriter, Pickled, TooDeep, with_article};
 /// The highest position of an argument: all below it are passed too.
 const MAX_POSITION: u32 = 65_535;
 
-/// A request that all earlier interrupts be forgotten.
-pub(super) fn settle() -> Vec<u8> {
-    finished(started(b'S'))
-}
-
 /// A request that a task be run: names become keyword arguments, positions positional ones, gaps filled with `None`
 /// (`parity.md` P25, P26).
 ///
 /// # Errors
 /// When an input can't be sent.
 pub(super) fn run(task: &PythonTask, inputs: &Data) -> Result<Vec<u8>, TaskError> {
-    let mut pickle = PickleWriter::new(started(b'T'));
+    let mut pickle = PickleWriter::new(started());
     pickle.begin_tuple();
     pickle.text(&task.module);
     pickle.text(&task.function);
@@ -66,11 +61,11 @@ fn input(pickle: &mut PickleWriter, key: &Key, payload: &Payload) -> Result<(), 
     pickle.value(value).map_err(|TooDeep| bad(format!("nests deeper than {} levels", pushflow_value::MAX_DEPTH)))
 }
 
-fn started(kind: u8) -> Vec<u8> {
+fn started() -> Vec<u8> {
     let mut message = Vec::with_capacity(256);
     message.extend(MAGIC);
     message.extend([0; 8]);
-    message.push(kind);
+    message.push(b'T');
     message
 }
 
@@ -89,10 +84,8 @@ pub(super) enum Reply {
     Ended(Result<Data, TaskError>),
     /// The task raised an exception after it was interrupted.
     Interrupted(TaskError),
-    /// The interrupt came before the task.
+    /// An interrupt came before the task.
     NotStarted,
-    /// All earlier interrupts are forgotten.
-    Settled,
 }
 
 impl Reply {
@@ -105,7 +98,6 @@ impl Reply {
         Ok(match kind {
             b'H' => Reply::Ready,
             b'N' => Reply::NotStarted,
-            b'C' => Reply::Settled,
             b'R' => Reply::Ended(result(pickle)?),
             b'W' => Reply::Ended(Err(no_mapping(&text(pickle)?))),
             b'D' => Reply::Ended(Err(too_deep())),

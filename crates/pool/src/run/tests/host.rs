@@ -12,7 +12,8 @@ def crashes(): os.kill(os.getpid(), signal.SIGSEGV)
 
 def channel():
     files = '/proc/self/fd/'
-    return next(int(fd) for fd in os.listdir(files) if int(fd) >= 100 and os.readlink(files + fd).startswith('socket:'))
+    high = [fd for fd in os.listdir(files) if int(fd) >= 100 and os.path.lexists(files + fd)]
+    return next(int(fd) for fd in high if os.readlink(files + fd).startswith('socket:'))
 
 def writes_garbage():
     os.write(channel(), b'garbage')
@@ -61,6 +62,16 @@ def forks_and_raises():
     if child == 0:
         sys.stderr = open(os.devnull, 'w')
         raise ValueError
+    return {'status': os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+
+def forks_and_looks():
+    child = os.fork()
+    if child == 0:
+        try:
+            channel()
+        except StopIteration:
+            os._exit(0)
+        os._exit(1)
     return {'status': os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
 
 def leaves_a_copy_and_dies():
@@ -156,6 +167,12 @@ fn a_copy_that_comes_back_from_a_task_leaves_without_a_word() {
     assert_eq!(value(&python.call("forks", &Data::new()).unwrap(), "from"), Value::from("the original"));
     assert_eq!(value(&python.call("forks_and_exits", &Data::new()).unwrap(), "status"), Value::Int(7));
     assert_eq!(value(&python.call("forks_and_raises", &Data::new()).unwrap(), "status"), Value::Int(1));
+}
+
+#[test]
+fn a_copy_does_not_hold_the_channel() {
+    let mut python = Python::new(WILD);
+    assert_eq!(value(&python.call("forks_and_looks", &Data::new()).unwrap(), "status"), Value::Int(0));
 }
 
 #[test]

@@ -120,6 +120,12 @@ fn a_signal_from_elsewhere_between_tasks_interrupts_none() {
 }
 
 #[test]
+fn a_signal_from_elsewhere_during_a_task_is_an_exception_of_the_task() {
+    let mut python = Python::new("import os, signal\ndef run(): os.kill(os.getpid(), signal.SIGINT); return {}");
+    assert_error(&python.failure("run"), ErrorKind::Raised, "KeyboardInterrupt", "");
+}
+
+#[test]
 fn an_interrupt_at_any_moment_ends_its_own_attempt_and_no_other() {
     let mut python = Python::new("import time\ndef short(): return {'x': 1}\ndef long(): time.sleep(60); return {}");
     python.call("short", &Data::new()).unwrap();

@@ -159,7 +159,7 @@ fn standard_input_is_empty_and_the_channel_is_out_of_the_way() {
 import os, sys, subprocess
 def run():
     files = '/proc/self/fd/'
-    own = {int(fd): os.readlink(files + fd) for fd in os.listdir(files) if os.path.exists(files + fd)}
+    own = {int(fd): os.readlink(files + fd) for fd in os.listdir(files) if os.path.lexists(files + fd)}
     channel = [fd for fd in own if own[fd].startswith('socket:') and fd >= 100]
     listed = subprocess.run(['ls', '-l', files], close_fds=False, capture_output=True, text=True).stdout
     return {'stdin': sys.stdin.read(), 'channel': channel, 'inherited': own[channel[0]] in listed}
