@@ -189,7 +189,8 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<(Vec<Even
 fn as_event(worker: WorkerId, message: FromWorker) -> Result<Event, TransportError> {
     Ok(match message {
         FromWorker::Ready => Event::Ready { worker },
-        FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: true },
+        // It leaves; what it printed before is said with the reason then.
+        FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
         FromWorker::Finished { attempt, result, marked } => {
             let result = Data::decode(&result).map_err(|error| TransportError::Garbage(error.to_string()))?;
             Event::Finished { worker, attempt, result, marked }

@@ -57,15 +57,15 @@ impl Runner {
         }
     }
 
-    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them.
+    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them, and waits until it is
+    /// ready.
     ///
     /// # Errors
     /// When it can't be started.
     pub fn start_python(&mut self) -> Result<(), TaskError> {
-        if let (Some(options), None) = (&self.python, &self.host) {
-            self.host = Some(PythonHost::start(options, self.launcher.as_ref())?);
-        }
-        Ok(())
+        let Some(options) = &self.python else { return Ok(()) };
+        let host = PythonHost::start(options, self.launcher.as_ref())?;
+        self.host.insert(host).make_ready(&Interrupter::new())
     }
 
     fn run_python(&mut self, task: &PythonTask, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {

@@ -131,7 +131,7 @@ impl Dispatcher {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
             Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
-            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, now),
+            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, actions),
             Event::Output { worker, stream, attempt, bytes } => {
@@ -268,9 +268,8 @@ impl Dispatcher {
         }
     }
 
-    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], now: Instant) {
+    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId]) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.news = now;
         worker.given.iter_mut().for_each(|given| given.asked_back = false);
         for &attempt in attempts.iter().rev() {
             if let Some(given) = worker.take(attempt) {
@@ -304,24 +303,24 @@ impl Dispatcher {
         }
     }
 
-    /// Idle workers first; while attempts are short, then every worker that has but half of what it may have.
+    /// Shares what is queued among the workers that may have more, idle ones first: while attempts are short, those too
+    /// that have but half of what they may have, and do not seem to run a long one.
     fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let depth = self.pace.depth();
-        let serving = self.workers.values().filter(|worker| worker.is_serving()).count().max(1);
-        let share = self.queue.len().div_ceil(serving).clamp(1, depth);
-        let idle: Vec<WorkerId> =
-            self.workers.iter().filter(|(_, worker)| worker.is_idle()).map(|(&id, _)| id).collect();
-        for id in idle {
-            self.give(id, share, now, actions);
-        }
-        let low: Vec<(WorkerId, usize)> = self
+        let wants = |worker: &Worker| {
+            let moves = worker.given.is_empty() || worker.news + ASK_BACK_AFTER > now;
+            worker.is_serving() && worker.given.len() <= depth / 2 && moves
+        };
+        let mut takers: Vec<(WorkerId, usize)> = self
             .workers
             .iter()
-            .filter(|(_, worker)| worker.is_serving() && worker.given.len() <= depth / 2)
-            .map(|(&id, worker)| (id, depth - worker.given.len()))
+            .filter(|(_, worker)| wants(worker))
+            .map(|(&id, worker)| (id, worker.given.len()))
             .collect();
-        for (id, room) in low {
-            self.give(id, room, now, actions);
+        takers.sort_by_key(|&(_, given)| given > 0);
+        let share = self.queue.len().div_ceil(takers.len().max(1)).clamp(1, depth);
+        for (id, given) in takers {
+            self.give(id, share.min(depth - given), now, actions);
         }
     }
 

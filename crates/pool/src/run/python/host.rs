@@ -131,8 +131,11 @@ impl PythonHost {
         self.child.pid()
     }
 
-    /// Waits until the process has started.
-    fn make_ready(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
+    /// Waits until the interpreter is ready, if it is not; the first attempt does so too.
+    ///
+    /// # Errors
+    /// When it is no interpreter that can be used, or the wait was interrupted.
+    pub fn make_ready(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
         if interrupter.is_interrupted() {
             return Err(not_begun());
         }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use pushflow_protocol::TaskSpec;
 use pushflow_value::Data;
 
+use crate::attempt::Stream;
+
 use super::*;
 
 pub(super) fn rules() -> Rules {
@@ -60,15 +62,26 @@ impl World {
         self.on(Event::Finished { worker, attempt, result: Data::new(), marked: false })
     }
 
-    fn prints(&mut self, worker: u64, text: &str) -> Vec<Action> {
+    fn prints(&mut self, worker: u64, attempt: u64, text: &str) -> Vec<Action> {
         let (worker, bytes) = (WorkerId(worker), text.as_bytes().to_vec());
-        self.on(Event::Output { worker, stream: Stream::Stderr, bytes })
+        let attempt = Some(AttemptId(attempt)).filter(|attempt| attempt.0 > 0);
+        self.on(Event::Output { worker, stream: Stream::Stderr, attempt, bytes })
     }
 
-    /// The worker's process ends, and everything about it becomes known: what is asked for.
-    fn dies(&mut self, worker: u64, exit: Exit) -> Vec<Action> {
+    /// What the attempt printed has been read to its end, on both streams.
+    fn output_ends(&mut self, worker: u64, attempt: u64) -> Vec<Action> {
+        let (worker, attempt) = (WorkerId(worker), AttemptId(attempt));
+        let mut actions = self.on(Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
+        actions.extend(self.on(Event::OutputEnd { worker, stream: Stream::Stderr, attempt }));
+        actions
+    }
+
+    /// The worker's process ends after it began this attempt (0: none), and everything about it becomes known: what is
+    /// asked for.
+    fn dies(&mut self, worker: u64, begun: u64, exit: Exit) -> Vec<Action> {
         let worker = WorkerId(worker);
-        let mut actions = self.on(Event::Exited { worker, exit, peak_memory_kib: 2048 });
+        let begun = Some(AttemptId(begun)).filter(|begun| begun.0 > 0);
+        let mut actions = self.on(Event::Exited { worker, exit, peak_memory_kib: 2048, begun });
         actions.extend(self.on(Event::ChannelClosed { worker, garbage: None }));
         actions.extend(self.on(Event::OutputDrained { worker }));
         actions.extend(self.on(Event::Gone { worker }));
@@ -87,7 +100,12 @@ fn essence(actions: &[Action]) -> Vec<String> {
         .iter()
         .map(|action| match action {
             Action::Start(worker) => format!("start {}", worker.0),
-            Action::Run { worker, attempt } => format!("run {} on {}", attempt.id, worker.0),
+            Action::Run { worker, attempts } => {
+                format!("run {} on {}", ids(attempts.iter().map(|attempt| attempt.id)), worker.0)
+            }
+            Action::AskBack { worker, attempts } => {
+                format!("ask back {} from {}", ids(attempts.iter().copied()), worker.0)
+            }
             Action::Interrupt { worker, attempt } => format!("interrupt {attempt} on {}", worker.0),
             Action::Dismiss(worker) => format!("dismiss {}", worker.0),
             Action::Signal(worker, signal) => format!("{signal} to {}", worker.0),
@@ -104,6 +122,10 @@ fn essence(actions: &[Action]) -> Vec<String> {
             },
         })
         .collect()
+}
+
+fn ids(attempts: impl Iterator<Item = AttemptId>) -> String {
+    attempts.map(|attempt| attempt.to_string()).collect::<Vec<_>>().join("+")
 }
 
 /// The error with which an attempt failed.
@@ -156,8 +178,8 @@ fn a_worker_that_dies_takes_its_own_attempt_with_it_and_no_other() {
     let mut world = World::open(rules());
     world.submit([1, 2, 3]);
     world.ready(2);
-    world.prints(1, "about to crash\n");
-    let actions = world.dies(1, Exit::Signal(11));
+    world.prints(1, 1, "about to crash\n");
+    let actions = world.dies(1, 1, Exit::Signal(11));
     let lost = error(&actions);
     assert_eq!(lost.kind, ErrorKind::WorkerLost);
     assert_eq!(lost.message, "the worker process (pid 1001) was killed by signal 11 (SIGSEGV)");
@@ -172,7 +194,7 @@ fn a_worker_that_dies_takes_its_own_attempt_with_it_and_no_other() {
 fn a_kill_from_outside_is_said_to_be_one_with_the_memory_in_use() {
     let mut world = World::open(rules());
     world.submit([1]);
-    let actions = world.dies(1, Exit::Signal(9));
+    let actions = world.dies(1, 1, Exit::Signal(9));
     let message = &error(&actions).message;
     assert_eq!(
         message,
@@ -186,7 +208,7 @@ fn a_result_that_was_sent_before_the_death_counts() {
     let mut world = World::open(rules());
     world.submit([1]);
     let worker = WorkerId(1);
-    world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0 });
+    world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::OutputDrained { worker });
     assert_eq!(essence(&world.finish(1, 1))[0], "1 finished");
     let rest = essence(&world.on(Event::ChannelClosed { worker, garbage: None }));
@@ -198,7 +220,7 @@ fn a_channel_that_stays_open_after_the_death_is_not_waited_for_longer_than_half_
     let mut world = World::open(rules());
     world.submit([1]);
     let worker = WorkerId(1);
-    world.on(Event::Exited { worker, exit: Exit::Code(3), peak_memory_kib: 0 });
+    world.on(Event::Exited { worker, exit: Exit::Code(3), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::OutputDrained { worker });
     assert_eq!(essence(&world.pass(Duration::from_millis(499))), [""; 0]);
     assert_eq!(essence(&world.pass(Duration::from_millis(1)))[0], "1 failed: WorkerLost");
@@ -210,14 +232,14 @@ fn a_worker_that_sends_garbage_is_ended_and_its_attempt_says_why() {
     world.submit([1]);
     let closed = Event::ChannelClosed { worker: WorkerId(1), garbage: Some("9 bytes of garbage".into()) };
     assert_eq!(essence(&world.on(closed)), ["end 1"]);
-    let actions = world.dies(1, Exit::Signal(9));
+    let actions = world.dies(1, 1, Exit::Signal(9));
     assert_eq!(error(&actions).message, "the worker process (pid 1001) was ended: 9 bytes of garbage");
 }
 
 #[test]
 fn an_idle_worker_that_dies_is_no_error() {
     let mut world = World::open(rules());
-    assert_eq!(essence(&world.dies(1, Exit::Signal(9))), ["drain 1", "worker 1001 ended"]);
+    assert_eq!(essence(&world.dies(1, 0, Exit::Signal(9))), ["drain 1", "worker 1001 ended"]);
     assert_eq!(essence(&world.submit([1])), ["start 2"]);
 }
 
@@ -229,7 +251,7 @@ fn an_interrupt_is_asked_for_then_insisted_on_then_enforced() {
     assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(1)))), [""; 0], "once is enough");
     assert_eq!(essence(&world.pass(Duration::from_secs(2))), ["SIGTERM to 1"]);
     assert_eq!(essence(&world.pass(Duration::from_millis(50))), ["end 1"]);
-    let actions = world.dies(1, Exit::Signal(9));
+    let actions = world.dies(1, 1, Exit::Signal(9));
     assert_eq!(error(&actions).kind, ErrorKind::Stopped);
 }
 
@@ -250,10 +272,8 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
     };
     let mut world = World::open(rules());
     assert_eq!(essence(&fail(&mut world)), [""; 0]);
-    world.prints(1, "the reason\n");
-    let end = Event::OutputEnd { worker: WorkerId(1), stream: Stream::Stderr, attempt: AttemptId(1) };
-    let actions = world.on(end);
-    assert_eq!(error(&actions).stderr, ["the reason"]);
+    world.prints(1, 1, "the reason\n");
+    assert_eq!(error(&world.output_ends(1, 1)).stderr, ["the reason"]);
 
     let mut world = World::open(rules());
     fail(&mut world);
@@ -262,27 +282,95 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
 
 #[test]
 fn last_lines_that_were_read_before_the_failure_was_told_are_not_lost() {
-    let mut world = World::open(rules());
-    world.submit([1]);
-    world.prints(1, "the reason\n");
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1, 2]);
+    world.prints(1, 1, "the reason\n");
+    world.output_ends(1, 1);
+    world.prints(1, 2, "of the next\n");
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
-    world.on(Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
-    let error_of_task = TaskError::new(ErrorKind::Raised, "no");
-    let actions = world.on(Event::Failed { worker, attempt, error: error_of_task });
+    let actions = world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no") });
     assert_eq!(error(&actions).stderr, ["the reason"]);
 }
 
 #[test]
-fn output_belongs_to_the_attempt_that_printed_it_however_late_it_is_read() {
+fn a_result_is_told_after_what_its_attempt_printed_and_the_worker_goes_on_meanwhile() {
     let mut world = World::open(Rules { max_workers: 1, ..rules() });
     world.submit([1, 2]);
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
-    world.on(Event::Finished { worker, attempt, result: Data::new(), marked: true });
-    assert_eq!(essence(&world.prints(1, "late")), ["output of 1"], "its marker has not come yet");
-    world.on(Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
-    assert_eq!(essence(&world.prints(1, "next")), ["output of 2"]);
-    world.finish(1, 2);
-    assert_eq!(essence(&world.prints(1, "from what it left running")), ["output of 0"]);
+    let finished = Event::Finished { worker, attempt, result: Data::new(), marked: true };
+    assert_eq!(essence(&world.on(finished)), ["2 started in 1001", "run 2 on 1"]);
+    assert_eq!(essence(&world.prints(1, 1, "late")), ["output of 1"]);
+    assert_eq!(essence(&world.output_ends(1, 1)), ["1 finished"]);
+}
+
+/// A world in which attempts are known to be short, and so many, from 2 on, are with the one worker that is ready.
+fn short_attempts(max_workers: usize, count: u64) -> World {
+    let mut world = World::open(Rules { max_workers, scaling: false, ..rules() });
+    world.submit([1]);
+    world.finish(1, 1);
+    world.submit(2..2 + count);
+    world
+}
+
+#[test]
+fn short_attempts_are_given_several_at_a_time() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1]);
+    world.finish(1, 1);
+    let actions = essence(&world.submit(2..=200));
+    let run = actions.iter().find(|action| action.starts_with("run")).unwrap();
+    assert_eq!(run.split('+').count(), 64);
+    // Nothing more until half of them is done.
+    let given = |actions: &[String]| actions.iter().any(|action| action.starts_with("run"));
+    for attempt in 2..=32 {
+        assert!(!given(&essence(&world.finish(1, attempt))), "{attempt}");
+    }
+    assert!(given(&essence(&world.finish(1, 33))));
+}
+
+#[test]
+fn what_a_dead_worker_had_not_begun_is_run_by_another_in_the_same_order() {
+    let mut world = short_attempts(1, 3);
+    let actions = world.dies(1, 3, Exit::Signal(11));
+    let failed: Vec<String> = essence(&actions).into_iter().filter(|action| action.contains("failed")).collect();
+    assert_eq!(failed, ["2 failed: WorkerLost", "3 failed: WorkerLost"], "it had begun the second of them");
+    assert_eq!(essence(&world.ready(2)), ["worker 1002 started", "4 started in 1002", "run 4 on 2"]);
+}
+
+#[test]
+fn an_attempt_whose_workers_keep_dying_before_they_begin_it_is_lost_in_the_end() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1]);
+    let mut worker = 1;
+    let lost = loop {
+        let actions = world.dies(worker, 0, Exit::Code(1));
+        if essence(&actions).contains(&"1 failed: WorkerLost".to_owned()) {
+            break error(&actions).message.clone();
+        }
+        worker += 1;
+        assert!(worker < 10, "it goes on for ever");
+        world.ready(worker);
+    };
+    assert_eq!(worker, 3);
+    assert!(lost.ends_with("it was the 3. worker in a row to end before it began this attempt"), "{lost}");
+}
+
+#[test]
+fn what_waits_behind_a_long_attempt_is_asked_back_for_an_idle_worker() {
+    let mut world = short_attempts(2, 4);
+    world.ready(2);
+    assert_eq!(essence(&world.pass(Duration::from_micros(999))), [""; 0]);
+    assert_eq!(essence(&world.pass(Duration::from_micros(1))), ["ask back 4+5 from 1"]);
+    let back = Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(4), AttemptId(5)] };
+    assert_eq!(essence(&world.on(back)), ["4 started in 1002", "5 started in 1002", "run 4+5 on 2"]);
+}
+
+#[test]
+fn an_idle_worker_that_has_died_is_given_nothing() {
+    let mut world = World::open(rules());
+    let exited = Event::Exited { worker: WorkerId(1), exit: Exit::Signal(9), peak_memory_kib: 0, begun: None };
+    world.on(exited);
+    assert_eq!(essence(&world.submit([1])), ["start 2"]);
 }
 
 #[test]
@@ -291,8 +379,8 @@ fn a_first_worker_that_never_gets_ready_breaks_the_pool_with_what_it_said() {
     world.dispatcher.open(world.now, &mut world.actions);
     world.submit([1]);
     world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
-    world.prints(1, "cannot open shared object\n");
-    let actions = world.dies(1, Exit::Code(127));
+    world.prints(1, 0, "cannot open shared object\n");
+    let actions = world.dies(1, 0, Exit::Code(127));
     assert_eq!(
         error(&actions).message,
         "a worker could not be started: it exited with code 127 before it was ready; it said: cannot open shared object"
@@ -328,7 +416,7 @@ fn a_closed_pool_finishes_what_it_has_and_lets_its_workers_go() {
     assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
     assert_eq!(essence(&world.finish(1, 2)), ["2 finished", "dismiss 1"]);
     assert_eq!(essence(&world.pass(Duration::from_secs(1))), ["end 1"], "it did not leave by itself");
-    world.dies(1, Exit::Signal(9));
+    world.dies(1, 0, Exit::Signal(9));
     assert!(world.dispatcher.is_over());
 }
 

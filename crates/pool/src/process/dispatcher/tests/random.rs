@@ -1,6 +1,6 @@
 //! Whatever happens in whatever order, every attempt ends exactly once and everything comes to an end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use proptest::prelude::*;
 
@@ -32,10 +32,13 @@ fn choice() -> impl Strategy<Value = Choice> {
 struct Pretended {
     started: bool,
     ready: bool,
-    running: Option<AttemptId>,
+    given: VecDeque<AttemptId>,
+    begun: Option<AttemptId>,
+    unread: Vec<AttemptId>,
     dying: bool,
     exited: bool,
     closed: bool,
+    asked_back: Option<Vec<AttemptId>>,
     drain_asked: bool,
     drained: bool,
 }
@@ -45,7 +48,7 @@ struct Pretence {
     workers: BTreeMap<WorkerId, Pretended>,
     submitted: u64,
     ended: HashMap<AttemptId, usize>,
-    started: BTreeSet<AttemptId>,
+    begun: BTreeSet<AttemptId>,
 }
 
 impl Pretence {
@@ -53,14 +56,15 @@ impl Pretence {
         for action in actions {
             match action {
                 Action::Start(worker) => drop(self.workers.insert(worker, Pretended::default())),
-                Action::Run { worker, attempt } => {
+                Action::Run { worker, attempts } => {
                     let worker = self.workers.get_mut(&worker).expect("a worker that was started");
-                    assert!(
-                        worker.ready && worker.running.is_none(),
-                        "one attempt at a time, on a worker that is ready"
-                    );
-                    assert!(self.started.insert(attempt.id), "an attempt is never run twice");
-                    worker.running = Some(attempt.id);
+                    assert!(worker.ready, "attempts are given to workers that are ready");
+                    worker.given.extend(attempts.iter().map(|attempt| attempt.id));
+                }
+                Action::AskBack { worker, attempts } => {
+                    if let Some(worker) = self.workers.get_mut(&worker) {
+                        worker.asked_back = Some(attempts);
+                    }
                 }
                 Action::Dismiss(worker) | Action::End(worker) => {
                     if let Some(worker) = self.workers.get_mut(&worker) {
@@ -101,10 +105,30 @@ impl Pretence {
             worker.ready = true;
             return Some(Event::Ready { worker: id });
         }
-        let attempt = worker.running.take()?;
+        if let Some(asked) = worker.asked_back.take() {
+            let attempts: Vec<AttemptId> =
+                worker.given.iter().copied().filter(|id| asked.contains(id) && worker.begun != Some(*id)).collect();
+            worker.given.retain(|id| !attempts.contains(id));
+            return Some(Event::GivenBack { worker: id, attempts });
+        }
+        if let Some(attempt) = worker.unread.pop() {
+            return Some(Event::OutputEnd { worker: id, stream: Stream::Stderr, attempt });
+        }
+        let &attempt = worker.given.front()?;
+        if worker.begun != Some(attempt) {
+            worker.begun = Some(attempt);
+            assert!(self.begun.insert(attempt), "an attempt is never begun twice");
+            return Some(Event::Tick);
+        }
+        worker.given.pop_front();
         Some(match way % 3 {
             0 => Event::Failed { worker: id, attempt, error: TaskError::new(ErrorKind::Raised, "no") },
-            way => Event::Finished { worker: id, attempt, result: Data::new(), marked: way == 1 },
+            way => {
+                if way == 1 {
+                    worker.unread.push(attempt);
+                }
+                Event::Finished { worker: id, attempt, result: Data::new(), marked: way == 1 }
+            }
         })
     }
 
@@ -117,7 +141,8 @@ impl Pretence {
         }
         if !worker.exited {
             worker.exited = true;
-            return Some(Event::Exited { worker: id, exit: Exit::Signal(9), peak_memory_kib: 0 });
+            let (exit, begun) = (Exit::Signal(9), worker.begun);
+            return Some(Event::Exited { worker: id, exit, peak_memory_kib: 0, begun });
         }
         if worker.drain_asked && !worker.drained {
             worker.drained = true;
