@@ -26,16 +26,17 @@
 //! workers keep dying before they can begin it is lost too. Workers that die before they are ready are counted, and after
 //! a few in a row the pool is broken: starting more would never end.
 
+mod death;
 mod message;
 mod pace;
+mod share;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::sys::signal::Signal;
 use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
 use pushflow_value::Data;
 
@@ -43,13 +44,6 @@ pub(super) use self::message::{Action, Event, Rules, WorkerId};
 use self::pace::Pace;
 use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
 use crate::attempt::{Attempt, PoolEvent};
-
-/// How many workers in a row may end before they are ready.
-const MAX_FAILED_STARTS: usize = 3;
-/// How many workers may end before they begin an attempt that they were given.
-const MAX_UNBEGUN: u8 = 3;
-/// How long a worker may run one attempt before what waits behind it is asked back for an idle one.
-const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
 
 /// See the module's documentation.
 pub(super) struct Dispatcher {
@@ -160,7 +154,7 @@ impl Dispatcher {
 
     /// When `Tick` is due if nothing happens before.
     pub(super) fn next_tick(&self) -> Option<Instant> {
-        let ask_back = self.best_to_ask_back().map(|(_, since)| since + ASK_BACK_AFTER);
+        let ask_back = self.next_ask_back();
         self.workers.values().filter_map(|worker| worker.next_tick(&self.rules)).chain(ask_back).min()
     }
 
@@ -279,91 +273,6 @@ impl Dispatcher {
         }
     }
 
-    // ----- who gets what -----
-
-    /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
-    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if !self.queue.is_empty() {
-            self.give_out(now, actions);
-            self.start_for_queue(now, actions);
-        }
-        if let Some((id, since)) = self.best_to_ask_back()
-            && since + ASK_BACK_AFTER <= now
-            && let Some(worker) = self.workers.get_mut(&id)
-        {
-            let attempts = worker.ask_back();
-            actions.push(Action::AskBack { worker: id, attempts });
-        }
-        if self.closing && self.queue.is_empty() {
-            for (&id, worker) in &mut self.workers {
-                if worker.is_idle() || matches!(worker.state, State::Starting { .. }) {
-                    worker.dismiss(id, now, actions);
-                }
-            }
-        }
-    }
-
-    /// Shares what is queued among the workers that may have more, idle ones first: while attempts are short, those too
-    /// that have but half of what they may have, and do not seem to run a long one.
-    fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let depth = self.pace.depth();
-        let wants = |worker: &Worker| {
-            let moves = worker.given.is_empty() || worker.news + ASK_BACK_AFTER > now;
-            worker.is_serving() && worker.given.len() <= depth / 2 && moves
-        };
-        let mut takers: Vec<(WorkerId, usize)> = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| wants(worker))
-            .map(|(&id, worker)| (id, worker.given.len()))
-            .collect();
-        takers.sort_by_key(|&(_, given)| given > 0);
-        let share = self.queue.len().div_ceil(takers.len().max(1)).clamp(1, depth);
-        for (id, given) in takers {
-            self.give(id, share.min(depth - given), now, actions);
-        }
-    }
-
-    fn give(&mut self, id: WorkerId, count: usize, now: Instant, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let count = count.min(self.queue.len());
-        if count == 0 {
-            return;
-        }
-        if worker.given.is_empty() {
-            worker.news = now;
-        }
-        let mut attempts = Vec::with_capacity(count);
-        for Queued { attempt, unbegun } in self.queue.drain(..count) {
-            self.holders.insert(attempt.id, id);
-            actions.push(Action::Report(PoolEvent::Started { attempt: attempt.id, pid: worker.pid.unwrap_or(0) }));
-            worker.given.push_back(Given::new(attempt.clone(), unbegun));
-            attempts.push(attempt);
-        }
-        actions.push(Action::Run { worker: id, attempts });
-    }
-
-    fn start_for_queue(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let starting = self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count();
-        for _ in starting..self.queue.len() {
-            if self.workers.len() >= self.rules.max_workers || self.broken.is_some() {
-                break;
-            }
-            self.start_worker(now, actions);
-        }
-    }
-
-    /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
-    /// worker is idle and nothing is queued for it.
-    fn best_to_ask_back(&self) -> Option<(WorkerId, Instant)> {
-        if !self.queue.is_empty() || !self.workers.values().any(Worker::is_idle) {
-            return None;
-        }
-        let behind = |worker: &Worker| if worker.is_serving() { worker.can_ask_back() } else { 0 };
-        let (&id, worker) = self.workers.iter().max_by_key(|(_, worker)| behind(worker))?;
-        (behind(worker) > 0).then_some((id, worker.news))
-    }
-
     // ----- workers -----
 
     fn start_worker(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -445,87 +354,6 @@ impl Dispatcher {
             self.fail_queue(&broken_error(&reason), actions);
             actions.push(Action::Report(PoolEvent::Broken { reason: reason.clone() }));
             self.broken = Some(reason);
-        }
-    }
-
-    // ----- time and death -----
-
-    fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let due = |worker: &Worker| worker.next_tick(&self.rules).is_some_and(|due| due <= now);
-        let ids: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| due(worker)).map(|(&id, _)| id).collect();
-        for id in ids {
-            let spare = self.workers.values().filter(|worker| worker.stays()).count() > 1;
-            let Some(worker) = self.workers.get_mut(&id) else { continue };
-            match worker.state {
-                State::Starting { .. } => {
-                    let seconds = self.rules.start_timeout.as_secs_f64();
-                    worker.fault.get_or_insert(format!("it was not ready within {seconds} s"));
-                    worker.end(id, actions);
-                }
-                State::Serving if worker.is_idle() && spare && worker.is_long_idle(&self.rules, now) => {
-                    worker.dismiss(id, now, actions);
-                }
-                State::Serving if worker.is_idle() => worker.stay_idle(now),
-                State::Serving => match worker.escalate(&self.rules, now) {
-                    Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
-                    Some(Interrupted::Ended) => worker.end(id, actions),
-                    _ => {}
-                },
-                State::Leaving { .. } => worker.end(id, actions),
-                State::Buried => {}
-            }
-            self.report_settled(id, now, actions);
-        }
-    }
-
-    /// Settles the attempts of workers of whose death all is known.
-    fn bury(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let dead: Vec<WorkerId> =
-            self.workers.iter().filter(|(_, worker)| worker.is_known_dead(now)).map(|(&id, _)| id).collect();
-        for id in dead {
-            let Some(mut worker) = self.workers.remove(&id) else { continue };
-            let before = std::mem::replace(&mut worker.state, State::Buried);
-            self.report(worker.settle_all(), actions);
-            self.settle_given(&mut worker, actions);
-            let failed_start = matches!(before, State::Starting { .. }).then(|| worker.start_error());
-            if !worker.gone {
-                self.workers.insert(id, worker);
-            }
-            if let Some(reason) = failed_start
-                && !self.closing
-            {
-                self.failed_starts += 1;
-                if self.failed_starts >= MAX_FAILED_STARTS || !self.ready {
-                    self.break_down(reason, actions);
-                }
-            }
-        }
-    }
-
-    /// What a dead worker had begun is lost; the rest goes back to the head of the queue.
-    fn settle_given(&mut self, worker: &mut Worker, actions: &mut Vec<Action>) {
-        let begun = worker.begun();
-        let unbegun = worker.given.split_off(begun);
-        for given in std::mem::take(&mut worker.given) {
-            let error = worker.lost_error(&given);
-            self.holders.remove(&given.attempt.id);
-            actions.push(report_failed(given.attempt.id, error));
-        }
-        for given in unbegun.into_iter().rev() {
-            let id = given.attempt.id;
-            self.holders.remove(&id);
-            let times = given.unbegun + 1;
-            if !matches!(given.interrupt, Interrupted::No) {
-                actions.push(report_failed(id, interrupted_before_start()));
-            } else if let Some(reason) = &self.broken {
-                actions.push(report_failed(id, broken_error(reason)));
-            } else if times >= MAX_UNBEGUN {
-                let mut error = worker.lost_error(&given);
-                error.message += &format!("; it was the {times}. worker in a row to end before it began this attempt");
-                actions.push(report_failed(id, error));
-            } else {
-                self.queue.push_front(Queued { attempt: given.attempt, unbegun: times });
-            }
         }
     }
 }

@@ -3,13 +3,13 @@
 mod random;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pushflow_protocol::TaskSpec;
 use pushflow_value::Data;
 
-use crate::attempt::Stream;
-
 use super::*;
+use crate::attempt::Stream;
 
 pub(super) fn rules() -> Rules {
     Rules {

@@ -1,0 +1,95 @@
+//! What time alone changes, and what the death of a worker means for its attempts.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use super::message::{Action, WorkerId};
+use super::worker::{Interrupted, State, Worker};
+use super::{Dispatcher, Queued, broken_error, interrupted_before_start, report_failed};
+
+/// How many workers in a row may end before they are ready.
+const MAX_FAILED_STARTS: usize = 3;
+/// How many workers may end before they begin an attempt that they were given.
+const MAX_UNBEGUN: u8 = 3;
+
+impl Dispatcher {
+    pub(super) fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let due = |worker: &Worker| worker.next_tick(&self.rules).is_some_and(|due| due <= now);
+        let ids: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| due(worker)).map(|(&id, _)| id).collect();
+        for id in ids {
+            let spare = self.workers.values().filter(|worker| worker.stays()).count() > 1;
+            let Some(worker) = self.workers.get_mut(&id) else { continue };
+            match worker.state {
+                State::Starting { .. } => {
+                    let seconds = self.rules.start_timeout.as_secs_f64();
+                    worker.fault.get_or_insert(format!("it was not ready within {seconds} s"));
+                    worker.end(id, actions);
+                }
+                State::Serving if worker.is_idle() && spare && worker.is_long_idle(&self.rules, now) => {
+                    worker.dismiss(id, now, actions);
+                }
+                State::Serving if worker.is_idle() => worker.stay_idle(now),
+                State::Serving => match worker.escalate(&self.rules, now) {
+                    Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
+                    Some(Interrupted::Ended) => worker.end(id, actions),
+                    _ => {}
+                },
+                State::Leaving { .. } => worker.end(id, actions),
+                State::Buried => {}
+            }
+            self.report_settled(id, now, actions);
+        }
+    }
+
+    /// Settles the attempts of workers of whose death all is known.
+    pub(super) fn bury(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let dead: Vec<WorkerId> =
+            self.workers.iter().filter(|(_, worker)| worker.is_known_dead(now)).map(|(&id, _)| id).collect();
+        for id in dead {
+            let Some(mut worker) = self.workers.remove(&id) else { continue };
+            let before = std::mem::replace(&mut worker.state, State::Buried);
+            self.report(worker.settle_all(), actions);
+            self.settle_given(&mut worker, actions);
+            let failed_start = matches!(before, State::Starting { .. }).then(|| worker.start_error());
+            if !worker.gone {
+                self.workers.insert(id, worker);
+            }
+            if let Some(reason) = failed_start
+                && !self.closing
+            {
+                self.failed_starts += 1;
+                if self.failed_starts >= MAX_FAILED_STARTS || !self.ready {
+                    self.break_down(reason, actions);
+                }
+            }
+        }
+    }
+
+    /// What a dead worker had begun is lost; the rest goes back to the head of the queue.
+    fn settle_given(&mut self, worker: &mut Worker, actions: &mut Vec<Action>) {
+        let begun = worker.begun();
+        let unbegun = worker.given.split_off(begun);
+        for given in std::mem::take(&mut worker.given) {
+            let error = worker.lost_error(&given);
+            self.holders.remove(&given.attempt.id);
+            actions.push(report_failed(given.attempt.id, error));
+        }
+        for given in unbegun.into_iter().rev() {
+            let id = given.attempt.id;
+            self.holders.remove(&id);
+            let times = given.unbegun + 1;
+            if !matches!(given.interrupt, Interrupted::No) {
+                actions.push(report_failed(id, interrupted_before_start()));
+            } else if let Some(reason) = &self.broken {
+                actions.push(report_failed(id, broken_error(reason)));
+            } else if times >= MAX_UNBEGUN {
+                let mut error = worker.lost_error(&given);
+                error.message += &format!("; it was the {times}. worker in a row to end before it began this attempt");
+                actions.push(report_failed(id, error));
+            } else {
+                self.queue.push_front(Queued { attempt: given.attempt, unbegun: times });
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Who gets what: gives out what is queued, starts workers for the rest, asks back what waits behind others.
+
+use std::time::{Duration, Instant};
+
+use super::message::{Action, WorkerId};
+use super::worker::{Given, State, Worker};
+use super::{Dispatcher, Queued};
+use crate::attempt::PoolEvent;
+
+/// How long a worker may run one attempt before what waits behind it is asked back for an idle one.
+const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
+
+impl Dispatcher {
+    /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
+    pub(super) fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if !self.queue.is_empty() {
+            self.give_out(now, actions);
+            self.start_for_queue(now, actions);
+        }
+        if let Some((id, since)) = self.best_to_ask_back()
+            && since + ASK_BACK_AFTER <= now
+            && let Some(worker) = self.workers.get_mut(&id)
+        {
+            let attempts = worker.ask_back();
+            actions.push(Action::AskBack { worker: id, attempts });
+        }
+        if self.closing && self.queue.is_empty() {
+            for (&id, worker) in &mut self.workers {
+                if worker.is_idle() || matches!(worker.state, State::Starting { .. }) {
+                    worker.dismiss(id, now, actions);
+                }
+            }
+        }
+    }
+
+    /// Shares what is queued among the workers that may have more, idle ones first: while attempts are short, those too
+    /// that have but half of what they may have, and do not seem to run a long one.
+    fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let depth = self.pace.depth();
+        let wants = |worker: &Worker| {
+            let moves = worker.given.is_empty() || worker.news + ASK_BACK_AFTER > now;
+            worker.is_serving() && worker.given.len() <= depth / 2 && moves
+        };
+        let mut takers: Vec<(WorkerId, usize)> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| wants(worker))
+            .map(|(&id, worker)| (id, worker.given.len()))
+            .collect();
+        takers.sort_by_key(|&(_, given)| given > 0);
+        let share = self.queue.len().div_ceil(takers.len().max(1)).clamp(1, depth);
+        for (id, given) in takers {
+            self.give(id, share.min(depth - given), now, actions);
+        }
+    }
+
+    fn give(&mut self, id: WorkerId, count: usize, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let count = count.min(self.queue.len());
+        if count == 0 {
+            return;
+        }
+        if worker.given.is_empty() {
+            worker.news = now;
+        }
+        let mut attempts = Vec::with_capacity(count);
+        for Queued { attempt, unbegun } in self.queue.drain(..count) {
+            self.holders.insert(attempt.id, id);
+            actions.push(Action::Report(PoolEvent::Started { attempt: attempt.id, pid: worker.pid.unwrap_or(0) }));
+            worker.given.push_back(Given::new(attempt.clone(), unbegun));
+            attempts.push(attempt);
+        }
+        actions.push(Action::Run { worker: id, attempts });
+    }
+
+    fn start_for_queue(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let starting = self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count();
+        for _ in starting..self.queue.len() {
+            if self.workers.len() >= self.rules.max_workers || self.broken.is_some() {
+                break;
+            }
+            self.start_worker(now, actions);
+        }
+    }
+
+    /// When something is to be asked back, if nothing changes before.
+    pub(super) fn next_ask_back(&self) -> Option<Instant> {
+        self.best_to_ask_back().map(|(_, since)| since + ASK_BACK_AFTER)
+    }
+
+    /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
+    /// worker is idle and nothing is queued for it.
+    fn best_to_ask_back(&self) -> Option<(WorkerId, Instant)> {
+        if !self.queue.is_empty() || !self.workers.values().any(Worker::is_idle) {
+            return None;
+        }
+        let behind = |worker: &Worker| if worker.is_serving() { worker.can_ask_back() } else { 0 };
+        let (&id, worker) = self.workers.iter().max_by_key(|(_, worker)| behind(worker))?;
+        (behind(worker) > 0).then_some((id, worker.news))
+    }
+}
