@@ -99,6 +99,14 @@ def close_channel_in_copy():
         pass
 
 
+def read(into):
+    """How many bytes were read; 0 at the end, which may be that of a worker that was killed."""
+    try:
+        return os.readv(CHANNEL, [into])
+    except ConnectionError:
+        return 0
+
+
 def receive():
     """The next message without its header, valid until the next call; None at the end."""
     message, filled = BUFFER, 0
@@ -106,7 +114,7 @@ def receive():
     while not POLL(0) and perf_counter() < latest:
         os.sched_yield()
     while filled < HEADER:
-        count = os.readv(CHANNEL, [message[filled:]])
+        count = read(message[filled:])
         if count == 0:
             return None
         filled += count
@@ -115,7 +123,7 @@ def receive():
         message = memoryview(bytearray(length))
         message[:filled] = BUFFER[:filled]
     while filled < length:
-        count = os.readv(CHANNEL, [message[filled:length]])
+        count = read(message[filled:length])
         if count == 0:
             return None
         filled += count
@@ -144,7 +152,7 @@ def send(message):
         sent = os.write(CHANNEL, message)
         while sent < len(message):
             sent += os.write(CHANNEL, message[sent:])
-    except BrokenPipeError:  # nobody wants to know any more
+    except ConnectionError:  # nobody wants to know any more
         sys.exit(1)
     except OSError as error:
         sys.exit("a task broke the channel to the worker: {}".format(error))
