@@ -45,7 +45,12 @@ impl WorkerKind {
     ///
     /// # Errors
     /// When there are no file descriptors or threads left.
-    pub(super) fn start(&self, worker: WorkerId, inputs: &Sender<Input>) -> io::Result<StartedWorker> {
+    pub(super) fn start(
+        &self,
+        worker: WorkerId,
+        start_python: bool,
+        inputs: &Sender<Input>,
+    ) -> io::Result<StartedWorker> {
         let (stdout, their_stdout) = io::pipe()?;
         let (stderr, their_stderr) = io::pipe()?;
         let (control, their_control) = SeqPacket::pair()?;
@@ -60,9 +65,8 @@ impl WorkerKind {
             stderr.try_clone()?.into(),
         ];
         let receiver = {
-            let (mut settings, build, inputs) = (self.settings.clone(), self.build.clone(), inputs.clone());
-            // The first worker finds out whether the interpreter can be started; the others start it when they need it.
-            settings.start_python = worker == WorkerId(1);
+            let settings = WorkerSettings { start_python, ..self.settings.clone() };
+            let (build, inputs) = (self.build.clone(), inputs.clone());
             move || receive(worker, &control, settings, &build, &inputs)
         };
         std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;

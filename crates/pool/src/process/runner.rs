@@ -176,7 +176,8 @@ impl Runner {
     }
 
     fn start(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
-        match self.kind.start(worker, &self.to_self) {
+        // Until a worker has been ready it is not known whether the interpreter can be started.
+        match self.kind.start(worker, !self.dispatcher.is_ready(), &self.to_self) {
             Ok(started) => {
                 self.links.insert(worker, Link { process: started.process, sender: None });
                 self.output.add(worker, started);

@@ -59,7 +59,7 @@ impl Dispatcher {
                 && !self.closing
             {
                 self.failed_starts += 1;
-                if self.failed_starts >= MAX_FAILED_STARTS || !self.ready {
+                if self.failed_starts >= MAX_FAILED_STARTS {
                     self.break_down(reason, actions);
                 }
             }

@@ -17,6 +17,10 @@ impl Dispatcher {
             self.give_out(now, actions);
             self.start_for_queue(now, actions);
         }
+        if !self.ready && !self.closing && !self.workers.values().any(Worker::stays) {
+            // Whoever opens the pool waits for a worker, and has submitted nothing that would start one.
+            self.start_if_allowed(now, actions);
+        }
         if let Some((id, since)) = self.best_to_ask_back()
             && since + ASK_BACK_AFTER <= now
             && let Some(worker) = self.workers.get_mut(&id)
@@ -76,11 +80,19 @@ impl Dispatcher {
     fn start_for_queue(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let starting = self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count();
         for _ in starting..self.queue.len() {
-            if self.workers.len() >= self.rules.max_workers || self.broken.is_some() {
+            if !self.start_if_allowed(now, actions) {
                 break;
             }
+        }
+    }
+
+    /// Starts a worker unless there are as many as there may be, or the pool is broken: whether it did.
+    fn start_if_allowed(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
+        let allowed = self.workers.len() < self.rules.max_workers && self.broken.is_none();
+        if allowed {
             self.start_worker(now, actions);
         }
+        allowed
     }
 
     /// When something is to be asked back, if nothing changes before.

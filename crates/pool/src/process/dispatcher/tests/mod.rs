@@ -374,13 +374,18 @@ fn an_idle_worker_that_has_died_is_given_nothing() {
 }
 
 #[test]
-fn a_first_worker_that_never_gets_ready_breaks_the_pool_with_what_it_said() {
+fn three_workers_that_never_get_ready_break_the_pool_with_what_the_last_one_said() {
     let mut world = World { dispatcher: Dispatcher::new(rules()), now: Instant::now(), actions: Vec::new() };
     world.dispatcher.open(world.now, &mut world.actions);
+    for worker in 1..=2 {
+        world.on(Event::Started { worker: WorkerId(worker), pid: 1000 + worker as u32 });
+        let actions = essence(&world.dies(worker, 0, Exit::Code(127)));
+        assert!(actions.contains(&format!("start {}", worker + 1)), "another is tried: {actions:?}");
+    }
     world.submit([1]);
-    world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
-    world.prints(1, 0, "cannot open shared object\n");
-    let actions = world.dies(1, 0, Exit::Code(127));
+    world.on(Event::Started { worker: WorkerId(3), pid: 1003 });
+    world.prints(3, 0, "cannot open shared object\n");
+    let actions = world.dies(3, 0, Exit::Code(127));
     assert_eq!(
         error(&actions).message,
         "a worker could not be started: it exited with code 127 before it was ready; it said: cannot open shared object"
