@@ -396,7 +396,11 @@ fn three_workers_that_never_get_ready_break_the_pool_with_what_the_last_one_said
 
 #[test]
 fn a_worker_that_takes_too_long_to_start_is_ended() {
-    let mut world = World { dispatcher: Dispatcher::new(rules()), now: Instant::now(), actions: Vec::new() };
+    let mut world = World {
+        dispatcher: Dispatcher::new(Rules { max_workers: 1, ..rules() }),
+        now: Instant::now(),
+        actions: Vec::new(),
+    };
     world.dispatcher.open(world.now, &mut world.actions);
     world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
     assert_eq!(essence(&world.pass(Duration::from_secs(30))), ["end 1"]);
