@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,21 +21,20 @@ use pushflow_pool::lookup;
 use pushflow_pool::run::{DirectLauncher, Interrupter, Runner, execute};
 use pushflow_protocol::transport::{FromWorkerSender, Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, READS, SHARED_WORDS, TaskError, ToWorker,
-    WorkerSettings, courier, marker,
+    AttemptId, ErrorKind, FromWorker, Hello, Job, READS, TaskError, ToWorker, WorkerSettings, courier, marker,
 };
 use pushflow_value::Data;
 
 use crate::BUILD;
 use crate::inbox::Inbox;
 
-/// Serves until the channel ends.
+/// Serves until the channel ends: `control` is the control socket, `shared` the file of the shared words.
 ///
 /// # Errors
 /// When the scheduler could not be met.
-pub(crate) fn run() -> io::Result<()> {
-    let control = SeqPacket::from_fd(files::take_inherited(CONTROL_SOCKET)?);
-    let shared = SharedWords::from_file(files::take_inherited(SHARED_WORDS)?)?;
+pub(crate) fn run(control: OwnedFd, shared: OwnedFd) -> io::Result<()> {
+    let control = SeqPacket::from_fd(control);
+    let shared = SharedWords::from_file(shared)?;
     let server = open_server()?;
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;

@@ -87,6 +87,53 @@ fn who() -> Result<Data, String> {
     Ok(Data::new().with("executable", executable.to_string_lossy().into_owned()).with("pid", pid))
 }
 
+/// What the worker's process is to the kernel.
+#[task]
+fn facts() -> Result<Data, String> {
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        line.unwrap_or("no such field").to_owned()
+    };
+    let death_signal = nix::sys::prctl::get_pdeathsig().map_err(|error| error.to_string())?;
+    let session = nix::unistd::getsid(None).map_err(|error| error.to_string())?;
+    Ok(Data::new()
+        .with("pid", i64::from(std::process::id()))
+        .with("parent", i64::from(nix::unistd::getppid().as_raw()))
+        .with("group", i64::from(nix::unistd::getpgrp().as_raw()))
+        .with("session", i64::from(session.as_raw()))
+        .with("death_signal", death_signal.map_or("none", Signal::as_str).to_owned())
+        .with("name", field("Name"))
+        .with("blocked", field("SigBlk"))
+        .with("ignored", field("SigIgn"))
+        .with("caught", field("SigCgt"))
+        .with("variable", std::env::var("PUSHFLOW_TEST_VARIABLE").unwrap_or_default())
+        .with("role", std::env::var("PUSHFLOW_ROLE").unwrap_or_default())
+        .with("directory", std::env::current_dir().map_err(|error| error.to_string())?.to_string_lossy().into_owned())
+        .with("files", open_files()))
+}
+
+/// What the open files of this process are, one a line, without where a pipe or socket leads.
+fn open_files() -> String {
+    let files = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    let mut targets: Vec<String> = targets.map(|target| target.to_string_lossy().into_owned()).collect();
+    targets.iter_mut().for_each(|target| target.truncate(target.find(":[").unwrap_or(target.len())));
+    targets.retain(|target| !target.starts_with("/proc/"));
+    targets.sort();
+    targets.join("\n")
+}
+
+/// Starts what no process group or session leads to, says so with a file, and stays.
+#[task]
+fn hides_a_child_and_sleeps(file: String) -> Result<(), String> {
+    let started = std::process::Command::new("setsid").args(["-f", "sleep", "1000"]).status();
+    started.map_err(|error| error.to_string())?;
+    std::fs::write(file, "").map_err(|error| error.to_string())?;
+    sleeps_for_ever();
+    Ok(())
+}
+
 #[task]
 fn count(value: i64, limit: i64) -> Data {
     Data::new().with("value", value + 1).with("again", value + 1 < limit)
@@ -134,7 +181,8 @@ impl Settings {
         Ok(workflow)
     }
 
-    /// `pool`, `workers`, `timeout_ms`, `grace_ms`.
+    /// `pool`, `start_method`, `workers`, `timeout_ms`, `grace_ms`,
+    /// `orphan_grace_ms`.
     fn options(&self, watcher: Arc<Watcher>) -> Result<RunOptions, Box<dyn std::error::Error>> {
         let defaults = PoolOptions::default();
         Ok(RunOptions {
@@ -142,7 +190,9 @@ impl Settings {
             timeout: self.number("timeout_ms").map(Duration::from_millis),
             pool_options: PoolOptions {
                 max_workers: self.number("workers").and_then(|workers| usize::try_from(workers).ok()),
+                start_method: self.text("start_method").unwrap_or("default").parse()?,
                 interrupt_grace: self.number("grace_ms").map_or(defaults.interrupt_grace, Duration::from_millis),
+                orphan_grace: self.number("orphan_grace_ms").map_or(defaults.orphan_grace, Duration::from_millis),
                 ..defaults
             },
             observers: vec![watcher],
