@@ -6,6 +6,7 @@
 mod guardian;
 mod inbox;
 mod serve;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -22,11 +23,16 @@ pub const BUILD: &str = env!("PUSHFLOW_BUILD");
 /// else it returns at once; from then on process pools may start this program again as a worker, which is how its own
 /// `#[task]` functions are known there.
 ///
-/// It must come before any thread is started: started as a worker, it ends the program with a message if it does not.
+/// It must come before any thread is started: started as a worker, it ends the program with a message if it does not. It
+/// also makes a copy of the program, which sleeps until the program ends or a pool with the start method `fork` needs
+/// it; in a program that has more threads already, there is none, and that start method is refused.
 pub fn init() {
     match role() {
         Some(role) => std::process::exit(i32::from(!serve_as(&role))),
-        None => lookup::this_program_serves(),
+        None => {
+            lookup::this_program_serves();
+            snapshot::take();
+        }
     }
 }
 

@@ -63,8 +63,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) python_path: Vec<PathBuf>,
 
-    /// How workers are started: `spawn` (the worker program, executed afresh) or `forkserver` (copies of one that was
-    /// executed once); `default` is `spawn`
+    /// How workers are started: `spawn` (the worker program, executed afresh), `forkserver` (copies of one that was
+    /// executed once) or `fork` (copies of this program); `default` is `spawn`
     #[arg(long, value_name = "METHOD", default_value_t = StartMethod::Default)]
     pub(crate) start_method: StartMethod,
 

@@ -36,6 +36,25 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
+/// Makes a copy of the calling process that is not its child but its parent's (`clone(2)` with `CLONE_PARENT`).
+///
+/// The C library does not hear of it: in the copy it takes the main thread for one with the caller's thread id, until
+/// the copy makes a copy of its own with [`fork`].
+///
+/// # Errors
+/// Those of [`fork`].
+pub fn fork_sibling() -> io::Result<Fork> {
+    require_one_thread("a fork")?;
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: as in `fork`. Without a stack of its own the copy goes on on a copy of this one; the other pointers are
+    // not used with these flags.
+    match unsafe { libc::syscall(libc::SYS_clone, flags as libc::c_ulong, 0, 0, 0, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?))),
+    }
+}
+
 /// Leaves a forked copy at once, without the exit handlers and buffers of the program that it is a copy of.
 pub fn exit_copy(code: i32) -> ! {
     // SAFETY: _exit does not return and touches no memory of ours.

@@ -13,6 +13,7 @@ mod options;
 mod process;
 mod registry;
 pub mod run;
+pub mod snapshot;
 mod thread;
 
 pub use attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};

@@ -82,11 +82,15 @@ pub enum StartMethod {
     Spawn,
     /// The worker program is executed once, and its workers are copies of it.
     Forkserver,
+    /// Each worker is a copy of this program as it was at `init()`; refused where there was none, or not with one
+    /// thread.
+    Fork,
 }
 
 impl StartMethod {
     /// Every method, in the order in which they are listed to users.
-    pub const ALL: [StartMethod; 3] = [StartMethod::Default, StartMethod::Spawn, StartMethod::Forkserver];
+    pub const ALL: [StartMethod; 4] =
+        [StartMethod::Default, StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork];
 
     /// The name by which users know it.
     pub fn name(self) -> &'static str {
@@ -94,6 +98,7 @@ impl StartMethod {
             StartMethod::Default => "default",
             StartMethod::Spawn => "spawn",
             StartMethod::Forkserver => "forkserver",
+            StartMethod::Fork => "fork",
         }
     }
 }
@@ -186,7 +191,11 @@ mod tests {
     fn a_wrong_start_method_gets_the_nearest_right_one() {
         let message = |name: &str| name.parse::<StartMethod>().unwrap_err().to_string();
         assert_eq!(message("forkserve"), "there is no start method \"forkserve\": did you mean \"forkserver\"?");
-        assert!(message("xyz").contains("choose \"default\" or \"spawn\" or \"forkserver\""), "{}", message("xyz"));
+        assert!(
+            message("xyz").contains("choose \"default\" or \"spawn\" or \"forkserver\" or \"fork\""),
+            "{}",
+            message("xyz")
+        );
         for method in StartMethod::ALL {
             assert_eq!(method.to_string().parse(), Ok(method));
         }

@@ -163,3 +163,25 @@ pub enum KeeperReport {
         peak_memory_kib: u64,
     },
 }
+
+/// What a program asks of the copy of itself that its `init()` made, the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSnapshot {
+    /// Become a guardian, in a copy of yours; the one file of the message is the guardian's socket.
+    Guardian,
+}
+
+/// What the snapshot answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromSnapshot {
+    /// The guardian runs, as a child of the program.
+    Forked {
+        /// Its pid.
+        pid: u32,
+    },
+    /// There is no guardian.
+    NotForked {
+        /// The error number of the system call that failed.
+        errno: i32,
+    },
+}

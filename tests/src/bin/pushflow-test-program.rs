@@ -4,7 +4,9 @@
 //! went.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -132,6 +134,19 @@ fn hides_a_child_and_sleeps(file: String) -> Result<(), String> {
     std::fs::write(file, "").map_err(|error| error.to_string())?;
     sleeps_for_ever();
     Ok(())
+}
+
+/// The pid of the process that began this program, by exec or as the original of this copy.
+static BEFORE_INIT: AtomicU32 = AtomicU32::new(0);
+/// Whether this process went on after `init()`, or is a copy of one that did.
+static AFTER_INIT: AtomicBool = AtomicBool::new(false);
+
+#[task]
+fn state() -> Data {
+    Data::new()
+        .with("before", i64::from(BEFORE_INIT.load(Ordering::Relaxed)))
+        .with("after", AFTER_INIT.load(Ordering::Relaxed))
+        .with("pid", i64::from(std::process::id()))
 }
 
 #[task]
@@ -303,8 +318,37 @@ fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
     }))
 }
 
-fn main() -> ExitCode {
+/// Adds a line to the file that the variable names when this process calls the exit handlers.
+extern "C" fn note_exit() {
+    let Some(path) = std::env::var_os("PUSHFLOW_TEST_EXITS") else { return };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| writeln!(file, "{}", std::process::id())).ok();
+}
+
+/// What a program may do before `init()`, as the variable `PUSHFLOW_TEST_BEGINNING` says.
+#[expect(unsafe_code, reason = "the standard library has no way to register an exit handler")]
+fn begin() {
+    unsafe extern "C" {
+        safe fn atexit(handler: extern "C" fn()) -> std::ffi::c_int;
+    }
+    BEFORE_INIT.store(std::process::id(), Ordering::Relaxed);
+    let beginning = std::env::var("PUSHFLOW_TEST_BEGINNING").unwrap_or_default();
+    match beginning.as_str() {
+        "without init" => return,
+        "a thread" => drop(std::thread::spawn(|| std::thread::sleep(Duration::from_secs(3600)))),
+        "an exit handler" => drop(atexit(note_exit)),
+        "half a line" => print!("half a line "),
+        _ => {}
+    }
     pushflow::init();
+    if beginning == "sleep" {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+fn main() -> ExitCode {
+    begin();
+    AFTER_INIT.store(true, Ordering::Relaxed);
     let settings = std::env::args().nth(1).unwrap_or_default();
     let settings = serde_json::from_str(&settings).map_err(Into::into);
     match settings.and_then(|settings| run(&Settings(settings))) {

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 use crate::test_program;
 
-const METHODS: [&str; 3] = ["default", "spawn", "forkserver"];
+const METHODS: [&str; 4] = ["default", "spawn", "forkserver", "fork"];
+
+/// What the test program is to do before `init()`.
+const BEGINNING: &str = "PUSHFLOW_TEST_BEGINNING";
 
 /// The test program with a start method on top of its settings.
 fn program(method: &str, mut settings: Value) -> Program {
@@ -82,11 +85,17 @@ fn a_worker_has_the_schedulers_variables_and_folder() {
     }
 }
 
+/// With `fork` the numbers of the caller's files stay taken, by `/dev/null`.
 #[test]
 fn a_worker_has_no_files_but_its_own() {
-    let spawned = facts("spawn");
+    let files = |method: &str| {
+        let facts = facts(method);
+        let files = facts["files"].as_str().expect("the task says it").lines();
+        files.filter(|file| *file != "/dev/null").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let spawned = files("spawn");
     for method in METHODS {
-        assert_eq!(facts(method)["files"], spawned["files"], "{method}");
+        assert_eq!(files(method), spawned, "{method}");
     }
 }
 
@@ -153,4 +162,72 @@ fn a_worker_that_dies_is_lost_with_its_reason_and_replaced() {
 fn a_wrong_start_method_is_refused_with_the_nearest_right_one() {
     let finished = program("forkserve", json!({})).run();
     finished.assert_code(2).assert_error("there is no start method \"forkserve\": did you mean \"forkserver\"?");
+}
+
+#[test]
+fn workers_that_are_copies_know_what_their_original_knew_at_init() {
+    for method in METHODS {
+        let report = report(method, json!({"task": "state"}));
+        let state = &report["runs"][0]["result"];
+        assert_eq!(state["after"], false, "{method}: {report}");
+        assert_eq!(state["before"] == report["pid"], method == "fork", "{method}: {report}");
+        assert_eq!(state["before"] == state["pid"], ["default", "spawn"].contains(&method), "{method}: {report}");
+    }
+}
+
+#[test]
+fn a_pool_with_fork_can_be_opened_again_after_its_guardian_has_left() {
+    let report = report("fork", json!({"task": "who", "runs": 3}));
+    for run in report["runs"].as_array().unwrap() {
+        assert_eq!(run["ending"], "Finished", "{report}");
+    }
+}
+
+#[test]
+fn a_copy_that_exits_runs_no_exit_handler_of_its_original() {
+    let folder = Folder::new();
+    let settings = json!({"task": "exits", "inputs": {"code": 3}});
+    let program = program("fork", settings).env(BEGINNING, "an exit handler");
+    let running = program.env("PUSHFLOW_TEST_EXITS", folder.path("exits")).start();
+    let scheduler = running.pid();
+    let report = running.wait().assert_code(0).json();
+    assert_eq!(report["runs"][0]["errors"][0]["kind"], "WorkerLost", "{report}");
+    assert!(report.to_string().contains("exited with code 3"), "{report}");
+    assert_eq!(folder.read("exits"), format!("{scheduler}\n"));
+}
+
+#[test]
+fn a_copy_prints_nothing_that_its_original_had_printed() {
+    let finished = program("fork", json!({"task": "exits", "inputs": {"code": 0}})).env(BEGINNING, "half a line").run();
+    let (start, report) = finished.assert_code(0).stdout.split_at("half a line ".len());
+    assert_eq!(start, "half a line ");
+    let report: Value = serde_json::from_str(report).unwrap();
+    assert_eq!(report["bytes_printed"], 0, "{report}");
+}
+
+#[test]
+fn fork_is_refused_where_init_could_make_no_copy() {
+    let cases =
+        [("without init", "call pushflow::init() first thing in main"), ("a thread", "this one has 2: do it first")];
+    for (beginning, advice) in cases {
+        let finished = program("fork", json!({})).env(BEGINNING, beginning).run();
+        finished.assert_code(2).assert_error("error: the start method \"fork\" can't be used: ").assert_error(advice);
+    }
+}
+
+#[test]
+fn fork_is_refused_where_another_worker_program_is_named() {
+    let finished = program("fork", json!({})).env("PUSHFLOW_WORKER", "/bin/true").run();
+    finished.assert_code(2).assert_error("another worker program is named (PUSHFLOW_WORKER)");
+}
+
+#[test]
+fn the_copy_that_init_made_ends_with_its_program() {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGABRT] {
+        let running = program("fork", json!({})).env(BEGINNING, "sleep").start();
+        let copy = running.wait_for_process("pushflow-snap");
+        assert_eq!(copy.parent, running.pid());
+        running.signal(signal);
+        running.wait();
+    }
 }

@@ -67,7 +67,7 @@ impl ProcessPool {
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started.
     pub fn open(options: &PoolOptions, build: &str, events: EventSink) -> Result<ProcessPool, OpenError> {
-        let guardian = Guardian::shared(options.worker.as_deref(), build)?;
+        let guardian = Guardian::shared(options.worker.as_deref(), options.start_method, build)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
         let settings = WorkerSettings { marker: marker.clone(), python: options.python.clone() };
@@ -115,7 +115,7 @@ impl ProcessPool {
 fn source(method: StartMethod) -> Source {
     match method {
         StartMethod::Default | StartMethod::Spawn => Source::Program,
-        StartMethod::Forkserver => Source::Guardian,
+        StartMethod::Forkserver | StartMethod::Fork => Source::Guardian,
     }
 }
 
