@@ -12,6 +12,8 @@
 //! - *over*: its program has ended (death signal, end of its socket, and pidfd, so that a program that is killed,
 //!   that calls `exec`, or whose children keep the socket open, is seen to end), and so does it.
 //!
+//! A program that waits for all of its children waits for neither snapshot nor guardian: both are *unnoticed*.
+//!
 //! # What it must not keep
 //! It leads a session of its own and has every signal blocked from before it was made, so that no Ctrl-C is for it. Each
 //! file of the program is replaced by `/dev/null` under its number: nobody waits for the end of a pipe because of it,
@@ -27,7 +29,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, getpid, getppid};
 use pushflow_os::launch::live_as_copy;
-use pushflow_os::{Fork, PidFd, SeqPacket, files, fork, fork_sibling};
+use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_unnoticed};
 use pushflow_pool::snapshot;
 use pushflow_protocol::{FromSnapshot, ToSnapshot, courier};
 
@@ -47,7 +49,7 @@ fn make() -> io::Result<SeqPacket> {
     let program = PidFd::open(getpid())?;
     let pid = getpid();
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let forked = fork();
+    let forked = fork_unnoticed();
     if let Ok(Fork::Child) = forked {
         live_as_copy(|| i32::from(Snapshot::begin(pid, theirs, program).and_then(Snapshot::sleep).is_err()));
     }

@@ -36,19 +36,32 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Makes a copy of the calling process that is not its child but its parent's (`clone(2)` with `CLONE_PARENT`).
+/// Makes a copy of the calling process whose end is no news to the caller: no SIGCHLD, and `wait` for any child neither
+/// waits for it nor reaps it (`clone(2)` without a signal). Whoever wants to reap it says `__WALL`.
 ///
 /// The C library does not hear of it: in the copy it takes the main thread for one with the caller's thread id, until
 /// the copy makes a copy of its own with [`fork`].
 ///
 /// # Errors
 /// Those of [`fork`].
+pub fn fork_unnoticed() -> io::Result<Fork> {
+    clone(0)
+}
+
+/// Like [`fork_unnoticed`], but the copy is not a child of the caller, it is one of the caller's parent, to which it is
+/// what the caller is: noticed or not.
+///
+/// # Errors
+/// Those of [`fork`].
 pub fn fork_sibling() -> io::Result<Fork> {
+    clone(libc::CLONE_PARENT)
+}
+
+fn clone(flags: libc::c_int) -> io::Result<Fork> {
     require_one_thread("a fork")?;
-    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
     // SAFETY: as in `fork`. Without a stack of its own the copy goes on on a copy of this one; the other pointers are
     // not used with these flags.
-    match unsafe { libc::syscall(libc::SYS_clone, flags as libc::c_ulong, 0, 0, 0, 0) } {
+    match unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), 0, 0, 0, 0) } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?))),

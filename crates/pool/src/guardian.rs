@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::{Exit, FromGuardian, Launch, ProcessId, ToGuardian, courier};
@@ -278,7 +278,7 @@ impl Drop for Guardian {
             }
         }
         if wait_readable(self.process.as_fd(), END_TIMEOUT) {
-            waitpid(self.pid, None).ok();
+            reap(self.pid);
         } else {
             tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
         }
@@ -341,7 +341,12 @@ fn introduce(socket: &SeqPacket) -> io::Result<(String, OsString)> {
 /// Ends what was started as guardian and is none.
 fn end_failed_start(pid: Pid) {
     nix::sys::signal::kill(pid, Signal::SIGKILL).ok();
-    waitpid(pid, None).ok();
+    reap(pid);
+}
+
+/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot.
+fn reap(pid: Pid) {
+    waitpid(pid, Some(WaitPidFlag::__WALL)).ok();
 }
 
 fn receive(socket: &SeqPacket, shared: &Shared) {

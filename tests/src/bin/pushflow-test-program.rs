@@ -38,6 +38,11 @@ fn exits(code: i32) {
 }
 
 #[task]
+fn is_killed() {
+    raise(Signal::SIGKILL).ok();
+}
+
+#[task]
 fn aborts() {
     std::process::abort();
 }
@@ -341,8 +346,10 @@ fn begin() {
         _ => {}
     }
     pushflow::init();
-    if beginning == "sleep" {
-        std::thread::sleep(Duration::from_secs(3600));
+    match beginning.as_str() {
+        "sleep" => std::thread::sleep(Duration::from_secs(3600)),
+        "wait" => assert_eq!(nix::sys::wait::wait(), Err(nix::errno::Errno::ECHILD)),
+        _ => {}
     }
 }
 

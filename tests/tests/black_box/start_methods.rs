@@ -138,6 +138,7 @@ fn a_killed_scheduler_leaves_neither_workers_nor_what_hid_below_them() {
 fn a_worker_that_dies_is_lost_with_its_reason_and_replaced() {
     let cases = [
         ("exits", "exited with code 3", None),
+        ("is_killed", "SIGKILL", None),
         ("segfaults", "SIGSEGV", None),
         ("overflows_its_stack", "SIGABRT", Some("has overflowed its stack")),
     ];
@@ -230,4 +231,18 @@ fn the_copy_that_init_made_ends_with_its_program() {
         running.signal(signal);
         running.wait();
     }
+}
+
+#[test]
+fn a_program_that_waits_for_all_its_children_does_not_wait_for_the_copy() {
+    let report = program("fork", json!({"task": "who"})).env(BEGINNING, "wait").run().assert_code(0).json();
+    assert_eq!(report["runs"][0]["ending"], "Finished", "{report}");
+}
+
+#[test]
+fn guardians_that_are_copies_leave_no_zombies() {
+    let report = report("fork", json!({"task": "exits", "runs": 5, "inputs": {"code": 3}}));
+    let children = report["children"].as_array().unwrap();
+    assert_eq!(children.len(), 5);
+    assert!(children.iter().all(|count| *count == children[0]), "{report}");
 }
