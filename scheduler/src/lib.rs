@@ -45,7 +45,8 @@ pub use pushflow_graph::{ActorId, Graph, GraphError, Link, Router};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
 pub use pushflow_pool::{
-    Cancellation, Cancelled, OpenError, PoolOptions, PoolType, Stream, TaskContext, UnknownPoolType, task,
+    Cancellation, Cancelled, OpenError, PoolOptions, PoolType, StartMethod, Stream, TaskContext, UnknownPoolType,
+    UnknownStartMethod, task,
 };
 pub use pushflow_protocol::{AttemptId, CommandTask, ErrorKind, Exit, TaskError, TaskSpec};
 pub use pushflow_value::{

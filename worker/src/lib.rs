@@ -7,11 +7,13 @@ mod guardian;
 mod inbox;
 mod outbox;
 mod serve;
+mod snapshot;
 
 use std::process::ExitCode;
 
 use pushflow_os::{SeqPacket, environment, files};
 use pushflow_pool::lookup;
+use pushflow_protocol::{CONTROL_SOCKET, SHARED_WORDS};
 
 /// The build of this program: programs talk to each other only if they are of the same one.
 pub const BUILD: &str = env!("PUSHFLOW_BUILD");
@@ -22,11 +24,16 @@ pub const BUILD: &str = env!("PUSHFLOW_BUILD");
 /// else it returns at once; from then on process pools may start this program again as a worker, which is how its own
 /// `#[task]` functions are known there.
 ///
-/// It must come before any thread is started: started as a worker, it ends the program with a message if it does not.
+/// It must come before any thread is started: started as a worker, it ends the program with a message if it does not. It
+/// also makes a copy of the program, which sleeps until the program ends or a pool with the start method `fork` needs
+/// it; in a program that has more threads already, there is none, and that start method is refused.
 pub fn init() {
     match role() {
         Some(role) => std::process::exit(i32::from(!serve_as(&role))),
-        None => lookup::this_program_serves(),
+        None => {
+            lookup::this_program_serves();
+            snapshot::take();
+        }
     }
 }
 
@@ -46,20 +53,30 @@ fn serve_as(role: &str) -> bool {
     // What this process starts is neither worker nor guardian.
     let served = environment::remove(lookup::ROLE).and_then(|()| match role {
         lookup::GUARDIAN => guardian(),
-        lookup::WORKER => serve::run(),
+        lookup::WORKER => worker(),
         other => {
             Err(std::io::Error::other(format!("PUSHFLOW_ROLE is {other:?}, which is neither guardian nor worker")))
         }
     });
-    if let Err(error) = &served {
-        eprintln!("pushflow: could not serve as {role}: {error}");
-    }
+    report_failure(role, &served);
     served.is_ok()
 }
 
+fn report_failure(role: &str, served: &std::io::Result<()>) {
+    if let Err(error) = served {
+        eprintln!("pushflow: could not serve as {role}: {error}");
+    }
+}
+
+fn worker() -> std::io::Result<()> {
+    serve::run(files::take_inherited(CONTROL_SOCKET)?, files::take_inherited(SHARED_WORDS)?)
+}
+
 fn guardian() -> std::io::Result<()> {
+    // What the scheduler had inherited itself, from a shell say, is not for the guardian and its workers to keep open.
+    files::close_all_except(&[0, 1, 2])?;
     let socket = SeqPacket::from_fd(files::take_inherited(0)?);
     // Its number stays taken: whatever reads standard input reads nothing.
     std::mem::forget(std::fs::File::open("/dev/null")?);
-    guardian::run(socket, BUILD)
+    guardian::run(socket, BUILD, Vec::new())
 }

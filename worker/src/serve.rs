@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,8 +21,7 @@ use pushflow_pool::lookup;
 use pushflow_pool::run::{DirectLauncher, Interrupter, Runner, execute};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, BEGUN, CONTROL_SOCKET, ErrorKind, FromWorker, Hello, Job, SHARED_WORDS, TaskError, ToWorker,
-    WorkerSettings, courier, marker,
+    AttemptId, BEGUN, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings, courier, marker,
 };
 use pushflow_value::Data;
 
@@ -30,13 +29,13 @@ use crate::BUILD;
 use crate::inbox::Inbox;
 use crate::outbox::{Closed, Outbox};
 
-/// Serves until the channel ends.
+/// Serves until the channel ends: `control` is the control socket, `shared` the file of the shared words.
 ///
 /// # Errors
 /// When the scheduler could not be met.
-pub(crate) fn run() -> io::Result<()> {
-    let control = SeqPacket::from_fd(files::take_inherited(CONTROL_SOCKET)?);
-    let shared = SharedWords::from_file(files::take_inherited(SHARED_WORDS)?)?;
+pub(crate) fn run(control: OwnedFd, shared: OwnedFd) -> io::Result<()> {
+    let control = SeqPacket::from_fd(control);
+    let shared = SharedWords::from_file(shared)?;
     let server = open_server()?;
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;

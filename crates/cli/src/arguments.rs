@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pushflow::{PoolType, Value, parse_json};
+use pushflow::{PoolType, StartMethod, Value, parse_json};
 
 /// Runs graphs of tasks, cyclic or not, on threads or isolated worker processes.
 #[derive(Debug, Parser)]
@@ -62,6 +62,11 @@ pub(crate) struct RunArguments {
     /// A folder in which Python modules are looked for, after that of the graph file; may be given again
     #[arg(long, value_name = "FOLDER")]
     pub(crate) python_path: Vec<PathBuf>,
+
+    /// How workers are started: `spawn` (the worker program, executed afresh), `forkserver` (copies of one that was
+    /// executed once) or `fork` (copies of this program); `default` is `spawn`
+    #[arg(long, value_name = "METHOD", default_value_t = StartMethod::Default)]
+    pub(crate) start_method: StartMethod,
 
     /// The worker program [default: PUSHFLOW_WORKER, pushflow-worker beside this program, or this program]
     #[arg(long, value_name = "PROGRAM")]

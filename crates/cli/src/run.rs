@@ -60,6 +60,7 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
             scaling: !arguments.no_scaling,
             interrupt_grace: arguments.interrupt_grace,
             orphan_grace: arguments.orphan_grace,
+            start_method: arguments.start_method,
             worker: arguments.worker.clone(),
             ..PoolOptions::default()
         },

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 /// How many threads the calling process has.
 ///
@@ -40,5 +41,29 @@ pub fn remove(name: &str) -> io::Result<()> {
     require_one_thread("removing an environment variable")?;
     // SAFETY: as in `set`.
     unsafe { std::env::remove_var(name) };
+    Ok(())
+}
+
+/// Sets and removes (`None`) several variables of this process's environment; a name that can be none is passed over.
+///
+/// # Errors
+/// When the process has more than one thread.
+pub fn change<'a>(changes: impl IntoIterator<Item = (&'a OsStr, Option<&'a OsStr>)>) -> io::Result<()> {
+    require_one_thread("changing the environment")?;
+    for (name, value) in changes {
+        let zero = |text: &OsStr| text.as_bytes().contains(&0);
+        if name.is_empty() || name.as_bytes().contains(&b'=') || zero(name) || value.is_some_and(zero) {
+            continue;
+        }
+        match value {
+            // SAFETY: as in `set`.
+            Some(value) if std::env::var_os(name).is_none_or(|now| now != value) => unsafe {
+                std::env::set_var(name, value);
+            },
+            Some(_) => {}
+            // SAFETY: as in `set`.
+            None => unsafe { std::env::remove_var(name) },
+        }
+    }
     Ok(())
 }

@@ -22,6 +22,33 @@ pub fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
     close_range(first, u32::MAX)
 }
 
+/// The numbers of all files that this process has open.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn open_numbers() -> io::Result<Vec<RawFd>> {
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    let numbers: Vec<RawFd> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    // The folder itself was one of them.
+    // SAFETY: F_GETFD only asks.
+    Ok(numbers.into_iter().filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } != -1).collect())
+}
+
+/// Puts `/dev/null` at each of these numbers, in the place of what is open there, and closed on `exec` but for the three
+/// standard ones: what a forked copy does with files of its original that somebody in it might still write to.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn replace_by_null(numbers: &[RawFd]) -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for &number in numbers.iter().filter(|&&number| number != null.as_raw_fd()) {
+        let flags = if number > 2 { libc::O_CLOEXEC } else { 0 };
+        // SAFETY: dup3 takes no pointers; the target number is the caller's to replace.
+        check(unsafe { libc::dup3(null.as_raw_fd(), number, flags) })?;
+    }
+    Ok(())
+}
+
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: close_range reads no memory of ours. That a closed number may still be owned by a Rust value is the
     // caller's to know, as with any file closed behind its owner's back; the number is then an error, not undefined.

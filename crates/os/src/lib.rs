@@ -13,7 +13,7 @@ pub mod socket;
 pub mod tree;
 pub mod wait;
 
-pub use launch::{Fork, Image, fork, spawn_session_leader};
+pub use launch::{Fork, Image, fork, fork_sibling, fork_unnoticed, spawn_session_leader};
 pub use pidfd::PidFd;
 pub use shared::SharedWords;
 pub use socket::SeqPacket;

@@ -24,6 +24,23 @@ pub fn reset() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
+/// Lets every signal through and gives each the action that it has when a Rust program begins: the default one, but
+/// SIGPIPE is ignored, and SIGSEGV and SIGBUS keep the runtime's handler that tells of a stack overflow.
+///
+/// For a copy of a Rust program that goes on without `exec`.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn reset_copy() -> io::Result<()> {
+    let kept = [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, libc::SIGBUS];
+    for number in (1..=libc::SIGRTMAX()).filter(|number| !kept.contains(number)) {
+        let action = if number == libc::SIGPIPE { libc::SIG_IGN } else { libc::SIG_DFL };
+        // SAFETY: neither action runs code of ours. The C library keeps a few real-time signals and refuses them.
+        unsafe { libc::signal(number, action) };
+    }
+    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
 /// The name of a signal by its number, such as `SIGSEGV`; `signal 50` for one without a name.
 pub fn name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())

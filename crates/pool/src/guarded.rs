@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId};
+use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source};
 
 use crate::guardian::{Guardian, ProcessEvent};
 use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
@@ -28,6 +28,7 @@ impl Launcher for GuardedLauncher {
         };
         let environment = std::env::vars_os().chain(launch.environment).map(|(name, value)| (name, Some(value)));
         let request = GuardianLaunch {
+            source: Source::Program,
             program: program.clone().into_os_string(),
             arguments: launch.argv,
             environment: environment.collect::<Vec<(OsString, Option<OsString>)>>(),

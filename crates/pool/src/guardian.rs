@@ -1,6 +1,7 @@
 //! [`Guardian`]: the scheduler's side of the guardian that starts and buries every process.
 //!
-//! There is one per scheduler process, started when the first pool needs it and shared by all. A thread receives what it
+//! There is one per scheduler process and worker program, started when the first pool needs it and shared by all; with the
+//! start method `fork` it is itself a copy of this program. A thread receives what it
 //! says and hands it to whoever asked for the process. The guardian leaves when its socket ends: when the last user here
 //! drops it, or with the scheduler, however that ends.
 
@@ -17,12 +18,14 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::{Exit, FromGuardian, Launch, ProcessId, ToGuardian, courier};
 
 use crate::lookup::{self, Candidate, LookupError};
+use crate::options::StartMethod;
+use crate::snapshot;
 
 /// How long a guardian may take until it watches.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,6 +74,12 @@ pub enum GuardianError {
         /// The scheduler's.
         ours: String,
     },
+    /// No guardian can be forked from this program.
+    #[error("the start method \"fork\" can't be used: {reason}")]
+    NoFork {
+        /// Why.
+        reason: String,
+    },
     /// The program did not do what a guardian does.
     #[error("the worker program {path:?} could not be used ({reason}): is it a pushflow worker?")]
     Unusable {
@@ -81,6 +90,12 @@ pub enum GuardianError {
     },
 }
 
+impl GuardianError {
+    fn unusable(path: &Path, error: &io::Error) -> GuardianError {
+        GuardianError::Unusable { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
 type Listener = Box<dyn FnMut(ProcessEvent) + Send>;
 
 /// The connection to the guardian.
@@ -89,6 +104,8 @@ pub(crate) struct Guardian {
     pub(crate) program: PathBuf,
     /// The folder for this scheduler's sockets.
     pub(crate) run_directory: OsString,
+    /// Whether it is a copy of this program as it was at `init()`.
+    is_copy: bool,
     pid: Pid,
     process: PidFd,
     socket: Arc<SeqPacket>,
@@ -104,29 +121,54 @@ struct Shared {
     listeners: Mutex<HashMap<ProcessId, Listener>>,
 }
 
-static SHARED: Mutex<Weak<Guardian>> = Mutex::new(Weak::new());
+/// One for each worker program that pools of this process use, and one for the start method `fork`.
+static SHARED: Mutex<Vec<Weak<Guardian>>> = Mutex::new(Vec::new());
 
 impl Guardian {
-    /// The guardian of this process; started if there is none.
-    pub(crate) fn shared(worker: Option<&Path>, build: &str) -> Result<Arc<Guardian>, GuardianError> {
+    /// The guardian of this process for this worker program and start method; started if there is none.
+    pub(crate) fn shared(
+        worker: Option<&Path>,
+        method: StartMethod,
+        build: &str,
+    ) -> Result<Arc<Guardian>, GuardianError> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(guardian) = shared.upgrade() {
-            let same_program =
-                worker.is_none_or(|worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program));
-            if same_program && !guardian.is_lost() {
-                return Ok(guardian);
-            }
+        let is_copy = method == StartMethod::Fork;
+        let is_right = |guardian: &Guardian| {
+            let named = |worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program);
+            guardian.is_copy == is_copy && worker.is_none_or(named) && !guardian.is_lost()
+        };
+        if let Some(guardian) = shared.iter().filter_map(Weak::upgrade).find(|guardian| is_right(guardian)) {
+            return Ok(guardian);
         }
-        let guardian = Arc::new(Guardian::start_best(&lookup::candidates(worker)?, build)?);
-        *shared = Arc::downgrade(&guardian);
+        let guardian = match is_copy {
+            true => Guardian::fork(worker, build)?,
+            false => Guardian::start_best(&lookup::candidates(worker)?, build)?,
+        };
+        let guardian = Arc::new(guardian);
+        shared.retain(|guardian| guardian.strong_count() > 0);
+        shared.push(Arc::downgrade(&guardian));
         Ok(guardian)
+    }
+
+    /// A guardian that is a copy of this program as it was at `init()`.
+    fn fork(worker: Option<&Path>, build: &str) -> Result<Guardian, GuardianError> {
+        let no_fork = |reason| GuardianError::NoFork { reason };
+        if let Some(named) = lookup::named_by(worker) {
+            return Err(no_fork(format!(
+                "its workers are copies of this program, but another worker program is named ({named})"
+            )));
+        }
+        let program = env::current_exe().map_err(|error| no_fork(error.to_string()))?;
+        Guardian::start(&program, build, true, |socket| snapshot::fork_guardian(socket).map_err(no_fork))
     }
 
     /// The first candidate that is of this build; the error of the first one where none is.
     fn start_best(candidates: &[Candidate], build: &str) -> Result<Guardian, GuardianError> {
         let mut first_error = None;
         for candidate in candidates {
-            match Guardian::start(&candidate.path, build) {
+            let program = &*candidate.path;
+            let unusable = |error: io::Error| GuardianError::unusable(program, &error);
+            match Guardian::start(program, build, false, |socket| spawn(program, socket).map_err(unusable)) {
                 Ok(guardian) => return Ok(guardian),
                 Err(error) => {
                     tracing::debug!(%error, named = candidate.named, "a worker program was passed over");
@@ -137,19 +179,26 @@ impl Guardian {
         Err(first_error.unwrap_or(GuardianError::Lookup(LookupError::None)))
     }
 
-    fn start(program: &Path, build: &str) -> Result<Guardian, GuardianError> {
-        let unusable = |reason: String| GuardianError::Unusable { path: program.to_owned(), reason };
-        let io_error = |error: io::Error| unusable(error.to_string());
+    /// `begin` starts the process at the other end of the socket that it is given.
+    fn start(
+        program: &Path,
+        build: &str,
+        is_copy: bool,
+        begin: impl FnOnce(&SeqPacket) -> Result<Pid, GuardianError>,
+    ) -> Result<Guardian, GuardianError> {
+        let io_error = |error: io::Error| GuardianError::unusable(program, &error);
         let (socket, theirs) = SeqPacket::pair().map_err(io_error)?;
         socket.set_send_timeout(SEND_TIMEOUT).map_err(io_error)?;
-        let pid = spawn(program, &theirs).map_err(io_error)?;
+        let pid = begin(&theirs)?;
         drop(theirs);
         let (theirs, run_directory) = match introduce(&socket) {
             Ok(ready) => ready,
             Err(error) => {
                 end_failed_start(pid, socket);
                 return Err(match error.kind() {
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => unusable(NO_WORD.to_owned()),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                        GuardianError::unusable(program, &io::Error::other(NO_WORD))
+                    }
                     _ => io_error(error),
                 });
             }
@@ -170,6 +219,7 @@ impl Guardian {
         Ok(Guardian {
             program: program.to_owned(),
             run_directory,
+            is_copy,
             pid,
             process,
             socket,
@@ -237,7 +287,7 @@ impl Drop for Guardian {
             }
         }
         if wait_readable(self.process.as_fd(), END_TIMEOUT) {
-            waitpid(self.pid, None).ok();
+            reap(self.pid);
         } else {
             tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
         }
@@ -305,7 +355,12 @@ fn end_failed_start(pid: Pid, socket: SeqPacket) {
     if !left {
         nix::sys::signal::kill(pid, Signal::SIGKILL).ok();
     }
-    waitpid(pid, None).ok();
+    reap(pid);
+}
+
+/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot.
+fn reap(pid: Pid) {
+    waitpid(pid, Some(WaitPidFlag::__WALL)).ok();
 }
 
 fn receive(socket: &SeqPacket, shared: &Shared) {
@@ -325,7 +380,7 @@ fn receive(socket: &SeqPacket, shared: &Shared) {
 }
 
 /// Waits until a file is readable or at its end; `false` when the time is over.
-fn wait_readable(file: std::os::fd::BorrowedFd<'_>, limit: Duration) -> bool {
+pub(crate) fn wait_readable(file: std::os::fd::BorrowedFd<'_>, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -13,13 +13,14 @@ mod options;
 mod process;
 mod registry;
 pub mod run;
+pub mod snapshot;
 mod thread;
 
 pub use attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
 pub use context::{Cancellation, Cancelled, TaskContext};
 pub use guardian::GuardianError;
 pub use lookup::LookupError;
-pub use options::{PoolOptions, PoolType, UnknownPoolType};
+pub use options::{PoolOptions, PoolType, StartMethod, UnknownPoolType, UnknownStartMethod};
 pub use process::{OpenError, ProcessPool};
 #[doc(hidden)]
 pub use registry::call as __private;

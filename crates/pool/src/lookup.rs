@@ -89,6 +89,12 @@ pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError
     if found.is_empty() { Err(LookupError::None) } else { Ok(found.into_iter().map(unnamed).collect()) }
 }
 
+/// By what the user named a worker program: the option, or the variable.
+pub(crate) fn named_by(explicit: Option<&Path>) -> Option<&'static str> {
+    let by_variable = || env::var_os(WORKER_VARIABLE).is_some_and(|path| !path.is_empty()).then_some(WORKER_VARIABLE);
+    explicit.map(|_| "option").or_else(by_variable)
+}
+
 fn unnamed(path: PathBuf) -> Candidate {
     Candidate { path, named: false }
 }

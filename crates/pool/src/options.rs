@@ -50,13 +50,17 @@ fn choices(name: &str) -> String {
     if LATER.contains(&name) {
         return "this version has \"thread\" and \"process\" only".to_owned();
     }
-    let nearest = PoolType::ALL
+    advice(name, &PoolType::ALL.map(PoolType::name))
+}
+
+/// The nearest right name, or all of them where none is near.
+fn advice(name: &str, names: &[&str]) -> String {
+    let nearest = names
         .iter()
-        .map(|pool| pool.name())
         .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
     match nearest {
         Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => format!("did you mean {nearest:?}?"),
-        _ => "choose \"thread\" or \"process\"".to_owned(),
+        _ => format!("choose {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ")),
     }
 }
 
@@ -65,6 +69,58 @@ impl FromStr for PoolType {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = PoolType::ALL.into_iter().find(|pool| pool.name() == name);
         found.ok_or_else(|| UnknownPoolType { name: name.to_owned() })
+    }
+}
+
+/// How worker processes are started (`parity.md` P107, the original's option `context`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StartMethod {
+    /// What is best here, which is `spawn`: the only one whose workers have no memory in common.
+    #[default]
+    Default,
+    /// Each worker is the worker program, executed afresh.
+    Spawn,
+    /// The worker program is executed once, and its workers are copies of it.
+    Forkserver,
+    /// Each worker is a copy of this program as it was at `init()`; refused where there was none, or not with one
+    /// thread.
+    Fork,
+}
+
+impl StartMethod {
+    /// Every method, in the order in which they are listed to users.
+    pub const ALL: [StartMethod; 4] =
+        [StartMethod::Default, StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork];
+
+    /// The name by which users know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            StartMethod::Default => "default",
+            StartMethod::Spawn => "spawn",
+            StartMethod::Forkserver => "forkserver",
+            StartMethod::Fork => "fork",
+        }
+    }
+}
+
+impl fmt::Display for StartMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is no start method's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no start method {name:?}: {}", advice(.name, &StartMethod::ALL.map(StartMethod::name)))]
+pub struct UnknownStartMethod {
+    name: String,
+}
+
+impl FromStr for StartMethod {
+    type Err = UnknownStartMethod;
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = StartMethod::ALL.into_iter().find(|method| method.name() == name);
+        found.ok_or_else(|| UnknownStartMethod { name: name.to_owned() })
     }
 }
 
@@ -85,6 +141,8 @@ pub struct PoolOptions {
     pub idle_timeout: Duration,
     /// How long a worker may take from its start until it is ready.
     pub start_timeout: Duration,
+    /// How worker processes are started.
+    pub start_method: StartMethod,
     /// The worker program, instead of the usual look-up.
     pub worker: Option<PathBuf>,
     /// How to run Python tasks; `None` where no interpreter is needed.
@@ -100,6 +158,7 @@ impl Default for PoolOptions {
             orphan_grace: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(10),
             start_timeout: Duration::from_secs(30),
+            start_method: StartMethod::default(),
             worker: None,
             python: None,
         }
@@ -126,6 +185,20 @@ mod tests {
         assert_eq!(message("xyz"), "there is no pool \"xyz\": choose \"thread\" or \"process\"");
         assert!(message("billiard").contains("this version has"));
         assert_eq!("thread".parse(), Ok(PoolType::Thread));
+    }
+
+    #[test]
+    fn a_wrong_start_method_gets_the_nearest_right_one() {
+        let message = |name: &str| name.parse::<StartMethod>().unwrap_err().to_string();
+        assert_eq!(message("forkserve"), "there is no start method \"forkserve\": did you mean \"forkserver\"?");
+        assert!(
+            message("xyz").contains("choose \"default\" or \"spawn\" or \"forkserver\" or \"fork\""),
+            "{}",
+            message("xyz")
+        );
+        for method in StartMethod::ALL {
+            assert_eq!(method.to_string().parse(), Ok(method));
+        }
     }
 
     #[test]

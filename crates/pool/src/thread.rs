@@ -18,7 +18,7 @@ use pushflow_value::Data;
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
 use crate::guarded::GuardedLauncher;
 use crate::guardian::Guardian;
-use crate::options::PoolOptions;
+use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
 use crate::run::{Interrupter, Runner, execute};
 
@@ -65,7 +65,7 @@ impl ThreadPool {
         events: EventSink,
     ) -> Result<ThreadPool, OpenError> {
         let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), build)?),
+            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn, build)?),
             false => None,
         };
         let shared = Shared {

@@ -46,9 +46,11 @@ pub enum ToGuardian {
 /// A process to start: it leads a process group of its own, with every signal let through and at its default action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
-    /// The file to run: an absolute path.
+    /// What the process is made of.
+    pub source: Source,
+    /// The file to run: an absolute path. A copy is only named after it.
     pub program: OsString,
-    /// Its arguments; the first is the name it goes by.
+    /// Its arguments; the first is the name it goes by. A copy keeps those of the guardian.
     pub arguments: Vec<OsString>,
     /// Variables on top of the guardian's environment; `None` takes one away.
     pub environment: Vec<(OsString, Option<OsString>)>,
@@ -61,6 +63,15 @@ pub struct Launch {
     pub drains: u8,
     /// What becomes of the process when the scheduler is gone.
     pub on_orphan: OnOrphan,
+}
+
+/// What a process is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The program, by `exec`.
+    Program,
+    /// A copy of the guardian that serves as a worker, without `exec`.
+    Guardian,
 }
 
 /// What becomes of a process when the scheduler is gone.
@@ -150,5 +161,27 @@ pub enum KeeperReport {
         exit: Exit,
         /// The most memory it had resident, in KiB.
         peak_memory_kib: u64,
+    },
+}
+
+/// What a program asks of the copy of itself that its `init()` made, the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSnapshot {
+    /// Become a guardian, in a copy of yours; the one file of the message is the guardian's socket.
+    Guardian,
+}
+
+/// What the snapshot answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromSnapshot {
+    /// The guardian runs, as a child of the program.
+    Forked {
+        /// Its pid.
+        pid: u32,
+    },
+    /// There is no guardian.
+    NotForked {
+        /// The error number of the system call that failed.
+        errno: i32,
     },
 }

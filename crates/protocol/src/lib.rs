@@ -17,7 +17,9 @@ mod worker;
 
 pub use error::{ErrorKind, TaskError};
 pub use exit::Exit;
-pub use guardian::{FromGuardian, KeeperReport, Launch, OnOrphan, ProcessId, ToGuardian};
+pub use guardian::{
+    FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, ToGuardian, ToSnapshot,
+};
 pub use ids::AttemptId;
 pub use task::{CommandTask, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{

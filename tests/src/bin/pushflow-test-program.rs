@@ -4,7 +4,9 @@
 //! went.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -33,6 +35,11 @@ fn returns_a_number() -> i64 {
 #[task]
 fn exits(code: i32) {
     std::process::exit(code);
+}
+
+#[task]
+fn is_killed() {
+    raise(Signal::SIGKILL).ok();
 }
 
 #[task]
@@ -87,6 +94,66 @@ fn who() -> Result<Data, String> {
     Ok(Data::new().with("executable", executable.to_string_lossy().into_owned()).with("pid", pid))
 }
 
+/// What the worker's process is to the kernel.
+#[task]
+fn facts() -> Result<Data, String> {
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        line.unwrap_or("no such field").to_owned()
+    };
+    let death_signal = nix::sys::prctl::get_pdeathsig().map_err(|error| error.to_string())?;
+    let session = nix::unistd::getsid(None).map_err(|error| error.to_string())?;
+    Ok(Data::new()
+        .with("pid", i64::from(std::process::id()))
+        .with("parent", i64::from(nix::unistd::getppid().as_raw()))
+        .with("group", i64::from(nix::unistd::getpgrp().as_raw()))
+        .with("session", i64::from(session.as_raw()))
+        .with("death_signal", death_signal.map_or("none", Signal::as_str).to_owned())
+        .with("name", field("Name"))
+        .with("blocked", field("SigBlk"))
+        .with("ignored", field("SigIgn"))
+        .with("caught", field("SigCgt"))
+        .with("variable", std::env::var("PUSHFLOW_TEST_VARIABLE").unwrap_or_default())
+        .with("role", std::env::var("PUSHFLOW_ROLE").unwrap_or_default())
+        .with("directory", std::env::current_dir().map_err(|error| error.to_string())?.to_string_lossy().into_owned())
+        .with("files", open_files()))
+}
+
+/// What the open files of this process are, one a line, without where a pipe or socket leads.
+fn open_files() -> String {
+    let files = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    let mut targets: Vec<String> = targets.map(|target| target.to_string_lossy().into_owned()).collect();
+    targets.iter_mut().for_each(|target| target.truncate(target.find(":[").unwrap_or(target.len())));
+    targets.retain(|target| !target.starts_with("/proc/"));
+    targets.sort();
+    targets.join("\n")
+}
+
+/// Starts what no process group or session leads to, says so with a file, and stays.
+#[task]
+fn hides_a_child_and_sleeps(file: String) -> Result<(), String> {
+    let started = std::process::Command::new("setsid").args(["-f", "sleep", "1000"]).status();
+    started.map_err(|error| error.to_string())?;
+    std::fs::write(file, "").map_err(|error| error.to_string())?;
+    sleeps_for_ever();
+    Ok(())
+}
+
+/// The pid of the process that began this program, by exec or as the original of this copy.
+static BEFORE_INIT: AtomicU32 = AtomicU32::new(0);
+/// Whether this process went on after `init()`, or is a copy of one that did.
+static AFTER_INIT: AtomicBool = AtomicBool::new(false);
+
+#[task]
+fn state() -> Data {
+    Data::new()
+        .with("before", i64::from(BEFORE_INIT.load(Ordering::Relaxed)))
+        .with("after", AFTER_INIT.load(Ordering::Relaxed))
+        .with("pid", i64::from(std::process::id()))
+}
+
 #[task]
 fn count(value: i64, limit: i64) -> Data {
     Data::new().with("value", value + 1).with("again", value + 1 < limit)
@@ -134,7 +201,8 @@ impl Settings {
         Ok(workflow)
     }
 
-    /// `pool`, `workers`, `timeout_ms`, `grace_ms`.
+    /// `pool`, `start_method`, `workers`, `timeout_ms`, `grace_ms`,
+    /// `orphan_grace_ms`.
     fn options(&self, watcher: Arc<Watcher>) -> Result<RunOptions, Box<dyn std::error::Error>> {
         let defaults = PoolOptions::default();
         Ok(RunOptions {
@@ -142,7 +210,9 @@ impl Settings {
             timeout: self.number("timeout_ms").map(Duration::from_millis),
             pool_options: PoolOptions {
                 max_workers: self.number("workers").and_then(|workers| usize::try_from(workers).ok()),
+                start_method: self.text("start_method").unwrap_or("default").parse()?,
                 interrupt_grace: self.number("grace_ms").map_or(defaults.interrupt_grace, Duration::from_millis),
+                orphan_grace: self.number("orphan_grace_ms").map_or(defaults.orphan_grace, Duration::from_millis),
                 ..defaults
             },
             observers: vec![watcher],
@@ -253,8 +323,39 @@ fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
     }))
 }
 
-fn main() -> ExitCode {
+/// Adds a line to the file that the variable names when this process calls the exit handlers.
+extern "C" fn note_exit() {
+    let Some(path) = std::env::var_os("PUSHFLOW_TEST_EXITS") else { return };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| writeln!(file, "{}", std::process::id())).ok();
+}
+
+/// What a program may do before `init()`, as the variable `PUSHFLOW_TEST_BEGINNING` says.
+#[expect(unsafe_code, reason = "the standard library has no way to register an exit handler")]
+fn begin() {
+    unsafe extern "C" {
+        safe fn atexit(handler: extern "C" fn()) -> std::ffi::c_int;
+    }
+    BEFORE_INIT.store(std::process::id(), Ordering::Relaxed);
+    let beginning = std::env::var("PUSHFLOW_TEST_BEGINNING").unwrap_or_default();
+    match beginning.as_str() {
+        "without init" => return,
+        "a thread" => drop(std::thread::spawn(|| std::thread::sleep(Duration::from_secs(3600)))),
+        "an exit handler" => drop(atexit(note_exit)),
+        "half a line" => print!("half a line "),
+        _ => {}
+    }
     pushflow::init();
+    match beginning.as_str() {
+        "sleep" => std::thread::sleep(Duration::from_secs(3600)),
+        "wait" => assert_eq!(nix::sys::wait::wait(), Err(nix::errno::Errno::ECHILD)),
+        _ => {}
+    }
+}
+
+fn main() -> ExitCode {
+    begin();
+    AFTER_INIT.store(true, Ordering::Relaxed);
     let settings = std::env::args().nth(1).unwrap_or_default();
     let settings = serde_json::from_str(&settings).map_err(Into::into);
     match settings.and_then(|settings| run(&Settings(settings))) {

@@ -4,6 +4,7 @@
 //! - [`worker_identity`]: which program runs the tasks.
 //! - [`bad_input`]: what is wrong before or in a run is said in one sentence, with the right exit code.
 //! - [`rust_tasks`]: what `#[task]` functions do to their process, on each pool.
+//! - [`start_methods`]: workers are the same to everybody, however they are started.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`output`]: what tasks print.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
@@ -18,6 +19,7 @@ mod examples;
 mod lifetime;
 mod output;
 mod rust_tasks;
+mod start_methods;
 mod worker_identity;
 
 use std::path::Path;

@@ -16,31 +16,35 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
-use pushflow_os::launch::exit_copy;
+use pushflow_os::launch::live_as_copy;
 use pushflow_os::wait::{self, Status};
 use pushflow_os::{Fork, Image, SeqPacket, files, signals};
-use pushflow_protocol::{Exit, KeeperReport, Launch, courier};
+use pushflow_protocol::{Exit, KeeperReport, Launch, Source, courier};
+
+use super::copy::WorkerCopy;
+
+/// The highest of the numbers that every program expects a file at.
+const STANDARD_ERROR: RawFd = 2;
 
 /// Forks a keeper that starts the process: its pid, and the socket on which it reports.
-pub(super) fn fork(launch: &Launch, files: &[OwnedFd]) -> io::Result<(Pid, SeqPacket)> {
+///
+/// `inherited` are the numbers of files that a copy of the guardian keeps.
+pub(super) fn fork(launch: &Launch, files: &[OwnedFd], inherited: &[RawFd]) -> io::Result<(Pid, SeqPacket)> {
     let (theirs, ours) = SeqPacket::pair()?;
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(keeper) => Ok((keeper, ours)),
-        Fork::Child => {
-            let kept = keep(guardian, launch, files, &theirs);
-            exit_copy(i32::from(kept.is_err()));
-        }
+        Fork::Child => live_as_copy(|| i32::from(keep(guardian, launch, files, inherited, &theirs).is_err())),
     }
 }
 
 /// The keeper's whole life.
-fn keep(guardian: Pid, launch: &Launch, files: &[OwnedFd], reports: &SeqPacket) -> io::Result<()> {
+fn keep(guardian: Pid, launch: &Launch, files: &[OwnedFd], inherited: &[RawFd], reports: &SeqPacket) -> io::Result<()> {
     die_with(guardian)?;
     nix::sys::prctl::set_name(c"pushflow-keep")?;
     nix::sys::prctl::set_child_subreaper(true)?;
     let report = |report| courier::send(reports, &report, &[]);
-    match start(launch, files) {
+    match start(launch, files, inherited) {
         Ok(process) => {
             // What stays open here would hide the end of the process's pipes and sockets from everybody else.
             files::close_all_except(&[std::os::fd::AsFd::as_fd(reports).as_raw_fd()])?;
@@ -57,8 +61,8 @@ fn die_with(parent: Pid) -> io::Result<()> {
     if getppid() == parent { Ok(()) } else { Err(io::Error::other("the parent has ended")) }
 }
 
-/// Forks the process and waits until it has become its program: its pid.
-fn start(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> {
+/// Forks the process and waits until it has become what it is to be: its pid.
+fn start(launch: &Launch, files: &[OwnedFd], inherited: &[RawFd]) -> io::Result<Pid> {
     let image = image(launch)?;
     let (mut failure, to_keeper) = io::pipe()?;
     // Out of the way of the numbers at which the program will find its files.
@@ -70,7 +74,7 @@ fn start(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> {
             drop(to_keeper);
             let mut errno = [0; 4];
             match failure.read_exact(&mut errno) {
-                // Closed by exec, without a word.
+                // Closed without a word: by exec, or by a copy once it is a worker.
                 Err(_) => Ok(process),
                 Ok(()) => {
                     waitpid(process, None)?;
@@ -78,12 +82,24 @@ fn start(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> {
                 }
             }
         }
-        Fork::Child => {
-            let Err(error) = become_program(keeper, &image, launch, files);
+        Fork::Child => live_as_copy(|| {
+            let error = match launch.source {
+                Source::Program => {
+                    let Err(error) = become_program(keeper, &image, launch, files);
+                    error
+                }
+                Source::Guardian => match become_worker(keeper, launch, files, inherited, &to_keeper) {
+                    Ok(worker) => {
+                        drop(to_keeper);
+                        return worker.serve();
+                    }
+                    Err(error) => error,
+                },
+            };
             let errno = errno_of(&error);
             to_keeper.write_all(&errno.to_ne_bytes()).ok();
-            exit_copy(127)
-        }
+            127
+        }),
     }
 }
 
@@ -103,18 +119,45 @@ fn image(launch: &Launch) -> io::Result<Image> {
     Image::new(Path::new(&launch.program), launch.arguments.iter().map(OsStr::new), environment)
 }
 
-/// The order matters: the death signal first, so that nothing that comes after can leave an orphan.
 fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]) -> io::Result<Infallible> {
-    die_with(keeper)?;
-    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
-    if let Some(directory) = &launch.directory {
-        nix::unistd::chdir(directory.as_os_str())?;
-    }
-    let placed: Vec<(RawFd, RawFd)> =
-        files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied()).collect();
-    files::place(&placed)?;
+    begin(keeper, launch)?;
+    files::place(&numbered(launch, files).collect::<Vec<_>>())?;
     signals::reset()?;
     image.exec()
+}
+
+/// Becomes a worker without `exec`, with no files of the guardian but the `inherited` ones and the way `to_keeper`.
+fn become_worker(
+    keeper: Pid,
+    launch: &Launch,
+    files: &[OwnedFd],
+    inherited: &[RawFd],
+    to_keeper: &File,
+) -> io::Result<WorkerCopy> {
+    begin(keeper, launch)?;
+    files::place(&numbered(launch, files).filter(|&(_, number)| number <= STANDARD_ERROR).collect::<Vec<_>>())?;
+    let worker = WorkerCopy::new(launch, files)?;
+    let standard = 0..=STANDARD_ERROR;
+    let kept = inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
+    files::close_all_except(&kept.collect::<Vec<_>>())?;
+    signals::reset_copy()?;
+    Ok(worker)
+}
+
+/// What every process begins with. The order matters: the death signal first, so that nothing that comes after can leave
+/// an orphan.
+fn begin(keeper: Pid, launch: &Launch) -> io::Result<()> {
+    die_with(keeper)?;
+    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    match &launch.directory {
+        Some(directory) => Ok(nix::unistd::chdir(directory.as_os_str())?),
+        None => Ok(()),
+    }
+}
+
+/// The files of a process, each with the number at which the process finds it.
+fn numbered(launch: &Launch, files: &[OwnedFd]) -> impl Iterator<Item = (RawFd, RawFd)> {
+    files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied())
 }
 
 /// Reaps everything that ends below the keeper until nothing is left, and reports the end of the process.

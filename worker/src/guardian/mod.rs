@@ -26,12 +26,13 @@
 //! socket ends or the pidfd says so, the scheduler is gone: the lifetime rule of each process decides between ending it
 //! now or after its grace, pipes nobody reads any more are emptied, and the guardian leaves when there is nothing left.
 
+mod copy;
 mod keeper;
 mod process;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -56,9 +57,11 @@ const MAX_WAITING: usize = 65_536;
 
 /// Is the guardian of whoever is at the other end of `socket`, until that one is gone and everything is buried.
 ///
+/// `inherited` are the numbers of files that stand for those of the program that this one is a copy of.
+///
 /// # Errors
 /// When the guardian could not begin; the scheduler then sees its socket end.
-pub fn run(socket: SeqPacket, build: &str) -> io::Result<()> {
+pub fn run(socket: SeqPacket, build: &str, inherited: Vec<RawFd>) -> io::Result<()> {
     let (scheduler, directory) = match begin(&socket) {
         Ok(begun) => begun,
         Err(error) => {
@@ -68,7 +71,7 @@ pub fn run(socket: SeqPacket, build: &str) -> io::Result<()> {
             return Err(error);
         }
     };
-    let mut guardian = Guardian::new(socket, scheduler)?;
+    let mut guardian = Guardian::new(socket, scheduler, inherited)?;
     let run_directory = directory.path().as_os_str().to_owned();
     guardian.tell(&FromGuardian::Ready { build: build.to_owned(), run_directory });
     guardian.serve()?;
@@ -99,6 +102,8 @@ struct Guardian {
     child_ended: SignalFd,
     processes: HashMap<ProcessId, Process>,
     by_keeper: HashMap<Pid, ProcessId>,
+    /// Numbers of files that workers which are copies keep.
+    inherited: Vec<RawFd>,
     /// A keeper was killed, so that what was below it may be the guardian's own child now.
     strays: bool,
 }
@@ -120,7 +125,7 @@ enum Wake {
 }
 
 impl Guardian {
-    fn new(socket: SeqPacket, process: PidFd) -> io::Result<Guardian> {
+    fn new(socket: SeqPacket, process: PidFd, inherited: Vec<RawFd>) -> io::Result<Guardian> {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGCHLD);
         Ok(Guardian {
@@ -128,6 +133,7 @@ impl Guardian {
             child_ended: SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
             processes: HashMap::new(),
             by_keeper: HashMap::new(),
+            inherited,
             strays: false,
         })
     }
@@ -228,7 +234,7 @@ impl Guardian {
 
     fn start(&mut self, id: ProcessId, launch: &Launch, mut files: Vec<OwnedFd>) {
         let drains = files.split_off(launch.numbers.len().min(files.len()));
-        match keeper::fork(launch, &files) {
+        match keeper::fork(launch, &files, &self.inherited) {
             Ok((pid, reports)) => {
                 self.by_keeper.insert(pid, id);
                 self.processes.insert(id, Process::new(pid, reports, drains, launch.on_orphan));

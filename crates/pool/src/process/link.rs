@@ -14,8 +14,8 @@ use crossbeam_channel::Sender;
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
-    AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, SHARED_WORDS, WorkerSettings,
-    courier,
+    AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, SHARED_WORDS, Source,
+    WorkerSettings, courier,
 };
 use pushflow_value::Data;
 
@@ -30,6 +30,7 @@ pub(super) struct WorkerKind {
     pub(super) build: String,
     pub(super) settings: WorkerSettings,
     pub(super) on_orphan: OnOrphan,
+    pub(super) source: Source,
 }
 
 /// A worker that was asked for.
@@ -87,6 +88,7 @@ impl WorkerKind {
             variable(lookup::RUN_DIRECTORY, self.guardian.run_directory.clone()),
         ]);
         Ok(Launch {
+            source: self.source,
             program: program.to_owned(),
             arguments: vec![program.to_owned(), format!("pushflow-worker-{}", worker.0).into()],
             environment: environment.collect(),

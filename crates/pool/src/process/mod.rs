@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use pushflow_protocol::{AttemptId, OnOrphan, WorkerSettings};
+use pushflow_protocol::{AttemptId, OnOrphan, Source, WorkerSettings};
 
 use self::dispatcher::{Dispatcher, Event, Rules};
 use self::link::WorkerKind;
@@ -30,7 +30,7 @@ use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
 use crate::guardian::{Guardian, GuardianError};
-use crate::options::PoolOptions;
+use crate::options::{PoolOptions, StartMethod};
 
 /// How much longer than its graces the pool may take to report an attempt that it was asked to end.
 const SLACK: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ impl ProcessPool {
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started.
     pub fn open(options: &PoolOptions, build: &str, events: EventSink) -> Result<ProcessPool, OpenError> {
-        let guardian = Guardian::shared(options.worker.as_deref(), build)?;
+        let guardian = Guardian::shared(options.worker.as_deref(), options.start_method, build)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
         let settings = WorkerSettings { marker: marker.clone(), python: options.python.clone(), start_python: false };
@@ -81,6 +81,7 @@ impl ProcessPool {
                 build: build.to_owned(),
                 settings,
                 on_orphan: OnOrphan::after(options.orphan_grace),
+                source: source(options.start_method),
             },
             output: OutputReader::start(marker, inputs.clone())?,
             inputs: received,
@@ -107,6 +108,14 @@ impl ProcessPool {
     /// That the runner has ended is seen elsewhere.
     fn tell(&self, event: Event) {
         self.inputs.send(Input::Event(event)).ok();
+    }
+}
+
+/// What workers are made of.
+fn source(method: StartMethod) -> Source {
+    match method {
+        StartMethod::Default | StartMethod::Spawn => Source::Program,
+        StartMethod::Forkserver | StartMethod::Fork => Source::Guardian,
     }
 }
 
