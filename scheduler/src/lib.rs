@@ -41,7 +41,7 @@ pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::{Outcome, RunError};
 pub use pushflow_graph::ewoks::LoadError;
-pub use pushflow_graph::{ActorId, Graph, GraphError, Link, Router};
+pub use pushflow_graph::{ActorId, Graph, GraphError, Link, Router, Submodel};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
 pub use pushflow_pool::{

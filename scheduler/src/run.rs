@@ -150,7 +150,10 @@ impl Run {
                 }
                 Action::Continue => go_on = true,
                 Action::Passed { .. } => {}
-                Action::Failed(error) => tracing::debug!(actor = error.name, error = %error.error, "an actor failed"),
+                Action::Failed { failure, handled } => {
+                    tracing::debug!(actor = failure.name, error = %failure.error, handled, "an actor failed");
+                }
+                Action::Status(status) => self.tell(EventKind::Status { status }),
                 Action::Finish(finished) => ending = Some(finished),
             }
         }
@@ -276,6 +279,9 @@ impl Run {
             run: self.id,
             ending: ending.kind,
             result: ending.result,
+            status: ending.status,
+            stalled: ending.stalled,
+            handled_errors: ending.handled_errors,
             errors: ending.errors,
             more_errors: ending.more_errors,
             elapsed: self.began.elapsed(),

@@ -43,6 +43,15 @@ pub enum ActorKind {
     Fork,
     /// Passes the data on along the links of one port (`parity.md` P44-P51).
     Router(Router),
+    /// Waits for one arrival on each of its links, passes them on merged in link order, and waits for the next of each
+    /// (`parity.md` P52-P54). What arrives on a link that has delivered waits for the next round.
+    Join,
+    /// Sets the status of the run to "error" and passes the data on (`parity.md` P59).
+    ErrorHandler,
+    /// Sets the status of the run, where it has a text for it, and passes the data on (`parity.md` P60).
+    Status(Option<String>),
+    /// Passes the data on into a submodel or out of it (`parity.md` P62).
+    Port,
     /// Runs a task, or passes data on in a task's place.
     Task(Task),
 }

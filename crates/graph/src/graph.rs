@@ -6,6 +6,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use crate::scope::Scopes;
 use crate::{Actor, ActorId, Link, LinkId};
 
 /// Where a graph comes from, where that decides how a run of it ends.
@@ -29,6 +30,7 @@ pub struct Graph {
     pub(crate) stop: Option<ActorId>,
     pub(crate) origin: Origin,
     pub(crate) labels: HashMap<ActorId, String>,
+    pub(crate) scopes: Scopes,
 }
 
 impl Graph {

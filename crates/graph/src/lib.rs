@@ -26,6 +26,8 @@ mod graph;
 mod link;
 mod nearest;
 mod router;
+mod scope;
+mod submodel;
 
 pub use actor::{Actor, ActorId, ActorKind, Passing, Task, Work};
 pub use condition::{Condition, Test};
@@ -34,3 +36,5 @@ pub use error::GraphError;
 pub use graph::{Graph, Origin};
 pub use link::{Arrival, FieldMap, Link, LinkId, Mapping};
 pub use router::{Port, Router};
+pub use scope::{Scope, ScopeId};
+pub use submodel::Submodel;

@@ -55,13 +55,20 @@ pub enum Action {
     },
     /// More triggers are queued than one step handles: look for other events first, then send [`Event::Continue`].
     Continue,
-    /// Nothing to do: an actor that needs no attempt did its part (start, stop, fork, router, identity).
+    /// Nothing to do: an actor that needs no attempt did its part (all but tasks, and identities).
     Passed {
         /// Which one.
         actor: ActorId,
     },
-    /// Nothing to do: an actor failed. The [`Ending`] lists it again.
-    Failed(Box<ActorError>),
+    /// Nothing to do: an actor failed.
+    Failed {
+        /// Which one, and how.
+        failure: Box<ActorError>,
+        /// Whether something was triggered by it; if not, the [`Ending`] lists it again.
+        handled: bool,
+    },
+    /// The status of the run is this text now; it has no other effect.
+    Status(String),
     /// The run is over. The last action of each run, given once.
     Finish(Box<Ending>),
 }
@@ -95,7 +102,7 @@ pub struct Counts {
     pub ended: u64,
     /// Attempts submitted and not ended, at this moment.
     pub open: usize,
-    /// Arrivals that wait for the first execution of their actor, at this moment.
+    /// Arrivals that wait for the first execution of their actor or for the round of a join, at this moment.
     pub buffered: usize,
     /// Events that had no meaning: a second report for one attempt, a report for an attempt never submitted, a second
     /// [`Event::Begin`].

@@ -20,21 +20,25 @@
 //!   then asks to be continued, so that a cycle of forks and routers still hears the deadline. Nothing recurses per
 //!   actor.
 //! - Data belongs to its trigger: a result is merged with the inputs of the very attempt that gave it (P33 repaired).
-//! - Every failure in an actor is that actor's failure: it is listed under its name, nothing goes on from there, and
-//!   the other branches run to their end (P35).
+//! - Every failure in an actor is that actor's failure: its error path is taken instead of its other links, and the other
+//!   branches run to their end (P35). What nothing handles is listed under the actor's name and fails the run.
 //! - What is kept grows with the graph and with what is under way, never with the number of rounds of a loop.
 //!
-//! The parts: `plan` (the graph, compiled), `arrive` (how arrivals merge), `actors` (what an actor does when it runs),
-//! `spread` and `route` (which links are taken, with what), `ending` (errors, closing, the end) and `message` (events
-//! and actions).
+//! The parts: `plan` (the graph, compiled), `arrive` and `join` (how arrivals merge), `actors` (what an actor does when it
+//! runs), `spread` and `route` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
+//! (errors, closing, the end), `stall` (why nothing goes on) and `message` (events and actions).
 
 mod actors;
 mod arrive;
 mod ending;
+mod failure;
+mod handlers;
+mod join;
 mod message;
 mod plan;
 mod route;
 mod spread;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -49,7 +53,7 @@ use pushflow_value::Data;
 pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
 
-use arrive::{Merge, Ready};
+use arrive::{Keep, Ready};
 use ending::{Closing, Errors};
 use plan::{Plan, Way};
 
@@ -75,15 +79,18 @@ pub struct Reactor {
     limits: Limits,
     phase: Phase,
     queue: VecDeque<Trigger>,
-    /// One per actor of the graph.
-    merges: Vec<Merge>,
+    /// One per actor that keeps arrivals ([`Plan::keepers`]).
+    keeps: Vec<Keep>,
     /// Ordered, so that interrupts go out in the order of submission.
     open: BTreeMap<AttemptId, OpenAttempt>,
     /// Whether the caller owes an [`Event::Continue`].
     continue_asked: bool,
     counts: Counts,
     result: Option<Data>,
+    status: Option<String>,
     errors: Errors,
+    /// How many failures were handled.
+    handled: u64,
 }
 
 #[derive(Debug)]
@@ -107,8 +114,21 @@ struct Trigger {
 struct OpenAttempt {
     actor: ActorId,
     submitted: Duration,
-    /// What the result is laid on before it is handed on; none where the result goes on alone.
-    base: Option<Data>,
+    /// What reached the actor.
+    got: Data,
+    /// What the result is laid on before it is handed on.
+    base: Base,
+}
+
+/// What a result is laid on before it is handed on.
+#[derive(Debug)]
+enum Base {
+    /// It goes on alone.
+    Nothing,
+    /// What reached the actor, which is what the task got.
+    Got,
+    /// What the task got, where that is something else.
+    Other(Data),
 }
 
 /// What one call of [`Reactor::on`] works with, beside the state.
@@ -123,7 +143,7 @@ impl Reactor {
     pub fn new(graph: Arc<Graph>, inputs: Data, limits: Limits) -> Self {
         let plan = Plan::new(graph);
         Reactor {
-            merges: plan.merges(),
+            keeps: plan.keeps(),
             plan: Arc::new(plan),
             limits,
             phase: Phase::Waiting { inputs },
@@ -132,7 +152,9 @@ impl Reactor {
             continue_asked: false,
             counts: Counts::default(),
             result: None,
+            status: None,
             errors: Errors::new(limits.errors),
+            handled: 0,
         }
     }
 
@@ -195,10 +217,10 @@ impl Reactor {
     /// One arrival: runs its target if the target now has what it needs.
     fn arrive(&mut self, Trigger { target, way, data }: Trigger, step: &mut Step<'_>) {
         let Way::Kept(place) = way else { return self.run(target, data, step) };
-        let merge = &mut self.merges[target.index()];
-        let buffered = merge.buffered();
-        let ready = merge.arrive(place, data);
-        self.counts.buffered = self.counts.buffered + merge.buffered() - buffered;
+        let keep = &mut self.keeps[step.plan.place_of_keep(target)];
+        let waiting = keep.waiting();
+        let ready = keep.arrive(place, data);
+        self.counts.buffered = self.counts.buffered + keep.waiting() - waiting;
         match ready {
             Ready::NotYet => {}
             Ready::Once(inputs) => self.run(target, inputs, step),
