@@ -52,6 +52,6 @@ pub use pushflow_value::{
     CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };
 pub use pushflow_worker::init;
-pub use reactor::{ActorError, EndingKind};
+pub use reactor::{ActorError, EndingKind, Limits, Output, Outputs};
 pub use run::{Run, StopHandle};
 pub use workflow::Workflow;

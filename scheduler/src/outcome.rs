@@ -6,7 +6,7 @@ use pushflow_graph::GraphError;
 use pushflow_pool::{FindTaskError, OpenError};
 use pushflow_value::Data;
 
-use crate::{ActorError, EndingKind, RunId};
+use crate::{ActorError, EndingKind, Output, RunId};
 
 /// How a run ended, with its result and every error that nothing handled.
 #[derive(Clone, Debug)]
@@ -18,6 +18,10 @@ pub struct Outcome {
     /// What reached the stop actor, however the run ended; `None` if nothing did. The last good result, or if there is
     /// none the first that came from a failure, which has an entry `WorkflowException`.
     pub result: Option<Data>,
+    /// What else was asked for ([`crate::Outputs`]).
+    pub outputs: Vec<Output>,
+    /// How many outputs there were before those listed.
+    pub more_outputs: u64,
     /// The last text that an error handler or status actor set the run's status to.
     pub status: Option<String>,
     /// For a stalled run: what waits for what, one sentence each.

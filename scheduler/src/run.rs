@@ -58,6 +58,9 @@ pub struct StopHandle(Sender<Input>);
 #[derive(Debug)]
 enum Input {
     Pool(Vec<PoolEvent>),
+    SoftStop {
+        reason: String,
+    },
     Stop {
         reason: String,
     },
@@ -67,6 +70,13 @@ enum Input {
 }
 
 impl StopHandle {
+    /// Asks the run to stop when what runs now has ended: no task starts any more, and those that would take their error
+    /// path instead, so that handlers can bring the run to its end. The outcome says that it was stopped and why, unless no
+    /// task was left to run. Nothing happens if the run is over.
+    pub fn stop_softly(&self, reason: impl Into<String>) {
+        self.0.send(Input::SoftStop { reason: reason.into() }).ok();
+    }
+
     /// Asks the run to stop: nothing new starts, what runs is interrupted and, after its grace, ended. The run's outcome
     /// says that it was stopped and why. Nothing happens if the run is over.
     pub fn stop(&self, reason: impl Into<String>) {
@@ -95,7 +105,7 @@ impl Run {
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
             id,
-            reactor: Reactor::new(graph.clone(), data, options.limits),
+            reactor: Reactor::new(graph.clone(), data, options.limits).with_outputs(options.outputs),
             graph,
             tasks,
             names,
@@ -198,6 +208,7 @@ impl Run {
     fn take_in(&mut self, input: Input, events: &mut Vec<Event>) {
         match input {
             Input::Pool(told) => events.extend(told.into_iter().filter_map(|event| self.pool_event(event))),
+            Input::SoftStop { reason } => events.push(Event::SoftStopAsked { reason }),
             Input::Stop { reason } => events.push(Event::StopAsked { reason }),
             Input::Kill => events.push(self.kill()),
             Input::Continue => events.push(Event::Continue),
@@ -279,6 +290,8 @@ impl Run {
             run: self.id,
             ending: ending.kind,
             result: ending.result,
+            outputs: ending.outputs,
+            more_outputs: ending.more_outputs,
             status: ending.status,
             stalled: ending.stalled,
             handled_errors: ending.handled_errors,

@@ -171,6 +171,14 @@ impl Workflow {
         self.edit().contain_errors(actor)
     }
 
+    /// Limits how often an actor, and with it any cycle through it, may run in one run; see [`crate::Limits::max_rounds`].
+    ///
+    /// # Errors
+    /// When it is not of this workflow.
+    pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
+        self.edit().limit_rounds(actor, rounds)
+    }
+
     /// Links two actors: what the source hands on triggers the target.
     ///
     /// # Errors

@@ -106,6 +106,17 @@ impl Graph {
         Ok(LinkId(edge.index() as u32))
     }
 
+    /// Limits how often an actor, and with it any cycle through it, may run in one run. It counts instead of the limit that
+    /// the run has for all actors.
+    ///
+    /// # Errors
+    /// When it is no actor of this graph.
+    pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
+        self.own_actor(actor, "source")?;
+        self.rounds.insert(actor, rounds);
+        Ok(())
+    }
+
     /// Checks what must be true before a run. An actor that no link reaches is no error.
     ///
     /// # Errors

@@ -28,6 +28,9 @@ impl Reactor {
     /// One execution of an actor with what it got.
     pub(super) fn run(&mut self, actor: ActorId, got: Data, step: &mut Step<'_>) {
         let plan = step.plan;
+        if let Some(limit) = self.rounds.count(actor) {
+            return self.outrun(actor, limit, step);
+        }
         let done = match &plan.actor(actor).kind {
             ActorKind::Start | ActorKind::Fork | ActorKind::Port | ActorKind::Join => {
                 self.hand_on(plan, plan.exits(actor), got.into())
@@ -36,17 +39,16 @@ impl Reactor {
                 Ok(exits) => self.hand_on(plan, exits, got.into()),
                 Err(error) => Err(Box::new(Refused { error, data: got })),
             },
-            ActorKind::Stop => {
-                self.keep_result(got, plan);
-                Ok(())
-            }
+            ActorKind::Stop => return self.reach_end(actor, actor, got, step),
             ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
             ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
             ActorKind::Status(None) => self.hand_on(plan, plan.exits(actor), got.into()),
             ActorKind::Task(task) => match inputs(task, got.clone(), &plan.travelling) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
-                    let done = self.hand_on(plan, plan.exits(actor), handed(task.passing, inputs, &plan.travelling));
+                    let handed = handed(task.passing, inputs, &plan.travelling);
+                    self.outputs.executed(actor, &handed.data);
+                    let done = self.hand_on(plan, plan.exits(actor), handed);
                     done.map_err(|refused| Box::new(Refused { data: got, ..*refused }))
                 }
                 Err(error) => Err(Box::new(Refused { error, data: got })),
@@ -62,10 +64,13 @@ impl Reactor {
         spread(plan, exits, handed, &mut self.queue)
     }
 
-    fn keep_result(&mut self, got: Data, plan: &Plan) {
-        if self.result.is_none() || !is_error(&got, plan) {
+    /// Something reached the stop actor, from there.
+    pub(super) fn reach_end(&mut self, from: ActorId, stop: ActorId, got: Data, step: &mut Step<'_>) {
+        self.outputs.reached_end(from, &got, step.plan);
+        if self.result.is_none() || !is_error(&got, step.plan) {
             self.result = Some(got);
         }
+        step.actions.push(Action::Passed { actor: stop });
     }
 
     fn set_status(&mut self, status: &str, actor: ActorId, got: Data, step: &mut Step<'_>) -> Result<(), Box<Refused>> {
@@ -75,6 +80,9 @@ impl Reactor {
     }
 
     fn submit(&mut self, actor: ActorId, task: &Task, got: Data, inputs: Data, step: &mut Step<'_>) {
+        if self.soft_stop.is_some() {
+            return self.refuse(actor, got, step);
+        }
         self.counts.submitted += 1;
         let attempt = AttemptId(self.counts.submitted);
         let base = match task.passing {
@@ -102,7 +110,9 @@ impl Reactor {
             Base::Got => got.merged(&result),
             Base::Other(inputs) => inputs.merged(&result),
         };
-        if let Err(refused) = self.hand_on(plan, exits, handed(task.passing, outputs, &plan.travelling)) {
+        let handed = handed(task.passing, outputs, &plan.travelling);
+        self.outputs.executed(actor, &handed.data);
+        if let Err(refused) = self.hand_on(plan, exits, handed) {
             self.fail(actor, Some(attempt), refused.error, kept.unwrap_or(refused.data), step);
         }
     }

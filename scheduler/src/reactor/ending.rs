@@ -12,7 +12,9 @@ use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::Data;
 
-use super::{Action, OpenAttempt, Phase, Reactor, Step};
+use super::rounds::too_many;
+use super::stopping::SoftStop;
+use super::{Action, OpenAttempt, Output, Phase, Reactor, Step};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,10 @@ pub struct Ending {
     /// What reached the stop actor, whatever the kind; none if nothing did. The last good result, or if there is none the
     /// first that came from a failure (`parity.md` P56).
     pub result: Option<Data>,
+    /// What else was asked for ([`super::Outputs`]).
+    pub outputs: Vec<Output>,
+    /// How many outputs there were before those listed.
+    pub more_outputs: u64,
     /// The last text that an error handler or status actor set the run's status to; none if none did.
     pub status: Option<String>,
     /// For a stalled run: what waits for what, one sentence each.
@@ -134,6 +140,13 @@ impl Reactor {
         }
     }
 
+    /// Ends a run in which an actor is to run more often than it may.
+    pub(super) fn outrun(&mut self, actor: ActorId, limit: u64, step: &mut Step<'_>) {
+        let error = too_many(step.plan.graph(), actor, limit);
+        self.note_failure(actor, None, error, false, step);
+        self.close(EndingKind::Failed, step);
+    }
+
     fn forget_arrivals(&mut self) {
         self.keeps.clear();
         self.counts.buffered = 0;
@@ -144,6 +157,7 @@ impl Reactor {
         let mut stalled = Vec::new();
         let kind = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Closing(closing) => closing.kind,
+            _ if self.was_stopped_softly() => self.soft_stop.take().map_or(EndingKind::Finished, SoftStop::into_kind),
             _ if !self.errors.is_empty() => EndingKind::Failed,
             _ => {
                 stalled = self.unmet(step.plan);
@@ -151,9 +165,12 @@ impl Reactor {
             }
         };
         self.forget_arrivals();
+        let (outputs, more_outputs) = self.outputs.take(step.plan);
         step.actions.push(Action::Finish(Box::new(Ending {
             kind,
             result: self.result.take(),
+            outputs,
+            more_outputs,
             status: self.status.take(),
             stalled,
             handled_errors: self.handled,

@@ -27,6 +27,12 @@ pub enum Event {
     },
     /// The run's deadline passed.
     Deadline,
+    /// Somebody wants the run to end when what runs now has ended: from here on tasks fail instead of being run, and take
+    /// their error path.
+    SoftStopAsked {
+        /// Why, in the words of who asked.
+        reason: String,
+    },
     /// Somebody wants the run to end.
     StopAsked {
         /// Why, in the words of who asked.
@@ -83,11 +89,18 @@ pub struct Limits {
     pub under_way: usize,
     /// Errors that the ending lists, the first ones; by default 1000. More are counted.
     pub errors: usize,
+    /// How often one actor may run in one run, and so how often any cycle may go round; by default as often as it likes. A
+    /// run in which one is to run more often is ended as failed (`TooManyRounds`). An actor may have a limit of its own
+    /// ([`pushflow_graph::Graph::limit_rounds`]).
+    pub max_rounds: Option<u64>,
+    /// Executions whose outputs the ending lists where it lists all ([`super::Outputs::All`]), the last ones; by default
+    /// 10,000. More are counted.
+    pub outputs: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { triggers_per_step: 1024, under_way: 1_000_000, errors: 1000 }
+        Limits { triggers_per_step: 1024, under_way: 1_000_000, errors: 1000, max_rounds: None, outputs: 10_000 }
     }
 }
 

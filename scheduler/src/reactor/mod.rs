@@ -8,6 +8,7 @@
 //! - *Waiting*: made, not begun.
 //! - *Running*: triggers are queued or attempts are open. A trigger is one arrival of data at an actor; an attempt is
 //!   one execution of a task that was submitted and has not ended.
+//!   After a soft stop tasks that would run fail instead, and the rest goes on.
 //! - *Closing*: the deadline passed, a stop was asked or the run outgrew its limits. The queue is empty and stays so,
 //!   each attempt that was open has been interrupted once, and the run is over when the last of them has ended.
 //! - *Over*: [`Action::Finish`] was given; whatever comes now changes nothing.
@@ -26,7 +27,8 @@
 //!
 //! The parts: `plan` (the graph, compiled), `arrive` and `join` (how arrivals merge), `actors` (what an actor does when it
 //! runs), `spread` and `route` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
-//! (errors, closing, the end), `stall` (why nothing goes on) and `message` (events and actions).
+//! (errors, closing, the end), `stall` (why nothing goes on), `stopping`, `rounds`
+//! and `outputs` (what a run may be asked for) and `message` (events and actions).
 
 mod actors;
 mod arrive;
@@ -35,10 +37,13 @@ mod failure;
 mod handlers;
 mod join;
 mod message;
+mod outputs;
 mod plan;
+mod rounds;
 mod route;
 mod spread;
 mod stall;
+mod stopping;
 #[cfg(test)]
 mod tests;
 
@@ -52,10 +57,14 @@ use pushflow_value::Data;
 
 pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
+pub use outputs::{Output, Outputs};
 
 use arrive::{Keep, Ready};
 use ending::{Closing, Errors};
+use outputs::Kept;
 use plan::{Plan, Way};
+use rounds::Rounds;
+use stopping::SoftStop;
 
 /// The state machine of one run; see the module for its states and rules.
 ///
@@ -91,6 +100,9 @@ pub struct Reactor {
     errors: Errors,
     /// How many failures were handled.
     handled: u64,
+    outputs: Kept,
+    rounds: Rounds,
+    soft_stop: Option<SoftStop>,
 }
 
 #[derive(Debug)]
@@ -143,6 +155,7 @@ impl Reactor {
     pub fn new(graph: Arc<Graph>, inputs: Data, limits: Limits) -> Self {
         let plan = Plan::new(graph);
         Reactor {
+            rounds: Rounds::new(plan.graph(), limits.max_rounds),
             keeps: plan.keeps(),
             plan: Arc::new(plan),
             limits,
@@ -155,7 +168,16 @@ impl Reactor {
             status: None,
             errors: Errors::new(limits.errors),
             handled: 0,
+            outputs: Kept::new(Outputs::default(), limits.outputs),
+            soft_stop: None,
         }
+    }
+
+    /// The same run, whose ending has these outputs.
+    #[must_use]
+    pub fn with_outputs(mut self, wanted: Outputs) -> Self {
+        self.outputs = Kept::new(wanted, self.limits.outputs);
+        self
     }
 
     /// The graph that is run.
@@ -185,6 +207,7 @@ impl Reactor {
             Event::Finished { attempt, result } => self.attempt_finished(attempt, result, step),
             Event::Failed { attempt, error } => self.attempt_failed(attempt, error, step),
             Event::Deadline => self.close(EndingKind::TimedOut, step),
+            Event::SoftStopAsked { reason } => self.stop_softly(reason),
             Event::StopAsked { reason } => self.close(EndingKind::Stopped { reason }, step),
             Event::Continue => self.continue_asked = false,
         }
@@ -216,7 +239,11 @@ impl Reactor {
 
     /// One arrival: runs its target if the target now has what it needs.
     fn arrive(&mut self, Trigger { target, way, data }: Trigger, step: &mut Step<'_>) {
-        let Way::Kept(place) = way else { return self.run(target, data, step) };
+        let place = match way {
+            Way::Direct => return self.run(target, data, step),
+            Way::End(from) => return self.reach_end(from, target, data, step),
+            Way::Kept(place) => place,
+        };
         let keep = &mut self.keeps[step.plan.place_of_keep(target)];
         let waiting = keep.waiting();
         let ready = keep.arrive(place, data);

@@ -73,8 +73,8 @@ pub(super) enum Way {
     Direct,
     /// It is merged with what the target keeps there.
     Kept(Place),
-    /// It reaches the stop actor on this link.
-    End(LinkId),
+    /// It reaches the stop actor, from this one.
+    End(ActorId),
 }
 
 /// Where an actor keeps what arrives on one of its links.
@@ -115,9 +115,9 @@ impl Plan {
     fn ways(&mut self) -> Vec<Way> {
         let graph = self.graph.clone();
         let mut entrances: HashMap<ActorId, Entrances> = HashMap::new();
-        let way = |(id, _, target, link): (LinkId, ActorId, ActorId, &Link)| {
+        let way = |(_, source, target, link): (LinkId, ActorId, ActorId, &Link)| {
             let place = match graph.actor(target).kind {
-                ActorKind::Stop => return Way::End(id),
+                ActorKind::Stop => return Way::End(source),
                 ActorKind::Join => entrances.entry(target).or_default().joined(),
                 _ if link.arrival == Arrival::Direct => return Way::Direct,
                 _ => entrances.entry(target).or_default().place(link.arrival),

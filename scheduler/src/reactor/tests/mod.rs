@@ -5,10 +5,13 @@ mod errors;
 mod ewoks;
 mod failures;
 mod joins;
+mod limits;
 mod merge;
 mod native;
+mod outputs;
 mod properties;
 mod speed;
+mod stopping;
 mod submodels;
 
 use std::collections::BTreeMap;
