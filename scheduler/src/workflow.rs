@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pushflow_graph::ewoks::{self, LoadError};
-use pushflow_graph::{ActorId, Graph, GraphError, Link, Router, Submodel, Task};
+use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Task};
 use pushflow_value::{Data, Value};
 
 use crate::{Outcome, Run, RunError, RunOptions};
@@ -128,6 +128,18 @@ impl Workflow {
     /// When there is an actor of that name.
     pub fn status(&mut self, name: impl Into<String>, status: impl Into<String>) -> Result<ActorId, GraphError> {
         self.edit().add_status(name, Some(status.into()))
+    }
+
+    /// Adds an actor of one's own, which says for each trigger what goes on; see [`Behaviour`].
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn custom(
+        &mut self,
+        name: impl Into<String>,
+        behaviour: impl Behaviour + 'static,
+    ) -> Result<ActorId, GraphError> {
+        self.edit().add_custom(name, behaviour)
     }
 
     /// Adds a copy of a graph with ports ([`Graph::add_port`]) as a submodel; see [`Graph::add_submodel`].

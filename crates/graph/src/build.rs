@@ -1,8 +1,10 @@
 //! Building a [`Graph`] from code, one checked step at a time.
 
+use std::sync::Arc;
+
 use petgraph::graph::NodeIndex;
 
-use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, LinkId, Router, Task};
+use crate::{Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Router, Task};
 
 impl Graph {
     /// Adds an actor.
@@ -86,6 +88,18 @@ impl Graph {
     /// When there is an actor of that name.
     pub fn add_status(&mut self, name: impl Into<String>, status: Option<String>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Status(status)))
+    }
+
+    /// Adds an actor of one's own.
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn add_custom(
+        &mut self,
+        name: impl Into<String>,
+        behaviour: impl Behaviour + 'static,
+    ) -> Result<ActorId, GraphError> {
+        self.add(Actor::new(name, ActorKind::Custom(Arc::new(behaviour))))
     }
 
     /// Adds a link. Two actors may have several links: each triggers (`parity.md` P13).

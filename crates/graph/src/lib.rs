@@ -29,7 +29,7 @@ mod router;
 mod scope;
 mod submodel;
 
-pub use actor::{Actor, ActorId, ActorKind, Passing, Task, Work};
+pub use actor::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
 pub use condition::{Condition, Test};
 pub use equality::ewoks_equal;
 pub use error::GraphError;

@@ -5,6 +5,7 @@
 //! - *router*: hands on what it got along the links of one port; without such a port and without "other" it fails.
 //! - *stop*: keeps what it got as the result of the run: the last good one, else the first that comes from a failure
 //!   (`parity.md` P56).
+//! - *custom*: hands on what its author says.
 //! - *task*: its inputs are its defaults with what arrived on top. An attempt is submitted, or, for an identity, the
 //!   inputs are the result and the actor is done at once. What goes on depends on its [`Passing`]:
 //!   - *merged*: the inputs with the result on top.
@@ -12,7 +13,10 @@
 //!   - *dict*: the one entry `_ppfdict`, a travelling dictionary. An incoming `_ppfdict` is spread over the other
 //!     inputs before the task runs; what goes on is these with the result on top. Conditions look inside it.
 
-use pushflow_graph::{ActorId, ActorKind, Passing, Task, Work};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pushflow_graph::{ActorId, ActorKind, Behaviour, Passing, Task, Work};
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::{Data, Key, Payload, Value};
 
@@ -43,6 +47,7 @@ impl Reactor {
             ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
             ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
             ActorKind::Status(None) => self.hand_on(plan, plan.exits(actor), got.into()),
+            ActorKind::Custom(behaviour) => self.behave(actor, behaviour.as_ref(), got, step),
             ActorKind::Task(task) => match inputs(task, got.clone(), &plan.travelling) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
@@ -58,6 +63,29 @@ impl Reactor {
             Ok(()) => step.actions.push(Action::Passed { actor }),
             Err(refused) => self.fail(actor, None, refused.error, refused.data, step),
         }
+    }
+
+    /// What an actor of the user's own sends on; all of it or, if one can't be sent, nothing.
+    fn behave(
+        &mut self,
+        actor: ActorId,
+        behaviour: &dyn Behaviour,
+        got: Data,
+        step: &mut Step<'_>,
+    ) -> Result<(), Box<Refused>> {
+        let seen = got.clone();
+        let before = self.queue.len();
+        let done = catch_unwind(AssertUnwindSafe(|| behaviour.triggered(seen)));
+        let sent = done.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))).and_then(|sent| {
+            let exits = step.plan.exits(actor);
+            sent.into_iter()
+                .try_for_each(|data| self.hand_on(step.plan, exits, data.into()))
+                .map_err(|refused| refused.error)
+        });
+        sent.map_err(|error| {
+            self.queue.truncate(before);
+            Box::new(Refused { error, data: got })
+        })
     }
 
     fn hand_on(&mut self, plan: &Plan, exits: &[Exit], handed: Handed) -> Result<(), Box<Refused>> {
@@ -132,6 +160,12 @@ impl Reactor {
         }
         ended
     }
+}
+
+/// The panic of an actor of the user's own, as its failure.
+fn panicked(panic: &(dyn Any + Send)) -> TaskError {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    TaskError::new(ErrorKind::Panicked, text.unwrap_or("the actor panicked"))
 }
 
 /// What a task gets of what its actor got.

@@ -115,6 +115,8 @@ pub struct Counts {
     pub ended: u64,
     /// Attempts submitted and not ended, at this moment.
     pub open: usize,
+    /// Triggers that wait to be handled, at this moment.
+    pub queued: usize,
     /// Arrivals that wait for the first execution of their actor or for the round of a join, at this moment.
     pub buffered: usize,
     /// Events that had no meaning: a second report for one attempt, a report for an attempt never submitted, a second

@@ -187,7 +187,7 @@ impl Reactor {
 
     /// What has been counted so far.
     pub fn counts(&self) -> Counts {
-        Counts { open: self.open.len(), ..self.counts }
+        Counts { open: self.open.len(), queued: self.queue.len(), ..self.counts }
     }
 
     /// Takes in one event and appends to `actions` what is to be done about it, in this order.

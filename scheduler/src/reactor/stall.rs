@@ -25,6 +25,11 @@ impl Reactor {
         }
     }
 
+    /// Each join that has something and waits for more, one sentence each.
+    pub fn waiting(&self) -> Vec<String> {
+        self.waiting_joins(&self.plan)
+    }
+
     /// Each join that keeps something, with what it waits for.
     pub(super) fn waiting_joins(&self, plan: &Plan) -> Vec<String> {
         let mut sentences: Vec<String> = Vec::new();

@@ -1,6 +1,7 @@
 //! Drives the reactor without a process, a thread or a clock: the tests say which attempt ends when, and how.
 
 mod closing;
+mod custom;
 mod errors;
 mod ewoks;
 mod failures;
