@@ -43,7 +43,7 @@ pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::{Outcome, RunError};
 pub use pushflow_graph::ewoks::LoadError;
-pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel};
+pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Warning, WarningKind};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
 pub use pushflow_pool::{

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pushflow_graph::ewoks::{self, LoadError};
-use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Task};
+use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Task, Warning};
 use pushflow_value::{Data, Value};
 
 use crate::{Outcome, Run, RunError, RunOptions};
@@ -213,6 +213,11 @@ impl Workflow {
     /// As [`Workflow::connect`].
     pub fn link(&mut self, source: ActorId, target: ActorId, link: Link) -> Result<(), GraphError> {
         self.edit().connect(source, target, link).map(drop)
+    }
+
+    /// What looks like a mistake in the workflow, though it may run: each warning names the actor and says what to do.
+    pub fn check(&self) -> Vec<Warning> {
+        self.graph.check()
     }
 
     /// Runs the workflow, from its start actor with these inputs, to its end.

@@ -18,6 +18,7 @@
 
 mod actor;
 mod build;
+mod check;
 mod condition;
 mod equality;
 mod error;
@@ -30,6 +31,7 @@ mod scope;
 mod submodel;
 
 pub use actor::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
+pub use check::{Warning, WarningKind};
 pub use condition::{Condition, Test};
 pub use equality::ewoks_equal;
 pub use error::GraphError;
