@@ -63,7 +63,9 @@ impl Reactor {
         if let Err(refused) = spread(plan, plan.error_exits(actor), data.clone().into(), &mut self.queue) {
             self.note_failure(actor, None, refused.error, false, step);
         }
-        let handlers = plan.hearing(actor).map(|target| Trigger { target, way: Way::Direct, data: data.clone() });
+        let stop = plan.graph().stop();
+        let way = |target| if Some(target) == stop { Way::End(target) } else { Way::Direct };
+        let handlers = plan.hearing(actor).map(|target| Trigger { target, way: way(target), data: data.clone() });
         self.queue.extend(handlers);
         self.queue.len() > before
     }

@@ -11,6 +11,7 @@ mod merge;
 mod native;
 mod outputs;
 mod properties;
+mod reference;
 mod speed;
 mod stopping;
 mod submodels;
