@@ -112,3 +112,10 @@ fn an_error_link_has_no_port_and_a_link_into_a_join_no_rule_of_its_own() {
     assert!(refused.contains("a join has its own"), "{refused}");
     assert!(matches!(graph.actor(join).kind, ActorKind::Join));
 }
+
+#[test]
+fn a_path_has_spaces_for_percent_signs() {
+    let mut graph = Graph::new("outer");
+    graph.add_submodel("50%sub", &inner()).unwrap();
+    assert_eq!(graph.path(graph.find("50%sub/fork").unwrap()), "/outer/50 sub/fork");
+}
