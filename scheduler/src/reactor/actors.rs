@@ -131,12 +131,12 @@ impl Reactor {
             return;
         }
         let exits = plan.exits(actor);
-        // Links that hand on everything can't fail; then nobody needs what the actor got any more.
-        let kept = if exits.iter().all(|exit| exit.plain) { None } else { Some(got.clone()) };
-        let outputs = match base {
-            Base::Nothing => result,
-            Base::Got => got.merged(&result),
-            Base::Other(inputs) => inputs.merged(&result),
+        let (outputs, kept) = match base {
+            Base::Nothing => (result, Some(got)),
+            Base::Other(inputs) => (inputs.merged(&result), Some(got)),
+            // Links that hand on everything can't fail: nobody needs what the actor got, and merging need not copy it.
+            Base::Got if exits.iter().all(|exit| exit.plain) => (got.merged(&result), None),
+            Base::Got => (got.clone().merged(&result), Some(got)),
         };
         let handed = handed(task.passing, outputs, &plan.travelling);
         self.outputs.executed(actor, &handed.data);
