@@ -97,6 +97,11 @@ pub enum EventKind {
         /// How.
         error: TaskError,
     },
+    /// An error handler or a status actor set the status of the run.
+    Status {
+        /// To what.
+        status: String,
+    },
     /// The pool can't go on.
     PoolBroken {
         /// Why.

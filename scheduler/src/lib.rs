@@ -28,6 +28,7 @@
 //! ```
 
 mod event;
+mod handle;
 mod observer;
 mod options;
 mod outcome;
@@ -37,11 +38,12 @@ mod run;
 mod workflow;
 
 pub use event::{EventKind, RunId, WorkflowEvent};
+pub use handle::{Explanation, OpenAttempt, StopHandle};
 pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::{Outcome, RunError};
 pub use pushflow_graph::ewoks::LoadError;
-pub use pushflow_graph::{ActorId, Graph, GraphError, Link, Router};
+pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Warning, WarningKind};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
 pub use pushflow_pool::{
@@ -53,6 +55,6 @@ pub use pushflow_value::{
     CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };
 pub use pushflow_worker::init;
-pub use reactor::{ActorError, EndingKind};
-pub use run::{Run, StopHandle};
+pub use reactor::{ActorError, EndingKind, Limits, Output, Outputs};
+pub use run::Run;
 pub use workflow::Workflow;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pushflow_pool::{PoolOptions, PoolType};
 
 use crate::Observer;
-use crate::reactor::Limits;
+use crate::reactor::{Limits, Outputs};
 
 /// How a run is to be done.
 ///
@@ -34,7 +34,9 @@ pub struct RunOptions {
     pub python: PythonSettings,
     /// Who hears of what happens.
     pub observers: Vec<Arc<dyn Observer>>,
-    /// How much the run may hold at once.
+    /// What the outcome holds beside the result.
+    pub outputs: Outputs,
+    /// How much the run may hold at once, and how often an actor may run.
     pub limits: Limits,
 }
 

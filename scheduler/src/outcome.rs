@@ -6,7 +6,7 @@ use pushflow_graph::GraphError;
 use pushflow_pool::{FindTaskError, OpenError};
 use pushflow_value::Data;
 
-use crate::{ActorError, EndingKind, RunId};
+use crate::{ActorError, EndingKind, Output, RunId};
 
 /// How a run ended, with its result and every error that nothing handled.
 #[derive(Clone, Debug)]
@@ -15,9 +15,20 @@ pub struct Outcome {
     pub run: RunId,
     /// How it ended.
     pub ending: EndingKind,
-    /// What reached the stop actor last, however the run ended; `None` if nothing did.
+    /// What reached the stop actor, however the run ended; `None` if nothing did. The last good result, or if there is
+    /// none the first that came from a failure, which has an entry `WorkflowException`.
     pub result: Option<Data>,
-    /// The errors, in the order in which they came.
+    /// What else was asked for ([`crate::Outputs`]).
+    pub outputs: Vec<Output>,
+    /// How many outputs there were before those listed.
+    pub more_outputs: u64,
+    /// The last text that an error handler or status actor set the run's status to.
+    pub status: Option<String>,
+    /// For a stalled run: what waits for what, one sentence each.
+    pub stalled: Vec<String>,
+    /// How many errors were handled: something was triggered by them.
+    pub handled_errors: u64,
+    /// The errors that nothing handled, in the order in which they came.
     pub errors: Vec<ActorError>,
     /// How many errors there were beyond those listed.
     pub more_errors: u64,
@@ -26,7 +37,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether everything that was triggered ran, without an error.
+    /// Whether everything that was triggered ran, without an error that nothing handled.
     pub fn is_finished(&self) -> bool {
         self.ending == EndingKind::Finished
     }

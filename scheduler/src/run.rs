@@ -18,6 +18,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
 use pushflow_value::Data;
 
 use crate::event::{EventKind, RunId, WorkflowEvent};
+use crate::handle::{Explanation, OpenAttempt, StopHandle};
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Reactor};
 use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
@@ -41,8 +42,8 @@ pub struct Run {
     observers: Vec<Arc<dyn Observer>>,
     inputs: Receiver<Input>,
     to_self: Sender<Input>,
-    /// The actor of each attempt that has not ended.
-    open: HashMap<AttemptId, ActorId>,
+    /// The attempts that have not ended.
+    open: HashMap<AttemptId, Open>,
     /// When the patience with an interrupted attempt ends.
     interrupted: HashMap<AttemptId, Instant>,
     /// Whether an attempt was given up while it still ran.
@@ -50,33 +51,29 @@ pub struct Run {
     began: Instant,
 }
 
-/// Asks a run to stop, from any thread. Cloning gives another handle for the same run.
-#[derive(Clone, Debug)]
-pub struct StopHandle(Sender<Input>);
-
 /// What reaches the run.
 #[derive(Debug)]
-enum Input {
+pub(crate) enum Input {
     Pool(Vec<PoolEvent>),
+    SoftStop {
+        reason: String,
+    },
     Stop {
         reason: String,
     },
     Kill,
+    Explain(Sender<Explanation>),
     /// From the run itself: the reactor has more to do.
     Continue,
 }
 
-impl StopHandle {
-    /// Asks the run to stop: nothing new starts, what runs is interrupted and, after its grace, ended. The run's outcome
-    /// says that it was stopped and why. Nothing happens if the run is over.
-    pub fn stop(&self, reason: impl Into<String>) {
-        self.0.send(Input::Stop { reason: reason.into() }).ok();
-    }
-
-    /// Ends what still runs at once, without its grace; what comes after a [`StopHandle::stop`] that takes too long.
-    pub fn kill(&self) {
-        self.0.send(Input::Kill).ok();
-    }
+/// An attempt that has not ended.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    actor: ActorId,
+    submitted: Instant,
+    /// Since when it runs, and in which process.
+    started: Option<(Instant, u32)>,
 }
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
@@ -95,7 +92,7 @@ impl Run {
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
             id,
-            reactor: Reactor::new(graph.clone(), data, options.limits),
+            reactor: Reactor::new(graph.clone(), data, options.limits).with_outputs(options.outputs),
             graph,
             tasks,
             names,
@@ -113,7 +110,7 @@ impl Run {
 
     /// What to stop this run with.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle(self.to_self.clone())
+        StopHandle::new(self.to_self.clone())
     }
 
     /// Runs to the end.
@@ -150,7 +147,10 @@ impl Run {
                 }
                 Action::Continue => go_on = true,
                 Action::Passed { .. } => {}
-                Action::Failed(error) => tracing::debug!(actor = error.name, error = %error.error, "an actor failed"),
+                Action::Failed { failure, handled } => {
+                    tracing::debug!(actor = failure.name, error = %failure.error, handled, "an actor failed");
+                }
+                Action::Status(status) => self.tell(EventKind::Status { status }),
                 Action::Finish(finished) => ending = Some(finished),
             }
         }
@@ -165,7 +165,7 @@ impl Run {
     }
 
     fn attempt(&mut self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
-        self.open.insert(id, actor);
+        self.open.insert(id, Open { actor, submitted: Instant::now(), started: None });
         self.tell(EventKind::AttemptSubmitted { actor, attempt: id });
         Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
     }
@@ -195,8 +195,11 @@ impl Run {
     fn take_in(&mut self, input: Input, events: &mut Vec<Event>) {
         match input {
             Input::Pool(told) => events.extend(told.into_iter().filter_map(|event| self.pool_event(event))),
+            Input::SoftStop { reason } => events.push(Event::SoftStopAsked { reason }),
             Input::Stop { reason } => events.push(Event::StopAsked { reason }),
             Input::Kill => events.push(self.kill()),
+            // Whoever asked may have gone meanwhile.
+            Input::Explain(answer) => drop(answer.send(self.explain())),
             Input::Continue => events.push(Event::Continue),
         }
     }
@@ -205,11 +208,13 @@ impl Run {
     fn pool_event(&mut self, event: PoolEvent) -> Option<Event> {
         match event {
             PoolEvent::Started { attempt, pid } => {
-                let actor = *self.open.get(&attempt)?;
+                let open = self.open.get_mut(&attempt)?;
+                open.started = Some((Instant::now(), pid));
+                let actor = open.actor;
                 self.tell(EventKind::AttemptStarted { actor, attempt, pid });
             }
             PoolEvent::Output { attempt, stream, bytes } => {
-                let attempt = attempt.and_then(|attempt| Some((*self.open.get(&attempt)?, attempt)));
+                let attempt = attempt.and_then(|attempt| Some((self.open.get(&attempt)?.actor, attempt)));
                 self.tell(EventKind::Output { attempt, stream, bytes });
             }
             PoolEvent::Finished { attempt, result } => {
@@ -232,7 +237,7 @@ impl Run {
     /// An attempt has ended: its actor. `None` if it was given up before.
     fn close(&mut self, attempt: AttemptId) -> Option<ActorId> {
         self.interrupted.remove(&attempt);
-        self.open.remove(&attempt)
+        self.open.remove(&attempt).map(|open| open.actor)
     }
 
     /// Ends everything at once: what the pool says about it is among the inputs then.
@@ -276,9 +281,37 @@ impl Run {
             run: self.id,
             ending: ending.kind,
             result: ending.result,
+            outputs: ending.outputs,
+            more_outputs: ending.more_outputs,
+            status: ending.status,
+            stalled: ending.stalled,
+            handled_errors: ending.handled_errors,
             errors: ending.errors,
             more_errors: ending.more_errors,
             elapsed: self.began.elapsed(),
+        }
+    }
+
+    /// What the run does at this moment.
+    fn explain(&self) -> Explanation {
+        let mut attempts: Vec<OpenAttempt> =
+            self.open.iter().map(|(&attempt, open)| self.told(attempt, open)).collect();
+        attempts.sort_by_key(|open| open.attempt);
+        Explanation {
+            elapsed: self.began.elapsed(),
+            attempts,
+            waiting: self.reactor.waiting(),
+            queued: self.reactor.counts().queued,
+        }
+    }
+
+    fn told(&self, attempt: AttemptId, open: &Open) -> OpenAttempt {
+        OpenAttempt {
+            attempt,
+            actor: self.names[&open.actor].to_string(),
+            submitted: open.submitted.elapsed(),
+            running: open.started.map(|(since, pid)| (since.elapsed(), pid)),
+            interrupted: self.interrupted.contains_key(&attempt),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pushflow_graph::ewoks::{self, LoadError};
-use pushflow_graph::{ActorId, Graph, GraphError, Link, Router, Task};
+use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Task, Warning};
 use pushflow_value::{Data, Value};
 
 use crate::{Outcome, Run, RunError, RunOptions};
@@ -105,6 +105,92 @@ impl Workflow {
         self.edit().add_router(name, Router::new(item, ports))
     }
 
+    /// Adds an actor that waits for one arrival on each of its links, passes them on merged in link order, and then waits
+    /// for the next of each (`parity.md` P52-P54).
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn join(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
+        self.edit().add_join(name)
+    }
+
+    /// Adds an actor that sets the status of the run to "error" and passes data on (`parity.md` P59).
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn error_handler(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
+        self.edit().add_error_handler(name)
+    }
+
+    /// Adds an actor that sets the status of the run to a text and passes data on (`parity.md` P60).
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn status(&mut self, name: impl Into<String>, status: impl Into<String>) -> Result<ActorId, GraphError> {
+        self.edit().add_status(name, Some(status.into()))
+    }
+
+    /// Adds an actor of one's own, which says for each trigger what goes on; see [`Behaviour`].
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn custom(
+        &mut self,
+        name: impl Into<String>,
+        behaviour: impl Behaviour + 'static,
+    ) -> Result<ActorId, GraphError> {
+        self.edit().add_custom(name, behaviour)
+    }
+
+    /// Adds a copy of a graph with ports ([`Graph::add_port`]) as a submodel; see [`Graph::add_submodel`].
+    ///
+    /// # Errors
+    /// When it has a start or stop actor, or a join with less than two links; when a name is taken.
+    pub fn submodel(&mut self, name: impl Into<String>, graph: &Graph) -> Result<Submodel, GraphError> {
+        self.edit().add_submodel(name, graph)
+    }
+
+    /// Triggers an actor whenever another one fails, with what had reached that one and the entry `WorkflowException`
+    /// (`errorMessage`, `traceBack`) on top. An error that triggers something is handled, and does not fail the run.
+    ///
+    /// # Errors
+    /// As [`Workflow::connect`].
+    pub fn connect_on_error(&mut self, source: ActorId, handler: ActorId) -> Result<(), GraphError> {
+        self.link(source, handler, Link::on_error())
+    }
+
+    /// Triggers an actor whenever any other one fails, after the failing one's own handlers and its submodels'.
+    ///
+    /// # Errors
+    /// When the handler is not of this workflow, or can't be one: the start actor, or a join.
+    pub fn on_error(&mut self, handler: ActorId) -> Result<(), GraphError> {
+        self.edit().on_error(handler)
+    }
+
+    /// Triggers an actor of this workflow whenever one in the submodel fails, after the submodel's own handlers.
+    ///
+    /// # Errors
+    /// As [`Workflow::on_error`].
+    pub fn on_submodel_error(&mut self, submodel: &Submodel, handler: ActorId) -> Result<(), GraphError> {
+        self.edit().on_submodel_error(submodel, handler)
+    }
+
+    /// Keeps the errors of an actor from the handlers of its submodel and workflow.
+    ///
+    /// # Errors
+    /// When it is not of this workflow.
+    pub fn contain_errors(&mut self, actor: ActorId) -> Result<(), GraphError> {
+        self.edit().contain_errors(actor)
+    }
+
+    /// Limits how often an actor, and with it any cycle through it, may run in one run; see [`crate::Limits::max_rounds`].
+    ///
+    /// # Errors
+    /// When it is not of this workflow.
+    pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
+        self.edit().limit_rounds(actor, rounds)
+    }
+
     /// Links two actors: what the source hands on triggers the target.
     ///
     /// # Errors
@@ -127,6 +213,11 @@ impl Workflow {
     /// As [`Workflow::connect`].
     pub fn link(&mut self, source: ActorId, target: ActorId, link: Link) -> Result<(), GraphError> {
         self.edit().connect(source, target, link).map(drop)
+    }
+
+    /// What looks like a mistake in the workflow, though it may run: each warning names the actor and says what to do.
+    pub fn check(&self) -> Vec<Warning> {
+        self.graph.check()
     }
 
     /// Runs the workflow, from its start actor with these inputs, to its end.

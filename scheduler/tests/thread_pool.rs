@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pushflow::{
-    Data, EndingKind, ErrorKind, EventKind, Observer, Outcome, PoolOptions, PoolType, RunError, RunOptions,
+    Data, EndingKind, ErrorKind, EventKind, Observer, Outcome, Outputs, PoolOptions, PoolType, RunError, RunOptions,
     TaskContext, TaskSpec, Value, Workflow, WorkflowEvent, task,
 };
 
@@ -120,6 +120,48 @@ fn a_workflow_can_be_run_again_and_from_several_threads_at_once() {
 }
 
 #[test]
+fn a_join_fires_in_every_run_also_in_those_at_the_same_time() {
+    let mut workflow = Workflow::new("join");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let join = workflow.join("join").unwrap();
+    for name in ["a", "b"] {
+        let task = workflow.task(name, TaskSpec::rust("add_one")).unwrap();
+        workflow.connect(start, task).unwrap();
+        workflow.connect(task, join).unwrap();
+    }
+    workflow.connect(join, stop).unwrap();
+    assert_eq!(workflow.check(), []);
+    std::thread::scope(|scope| {
+        for first in 0..3 {
+            let workflow = &workflow;
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let outcome = workflow.run(Data::new().with("value", first * 100 + round), &on_threads()).unwrap();
+                    assert!(outcome.is_finished(), "{outcome:?}");
+                    assert_eq!(value(&outcome, "value"), Some(Value::Int(i64::from(first * 100 + round) + 1)));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_outcome_has_what_each_end_delivered_if_that_is_asked_for() {
+    let mut workflow = Workflow::new("ends");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    for name in ["a", "b"] {
+        let task = workflow.task(name, TaskSpec::rust("add_one")).unwrap();
+        workflow.connect(start, task).unwrap();
+        workflow.connect(task, stop).unwrap();
+    }
+    let options = RunOptions { outputs: Outputs::Ends, ..on_threads() };
+    let outcome = workflow.run(Data::new().with("value", 1), &options).unwrap();
+    let names: Vec<_> = outcome.outputs.iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(outcome.outputs[1].data.value("value").unwrap(), Some(&Value::Int(2)));
+}
+
+#[test]
 fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
     let run = |name: &str| {
         let outcome = one_task(name).run(Data::new().with("message", "it is Monday"), &on_threads()).unwrap();
@@ -162,6 +204,7 @@ fn a_run_that_never_reaches_its_end_has_stalled() {
     workflow.connect(start, task).unwrap();
     let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
     assert_eq!(outcome.ending, EndingKind::Stalled);
+    assert_eq!(outcome.stalled, ["nothing reached the stop actor"]);
 }
 
 #[test]

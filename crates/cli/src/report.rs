@@ -74,7 +74,7 @@ pub(crate) fn explain(outcome: &Outcome) {
             line(&format!("pushflow: the run was stopped after {seconds:.1} s: {reason}"));
         }
         EndingKind::Stalled => {
-            line("pushflow: the run stalled: nothing is left to do, and the stop actor was not reached");
+            line(&format!("pushflow: the run stalled: nothing is left to do, and {}", outcome.stalled.join("; ")));
         }
     }
 }

@@ -1,6 +1,9 @@
 //! [`Actor`]: one station of a graph, and what it does when it is triggered.
 
-use pushflow_protocol::TaskSpec;
+use std::fmt;
+use std::sync::Arc;
+
+use pushflow_protocol::{TaskError, TaskSpec};
 use pushflow_value::Data;
 
 use crate::Router;
@@ -43,8 +46,48 @@ pub enum ActorKind {
     Fork,
     /// Passes the data on along the links of one port (`parity.md` P44-P51).
     Router(Router),
+    /// Waits for one arrival on each of its links, passes them on merged in link order, and waits for the next of each
+    /// (`parity.md` P52-P54). What arrives on a link that has delivered waits for the next round.
+    Join,
+    /// Sets the status of the run to "error" and passes the data on (`parity.md` P59).
+    ErrorHandler,
+    /// Sets the status of the run, where it has a text for it, and passes the data on (`parity.md` P60).
+    Status(Option<String>),
+    /// Passes the data on into a submodel or out of it (`parity.md` P62).
+    Port,
+    /// Does what its author says (see [`Behaviour`]).
+    Custom(Arc<dyn Behaviour>),
     /// Runs a task, or passes data on in a task's place.
     Task(Task),
+}
+
+/// An actor of one's own: it sees each trigger, may look at the data, and says what goes on.
+///
+/// It is called on the thread that drives the run, which waits for it: real work belongs into a task. One actor is shared
+/// by all runs of its workflow, also by those that go on at the same time.
+///
+/// ```
+/// use pushflow_graph::Behaviour;
+/// use pushflow_protocol::TaskError;
+/// use pushflow_value::Data;
+///
+/// /// Lets through what has an entry `sample`.
+/// #[derive(Debug)]
+/// struct OnlySamples;
+///
+/// impl Behaviour for OnlySamples {
+///     fn triggered(&self, data: Data) -> Result<Vec<Data>, TaskError> {
+///         Ok(if data.named("sample").is_some() { vec![data] } else { Vec::new() })
+///     }
+/// }
+/// # assert!(OnlySamples.triggered(Data::new()).unwrap().is_empty());
+/// ```
+pub trait Behaviour: fmt::Debug + Send + Sync {
+    /// What goes on along every link, in this order; nothing if it is empty.
+    ///
+    /// # Errors
+    /// What it returns, or panics with, is the failure of the actor, which takes its error path.
+    fn triggered(&self, data: Data) -> Result<Vec<Data>, TaskError>;
 }
 
 /// A task actor.

@@ -1,8 +1,10 @@
 //! Building a [`Graph`] from code, one checked step at a time.
 
+use std::sync::Arc;
+
 use petgraph::graph::NodeIndex;
 
-use crate::{Actor, ActorId, ActorKind, Graph, GraphError, Link, LinkId, Router, Task};
+use crate::{Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Router, Task};
 
 impl Graph {
     /// Adds an actor.
@@ -17,7 +19,7 @@ impl Graph {
         match actor.kind {
             ActorKind::Start => self.start = Some(self.only("start", self.start, &actor, id)?),
             ActorKind::Stop => self.stop = Some(self.only("stop", self.stop, &actor, id)?),
-            ActorKind::Fork | ActorKind::Router(_) | ActorKind::Task(_) => {}
+            _ => {}
         }
         self.by_name.insert(actor.name.clone(), id);
         self.graph.add_node(actor);
@@ -64,6 +66,42 @@ impl Graph {
         self.add(Actor::new(name, ActorKind::Task(task.into())))
     }
 
+    /// Adds an actor that waits for an arrival on each of its links, and passes them on merged in link order.
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn add_join(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
+        self.add(Actor::new(name, ActorKind::Join))
+    }
+
+    /// Adds an actor that sets the status of the run to "error" and passes data on.
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn add_error_handler(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
+        self.add(Actor::new(name, ActorKind::ErrorHandler))
+    }
+
+    /// Adds an actor that sets the status of the run, if it has a text for it, and passes data on.
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn add_status(&mut self, name: impl Into<String>, status: Option<String>) -> Result<ActorId, GraphError> {
+        self.add(Actor::new(name, ActorKind::Status(status)))
+    }
+
+    /// Adds an actor of one's own.
+    ///
+    /// # Errors
+    /// When there is an actor of that name.
+    pub fn add_custom(
+        &mut self,
+        name: impl Into<String>,
+        behaviour: impl Behaviour + 'static,
+    ) -> Result<ActorId, GraphError> {
+        self.add(Actor::new(name, ActorKind::Custom(Arc::new(behaviour))))
+    }
+
     /// Adds a link. Two actors may have several links: each triggers (`parity.md` P13).
     ///
     /// The link's port is kept as the router spells it: `"true"` becomes `true` where that is the router's port.
@@ -71,26 +109,49 @@ impl Graph {
     /// # Errors
     /// When an end is not an actor of this graph; when the link leaves the stop actor or enters the start actor; when it
     /// leaves a router without a port, or from a port that the router does not have; when it has a port but leaves no
-    /// router.
+    /// router, or is taken on errors; when it enters a join and its data would be kept by another rule.
     pub fn connect(&mut self, source: ActorId, target: ActorId, mut link: Link) -> Result<LinkId, GraphError> {
         let from = self.own_actor(source, "source")?;
         let to = self.own_actor(target, "target")?;
         check_direction(from, to)?;
+        check_arrival(to, &link)?;
         check_port(from, &mut link)?;
         let edge = self.graph.add_edge(NodeIndex::new(source.index()), NodeIndex::new(target.index()), link);
         Ok(LinkId(edge.index() as u32))
     }
 
+    /// Limits how often an actor, and with it any cycle through it, may run in one run. It counts instead of the limit that
+    /// the run has for all actors.
+    ///
+    /// # Errors
+    /// When it is no actor of this graph.
+    pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
+        self.own_actor(actor, "source")?;
+        self.rounds.insert(actor, rounds);
+        Ok(())
+    }
+
     /// Checks what must be true before a run. An actor that no link reaches is no error.
     ///
     /// # Errors
-    /// When there is no start actor or no stop actor.
+    /// When there is no start actor or no stop actor; when less than two links enter a join.
     pub fn validate(&self) -> Result<(), GraphError> {
         if self.start.is_none() {
             return Err(GraphError::Missing { kind: "start" });
         }
         if self.stop.is_none() {
             return Err(GraphError::Missing { kind: "stop" });
+        }
+        self.validate_joins()
+    }
+
+    /// Checks that each join has something to join.
+    pub(crate) fn validate_joins(&self) -> Result<(), GraphError> {
+        for (id, actor) in self.actors().filter(|(_, actor)| matches!(actor.kind, ActorKind::Join)) {
+            let links = self.incoming(id).len();
+            if links < 2 {
+                return Err(GraphError::LonelyJoin { join: actor.name.clone(), links });
+            }
         }
         Ok(())
     }
@@ -111,7 +172,7 @@ impl Graph {
         }
     }
 
-    fn own_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
+    pub(crate) fn own_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
         self.graph.node_weight(NodeIndex::new(id.index())).ok_or(GraphError::ForeignActor { end })
     }
 }
@@ -128,9 +189,26 @@ fn check_direction(from: &Actor, to: &Actor) -> Result<(), GraphError> {
     Ok(())
 }
 
+/// Checks that what arrives at a join is kept by the join's own rule.
+fn check_arrival(to: &Actor, link: &Link) -> Result<(), GraphError> {
+    if matches!(to.kind, ActorKind::Join) && link.arrival != Arrival::Direct {
+        let message = format!("a link into join actor {:?} has an arrival rule, but a join has its own", to.name);
+        return Err(GraphError::Misplaced(message));
+    }
+    Ok(())
+}
+
 /// Checks that a link has a port exactly when it leaves a router, and spells the port as the router does.
 fn check_port(from: &Actor, link: &mut Link) -> Result<(), GraphError> {
     match (&from.kind, &link.port) {
+        (_, None) if link.on_error => Ok(()),
+        (_, Some(port)) if link.on_error => {
+            let name = &from.name;
+            let message = format!(
+                "the error link out of actor {name:?} has port {port}, but errors leave by no port: leave it out"
+            );
+            Err(GraphError::Misplaced(message))
+        }
         (ActorKind::Router(router), Some(port)) => {
             let own = router.own_port(port).ok_or_else(|| GraphError::UnknownPort {
                 router: from.name.clone(),
@@ -149,129 +227,4 @@ fn check_port(from: &Actor, link: &mut Link) -> Result<(), GraphError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use pushflow_value::Value;
-
-    use super::*;
-    use crate::{Arrival, Mapping, Port};
-
-    fn message<T: std::fmt::Debug>(result: Result<T, GraphError>) -> String {
-        result.unwrap_err().to_string()
-    }
-
-    #[test]
-    fn actors_and_links_are_read_back_in_the_order_in_which_they_were_added() {
-        let mut graph = Graph::new("demo");
-        let start = graph.add_start("Start").unwrap();
-        let fork = graph.add_fork("fork").unwrap();
-        let stop = graph.add_stop("Stop").unwrap();
-        let links = [(start, fork), (fork, stop), (fork, fork), (fork, stop)]
-            .map(|(source, target)| graph.connect(source, target, Link::direct()).unwrap());
-        assert_eq!(graph.find("fork"), Some(fork));
-        assert_eq!((graph.start(), graph.stop()), (Some(start), Some(stop)));
-        assert_eq!(graph.outgoing(fork), [(links[1], stop), (links[2], fork), (links[3], stop)]);
-        assert_eq!(graph.incoming(fork), [(links[0], start), (links[2], fork)]);
-        assert_eq!(graph.label(fork), "fork");
-        assert_eq!(graph.validate(), Ok(()));
-    }
-
-    #[test]
-    fn a_direct_link_passes_everything_and_runs_its_target_at_once() {
-        let link = Link::direct();
-        assert!(link.port.is_none() && link.conditions.is_empty());
-        assert_eq!((link.mapping, link.arrival), (Mapping::All, Arrival::Direct));
-    }
-
-    #[test]
-    fn a_second_actor_of_one_name_is_refused() {
-        let mut graph = Graph::new("demo");
-        graph.add_fork("a").unwrap();
-        assert_eq!(message(graph.add_stop("a")), r#"there are two actors named "a": give each a name of its own"#);
-        assert_eq!(graph.stop(), None);
-    }
-
-    #[test]
-    fn a_second_start_or_stop_actor_is_refused() {
-        let mut graph = Graph::new("demo");
-        graph.add_start("in").unwrap();
-        graph.add_stop("out").unwrap();
-        let expected = r#"the graph already has a start actor, "in": connect to that one instead of adding "in2""#;
-        assert_eq!(message(graph.add_start("in2")), expected);
-        assert!(message(graph.add_stop("out2")).contains("already has a stop actor, \"out\""));
-        assert_eq!(graph.actor_count(), 2);
-        assert_eq!(graph.find("in2"), None);
-    }
-
-    #[test]
-    fn a_link_to_an_actor_of_another_graph_is_refused() {
-        let mut graph = Graph::new("demo");
-        let here = graph.add_fork("a").unwrap();
-        let elsewhere = ActorId(7);
-        assert_eq!(graph.connect(elsewhere, here, Link::direct()), Err(GraphError::ForeignActor { end: "source" }));
-        assert_eq!(graph.connect(here, elsewhere, Link::direct()), Err(GraphError::ForeignActor { end: "target" }));
-    }
-
-    #[test]
-    fn a_link_out_of_stop_or_into_start_is_refused() {
-        let mut graph = Graph::new("demo");
-        let start = graph.add_start("in").unwrap();
-        let stop = graph.add_stop("out").unwrap();
-        let fork = graph.add_fork("fork").unwrap();
-        let leaving = message(graph.connect(stop, fork, Link::direct()));
-        assert_eq!(leaving, r#"a link can't leave the stop actor "out": a run ends there"#);
-        let entering = message(graph.connect(fork, start, Link::direct()));
-        assert_eq!(entering, r#"a link can't enter the start actor "in": a run begins there"#);
-        assert_eq!(graph.link_count(), 0);
-    }
-
-    #[test]
-    fn a_link_out_of_a_router_needs_one_of_its_ports() {
-        let mut graph = Graph::new("demo");
-        let router = graph.add_router("size", Router::new("size", [Value::from(1), "big".into()])).unwrap();
-        let fork = graph.add_fork("fork").unwrap();
-        let without = message(graph.connect(router, fork, Link::direct()));
-        assert_eq!(without, r#"a link out of router actor "size" needs a port; it has 1, "big", "other""#);
-        let unknown = message(graph.connect(router, fork, Link::port("small")));
-        assert_eq!(unknown, r#"port "small" is not defined for router actor "size"; it has 1, "big", "other""#);
-        assert!(graph.connect(router, fork, Link::port("other")).is_ok());
-    }
-
-    #[test]
-    fn a_port_on_a_link_that_leaves_no_router_is_refused() {
-        let mut graph = Graph::new("demo");
-        let fork = graph.add_fork("fork").unwrap();
-        let refused = message(graph.connect(fork, fork, Link::port("other")));
-        assert_eq!(refused, r#"the link out of actor "fork" has port "other", but only a router has ports"#);
-    }
-
-    #[test]
-    fn a_port_is_kept_as_its_router_spells_it() {
-        let mut graph = Graph::new("demo");
-        let ports = [Value::from("true"), Value::Null, 1.into()];
-        let router = graph.add_router("router", Router::new("item", ports.clone())).unwrap();
-        let fork = graph.add_fork("fork").unwrap();
-        for (asked, own) in [Value::from(true), "None".into(), 1.0.into()].into_iter().zip(ports) {
-            let link = graph.connect(router, fork, Link::port(asked)).unwrap();
-            assert_eq!(graph.link(link).port, Some(Port::Value(own)));
-        }
-    }
-
-    #[test]
-    fn a_graph_without_start_or_stop_can_not_run() {
-        let mut graph = Graph::new("demo");
-        let no_start = "the graph has no start actor: add one, so that a run knows where to begin";
-        assert_eq!(message(graph.validate()), no_start);
-        graph.add_start("Start").unwrap();
-        let no_stop = "the graph has no stop actor: add one, so that a run knows where to end";
-        assert_eq!(message(graph.validate()), no_stop);
-    }
-
-    #[test]
-    fn an_actor_that_no_link_reaches_is_no_error() {
-        let mut graph = Graph::new("demo");
-        graph.add_start("Start").unwrap();
-        graph.add_stop("Stop").unwrap();
-        graph.add_fork("lonely").unwrap();
-        assert_eq!(graph.validate(), Ok(()));
-    }
-}
+mod tests;

@@ -51,6 +51,29 @@ pub enum GraphError {
         /// The port asked for.
         port: String,
     },
+    /// A join that has nothing to join.
+    #[error(
+        "join actor {join:?} has {links} incoming {what}, but joins two or more: connect the others, or leave it out",
+        what = if *links == 1 { "link" } else { "links" }
+    )]
+    LonelyJoin {
+        /// The name of the join.
+        join: String,
+        /// How many links come in.
+        links: usize,
+    },
+    /// A port that a submodel does not have.
+    #[error("submodel {submodel:?} has no port {port:?}; it has {ports}{hint}")]
+    NoSuchPort {
+        /// The name of the submodel.
+        submodel: String,
+        /// The port asked for.
+        port: String,
+        /// The ports there are.
+        ports: String,
+        /// The port that was probably meant.
+        hint: String,
+    },
     /// A start or stop actor is missing.
     #[error("the graph has no {kind} actor: add one, so that a run knows where to {verb}", verb = verb(kind))]
     Missing {

@@ -6,6 +6,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use crate::scope::Scopes;
 use crate::{Actor, ActorId, Link, LinkId};
 
 /// Where a graph comes from, where that decides how a run of it ends.
@@ -29,6 +30,8 @@ pub struct Graph {
     pub(crate) stop: Option<ActorId>,
     pub(crate) origin: Origin,
     pub(crate) labels: HashMap<ActorId, String>,
+    pub(crate) scopes: Scopes,
+    pub(crate) rounds: HashMap<ActorId, u64>,
 }
 
 impl Graph {
@@ -66,6 +69,11 @@ impl Graph {
     /// When the id is of another graph and out of this one's range.
     pub fn label(&self, id: ActorId) -> &str {
         self.labels.get(&id).unwrap_or(&self.actor(id).name)
+    }
+
+    /// The actors that may run only so often in one run, with how often.
+    pub fn round_limits(&self) -> impl Iterator<Item = (ActorId, u64)> {
+        self.rounds.iter().map(|(&actor, &rounds)| (actor, rounds))
     }
 
     /// How many actors there are.

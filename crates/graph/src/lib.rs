@@ -18,6 +18,7 @@
 
 mod actor;
 mod build;
+mod check;
 mod condition;
 mod equality;
 mod error;
@@ -26,11 +27,16 @@ mod graph;
 mod link;
 mod nearest;
 mod router;
+mod scope;
+mod submodel;
 
-pub use actor::{Actor, ActorId, ActorKind, Passing, Task, Work};
+pub use actor::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
+pub use check::{Warning, WarningKind};
 pub use condition::{Condition, Test};
 pub use equality::ewoks_equal;
 pub use error::GraphError;
 pub use graph::{Graph, Origin};
 pub use link::{Arrival, FieldMap, Link, LinkId, Mapping};
 pub use router::{Port, Router};
+pub use scope::{Scope, ScopeId};
+pub use submodel::Submodel;

@@ -26,12 +26,20 @@ pub struct Link {
     pub mapping: Mapping,
     /// How arrivals on this link merge with the target's others.
     pub arrival: Arrival,
+    /// Whether it is taken when the source fails, and then only; its data is what reached the source, with the entry
+    /// `WorkflowException` on top (`parity.md` P36, P37).
+    pub on_error: bool,
 }
 
 impl Link {
     /// A link as workflows built from code have it: always taken, and the target runs at once with all the data.
     pub fn direct() -> Self {
-        Link { port: None, conditions: Vec::new(), mapping: Mapping::All, arrival: Arrival::Direct }
+        Link { port: None, conditions: Vec::new(), mapping: Mapping::All, arrival: Arrival::Direct, on_error: false }
+    }
+
+    /// A direct link that is taken when its source fails.
+    pub fn on_error() -> Self {
+        Link { on_error: true, ..Link::direct() }
     }
 
     /// A direct link out of a router: out of the port with that value, or out of the port `"other"`.

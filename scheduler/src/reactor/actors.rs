@@ -1,8 +1,11 @@
 //! What each kind of actor does when it runs, and what becomes of an attempt that ended.
 //!
-//! - *start*, *fork*: hand on what they got.
+//! - *start*, *fork*, *port*: hand on what they got; so does a *join*, which got the data of a round.
+//! - *error handler*, *status*: set the status of the run, then hand on what they got.
 //! - *router*: hands on what it got along the links of one port; without such a port and without "other" it fails.
-//! - *stop*: keeps what it got as the result of the run; the last one wins (`parity.md` P56).
+//! - *stop*: keeps what it got as the result of the run: the last good one, else the first that comes from a failure
+//!   (`parity.md` P56).
+//! - *custom*: hands on what its author says.
 //! - *task*: its inputs are its defaults with what arrived on top. An attempt is submitted, or, for an identity, the
 //!   inputs are the result and the actor is done at once. What goes on depends on its [`Passing`]:
 //!   - *merged*: the inputs with the result on top.
@@ -10,68 +13,135 @@
 //!   - *dict*: the one entry `_ppfdict`, a travelling dictionary. An incoming `_ppfdict` is spread over the other
 //!     inputs before the task runs; what goes on is these with the result on top. Conditions look inside it.
 
-use pushflow_graph::{ActorId, ActorKind, Passing, Task, Work};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pushflow_graph::{ActorId, ActorKind, Behaviour, Passing, Task, Work};
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::{Data, Key, Payload, Value};
 
+use super::failure::is_error;
 use super::plan::{Exit, Plan};
-use super::spread::{Handed, spread};
-use super::{Action, OpenAttempt, Phase, Reactor, Step};
+use super::spread::{Handed, Refused, spread};
+use super::{Action, Base, OpenAttempt, Phase, Reactor, Step};
+
+/// The status that an error handler gives a run.
+const ERROR_STATUS: &str = "error";
 
 impl Reactor {
     /// One execution of an actor with what it got.
     pub(super) fn run(&mut self, actor: ActorId, got: Data, step: &mut Step<'_>) {
         let plan = step.plan;
+        if let Some(limit) = self.rounds.count(actor) {
+            return self.outrun(actor, limit, step);
+        }
         let done = match &plan.actor(actor).kind {
-            ActorKind::Start | ActorKind::Fork => self.hand_on(plan, plan.exits(actor), got.into()),
-            ActorKind::Router(router) => {
-                plan.chosen_exits(actor, router, &got).and_then(|exits| self.hand_on(plan, exits, got.into()))
+            ActorKind::Start | ActorKind::Fork | ActorKind::Port | ActorKind::Join => {
+                self.hand_on(plan, plan.exits(actor), got.into())
             }
-            ActorKind::Stop => {
-                self.result = Some(got);
-                Ok(())
-            }
-            ActorKind::Task(task) => match inputs(task, got, &plan.travelling) {
-                Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task.passing, inputs, step),
-                Ok(inputs) => self.hand_on(plan, plan.exits(actor), handed(task.passing, inputs, &plan.travelling)),
-                Err(error) => Err(error),
+            ActorKind::Router(router) => match plan.chosen_exits(actor, router, &got) {
+                Ok(exits) => self.hand_on(plan, exits, got.into()),
+                Err(error) => Err(Box::new(Refused { error, data: got })),
+            },
+            ActorKind::Stop => return self.reach_end(actor, actor, got, step),
+            ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
+            ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
+            ActorKind::Status(None) => self.hand_on(plan, plan.exits(actor), got.into()),
+            ActorKind::Custom(behaviour) => self.behave(actor, behaviour.as_ref(), got, step),
+            ActorKind::Task(task) => match inputs(task, got.clone(), &plan.travelling) {
+                Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
+                Ok(inputs) => {
+                    let handed = handed(task.passing, inputs, &plan.travelling);
+                    self.outputs.executed(actor, &handed.data);
+                    let done = self.hand_on(plan, plan.exits(actor), handed);
+                    done.map_err(|refused| Box::new(Refused { data: got, ..*refused }))
+                }
+                Err(error) => Err(Box::new(Refused { error, data: got })),
             },
         };
         match done {
             Ok(()) => step.actions.push(Action::Passed { actor }),
-            Err(error) => self.fail(actor, None, error, step),
+            Err(refused) => self.fail(actor, None, refused.error, refused.data, step),
         }
     }
 
-    fn hand_on(&mut self, plan: &Plan, exits: &[Exit], handed: Handed) -> Result<(), TaskError> {
+    /// What an actor of the user's own sends on; all of it or, if one can't be sent, nothing.
+    fn behave(
+        &mut self,
+        actor: ActorId,
+        behaviour: &dyn Behaviour,
+        got: Data,
+        step: &mut Step<'_>,
+    ) -> Result<(), Box<Refused>> {
+        let seen = got.clone();
+        let before = self.queue.len();
+        let done = catch_unwind(AssertUnwindSafe(|| behaviour.triggered(seen)));
+        let sent = done.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))).and_then(|sent| {
+            let exits = step.plan.exits(actor);
+            sent.into_iter()
+                .try_for_each(|data| self.hand_on(step.plan, exits, data.into()))
+                .map_err(|refused| refused.error)
+        });
+        sent.map_err(|error| {
+            self.queue.truncate(before);
+            Box::new(Refused { error, data: got })
+        })
+    }
+
+    fn hand_on(&mut self, plan: &Plan, exits: &[Exit], handed: Handed) -> Result<(), Box<Refused>> {
         spread(plan, exits, handed, &mut self.queue)
     }
 
-    fn submit(&mut self, actor: ActorId, passing: Passing, inputs: Data, step: &mut Step<'_>) {
+    /// Something reached the stop actor, from there.
+    pub(super) fn reach_end(&mut self, from: ActorId, stop: ActorId, got: Data, step: &mut Step<'_>) {
+        self.outputs.reached_end(from, &got, step.plan);
+        if self.result.is_none() || !is_error(&got, step.plan) {
+            self.result = Some(got);
+        }
+        step.actions.push(Action::Passed { actor: stop });
+    }
+
+    fn set_status(&mut self, status: &str, actor: ActorId, got: Data, step: &mut Step<'_>) -> Result<(), Box<Refused>> {
+        self.status = Some(status.to_owned());
+        step.actions.push(Action::Status(status.to_owned()));
+        self.hand_on(step.plan, step.plan.exits(actor), got.into())
+    }
+
+    fn submit(&mut self, actor: ActorId, task: &Task, got: Data, inputs: Data, step: &mut Step<'_>) {
+        if self.soft_stop.is_some() {
+            return self.refuse(actor, got, step);
+        }
         self.counts.submitted += 1;
         let attempt = AttemptId(self.counts.submitted);
-        let base = match passing {
-            Passing::Result => None,
-            Passing::Merged | Passing::Dict => Some(inputs.clone()),
+        let base = match task.passing {
+            Passing::Result => Base::Nothing,
+            Passing::Merged if task.defaults.is_empty() => Base::Got,
+            Passing::Merged | Passing::Dict => Base::Other(inputs.clone()),
         };
-        self.open.insert(attempt, OpenAttempt { actor, submitted: step.now, base });
+        self.open.insert(attempt, OpenAttempt { actor, submitted: step.now, got, base });
         step.actions.push(Action::Submit { attempt, actor, inputs });
     }
 
     /// An attempt ended well: its result goes on, unless the run is closing.
     pub(super) fn attempt_finished(&mut self, attempt: AttemptId, result: Data, step: &mut Step<'_>) {
-        let Some(OpenAttempt { actor, base, .. }) = self.end_attempt(attempt) else { return };
-        let ActorKind::Task(task) = &step.plan.actor(actor).kind else { return };
+        let Some(OpenAttempt { actor, got, base, .. }) = self.end_attempt(attempt) else { return };
+        let plan = step.plan;
+        let ActorKind::Task(task) = &plan.actor(actor).kind else { return };
         if matches!(self.phase, Phase::Closing(_)) {
             return;
         }
-        let outputs = match base {
-            Some(inputs) => inputs.merged(&result),
-            None => result,
+        let exits = plan.exits(actor);
+        let (outputs, kept) = match base {
+            Base::Nothing => (result, Some(got)),
+            Base::Other(inputs) => (inputs.merged(&result), Some(got)),
+            // Links that hand on everything can't fail: nobody needs what the actor got, and merging need not copy it.
+            Base::Got if exits.iter().all(|exit| exit.plain) => (got.merged(&result), None),
+            Base::Got => (got.clone().merged(&result), Some(got)),
         };
-        let plan = step.plan;
-        if let Err(error) = self.hand_on(plan, plan.exits(actor), handed(task.passing, outputs, &plan.travelling)) {
-            self.fail(actor, Some(attempt), error, step);
+        let handed = handed(task.passing, outputs, &plan.travelling);
+        self.outputs.executed(actor, &handed.data);
+        if let Err(refused) = self.hand_on(plan, exits, handed) {
+            self.fail(actor, Some(attempt), refused.error, kept.unwrap_or(refused.data), step);
         }
     }
 
@@ -79,7 +149,7 @@ impl Reactor {
     pub(super) fn attempt_failed(&mut self, attempt: AttemptId, error: TaskError, step: &mut Step<'_>) {
         let Some(open) = self.end_attempt(attempt) else { return };
         let error = self.told(error, &open);
-        self.fail(open.actor, Some(attempt), error, step);
+        self.fail(open.actor, Some(attempt), error, open.got, step);
     }
 
     fn end_attempt(&mut self, attempt: AttemptId) -> Option<OpenAttempt> {
@@ -90,6 +160,12 @@ impl Reactor {
         }
         ended
     }
+}
+
+/// The panic of an actor of the user's own, as its failure.
+fn panicked(panic: &(dyn Any + Send)) -> TaskError {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    TaskError::new(ErrorKind::Panicked, text.unwrap_or("the actor panicked"))
 }
 
 /// What a task gets of what its actor got.

@@ -1,6 +1,6 @@
-//! [`Merge`]: what an actor keeps of what arrived on its links, and when it runs with what.
+//! [`Keep`]: what an actor keeps of what arrived on its links, and when it runs with what: a [`Join`] or a [`Merge`].
 //!
-//! The rule of ewoks graphs (`ewoks_format.md`, "Execution"; `parity.md` P147, P148). Each link into an actor has one
+//! A merge is the rule of ewoks graphs (`ewoks_format.md`, "Execution"; `parity.md` P147, P148). Each link into an actor has one
 //! way in which its data is kept:
 //!
 //! - *start*: the run's own inputs; all of them are kept, a later one on top of an earlier one.
@@ -18,9 +18,36 @@
 
 use pushflow_value::Data;
 
+use super::join::Join;
 use super::plan::Place;
 
-/// What one actor keeps of its arrivals.
+/// What one actor keeps of its arrivals, by its rule.
+#[derive(Debug)]
+pub(super) enum Keep {
+    Merge(Merge),
+    Join(Join),
+}
+
+impl Keep {
+    /// How many arrivals wait for others.
+    pub(super) fn waiting(&self) -> usize {
+        match self {
+            Keep::Merge(merge) => merge.buffered(),
+            Keep::Join(join) => join.kept(),
+        }
+    }
+
+    /// Keeps one arrival and says what the actor can do now.
+    pub(super) fn arrive(&mut self, place: Place, data: Data) -> Ready {
+        match (self, place) {
+            (Keep::Join(join), Place::Joined(link)) => join.arrive(link, data).map_or(Ready::NotYet, Ready::Once),
+            (Keep::Merge(merge), place) => merge.arrive(place, data),
+            (Keep::Join(_), _) => unreachable!("each link into a join has a number there"),
+        }
+    }
+}
+
+/// What one actor keeps of its arrivals by the rule of ewoks graphs.
 #[derive(Debug, Default)]
 pub(super) struct Merge {
     start: Option<Data>,
@@ -96,7 +123,7 @@ impl Merge {
                 }
             }
             Place::Cached(slot) => self.cached[slot as usize] = Some(data),
-            Place::Loose => match &mut self.loose {
+            Place::Loose | Place::Joined(_) => match &mut self.loose {
                 Loose::Buffered(waiting) => waiting.push(data),
                 Loose::Retained(last) => *last = Some(data),
             },

@@ -8,18 +8,20 @@
 
 use std::time::Duration;
 
-use pushflow_graph::{ActorId, Origin};
+use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::Data;
 
-use super::{Action, OpenAttempt, Phase, Reactor, Step};
+use super::rounds::too_many;
+use super::stopping::SoftStop;
+use super::{Action, OpenAttempt, Output, Phase, Reactor, Step};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndingKind {
-    /// Everything that was triggered ran, without an error.
+    /// Everything that was triggered ran, without an error that nothing handled.
     Finished,
-    /// At least one actor failed (the errors say which), or the run outgrew its limits.
+    /// At least one actor failed and nothing handled it (the errors say which), or the run outgrew its limits.
     Failed,
     /// The deadline passed first.
     TimedOut,
@@ -28,8 +30,8 @@ pub enum EndingKind {
         /// Why, in the words of who asked.
         reason: String,
     },
-    /// Nothing failed, and nothing is left to do, yet the stop actor was never reached. Not for ewoks graphs, where an
-    /// unmet merge is normal.
+    /// Nothing failed, and nothing is left to do, yet the stop actor was never reached, or a join waits for what will not
+    /// come (after a failure that was handled that is no stall). Not for ewoks graphs, where an unmet merge is normal.
     Stalled,
 }
 
@@ -38,9 +40,20 @@ pub enum EndingKind {
 pub struct Ending {
     /// How it ended.
     pub kind: EndingKind,
-    /// The last result that reached the stop actor (`parity.md` P56), whatever the kind; none if none did.
+    /// What reached the stop actor, whatever the kind; none if nothing did. The last good result, or if there is none the
+    /// first that came from a failure (`parity.md` P56).
     pub result: Option<Data>,
-    /// The failures in the order in which they came in, at most [`super::Limits::errors`].
+    /// What else was asked for ([`super::Outputs`]).
+    pub outputs: Vec<Output>,
+    /// How many outputs there were before those listed.
+    pub more_outputs: u64,
+    /// The last text that an error handler or status actor set the run's status to; none if none did.
+    pub status: Option<String>,
+    /// For a stalled run: what waits for what, one sentence each.
+    pub stalled: Vec<String>,
+    /// How many failures were handled.
+    pub handled_errors: u64,
+    /// The failures that nothing handled in the order in which they came in, at most [`super::Limits::errors`].
     pub errors: Vec<ActorError>,
     /// How many failures there were beyond those listed.
     pub more_errors: u64,
@@ -79,7 +92,7 @@ impl Errors {
         Errors { listed: Vec::new(), more: 0, limit }
     }
 
-    fn add(&mut self, error: ActorError) {
+    pub(super) fn add(&mut self, error: ActorError) {
         if self.listed.len() < self.limit {
             self.listed.push(error);
         } else {
@@ -93,14 +106,6 @@ impl Errors {
 }
 
 impl Reactor {
-    /// Records the failure of an actor; nothing goes on from it.
-    pub(super) fn fail(&mut self, actor: ActorId, attempt: Option<AttemptId>, error: TaskError, step: &mut Step<'_>) {
-        let name = step.plan.actor(actor).name.clone();
-        let failure = ActorError { actor, name, attempt, error };
-        step.actions.push(Action::Failed(Box::new(failure.clone())));
-        self.errors.add(failure);
-    }
-
     /// Ends the run before its time, unless it is ending already.
     pub(super) fn close(&mut self, kind: EndingKind, step: &mut Step<'_>) {
         if matches!(self.phase, Phase::Closing(_) | Phase::Over) {
@@ -123,7 +128,7 @@ impl Reactor {
             ),
         );
         error.type_name = "TooManyTriggers".to_owned();
-        self.fail(actor, None, error, step);
+        self.note_failure(actor, None, error, false, step);
         self.close(EndingKind::Failed, step);
     }
 
@@ -135,23 +140,40 @@ impl Reactor {
         }
     }
 
+    /// Ends a run in which an actor is to run more often than it may.
+    pub(super) fn outrun(&mut self, actor: ActorId, limit: u64, step: &mut Step<'_>) {
+        let error = too_many(step.plan.graph(), actor, limit);
+        self.note_failure(actor, None, error, false, step);
+        self.close(EndingKind::Failed, step);
+    }
+
     fn forget_arrivals(&mut self) {
-        self.merges.clear();
+        self.keeps.clear();
         self.counts.buffered = 0;
     }
 
     /// Nothing is queued and nothing is open: the run is over.
     pub(super) fn finish(&mut self, step: &mut Step<'_>) {
+        let mut stalled = Vec::new();
         let kind = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Closing(closing) => closing.kind,
+            _ if self.was_stopped_softly() => self.soft_stop.take().map_or(EndingKind::Finished, SoftStop::into_kind),
             _ if !self.errors.is_empty() => EndingKind::Failed,
-            _ if self.result.is_none() && step.plan.graph().origin() == Origin::Code => EndingKind::Stalled,
-            _ => EndingKind::Finished,
+            _ => {
+                stalled = self.unmet(step.plan);
+                if stalled.is_empty() { EndingKind::Finished } else { EndingKind::Stalled }
+            }
         };
         self.forget_arrivals();
+        let (outputs, more_outputs) = self.outputs.take(step.plan);
         step.actions.push(Action::Finish(Box::new(Ending {
             kind,
             result: self.result.take(),
+            outputs,
+            more_outputs,
+            status: self.status.take(),
+            stalled,
+            handled_errors: self.handled,
             errors: std::mem::take(&mut self.errors.listed),
             more_errors: self.errors.more,
         })));

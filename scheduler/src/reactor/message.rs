@@ -27,6 +27,12 @@ pub enum Event {
     },
     /// The run's deadline passed.
     Deadline,
+    /// Somebody wants the run to end when what runs now has ended: from here on tasks fail instead of being run, and take
+    /// their error path.
+    SoftStopAsked {
+        /// Why, in the words of who asked.
+        reason: String,
+    },
     /// Somebody wants the run to end.
     StopAsked {
         /// Why, in the words of who asked.
@@ -55,13 +61,20 @@ pub enum Action {
     },
     /// More triggers are queued than one step handles: look for other events first, then send [`Event::Continue`].
     Continue,
-    /// Nothing to do: an actor that needs no attempt did its part (start, stop, fork, router, identity).
+    /// Nothing to do: an actor that needs no attempt did its part (all but tasks, and identities).
     Passed {
         /// Which one.
         actor: ActorId,
     },
-    /// Nothing to do: an actor failed. The [`Ending`] lists it again.
-    Failed(Box<ActorError>),
+    /// Nothing to do: an actor failed.
+    Failed {
+        /// Which one, and how.
+        failure: Box<ActorError>,
+        /// Whether something was triggered by it; if not, the [`Ending`] lists it again.
+        handled: bool,
+    },
+    /// The status of the run is this text now; it has no other effect.
+    Status(String),
     /// The run is over. The last action of each run, given once.
     Finish(Box<Ending>),
 }
@@ -76,11 +89,18 @@ pub struct Limits {
     pub under_way: usize,
     /// Errors that the ending lists, the first ones; by default 1000. More are counted.
     pub errors: usize,
+    /// How often one actor may run in one run, and so how often any cycle may go round; by default as often as it likes. A
+    /// run in which one is to run more often is ended as failed (`TooManyRounds`). An actor may have a limit of its own
+    /// ([`pushflow_graph::Graph::limit_rounds`]).
+    pub max_rounds: Option<u64>,
+    /// Executions whose outputs the ending lists where it lists all ([`super::Outputs::All`]), the last ones; by default
+    /// 10,000. More are counted.
+    pub outputs: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { triggers_per_step: 1024, under_way: 1_000_000, errors: 1000 }
+        Limits { triggers_per_step: 1024, under_way: 1_000_000, errors: 1000, max_rounds: None, outputs: 10_000 }
     }
 }
 
@@ -95,7 +115,9 @@ pub struct Counts {
     pub ended: u64,
     /// Attempts submitted and not ended, at this moment.
     pub open: usize,
-    /// Arrivals that wait for the first execution of their actor, at this moment.
+    /// Triggers that wait to be handled, at this moment.
+    pub queued: usize,
+    /// Arrivals that wait for the first execution of their actor or for the round of a join, at this moment.
     pub buffered: usize,
     /// Events that had no meaning: a second report for one attempt, a report for an attempt never submitted, a second
     /// [`Event::Begin`].

@@ -8,6 +8,7 @@
 //! - *Waiting*: made, not begun.
 //! - *Running*: triggers are queued or attempts are open. A trigger is one arrival of data at an actor; an attempt is
 //!   one execution of a task that was submitted and has not ended.
+//!   After a soft stop tasks that would run fail instead, and the rest goes on.
 //! - *Closing*: the deadline passed, a stop was asked or the run outgrew its limits. The queue is empty and stays so,
 //!   each attempt that was open has been interrupted once, and the run is over when the last of them has ended.
 //! - *Over*: [`Action::Finish`] was given; whatever comes now changes nothing.
@@ -20,21 +21,29 @@
 //!   then asks to be continued, so that a cycle of forks and routers still hears the deadline. Nothing recurses per
 //!   actor.
 //! - Data belongs to its trigger: a result is merged with the inputs of the very attempt that gave it (P33 repaired).
-//! - Every failure in an actor is that actor's failure: it is listed under its name, nothing goes on from there, and
-//!   the other branches run to their end (P35).
+//! - Every failure in an actor is that actor's failure: its error path is taken instead of its other links, and the other
+//!   branches run to their end (P35). What nothing handles is listed under the actor's name and fails the run.
 //! - What is kept grows with the graph and with what is under way, never with the number of rounds of a loop.
 //!
-//! The parts: `plan` (the graph, compiled), `arrive` (how arrivals merge), `actors` (what an actor does when it runs),
-//! `spread` and `route` (which links are taken, with what), `ending` (errors, closing, the end) and `message` (events
-//! and actions).
+//! The parts: `plan` (the graph, compiled), `arrive` and `join` (how arrivals merge), `actors` (what an actor does when it
+//! runs), `spread` and `route` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
+//! (errors, closing, the end), `stall` (why nothing goes on), `stopping`, `rounds`
+//! and `outputs` (what a run may be asked for) and `message` (events and actions).
 
 mod actors;
 mod arrive;
 mod ending;
+mod failure;
+mod handlers;
+mod join;
 mod message;
+mod outputs;
 mod plan;
+mod rounds;
 mod route;
 mod spread;
+mod stall;
+mod stopping;
 #[cfg(test)]
 mod tests;
 
@@ -48,10 +57,14 @@ use pushflow_value::Data;
 
 pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
+pub use outputs::{Output, Outputs};
 
-use arrive::{Merge, Ready};
+use arrive::{Keep, Ready};
 use ending::{Closing, Errors};
+use outputs::Kept;
 use plan::{Plan, Way};
+use rounds::Rounds;
+use stopping::SoftStop;
 
 /// The state machine of one run; see the module for its states and rules.
 ///
@@ -75,15 +88,21 @@ pub struct Reactor {
     limits: Limits,
     phase: Phase,
     queue: VecDeque<Trigger>,
-    /// One per actor of the graph.
-    merges: Vec<Merge>,
+    /// One per actor that keeps arrivals ([`Plan::keepers`]).
+    keeps: Vec<Keep>,
     /// Ordered, so that interrupts go out in the order of submission.
     open: BTreeMap<AttemptId, OpenAttempt>,
     /// Whether the caller owes an [`Event::Continue`].
     continue_asked: bool,
     counts: Counts,
     result: Option<Data>,
+    status: Option<String>,
     errors: Errors,
+    /// How many failures were handled.
+    handled: u64,
+    outputs: Kept,
+    rounds: Rounds,
+    soft_stop: Option<SoftStop>,
 }
 
 #[derive(Debug)]
@@ -107,8 +126,21 @@ struct Trigger {
 struct OpenAttempt {
     actor: ActorId,
     submitted: Duration,
-    /// What the result is laid on before it is handed on; none where the result goes on alone.
-    base: Option<Data>,
+    /// What reached the actor.
+    got: Data,
+    /// What the result is laid on before it is handed on.
+    base: Base,
+}
+
+/// What a result is laid on before it is handed on.
+#[derive(Debug)]
+enum Base {
+    /// It goes on alone.
+    Nothing,
+    /// What reached the actor, which is what the task got.
+    Got,
+    /// What the task got, where that is something else.
+    Other(Data),
 }
 
 /// What one call of [`Reactor::on`] works with, beside the state.
@@ -123,7 +155,8 @@ impl Reactor {
     pub fn new(graph: Arc<Graph>, inputs: Data, limits: Limits) -> Self {
         let plan = Plan::new(graph);
         Reactor {
-            merges: plan.merges(),
+            rounds: Rounds::new(plan.graph(), limits.max_rounds),
+            keeps: plan.keeps(),
             plan: Arc::new(plan),
             limits,
             phase: Phase::Waiting { inputs },
@@ -132,8 +165,19 @@ impl Reactor {
             continue_asked: false,
             counts: Counts::default(),
             result: None,
+            status: None,
             errors: Errors::new(limits.errors),
+            handled: 0,
+            outputs: Kept::new(Outputs::default(), limits.outputs),
+            soft_stop: None,
         }
+    }
+
+    /// The same run, whose ending has these outputs.
+    #[must_use]
+    pub fn with_outputs(mut self, wanted: Outputs) -> Self {
+        self.outputs = Kept::new(wanted, self.limits.outputs);
+        self
     }
 
     /// The graph that is run.
@@ -143,7 +187,7 @@ impl Reactor {
 
     /// What has been counted so far.
     pub fn counts(&self) -> Counts {
-        Counts { open: self.open.len(), ..self.counts }
+        Counts { open: self.open.len(), queued: self.queue.len(), ..self.counts }
     }
 
     /// Takes in one event and appends to `actions` what is to be done about it, in this order.
@@ -163,6 +207,7 @@ impl Reactor {
             Event::Finished { attempt, result } => self.attempt_finished(attempt, result, step),
             Event::Failed { attempt, error } => self.attempt_failed(attempt, error, step),
             Event::Deadline => self.close(EndingKind::TimedOut, step),
+            Event::SoftStopAsked { reason } => self.stop_softly(reason),
             Event::StopAsked { reason } => self.close(EndingKind::Stopped { reason }, step),
             Event::Continue => self.continue_asked = false,
         }
@@ -194,11 +239,15 @@ impl Reactor {
 
     /// One arrival: runs its target if the target now has what it needs.
     fn arrive(&mut self, Trigger { target, way, data }: Trigger, step: &mut Step<'_>) {
-        let Way::Kept(place) = way else { return self.run(target, data, step) };
-        let merge = &mut self.merges[target.index()];
-        let buffered = merge.buffered();
-        let ready = merge.arrive(place, data);
-        self.counts.buffered = self.counts.buffered + merge.buffered() - buffered;
+        let place = match way {
+            Way::Direct => return self.run(target, data, step),
+            Way::End(from) => return self.reach_end(from, target, data, step),
+            Way::Kept(place) => place,
+        };
+        let keep = &mut self.keeps[step.plan.place_of_keep(target)];
+        let waiting = keep.waiting();
+        let ready = keep.arrive(place, data);
+        self.counts.buffered = self.counts.buffered + keep.waiting() - waiting;
         match ready {
             Ready::NotYet => {}
             Ready::Once(inputs) => self.run(target, inputs, step),

@@ -1,14 +1,17 @@
 //! [`Plan`]: the graph of a run, compiled once: for each actor its links out, in flat memory and in the order to take
-//! them.
+//! them, what hears of its failures, and where it keeps what arrives.
 
-use std::ops::Range;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Arrival, Graph, Link, LinkId, Mapping, Router};
 use pushflow_protocol::TaskError;
 use pushflow_value::{Data, Key};
 
-use super::arrive::Merge;
+use super::arrive::{Keep, Merge};
+use super::failure::exception_key;
+use super::handlers::Handlers;
+use super::join::Join;
 use super::route::Ports;
 
 /// The entry in which ppf nodes hand on everything (`ewoks_format.md`, `ppfmethod`).
@@ -20,18 +23,37 @@ pub(super) struct Plan {
     graph: Arc<Graph>,
     nodes: Vec<Node>,
     exits: Vec<Exit>,
+    /// Of the routers only.
+    ports: Vec<Ports>,
+    /// The actors that keep arrivals, in the order of their [`Keep`]s.
+    keepers: Vec<ActorId>,
+    handlers: Handlers,
     /// The key of [`TRAVELLING`], made once.
     pub(super) travelling: Key,
+    /// The key of what says that data comes from a failure, made once.
+    pub(super) exception: Key,
 }
 
 /// One actor.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// Its links out, in connect order; a router's grouped by port.
-    exits: Range<usize>,
-    ports: Option<Ports>,
+    /// The first of its links out, in connect order; a router's grouped by port; those for errors last.
+    first: u32,
+    /// The first of those for errors.
+    errors: u32,
+    end: u32,
+    /// Which of the routers' ports are its own, if it is one.
+    ports: u32,
+    /// Where it keeps arrivals, if it does.
+    keep: u32,
+}
+
+/// The links into an actor that keeps what arrives.
+#[derive(Debug, Default)]
+struct Entrances {
     required: usize,
     cached: usize,
+    joined: usize,
 }
 
 /// One link out of an actor.
@@ -51,6 +73,8 @@ pub(super) enum Way {
     Direct,
     /// It is merged with what the target keeps there.
     Kept(Place),
+    /// It reaches the stop actor, from this one.
+    End(ActorId),
 }
 
 /// Where an actor keeps what arrives on one of its links.
@@ -64,29 +88,69 @@ pub(super) enum Place {
     Cached(u32),
     /// As one of the arrivals on optional links that are not cached.
     Loose,
+    /// Until a round takes it, as an arrival on the join's link of this number.
+    Joined(u32),
 }
 
 impl Plan {
     pub(super) fn new(graph: Arc<Graph>) -> Self {
-        let mut nodes: Vec<Node> =
-            (0..graph.actor_count()).map(|_| Node { exits: 0..0, ports: None, required: 0, cached: 0 }).collect();
-        let ways: Vec<Way> =
-            graph.links().map(|(_, _, target, link)| nodes[target.index()].way(link.arrival)).collect();
-        let mut exits = Vec::with_capacity(graph.link_count());
+        let mut plan = Plan {
+            nodes: vec![Node::default(); graph.actor_count()],
+            exits: Vec::with_capacity(graph.link_count()),
+            ports: Vec::new(),
+            keepers: Vec::new(),
+            handlers: Handlers::new(&graph),
+            travelling: Key::from(TRAVELLING),
+            exception: exception_key(),
+            graph: graph.clone(),
+        };
+        let ways = plan.ways();
         for (id, actor) in graph.actors() {
-            let first = exits.len();
-            exits.extend(graph.outgoing(id).into_iter().map(|(link, target)| {
-                let Link { conditions, mapping, .. } = graph.link(link);
-                let plain = conditions.is_empty() && *mapping == Mapping::All;
-                Exit { link, target, way: ways[link.index()], plain }
-            }));
-            let node = &mut nodes[id.index()];
-            node.exits = first..exits.len();
-            if matches!(actor.kind, ActorKind::Router(_)) {
-                node.ports = Some(Ports::group(&graph, &mut exits[first..], first));
-            }
+            plan.add_exits(id, actor, &ways);
         }
-        Plan { graph, nodes, exits, travelling: Key::from(TRAVELLING) }
+        plan
+    }
+
+    /// What becomes of what arrives on each link; finds the actors that keep something.
+    fn ways(&mut self) -> Vec<Way> {
+        let graph = self.graph.clone();
+        let mut entrances: HashMap<ActorId, Entrances> = HashMap::new();
+        let way = |(_, source, target, link): (LinkId, ActorId, ActorId, &Link)| {
+            let place = match graph.actor(target).kind {
+                ActorKind::Stop => return Way::End(source),
+                ActorKind::Join => entrances.entry(target).or_default().joined(),
+                _ if link.arrival == Arrival::Direct => return Way::Direct,
+                _ => entrances.entry(target).or_default().place(link.arrival),
+            };
+            Way::Kept(place)
+        };
+        let ways = graph.links().map(way).collect();
+        self.keepers = entrances.into_keys().collect();
+        self.keepers.sort_unstable();
+        ways
+    }
+
+    fn add_exits(&mut self, id: ActorId, actor: &Actor, ways: &[Way]) {
+        let first = self.exits.len();
+        let (on_error, usual): (Vec<_>, Vec<_>) =
+            self.graph.outgoing(id).into_iter().partition(|&(link, _)| self.graph.link(link).on_error);
+        let errors = first + usual.len();
+        for (link, target) in usual.into_iter().chain(on_error) {
+            let Link { conditions, mapping, .. } = self.graph.link(link);
+            let plain = conditions.is_empty() && *mapping == Mapping::All;
+            self.exits.push(Exit { link, target, way: ways[link.index()], plain });
+        }
+        let small = |index: usize| u32::try_from(index).expect("actors and links are counted in 32 bits");
+        self.nodes[id.index()] = Node {
+            first: small(first),
+            errors: small(errors),
+            end: small(self.exits.len()),
+            ports: small(self.ports.len()),
+            keep: small(self.keepers.binary_search(&id).unwrap_or_default()),
+        };
+        if matches!(actor.kind, ActorKind::Router(_)) {
+            self.ports.push(Ports::group(&self.graph, &mut self.exits[first..errors], first));
+        }
     }
 
     pub(super) fn graph(&self) -> &Graph {
@@ -97,36 +161,82 @@ impl Plan {
         self.graph.actor(id)
     }
 
-    /// What each actor keeps of its arrivals, before there are any.
-    pub(super) fn merges(&self) -> Vec<Merge> {
-        self.nodes.iter().map(|node| Merge::new(node.required, node.cached)).collect()
+    /// What each actor that keeps arrivals has of them, before there are any.
+    pub(super) fn keeps(&self) -> Vec<Keep> {
+        self.keepers.iter().map(|&id| self.keep(id)).collect()
     }
 
-    /// The links out of an actor.
+    fn keep(&self, id: ActorId) -> Keep {
+        let incoming = self.graph.incoming(id);
+        if matches!(self.actor(id).kind, ActorKind::Join) {
+            return Keep::Join(Join::new(incoming.len()));
+        }
+        let count = |wanted: fn(Arrival) -> bool| {
+            incoming.iter().filter(|(link, _)| wanted(self.graph.link(*link).arrival)).count()
+        };
+        Keep::Merge(Merge::new(
+            count(|arrival| arrival == Arrival::Required),
+            count(|arrival| arrival == Arrival::Optional { cached: true }),
+        ))
+    }
+
+    /// Which of the [`Plan::keeps`] is that of an actor that keeps arrivals.
+    pub(super) fn place_of_keep(&self, id: ActorId) -> usize {
+        self.nodes[id.index()].keep as usize
+    }
+
+    /// The actors that keep arrivals, in the order of [`Plan::keeps`].
+    pub(super) fn keepers(&self) -> &[ActorId] {
+        &self.keepers
+    }
+
+    /// The links that are taken when an actor is done.
     pub(super) fn exits(&self, id: ActorId) -> &[Exit] {
-        &self.exits[self.nodes[id.index()].exits.clone()]
+        let node = &self.nodes[id.index()];
+        &self.exits[node.first as usize..node.errors as usize]
+    }
+
+    /// The links that are taken when an actor fails.
+    pub(super) fn error_exits(&self, id: ActorId) -> &[Exit] {
+        let node = &self.nodes[id.index()];
+        &self.exits[node.errors as usize..node.end as usize]
+    }
+
+    /// What the scopes of an actor trigger when it fails.
+    pub(super) fn hearing(&self, id: ActorId) -> impl Iterator<Item = ActorId> {
+        self.handlers.hearing(id)
+    }
+
+    /// Whether anything may hear of the failure of an actor.
+    pub(super) fn has_error_path(&self, id: ActorId) -> bool {
+        !self.error_exits(id).is_empty() || self.hearing(id).next().is_some()
     }
 
     /// The links out of a router that this data leaves by.
     pub(super) fn chosen_exits(&self, id: ActorId, router: &Router, data: &Data) -> Result<&[Exit], TaskError> {
-        let ports = self.nodes[id.index()].ports.as_ref().expect("only a router chooses, and each has ports");
+        let ports = &self.ports[self.nodes[id.index()].ports as usize];
         Ok(&self.exits[ports.choose(router, data)?])
     }
 }
 
-impl Node {
-    /// A place for one more link into this actor.
-    fn way(&mut self, arrival: Arrival) -> Way {
-        let next = |count: &mut usize| {
-            *count += 1;
-            u32::try_from(*count - 1).expect("a graph's links are counted in 32 bits")
-        };
-        Way::Kept(match arrival {
-            Arrival::Direct => return Way::Direct,
+impl Entrances {
+    /// A place for what arrives on one more link.
+    fn place(&mut self, arrival: Arrival) -> Place {
+        match arrival {
+            Arrival::Direct | Arrival::Optional { cached: false } => Place::Loose,
             Arrival::Start => Place::Start,
             Arrival::Required => Place::Required(next(&mut self.required)),
             Arrival::Optional { cached: true } => Place::Cached(next(&mut self.cached)),
-            Arrival::Optional { cached: false } => Place::Loose,
-        })
+        }
     }
+
+    /// A place for what arrives on one more link of a join.
+    fn joined(&mut self) -> Place {
+        Place::Joined(next(&mut self.joined))
+    }
+}
+
+fn next(count: &mut usize) -> u32 {
+    *count += 1;
+    u32::try_from(*count - 1).expect("a graph's links are counted in 32 bits")
 }

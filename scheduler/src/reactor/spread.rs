@@ -30,13 +30,20 @@ impl From<Data> for Handed {
     }
 }
 
+/// Why an actor can't hand on what it has, and what that is.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) error: TaskError,
+    pub(super) data: Data,
+}
+
 /// Queues a trigger for each link that is taken.
 pub(super) fn spread(
     plan: &Plan,
     exits: &[Exit],
     handed: Handed,
     queue: &mut VecDeque<Trigger>,
-) -> Result<(), TaskError> {
+) -> Result<(), Box<Refused>> {
     if let [only] = exits
         && only.plain
     {
@@ -50,10 +57,10 @@ pub(super) fn spread(
         }
         Ok(())
     });
-    if taken.is_err() {
+    taken.map_err(|error| {
         queue.truncate(before);
-    }
-    taken
+        Box::new(Refused { error, data: handed.data })
+    })
 }
 
 /// What travels on one link; none if it is not taken.

@@ -63,6 +63,7 @@ fn made(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &NamedValu
         conditions: conditions(link, &nodes[link.source], named),
         mapping: links::mapping(link),
         arrival: links::arrival(link, required),
+        on_error: false,
     }
 }
 

@@ -29,7 +29,7 @@ impl Original {
             Place::Required(slot) => _ = self.required.insert(slot, Some(data)),
             Place::Cached(slot) => _ = self.cached.insert(slot, Some(data)),
             Place::Loose if self.has_run => self.retained = Some(data),
-            Place::Loose => self.buffer.push(data),
+            Place::Loose | Place::Joined(_) => self.buffer.push(data),
         }
         if self.required.values().any(Option::is_none) {
             return Vec::new();

@@ -1,12 +1,20 @@
 //! Drives the reactor without a process, a thread or a clock: the tests say which attempt ends when, and how.
 
 mod closing;
+mod custom;
+mod errors;
 mod ewoks;
 mod failures;
+mod joins;
+mod limits;
 mod merge;
 mod native;
+mod outputs;
 mod properties;
+mod reference;
 mod speed;
+mod stopping;
+mod submodels;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +57,22 @@ impl Net {
 
     fn router(self, name: &str, item: &str, ports: Vec<Value>) -> Self {
         self.actor(name, ActorKind::Router(Router::new(item, ports)))
+    }
+
+    fn join(self, name: &str) -> Self {
+        self.actor(name, ActorKind::Join)
+    }
+
+    /// A link that is taken when its source fails.
+    fn on_error(self, source: &str, target: &str) -> Self {
+        self.link(source, target, Link::on_error())
+    }
+
+    /// A handler of the whole workflow.
+    fn handler(mut self, name: &str) -> Self {
+        let id = self.graph.find(name).expect("the test's handler is there");
+        self.graph.on_error(id).expect("it can handle errors");
+        self
     }
 
     fn task(self, name: &str, passing: Passing) -> Self {
@@ -159,7 +183,9 @@ impl Run {
             }
             Action::Interrupt { attempt } => self.log.push(format!("interrupt {attempt}")),
             Action::Passed { actor } => self.log.push(format!("passed {}", self.name(actor))),
-            Action::Failed(failure) => self.log.push(format!("failed {}", failure.name)),
+            Action::Failed { failure, handled: false } => self.log.push(format!("failed {}", failure.name)),
+            Action::Failed { failure, handled: true } => self.log.push(format!("handled {}", failure.name)),
+            Action::Status(status) => self.log.push(format!("status {status}")),
             Action::Continue => {
                 assert!(!self.owed, "a continuation was asked for twice");
                 self.owed = true;

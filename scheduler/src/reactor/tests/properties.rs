@@ -161,7 +161,7 @@ proptest! {
         per_step in 1..20_usize,
         by_failures in any::<bool>(),
     ) {
-        let limits = Limits { triggers_per_step: per_step, under_way: 500, errors: 10 };
+        let limits = Limits { triggers_per_step: per_step, under_way: 500, errors: 10, ..Limits::default() };
         let mut run = build(&shapes, &edges).run_within(data(&[("x", 0)]), limits);
         run.send(Event::Begin);
         for next in script {

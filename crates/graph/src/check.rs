@@ -1,0 +1,136 @@
+//! [`Graph::check`]: what looks like a mistake in a graph, though it can run.
+//!
+//! What is said holds for the links alone: it knows no data. So it stays silent where conditions or values decide, and a
+//! graph without a warning may still stall or go round for ever.
+
+mod cycles;
+mod races;
+mod reach;
+
+use std::fmt;
+
+use crate::{ActorId, ActorKind, Graph, Port};
+use reach::Reach;
+
+/// Something that looks like a mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What.
+    pub kind: WarningKind,
+    /// The actor it is about; none for the whole graph.
+    pub actor: Option<ActorId>,
+    /// One sentence: what, with the names of the actors, and what to do.
+    pub message: String,
+}
+
+/// What looks like a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WarningKind {
+    /// There is no start actor or no stop actor: the graph can't run.
+    NoEnd,
+    /// Nothing leads to the actor.
+    Unreachable,
+    /// A join that can't have an arrival of each of its links.
+    JoinNeverFills,
+    /// A cycle that nothing but a failure, a limit or the deadline ends.
+    UnconditionalCycle,
+    /// Several branches of one run reach the stop actor, and the last one counts, whichever that is.
+    RacingEnds,
+    /// A port that no link enters or leaves.
+    PortWithoutLink,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Graph {
+    /// What looks like a mistake in this graph, in the order of the actors for each kind. In graphs of
+    /// more than 50,000 links it does not look for ends that race, nor for joins that wait for themselves; what is left takes
+    /// time and memory proportional to the size of the graph.
+    ///
+    /// ```
+    /// use pushflow_graph::{Graph, Link, WarningKind};
+    ///
+    /// let mut graph = Graph::new("lonely");
+    /// let (start, stop) = (graph.add_start("Start")?, graph.add_stop("Stop")?);
+    /// graph.connect(start, stop, Link::direct())?;
+    /// graph.add_fork("fork")?;
+    /// let warnings = graph.check();
+    /// assert_eq!(warnings[0].kind, WarningKind::Unreachable);
+    /// assert_eq!(warnings[0].to_string(), "nothing leads to actor \"fork\": connect it, or leave it out");
+    /// # Ok::<(), pushflow_graph::GraphError>(())
+    /// ```
+    pub fn check(&self) -> Vec<Warning> {
+        let mut warnings = self.missing_ends();
+        let reach = Reach::of(self);
+        if self.start().is_some() {
+            self.warn_of_unreachable(&reach, &mut warnings);
+            reach::warn_of_joins(self, &reach, &mut warnings);
+            races::warn_of_races(self, &reach, &mut warnings);
+        }
+        cycles::warn_of_cycles(self, &mut warnings);
+        self.warn_of_ports(&mut warnings);
+        warnings
+    }
+
+    fn missing_ends(&self) -> Vec<Warning> {
+        let message = |kind| crate::GraphError::Missing { kind }.to_string();
+        let missing = [("start", self.start()), ("stop", self.stop())].into_iter().filter(|(_, end)| end.is_none());
+        missing.map(|(kind, _)| Warning { kind: WarningKind::NoEnd, actor: None, message: message(kind) }).collect()
+    }
+
+    fn warn_of_unreachable(&self, reach: &Reach, warnings: &mut Vec<Warning>) {
+        for (id, actor) in self.actors().filter(|(id, _)| !reach.reaches(*id)) {
+            let what = if matches!(actor.kind, ActorKind::Stop) { "stop actor" } else { "actor" };
+            let advice = if what == "actor" { ", or leave it out" } else { ", so that a run has a result" };
+            let message = format!("nothing leads to {what} {:?}: connect it{advice}", actor.name);
+            warnings.push(Warning { kind: WarningKind::Unreachable, actor: Some(id), message });
+        }
+    }
+
+    fn warn_of_ports(&self, warnings: &mut Vec<Warning>) {
+        let mut warn = |actor, message| {
+            warnings.push(Warning { kind: WarningKind::PortWithoutLink, actor: Some(actor), message });
+        };
+        for (id, actor) in self.actors() {
+            match &actor.kind {
+                ActorKind::Port if self.outgoing(id).is_empty() => warn(
+                    id,
+                    format!(
+                        "no link leaves port {:?}: what enters it is lost; connect it, or leave it out",
+                        actor.name
+                    ),
+                ),
+                ActorKind::Port if self.incoming(id).is_empty() => warn(
+                    id,
+                    format!(
+                        "no link enters port {:?}: nothing ever leaves it; connect it, or leave it out",
+                        actor.name
+                    ),
+                ),
+                ActorKind::Router(router) => {
+                    let linked: Vec<_> =
+                        self.outgoing(id).into_iter().filter_map(|(link, _)| self.link(link).port.clone()).collect();
+                    let other = linked.contains(&Port::Other);
+                    for port in router.ports.iter().map(|value| Port::from(value.clone())) {
+                        if !linked.contains(&port) && port != Port::Other {
+                            let where_to = if other { "goes to the port \"other\"" } else { "makes it fail" };
+                            warn(
+                                id,
+                                format!(
+                                    "no link leaves router {:?} from its port {port}: that value {where_to}; connect the \
+                                     port, or leave it out",
+                                    actor.name
+                                ),
+                            );
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

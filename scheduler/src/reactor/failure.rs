@@ -1,0 +1,106 @@
+//! The error path: what hears of the failure of an actor, and with what data (`parity.md` P36-P38, P59, P66-P68, P78).
+//!
+//! A failure goes, in this order, along the error links of the actor that failed, and to the handlers of each scope it is
+//! in, from the innermost to the workflow's. Each of them gets what had reached the actor, with the entry
+//! `WorkflowException` (`errorMessage`, `traceBack`) on top. The failure is *handled* if at least one of them was
+//! triggered; only what is not handled makes the run fail.
+//!
+//! A run that is closing has no error path: nothing is triggered any more.
+
+use pushflow_graph::ActorId;
+use pushflow_protocol::{AttemptId, TaskError};
+use pushflow_value::{Data, Map, Payload, Value};
+
+use super::ending::ActorError;
+use super::plan::{Plan, Way};
+use super::spread::spread;
+use super::{Action, Phase, Reactor, Step, Trigger};
+
+/// The entry that says that data comes from a failure.
+const EXCEPTION: &str = "WorkflowException";
+
+impl Reactor {
+    /// The failure of an actor that had got this.
+    pub(super) fn fail(
+        &mut self,
+        actor: ActorId,
+        attempt: Option<AttemptId>,
+        error: TaskError,
+        got: Data,
+        step: &mut Step<'_>,
+    ) {
+        let handled = matches!(self.phase, Phase::Running) && self.take_error_path(actor, &error, got, step);
+        self.note_failure(actor, attempt, error, handled, step);
+    }
+
+    /// Tells the caller of a failure, and keeps it if nothing handled it.
+    pub(super) fn note_failure(
+        &mut self,
+        actor: ActorId,
+        attempt: Option<AttemptId>,
+        error: TaskError,
+        handled: bool,
+        step: &mut Step<'_>,
+    ) {
+        let name = step.plan.actor(actor).name.clone();
+        let failure = ActorError { actor, name, attempt, error };
+        if handled {
+            self.handled += 1;
+        } else {
+            self.errors.add(failure.clone());
+        }
+        step.actions.push(Action::Failed { failure: Box::new(failure), handled });
+    }
+
+    /// Triggers whatever handles the failure; whether anything did.
+    fn take_error_path(&mut self, actor: ActorId, error: &TaskError, got: Data, step: &mut Step<'_>) -> bool {
+        let plan = step.plan;
+        if !plan.has_error_path(actor) {
+            return false;
+        }
+        let data = error_data(got, error, plan);
+        let before = self.queue.len();
+        if let Err(refused) = spread(plan, plan.error_exits(actor), data.clone().into(), &mut self.queue) {
+            self.note_failure(actor, None, refused.error, false, step);
+        }
+        let stop = plan.graph().stop();
+        let way = |target| if Some(target) == stop { Way::End(target) } else { Way::Direct };
+        let handlers = plan.hearing(actor).map(|target| Trigger { target, way: way(target), data: data.clone() });
+        self.queue.extend(handlers);
+        self.queue.len() > before
+    }
+}
+
+/// What travels on an error path.
+fn error_data(got: Data, error: &TaskError, plan: &Plan) -> Data {
+    let lines = error.traceback.iter().map(|line| Value::from(line.as_str())).collect::<Vec<_>>();
+    let exception: Map =
+        [("errorMessage", Value::from(error.message.as_str())), ("traceBack", lines.into())].into_iter().collect();
+    let mut data = got;
+    data.insert(plan.exception.clone(), Payload::from(Value::Map(exception)));
+    data
+}
+
+/// The key of [`EXCEPTION`].
+pub(super) fn exception_key() -> pushflow_value::Key {
+    EXCEPTION.into()
+}
+
+/// What the failure that data comes from said.
+pub(super) fn message_of<'a>(data: &'a Data, plan: &Plan) -> Option<&'a str> {
+    data.get(&plan.exception)?.value().ok()?.as_map()?.get("errorMessage")?.as_str()
+}
+
+/// Whether data comes from a failure: its entry `WorkflowException` is there and says something (`parity.md` P56).
+pub(super) fn is_error(data: &Data, plan: &Plan) -> bool {
+    let Some(exception) = data.get(&plan.exception) else { return false };
+    match exception.value() {
+        Ok(Value::Null | Value::Bool(false) | Value::Int(0)) => false,
+        Ok(Value::Float(float)) => *float != 0.0,
+        Ok(Value::Str(text)) => !text.is_empty(),
+        Ok(Value::Bytes(bytes)) => !bytes.is_empty(),
+        Ok(Value::List(items)) => !items.is_empty(),
+        Ok(Value::Map(entries)) => !entries.is_empty(),
+        Ok(_) | Err(_) => true,
+    }
+}

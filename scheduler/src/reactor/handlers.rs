@@ -1,0 +1,86 @@
+//! [`Handlers`]: which scopes hear of an actor's failures.
+//!
+//! Each scope around the actor hears of them, the innermost first, unless the actor contains its errors. Left out is a
+//! scope whose own handlers are what runs the actor: an actor that nothing but the handlers of a scope leads to would
+//! otherwise, when it fails, trigger the same handlers, fail again, and so on for ever.
+
+use std::collections::{HashMap, HashSet};
+
+use pushflow_graph::{ActorId, Graph, ScopeId};
+
+/// The scopes of a run, with what handles the errors in them.
+#[derive(Debug)]
+pub(super) struct Handlers {
+    scopes: Vec<Hearing>,
+    /// Per actor; empty where no scope has a handler.
+    scope_of: Vec<ScopeId>,
+    contained: HashSet<ActorId>,
+    /// The actors that only the handlers of these scopes lead to.
+    behind: HashMap<ActorId, Vec<ScopeId>>,
+}
+
+#[derive(Debug)]
+struct Hearing {
+    parent: Option<ScopeId>,
+    handlers: Vec<ActorId>,
+}
+
+impl Handlers {
+    pub(super) fn new(graph: &Graph) -> Self {
+        let scopes: Vec<Hearing> = graph
+            .scopes()
+            .map(|(_, scope)| Hearing { parent: scope.parent, handlers: scope.handlers.clone() })
+            .collect();
+        let any = scopes.iter().any(|scope| !scope.handlers.is_empty());
+        let contained = if any {
+            graph.actors().map(|(id, _)| id).filter(|&id| graph.contains_errors(id)).collect()
+        } else {
+            HashSet::new()
+        };
+        Handlers {
+            scope_of: if any { graph.scope_of_each() } else { Vec::new() },
+            behind: if any { behind(graph, &scopes) } else { HashMap::new() },
+            contained,
+            scopes,
+        }
+    }
+
+    /// What is triggered by a failure of the actor, in order.
+    pub(super) fn hearing(&self, actor: ActorId) -> impl Iterator<Item = ActorId> {
+        let innermost = self.scope_of.get(actor.index()).copied().filter(|_| !self.contained.contains(&actor));
+        let deaf = self.behind.get(&actor).map_or(&[][..], Vec::as_slice);
+        std::iter::successors(innermost, |scope| self.scopes[scope.index()].parent)
+            .filter(|scope| !deaf.contains(scope))
+            .flat_map(|scope| self.scopes[scope.index()].handlers.iter().copied())
+    }
+}
+
+/// For each actor that the start actor does not lead to, the scopes whose handlers do.
+fn behind(graph: &Graph, scopes: &[Hearing]) -> HashMap<ActorId, Vec<ScopeId>> {
+    let mut usual = vec![false; graph.actor_count()];
+    visit(graph, graph.start().into_iter().collect(), |actor| !std::mem::replace(&mut usual[actor.index()], true));
+    let mut behind: HashMap<ActorId, Vec<ScopeId>> = HashMap::new();
+    for ((id, _), scope) in graph.scopes().zip(scopes) {
+        visit(graph, scope.handlers.clone(), |actor| {
+            if usual[actor.index()] {
+                return false;
+            }
+            let scopes = behind.entry(actor).or_default();
+            let new = scopes.last() != Some(&id);
+            if new {
+                scopes.push(id);
+            }
+            new
+        });
+    }
+    behind
+}
+
+/// Goes from actor to actor along all links, on from those that are new.
+fn visit(graph: &Graph, mut next: Vec<ActorId>, mut is_new: impl FnMut(ActorId) -> bool) {
+    while let Some(actor) = next.pop() {
+        if is_new(actor) {
+            next.extend(graph.outgoing(actor).into_iter().map(|(_, target)| target));
+        }
+    }
+}

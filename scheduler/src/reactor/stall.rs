@@ -1,0 +1,66 @@
+//! Why nothing goes on: which end was not reached, and which join waits for whom.
+
+use pushflow_graph::Origin;
+
+use super::Reactor;
+use super::arrive::Keep;
+use super::join::Join;
+use super::plan::Plan;
+
+/// How many joins an explanation names.
+const NAMED: usize = 20;
+
+impl Reactor {
+    /// What a run with nothing left to do still waits for, one sentence each; nothing if it is simply done.
+    pub(super) fn unmet(&self, plan: &Plan) -> Vec<String> {
+        if plan.graph().origin() != Origin::Code {
+            return Vec::new();
+        }
+        let joins = self.waiting_joins(plan);
+        match (&self.result, joins.is_empty()) {
+            (None, true) => vec!["nothing reached the stop actor".to_owned()],
+            // A branch that failed and was handled does not deliver: that is what its handler is for.
+            (Some(_), _) if self.handled > 0 => Vec::new(),
+            _ => joins,
+        }
+    }
+
+    /// Each join that has something and waits for more, one sentence each.
+    pub fn waiting(&self) -> Vec<String> {
+        self.waiting_joins(&self.plan)
+    }
+
+    /// Each join that keeps something, with what it waits for.
+    pub(super) fn waiting_joins(&self, plan: &Plan) -> Vec<String> {
+        let mut sentences: Vec<String> = Vec::new();
+        let mut more = 0;
+        for (&actor, keep) in plan.keepers().iter().zip(&self.keeps) {
+            match keep {
+                Keep::Join(join) if join.kept() > 0 && sentences.len() < NAMED => {
+                    let sources = plan.graph().incoming(actor).into_iter().map(|(_, source)| &plan.actor(source).name);
+                    sentences.push(sentence(&plan.actor(actor).name, join, sources));
+                }
+                Keep::Join(join) if join.kept() > 0 => more += 1,
+                _ => {}
+            }
+        }
+        if more > 0 {
+            sentences.push(format!("and {more} more joins wait"));
+        }
+        sentences
+    }
+}
+
+fn sentence<'a>(name: &str, join: &Join, sources: impl Iterator<Item = &'a String>) -> String {
+    let mut missing: Vec<String> = Vec::new();
+    let mut there: Vec<String> = Vec::new();
+    for (source, waiting) in sources.zip(join.waiting()) {
+        match waiting {
+            0 => missing.push(format!("{source:?}")),
+            1 => there.push(format!("{source:?}")),
+            several => there.push(format!("{source:?} ({several} times)")),
+        }
+    }
+    let (missing, there) = (missing.join(" and "), there.join(" and "));
+    format!("join {name:?} waits for {missing}, and has what came from {there}")
+}

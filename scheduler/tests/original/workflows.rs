@@ -1,0 +1,113 @@
+//! Workflows 1 to 6, 10 and 11.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pushflow::{Data, EndingKind, RunOptions, TaskSpec, Workflow};
+
+use crate::tasks::{GATHERED, chain, exception, on_threads, submodel, value};
+
+fn named(name: &str) -> Data {
+    Data::new().with("name", name)
+}
+
+/// Start, a submodel of one task, stop.
+fn around_submodel(task: &str) -> Workflow {
+    let mut workflow = Workflow::new("submodel");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let submodel = workflow.submodel("Submodel", &submodel(task)).unwrap();
+    workflow.connect(start, submodel.port("In").unwrap()).unwrap();
+    workflow.connect(submodel.port("Out").unwrap(), stop).unwrap();
+    workflow
+}
+
+#[test]
+fn workflow_1_runs_one_task() {
+    let mut workflow = Workflow::new("1");
+    let actors = [workflow.start(), workflow.task("greet", TaskSpec::rust("greet")), workflow.stop()];
+    chain(&mut workflow, &actors.map(Result::unwrap));
+    let outcome = workflow.run(named("Jerry"), &on_threads()).unwrap();
+    assert_eq!(value(&outcome, "reply"), Some("Hello Jerry!".into()));
+}
+
+#[test]
+fn workflow_2_hands_an_error_to_the_workflows_handler() {
+    let mut workflow = Workflow::new("2");
+    let actors =
+        [workflow.start(), workflow.task("raise", TaskSpec::rust("raise")), workflow.stop()].map(Result::unwrap);
+    chain(&mut workflow, &actors);
+    workflow.on_error(actors[2]).unwrap();
+    let outcome = workflow.run(named("Tom"), &on_threads()).unwrap();
+    assert_eq!(exception(&outcome).as_deref(), Some("a task that always fails"));
+    assert_eq!(value(&outcome, "name"), Some("Tom".into()));
+    assert_eq!((outcome.ending, outcome.handled_errors), (EndingKind::Finished, 1));
+}
+
+#[test]
+fn workflow_3_runs_a_task_in_a_submodel() {
+    let outcome = around_submodel("greet").run(named("Cat"), &on_threads()).unwrap();
+    assert_eq!(value(&outcome, "reply"), Some("Hello Cat!".into()));
+}
+
+#[test]
+fn workflow_4_hands_an_error_in_a_submodel_to_the_workflows_handler() {
+    let mut workflow = around_submodel("raise");
+    let stop = workflow.graph().stop().unwrap();
+    workflow.on_error(stop).unwrap();
+    let outcome = workflow.run(named("Dog"), &on_threads()).unwrap();
+    assert_eq!(exception(&outcome).as_deref(), Some("a task that always fails"));
+    assert!(outcome.is_finished());
+}
+
+#[test]
+fn workflow_5_times_out_without_a_result_and_runs_again() {
+    let workflow = around_submodel("greet_after");
+    let short = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let outcome = workflow.run(named("Dog").with("sleep", true), &short).unwrap();
+    assert_eq!(outcome.ending, EndingKind::TimedOut);
+    assert!(outcome.result.is_none());
+    let outcome = workflow.run(named("Dog").with("sleep", false), &on_threads()).unwrap();
+    assert_eq!(value(&outcome, "reply"), Some("Hello Dog!".into()));
+}
+
+#[test]
+fn workflow_6_adds_before_in_and_after_a_submodel() {
+    let mut workflow = Workflow::new("6");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let before = workflow.task("add 1", TaskSpec::rust("add")).unwrap();
+    let after = workflow.task("add 2", TaskSpec::rust("add")).unwrap();
+    let inside = workflow.submodel("Submodel 6", &submodel("add")).unwrap();
+    chain(&mut workflow, &[start, before, inside.port("In").unwrap()]);
+    chain(&mut workflow, &[inside.port("Out").unwrap(), after, stop]);
+    let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
+    assert_eq!(value(&outcome, "value"), Some(4.into()));
+}
+
+#[test]
+fn workflow_10_goes_round_until_its_limit() {
+    let mut workflow = Workflow::new("10");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let add = workflow.task("add", TaskSpec::rust("add")).unwrap();
+    let compare = workflow.task("compare", TaskSpec::rust("compare")).unwrap();
+    let check = workflow.router("check", "do_continue", ["true", "false"]).unwrap();
+    chain(&mut workflow, &[start, add, compare, check]);
+    workflow.connect_port(check, "true", add).unwrap();
+    workflow.connect_port(check, "false", stop).unwrap();
+    let outcome = workflow.run(Data::new().with("value", 1).with("limit", 10), &on_threads()).unwrap();
+    assert_eq!(value(&outcome, "value"), Some(10.into()));
+}
+
+#[test]
+fn workflow_11_runs_one_task_for_each_of_twenty_triggers() {
+    let mut workflow = Workflow::new("11");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let gather = workflow.task("gather", TaskSpec::rust("gather")).unwrap();
+    for number in 0..20 {
+        let add = workflow.task(format!("add {number}"), TaskSpec::rust("add")).unwrap();
+        chain(&mut workflow, &[start, add, gather]);
+    }
+    workflow.connect(gather, stop).unwrap();
+    let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
+    assert_eq!(GATHERED.load(Ordering::Relaxed), 20);
+    assert_eq!(value(&outcome, "value"), Some(2.into()));
+}
