@@ -102,6 +102,11 @@ pub enum EventKind {
         /// To what.
         status: String,
     },
+    /// The run was asked to stop.
+    Stopping {
+        /// Why.
+        reason: String,
+    },
     /// The pool can't go on.
     PoolBroken {
         /// Why.

@@ -35,6 +35,7 @@ mod outcome;
 mod preflight;
 pub mod reactor;
 mod run;
+mod stop_signals;
 mod workflow;
 
 pub use event::{EventKind, RunId, WorkflowEvent};
@@ -57,4 +58,5 @@ pub use pushflow_value::{
 pub use pushflow_worker::init;
 pub use reactor::{ActorError, EndingKind, Limits, Output, Outputs};
 pub use run::Run;
+pub use stop_signals::StopSignal;
 pub use workflow::Workflow;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pushflow_pool::{PoolOptions, PoolType};
 
-use crate::Observer;
 use crate::reactor::{Limits, Outputs};
+use crate::{Observer, StopSignal};
 
 /// How a run is to be done.
 ///
@@ -32,6 +32,9 @@ pub struct RunOptions {
     pub timeout: Option<Duration>,
     /// Where Python is, and where its modules are.
     pub python: PythonSettings,
+    /// On which signals the run is stopped; the second one kills what still runs. None by default (`parity.md` P91): then a
+    /// signal does what it did before, which for most ends the program.
+    pub stop_signals: Vec<StopSignal>,
     /// Who hears of what happens.
     pub observers: Vec<Arc<dyn Observer>>,
     /// What the outcome holds beside the result.

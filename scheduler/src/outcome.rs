@@ -6,7 +6,7 @@ use pushflow_graph::GraphError;
 use pushflow_pool::{FindTaskError, OpenError};
 use pushflow_value::Data;
 
-use crate::{ActorError, EndingKind, Output, RunId};
+use crate::{ActorError, EndingKind, Output, RunId, StopSignal};
 
 /// How a run ended, with its result and every error that nothing handled.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub errors: Vec<ActorError>,
     /// How many errors there were beyond those listed.
     pub more_errors: u64,
+    /// The signal that came first, of those on which the run was to be stopped ([`crate::RunOptions::stop_signals`]).
+    pub signal: Option<StopSignal>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -57,6 +59,9 @@ pub enum RunError {
         /// What is known about it.
         source: FindTaskError,
     },
+    /// The signals on which the run is to be stopped can't be heard.
+    #[error("signals can't be heard: {0}")]
+    Signals(std::io::Error),
     /// The pool can't be opened.
     #[error(transparent)]
     Pool(#[from] OpenError),

@@ -21,6 +21,7 @@ use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::handle::{Explanation, OpenAttempt, StopHandle};
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Reactor};
+use crate::stop_signals::Listening;
 use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
 
 /// How many events of the pool are taken in before their actions are carried out together.
@@ -48,6 +49,7 @@ pub struct Run {
     interrupted: HashMap<AttemptId, Instant>,
     /// Whether an attempt was given up while it still ran.
     left_behind: bool,
+    signals: Option<Listening>,
     began: Instant,
 }
 
@@ -89,6 +91,13 @@ impl Run {
         let pool = preflight::open_pool(&graph, workflow.folder(), options, sink)?;
         let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
         let names = tasks_names(&graph);
+        let signals = match &options.stop_signals[..] {
+            [] => None,
+            wanted => {
+                let run = StopHandle::new(to_self.clone());
+                Some(Listening::start(wanted, run).map_err(RunError::Signals)?)
+            }
+        };
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
             id,
@@ -104,6 +113,7 @@ impl Run {
             open: HashMap::new(),
             interrupted: HashMap::new(),
             left_behind: false,
+            signals,
             began: Instant::now(),
         })
     }
@@ -115,6 +125,8 @@ impl Run {
 
     /// Runs to the end.
     pub fn wait(mut self) -> Outcome {
+        let span = tracing::info_span!("run", run = %self.id, workflow = self.graph.name);
+        let _in_span = span.enter();
         self.began = Instant::now();
         let deadline = self.timeout.and_then(|timeout| self.began.checked_add(timeout));
         self.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
@@ -195,8 +207,14 @@ impl Run {
     fn take_in(&mut self, input: Input, events: &mut Vec<Event>) {
         match input {
             Input::Pool(told) => events.extend(told.into_iter().filter_map(|event| self.pool_event(event))),
-            Input::SoftStop { reason } => events.push(Event::SoftStopAsked { reason }),
-            Input::Stop { reason } => events.push(Event::StopAsked { reason }),
+            Input::SoftStop { reason } => {
+                self.tell(EventKind::Stopping { reason: reason.clone() });
+                events.push(Event::SoftStopAsked { reason });
+            }
+            Input::Stop { reason } => {
+                self.tell(EventKind::Stopping { reason: reason.clone() });
+                events.push(Event::StopAsked { reason });
+            }
             Input::Kill => events.push(self.kill()),
             // Whoever asked may have gone meanwhile.
             Input::Explain(answer) => drop(answer.send(self.explain())),
@@ -288,6 +306,7 @@ impl Run {
             handled_errors: ending.handled_errors,
             errors: ending.errors,
             more_errors: ending.more_errors,
+            signal: self.signals.as_ref().and_then(Listening::first),
             elapsed: self.began.elapsed(),
         }
     }

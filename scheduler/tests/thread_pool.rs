@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pushflow::{
     Data, EndingKind, ErrorKind, EventKind, Observer, Outcome, Outputs, PoolOptions, PoolType, RunError, RunOptions,
-    TaskContext, TaskSpec, Value, Workflow, WorkflowEvent, task,
+    StopSignal, TaskContext, TaskSpec, Value, Workflow, WorkflowEvent, task,
 };
 
 #[task]
@@ -282,4 +282,30 @@ fn observers_hear_of_everything_in_order() {
     let heard = recorder.0.lock().unwrap().clone();
     let expected = ["run of add_one started", "1 submitted", "1 started", "1 finished", "run ended: Finished"];
     assert_eq!(heard, expected);
+}
+
+/// Raises a signal for this process when the first attempt runs.
+struct RaisesOnStart(nix::sys::signal::Signal);
+
+impl Observer for RaisesOnStart {
+    fn observe(&self, event: &WorkflowEvent) {
+        if let EventKind::AttemptStarted { .. } = event.kind {
+            nix::sys::signal::kill(nix::unistd::getpid(), self.0).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_is_stopped_on_the_signals_it_names_and_others_are_left_alone() {
+    let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGHUP));
+    let options = RunOptions { stop_signals: vec![StopSignal::HangUp], observers: vec![raises], ..on_threads() };
+    // From a thread that is not the main one, and twice: what the first run changed was put back after it.
+    let stopped = one_task("sleeps_until_cancelled");
+    for _ in 0..2 {
+        let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &on_threads()).unwrap();
+        let outcome = stopped.run(Data::new(), &options).unwrap();
+        assert_eq!(outcome.ending, EndingKind::Stopped { reason: "SIGHUP was received".into() });
+        assert_eq!(outcome.signal, Some(StopSignal::HangUp));
+        assert!(unconcerned.wait().is_finished());
+    }
 }

@@ -134,6 +134,16 @@ impl Mark {
         found
     }
 
+    /// The run's workers: children of keepers. A worker's own child has its name too until it has become its program.
+    pub fn workers(&self) -> Vec<Process> {
+        let all = self.processes();
+        let keepers: Vec<i32> =
+            all.iter().filter(|process| process.name == "pushflow-keep").map(|process| process.pid).collect();
+        let mut found = self.named("pushflow-worker");
+        found.retain(|process| keepers.contains(&process.parent));
+        found
+    }
+
     /// The run directories that workers of the run were told.
     pub fn run_directories(&self) -> HashSet<PathBuf> {
         self.processes()

@@ -1,6 +1,6 @@
 //! The exit codes of `pushflow`, in one place.
 
-use pushflow::EndingKind;
+use pushflow::{EndingKind, StopSignal};
 
 /// The run finished.
 pub(crate) const FINISHED: u8 = 0;
@@ -18,13 +18,13 @@ pub(crate) const DEFECT: u8 = 70;
 const SIGNALLED: u8 = 128;
 
 /// The exit code of a run that was, perhaps, stopped by a signal.
-pub(crate) fn code(ending: &EndingKind, signal: Option<i32>) -> u8 {
+pub(crate) fn code(ending: &EndingKind, signal: Option<StopSignal>) -> u8 {
     match ending {
         EndingKind::Finished => FINISHED,
         EndingKind::Failed => FAILED,
         EndingKind::TimedOut => TIMED_OUT,
         EndingKind::Stalled => STALLED,
-        EndingKind::Stopped { .. } => match signal.and_then(|signal| u8::try_from(signal).ok()) {
+        EndingKind::Stopped { .. } => match signal.and_then(|signal| u8::try_from(signal.number()).ok()) {
             Some(signal) => SIGNALLED + signal,
             None => FAILED,
         },
@@ -38,8 +38,8 @@ mod tests {
     #[test]
     fn a_stop_by_a_signal_says_which() {
         let stopped = EndingKind::Stopped { reason: "SIGINT".into() };
-        assert_eq!(code(&stopped, Some(2)), 130);
-        assert_eq!(code(&stopped, Some(15)), 143);
-        assert_eq!(code(&EndingKind::Finished, Some(2)), 0);
+        assert_eq!(code(&stopped, Some(StopSignal::Interrupt)), 130);
+        assert_eq!(code(&stopped, Some(StopSignal::Terminate)), 143);
+        assert_eq!(code(&EndingKind::Finished, Some(StopSignal::Interrupt)), 0);
     }
 }

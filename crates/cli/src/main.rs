@@ -5,7 +5,6 @@ mod exit;
 mod output;
 mod report;
 mod run;
-mod signals;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

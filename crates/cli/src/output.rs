@@ -75,6 +75,9 @@ impl Observer for TaskOutput {
                 let source = attempt.map(|(actor, attempt)| (actor.index(), attempt.0));
                 self.add((source, *stream), bytes);
             }
+            EventKind::Stopping { reason } => {
+                line(&format!("pushflow: stopping, {reason}; once more kills what runs"));
+            }
             EventKind::RunEnded { .. } => self.finish(|_| true),
             EventKind::Dropped { events } => {
                 line(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));

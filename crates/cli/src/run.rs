@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use pushflow::{Data, Key, Lossy, Payload, PoolOptions, PythonSettings, RunOptions, Value, Workflow};
+use pushflow::{Data, Key, Lossy, Payload, PoolOptions, PythonSettings, RunOptions, StopSignal, Value, Workflow};
 
 use crate::arguments::RunArguments;
 use crate::output::{TaskOutput, line};
-use crate::signals::SignalWatch;
 use crate::{exit, report};
 
 /// How many events may wait to be printed.
@@ -29,10 +28,9 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     let inputs = inputs(&arguments.inputs)?;
     let workflow = Workflow::load(&arguments.graph)?;
     let run = workflow.prepare(inputs, &options(arguments, &workflow)?)?;
-    let signals = SignalWatch::start(run.stop_handle())?;
     let outcome = run.wait();
     report::explain(&outcome);
-    let mut code = exit::code(&outcome.ending, signals.first());
+    let mut code = exit::code(&outcome.ending, outcome.signal);
     if let Err(error) = report::print_result(outcome.result.as_ref(), arguments.format) {
         line(&format!("error: the result could not be printed: {error}"));
         code = code.max(exit::FAILED);
@@ -65,6 +63,7 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
             ..PoolOptions::default()
         },
         timeout: arguments.timeout,
+        stop_signals: StopSignal::ALL.to_vec(),
         python: PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() },
         observers: vec![Arc::new(printer)],
         ..RunOptions::default()

@@ -46,7 +46,7 @@ fn a_loop_of_a_thousand_rounds_keeps_memory_and_workers_flat() {
     let arguments = ["limit=1000", "--pool", "process", "--workers", "2", "--format", "json"];
     let mut running = Program::pushflow_run(folder.path("loop.json")).args(arguments).start();
     let mut most_workers = 0;
-    running.watch(|mark| most_workers = most_workers.max(mark.named("pushflow-worker").len()));
+    running.watch(|mark| most_workers = most_workers.max(mark.workers().len()));
     let finished = running.wait();
     assert_eq!(finished.assert_code(0).json()["_ppfdict"], json!({"value": 1000, "limit": 1000, "again": false}));
     assert!((1..=2).contains(&most_workers), "{most_workers} workers");
@@ -67,7 +67,7 @@ fn four_shares_at_once_take_no_more_workers_than_allowed() {
     let inputs = [format!("directory={}", folder.path("files").display()), "--workers=2".to_owned()];
     let mut running = Program::pushflow_run(example("checksums.json")).args(inputs).start();
     let mut most_workers = 0;
-    running.watch(|mark| most_workers = most_workers.max(mark.named("pushflow-worker").len()));
+    running.watch(|mark| most_workers = most_workers.max(mark.workers().len()));
     running.wait().assert_code(0);
     assert!((1..=2).contains(&most_workers), "{most_workers} workers");
 }

@@ -20,6 +20,7 @@ pub fn execute(
     (actor, attempt): (Arc<str>, AttemptId),
     interrupter: &Interrupter,
 ) -> Result<Data, TaskError> {
+    let _in_span = tracing::info_span!("attempt", actor = &*actor, %attempt).entered();
     match (task, runner) {
         (TaskSpec::Rust { name }, _) => {
             let context = TaskContext::new(actor, attempt.0, interrupter.cancellation().clone());

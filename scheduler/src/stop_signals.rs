@@ -1,0 +1,135 @@
+//! Stopping runs on signals (`parity.md` P91-P93).
+//!
+//! Runs that want to be stopped on a signal are listed here, with one watch for each signal that any of them wants. A
+//! thread, started with the first, hears the signals and asks every run that wants one to stop; at the second signal
+//! that a run wants, it is killed. When the last run that wants a signal has ended, the signal has its former action
+//! again. All of this works from any thread.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::{self, PipeReader, Read};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::Signal;
+use pushflow_os::{SignalWatch, signal_pipe};
+
+use crate::StopHandle;
+
+/// A signal on which a run is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopSignal {
+    /// SIGINT: what Ctrl-C sends.
+    Interrupt,
+    /// SIGTERM: what `kill` and batch systems send.
+    Terminate,
+    /// SIGHUP: what is sent when a terminal is closed. It stays ignored where it is, as under `nohup`.
+    HangUp,
+}
+
+impl StopSignal {
+    /// All of them.
+    pub const ALL: [StopSignal; 3] = [StopSignal::Interrupt, StopSignal::Terminate, StopSignal::HangUp];
+
+    /// The name, such as `SIGINT`.
+    pub fn name(self) -> &'static str {
+        self.signal().as_str()
+    }
+
+    /// The number, such as 2.
+    pub fn number(self) -> i32 {
+        self.signal() as i32
+    }
+
+    fn signal(self) -> Signal {
+        match self {
+            StopSignal::Interrupt => Signal::SIGINT,
+            StopSignal::Terminate => Signal::SIGTERM,
+            StopSignal::HangUp => Signal::SIGHUP,
+        }
+    }
+
+    fn from_number(number: i32) -> Option<StopSignal> {
+        StopSignal::ALL.into_iter().find(|signal| signal.number() == number)
+    }
+}
+
+#[derive(Default)]
+struct Registry {
+    runs: HashMap<u64, Listed>,
+    /// `None` for a signal that stays ignored.
+    watches: HashMap<StopSignal, Option<SignalWatch>>,
+}
+
+struct Listed {
+    wanted: Vec<StopSignal>,
+    run: StopHandle,
+    /// The number of the first signal that came; 0 before.
+    first: Arc<AtomicI32>,
+}
+
+static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+fn registry() -> MutexGuard<'static, Option<Registry>> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While it lives, a run is stopped on the signals that it wants.
+pub(crate) struct Listening {
+    id: u64,
+    first: Arc<AtomicI32>,
+}
+
+impl Listening {
+    /// From now on `run` is stopped on these signals.
+    pub(crate) fn start(wanted: &[StopSignal], run: StopHandle) -> io::Result<Listening> {
+        if let Some(pipe) = signal_pipe()? {
+            std::thread::Builder::new().name("pushflow-signals".into()).spawn(move || hear(pipe))?;
+        }
+        let (id, first) = (NEXT.fetch_add(1, Ordering::Relaxed), Arc::<AtomicI32>::default());
+        let mut guard = registry();
+        let registry = guard.get_or_insert_default();
+        for &signal in wanted {
+            if let Entry::Vacant(watch) = registry.watches.entry(signal) {
+                watch.insert(SignalWatch::start(signal.signal())?);
+            }
+        }
+        registry.runs.insert(id, Listed { wanted: wanted.to_vec(), run, first: first.clone() });
+        Ok(Listening { id, first })
+    }
+
+    /// The signal that came first, if one did.
+    pub(crate) fn first(&self) -> Option<StopSignal> {
+        StopSignal::from_number(self.first.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(registry) = registry().as_mut() {
+            registry.runs.remove(&self.id);
+            let runs = &registry.runs;
+            registry.watches.retain(|signal, _| runs.values().any(|listed| listed.wanted.contains(signal)));
+        }
+    }
+}
+
+/// The thread's life: as long as the process, since its pipe is never closed.
+fn hear(mut pipe: PipeReader) {
+    let mut number = [0];
+    while pipe.read_exact(&mut number).is_ok() {
+        let Some(signal) = StopSignal::from_number(i32::from(number[0])) else { continue };
+        let registry = registry();
+        for listed in registry.iter().flat_map(|registry| registry.runs.values()) {
+            if !listed.wanted.contains(&signal) {
+                continue;
+            }
+            if listed.first.compare_exchange(0, signal.number(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                listed.run.stop(format!("{} was received", signal.name()));
+            } else {
+                listed.run.kill();
+            }
+        }
+    }
+}
