@@ -49,6 +49,14 @@ impl StopSignal {
         }
     }
 
+    /// A shell's background job ignores SIGINT, and is still meant by who sends it one; `nohup` means what it says.
+    fn watch(self) -> io::Result<Option<SignalWatch>> {
+        match self {
+            StopSignal::Interrupt | StopSignal::Terminate => SignalWatch::start(self.signal()).map(Some),
+            StopSignal::HangUp => SignalWatch::start_unless_ignored(self.signal()),
+        }
+    }
+
     fn from_number(number: i32) -> Option<StopSignal> {
         StopSignal::ALL.into_iter().find(|signal| signal.number() == number)
     }
@@ -92,7 +100,7 @@ impl Listening {
         let registry = guard.get_or_insert_default();
         for &signal in wanted {
             if let Entry::Vacant(watch) = registry.watches.entry(signal) {
-                watch.insert(SignalWatch::start(signal.signal())?);
+                watch.insert(signal.watch()?);
             }
         }
         registry.runs.insert(id, Listed { wanted: wanted.to_vec(), run, first: first.clone() });

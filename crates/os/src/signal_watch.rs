@@ -42,15 +42,23 @@ pub fn signal_pipe() -> io::Result<Option<PipeReader>> {
 }
 
 impl SignalWatch {
+    /// Hears a signal from now on.
+    ///
+    /// # Errors
+    /// For a signal that can't be caught.
+    pub fn start(signal: Signal) -> io::Result<SignalWatch> {
+        let note = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler calls nothing but `write`, on a file that is never closed.
+        let before = unsafe { sigaction(signal, &note)? };
+        Ok(SignalWatch { signal, before })
+    }
+
     /// Hears a signal from now on; `None` if it is ignored, as SIGHUP is under `nohup`, and so stays ignored.
     ///
     /// # Errors
     /// For a signal that can't be caught.
-    pub fn start(signal: Signal) -> io::Result<Option<SignalWatch>> {
-        let note = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
-        // SAFETY: the handler calls nothing but `write`, on a file that is never closed.
-        let before = unsafe { sigaction(signal, &note)? };
-        let watch = SignalWatch { signal, before };
+    pub fn start_unless_ignored(signal: Signal) -> io::Result<Option<SignalWatch>> {
+        let watch = SignalWatch::start(signal)?;
         // Dropping the watch puts the ignoring back.
         Ok(Some(watch).filter(|watch| !matches!(watch.before.handler(), SigHandler::SigIgn)))
     }
@@ -93,7 +101,7 @@ mod tests {
     fn a_signal_is_heard_and_its_action_is_put_back() {
         let mut reader = signal_pipe().unwrap().unwrap();
         assert!(signal_pipe().unwrap().is_none(), "there is one reader");
-        let watch = SignalWatch::start(Signal::SIGUSR1).unwrap().unwrap();
+        let watch = SignalWatch::start(Signal::SIGUSR1).unwrap();
         raise(Signal::SIGUSR1).unwrap();
         let mut number = [0];
         reader.read_exact(&mut number).unwrap();
@@ -110,7 +118,7 @@ mod tests {
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
         // SAFETY: ignoring runs no code of ours.
         unsafe { sigaction(Signal::SIGUSR2, &ignore) }.unwrap();
-        assert!(SignalWatch::start(Signal::SIGUSR2).unwrap().is_none());
+        assert!(SignalWatch::start_unless_ignored(Signal::SIGUSR2).unwrap().is_none());
         raise(Signal::SIGUSR2).unwrap();
     }
 }
