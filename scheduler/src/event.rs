@@ -63,7 +63,7 @@ pub enum EventKind {
         /// The attempt.
         attempt: AttemptId,
     },
-    /// An attempt was given to a worker.
+    /// An attempt runs. Told again in the odd case that its worker died before it had begun it.
     AttemptStarted {
         /// The actor.
         actor: ActorId,

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use crate::binaries::{binaries, python};
 use crate::processes::{Mark, Process, wait_until};
 
-/// What takes longer than this hangs.
+/// What takes longer than this hangs, unless it is said to take long.
 const HANG: Duration = Duration::from_secs(60);
 
 /// Variables of whoever runs the tests that would change what a program does.
@@ -33,6 +33,7 @@ const FOREIGN: [&str; 7] = [
 pub struct Program {
     command: Command,
     mark: Mark,
+    hang: Duration,
 }
 
 impl Program {
@@ -47,7 +48,7 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C at the tests' terminal is not for it.
         command.process_group(0);
-        Program { command, mark }
+        Program { command, mark, hang: HANG }
     }
 
     /// `pushflow run GRAPH`.
@@ -85,6 +86,12 @@ impl Program {
         self
     }
 
+    /// It takes long: it hangs only after this time.
+    pub fn hangs_after(mut self, hang: Duration) -> Program {
+        self.hang = hang;
+        self
+    }
+
     /// Its standard output goes there instead of being collected.
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Program {
         self.command.stdout(stdout);
@@ -105,7 +112,7 @@ impl Program {
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let stdout = Collected::start(child.stdout.take());
         let stderr = Collected::start(child.stderr.take());
-        Running { child, mark: self.mark, stdout, stderr }
+        Running { child, mark: self.mark, hang: self.hang, stdout, stderr }
     }
 
     /// Runs it to its end; see [`Running::wait`].
@@ -118,6 +125,7 @@ impl Program {
 pub struct Running {
     child: Child,
     mark: Mark,
+    hang: Duration,
     stdout: Collected,
     stderr: Collected,
 }
@@ -164,7 +172,7 @@ impl Running {
     /// When it hangs.
     pub fn watch(&mut self, mut look: impl FnMut(&Mark)) {
         let mark = self.mark.clone();
-        wait_until("the end of the program", HANG, || {
+        wait_until("the end of the program", self.hang, || {
             look(&mark);
             !self.is_running()
         });
@@ -187,7 +195,7 @@ impl Running {
     /// When it hangs.
     pub fn wait_for_end(mut self) -> (Finished, Running) {
         let mut status = None;
-        wait_until("the end of the program", HANG, || {
+        wait_until("the end of the program", self.hang, || {
             status = self.child.try_wait().expect("it is a child of this process");
             status.is_some()
         });

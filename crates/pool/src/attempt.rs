@@ -33,7 +33,8 @@ pub enum Stream {
 /// Every attempt that was submitted ends in exactly one `Finished` or `Failed`.
 #[derive(Clone, Debug)]
 pub enum PoolEvent {
-    /// An attempt was given to a worker. May be told a millisecond late, with what came next.
+    /// An attempt runs. May be told a millisecond late, with what came next; told again if its worker died before it
+    /// had begun it.
     Started {
         /// The attempt.
         attempt: AttemptId,

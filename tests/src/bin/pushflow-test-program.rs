@@ -230,9 +230,11 @@ impl Settings {
     }
 }
 
-/// Counts what happens.
-#[derive(Default)]
-struct Watcher(Mutex<Seen>);
+/// Counts what happens, and takes a sample of this process after every so many attempts.
+struct Watcher {
+    every: usize,
+    seen: Mutex<Seen>,
+}
 
 #[derive(Default)]
 struct Seen {
@@ -242,14 +244,16 @@ struct Seen {
     running: HashSet<u64>,
     most_running: usize,
     bytes_printed: usize,
-    /// Open files and children of this process, after each attempt.
+    attempts_ended: usize,
+    /// Open files, children and kB of memory of this process, after each attempt, or every so many.
     files: Vec<usize>,
     children: Vec<usize>,
+    memory: Vec<usize>,
 }
 
 impl Watcher {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().expect("nobody panics with the lock")
+        self.seen.lock().expect("nobody panics with the lock")
     }
 }
 
@@ -269,8 +273,12 @@ impl Observer for Watcher {
             }
             EventKind::AttemptFinished { attempt, .. } | EventKind::AttemptFailed { attempt, .. } => {
                 seen.running.remove(&attempt.0);
-                seen.files.push(std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count));
-                seen.children.push(children());
+                seen.attempts_ended += 1;
+                if seen.attempts_ended.is_multiple_of(self.every) {
+                    seen.files.push(std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count));
+                    seen.children.push(children());
+                    seen.memory.push(memory());
+                }
             }
             EventKind::Output { bytes, .. } => seen.bytes_printed += bytes.len(),
             _ => {}
@@ -282,6 +290,13 @@ fn children() -> usize {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     lists.map(|list| list.split_whitespace().count()).sum()
+}
+
+/// What this process holds in memory, in kB.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn describe(outcome: &Outcome) -> Value {
@@ -302,9 +317,10 @@ fn describe(outcome: &Outcome) -> Value {
     json!({"ending": format!("{:?}", outcome.ending), "result": result, "errors": errors})
 }
 
-/// `runs` of the workflow, one after the other.
+/// `runs` of the workflow, one after the other; a sample `every` so many attempts.
 fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
-    let watcher = Arc::<Watcher>::default();
+    let every = usize::try_from(settings.number("every").unwrap_or(1))?;
+    let watcher = Arc::new(Watcher { every, seen: Mutex::default() });
     let (workflow, options) = (settings.workflow()?, settings.options(watcher.clone())?);
     let mut runs = Vec::new();
     for _ in 0..settings.number("runs").unwrap_or(1) {
@@ -320,6 +336,7 @@ fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
         "bytes_printed": seen.bytes_printed,
         "files": seen.files,
         "children": seen.children,
+        "memory": seen.memory,
     }))
 }
 

@@ -1,6 +1,7 @@
 //! What must not grow with the number of attempts: the scheduler's memory, its open files, its children, the workers.
 
 use std::fs;
+use std::time::Duration;
 
 use pushflow_tests::binaries::example;
 use pushflow_tests::folder::Folder;
@@ -74,6 +75,23 @@ fn four_shares_at_once_take_no_more_workers_than_allowed() {
 
 fn numbers(list: &Value) -> Vec<u64> {
     list.as_array().expect("a list of numbers").iter().filter_map(Value::as_u64).collect()
+}
+
+#[test]
+fn a_loop_of_a_hundred_thousand_rounds_keeps_memory_and_processes_flat() {
+    let inputs = json!({"value": 0, "limit": 100_000});
+    let settings = json!({"task": "count", "shape": "loop", "workers": 2, "every": 1000, "inputs": inputs});
+    let report = test_program(&settings).hangs_after(Duration::from_secs(180)).run().assert_code(0).json();
+    assert_eq!(report["runs"][0]["result"]["value"], 100_000);
+    let memory = numbers(&report["memory"]);
+    assert_eq!(memory.len(), 100);
+    let (early, late) = (memory[0], memory[99]);
+    assert!(late <= early + (early / 20).max(2048), "from {early} kB to {late} kB");
+    assert!(report["workers_started"].as_u64().is_some_and(|started| (1..=2).contains(&started)), "{report}");
+    for what in ["files", "children"] {
+        let samples = numbers(&report[what]);
+        assert!(samples.iter().all(|sample| *sample == samples[0]), "{what}: {samples:?}");
+    }
 }
 
 /// The most in the first tenth and in the last one.

@@ -4,6 +4,7 @@
 //! - [`worker_identity`]: which program runs the tasks.
 //! - [`bad_input`]: what is wrong before or in a run is said in one sentence, with the right exit code.
 //! - [`rust_tasks`]: what `#[task]` functions do to their process, on each pool.
+//! - [`originals`]: the workflows that the original is tested with, on each pool.
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`output`]: what tasks print.
@@ -17,6 +18,7 @@ mod cost;
 mod embedding;
 mod examples;
 mod lifetime;
+mod originals;
 mod output;
 mod rust_tasks;
 mod start_methods;

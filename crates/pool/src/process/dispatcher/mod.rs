@@ -226,6 +226,7 @@ impl Dispatcher {
         let Some(given) = self.take_answered(id, attempt, now) else { return };
         self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
         self.report_settled(id, now, actions);
+        self.with(id, |worker| actions.extend(worker.announce_first()));
     }
 
     fn not_sent(
@@ -239,6 +240,7 @@ impl Dispatcher {
         if self.take_answered(id, attempt, now).is_some() {
             self.holders.remove(&attempt);
             actions.push(report_failed(attempt, error));
+            self.with(id, |worker| actions.extend(worker.announce_first()));
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::message::{Action, WorkerId};
 use super::worker::{Given, State, Worker};
 use super::{Dispatcher, Queued};
-use crate::attempt::PoolEvent;
 
 /// How long a worker may run one attempt before what waits behind it is asked back for an idle one.
 const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
@@ -70,10 +69,10 @@ impl Dispatcher {
         let mut attempts = Vec::with_capacity(count);
         for Queued { attempt, unbegun } in self.queue.drain(..count) {
             self.holders.insert(attempt.id, id);
-            actions.push(Action::Report(PoolEvent::Started { attempt: attempt.id, pid: worker.pid.unwrap_or(0) }));
             worker.given.push_back(Given::new(attempt.clone(), unbegun));
             attempts.push(attempt);
         }
+        actions.extend(worker.announce_first());
         actions.push(Action::Run { worker: id, attempts });
     }
 

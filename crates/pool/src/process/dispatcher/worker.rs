@@ -8,7 +8,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
 use pushflow_value::Data;
 
 use super::message::{Action, Rules, WorkerId};
-use crate::attempt::{Attempt, Stream};
+use crate::attempt::{Attempt, PoolEvent, Stream};
 use crate::process::tail::Tail;
 
 /// After SIGTERM to a worker's group, how long until its tree is ended.
@@ -62,12 +62,15 @@ pub(super) struct Given {
     pub(super) unbegun: u8,
     pub(super) interrupt: Interrupted,
     pub(super) asked_back: bool,
+    /// Whether it was told that it has started.
+    announced: bool,
     output: Output,
 }
 
 impl Given {
     pub(super) fn new(attempt: Attempt, unbegun: u8) -> Given {
-        Given { attempt, unbegun, interrupt: Interrupted::No, asked_back: false, output: Output::default() }
+        let (interrupt, output) = (Interrupted::No, Output::default());
+        Given { attempt, unbegun, interrupt, asked_back: false, announced: false, output }
     }
 }
 
@@ -170,6 +173,14 @@ impl Worker {
     pub(super) fn take(&mut self, attempt: AttemptId) -> Option<Given> {
         let position = self.given.iter().position(|given| given.attempt.id == attempt)?;
         self.given.remove(position)
+    }
+
+    /// Tells, once, that the attempt that it runs now has started.
+    pub(super) fn announce_first(&mut self) -> Option<Action> {
+        let pid = self.pid.unwrap_or(0);
+        let given = self.given.front_mut().filter(|given| !given.announced)?;
+        given.announced = true;
+        Some(Action::Report(PoolEvent::Started { attempt: given.attempt.id, pid }))
     }
 
     /// How many attempts wait behind the one that it runs and have not been asked back.

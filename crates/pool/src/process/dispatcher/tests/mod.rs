@@ -329,6 +329,13 @@ fn short_attempts_are_given_several_at_a_time() {
 }
 
 #[test]
+fn an_attempt_behind_another_has_started_when_that_one_is_over() {
+    let mut world = short_attempts(1, 2);
+    assert_eq!(essence(&world.finish(1, 2)), ["2 finished", "3 started in 1001"]);
+    assert_eq!(essence(&world.finish(1, 3)), ["3 finished"]);
+}
+
+#[test]
 fn what_a_dead_worker_had_not_begun_is_run_by_another_in_the_same_order() {
     let mut world = short_attempts(1, 3);
     let actions = world.dies(1, 3, Exit::Signal(11));
@@ -362,7 +369,7 @@ fn what_waits_behind_a_long_attempt_is_asked_back_for_an_idle_worker() {
     assert_eq!(essence(&world.pass(Duration::from_micros(999))), [""; 0]);
     assert_eq!(essence(&world.pass(Duration::from_micros(1))), ["ask back 4+5 from 1"]);
     let back = Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(4), AttemptId(5)] };
-    assert_eq!(essence(&world.on(back)), ["4 started in 1002", "5 started in 1002", "run 4+5 on 2"]);
+    assert_eq!(essence(&world.on(back)), ["4 started in 1002", "run 4+5 on 2"]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! The tasks of these workflows, and what the tests share.
+//! The tasks of these workflows, and what the checks share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use pushflow::{
-    ActorId, Cancelled, Data, Graph, Link, Outcome, PoolType, RunOptions, TaskContext, TaskSpec, Value, Workflow, task,
+    ActorId, Cancelled, Data, EventKind, Graph, Link, Observer, Outcome, RunOptions, TaskContext, TaskSpec, Value,
+    Workflow, WorkflowEvent, task,
 };
 
 #[task]
@@ -27,13 +29,8 @@ fn compare(value: i64, limit: i64) -> Data {
     Data::new().with("do_continue", if value >= limit { "false" } else { "true" })
 }
 
-/// How often `gather` has run.
-pub static GATHERED: AtomicUsize = AtomicUsize::new(0);
-
 #[task]
-fn gather() {
-    GATHERED.fetch_add(1, Ordering::Relaxed);
-}
+fn gather() {}
 
 /// Sleeps until it is cancelled if it is asked to sleep at all.
 #[task]
@@ -44,8 +41,27 @@ fn greet_after(context: &TaskContext, name: String, sleep: bool) -> Result<Data,
     Ok(Data::new().with("reply", format!("Hello {name}!")))
 }
 
-pub fn on_threads() -> RunOptions {
-    RunOptions { pool: PoolType::Thread, ..RunOptions::default() }
+/// Passes on each event that is wanted.
+struct Watcher<W> {
+    wanted: W,
+    sender: Sender<()>,
+}
+
+impl<W: Fn(&EventKind) -> bool + Send + Sync> Observer for Watcher<W> {
+    fn observe(&self, event: &WorkflowEvent) {
+        if (self.wanted)(&event.kind) {
+            self.sender.send(()).ok();
+        }
+    }
+}
+
+/// The same options, and a receiver of one message for each event that is wanted.
+pub fn watching(
+    options: &RunOptions,
+    wanted: impl Fn(&EventKind) -> bool + Send + Sync + 'static,
+) -> (RunOptions, Receiver<()>) {
+    let (sender, happened) = channel();
+    (RunOptions { observers: vec![Arc::new(Watcher { wanted, sender })], ..options.clone() }, happened)
 }
 
 pub fn value(outcome: &Outcome, name: &str) -> Option<Value> {

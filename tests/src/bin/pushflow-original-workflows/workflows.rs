@@ -1,11 +1,10 @@
 //! Workflows 1 to 6, 10 and 11.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pushflow::{Data, EndingKind, RunOptions, TaskSpec, Workflow};
+use pushflow::{Data, EndingKind, EventKind, RunOptions, TaskSpec, Workflow};
 
-use crate::tasks::{GATHERED, chain, exception, on_threads, submodel, value};
+use crate::tasks::{chain, exception, submodel, value, watching};
 
 fn named(name: &str) -> Data {
     Data::new().with("name", name)
@@ -21,57 +20,51 @@ fn around_submodel(task: &str) -> Workflow {
     workflow
 }
 
-#[test]
-fn workflow_1_runs_one_task() {
+pub fn one_task(options: &RunOptions) {
     let mut workflow = Workflow::new("1");
     let actors = [workflow.start(), workflow.task("greet", TaskSpec::rust("greet")), workflow.stop()];
     chain(&mut workflow, &actors.map(Result::unwrap));
-    let outcome = workflow.run(named("Jerry"), &on_threads()).unwrap();
+    let outcome = workflow.run(named("Jerry"), options).unwrap();
     assert_eq!(value(&outcome, "reply"), Some("Hello Jerry!".into()));
 }
 
-#[test]
-fn workflow_2_hands_an_error_to_the_workflows_handler() {
+pub fn an_error(options: &RunOptions) {
     let mut workflow = Workflow::new("2");
     let actors =
         [workflow.start(), workflow.task("raise", TaskSpec::rust("raise")), workflow.stop()].map(Result::unwrap);
     chain(&mut workflow, &actors);
     workflow.on_error(actors[2]).unwrap();
-    let outcome = workflow.run(named("Tom"), &on_threads()).unwrap();
+    let outcome = workflow.run(named("Tom"), options).unwrap();
     assert_eq!(exception(&outcome).as_deref(), Some("a task that always fails"));
     assert_eq!(value(&outcome, "name"), Some("Tom".into()));
     assert_eq!((outcome.ending, outcome.handled_errors), (EndingKind::Finished, 1));
 }
 
-#[test]
-fn workflow_3_runs_a_task_in_a_submodel() {
-    let outcome = around_submodel("greet").run(named("Cat"), &on_threads()).unwrap();
+pub fn a_submodel(options: &RunOptions) {
+    let outcome = around_submodel("greet").run(named("Cat"), options).unwrap();
     assert_eq!(value(&outcome, "reply"), Some("Hello Cat!".into()));
 }
 
-#[test]
-fn workflow_4_hands_an_error_in_a_submodel_to_the_workflows_handler() {
+pub fn an_error_in_a_submodel(options: &RunOptions) {
     let mut workflow = around_submodel("raise");
     let stop = workflow.graph().stop().unwrap();
     workflow.on_error(stop).unwrap();
-    let outcome = workflow.run(named("Dog"), &on_threads()).unwrap();
+    let outcome = workflow.run(named("Dog"), options).unwrap();
     assert_eq!(exception(&outcome).as_deref(), Some("a task that always fails"));
     assert!(outcome.is_finished());
 }
 
-#[test]
-fn workflow_5_times_out_without_a_result_and_runs_again() {
+pub fn a_timeout(options: &RunOptions) {
     let workflow = around_submodel("greet_after");
-    let short = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let short = RunOptions { timeout: Some(Duration::from_millis(50)), ..options.clone() };
     let outcome = workflow.run(named("Dog").with("sleep", true), &short).unwrap();
     assert_eq!(outcome.ending, EndingKind::TimedOut);
     assert!(outcome.result.is_none());
-    let outcome = workflow.run(named("Dog").with("sleep", false), &on_threads()).unwrap();
+    let outcome = workflow.run(named("Dog").with("sleep", false), options).unwrap();
     assert_eq!(value(&outcome, "reply"), Some("Hello Dog!".into()));
 }
 
-#[test]
-fn workflow_6_adds_before_in_and_after_a_submodel() {
+pub fn around_a_submodel(options: &RunOptions) {
     let mut workflow = Workflow::new("6");
     let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
     let before = workflow.task("add 1", TaskSpec::rust("add")).unwrap();
@@ -79,12 +72,11 @@ fn workflow_6_adds_before_in_and_after_a_submodel() {
     let inside = workflow.submodel("Submodel 6", &submodel("add")).unwrap();
     chain(&mut workflow, &[start, before, inside.port("In").unwrap()]);
     chain(&mut workflow, &[inside.port("Out").unwrap(), after, stop]);
-    let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
+    let outcome = workflow.run(Data::new().with("value", 1), options).unwrap();
     assert_eq!(value(&outcome, "value"), Some(4.into()));
 }
 
-#[test]
-fn workflow_10_goes_round_until_its_limit() {
+pub fn a_loop(options: &RunOptions) {
     let mut workflow = Workflow::new("10");
     let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
     let add = workflow.task("add", TaskSpec::rust("add")).unwrap();
@@ -93,12 +85,11 @@ fn workflow_10_goes_round_until_its_limit() {
     chain(&mut workflow, &[start, add, compare, check]);
     workflow.connect_port(check, "true", add).unwrap();
     workflow.connect_port(check, "false", stop).unwrap();
-    let outcome = workflow.run(Data::new().with("value", 1).with("limit", 10), &on_threads()).unwrap();
+    let outcome = workflow.run(Data::new().with("value", 1).with("limit", 10), options).unwrap();
     assert_eq!(value(&outcome, "value"), Some(10.into()));
 }
 
-#[test]
-fn workflow_11_runs_one_task_for_each_of_twenty_triggers() {
+pub fn twenty_triggers(options: &RunOptions) {
     let mut workflow = Workflow::new("11");
     let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
     let gather = workflow.task("gather", TaskSpec::rust("gather")).unwrap();
@@ -107,7 +98,9 @@ fn workflow_11_runs_one_task_for_each_of_twenty_triggers() {
         chain(&mut workflow, &[start, add, gather]);
     }
     workflow.connect(gather, stop).unwrap();
-    let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
-    assert_eq!(GATHERED.load(Ordering::Relaxed), 20);
+    let (options, gathered) =
+        watching(options, move |event| matches!(event, EventKind::AttemptFinished { actor, .. } if *actor == gather));
+    let outcome = workflow.run(Data::new().with("value", 1), &options).unwrap();
+    assert_eq!(gathered.try_iter().count(), 20);
     assert_eq!(value(&outcome, "value"), Some(2.into()));
 }
