@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pushflow_protocol::{TaskError, TaskSpec};
 use pushflow_value::Data;
@@ -9,13 +10,30 @@ use pushflow_value::Data;
 use crate::Router;
 
 /// Names an actor of one graph; counted from 0 in the order in which they were added.
+///
+/// It knows which graph, so that an actor of another one is never taken for one of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ActorId(pub(crate) u32);
+pub struct ActorId {
+    pub(crate) index: u32,
+    pub(crate) graph: GraphMark,
+}
 
 impl ActorId {
     /// The position among the graph's actors.
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
+    }
+}
+
+/// Tells graphs apart; a clone of a graph has that of its original, whose actors are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct GraphMark(u32);
+
+impl Default for GraphMark {
+    /// One that no other graph of this process has.
+    fn default() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        GraphMark(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 

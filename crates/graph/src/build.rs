@@ -15,7 +15,7 @@ impl Graph {
         if self.by_name.contains_key(&actor.name) {
             return Err(GraphError::DuplicateName(actor.name));
         }
-        let id = ActorId(self.graph.node_count() as u32);
+        let id = self.id(self.graph.node_count());
         match actor.kind {
             ActorKind::Start => self.start = Some(self.only("start", self.start, &actor, id)?),
             ActorKind::Stop => self.stop = Some(self.only("stop", self.stop, &actor, id)?),
@@ -173,7 +173,8 @@ impl Graph {
     }
 
     pub(crate) fn own_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
-        self.graph.node_weight(NodeIndex::new(id.index())).ok_or(GraphError::ForeignActor { end })
+        let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.mark);
+        found.ok_or(GraphError::ForeignActor { end })
     }
 }
 

@@ -6,6 +6,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use crate::actor::GraphMark;
 use crate::scope::Scopes;
 use crate::{Actor, ActorId, Link, LinkId};
 
@@ -25,6 +26,7 @@ pub struct Graph {
     /// What the graph is called.
     pub name: String,
     pub(crate) graph: DiGraph<Actor, Link>,
+    pub(crate) mark: GraphMark,
     pub(crate) by_name: HashMap<String, ActorId>,
     pub(crate) start: Option<ActorId>,
     pub(crate) stop: Option<ActorId>,
@@ -38,6 +40,11 @@ impl Graph {
     /// A graph without an actor.
     pub fn new(name: impl Into<String>) -> Self {
         Graph { name: name.into(), ..Self::default() }
+    }
+
+    /// The id of the actor at this position.
+    pub(crate) fn id(&self, index: usize) -> ActorId {
+        ActorId { index: index as u32, graph: self.mark }
     }
 
     /// Where the graph comes from.
@@ -93,14 +100,14 @@ impl Graph {
 
     /// Every actor, in the order in which they were added.
     pub fn actors(&self) -> impl Iterator<Item = (ActorId, &Actor)> {
-        self.graph.node_weights().enumerate().map(|(index, actor)| (ActorId(index as u32), actor))
+        self.graph.node_weights().enumerate().map(|(index, actor)| (self.id(index), actor))
     }
 
     /// Every link with its source and target, in the order in which they were added.
     pub fn links(&self) -> impl Iterator<Item = (LinkId, ActorId, ActorId, &Link)> {
         self.graph.raw_edges().iter().enumerate().map(|(index, edge)| {
-            let source = ActorId(edge.source().index() as u32);
-            let target = ActorId(edge.target().index() as u32);
+            let source = self.id(edge.source().index());
+            let target = self.id(edge.target().index());
             (LinkId(index as u32), source, target, &edge.weight)
         })
     }
@@ -129,7 +136,7 @@ impl Graph {
             .edges_directed(NodeIndex::new(id.index()), direction)
             .map(|edge| {
                 let other = if direction == Direction::Outgoing { edge.target() } else { edge.source() };
-                (LinkId(edge.id().index() as u32), ActorId(other.index() as u32))
+                (LinkId(edge.id().index() as u32), self.id(other.index()))
             })
             .collect();
         links.sort_unstable();

@@ -91,7 +91,8 @@ impl Graph {
                 ports.insert(actor.name.clone(), id);
             }
         }
-        let moved = |id: ActorId| ActorId(first + id.0);
+        let mark = self.mark;
+        let moved = |id: ActorId| ActorId { index: first + id.index, graph: mark };
         for (_, source, target, link) in inner.links() {
             self.connect(moved(source), moved(target), link.clone())?;
         }
@@ -121,7 +122,7 @@ impl Graph {
                     (format!("{name}/{}", scope.name), ScopeId(base + parent.0), actors)
                 }
             };
-            let handlers = scope.handlers.iter().map(|handler| ActorId(first + handler.0)).collect();
+            let handlers = scope.handlers.iter().map(|handler| self.id(first as usize + handler.index())).collect();
             self.scopes.all.push(Scope { name, parent: Some(parent), actors, handlers });
         }
         ScopeId(base)

@@ -56,7 +56,9 @@ fn a_second_start_or_stop_actor_is_refused() {
 fn a_link_to_an_actor_of_another_graph_is_refused() {
     let mut graph = Graph::new("demo");
     let here = graph.add_fork("a").unwrap();
-    let elsewhere = ActorId(7);
+    // The same position in another graph.
+    let elsewhere = Graph::new("other").add_fork("a").unwrap();
+    assert_eq!(elsewhere.index(), here.index());
     assert_eq!(graph.connect(elsewhere, here, Link::direct()), Err(GraphError::ForeignActor { end: "source" }));
     assert_eq!(graph.connect(here, elsewhere, Link::direct()), Err(GraphError::ForeignActor { end: "target" }));
 }

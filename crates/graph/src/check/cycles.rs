@@ -23,7 +23,7 @@ pub(super) fn warn_of_cycles(graph: &Graph, warnings: &mut Vec<Warning>) {
     let mut cycles: Vec<Vec<ActorId>> = kosaraju_scc(&always)
         .into_iter()
         .filter(|part| part.len() > 1 || feeds_itself(part[0]))
-        .map(|part| part.into_iter().map(|node| ActorId(node.index() as u32)).collect())
+        .map(|part| part.into_iter().map(|node| graph.id(node.index())).collect())
         .collect();
     cycles.iter_mut().for_each(|cycle| cycle.sort_unstable());
     cycles.sort_unstable();

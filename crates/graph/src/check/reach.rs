@@ -47,7 +47,7 @@ impl Reach {
     /// The actor nearest to this one that every way to it along links goes through; none where there is no such way.
     pub(super) fn gate(&self, actor: ActorId) -> Option<ActorId> {
         let gate = self.dominators.as_ref()?.immediate_dominator(NodeIndex::new(actor.index()))?;
-        Some(ActorId(gate.index() as u32))
+        Some(ActorId { index: gate.index() as u32, graph: actor.graph })
     }
 }
 

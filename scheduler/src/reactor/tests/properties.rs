@@ -235,7 +235,8 @@ fn build_race_free(shapes: &[Shape], edges: &[Edge]) -> Net {
         let name = &net.graph.actor(target).name;
         let from_start = Some(source) == net.graph.start();
         if !from_start || name.parse().is_ok_and(|index: usize| !fed(index)) {
-            graph.connect(source, target, link.clone()).expect("it was connected before");
+            let ends = [source, target].map(|id| graph.find(&net.graph.actor(id).name).expect("it was added"));
+            graph.connect(ends[0], ends[1], link.clone()).expect("it was connected before");
         }
     }
     net.graph = graph;
