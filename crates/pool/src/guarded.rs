@@ -13,6 +13,9 @@ use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Sou
 use crate::guardian::{Guardian, ProcessEvent};
 use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
 
+/// How long the guardian may take to start a process; it takes a millisecond.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Starts processes through the guardian.
 pub(crate) struct GuardedLauncher {
     pub(crate) guardian: Arc<Guardian>,
@@ -87,15 +90,15 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// The guardian answers, or is lost.
+    /// The guardian answers, or is lost, or was stopped from outside.
     fn wait_for_start(&self) -> io::Result<u32> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state =
-            self.changed.wait_while(state, |state| state.started.is_none()).unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, ANSWER_TIMEOUT, |state| state.started.is_none());
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
         match state.started {
             Some(Ok(pid)) => Ok(pid),
             Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
-            None => Err(io::Error::other("the guardian did not answer")),
+            None => Err(io::Error::other("the guardian does not answer")),
         }
     }
 

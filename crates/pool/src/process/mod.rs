@@ -21,10 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{RecvTimeoutError, Sender};
 use pushflow_protocol::{AttemptId, OnOrphan, Source, WorkerSettings};
 
-use self::dispatcher::{Dispatcher, Event, Rules};
+use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
 use self::link::WorkerKind;
 use self::output::OutputReader;
 use self::runner::{Input, Runner};
@@ -34,6 +34,9 @@ use crate::options::{PoolOptions, StartMethod};
 
 /// How much longer than its graces the pool may take to report an attempt that it was asked to end.
 const SLACK: Duration = Duration::from_secs(5);
+
+/// How long the end of all workers may take once they are killed.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -98,10 +101,25 @@ impl ProcessPool {
         })?;
         let interrupt_grace = options.interrupt_grace;
         let pool = ProcessPool { inputs, runner: Some(runner), worker_count, finished, interrupt_grace };
-        match open.recv() {
+        // As many tries as there are, each with its time; longer takes only a guardian that is stopped.
+        match open.recv_timeout(MAX_FAILED_STARTS * options.start_timeout + END_TIMEOUT) {
             Ok(Ok(())) => Ok(pool),
             Ok(Err(reason)) => Err(OpenError::Worker(reason)),
-            Err(_) => Err(OpenError::Worker("the pool ended while it was opened".into())),
+            Err(RecvTimeoutError::Timeout) => Err(OpenError::Worker("the guardian does not answer".into())),
+            Err(RecvTimeoutError::Disconnected) => Err(OpenError::Worker("the pool ended while it was opened".into())),
+        }
+    }
+
+    /// Ends what is still there, and waits for that, but not for ever: the guardian may have been stopped from outside,
+    /// or a process may be stuck in the kernel.
+    fn end(&mut self) {
+        let Some(runner) = self.runner.take() else { return };
+        self.tell(Event::Abort);
+        match self.finished.recv_timeout(END_TIMEOUT) {
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::error!("workers could not be ended within {} s and are left behind", END_TIMEOUT.as_secs());
+            }
+            _ => drop(runner.join()),
         }
     }
 
@@ -149,17 +167,11 @@ impl Pool for ProcessPool {
         self.tell(Event::Close);
         // Nothing is ever sent: the channel ends with the runner.
         let in_time = match deadline {
-            Some(deadline) => {
-                !matches!(self.finished.recv_deadline(deadline), Err(crossbeam_channel::RecvTimeoutError::Timeout))
-            }
+            Some(deadline) => self.finished.recv_deadline(deadline) != Err(RecvTimeoutError::Timeout),
             None => self.finished.recv().is_err(),
         };
-        if !in_time {
-            self.tell(Event::Abort);
-        }
-        if let Some(runner) = self.runner.take() {
-            runner.join().ok();
-        }
+        // A pool that has closed in time has nothing left to end.
+        self.end();
         in_time
     }
 
@@ -174,9 +186,6 @@ impl Pool for ProcessPool {
 
 impl Drop for ProcessPool {
     fn drop(&mut self) {
-        if let Some(runner) = self.runner.take() {
-            self.tell(Event::Abort);
-            runner.join().ok();
-        }
+        self.end();
     }
 }

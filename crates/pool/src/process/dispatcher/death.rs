@@ -9,7 +9,7 @@ use super::worker::{Interrupted, State, Worker};
 use super::{Dispatcher, Queued, broken_error, interrupted_before_start, report_failed};
 
 /// How many workers in a row may end before they are ready.
-const MAX_FAILED_STARTS: usize = 3;
+pub(in crate::process) const MAX_FAILED_STARTS: u32 = 3;
 /// How many workers may end before they begin an attempt that they were given.
 const MAX_UNBEGUN: u8 = 3;
 

@@ -40,6 +40,7 @@ use std::time::Instant;
 use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
 use pushflow_value::Data;
 
+pub(super) use self::death::MAX_FAILED_STARTS;
 pub(super) use self::message::{Action, Event, Rules, WorkerId};
 use self::pace::Pace;
 use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
@@ -54,7 +55,7 @@ pub(super) struct Dispatcher {
     /// Which worker has an attempt that is given or settling.
     holders: HashMap<AttemptId, WorkerId>,
     pace: Pace,
-    failed_starts: usize,
+    failed_starts: u32,
     broken: Option<String>,
     closing: bool,
     ready: bool,
