@@ -19,19 +19,18 @@ pub(crate) fn open_pool(
     events: EventSink,
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(graph, options.pool)?;
-    let build = pushflow_worker::BUILD;
     let mut pool_options = options.pool_options.clone();
     Ok(match options.pool {
         PoolType::Thread => {
             refuse_python(graph)?;
             let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
-            Box::new(ThreadPool::open(&pool_options, build, with_processes, events)?)
+            Box::new(ThreadPool::open(&pool_options, with_processes, events)?)
         }
         PoolType::Process => {
             if tasks(graph).any(|(_, task)| needs_python(task)) {
                 pool_options.python = Some(python(folder, options)?);
             }
-            Box::new(ProcessPool::open(&pool_options, build, events)?)
+            Box::new(ProcessPool::open(&pool_options, events)?)
         }
     })
 }

@@ -12,11 +12,8 @@ mod snapshot;
 use std::process::ExitCode;
 
 use pushflow_os::{SeqPacket, environment, files};
-use pushflow_pool::lookup;
+use pushflow_pool::{BUILD, lookup};
 use pushflow_protocol::{CONTROL_SOCKET, SHARED_WORDS};
-
-/// The build of this program: programs talk to each other only if they are of the same one.
-pub const BUILD: &str = env!("PUSHFLOW_BUILD");
 
 /// Makes this program able to serve as its own worker: to be called first thing in `main`.
 ///

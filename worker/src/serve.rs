@@ -17,15 +17,14 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
-use pushflow_pool::lookup;
 use pushflow_pool::run::{DirectLauncher, Interrupter, Runner, execute};
+use pushflow_pool::{BUILD, lookup};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, WorkerServer};
 use pushflow_protocol::{
     AttemptId, BEGUN, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings, courier, marker,
 };
 use pushflow_value::Data;
 
-use crate::BUILD;
 use crate::inbox::Inbox;
 use crate::outbox::{Closed, Outbox};
 

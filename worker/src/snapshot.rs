@@ -30,10 +30,10 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, getpid, getppid};
 use pushflow_os::launch::live_as_copy;
 use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_unnoticed};
-use pushflow_pool::snapshot;
+use pushflow_pool::{BUILD, snapshot};
 use pushflow_protocol::{FromSnapshot, ToSnapshot, courier};
 
-use crate::{BUILD, guardian};
+use crate::guardian;
 
 /// Makes the snapshot of this program, the first time. Where that is not possible, the start method `fork` says why.
 pub(crate) fn take() {

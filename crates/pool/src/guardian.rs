@@ -25,7 +25,7 @@ use pushflow_protocol::{Exit, FromGuardian, Launch, ProcessId, ToGuardian, couri
 
 use crate::lookup::{self, Candidate, LookupError};
 use crate::options::StartMethod;
-use crate::snapshot;
+use crate::{BUILD, snapshot};
 
 /// How long a guardian may take until it watches.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,11 +126,7 @@ static SHARED: Mutex<Vec<Weak<Guardian>>> = Mutex::new(Vec::new());
 
 impl Guardian {
     /// The guardian of this process for this worker program and start method; started if there is none.
-    pub(crate) fn shared(
-        worker: Option<&Path>,
-        method: StartMethod,
-        build: &str,
-    ) -> Result<Arc<Guardian>, GuardianError> {
+    pub(crate) fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<Guardian>, GuardianError> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let is_copy = method == StartMethod::Fork;
         let is_right = |guardian: &Guardian| {
@@ -141,8 +137,8 @@ impl Guardian {
             return Ok(guardian);
         }
         let guardian = match is_copy {
-            true => Guardian::fork(worker, build)?,
-            false => Guardian::start_best(&lookup::candidates(worker)?, build)?,
+            true => Guardian::fork(worker)?,
+            false => Guardian::start_best(&lookup::candidates(worker)?)?,
         };
         let guardian = Arc::new(guardian);
         shared.retain(|guardian| guardian.strong_count() > 0);
@@ -151,7 +147,7 @@ impl Guardian {
     }
 
     /// A guardian that is a copy of this program as it was at `init()`.
-    fn fork(worker: Option<&Path>, build: &str) -> Result<Guardian, GuardianError> {
+    fn fork(worker: Option<&Path>) -> Result<Guardian, GuardianError> {
         let no_fork = |reason| GuardianError::NoFork { reason };
         if let Some(named) = lookup::named_by(worker) {
             return Err(no_fork(format!(
@@ -159,16 +155,16 @@ impl Guardian {
             )));
         }
         let program = env::current_exe().map_err(|error| no_fork(error.to_string()))?;
-        Guardian::start(&program, build, true, |socket| snapshot::fork_guardian(socket).map_err(no_fork))
+        Guardian::start(&program, true, |socket| snapshot::fork_guardian(socket).map_err(no_fork))
     }
 
     /// The first candidate that is of this build; the error of the first one where none is.
-    fn start_best(candidates: &[Candidate], build: &str) -> Result<Guardian, GuardianError> {
+    fn start_best(candidates: &[Candidate]) -> Result<Guardian, GuardianError> {
         let mut first_error = None;
         for candidate in candidates {
             let program = &*candidate.path;
             let unusable = |error: io::Error| GuardianError::unusable(program, &error);
-            match Guardian::start(program, build, false, |socket| spawn(program, socket).map_err(unusable)) {
+            match Guardian::start(program, false, |socket| spawn(program, socket).map_err(unusable)) {
                 Ok(guardian) => return Ok(guardian),
                 Err(error) => {
                     tracing::debug!(%error, named = candidate.named, "a worker program was passed over");
@@ -182,7 +178,6 @@ impl Guardian {
     /// `begin` starts the process at the other end of the socket that it is given.
     fn start(
         program: &Path,
-        build: &str,
         is_copy: bool,
         begin: impl FnOnce(&SeqPacket) -> Result<Pid, GuardianError>,
     ) -> Result<Guardian, GuardianError> {
@@ -203,9 +198,9 @@ impl Guardian {
                 });
             }
         };
-        if theirs != build {
+        if theirs != BUILD {
             end_failed_start(pid, socket);
-            return Err(GuardianError::OtherBuild { path: program.to_owned(), theirs, ours: build.to_owned() });
+            return Err(GuardianError::OtherBuild { path: program.to_owned(), theirs, ours: BUILD.to_owned() });
         }
         let process = PidFd::open(pid).map_err(io_error)?;
         let (socket, shared) = (Arc::new(socket), Arc::<Shared>::default());

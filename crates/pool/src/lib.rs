@@ -16,6 +16,9 @@ pub mod run;
 pub mod snapshot;
 mod thread;
 
+/// The build of this program: programs talk to each other only if they are of the same one.
+pub const BUILD: &str = env!("PUSHFLOW_BUILD");
+
 pub use attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
 pub use context::{Cancellation, Cancelled, TaskContext};
 pub use guardian::GuardianError;

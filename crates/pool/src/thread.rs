@@ -58,14 +58,9 @@ impl ThreadPool {
     ///
     /// # Errors
     /// When there is to be a guardian and is none.
-    pub fn open(
-        options: &PoolOptions,
-        build: &str,
-        with_processes: bool,
-        events: EventSink,
-    ) -> Result<ThreadPool, OpenError> {
+    pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<ThreadPool, OpenError> {
         let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn, build)?),
+            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
         let shared = Shared {

@@ -22,12 +22,11 @@ use pushflow_value::Data;
 use super::dispatcher::{Event, WorkerId};
 use super::runner::Input;
 use crate::guardian::{Guardian, ProcessEvent};
-use crate::lookup;
+use crate::{BUILD, lookup};
 
 /// What every worker of a pool is started with.
 pub(super) struct WorkerKind {
     pub(super) guardian: Arc<Guardian>,
-    pub(super) build: String,
     pub(super) settings: WorkerSettings,
     pub(super) on_orphan: OnOrphan,
     pub(super) source: Source,
@@ -67,8 +66,8 @@ impl WorkerKind {
         ];
         let receiver = {
             let settings = WorkerSettings { start_python, ..self.settings.clone() };
-            let (build, inputs) = (self.build.clone(), inputs.clone());
-            move || receive(worker, &control, settings, &build, &inputs)
+            let inputs = inputs.clone();
+            move || receive(worker, &control, settings, &inputs)
         };
         std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;
         let shared = Arc::new(shared);
@@ -123,9 +122,9 @@ pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
 }
 
 /// The receiving thread's whole life. That nobody listens any more ends it too.
-fn receive(worker: WorkerId, control: &SeqPacket, settings: WorkerSettings, build: &str, inputs: &Sender<Input>) {
+fn receive(worker: WorkerId, control: &SeqPacket, settings: WorkerSettings, inputs: &Sender<Input>) {
     let tell = |event| inputs.send(Input::Event(event)).is_ok();
-    let mut receiver = match shake_hands(control, settings, build) {
+    let mut receiver = match shake_hands(control, settings) {
         Ok((sender, receiver)) => {
             if inputs.send(Input::Connected { worker, sender }).is_err() {
                 return;
@@ -167,18 +166,14 @@ enum Refusal {
     Wrong { reason: String, fatal: bool },
 }
 
-fn shake_hands(
-    control: &SeqPacket,
-    settings: WorkerSettings,
-    build: &str,
-) -> Result<(ToWorkerSender, FromWorkerReceiver), Refusal> {
+fn shake_hands(control: &SeqPacket, settings: WorkerSettings) -> Result<(ToWorkerSender, FromWorkerReceiver), Refusal> {
     let hello: Hello = match courier::receive(control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
         Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),
     };
-    if hello.build != build {
-        let reason = format!("it is of another build ({}, not {build}): rebuild the worker program", hello.build);
+    if hello.build != BUILD {
+        let reason = format!("it is of another build ({}, not {BUILD}): rebuild the worker program", hello.build);
         return Err(Refusal::Wrong { reason, fatal: true });
     }
     transport::connect(hello.server, settings).map_err(|_| Refusal::Ended)

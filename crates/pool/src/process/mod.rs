@@ -64,13 +64,12 @@ pub struct ProcessPool {
 }
 
 impl ProcessPool {
-    /// Opens a pool and waits until a worker is ready; `build` is that of the running program, which workers must be of
-    /// too.
+    /// Opens a pool and waits until a worker is ready.
     ///
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started.
-    pub fn open(options: &PoolOptions, build: &str, events: EventSink) -> Result<ProcessPool, OpenError> {
-        let guardian = Guardian::shared(options.worker.as_deref(), options.start_method, build)?;
+    pub fn open(options: &PoolOptions, events: EventSink) -> Result<ProcessPool, OpenError> {
+        let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
         let settings = WorkerSettings { marker: marker.clone(), python: options.python.clone(), start_python: false };
@@ -81,7 +80,6 @@ impl ProcessPool {
             dispatcher: Dispatcher::new(rules(options)),
             kind: WorkerKind {
                 guardian,
-                build: build.to_owned(),
                 settings,
                 on_orphan: OnOrphan::after(options.orphan_grace),
                 source: source(options.start_method),

@@ -11,7 +11,7 @@ const CRATES: [&str; 6] =
     ["crates/os", "crates/pool", "crates/protocol", "crates/task-macros", "crates/value", "worker"];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut hash = Fnv::default();
     let mut found = 0;
     for krate in CRATES {
