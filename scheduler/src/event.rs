@@ -81,6 +81,27 @@ pub enum EventKind {
         /// What: not necessarily whole lines or valid text.
         bytes: Vec<u8>,
     },
+    /// A process that works for an attempt was stopped by a signal (SIGSTOP, say): the attempt does nothing until that is
+    /// continued or ended; a deadline or a stop ends it.
+    ProcessStopped {
+        /// The actor.
+        actor: ActorId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The process.
+        pid: u32,
+        /// The signal's name, such as `SIGSTOP`.
+        signal: String,
+    },
+    /// A process that was stopped goes on.
+    ProcessContinued {
+        /// The actor.
+        actor: ActorId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The process.
+        pid: u32,
+    },
     /// An attempt succeeded.
     AttemptFinished {
         /// The actor.

@@ -48,10 +48,10 @@ pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Su
 #[doc(hidden)]
 pub use pushflow_pool::__private;
 pub use pushflow_pool::{
-    Cancellation, Cancelled, OpenError, PoolOptions, PoolType, StartMethod, Stream, TaskContext, UnknownPoolType,
-    UnknownStartMethod, task,
+    AtExit, Cancellation, Cancelled, CurrentProcess, OpenError, POLICIES, Policy, PoolOptions, PoolType, StartMethod,
+    Stream, TaskContext, UnknownPoolType, UnknownStartMethod, current_process, task,
 };
-pub use pushflow_protocol::{AttemptId, CommandTask, ErrorKind, Exit, TaskError, TaskSpec};
+pub use pushflow_protocol::{AttemptId, CommandTask, ErrorKind, Exit, Family, ProcessClass, TaskError, TaskSpec};
 pub use pushflow_value::{
     CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };

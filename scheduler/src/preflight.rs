@@ -26,11 +26,11 @@ pub(crate) fn open_pool(
             let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
             Box::new(ThreadPool::open(&pool_options, with_processes, events)?)
         }
-        PoolType::Process => {
+        pool => {
             if tasks(graph).any(|(_, task)| needs_python(task)) {
                 pool_options.python = Some(python(folder, options)?);
             }
-            Box::new(ProcessPool::open(&pool_options, events)?)
+            Box::new(ProcessPool::open(pool, &pool_options, events)?)
         }
     })
 }
@@ -38,7 +38,7 @@ pub(crate) fn open_pool(
 /// On threads every Rust task must be one of this program's. In workers it is the worker program that must know it, which
 /// is this program exactly where it has tasks at all.
 fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
-    if pool == PoolType::Process && registered_tasks().next().is_none() {
+    if pool != PoolType::Thread && registered_tasks().next().is_none() {
         return Ok(());
     }
     for (id, task) in tasks(graph) {

@@ -245,6 +245,15 @@ impl Run {
                 self.tell(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
                 return Some(Event::Failed { attempt, error });
             }
+            PoolEvent::ProcessStopped { attempt, pid, signal } => {
+                let actor = self.open.get(&attempt)?.actor;
+                let signal = pushflow_os::signals::name(signal);
+                self.tell(EventKind::ProcessStopped { actor, attempt, pid, signal });
+            }
+            PoolEvent::ProcessContinued { attempt, pid } => {
+                let actor = self.open.get(&attempt)?.actor;
+                self.tell(EventKind::ProcessContinued { actor, attempt, pid });
+            }
             PoolEvent::WorkerStarted { pid } => self.tell(EventKind::WorkerStarted { pid }),
             PoolEvent::WorkerEnded { pid, exit } => self.tell(EventKind::WorkerEnded { pid, exit }),
             PoolEvent::Broken { reason } => self.tell(EventKind::PoolBroken { reason }),

@@ -41,6 +41,11 @@ impl Inbox {
         state.waiting.len() < before
     }
 
+    /// What runs now, to be interrupted; an attempt that begins later is another one.
+    pub(crate) fn running(&self) -> Option<Interrupter> {
+        self.lock().running.as_ref().map(|(_, interrupter)| interrupter.clone())
+    }
+
     /// Forgets those of these attempts that wait, and says which.
     pub(crate) fn give_back(&self, attempts: &[AttemptId]) -> Vec<AttemptId> {
         let mut given_back = Vec::new();

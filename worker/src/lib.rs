@@ -7,13 +7,14 @@ mod guardian;
 mod inbox;
 mod outbox;
 mod serve;
+mod signals;
 mod snapshot;
 
 use std::process::ExitCode;
 
 use pushflow_os::{SeqPacket, environment, files};
 use pushflow_pool::{BUILD, lookup};
-use pushflow_protocol::{CONTROL_SOCKET, SHARED_WORDS};
+use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
 
 /// Makes this program able to serve as its own worker: to be called first thing in `main`.
 ///
@@ -66,7 +67,12 @@ fn report_failure(role: &str, served: &std::io::Result<()>) {
 }
 
 fn worker() -> std::io::Result<()> {
-    serve::run(files::take_inherited(CONTROL_SOCKET)?, files::take_inherited(SHARED_WORDS)?)
+    let file = files::take_inherited;
+    serve::run(serve::Files {
+        control: file(CONTROL_SOCKET)?,
+        shared: file(SHARED_WORDS)?,
+        guardian: file(GUARDIAN_SOCKET)?,
+    })
 }
 
 fn guardian() -> std::io::Result<()> {

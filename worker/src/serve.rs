@@ -2,8 +2,9 @@
 //!
 //! # Threads
 //! The main thread runs attempts, one after another. The control thread hears the scheduler: it adds jobs, gives back what
-//! has not begun, delivers interrupts, and acknowledges what it received. A third sends answers that would wait too long. When the channel ends the scheduler is gone, or has no more use for this
-//! worker: what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
+//! has not begun, delivers interrupts, and acknowledges what it received. A third sends answers that would wait too long,
+//! a fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or has no more use for this worker:
+//! what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
 //!
 //! # Output
 //! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt that left something unread there, the
@@ -17,8 +18,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
-use pushflow_pool::run::{DirectLauncher, Interrupter, Runner, execute};
-use pushflow_pool::{BUILD, lookup};
+use pushflow_pool::run::{Interrupter, Runner, execute};
+use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, WorkerServer};
 use pushflow_protocol::{
     AttemptId, BEGUN, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings, courier, marker,
@@ -27,22 +28,37 @@ use pushflow_value::Data;
 
 use crate::inbox::Inbox;
 use crate::outbox::{Closed, Outbox};
+use crate::signals::Signals;
 
-/// Serves until the channel ends: `control` is the control socket, `shared` the file of the shared words.
+/// The files that a worker is started with.
+pub(crate) struct Files {
+    /// The control socket.
+    pub(crate) control: OwnedFd,
+    /// The memory of the shared words.
+    pub(crate) shared: OwnedFd,
+    /// The socket to the guardian.
+    pub(crate) guardian: OwnedFd,
+}
+
+/// Serves until the channel ends.
 ///
 /// # Errors
 /// When the scheduler could not be met.
-pub(crate) fn run(control: OwnedFd, shared: OwnedFd) -> io::Result<()> {
-    let control = SeqPacket::from_fd(control);
-    let shared = SharedWords::from_file(shared)?;
+pub(crate) fn run(files: Files) -> io::Result<()> {
+    let control = SeqPacket::from_fd(files.control);
+    let shared = SharedWords::from_file(files.shared)?;
     let server = open_server()?;
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
+    become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
     let worker = Arc::new(Worker { inbox: Inbox::default(), outbox: Outbox::new(sender) });
     let printed = Printed::new(&settings, shared)?;
     let (listening, sending) = (worker.clone(), worker.clone());
+    let signals = Signals::watch()?;
+    let signalled = worker.clone();
     thread("pushflow-control", move || listening.listen(receiver))?;
+    thread("pushflow-signals", move || signals.hear(&signalled.inbox))?;
     thread("pushflow-answers", move || sending.outbox.send_late_answers())?;
     worker.work(settings, printed);
     Ok(())
@@ -101,7 +117,7 @@ impl Worker {
     // ----- the main thread -----
 
     fn work(&self, settings: WorkerSettings, mut printed: Printed) {
-        let mut runner = Runner::new(Arc::new(DirectLauncher), settings.python);
+        let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python);
         if settings.start_python
             && let Err(error) = runner.start_python()
         {

@@ -31,7 +31,8 @@ pub(crate) struct RunArguments {
     #[arg(value_name = "NAME=VALUE", value_parser = parse_input)]
     pub(crate) inputs: Vec<(String, Value)>,
 
-    /// Where tasks run: `process` (isolated worker processes) or `thread`
+    /// Where tasks run: in isolated worker processes (`process`, `ndprocess`, `ndmultiprocessing`; or daemonic ones, which
+    /// may not have children: `multiprocessing`, `billiard`) or in this process (`thread`)
     #[arg(long, default_value_t = PoolType::Process)]
     pub(crate) pool: PoolType,
 

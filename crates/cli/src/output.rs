@@ -31,8 +31,12 @@ impl TaskOutput {
         TaskOutput { names, unfinished: Mutex::default() }
     }
 
+    fn name(&self, actor: usize) -> &str {
+        self.names.get(actor).map_or("?", String::as_str)
+    }
+
     fn print(&self, source: Source, text: &[u8]) {
-        let name = source.0.and_then(|(actor, _)| self.names.get(actor)).map_or("worker", String::as_str);
+        let name = source.0.map_or("worker", |(actor, _)| self.name(actor));
         line(&format!("{name}| {}", String::from_utf8_lossy(text)));
     }
 
@@ -74,6 +78,14 @@ impl Observer for TaskOutput {
             EventKind::Output { attempt, stream, bytes } => {
                 let source = attempt.map(|(actor, attempt)| (actor.index(), attempt.0));
                 self.add((source, *stream), bytes);
+            }
+            EventKind::ProcessStopped { actor, pid, signal, .. } => line(&format!(
+                "pushflow: {}: process {pid} was stopped by {signal}; it does nothing until it is continued (kill -CONT \
+                 {pid}) or ended",
+                self.name(actor.index())
+            )),
+            EventKind::ProcessContinued { actor, pid, .. } => {
+                line(&format!("pushflow: {}: process {pid} goes on", self.name(actor.index())));
             }
             EventKind::Stopping { reason } => {
                 line(&format!("pushflow: stopping, {reason}; once more kills what runs"));

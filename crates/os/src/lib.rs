@@ -4,6 +4,7 @@
 //! function checks the condition and fails without it. Each unsafe block says why it is sound.
 
 pub mod environment;
+mod exit;
 pub mod files;
 pub mod launch;
 pub mod pidfd;
@@ -14,6 +15,7 @@ pub mod socket;
 pub mod tree;
 pub mod wait;
 
+pub use exit::ExitHook;
 pub use launch::{Fork, Image, fork, fork_sibling, fork_unnoticed, spawn_session_leader};
 pub use pidfd::PidFd;
 pub use shared::SharedWords;

@@ -1,4 +1,4 @@
-//! Reaping children: whichever ends next.
+//! Waiting for children: whichever ends, stops or goes on next.
 
 use std::io;
 
@@ -26,12 +26,49 @@ pub enum Status {
     Killed(i32),
 }
 
-/// Reaps a child that has ended: waits for one if `block`, else `None` if there is none now.
+/// What has happened to a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has ended and has been reaped.
+    Ended(Reaped),
+    /// It was stopped by the signal of this number.
+    Stopped {
+        /// Its pid.
+        pid: Pid,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// It was stopped, and goes on.
+    Continued {
+        /// Its pid.
+        pid: Pid,
+    },
+}
+
+/// Reaps a child that has ended; `None` if there is none now.
 ///
 /// # Errors
 /// `ECHILD` when there are no children at all.
-pub fn reap_any(block: bool) -> io::Result<Option<Reaped>> {
-    let options = if block { 0 } else { libc::WNOHANG };
+pub fn reap_any() -> io::Result<Option<Reaped>> {
+    match next_change(libc::WNOHANG)? {
+        Some(Change::Ended(reaped)) => Ok(Some(reaped)),
+        _ => Ok(None),
+    }
+}
+
+/// Waits until a child ends, stops or goes on; one that has ended is reaped.
+///
+/// # Errors
+/// `ECHILD` when there are no children at all.
+pub fn wait_for_change() -> io::Result<Change> {
+    loop {
+        if let Some(change) = next_change(libc::WUNTRACED | libc::WCONTINUED)? {
+            return Ok(change);
+        }
+    }
+}
+
+fn next_change(options: libc::c_int) -> io::Result<Option<Change>> {
     loop {
         let mut status = 0;
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
@@ -42,15 +79,24 @@ pub fn reap_any(block: bool) -> io::Result<Option<Reaped>> {
             Ok(pid) => {
                 // SAFETY: it was zeroed, and every bit pattern of its integers is valid.
                 let peak = unsafe { usage.assume_init() }.ru_maxrss;
-                let status = if libc::WIFSIGNALED(status) {
-                    Status::Killed(libc::WTERMSIG(status))
-                } else {
-                    Status::Exited(libc::WEXITSTATUS(status))
-                };
-                return Ok(Some(Reaped { pid: Pid::from_raw(pid), status, peak_memory_kib: peak.unsigned_abs() }));
+                return Ok(Some(change(Pid::from_raw(pid), status, peak.unsigned_abs())));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+fn change(pid: Pid, status: libc::c_int, peak_memory_kib: u64) -> Change {
+    if libc::WIFSTOPPED(status) {
+        return Change::Stopped { pid, signal: libc::WSTOPSIG(status) };
+    }
+    if libc::WIFCONTINUED(status) {
+        return Change::Continued { pid };
+    }
+    let status = match libc::WIFSIGNALED(status) {
+        true => Status::Killed(libc::WTERMSIG(status)),
+        false => Status::Exited(libc::WEXITSTATUS(status)),
+    };
+    Change::Ended(Reaped { pid, status, peak_memory_kib })
 }

@@ -50,6 +50,23 @@ pub enum PoolEvent {
         /// What, not necessarily whole lines or valid text.
         bytes: Vec<u8>,
     },
+    /// A process that works for an attempt was stopped by a signal (SIGSTOP, say): the attempt does nothing until that is
+    /// continued, or the attempt is interrupted, whose last step ends stopped processes too.
+    ProcessStopped {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The process.
+        pid: u32,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// A process that was stopped goes on.
+    ProcessContinued {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The process.
+        pid: u32,
+    },
     /// An attempt succeeded.
     Finished {
         /// The attempt.

@@ -1,4 +1,5 @@
-//! [`GuardedLauncher`]: starts the processes of attempts through the guardian, so that none outlives the scheduler.
+//! [`GuardedLauncher`]: starts the processes of attempts through the guardian, so that none outlives the scheduler;
+//! [`WorkerLauncher`]: the same, in a worker.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,10 +9,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source};
+use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure};
 
 use crate::guardian::{Guardian, ProcessEvent};
+use crate::options::StartMethod;
 use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
+
+/// The error number of what is not permitted.
+const EPERM: i32 = nix::errno::Errno::EPERM as i32;
+
+/// The variable that tells commands and interpreters the pid of the worker that they work for.
+const WORKER_PID: &str = "PUSHFLOW_WORKER_PID";
 
 /// How long the guardian may take to start a process; it takes a millisecond.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +47,7 @@ impl Launcher for GuardedLauncher {
             numbers: vec![0, 1, 2],
             drains: 0,
             on_orphan: self.on_orphan,
+            class: None,
         };
         let files: [OwnedFd; 3] = [
             launch.stdin.map_or_else(|| File::open("/dev/null").map(OwnedFd::from), Ok)?,
@@ -56,6 +65,20 @@ impl Launcher for GuardedLauncher {
             Ok(pid) => Ok(Arc::new(GuardedChild { guardian: self.guardian.clone(), process, pid, progress })),
             Err(error) => Err(classify_launch_error(error, &program, Some(&directory))),
         }
+    }
+}
+
+/// Starts the processes of a worker's attempts through the guardian of its scheduler: they end with the worker.
+///
+/// To the kernel their parent is a keeper; the variable `PUSHFLOW_WORKER_PID` tells them which worker they work for.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerLauncher;
+
+impl Launcher for WorkerLauncher {
+    fn launch(&self, mut launch: Launch) -> Result<Arc<dyn Child>, LaunchError> {
+        launch.environment.push((WORKER_PID.into(), std::process::id().to_string().into()));
+        let guardian = Guardian::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
+        GuardedLauncher { guardian, on_orphan: OnOrphan::End }.launch(launch)
     }
 }
 
@@ -77,11 +100,14 @@ impl Progress {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             ProcessEvent::Started { pid } => state.started = Some(Ok(pid)),
-            ProcessEvent::NotStarted { errno } => state.started = Some(Err(errno)),
+            ProcessEvent::NotStarted { reason: StartFailure::Errno(errno) } => state.started = Some(Err(errno)),
+            // Commands have no class, so that nobody is refused one.
+            ProcessEvent::NotStarted { reason: StartFailure::Daemonic } => state.started = Some(Err(EPERM)),
             ProcessEvent::Exited { exit, .. } => state.exit = Some(exit),
             ProcessEvent::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
+            ProcessEvent::Stopped { .. } | ProcessEvent::Continued { .. } => {}
             ProcessEvent::Gone | ProcessEvent::GuardianLost => {
                 state.started.get_or_insert(Err(nix::errno::Errno::ESRCH as i32));
                 state.exit.get_or_insert(Exit::Unknown);

@@ -6,10 +6,13 @@
 
 mod attempt;
 mod context;
+mod current;
+mod exit;
 mod guarded;
 mod guardian;
 pub mod lookup;
 mod options;
+mod policy;
 mod process;
 mod registry;
 pub mod run;
@@ -21,9 +24,12 @@ pub const BUILD: &str = env!("PUSHFLOW_BUILD");
 
 pub use attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
 pub use context::{Cancellation, Cancelled, TaskContext};
+pub use current::{CurrentProcess, become_worker, current_process};
+pub use guarded::WorkerLauncher;
 pub use guardian::GuardianError;
 pub use lookup::LookupError;
 pub use options::{PoolOptions, PoolType, StartMethod, UnknownPoolType, UnknownStartMethod};
+pub use policy::{AtExit, POLICIES, Policy};
 pub use process::{OpenError, ProcessPool};
 #[doc(hidden)]
 pub use registry::call as __private;

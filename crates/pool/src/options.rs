@@ -12,20 +12,39 @@ use pushflow_protocol::PythonOptions;
 pub enum PoolType {
     /// Threads of the scheduler's own process.
     Thread,
-    /// Isolated worker processes that may have children (not daemonic).
+    /// Isolated worker processes, not daemonic: the original's `concurrent.futures`.
     #[default]
     Process,
+    /// The same, explicitly not daemonic.
+    NdProcess,
+    /// Daemonic worker processes: the original's `multiprocessing`.
+    Multiprocessing,
+    /// The same, not daemonic.
+    NdMultiprocessing,
+    /// Daemonic worker processes of the billiard family.
+    Billiard,
 }
 
 impl PoolType {
     /// Every type, in the order in which they are listed to users.
-    pub const ALL: [PoolType; 2] = [PoolType::Thread, PoolType::Process];
+    pub const ALL: [PoolType; 6] = [
+        PoolType::Thread,
+        PoolType::Process,
+        PoolType::NdProcess,
+        PoolType::Multiprocessing,
+        PoolType::NdMultiprocessing,
+        PoolType::Billiard,
+    ];
 
     /// The name by which users know it.
     pub fn name(self) -> &'static str {
         match self {
             PoolType::Thread => "thread",
             PoolType::Process => "process",
+            PoolType::NdProcess => "ndprocess",
+            PoolType::Multiprocessing => "multiprocessing",
+            PoolType::NdMultiprocessing => "ndmultiprocessing",
+            PoolType::Billiard => "billiard",
         }
     }
 }
@@ -44,11 +63,11 @@ pub struct UnknownPoolType {
 }
 
 /// The original's pools that this version does not have yet.
-const LATER: [&str; 6] = ["ndprocess", "multiprocessing", "ndmultiprocessing", "billiard", "gevent", "scaling"];
+const LATER: [&str; 2] = ["gevent", "scaling"];
 
 fn choices(name: &str) -> String {
     if LATER.contains(&name) {
-        return "this version has \"thread\" and \"process\" only".to_owned();
+        return format!("this version does not have it yet; {}", choose(&PoolType::ALL.map(PoolType::name)));
     }
     advice(name, &PoolType::ALL.map(PoolType::name))
 }
@@ -60,8 +79,12 @@ fn advice(name: &str, names: &[&str]) -> String {
         .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
     match nearest {
         Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => format!("did you mean {nearest:?}?"),
-        _ => format!("choose {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ")),
+        _ => choose(names),
     }
+}
+
+fn choose(names: &[&str]) -> String {
+    format!("choose {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or "))
 }
 
 impl FromStr for PoolType {
@@ -135,8 +158,16 @@ pub struct PoolOptions {
     pub scaling: bool,
     /// After an interrupt, how long an attempt may take to end by itself before its worker is ended.
     pub interrupt_grace: Duration,
-    /// When the scheduler is gone, how long a running attempt may still take to finish.
+    /// When the process that has the pool is gone without an exit (killed, say), how long a running attempt may still
+    /// take to finish; on daemonic pools it is ended at once.
     pub orphan_grace: Duration,
+    /// Whether the exit of the process that has the pool, and the drop of a pool, wait for running attempts; without it
+    /// they are ended at once (`parity.md` P99-P101). Daemonic pools end them at an exit in any case.
+    pub wait_on_exit: bool,
+    /// How long that waits at the most, before what still runs is ended; as long as it takes by default.
+    pub wait_on_exit_timeout: Option<Duration>,
+    /// Whether running attempts are interrupted before they are waited for.
+    pub interrupt_on_exit: bool,
     /// With scaling, how long a worker stays that has nothing to do.
     pub idle_timeout: Duration,
     /// How long a worker may take from its start until it is ready.
@@ -156,6 +187,9 @@ impl Default for PoolOptions {
             scaling: true,
             interrupt_grace: Duration::from_secs(2),
             orphan_grace: Duration::from_secs(30),
+            wait_on_exit: true,
+            wait_on_exit_timeout: None,
+            interrupt_on_exit: false,
             idle_timeout: Duration::from_secs(10),
             start_timeout: Duration::from_secs(30),
             start_method: StartMethod::default(),
@@ -182,9 +216,11 @@ mod tests {
     fn a_wrong_pool_name_gets_the_nearest_right_one() {
         let message = |name: &str| name.parse::<PoolType>().unwrap_err().to_string();
         assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
-        assert_eq!(message("xyz"), "there is no pool \"xyz\": choose \"thread\" or \"process\"");
-        assert!(message("billiard").contains("this version has"));
-        assert_eq!("thread".parse(), Ok(PoolType::Thread));
+        assert!(message("xyz").starts_with("there is no pool \"xyz\": choose \"thread\" or \"process\" or"));
+        assert!(message("gevent").contains("this version does not have it yet"));
+        for pool in PoolType::ALL {
+            assert_eq!(pool.to_string().parse(), Ok(pool));
+        }
     }
 
     #[test]

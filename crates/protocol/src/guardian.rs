@@ -1,22 +1,27 @@
-//! What the scheduler and its guardian say to each other, and what a keeper reports.
+//! What the guardian and its clients say to each other, and what a keeper reports.
 //!
 //! The scheduler starts the guardian with one end of a socket as its standard input and sends [`ToGuardian::Watch`] with
 //! a pidfd of itself; the guardian answers [`FromGuardian::Ready`]. From then on each `Start` is answered by `Started`
 //! or `NotStarted`; `Started` is followed by `Exited` when the process itself has ended. The last word about a process is
-//! always `Gone`: nothing below it is left either. Either side takes the end of the socket for the other's death.
+//! always `Gone`: nothing below it is left either, nor what it had asked the guardian for. Either side takes the end of
+//! the socket for the other's death.
+//!
+//! Each worker is a client too, over the socket that the guardian gives it as file [`crate::GUARDIAN_SOCKET`]: it asks
+//! for commands, interpreters and the workers of pools that its tasks open. It says no `Watch`, and what it asked for
+//! ends with it.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Exit;
+use crate::{Exit, ProcessClass};
 
-/// Names a process that the guardian was asked to start; chosen by the scheduler, never used twice.
+/// Names a process that the guardian was asked to start; chosen by the client, which never uses one twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId(pub u64);
 
-/// What the scheduler asks of its guardian.
+/// What a client asks of the guardian.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToGuardian {
     /// The first message; its one file is a pidfd of the scheduler.
@@ -63,6 +68,9 @@ pub struct Launch {
     pub drains: u8,
     /// What becomes of the process when the scheduler is gone.
     pub on_orphan: OnOrphan,
+    /// What it is to the rule on who may have children; it also makes the process a client of the guardian. `None` for
+    /// what is no worker.
+    pub class: Option<ProcessClass>,
 }
 
 /// What a process is made of.
@@ -90,7 +98,7 @@ impl OnOrphan {
     }
 }
 
-/// What the guardian tells its scheduler.
+/// What the guardian tells a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromGuardian {
     /// It watches the scheduler, and has made the run directory.
@@ -116,8 +124,25 @@ pub enum FromGuardian {
     NotStarted {
         /// The process.
         process: ProcessId,
-        /// The error number of the system call that failed.
-        errno: i32,
+        /// Why.
+        reason: StartFailure,
+    },
+    /// The process, or another one that it had asked for, was stopped by a signal (SIGSTOP, say), so that it does
+    /// nothing until it is continued or ended. Told to the scheduler only.
+    Stopped {
+        /// The scheduler's process.
+        process: ProcessId,
+        /// The pid of the one that was stopped.
+        pid: u32,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// What was stopped goes on.
+    Continued {
+        /// The scheduler's process.
+        process: ProcessId,
+        /// The pid of the one that goes on.
+        pid: u32,
     },
     /// The process has ended; the guardian ends what is left below it.
     Exited {
@@ -142,6 +167,15 @@ pub enum FromGuardian {
     },
 }
 
+/// Why a process was not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartFailure {
+    /// A system call failed with this error number.
+    Errno(i32),
+    /// Who asked is daemonic, and may not have such a child.
+    Daemonic,
+}
+
 /// What a keeper tells the guardian that it is a copy of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeeperReport {
@@ -155,6 +189,13 @@ pub enum KeeperReport {
         /// The error number of the system call that failed.
         errno: i32,
     },
+    /// The process was stopped by the signal of this number.
+    Stopped {
+        /// The number.
+        signal: i32,
+    },
+    /// The process goes on.
+    Continued,
     /// The process has ended.
     Exited {
         /// How.

@@ -4,6 +4,7 @@
 //! [`ToGuardian`] and [`FromGuardian`] over a socket that also carries files ([`courier`]). [`marker`] keeps apart what
 //! the attempts of one worker print.
 
+mod class;
 pub mod courier;
 mod error;
 mod exit;
@@ -15,13 +16,15 @@ pub mod transport;
 mod window;
 mod worker;
 
+pub use class::{Family, NO_CHILDREN, ProcessClass};
 pub use error::{ErrorKind, TaskError};
 pub use exit::Exit;
 pub use guardian::{
-    FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, ToGuardian, ToSnapshot,
+    FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, StartFailure, ToGuardian, ToSnapshot,
 };
 pub use ids::AttemptId;
 pub use task::{CommandTask, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{
-    BEGUN, CONTROL_SOCKET, FromWorker, Hello, Job, PythonOptions, SHARED_WORDS, ToWorker, WorkerSettings,
+    BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,
+    SHARED_WORDS, ToWorker, WorkerSettings,
 };

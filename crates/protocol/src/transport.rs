@@ -294,7 +294,7 @@ fn send_error(error: io::Error) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AttemptId, Job, TaskSpec};
+    use crate::{AttemptId, Family, GuardianAddress, Identity, Job, ProcessClass, TaskSpec};
     use bytes::Bytes;
 
     fn job(attempt: u64, size: usize) -> ToWorker {
@@ -307,9 +307,20 @@ mod tests {
         }])
     }
 
+    fn settings(marker: &str) -> WorkerSettings {
+        let class = ProcessClass { family: Family::ConcurrentFutures, daemonic: false };
+        WorkerSettings {
+            identity: Identity { name: "worker".into(), parent: 1, class },
+            guardian: GuardianAddress { pid: 1, program: "worker".into(), run_directory: "run".into() },
+            marker: marker.into(),
+            python: None,
+            start_python: false,
+        }
+    }
+
     fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver)) {
         let server = WorkerServer::open().unwrap();
-        let settings = WorkerSettings { marker: "mark".into(), python: None, start_python: false };
+        let settings = settings("mark");
         let scheduler = connect(server.name().to_owned(), settings.clone()).unwrap();
         let (sender, receiver, received) = server.accept().unwrap();
         assert_eq!(received, settings);
@@ -377,6 +388,6 @@ mod tests {
         let server = WorkerServer::open().unwrap();
         let name = server.name().to_owned();
         drop(server);
-        assert!(connect(name, WorkerSettings { marker: String::new(), python: None, start_python: false }).is_err());
+        assert!(connect(name, settings("")).is_err());
     }
 }

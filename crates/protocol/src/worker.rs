@@ -1,6 +1,7 @@
 //! What the scheduler and its workers say to each other.
 //!
-//! A worker is started with a control socket as file 3 and a few shared words as file 4. It opens a one-shot server and says [`Hello`] on the socket; the
+//! A worker is started with a control socket as file 3, a few shared words as file 4, and a socket of the guardian's as
+//! file 5. It opens a one-shot server and says [`Hello`] on the socket; the
 //! scheduler checks the build, connects, and hands over the two ends of the channels with the [`WorkerSettings`]. Then
 //! the worker says `Ready`. Each [`Job`] is answered once: by `Finished` or `Failed`, or, asked back before it began, by `GivenBack`. Answers may
 //! be sent several at a time.
@@ -10,13 +11,16 @@ use std::ffi::OsString;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, TaskError, TaskSpec};
+use crate::{AttemptId, ProcessClass, TaskError, TaskSpec};
 
 /// The file at which a worker finds its control socket.
 pub const CONTROL_SOCKET: i32 = 3;
 
 /// The file at which a worker finds the words that it shares with the scheduler.
 pub const SHARED_WORDS: i32 = 4;
+
+/// The file at which a worker finds its socket to the guardian.
+pub const GUARDIAN_SOCKET: i32 = 5;
 
 /// The shared word in which a worker writes the number of each attempt before it begins it; 0 before the first.
 pub const BEGUN: usize = 0;
@@ -35,12 +39,38 @@ pub struct Hello {
 /// What a worker is told once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSettings {
+    /// Who it is.
+    pub identity: Identity,
+    /// Who the guardian is that it may ask for processes.
+    pub guardian: GuardianAddress,
     /// What separates the output of one attempt from that of the next; see [`crate::marker`].
     pub marker: String,
     /// How to run Python tasks; `None` where there is no interpreter.
     pub python: Option<PythonOptions>,
     /// Whether to start the interpreter before saying `Ready`, so that it is known at once if it can't be.
     pub start_python: bool,
+}
+
+/// Who a worker is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its name, unique in its pool, such as `billiard-3`.
+    pub name: String,
+    /// The pid of the process whose pool it belongs to.
+    pub parent: u32,
+    /// What it may start.
+    pub class: ProcessClass,
+}
+
+/// What a worker needs to know of the guardian beside the socket to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardianAddress {
+    /// Its pid.
+    pub pid: u32,
+    /// The program that it runs and that workers are to run.
+    pub program: OsString,
+    /// The folder for sockets.
+    pub run_directory: OsString,
 }
 
 /// How to run Python tasks.

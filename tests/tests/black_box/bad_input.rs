@@ -117,7 +117,7 @@ fn an_unknown_pool_is_said_with_the_nearest_right_one() {
     let folder = hello();
     let run = |pool| Program::pushflow_run(folder.graph()).args(["--pool", pool]);
     assert_refused(run("proces"), "there is no pool \"proces\": did you mean \"process\"?");
-    assert_refused(run("billiard"), "there is no pool \"billiard\": this version has \"thread\" and \"process\" only");
+    assert_refused(run("gevent"), "there is no pool \"gevent\": this version does not have it yet");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_task_that_is_killed_fails_with_the_signal() {
 
 #[test]
 fn a_task_that_kills_its_worker_fails_with_the_signal() {
-    let finished = run_task("kills", "os.kill(os.getppid(), signal.SIGKILL); signal.pause()");
+    let finished = run_task("kills", "os.kill(int(os.environ['PUSHFLOW_WORKER_PID']), signal.SIGKILL); signal.pause()");
     assert_failed(&finished, "kills", "the worker process (pid ");
     finished.assert_error("was killed by signal 9 (SIGKILL)");
 }

@@ -24,11 +24,9 @@ def field(pid, name):
         return next(line.split()[1] for line in status if line.startswith(name))
 
 def scheduler():
-    # Above the interpreter: the worker, its keeper, the guardian, the scheduler.
-    pid = os.getppid()
-    for _ in range(3):
-        pid = field(pid, "PPid:")
-    return pid
+    # Above the interpreter: its keeper, the guardian, the scheduler.
+    keeper = os.getppid()
+    return field(field(keeper, "PPid:"), "PPid:")
 
 def add(value, limit, **inputs):
     if value in (limit // 100, limit - 1):

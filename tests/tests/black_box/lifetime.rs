@@ -291,7 +291,7 @@ fn a_deadline_that_is_not_reached_changes_nothing() {
 fn a_worker_that_is_killed_loses_its_attempt_and_no_other() {
     let body = "
 def victim(**inputs):
-    say('worker', str(os.getppid()))
+    say('worker', os.environ['PUSHFLOW_WORKER_PID'])
     sleep_for_ever()
 
 def other(**inputs):
@@ -333,7 +333,7 @@ fn without_its_guardian_a_run_fails_and_says_so() {
 #[test]
 fn a_stopped_worker_is_ended_by_the_deadline() {
     let folder = python(
-        "def task(**inputs):\n    os.kill(os.getppid(), signal.SIGSTOP)\n    say('stopped')\n    sleep_for_ever()\n",
+        "def task(**inputs):\n    os.kill(int(os.environ['PUSHFLOW_WORKER_PID']), signal.SIGSTOP)\n    say('stopped')\n    sleep_for_ever()\n",
     );
     let arguments = ["--timeout", "2s", "--interrupt-grace", "300ms"];
     Program::pushflow_run(folder.graph()).args(arguments).run().assert_code(3);

@@ -103,7 +103,7 @@ import os, signal, sys
 
 def task(**inputs):
     print("the last words", file=sys.stderr)
-    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(int(os.environ["PUSHFLOW_WORKER_PID"]), signal.SIGKILL)
     signal.pause()
 "#;
     let finished = run(&Folder::with_tasks(module, &["task"]));

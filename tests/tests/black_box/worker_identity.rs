@@ -16,7 +16,7 @@ const WHO: &str = r#"
 import os
 
 def who(**inputs):
-    worker = os.getppid()
+    worker = int(os.environ["PUSHFLOW_WORKER_PID"])
     return {"worker": worker, "executable": os.readlink("/proc/{}/exe".format(worker)), "pid": os.getpid()}
 "#;
 

@@ -20,8 +20,9 @@ use std::path::Path;
 
 use pushflow_os::{environment, launch};
 use pushflow_pool::lookup;
-use pushflow_protocol::{CONTROL_SOCKET, Launch, SHARED_WORDS};
+use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, Launch, SHARED_WORDS};
 
+use crate::serve::Files;
 use crate::{report_failure, serve};
 
 /// The kernel keeps this much of a process's name.
@@ -29,8 +30,7 @@ const NAME_LENGTH: usize = 15;
 
 /// A copy that is ready to serve.
 pub(super) struct WorkerCopy {
-    control: OwnedFd,
-    shared: OwnedFd,
+    files: Files,
 }
 
 impl WorkerCopy {
@@ -47,17 +47,19 @@ impl WorkerCopy {
             let file = index.and_then(|index| files.get(index));
             file.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.as_fd().try_clone_to_owned()
         };
-        Ok(WorkerCopy { control: file(CONTROL_SOCKET)?, shared: file(SHARED_WORDS)? })
+        let (control, shared) = (file(CONTROL_SOCKET)?, file(SHARED_WORDS)?);
+        Ok(WorkerCopy { files: Files { control, shared, guardian: file(GUARDIAN_SOCKET)? } })
     }
 
     /// The numbers of the worker's own files.
-    pub(super) fn files(&self) -> [RawFd; 2] {
-        [self.control.as_raw_fd(), self.shared.as_raw_fd()]
+    pub(super) fn files(&self) -> [RawFd; 3] {
+        let Files { control, shared, guardian } = &self.files;
+        [control, shared, guardian].map(AsRawFd::as_raw_fd)
     }
 
     /// Serves until the channel ends: the exit code. What a task asked to be done at the exit is done.
     pub(super) fn serve(self) -> i32 {
-        let served = serve::run(self.control, self.shared);
+        let served = serve::run(self.files);
         report_failure(lookup::WORKER, &served);
         std::process::exit(i32::from(served.is_err()))
     }

@@ -2,7 +2,7 @@
 //! nothing is left.
 //!
 //! It says what happens to the process on its socket ([`KeeperReport`]) and hears nothing: it is never asked to do
-//! anything, so that it can wait in `waitpid` alone. Signals stay blocked as the guardian had them. Its death signal
+//! anything, so that it can wait in `wait4` alone. Signals stay blocked as the guardian had them. Its death signal
 //! follows the guardian; the process's own follows the keeper.
 
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 use pushflow_os::launch::live_as_copy;
-use pushflow_os::wait::{self, Status};
+use pushflow_os::wait::{self, Change, Reaped, Status};
 use pushflow_os::{Fork, Image, SeqPacket, files, signals};
 use pushflow_protocol::{Exit, KeeperReport, Launch, Source, courier};
 
@@ -160,21 +160,23 @@ fn numbered(launch: &Launch, files: &[OwnedFd]) -> impl Iterator<Item = (RawFd, 
     files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied())
 }
 
-/// Reaps everything that ends below the keeper until nothing is left, and reports the end of the process.
+/// Reaps everything that ends below the keeper until nothing is left, and reports what happens to the process.
 fn reap_all(process: Pid, report: impl Fn(KeeperReport) -> io::Result<()>) -> io::Result<()> {
     loop {
-        let reaped = match wait::reap_any(true) {
-            Ok(Some(reaped)) => reaped,
-            Ok(None) => continue,
+        let told = match wait::wait_for_change() {
+            Ok(Change::Ended(Reaped { pid, status, peak_memory_kib })) if pid == process => {
+                let exit = match status {
+                    Status::Exited(code) => Exit::Code(code),
+                    Status::Killed(signal) => Exit::Signal(signal),
+                };
+                KeeperReport::Exited { exit, peak_memory_kib }
+            }
+            Ok(Change::Stopped { pid, signal }) if pid == process => KeeperReport::Stopped { signal },
+            Ok(Change::Continued { pid }) if pid == process => KeeperReport::Continued,
+            Ok(_) => continue,
             Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return Ok(()),
             Err(error) => return Err(error),
         };
-        if reaped.pid == process {
-            let exit = match reaped.status {
-                Status::Exited(code) => Exit::Code(code),
-                Status::Killed(signal) => Exit::Signal(signal),
-            };
-            report(KeeperReport::Exited { exit, peak_memory_kib: reaped.peak_memory_kib })?;
-        }
+        report(told)?;
     }
 }

@@ -4,33 +4,41 @@
 //! A scheduler can be killed at any moment, and then nobody may be left behind. So processes are not the scheduler's
 //! children: the guardian starts them, outlives the scheduler, and ends what is left.
 //!
-//! # Who is whose parent
+//! # Who is whose parent, and who asked for whom
 //! ```text
-//! scheduler ── guardian ── keeper ── process ── whatever it starts
-//!                       └─ keeper ── process
+//! scheduler ── guardian ── keeper ── worker ── whatever its tasks start themselves
+//!                       ├─ keeper ── worker of a pool that a task in the first worker opened
+//!                       └─ keeper ── command, interpreter
 //! ```
 //! Each process has a [`keeper`]: a fork of the guardian that adopts everything below it (`PR_SET_CHILD_SUBREAPER`), so
 //! that what double-forks, calls `setsid` or clears its environment still has a place in one tree. The death signal of
 //! the process follows its keeper, the keeper's follows the guardian.
 //!
+//! Who asks is a [`client`]: the scheduler, or a worker, which has a socket to the guardian for what its tasks need. A
+//! client that is daemonic is refused what daemonic processes may not have. What a worker asked for ends with it.
+//!
 //! # The states of a process
 //! - *starting*: the keeper was forked; it reports `Started` or `NotStarted`.
-//! - *running*: until the keeper reports `Exited`, or an end is asked for, or its grace is over after the scheduler's death.
+//! - *running*: until the keeper reports `Exited`, or an end is asked for, or its client is gone: at once if that is a
+//!   worker, after the grace of its lifetime rule if it is the scheduler.
 //! - *ending*: everything below the keeper gets SIGKILL, again and again, until the keeper leaves because nothing is
-//!   below it any more. Stopping first would not converge against a loop of fork and exit; repeated kills do.
-//! - *gone*: the keeper has been reaped. The guardian says so and forgets.
+//!   below it any more. Stopping first would not converge against a loop of fork and exit; repeated kills do. With a
+//!   worker ends what it had asked for.
+//! - *buried*: the keeper has been reaped; something that the process had asked for is still ending.
+//! - *gone*: the guardian says so and forgets.
 //!
 //! # The loop
-//! It waits on the scheduler's socket, a pidfd of the scheduler, SIGCHLD (as a file) and the keepers' sockets, and never
+//! It waits on the clients' sockets, a pidfd of the scheduler, SIGCHLD (as a file) and the keepers' sockets, and never
 //! anywhere else: sends do not block, a sweep looks at a bounded number of processes before the next wait. When the
 //! socket ends or the pidfd says so, the scheduler is gone: the lifetime rule of each process decides between ending it
 //! now or after its grace, pipes nobody reads any more are emptied, and the guardian leaves when there is nothing left.
 
+mod client;
 mod copy;
 mod keeper;
 mod process;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -42,19 +50,18 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use pushflow_os::wait::{self, Status};
 use pushflow_os::{PidFd, SeqPacket, tree};
-use pushflow_protocol::courier::{self, Letter};
-use pushflow_protocol::{Exit, FromGuardian, KeeperReport, Launch, ProcessId, ToGuardian};
+use pushflow_protocol::{
+    Exit, FromGuardian, GUARDIAN_SOCKET, KeeperReport, Launch, ProcessId, StartFailure, ToGuardian, courier,
+};
 use tempfile::TempDir;
 
+use self::client::{Client, ClientId, Key};
 use self::process::Process;
 
 /// How long to wait between two sweeps of a tree that is being ended.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(2);
 /// How many processes one sweep looks at before the guardian looks at everything else again.
 const SWEEP_BUDGET: usize = 256;
-/// How many messages may wait for a scheduler that does not read; one that reads nothing for so long is taken for gone.
-const MAX_WAITING: usize = 65_536;
-
 /// Is the guardian of whoever is at the other end of `socket`, until that one is gone and everything is buried.
 ///
 /// `inherited` are the numbers of files that stand for those of the program that this one is a copy of.
@@ -73,7 +80,7 @@ pub fn run(socket: SeqPacket, build: &str, inherited: Vec<RawFd>) -> io::Result<
     };
     let mut guardian = Guardian::new(socket, scheduler, inherited)?;
     let run_directory = directory.path().as_os_str().to_owned();
-    guardian.tell(&FromGuardian::Ready { build: build.to_owned(), run_directory });
+    guardian.tell(ClientId::SCHEDULER, &FromGuardian::Ready { build: build.to_owned(), run_directory });
     guardian.serve()?;
     // It may hold what killed workers left.
     directory.close()
@@ -97,39 +104,40 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
 }
 
 struct Guardian {
-    /// `None` once the scheduler is gone.
-    scheduler: Option<Scheduler>,
+    /// `None` once it is gone.
+    scheduler: Option<PidFd>,
+    clients: BTreeMap<ClientId, Client>,
+    next_client: u64,
+    /// Which process a client is; the scheduler is none.
+    workers: HashMap<ClientId, Key>,
     child_ended: SignalFd,
-    processes: HashMap<ProcessId, Process>,
-    by_keeper: HashMap<Pid, ProcessId>,
+    processes: HashMap<Key, Process>,
+    by_keeper: HashMap<Pid, Key>,
     /// Numbers of files that workers which are copies keep.
     inherited: Vec<RawFd>,
     /// A keeper was killed, so that what was below it may be the guardian's own child now.
     strays: bool,
 }
 
-struct Scheduler {
-    socket: SeqPacket,
-    process: PidFd,
-    waiting: VecDeque<Letter>,
-}
-
 /// What a wait was for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wake {
-    Scheduler,
+    Client(ClientId),
     SchedulerEnded,
     ChildEnded,
-    Keeper(ProcessId),
-    Drain(ProcessId),
+    Keeper(Key),
+    Drain(Key),
 }
 
 impl Guardian {
-    fn new(socket: SeqPacket, process: PidFd, inherited: Vec<RawFd>) -> io::Result<Guardian> {
+    fn new(socket: SeqPacket, scheduler: PidFd, inherited: Vec<RawFd>) -> io::Result<Guardian> {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGCHLD);
         Ok(Guardian {
-            scheduler: Some(Scheduler { socket, process, waiting: VecDeque::new() }),
+            scheduler: Some(scheduler),
+            clients: BTreeMap::from([(ClientId::SCHEDULER, Client::new(socket, None))]),
+            next_client: 1,
+            workers: HashMap::new(),
             child_ended: SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
             processes: HashMap::new(),
             by_keeper: HashMap::new(),
@@ -142,15 +150,14 @@ impl Guardian {
         while self.scheduler.is_some() || !self.processes.is_empty() || self.strays {
             for wake in self.wait()? {
                 match wake {
-                    Wake::Scheduler => self.hear_scheduler(),
-                    Wake::SchedulerEnded => self.scheduler_gone(),
+                    Wake::Client(client) => self.hear_client(client),
+                    Wake::SchedulerEnded => self.client_gone(ClientId::SCHEDULER),
                     Wake::ChildEnded => self.reap(),
                     Wake::Keeper(process) => self.hear_keeper(process),
                     Wake::Drain(process) => self.drain(process),
                 }
             }
             self.sweep();
-            self.deliver();
         }
         Ok(())
     }
@@ -160,16 +167,18 @@ impl Guardian {
         let mut files: Vec<(BorrowedFd<'_>, PollFlags, Wake)> =
             vec![(self.child_ended.as_fd(), PollFlags::POLLIN, Wake::ChildEnded)];
         if let Some(scheduler) = &self.scheduler {
+            files.push((scheduler.as_fd(), PollFlags::POLLIN, Wake::SchedulerEnded));
+        }
+        for (&id, client) in &self.clients {
             let mut flags = PollFlags::POLLIN;
-            flags.set(PollFlags::POLLOUT, !scheduler.waiting.is_empty());
-            files.push((scheduler.socket.as_fd(), flags, Wake::Scheduler));
-            files.push((scheduler.process.as_fd(), PollFlags::POLLIN, Wake::SchedulerEnded));
+            flags.set(PollFlags::POLLOUT, client.is_behind());
+            files.push((client.socket.as_fd(), flags, Wake::Client(id)));
         }
         for (&id, process) in &self.processes {
             if let Some(reports) = &process.reports {
                 files.push((reports.as_fd(), PollFlags::POLLIN, Wake::Keeper(id)));
             }
-            if self.scheduler.is_none() {
+            if self.scheduler.is_none() && id.client == ClientId::SCHEDULER {
                 files.extend(process.drains.iter().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN, Wake::Drain(id))));
             }
         }
@@ -201,81 +210,107 @@ impl Guardian {
         }
     }
 
-    // ----- the scheduler -----
+    // ----- clients -----
 
-    fn hear_scheduler(&mut self) {
-        loop {
-            let Some(scheduler) = &self.scheduler else { return };
-            match courier::receive(&scheduler.socket, false) {
-                Ok(Some((message, files))) => self.obey(message, files),
+    fn hear_client(&mut self, id: ClientId) {
+        while let Some(client) = self.clients.get_mut(&id) {
+            if client.deliver().is_err() {
+                return self.client_gone(id);
+            }
+            match courier::receive(&client.socket, false) {
+                Ok(Some((message, files))) => self.obey(id, message, files),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Its end, or what only somebody else than a scheduler can have sent.
-                Ok(None) | Err(_) => return self.scheduler_gone(),
+                // Its end, or what only somebody else than a client can have sent.
+                Ok(None) | Err(_) => return self.client_gone(id),
             }
         }
     }
 
-    fn obey(&mut self, message: ToGuardian, files: Vec<OwnedFd>) {
+    fn obey(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
         match message {
             ToGuardian::Watch => {}
-            ToGuardian::Start { process, launch } => self.start(process, &launch, files),
+            ToGuardian::Start { process, launch } => self.start(Key { client, process }, launch, files),
             ToGuardian::Signal { process, signal } => {
-                if let (Some(process), Ok(signal)) = (self.processes.get(&process), Signal::try_from(signal)) {
+                let process = self.processes.get(&Key { client, process });
+                if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
                     process.signal_group(signal);
                 }
             }
-            ToGuardian::End { process } => {
-                if let Some(process) = self.processes.get_mut(&process) {
-                    process.end();
-                }
-            }
+            ToGuardian::End { process } => self.end(Key { client, process }),
         }
     }
 
-    fn start(&mut self, id: ProcessId, launch: &Launch, mut files: Vec<OwnedFd>) {
+    fn start(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) {
+        let Some(client) = self.clients.get(&id.client) else { return };
+        if self.processes.contains_key(&id) {
+            // A name that is used twice: whoever says that is no client.
+            return self.client_gone(id.client);
+        }
+        let started = match client.may_start(launch.class) {
+            true => self.fork_keeper(id, launch, files).map_err(|error| StartFailure::Errno(keeper::errno_of(&error))),
+            false => Err(StartFailure::Daemonic),
+        };
+        if let Err(reason) = started {
+            self.tell(id.client, &FromGuardian::NotStarted { process: id.process, reason });
+            self.tell(id.client, &FromGuardian::Gone { process: id.process });
+        }
+    }
+
+    fn fork_keeper(&mut self, id: Key, mut launch: Launch, mut files: Vec<OwnedFd>) -> io::Result<()> {
         let drains = files.split_off(launch.numbers.len().min(files.len()));
-        match keeper::fork(launch, &files, &self.inherited) {
-            Ok((pid, reports)) => {
-                self.by_keeper.insert(pid, id);
-                self.processes.insert(id, Process::new(pid, reports, drains, launch.on_orphan));
+        let own_client = match launch.class {
+            Some(class) => {
+                let (ours, theirs) = SeqPacket::pair()?;
+                files.push(theirs.into_fd());
+                launch.numbers.push(GUARDIAN_SOCKET);
+                Some(Client::new(ours, Some(class)))
             }
-            Err(error) => {
-                let errno = keeper::errno_of(&error);
-                self.tell(&FromGuardian::NotStarted { process: id, errno });
-                self.tell(&FromGuardian::Gone { process: id });
-            }
-        }
+            None => None,
+        };
+        let (pid, reports) = keeper::fork(&launch, &files, &self.inherited)?;
+        let own_client = own_client.map(|client| {
+            let client_id = ClientId(self.next_client);
+            self.next_client += 1;
+            self.clients.insert(client_id, client);
+            self.workers.insert(client_id, id);
+            client_id
+        });
+        self.by_keeper.insert(pid, id);
+        self.processes.insert(id, Process::new(pid, reports, drains, launch.on_orphan, own_client));
+        Ok(())
     }
 
-    fn scheduler_gone(&mut self) {
-        if self.scheduler.take().is_some() {
+    /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
+    fn client_gone(&mut self, id: ClientId) {
+        if self.clients.remove(&id).is_none() {
+            return;
+        }
+        if id == ClientId::SCHEDULER {
+            self.scheduler = None;
             let now = Instant::now();
-            self.processes.values_mut().for_each(|process| process.orphan(now));
+            let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
+            owned.for_each(|(_, process)| process.orphan(now));
+        } else {
+            self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
         }
     }
 
-    fn tell(&mut self, message: &FromGuardian) {
-        let Some(scheduler) = &mut self.scheduler else { return };
-        match Letter::new(message) {
-            Ok(letter) if scheduler.waiting.len() < MAX_WAITING => scheduler.waiting.push_back(letter),
-            _ => self.scheduler_gone(),
-        }
+    fn owned_by(&self, client: ClientId) -> Vec<Key> {
+        self.processes.keys().copied().filter(|key| key.client == client).collect()
     }
 
-    fn deliver(&mut self) {
-        let Some(scheduler) = &mut self.scheduler else { return };
-        while let Some(letter) = scheduler.waiting.front() {
-            match letter.send(&scheduler.socket, &[], false) {
-                Ok(()) => drop(scheduler.waiting.pop_front()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.scheduler_gone(),
-            }
+    /// A client that can't be told is gone.
+    fn tell(&mut self, id: ClientId, message: &FromGuardian) {
+        if let Some(client) = self.clients.get_mut(&id)
+            && client.tell(message).is_err()
+        {
+            self.client_gone(id);
         }
     }
 
     // ----- keepers -----
 
-    fn hear_keeper(&mut self, id: ProcessId) {
+    fn hear_keeper(&mut self, id: Key) {
         while let Some(process) = self.processes.get_mut(&id) {
             let Some(reports) = &process.reports else { return };
             match courier::receive(reports, false) {
@@ -287,29 +322,49 @@ impl Guardian {
         }
     }
 
-    fn keeper_reported(&mut self, id: ProcessId, report: KeeperReport) {
+    fn keeper_reported(&mut self, id: Key, report: KeeperReport) {
         let Some(process) = self.processes.get_mut(&id) else { return };
+        let name = id.process;
         match report {
             KeeperReport::Started { pid } => {
                 process.started(pid);
-                self.tell(&FromGuardian::Started { process: id, pid });
+                self.tell(id.client, &FromGuardian::Started { process: name, pid });
             }
             KeeperReport::NotStarted { errno } => {
                 process.settled = true;
-                self.tell(&FromGuardian::NotStarted { process: id, errno });
+                let reason = StartFailure::Errno(errno);
+                self.tell(id.client, &FromGuardian::NotStarted { process: name, reason });
+            }
+            KeeperReport::Stopped { signal } => {
+                let pid = process.pid();
+                let process = self.asked_by_scheduler(id);
+                self.tell(ClientId::SCHEDULER, &FromGuardian::Stopped { process, pid, signal });
+            }
+            KeeperReport::Continued => {
+                let pid = process.pid();
+                let process = self.asked_by_scheduler(id);
+                self.tell(ClientId::SCHEDULER, &FromGuardian::Continued { process, pid });
             }
             KeeperReport::Exited { exit, peak_memory_kib } => {
                 process.settled = true;
-                process.end();
-                self.tell(&FromGuardian::Exited { process: id, exit, peak_memory_kib });
+                self.tell(id.client, &FromGuardian::Exited { process: name, exit, peak_memory_kib });
+                self.end(id);
             }
         }
+    }
+
+    /// The process that the scheduler asked for and in which this one was asked for, directly or not.
+    fn asked_by_scheduler(&self, mut id: Key) -> ProcessId {
+        while let Some(&worker) = self.workers.get(&id.client) {
+            id = worker;
+        }
+        id.process
     }
 
     /// Reaps whatever has ended: keepers, and strays that the death of a keeper left to the guardian.
     fn reap(&mut self) {
         while let Ok(Some(_)) = self.child_ended.read_signal() {}
-        while let Ok(Some(reaped)) = wait::reap_any(false) {
+        while let Ok(Some(reaped)) = wait::reap_any() {
             // A keeper that was killed could not see to what is below it.
             self.strays |= reaped.status != Status::Exited(0);
             self.keeper_ended(reaped.pid);
@@ -320,29 +375,58 @@ impl Guardian {
         let Some(id) = self.by_keeper.remove(&pid) else { return };
         // What it reported before it left is told before its end.
         self.hear_keeper(id);
-        let Some(process) = self.processes.remove(&id) else { return };
-        if !process.settled {
-            self.tell(&FromGuardian::Exited { process: id, exit: Exit::Unknown, peak_memory_kib: 0 });
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        if !std::mem::replace(&mut process.settled, true) {
+            let exit = FromGuardian::Exited { process: id.process, exit: Exit::Unknown, peak_memory_kib: 0 };
+            self.tell(id.client, &exit);
         }
-        self.tell(&FromGuardian::Gone { process: id });
+        self.bury(id);
+    }
+
+    /// Nothing is left below the keeper: the process is gone once nothing is left of what it had asked for either.
+    fn bury(&mut self, id: Key) {
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        process.bury();
+        if let Some(client) = process.client {
+            self.client_gone(client);
+            if !self.owned_by(client).is_empty() {
+                return;
+            }
+            self.workers.remove(&client);
+        }
+        self.processes.remove(&id);
+        self.tell(id.client, &FromGuardian::Gone { process: id.process });
+        // Who asked for it may have waited for this only.
+        if let Some(&asked) = self.workers.get(&id.client)
+            && self.processes.get(&asked).is_some_and(Process::is_buried)
+        {
+            self.bury(asked);
+        }
     }
 
     // ----- ending -----
+
+    /// Begins to end a process, and with it what it asked for.
+    fn end(&mut self, id: Key) {
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        process.end();
+        if let Some(client) = process.client {
+            self.client_gone(client);
+        }
+    }
 
     fn sweep(&mut self) {
         let now = Instant::now();
         let mut given_up = Vec::new();
         for (&id, process) in &mut self.processes {
             if let Some(pids) = process.sweep(now, SWEEP_BUDGET) {
-                given_up.push((id, pids));
+                given_up.push((id, process.keeper, pids));
             }
         }
-        for (id, pids) in given_up {
-            if let Some(process) = self.processes.remove(&id) {
-                self.by_keeper.remove(&process.keeper);
-            }
-            self.tell(&FromGuardian::Unkillable { process: id, pids });
-            self.tell(&FromGuardian::Gone { process: id });
+        for (id, keeper, pids) in given_up {
+            self.by_keeper.remove(&keeper);
+            self.tell(id.client, &FromGuardian::Unkillable { process: id.process, pids });
+            self.bury(id);
         }
         if self.strays {
             self.sweep_strays();
@@ -362,7 +446,7 @@ impl Guardian {
     }
 
     /// Reads and drops what a process writes for a scheduler that is gone.
-    fn drain(&mut self, id: ProcessId) {
+    fn drain(&mut self, id: Key) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.drain();
     }

@@ -5,15 +5,17 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use pushflow_os::{PidFd, SeqPacket, tree};
 use pushflow_protocol::OnOrphan;
 
+use super::client::ClientId;
+
 /// How long processes of another user are tried to be ended before they are reported and no longer waited for.
 const UNKILLABLE_AFTER: Duration = Duration::from_secs(1);
 
-/// A process that was started, until nothing below its keeper is left.
+/// A process that was started, until nothing of it is left.
 pub(super) struct Process {
     /// The keeper's pid.
     pub(super) keeper: Pid,
@@ -21,8 +23,11 @@ pub(super) struct Process {
     pub(super) reports: Option<SeqPacket>,
     /// Pipes to empty once the scheduler is gone.
     pub(super) drains: Vec<OwnedFd>,
-    /// Whether the scheduler has been told how the process ended, or that it was not started.
+    /// Whether its client has been told how the process ended, or that it was not started.
     pub(super) settled: bool,
+    /// What it is called as a client, if it is one.
+    pub(super) client: Option<ClientId>,
+    pid: u32,
     /// The process itself; `None` before it has started and after it has ended.
     main: Option<(Pid, PidFd)>,
     on_orphan: OnOrphan,
@@ -37,26 +42,40 @@ enum Ending {
     At(Instant),
     /// Everything below the keeper is being killed, since this time.
     Since(Instant),
+    /// Nothing is left below the keeper.
+    Over,
 }
 
 impl Process {
-    pub(super) fn new(keeper: Pid, reports: SeqPacket, drains: Vec<OwnedFd>, on_orphan: OnOrphan) -> Process {
+    pub(super) fn new(
+        keeper: Pid,
+        reports: SeqPacket,
+        drains: Vec<OwnedFd>,
+        on_orphan: OnOrphan,
+        client: Option<ClientId>,
+    ) -> Process {
         for pipe in &drains {
             // A drain that stays blocking is only read when it is readable, so a failure here harms nothing.
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
         }
-        let (settled, main, ending) = (false, None, Ending::No);
-        Process { keeper, reports: Some(reports), drains, settled, main, on_orphan, ending }
+        let (settled, pid, main, ending) = (false, 0, None, Ending::No);
+        Process { keeper, reports: Some(reports), drains, settled, client, pid, main, on_orphan, ending }
     }
 
     /// The process runs under this pid.
     pub(super) fn started(&mut self, pid: u32) {
+        self.pid = pid;
         let Ok(pid) = i32::try_from(pid).map(Pid::from_raw) else { return };
         // Opened after the fact: it is the right process only if its parent is still the keeper.
         let process = PidFd::open(pid).ok();
         if tree::parent_and_state(pid).is_some_and(|(parent, _)| parent == self.keeper) {
             self.main = process.map(|process| (pid, process));
         }
+    }
+
+    /// Its pid; 0 before it has started.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Sends a signal to the group that the process leads.
@@ -70,9 +89,18 @@ impl Process {
 
     /// Begins to kill everything below the keeper.
     pub(super) fn end(&mut self) {
-        if !matches!(self.ending, Ending::Since(_)) {
+        if matches!(self.ending, Ending::No | Ending::At(_)) {
             self.ending = Ending::Since(Instant::now());
         }
+    }
+
+    /// Its keeper has been reaped, or was given up.
+    pub(super) fn bury(&mut self) {
+        (self.ending, self.main, self.reports) = (Ending::Over, None, None);
+    }
+
+    pub(super) fn is_buried(&self) -> bool {
+        matches!(self.ending, Ending::Over)
     }
 
     /// The scheduler is gone: the lifetime rule decides.
@@ -87,7 +115,7 @@ impl Process {
     /// When the next sweep is due, if the process is to be ended.
     pub(super) fn next_sweep(&self, interval: Duration) -> Option<Instant> {
         match self.ending {
-            Ending::No => None,
+            Ending::No | Ending::Over => None,
             Ending::At(due) => Some(due),
             Ending::Since(_) => Some(Instant::now() + interval),
         }
@@ -99,6 +127,8 @@ impl Process {
             self.ending = Ending::Since(now);
         }
         let Ending::Since(since) = self.ending else { return None };
+        // A task may have stopped it. It has not been reaped, so that the pid is still its own.
+        kill(self.keeper, Signal::SIGCONT).ok();
         let sweep = tree::kill_below(self.keeper, budget);
         let stuck = sweep.killed == 0 && !sweep.forbidden.is_empty() && now - since > UNKILLABLE_AFTER;
         stuck.then(|| sweep.forbidden.iter().map(|pid| pid.as_raw().unsigned_abs()).collect())

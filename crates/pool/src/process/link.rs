@@ -14,20 +14,23 @@ use crossbeam_channel::Sender;
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
-    AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, SHARED_WORDS, Source,
-    WorkerSettings, courier,
+    AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, GuardianAddress, Hello, Identity, Launch, NO_CHILDREN, OnOrphan,
+    ProcessId, PythonOptions, SHARED_WORDS, Source, StartFailure, WorkerSettings, courier,
 };
 use pushflow_value::Data;
 
 use super::dispatcher::{Event, WorkerId};
 use super::runner::Input;
 use crate::guardian::{Guardian, ProcessEvent};
+use crate::policy::Policy;
 use crate::{BUILD, lookup};
 
 /// What every worker of a pool is started with.
 pub(super) struct WorkerKind {
     pub(super) guardian: Arc<Guardian>,
-    pub(super) settings: WorkerSettings,
+    pub(super) policy: &'static Policy,
+    pub(super) marker: String,
+    pub(super) python: Option<PythonOptions>,
     pub(super) on_orphan: OnOrphan,
     pub(super) source: Source,
 }
@@ -65,8 +68,7 @@ impl WorkerKind {
             stderr.try_clone()?.into(),
         ];
         let receiver = {
-            let settings = WorkerSettings { start_python, ..self.settings.clone() };
-            let inputs = inputs.clone();
+            let (settings, inputs) = (self.settings(worker, start_python), inputs.clone());
             move || receive(worker, &control, settings, &inputs)
         };
         std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;
@@ -77,6 +79,21 @@ impl WorkerKind {
         };
         let process = self.guardian.launch(self.launch(worker)?, &files, Box::new(listener));
         Ok(StartedWorker { process, stdout, stderr, shared })
+    }
+
+    fn settings(&self, worker: WorkerId, start_python: bool) -> WorkerSettings {
+        let name = format!("{}-{}", self.policy.pool, worker.0);
+        WorkerSettings {
+            identity: Identity { name, parent: std::process::id(), class: self.policy.class },
+            guardian: GuardianAddress {
+                pid: self.guardian.pid(),
+                program: self.guardian.program.clone().into(),
+                run_directory: self.guardian.run_directory.clone(),
+            },
+            marker: self.marker.clone(),
+            python: self.python.clone(),
+            start_python,
+        }
     }
 
     fn launch(&self, worker: WorkerId) -> io::Result<Launch> {
@@ -95,6 +112,7 @@ impl WorkerKind {
             numbers: vec![0, 1, 2, CONTROL_SOCKET, SHARED_WORDS],
             drains: 2,
             on_orphan: self.on_orphan,
+            class: Some(self.policy.class),
         })
     }
 }
@@ -102,10 +120,15 @@ impl WorkerKind {
 fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: ProcessEvent) -> Event {
     match event {
         ProcessEvent::Started { pid } => Event::Started { worker, pid },
-        ProcessEvent::NotStarted { errno } => {
+        ProcessEvent::NotStarted { reason: StartFailure::Errno(errno) } => {
             let reason = io::Error::from_raw_os_error(errno).to_string();
             Event::Refused { worker, reason, fatal: false }
         }
+        ProcessEvent::NotStarted { reason: StartFailure::Daemonic } => {
+            Event::Refused { worker, reason: NO_CHILDREN.to_owned(), fatal: true }
+        }
+        ProcessEvent::Stopped { pid, signal } => Event::Stopped { worker, pid, signal },
+        ProcessEvent::Continued { pid } => Event::Continued { worker, pid },
         ProcessEvent::Exited { exit, peak_memory_kib } => {
             let begun = begun(shared);
             Event::Exited { worker, exit, peak_memory_kib, begun }

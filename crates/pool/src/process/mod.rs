@@ -21,22 +21,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{RecvTimeoutError, Sender};
-use pushflow_protocol::{AttemptId, OnOrphan, Source, WorkerSettings};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use pushflow_protocol::{AttemptId, NO_CHILDREN, Source};
 
 use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
 use self::link::WorkerKind;
 use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
+use crate::exit::{AtProcessExit, Registration};
 use crate::guardian::{Guardian, GuardianError};
-use crate::options::{PoolOptions, StartMethod};
+use crate::options::{PoolOptions, PoolType, StartMethod};
+use crate::policy::{AtExit, Policy};
 
 /// How much longer than its graces the pool may take to report an attempt that it was asked to end.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// How long the end of all workers may take once they are killed.
-const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much longer than its tries the opening of a pool may take, for a guardian that is slow.
+const OPEN_SLACK: Duration = Duration::from_secs(10);
 
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,12 @@ pub enum OpenError {
     /// There is no guardian.
     #[error(transparent)]
     Guardian(#[from] GuardianError),
+    /// This process is a daemonic worker, and the pool is not of the family that such may have.
+    #[error("{NO_CHILDREN}")]
+    Daemonic,
+    /// Attempts do not run in processes of their own on a pool of this type.
+    #[error("the pool {0:?} has no worker processes")]
+    NoProcesses(&'static str),
     /// No worker could be started.
     #[error("{0}")]
     Worker(String),
@@ -52,27 +60,33 @@ pub enum OpenError {
     Io(#[from] std::io::Error),
 }
 
-/// A pool of isolated worker processes (`parity.md` P97, type `process`).
+/// A pool of isolated worker processes: every type but `thread` (`parity.md` P97), by the rules of its [`Policy`].
 ///
-/// What a task does to its process ends that process and its one attempt, nothing else.
+/// What a task does to its process ends that process and its one attempt, nothing else. A task may itself open such a
+/// pool, if its worker is not daemonic or the pool is of the billiard family.
+///
+/// Dropped without having been closed, the pool lets running attempts end, as [`PoolOptions::wait_on_exit`] and its
+/// companions say; dropped by a panic, it does what it does when the process exits.
 pub struct ProcessPool {
     inputs: Sender<Input>,
     runner: Option<JoinHandle<()>>,
     worker_count: Arc<AtomicUsize>,
-    finished: crossbeam_channel::Receiver<()>,
+    finished: Receiver<()>,
     interrupt_grace: Duration,
+    ending: Ending,
+    _registration: Registration,
 }
 
 impl ProcessPool {
     /// Opens a pool and waits until a worker is ready.
     ///
     /// # Errors
-    /// When there is no worker program, it is of another build, or it can't be started.
-    pub fn open(options: &PoolOptions, events: EventSink) -> Result<ProcessPool, OpenError> {
+    /// When there is no worker program, it is of another build, or it can't be started; in a daemonic worker.
+    pub fn open(pool: PoolType, options: &PoolOptions, events: EventSink) -> Result<ProcessPool, OpenError> {
+        let policy = Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
-        let settings = WorkerSettings { marker: marker.clone(), python: options.python.clone(), start_python: false };
         let (opened, open) = crossbeam_channel::bounded(1);
         let (finish, finished) = crossbeam_channel::bounded(0);
         let worker_count = Arc::<AtomicUsize>::default();
@@ -80,8 +94,10 @@ impl ProcessPool {
             dispatcher: Dispatcher::new(rules(options)),
             kind: WorkerKind {
                 guardian,
-                settings,
-                on_orphan: OnOrphan::after(options.orphan_grace),
+                policy,
+                marker: marker.clone(),
+                python: options.python.clone(),
+                on_orphan: policy.on_orphan(options.orphan_grace),
                 source: source(options.start_method),
             },
             output: OutputReader::start(marker, inputs.clone())?,
@@ -97,33 +113,80 @@ impl ProcessPool {
             runner.run();
             drop(finish);
         })?;
-        let interrupt_grace = options.interrupt_grace;
-        let pool = ProcessPool { inputs, runner: Some(runner), worker_count, finished, interrupt_grace };
+        let ending = Ending {
+            inputs: inputs.clone(),
+            finished: finished.clone(),
+            terminates: policy.at_exit == AtExit::Terminate,
+            limit: options.wait_on_exit_timeout,
+        };
+        let registration = Registration::new(ending.clone())?;
+        let mut pool = ProcessPool {
+            inputs,
+            runner: Some(runner),
+            worker_count,
+            finished,
+            interrupt_grace: options.interrupt_grace,
+            ending,
+            _registration: registration,
+        };
         // As many tries as there are, each with its time; longer takes only a guardian that is stopped.
-        match open.recv_timeout(MAX_FAILED_STARTS * options.start_timeout + END_TIMEOUT) {
-            Ok(Ok(())) => Ok(pool),
-            Ok(Err(reason)) => Err(OpenError::Worker(reason)),
-            Err(RecvTimeoutError::Timeout) => Err(OpenError::Worker("the guardian does not answer".into())),
-            Err(RecvTimeoutError::Disconnected) => Err(OpenError::Worker("the pool ended while it was opened".into())),
-        }
+        let error = match open.recv_timeout(MAX_FAILED_STARTS * options.start_timeout + OPEN_SLACK) {
+            Ok(Ok(())) => return Ok(pool),
+            Ok(Err(reason)) if reason == NO_CHILDREN => OpenError::Daemonic,
+            Ok(Err(reason)) => OpenError::Worker(reason),
+            Err(RecvTimeoutError::Timeout) => OpenError::Worker("the guardian does not answer".into()),
+            Err(RecvTimeoutError::Disconnected) => OpenError::Worker("the pool ended while it was opened".into()),
+        };
+        pool.abort();
+        Err(error)
     }
 
-    /// Ends what is still there, and waits for that, but not for ever: the guardian may have been stopped from outside,
-    /// or a process may be stuck in the kernel.
-    fn end(&mut self) {
-        let Some(runner) = self.runner.take() else { return };
+    /// Ends what is still there, and waits for that: the dispatcher gives up what can't be ended.
+    fn abort(&mut self) {
         self.tell(Event::Abort);
-        match self.finished.recv_timeout(END_TIMEOUT) {
-            Err(RecvTimeoutError::Timeout) => {
-                tracing::error!("workers could not be ended within {} s and are left behind", END_TIMEOUT.as_secs());
-            }
-            _ => drop(runner.join()),
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(runner) = self.runner.take() {
+            runner.join().ok();
         }
     }
 
     /// That the runner has ended is seen elsewhere.
     fn tell(&self, event: Event) {
         self.inputs.send(Input::Event(event)).ok();
+    }
+}
+
+/// What ends a pool whose process exits, from whatever thread.
+#[derive(Clone)]
+struct Ending {
+    inputs: Sender<Input>,
+    finished: Receiver<()>,
+    terminates: bool,
+    limit: Option<Duration>,
+}
+
+impl Ending {
+    fn begin(&self, terminate: bool) {
+        self.inputs.send(Input::Event(Event::Exit { terminate })).ok();
+    }
+}
+
+impl AtProcessExit for Ending {
+    fn begin(&self) {
+        self.begin(self.terminates);
+    }
+
+    /// Nothing is ever sent: the channel ends with the runner.
+    fn finish(&self) {
+        if let Some(limit) = self.limit
+            && self.finished.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)
+        {
+            self.inputs.send(Input::Event(Event::Abort)).ok();
+        }
+        self.finished.recv().ok();
     }
 }
 
@@ -142,6 +205,8 @@ fn rules(options: &PoolOptions) -> Rules {
         interrupt_grace: options.interrupt_grace,
         idle_timeout: options.idle_timeout,
         start_timeout: options.start_timeout,
+        wait_on_exit: options.wait_on_exit,
+        interrupt_on_exit: options.interrupt_on_exit,
     }
 }
 
@@ -163,13 +228,12 @@ impl Pool for ProcessPool {
 
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);
-        // Nothing is ever sent: the channel ends with the runner.
         let in_time = match deadline {
             Some(deadline) => self.finished.recv_deadline(deadline) != Err(RecvTimeoutError::Timeout),
             None => self.finished.recv().is_err(),
         };
         // A pool that has closed in time has nothing left to end.
-        self.end();
+        self.abort();
         in_time
     }
 
@@ -184,6 +248,10 @@ impl Pool for ProcessPool {
 
 impl Drop for ProcessPool {
     fn drop(&mut self) {
-        self.end();
+        if self.runner.is_some() {
+            self.ending.begin(std::thread::panicking() && self.ending.terminates);
+            self.ending.finish();
+            self.join();
+        }
     }
 }

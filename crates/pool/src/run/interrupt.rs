@@ -63,6 +63,17 @@ impl Interrupter {
         }
     }
 
+    /// Sends SIGTERM to the process that works for the attempt: whether there is one.
+    pub fn terminate(&self) -> bool {
+        let target = self.target();
+        if let Some(child) = &*target
+            && let Err(error) = child.signal(Signal::SIGTERM)
+        {
+            tracing::debug!(pid = child.pid(), %error, "could not terminate");
+        }
+        target.is_some()
+    }
+
     /// Whether the attempt was interrupted.
     pub fn is_interrupted(&self) -> bool {
         self.0.cancellation.is_cancelled()

@@ -20,11 +20,19 @@ impl Dispatcher {
         for id in ids {
             let spare = self.workers.values().filter(|worker| worker.stays()).count() > 1;
             let Some(worker) = self.workers.get_mut(&id) else { continue };
+            if worker.is_overdue(now) {
+                tracing::error!(pid = worker.pid, "a worker can't be ended and is left behind");
+                worker.give_up(now);
+                if matches!(worker.state, State::Buried) {
+                    self.workers.remove(&id);
+                }
+                continue;
+            }
             match worker.state {
                 State::Starting { .. } => {
                     let seconds = self.rules.start_timeout.as_secs_f64();
                     worker.fault.get_or_insert(format!("it was not ready within {seconds} s"));
-                    worker.end(id, actions);
+                    worker.end(id, now, actions);
                 }
                 State::Serving if worker.is_idle() && spare && worker.is_long_idle(&self.rules, now) => {
                     worker.dismiss(id, now, actions);
@@ -32,10 +40,10 @@ impl Dispatcher {
                 State::Serving if worker.is_idle() => worker.stay_idle(now),
                 State::Serving => match worker.escalate(&self.rules, now) {
                     Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
-                    Some(Interrupted::Ended) => worker.end(id, actions),
+                    Some(Interrupted::Ended) => worker.end(id, now, actions),
                     _ => {}
                 },
-                State::Leaving { .. } => worker.end(id, actions),
+                State::Leaving { .. } => worker.end(id, now, actions),
                 State::Buried => {}
             }
             self.report_settled(id, now, actions);

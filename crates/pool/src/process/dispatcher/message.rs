@@ -20,6 +20,8 @@ pub(in crate::process) struct Rules {
     pub(in crate::process) interrupt_grace: Duration,
     pub(in crate::process) idle_timeout: Duration,
     pub(in crate::process) start_timeout: Duration,
+    pub(in crate::process) wait_on_exit: bool,
+    pub(in crate::process) interrupt_on_exit: bool,
 }
 
 /// What happened.
@@ -31,6 +33,8 @@ pub(in crate::process) enum Event {
     Interrupt(AttemptId),
     /// No more attempts will come.
     Close,
+    /// The process that has the pool exits, or drops the pool; with `terminate`, what runs gets SIGTERM, and its grace.
+    Exit { terminate: bool },
     /// What still runs is to be ended.
     Abort,
     /// The worker's process runs.
@@ -59,6 +63,10 @@ pub(in crate::process) enum Event {
     Exited { worker: WorkerId, exit: Exit, peak_memory_kib: u64, begun: Option<AttemptId> },
     /// Processes of another user that the worker started can't be ended.
     Unkillable { pids: Vec<u32> },
+    /// The worker, or a process that works for it, was stopped by this signal.
+    Stopped { worker: WorkerId, pid: u32, signal: i32 },
+    /// What was stopped goes on.
+    Continued { worker: WorkerId, pid: u32 },
     /// Nothing of the worker is left.
     Gone { worker: WorkerId },
     /// The guardian was killed, and with it every worker.

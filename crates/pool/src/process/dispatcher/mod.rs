@@ -20,6 +20,11 @@
 //!   moment, so that it comes last, and that of a failure can hold the last lines.
 //! - *over*: reported, exactly once.
 //!
+//! # What the end of the pool means
+//! Closing lets everything that was submitted run to its end. The exit of the process that has the pool (`exit.rs`) drops
+//! what has not begun, and waits for what has, or ends it, as the policy of the pool says. Aborting ends everything now.
+//! A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is given up after a while.
+//!
 //! # What the death of a worker means
 //! It writes the attempt that it begins into memory that outlives it. So at its death it is known what it had begun: that
 //! is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
@@ -27,6 +32,7 @@
 //! a few in a row the pool is broken: starting more would never end.
 
 mod death;
+mod exit;
 mod message;
 mod pace;
 mod share;
@@ -41,6 +47,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
 use pushflow_value::Data;
 
 pub(super) use self::death::MAX_FAILED_STARTS;
+use self::exit::Exiting;
 pub(super) use self::message::{Action, Event, Rules, WorkerId};
 use self::pace::Pace;
 use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
@@ -58,6 +65,7 @@ pub(super) struct Dispatcher {
     failed_starts: u32,
     broken: Option<String>,
     closing: bool,
+    exiting: Exiting,
     ready: bool,
 }
 
@@ -80,6 +88,7 @@ impl Dispatcher {
             failed_starts: 0,
             broken: None,
             closing: false,
+            exiting: Exiting::No,
             ready: false,
         }
     }
@@ -118,9 +127,10 @@ impl Dispatcher {
             Event::Submit(attempts) => self.submit(attempts, actions),
             Event::Interrupt(attempt) => self.interrupt(attempt, now, actions),
             Event::Close => self.closing = true,
-            Event::Abort => self.abort(actions),
+            Event::Exit { terminate } => self.exit(terminate, now, actions),
+            Event::Abort => self.abort(now, actions),
             Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
-            Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, actions),
+            Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
             Event::Ready { worker } => self.worker_ready(worker, now, actions),
             Event::Finished { worker, attempt, result, marked } => {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
@@ -128,7 +138,7 @@ impl Dispatcher {
             Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
             Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
-            Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, actions),
+            Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),
             Event::Output { worker, stream, attempt, bytes } => {
                 self.with(worker, |worker| worker.printed(stream, attempt, &bytes));
                 actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
@@ -144,6 +154,8 @@ impl Dispatcher {
             Event::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
+            Event::Stopped { worker, pid, signal } => self.stopped(worker, pid, signal, actions),
+            Event::Continued { worker, pid } => self.continued(worker, pid, actions),
             Event::Gone { worker } => self.gone(worker, now),
             Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
             Event::Tick => {}
@@ -192,12 +204,12 @@ impl Dispatcher {
     }
 
     /// Ends everything that is still there.
-    fn abort(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn abort(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.closing = true;
         self.fail_queue(&TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started"), actions);
         for (&id, worker) in &mut self.workers {
             worker.given.iter_mut().for_each(|given| given.interrupt = Interrupted::Ended);
-            worker.end(id, actions);
+            worker.end(id, now, actions);
         }
     }
 
@@ -296,17 +308,17 @@ impl Dispatcher {
         }
     }
 
-    fn refused(&mut self, id: WorkerId, reason: String, fatal: bool, actions: &mut Vec<Action>) {
+    fn refused(&mut self, id: WorkerId, reason: String, fatal: bool, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.fault.get_or_insert_with(|| reason.clone());
         worker.channel_closed = true;
-        worker.end(id, actions);
+        worker.end(id, now, actions);
         if fatal {
             self.break_down(reason, actions);
         }
     }
 
-    fn channel_closed(&mut self, id: WorkerId, garbage: Option<String>, actions: &mut Vec<Action>) {
+    fn channel_closed(&mut self, id: WorkerId, garbage: Option<String>, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.channel_closed = true;
         if worker.fault.is_none() {
@@ -314,7 +326,7 @@ impl Dispatcher {
         }
         if !matches!(worker.state, State::Leaving { .. }) {
             // A worker that can't be heard is of no use, whatever it still does.
-            worker.end(id, actions);
+            worker.end(id, now, actions);
         }
     }
 
@@ -337,6 +349,20 @@ impl Dispatcher {
         });
         if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
             self.workers.remove(&id);
+        }
+    }
+
+    /// An attempt on a worker that is stopped ends when the worker goes on or is ended: whoever waits for it should know.
+    fn stopped(&mut self, id: WorkerId, pid: u32, signal: i32, actions: &mut Vec<Action>) {
+        if let Some(attempt) = self.workers.get(&id).and_then(|worker| worker.given.front()) {
+            let attempt = attempt.attempt.id;
+            actions.push(Action::Report(PoolEvent::ProcessStopped { attempt, pid, signal }));
+        }
+    }
+
+    fn continued(&mut self, id: WorkerId, pid: u32, actions: &mut Vec<Action>) {
+        if let Some(attempt) = self.workers.get(&id).and_then(|worker| worker.given.front()) {
+            actions.push(Action::Report(PoolEvent::ProcessContinued { attempt: attempt.attempt.id, pid }));
         }
     }
 

@@ -17,6 +17,8 @@ const TERM_TO_KILL: Duration = Duration::from_millis(50);
 const CHANNEL_DRAIN: Duration = Duration::from_millis(500);
 /// After an attempt failed, how long what it printed is waited for.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
+const BURIAL: Duration = Duration::from_secs(10);
 /// How long a worker that was told to go may take before its tree is ended.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -40,8 +42,8 @@ pub(super) struct Worker {
     pub(super) drained: bool,
     /// Nothing of its tree is left.
     pub(super) gone: bool,
-    /// The end of its tree was asked for.
-    end_asked: bool,
+    /// Since when the end of its tree is asked for.
+    end_asked: Option<Instant>,
     /// The last lines on standard error, and the attempt that printed them; none for what was printed before the first.
     last_lines: (Option<AttemptId>, Tail),
 }
@@ -79,7 +81,10 @@ impl Given {
 pub(super) enum Interrupted {
     No,
     Asked(Instant),
+    /// SIGTERM was sent, since the interrupt had no effect.
     Terminated(Instant),
+    /// SIGTERM was sent, since the process that has the pool exits.
+    Exiting(Instant),
     Ended,
 }
 
@@ -134,7 +139,7 @@ impl Worker {
             fault: None,
             drained: false,
             gone: false,
-            end_asked: false,
+            end_asked: None,
             last_lines: (None, Tail::default()),
         }
     }
@@ -143,7 +148,7 @@ impl Worker {
 
     /// Whether it can be given attempts, now or when it is ready.
     pub(super) fn stays(&self) -> bool {
-        let ending = self.exit.is_some() || self.end_asked || self.channel_closed;
+        let ending = self.exit.is_some() || self.end_asked.is_some() || self.channel_closed;
         !ending && matches!(self.state, State::Starting { .. } | State::Serving)
     }
 
@@ -202,6 +207,12 @@ impl Worker {
         attempts
     }
 
+    /// Everything behind the one that it runs.
+    pub(super) fn ask_all_back(&mut self) -> Vec<AttemptId> {
+        let behind = self.given.iter_mut().skip(1).filter(|given| !given.asked_back);
+        behind.map(|given| (given.asked_back = true, given.attempt.id).1).collect()
+    }
+
     // ----- ending -----
 
     pub(super) fn dismiss(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
@@ -210,11 +221,30 @@ impl Worker {
     }
 
     /// Asks for the end of its tree, once: the guardian repeats what it takes until nothing is left.
-    pub(super) fn end(&mut self, id: WorkerId, actions: &mut Vec<Action>) {
-        if self.exit.is_none() && !self.end_asked {
-            self.end_asked = true;
+    pub(super) fn end(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+        if self.exit.is_none() && self.end_asked.is_none() {
+            self.end_asked = Some(now);
             actions.push(Action::End(id));
         }
+    }
+
+    /// Whether its end has taken longer than any end does: the guardian was stopped, or it hangs in the kernel.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        !self.gone && self.overdue_at().is_some_and(|at| at <= now)
+    }
+
+    fn overdue_at(&self) -> Option<Instant> {
+        let since = self.exit.map(|death| death.at).or(self.end_asked)?;
+        Some(since + BURIAL)
+    }
+
+    /// Counts as dead and buried from now on, whatever becomes of it. It may still run what it has been given, so that all
+    /// of that is lost.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        let begun = self.given.back().map(|given| given.attempt.id);
+        self.fault.get_or_insert(format!("it could not be ended within {} s", BURIAL.as_secs()));
+        self.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun, at: now });
+        (self.channel_closed, self.drained, self.gone) = (true, true, true);
     }
 
     /// The next step of an interruption that has had its time.
@@ -229,20 +259,21 @@ impl Worker {
 
     /// When time alone will change something.
     pub(super) fn next_tick(&self, rules: &Rules) -> Option<Instant> {
+        let overdue = self.overdue_at().filter(|_| !self.gone);
         if let Some(death) = self.exit {
             let waits = !matches!(self.state, State::Buried) && !self.channel_closed;
-            return waits.then(|| death.at + CHANNEL_DRAIN);
+            return waits.then(|| death.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
         let settling = self.settling.iter().map(|settling| settling.until).min();
         let state = match self.state {
-            _ if self.end_asked => None,
+            _ if self.end_asked.is_some() => None,
             State::Starting { since } => Some(since + rules.start_timeout),
             State::Serving if self.given.is_empty() => rules.scaling.then(|| self.news + rules.idle_timeout),
             State::Serving => self.given.iter().filter_map(|given| due(given.interrupt, rules)).min(),
             State::Leaving { until } => Some(until),
             State::Buried => None,
         };
-        [settling, state].into_iter().flatten().min()
+        [settling, state, overdue].into_iter().flatten().min()
     }
 
     /// Whether its process has ended and everything that it said and printed is known, or has had its time.
@@ -359,7 +390,7 @@ impl Worker {
 /// When an interruption has its next step.
 fn due(interrupt: Interrupted, rules: &Rules) -> Option<Instant> {
     match interrupt {
-        Interrupted::Asked(at) => Some(at + rules.interrupt_grace),
+        Interrupted::Asked(at) | Interrupted::Exiting(at) => Some(at + rules.interrupt_grace),
         Interrupted::Terminated(at) => Some(at + TERM_TO_KILL),
         Interrupted::No | Interrupted::Ended => None,
     }

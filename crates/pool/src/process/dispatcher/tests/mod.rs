@@ -18,6 +18,8 @@ pub(super) fn rules() -> Rules {
         interrupt_grace: Duration::from_secs(2),
         idle_timeout: Duration::from_secs(10),
         start_timeout: Duration::from_secs(30),
+        wait_on_exit: true,
+        interrupt_on_exit: false,
     }
 }
 
@@ -118,6 +120,8 @@ fn essence(actions: &[Action]) -> Vec<String> {
                 PoolEvent::Failed { attempt, error } => format!("{attempt} failed: {:?}", error.kind),
                 PoolEvent::WorkerStarted { pid } => format!("worker {pid} started"),
                 PoolEvent::WorkerEnded { pid, .. } => format!("worker {pid} ended"),
+                PoolEvent::ProcessStopped { attempt, pid, signal } => format!("{attempt} stopped in {pid} by {signal}"),
+                PoolEvent::ProcessContinued { attempt, pid } => format!("{attempt} goes on in {pid}"),
                 PoolEvent::Broken { .. } => "broken".to_owned(),
             },
         })
@@ -411,7 +415,68 @@ fn a_worker_that_takes_too_long_to_start_is_ended() {
     world.dispatcher.open(world.now, &mut world.actions);
     world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
     assert_eq!(essence(&world.pass(Duration::from_secs(30))), ["end 1"]);
-    assert_eq!(essence(&world.pass(Duration::from_secs(300))), [""; 0], "once");
+    assert_eq!(essence(&world.pass(Duration::from_secs(9))), [""; 0], "once");
+}
+
+#[test]
+fn a_worker_that_cannot_be_ended_is_given_up_and_replaced() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1, 2]);
+    world.on(Event::Interrupt(AttemptId(1)));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(essence(&world.pass(Duration::from_millis(50))), ["end 1"]);
+    let actions = world.pass(Duration::from_secs(10));
+    assert_eq!(essence(&actions), ["1 failed: Stopped", "start 2"]);
+    assert!(error(&actions).message.contains("it could not be ended within 10 s"), "{}", error(&actions).message);
+    assert_eq!(essence(&world.ready(2)), ["worker 1002 started", "2 started in 1002", "run 2 on 2"]);
+    assert_eq!(essence(&world.dies(1, 1, Exit::Signal(9))), [""; 0], "its end at last is no news");
+}
+
+#[test]
+fn an_exit_drops_what_has_not_begun_and_waits_for_what_has() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1, 2]);
+    assert_eq!(essence(&world.on(Event::Exit { terminate: false })), ["2 failed: Stopped"]);
+    assert!(!world.dispatcher.is_over());
+    assert_eq!(essence(&world.pass(Duration::from_secs(3600))), [""; 0], "however long it takes");
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "dismiss 1"]);
+    world.dies(1, 1, Exit::Code(0));
+    assert!(world.dispatcher.is_over());
+}
+
+#[test]
+fn an_exit_interrupts_what_runs_if_that_is_asked_for() {
+    let mut world = World::open(Rules { interrupt_on_exit: true, ..rules() });
+    world.submit([1]);
+    assert_eq!(essence(&world.on(Event::Exit { terminate: false })), ["interrupt 1 on 1"]);
+    assert_eq!(essence(&world.pass(Duration::from_secs(2))), ["SIGTERM to 1"]);
+}
+
+#[test]
+fn an_exit_that_is_not_to_wait_ends_what_runs() {
+    let mut world = World::open(Rules { wait_on_exit: false, ..rules() });
+    world.submit([1]);
+    assert_eq!(essence(&world.on(Event::Exit { terminate: false })), ["end 1"]);
+}
+
+#[test]
+fn an_exit_terminates_the_attempts_of_daemonic_workers_and_kills_them_after_the_grace() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    assert_eq!(essence(&world.on(Event::Exit { terminate: true })), ["SIGTERM to 1"]);
+    assert_eq!(essence(&world.pass(Duration::from_millis(1999))), [""; 0]);
+    assert_eq!(essence(&world.pass(Duration::from_millis(1))), ["end 1"]);
+    world.dies(1, 1, Exit::Signal(9));
+    assert!(world.dispatcher.is_over());
+}
+
+#[test]
+fn a_worker_that_is_stopped_is_reported_with_the_attempt_that_waits_for_it() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let worker = WorkerId(1);
+    assert_eq!(essence(&world.on(Event::Stopped { worker, pid: 77, signal: 19 })), ["1 stopped in 77 by 19"]);
+    assert_eq!(essence(&world.on(Event::Continued { worker, pid: 77 })), ["1 goes on in 77"]);
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct Pretended {
     begun: Option<AttemptId>,
     unread: Vec<AttemptId>,
     dying: bool,
+    /// Since when it is dying, or has exited: after a while the dispatcher gives it up and replaces it.
+    dying_since: Option<Instant>,
     exited: bool,
     closed: bool,
     asked_back: Option<Vec<AttemptId>>,
@@ -43,8 +45,8 @@ struct Pretended {
     drained: bool,
 }
 
-#[derive(Default)]
 struct Pretence {
+    now: Instant,
     workers: BTreeMap<WorkerId, Pretended>,
     submitted: u64,
     ended: HashMap<AttemptId, usize>,
@@ -69,6 +71,7 @@ impl Pretence {
                 Action::Dismiss(worker) | Action::End(worker) => {
                     if let Some(worker) = self.workers.get_mut(&worker) {
                         worker.dying = true;
+                        worker.dying_since.get_or_insert(self.now);
                     }
                 }
                 Action::DrainOutput(worker) => {
@@ -81,7 +84,9 @@ impl Pretence {
                 }
                 Action::Interrupt { .. } | Action::Signal(..) | Action::Report(_) => {}
             }
-            assert!(self.workers.len() <= limit, "never more workers than allowed");
+            let given_up = Duration::from_secs(10);
+            let counts = |worker: &&Pretended| worker.dying_since.is_none_or(|since| since + given_up > self.now);
+            assert!(self.workers.values().filter(counts).count() <= limit, "never more workers than allowed");
         }
     }
 
@@ -141,6 +146,7 @@ impl Pretence {
         }
         if !worker.exited {
             worker.exited = true;
+            worker.dying_since.get_or_insert(self.now);
             let (exit, begun) = (Exit::Signal(9), worker.begun);
             return Some(Event::Exited { worker: id, exit, peak_memory_kib: 0, begun });
         }
@@ -164,8 +170,9 @@ proptest! {
     ) {
         let rules = Rules { max_workers, scaling, ..rules() };
         let mut dispatcher = Dispatcher::new(rules);
-        let mut pretence = Pretence::default();
         let mut now = Instant::now();
+        let (workers, ended, begun) = Default::default();
+        let mut pretence = Pretence { now, workers, submitted: 0, ended, begun };
         let mut actions = Vec::new();
         dispatcher.open(now, &mut actions);
         pretence.obey(std::mem::take(&mut actions), max_workers);
@@ -180,6 +187,7 @@ proptest! {
                 Choice::Step(rank, way) => pretence.step(rank, way),
                 Choice::Pass(millis) => {
                     now += Duration::from_millis(millis.into());
+                    pretence.now = now;
                     Some(Event::Tick)
                 }
             };
@@ -196,6 +204,7 @@ proptest! {
                 break;
             }
             now += Duration::from_millis(10);
+            pretence.now = now;
             let event = pretence.step((turn % 7) as u8, 1).unwrap_or(Event::Tick);
             dispatcher.on(event, now, &mut actions);
             pretence.obey(std::mem::take(&mut actions), max_workers);

@@ -1,12 +1,14 @@
 //! [`Guardian`]: the scheduler's side of the guardian that starts and buries every process.
 //!
 //! There is one per scheduler process and worker program, started when the first pool needs it and shared by all; with the
-//! start method `fork` it is itself a copy of this program. A thread receives what it
-//! says and hands it to whoever asked for the process. The guardian leaves when its socket ends: when the last user here
-//! drops it, or with the scheduler, however that ends.
+//! start method `fork` it is itself a copy of this program. A worker starts none: it has a socket to the guardian of its
+//! scheduler. A thread receives what the guardian says and hands it to whoever asked for the process. A guardian leaves
+//! when its scheduler's socket ends: when the last user here drops it, or with the scheduler, however that ends.
+
+mod inherited;
+mod start;
 
 use std::collections::HashMap;
-use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -19,25 +21,19 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, getpid};
-use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
-use pushflow_protocol::{Exit, FromGuardian, Launch, ProcessId, ToGuardian, courier};
+use nix::unistd::Pid;
+use pushflow_os::{PidFd, SeqPacket};
+use pushflow_protocol::{Exit, FromGuardian, Launch, ProcessId, StartFailure, ToGuardian, courier};
 
-use crate::lookup::{self, Candidate, LookupError};
+pub use self::inherited::inherit;
+pub use self::start::GuardianError;
+use crate::lookup;
 use crate::options::StartMethod;
-use crate::{BUILD, snapshot};
 
-/// How long a guardian may take until it watches.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for the guardian's end when it is no longer needed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a guardian that can't be used may take to leave by itself.
-const FAILED_START_TIMEOUT: Duration = Duration::from_secs(1);
-/// What is known of a program that is no guardian.
-const NO_WORD: &str = "it ended without a word";
 
 /// What happened to a process.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +41,11 @@ pub(crate) enum ProcessEvent {
     /// It runs.
     Started { pid: u32 },
     /// It could not be started.
-    NotStarted { errno: i32 },
+    NotStarted { reason: StartFailure },
+    /// A signal stopped it, or what it had asked for: the pid of that process.
+    Stopped { pid: u32, signal: i32 },
+    /// What was stopped goes on.
+    Continued { pid: u32 },
     /// It has ended.
     Exited { exit: Exit, peak_memory_kib: u64 },
     /// Processes of another user are left below it.
@@ -56,46 +56,6 @@ pub(crate) enum ProcessEvent {
     GuardianLost,
 }
 
-/// Why there is no guardian.
-#[derive(Debug, thiserror::Error)]
-pub enum GuardianError {
-    /// There is no program to be the guardian.
-    #[error(transparent)]
-    Lookup(#[from] LookupError),
-    /// The program is of another build.
-    #[error(
-        "the worker program {path:?} is of another build than this program ({theirs}, not {ours}): rebuild it, or choose another with PUSHFLOW_WORKER"
-    )]
-    OtherBuild {
-        /// The program.
-        path: PathBuf,
-        /// Its build.
-        theirs: String,
-        /// The scheduler's.
-        ours: String,
-    },
-    /// No guardian can be forked from this program.
-    #[error("the start method \"fork\" can't be used: {reason}")]
-    NoFork {
-        /// Why.
-        reason: String,
-    },
-    /// The program did not do what a guardian does.
-    #[error("the worker program {path:?} could not be used ({reason}): is it a pushflow worker?")]
-    Unusable {
-        /// The program.
-        path: PathBuf,
-        /// What happened.
-        reason: String,
-    },
-}
-
-impl GuardianError {
-    fn unusable(path: &Path, error: &io::Error) -> GuardianError {
-        GuardianError::Unusable { path: path.to_owned(), reason: error.to_string() }
-    }
-}
-
 type Listener = Box<dyn FnMut(ProcessEvent) + Send>;
 
 /// The connection to the guardian.
@@ -104,15 +64,25 @@ pub(crate) struct Guardian {
     pub(crate) program: PathBuf,
     /// The folder for this scheduler's sockets.
     pub(crate) run_directory: OsString,
-    /// Whether it is a copy of this program as it was at `init()`.
-    is_copy: bool,
     pid: Pid,
-    process: PidFd,
+    origin: Origin,
     socket: Arc<SeqPacket>,
     sending: Mutex<()>,
     shared: Arc<Shared>,
     next: AtomicU64,
     receiver: Option<JoinHandle<()>>,
+}
+
+/// Where a guardian comes from.
+enum Origin {
+    /// This process has started it.
+    Started {
+        process: PidFd,
+        /// Whether it is a copy of this program as it was at `init()`.
+        is_copy: bool,
+    },
+    /// This process is a worker that it has started.
+    Inherited,
 }
 
 #[derive(Default)]
@@ -127,11 +97,14 @@ static SHARED: Mutex<Vec<Weak<Guardian>>> = Mutex::new(Vec::new());
 impl Guardian {
     /// The guardian of this process for this worker program and start method; started if there is none.
     pub(crate) fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<Guardian>, GuardianError> {
+        if let Some(inherited) = inherited::guardian(worker)? {
+            return Ok(inherited);
+        }
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let is_copy = method == StartMethod::Fork;
         let is_right = |guardian: &Guardian| {
             let named = |worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program);
-            guardian.is_copy == is_copy && worker.is_none_or(named) && !guardian.is_lost()
+            guardian.is_copy() == is_copy && worker.is_none_or(named) && !guardian.is_lost()
         };
         if let Some(guardian) = shared.iter().filter_map(Weak::upgrade).find(|guardian| is_right(guardian)) {
             return Ok(guardian);
@@ -146,83 +119,33 @@ impl Guardian {
         Ok(guardian)
     }
 
-    /// A guardian that is a copy of this program as it was at `init()`.
-    fn fork(worker: Option<&Path>) -> Result<Guardian, GuardianError> {
-        let no_fork = |reason| GuardianError::NoFork { reason };
-        if let Some(named) = lookup::named_by(worker) {
-            return Err(no_fork(format!(
-                "its workers are copies of this program, but another worker program is named ({named})"
-            )));
-        }
-        let program = env::current_exe().map_err(|error| no_fork(error.to_string()))?;
-        Guardian::start(&program, true, |socket| snapshot::fork_guardian(socket).map_err(no_fork))
-    }
-
-    /// The first candidate that is of this build; the error of the first one where none is.
-    fn start_best(candidates: &[Candidate]) -> Result<Guardian, GuardianError> {
-        let mut first_error = None;
-        for candidate in candidates {
-            let program = &*candidate.path;
-            let unusable = |error: io::Error| GuardianError::unusable(program, &error);
-            match Guardian::start(program, false, |socket| spawn(program, socket).map_err(unusable)) {
-                Ok(guardian) => return Ok(guardian),
-                Err(error) => {
-                    tracing::debug!(%error, named = candidate.named, "a worker program was passed over");
-                    first_error.get_or_insert(error);
-                }
-            }
-        }
-        Err(first_error.unwrap_or(GuardianError::Lookup(LookupError::None)))
-    }
-
-    /// `begin` starts the process at the other end of the socket that it is given.
-    fn start(
-        program: &Path,
-        is_copy: bool,
-        begin: impl FnOnce(&SeqPacket) -> Result<Pid, GuardianError>,
-    ) -> Result<Guardian, GuardianError> {
-        let io_error = |error: io::Error| GuardianError::unusable(program, &error);
-        let (socket, theirs) = SeqPacket::pair().map_err(io_error)?;
-        socket.set_send_timeout(SEND_TIMEOUT).map_err(io_error)?;
-        let pid = begin(&theirs)?;
-        drop(theirs);
-        let (theirs, run_directory) = match introduce(&socket) {
-            Ok(ready) => ready,
-            Err(error) => {
-                end_failed_start(pid, socket);
-                return Err(match error.kind() {
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                        GuardianError::unusable(program, &io::Error::other(NO_WORD))
-                    }
-                    _ => io_error(error),
-                });
-            }
-        };
-        if theirs != BUILD {
-            end_failed_start(pid, socket);
-            return Err(GuardianError::OtherBuild { path: program.to_owned(), theirs, ours: BUILD.to_owned() });
-        }
-        let process = PidFd::open(pid).map_err(io_error)?;
+    /// The connection to a guardian that watches at the other end of the socket.
+    fn connect(
+        program: PathBuf,
+        run_directory: OsString,
+        pid: Pid,
+        socket: SeqPacket,
+        origin: Origin,
+    ) -> io::Result<Guardian> {
         let (socket, shared) = (Arc::new(socket), Arc::<Shared>::default());
-        let receiver = std::thread::Builder::new()
-            .name("pushflow-guardian".into())
-            .spawn({
-                let (socket, shared) = (socket.clone(), shared.clone());
-                move || receive(&socket, &shared)
-            })
-            .map_err(io_error)?;
-        Ok(Guardian {
-            program: program.to_owned(),
-            run_directory,
-            is_copy,
-            pid,
-            process,
-            socket,
-            sending: Mutex::new(()),
-            shared,
-            next: AtomicU64::new(1),
-            receiver: Some(receiver),
-        })
+        let receiver = std::thread::Builder::new().name("pushflow-guardian".into()).spawn({
+            let (socket, shared) = (socket.clone(), shared.clone());
+            let is_worker = matches!(origin, Origin::Inherited);
+            move || {
+                receive(&socket, &shared);
+                if is_worker {
+                    // Whoever lost the guardian is being ended, and must not say meanwhile that a task has failed.
+                    nix::sys::signal::raise(Signal::SIGKILL).ok();
+                }
+                shared.lose();
+            }
+        })?;
+        let (sending, next, receiver) = (Mutex::new(()), AtomicU64::new(1), Some(receiver));
+        Ok(Guardian { program, run_directory, pid, origin, socket, sending, shared, next, receiver })
+    }
+
+    fn is_copy(&self) -> bool {
+        matches!(self.origin, Origin::Started { is_copy: true, .. })
     }
 
     /// The guardian's pid.
@@ -281,7 +204,8 @@ impl Drop for Guardian {
                 receiver.join().ok();
             }
         }
-        if wait_readable(self.process.as_fd(), END_TIMEOUT) {
+        let Origin::Started { process, .. } = &self.origin else { return };
+        if wait_readable(process.as_fd(), END_TIMEOUT) {
             reap(self.pid);
         } else {
             tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
@@ -318,52 +242,22 @@ impl Shared {
     }
 }
 
-/// Starts the program as guardian: its socket is its standard input, everything else of ours stays closed to it.
-fn spawn(program: &Path, socket: &SeqPacket) -> io::Result<Pid> {
-    let environment = env::vars_os().chain([(lookup::ROLE.into(), lookup::GUARDIAN.into())]);
-    let image = Image::new(program, [program.as_os_str(), "pushflow-guardian".as_ref()], environment)?;
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    let null = null.as_raw_fd();
-    spawn_session_leader(&image, &[(socket.as_fd().as_raw_fd(), 0), (null, 1), (null, 2)])
-}
-
-/// Says who is to be watched, and waits for the answer: the build and the run directory.
-fn introduce(socket: &SeqPacket) -> io::Result<(String, OsString)> {
-    let this = PidFd::open(getpid())?;
-    courier::send(socket, &ToGuardian::Watch, &[this.as_fd().as_raw_fd()])?;
-    if !wait_readable(socket.as_fd(), START_TIMEOUT) {
-        return Err(io::Error::other(format!("it said nothing for {} s", START_TIMEOUT.as_secs())));
-    }
-    match courier::receive(socket, true)? {
-        Some((FromGuardian::Ready { build, run_directory }, _)) => Ok((build, run_directory)),
-        Some((FromGuardian::Unable { reason }, _)) => Err(io::Error::other(reason)),
-        Some(_) => Err(io::Error::other("it said something else than that it is ready")),
-        None => Err(io::Error::other(NO_WORD)),
-    }
-}
-
-/// Ends what was started as guardian and is none, or of another build: one that is leaves when its socket ends, and
-/// takes its run directory along.
-fn end_failed_start(pid: Pid, socket: SeqPacket) {
-    drop(socket);
-    let left = PidFd::open(pid).is_ok_and(|process| wait_readable(process.as_fd(), FAILED_START_TIMEOUT));
-    if !left {
-        nix::sys::signal::kill(pid, Signal::SIGKILL).ok();
-    }
-    reap(pid);
-}
-
 /// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot.
 fn reap(pid: Pid) {
     waitpid(pid, Some(WaitPidFlag::__WALL)).ok();
 }
 
+/// Hears the guardian until it has ended.
 fn receive(socket: &SeqPacket, shared: &Shared) {
     while let Ok(Some((message, _))) = courier::receive(socket, true) {
         match message {
             FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
             FromGuardian::Started { process, pid } => shared.tell(process, ProcessEvent::Started { pid }),
-            FromGuardian::NotStarted { process, errno } => shared.tell(process, ProcessEvent::NotStarted { errno }),
+            FromGuardian::NotStarted { process, reason } => shared.tell(process, ProcessEvent::NotStarted { reason }),
+            FromGuardian::Stopped { process, pid, signal } => {
+                shared.tell(process, ProcessEvent::Stopped { pid, signal });
+            }
+            FromGuardian::Continued { process, pid } => shared.tell(process, ProcessEvent::Continued { pid }),
             FromGuardian::Exited { process, exit, peak_memory_kib } => {
                 shared.tell(process, ProcessEvent::Exited { exit, peak_memory_kib });
             }
@@ -371,7 +265,6 @@ fn receive(socket: &SeqPacket, shared: &Shared) {
             FromGuardian::Gone { process } => shared.tell(process, ProcessEvent::Gone),
         }
     }
-    shared.lose();
 }
 
 /// Waits until a file is readable or at its end; `false` when the time is over.

@@ -1,0 +1,80 @@
+//! [`ExitHook`]: having an ordinary thread do something before the process exits.
+//!
+//! An exit handler (`atexit(3)`) may do next to nothing: thread-locals are gone where it runs, and a library that needs
+//! them aborts the process. So the handler only writes to a pipe and waits for the answer, and a thread that was there
+//! all along does the work. Handlers run when `main` returns, when it panics, and when something calls `exit`; not when
+//! a signal ends the process, nor by `_exit` or `abort`.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{IntoRawFd, RawFd};
+use std::sync::OnceLock;
+
+/// What the handler uses; never closed.
+struct Handler {
+    process: u32,
+    ask: RawFd,
+    answer: RawFd,
+}
+
+static HANDLER: OnceLock<Handler> = OnceLock::new();
+
+/// The end of the thread that does something before the process exits.
+#[derive(Debug)]
+pub struct ExitHook {
+    asked: PipeReader,
+    answer: PipeWriter,
+}
+
+impl ExitHook {
+    /// Registers the handler; `None` for all but the first call, since there is one thread.
+    ///
+    /// Once registered, an exit waits until the hook says that it may go on, or is dropped. A forked copy of the process
+    /// exits without asking.
+    ///
+    /// # Errors
+    /// When there are no file descriptors or no memory left.
+    pub fn register() -> io::Result<Option<ExitHook>> {
+        let (asked, ask) = io::pipe()?;
+        let (answered, answer) = io::pipe()?;
+        let process = std::process::id();
+        let mut handler = Some(Handler { process, ask: ask.into_raw_fd(), answer: answered.into_raw_fd() });
+        HANDLER.get_or_init(|| handler.take().expect("this is called once"));
+        if let Some(second) = handler {
+            for unused in [second.ask, second.answer] {
+                // SAFETY: both were opened above, and nobody else knows them.
+                unsafe { libc::close(unused) };
+            }
+            return Ok(None);
+        }
+        // SAFETY: the handler is a function that lives as long as the process.
+        match unsafe { libc::atexit(before_exit) } {
+            0 => Ok(Some(ExitHook { asked, answer })),
+            _ => Err(io::Error::from(io::ErrorKind::OutOfMemory)),
+        }
+    }
+
+    /// Waits until the process exits. It goes on when the hook is dropped.
+    pub fn wait_for_exit(&mut self) {
+        while matches!(self.asked.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::Interrupted) {}
+    }
+
+    /// Lets the exit go on.
+    pub fn let_go(mut self) {
+        // A pipe whose reader waits always has room.
+        self.answer.write_all(&[0]).ok();
+    }
+}
+
+/// The handler: asks the thread, and waits for its answer or its end.
+extern "C" fn before_exit() {
+    let Some(handler) = HANDLER.get() else { return };
+    if std::process::id() != handler.process {
+        return;
+    }
+    let mut byte = 0u8;
+    // SAFETY: `write` and `read` get a byte that lives until they return, and files that are never closed.
+    unsafe {
+        libc::write(handler.ask, (&raw const byte).cast(), 1);
+        while libc::read(handler.answer, (&raw mut byte).cast(), 1) == -1 && *libc::__errno_location() == libc::EINTR {}
+    }
+}

@@ -1,0 +1,73 @@
+//! The exit of the process while pools are open: the column "at exit" of the policy table.
+//!
+//! # The protocol
+//! The first pool that is opened registers an exit handler and starts a thread, which waits. When `main` returns or
+//! panics, or something calls `exit`, the handler wakes the thread and waits for it (`pushflow_os::exit` says why it does
+//! no more). The thread tells each open pool that the process exits, then waits until each has nothing left, as its policy and
+//! options say: running attempts are waited for, or get SIGTERM and their grace. Then the exit goes on.
+//!
+//! That wait has no deadline of its own where `wait_on_exit_timeout` sets none: that is what waiting for running tasks
+//! means. A signal still ends the process, and then the guardian applies the rule for orphans.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pushflow_os::ExitHook;
+
+/// What a pool does when the process exits.
+pub(crate) trait AtProcessExit: Send {
+    /// Begins to end the pool.
+    fn begin(&self);
+    /// Waits until nothing is left of it.
+    fn finish(&self);
+}
+
+struct OpenPools {
+    next: u64,
+    pools: HashMap<u64, Box<dyn AtProcessExit>>,
+}
+
+static OPEN: Mutex<Option<OpenPools>> = Mutex::new(None);
+
+fn open_pools() -> MutexGuard<'static, Option<OpenPools>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While it lives, the exit of the process ends a pool first.
+#[derive(Debug)]
+pub(crate) struct Registration(u64);
+
+impl Registration {
+    /// # Errors
+    /// When there are no threads or file descriptors left.
+    pub(crate) fn new(pool: impl AtProcessExit + 'static) -> io::Result<Registration> {
+        if let Some(hook) = ExitHook::register()? {
+            std::thread::Builder::new().name("pushflow-exit".into()).spawn(move || end_pools_at_exit(hook))?;
+        }
+        let mut guard = open_pools();
+        let open = guard.get_or_insert_with(|| OpenPools { next: 0, pools: HashMap::new() });
+        open.next += 1;
+        let id = open.next;
+        open.pools.insert(id, Box::new(pool));
+        Ok(Registration(id))
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(open) = open_pools().as_mut() {
+            open.pools.remove(&self.0);
+        }
+    }
+}
+
+/// The thread's life.
+fn end_pools_at_exit(mut hook: ExitHook) {
+    hook.wait_for_exit();
+    // Whoever closes a pool meanwhile need not wait for the others.
+    let pools: Vec<_> = open_pools().iter_mut().flat_map(|open| std::mem::take(&mut open.pools)).collect();
+    pools.iter().for_each(|(_, pool)| pool.begin());
+    pools.iter().for_each(|(_, pool)| pool.finish());
+    hook.let_go();
+}

@@ -1,0 +1,79 @@
+//! The policy table: how the worker processes of each pool live and die. One engine reads it; nothing else differs
+//! between the process pools.
+
+use std::time::Duration;
+
+use pushflow_protocol::{Family, OnOrphan, ProcessClass};
+
+use crate::options::PoolType;
+
+/// The rules of one process pool (`parity.md` P97, P108; the original's tables in its README).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The pool.
+    pub pool: PoolType,
+    /// Its workers' family, and whether they are daemonic: that decides which children their tasks may have, and that
+    /// they end at once when the process that has the pool is gone.
+    pub class: ProcessClass,
+    /// What becomes of running attempts when the process that has the pool exits.
+    pub at_exit: AtExit,
+}
+
+/// What becomes of the running attempts of an open pool when its process exits: `main` returns, or something calls
+/// `exit`. Attempts that have not begun are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtExit {
+    /// The exit waits until they have ended.
+    Wait,
+    /// Their workers get SIGTERM, and SIGKILL after the grace.
+    Terminate,
+}
+
+const fn policy(pool: PoolType, family: Family, daemonic: bool, at_exit: AtExit) -> Policy {
+    Policy { pool, class: ProcessClass { family, daemonic }, at_exit }
+}
+
+/// The table.
+pub const POLICIES: [Policy; 5] = [
+    policy(PoolType::Process, Family::ConcurrentFutures, false, AtExit::Wait),
+    policy(PoolType::NdProcess, Family::ConcurrentFutures, false, AtExit::Wait),
+    policy(PoolType::Multiprocessing, Family::Multiprocessing, true, AtExit::Terminate),
+    policy(PoolType::NdMultiprocessing, Family::Multiprocessing, false, AtExit::Wait),
+    policy(PoolType::Billiard, Family::Billiard, true, AtExit::Terminate),
+];
+
+impl Policy {
+    /// The rules of a pool; `None` where attempts do not run in processes of their own.
+    pub fn of(pool: PoolType) -> Option<&'static Policy> {
+        POLICIES.iter().find(|policy| policy.pool == pool)
+    }
+
+    /// What becomes of a worker when the process that has the pool is gone without an exit: a daemonic one is ended at
+    /// once, another one may finish its attempt within the grace.
+    pub(crate) fn on_orphan(&self, grace: Duration) -> OnOrphan {
+        if self.class.daemonic { OnOrphan::End } else { OnOrphan::after(grace) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemonic_workers_end_with_their_parent_and_may_have_children_of_the_billiard_family_only() {
+        for policy in POLICIES {
+            let daemonic = policy.class.daemonic;
+            assert_eq!(policy.at_exit == AtExit::Terminate, daemonic, "{policy:?}");
+            assert_eq!(policy.on_orphan(Duration::from_secs(30)) == OnOrphan::End, daemonic, "{policy:?}");
+            assert_eq!(policy.class.may_start(Family::Multiprocessing), !daemonic, "{policy:?}");
+            assert_eq!(policy.class.may_start(Family::ConcurrentFutures), !daemonic, "{policy:?}");
+            assert!(policy.class.may_start(Family::Billiard), "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn threads_have_no_policy() {
+        assert_eq!(Policy::of(PoolType::Thread), None);
+        assert_eq!(Policy::of(PoolType::Billiard).map(|policy| policy.class.daemonic), Some(true));
+    }
+}

@@ -1,0 +1,65 @@
+//! What the exit of the process that has the pool means: the column "at exit" of the policy table.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use pushflow_protocol::{ErrorKind, TaskError};
+
+use super::Dispatcher;
+use super::message::Action;
+use super::worker::Interrupted;
+
+/// Whether the process that has the pool exits, and what that does to what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exiting {
+    No,
+    /// What runs is waited for.
+    Waits,
+    /// What runs gets SIGTERM, and its grace.
+    Terminates,
+}
+
+impl Dispatcher {
+    /// The process exits: what has not begun is dropped; what has is waited for, interrupted, terminated or ended.
+    pub(super) fn exit(&mut self, terminate: bool, now: Instant, actions: &mut Vec<Action>) {
+        self.closing = true;
+        if !self.rules.wait_on_exit && !terminate {
+            return self.abort(now, actions);
+        }
+        self.exiting = if terminate { Exiting::Terminates } else { Exiting::Waits };
+        for (&id, worker) in &mut self.workers {
+            let unbegun = worker.ask_all_back();
+            if !unbegun.is_empty() {
+                actions.push(Action::AskBack { worker: id, attempts: unbegun });
+            }
+            if let Some(given) = worker.given.front_mut()
+                && self.rules.interrupt_on_exit
+                && !terminate
+                && matches!(given.interrupt, Interrupted::No)
+            {
+                given.interrupt = Interrupted::Asked(now);
+                actions.push(Action::Interrupt { worker: id, attempt: given.attempt.id });
+            }
+        }
+    }
+
+    /// While the process exits nothing begins any more. What a worker begins nevertheless, since it hears of it too late,
+    /// is treated as what ran before.
+    pub(super) fn go_on_exiting(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.exiting == Exiting::No {
+            return;
+        }
+        let message = "the process that had the pool exited before the attempt started";
+        self.fail_queue(&TaskError::new(ErrorKind::Stopped, message), actions);
+        if self.exiting == Exiting::Terminates {
+            for (&id, worker) in &mut self.workers {
+                if let Some(given) = worker.given.front_mut()
+                    && !matches!(given.interrupt, Interrupted::Exiting(_) | Interrupted::Ended)
+                {
+                    given.interrupt = Interrupted::Exiting(now);
+                    actions.push(Action::Signal(id, Signal::SIGTERM));
+                }
+            }
+        }
+    }
+}
