@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pushflow_graph::Graph;
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{EventSink, Pool, PoolType, ProcessPool, ThreadPool, find_task, registered_tasks};
+use pushflow_pool::{EventSink, Pool, PoolType, find_task, registered_tasks};
 use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
 
 use crate::run::tasks;
@@ -20,19 +20,13 @@ pub(crate) fn open_pool(
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(graph, options.pool)?;
     let mut pool_options = options.pool_options.clone();
-    Ok(match options.pool {
-        PoolType::Thread => {
-            refuse_python(graph)?;
-            let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
-            Box::new(ThreadPool::open(&pool_options, with_processes, events)?)
-        }
-        pool => {
-            if tasks(graph).any(|(_, task)| needs_python(task)) {
-                pool_options.python = Some(python(folder, options)?);
-            }
-            Box::new(ProcessPool::open(pool, &pool_options, events)?)
-        }
-    })
+    if options.pool == PoolType::Thread {
+        refuse_python(graph)?;
+    } else if tasks(graph).any(|(_, task)| needs_python(task)) {
+        pool_options.python = Some(python(folder, options)?);
+    }
+    let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
+    Ok(pushflow_pool::open_pool(options.pool, &pool_options, with_processes, events)?)
 }
 
 /// On threads every Rust task must be one of this program's. In workers it is the worker program that must know it, which

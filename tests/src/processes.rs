@@ -134,12 +134,18 @@ impl Mark {
         found
     }
 
-    /// The run's workers: children of keepers. A worker's own child has its name too until it has become its program.
+    /// The run's workers, where they are `pushflow-worker`.
     pub fn workers(&self) -> Vec<Process> {
+        self.workers_named("pushflow-worker")
+    }
+
+    /// The run's workers, which have this short name and are children of keepers. What they start may have that name for
+    /// a moment.
+    pub fn workers_named(&self, name: &str) -> Vec<Process> {
         let all = self.processes();
         let keepers: Vec<i32> =
             all.iter().filter(|process| process.name == "pushflow-keep").map(|process| process.pid).collect();
-        let mut found = self.named("pushflow-worker");
+        let mut found = self.named(name);
         found.retain(|process| keepers.contains(&process.parent));
         found
     }

@@ -1,19 +1,35 @@
 //! What a task sees of its attempt, and how an attempt is asked to end.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::current::{CurrentProcess, current_process};
+use crate::options::{PoolOptions, PoolType};
+use crate::process::OpenError;
+use crate::task_pool::TaskPool;
 
 /// A request to end one attempt, shared by who asks and who is asked; once made it stays.
 #[derive(Clone, Debug, Default)]
 pub struct Cancellation(Arc<Request>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Request {
     made: AtomicBool,
     /// Held while `made` changes, so that no sleeper misses the change between its look and its wait.
     gate: Mutex<()>,
     changed: Condvar,
+    /// Called once, when the request is made: what waits for something else too.
+    others: Mutex<Vec<Wake>>,
+}
+
+type Wake = Box<dyn FnOnce() + Send>;
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(&self.made).finish()
+    }
 }
 
 impl Cancellation {
@@ -24,9 +40,21 @@ impl Cancellation {
 
     /// Makes the request, and wakes all who wait for it; a second time does nothing.
     pub fn cancel(&self) {
-        let _gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.made.store(true, Ordering::Release);
-        self.0.changed.notify_all();
+        {
+            let _gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.made.store(true, Ordering::Release);
+            self.0.changed.notify_all();
+        }
+        let others = std::mem::take(&mut *self.0.others.lock().unwrap_or_else(PoisonError::into_inner));
+        others.into_iter().for_each(|wake| wake());
+    }
+
+    /// Has this called, once, when the request is made; at once if it was.
+    pub(crate) fn wake_too(&self, wake: Wake) {
+        self.0.others.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
+        if self.is_cancelled() {
+            self.cancel();
+        }
     }
 
     /// Whether the request was made; cheap enough for an inner loop.
@@ -91,6 +119,19 @@ impl TaskContext {
     /// The number of this attempt, unique within its run.
     pub fn attempt(&self) -> u64 {
         self.attempt
+    }
+
+    /// Who the process is that the task runs in.
+    pub fn process(&self) -> CurrentProcess {
+        current_process()
+    }
+
+    /// Opens a pool for tasks of this task: waiting for one of them ends when this attempt is to end.
+    ///
+    /// # Errors
+    /// Those of [`TaskPool::open`]; `daemonic processes are not allowed to have children` where they are not.
+    pub fn open_pool(&self, pool: PoolType, options: &PoolOptions) -> Result<TaskPool, OpenError> {
+        TaskPool::open_within(pool, options, Some(&self.cancellation))
     }
 
     /// Whether the attempt was asked to end; cheap enough for an inner loop.

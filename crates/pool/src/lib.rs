@@ -17,6 +17,7 @@ mod process;
 mod registry;
 pub mod run;
 pub mod snapshot;
+mod task_pool;
 mod thread;
 
 /// The build of this program: programs talk to each other only if they are of the same one.
@@ -34,4 +35,5 @@ pub use process::{OpenError, ProcessPool};
 #[doc(hidden)]
 pub use registry::call as __private;
 pub use registry::{FindTaskError, RegisteredTask, find_task, registered_tasks, run_rust, task};
+pub use task_pool::{Pending, PoolClosed, TaskPool, TaskResult, open_pool};
 pub use thread::ThreadPool;

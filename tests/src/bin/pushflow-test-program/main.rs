@@ -3,6 +3,8 @@
 //! Its argument is a JSON object (see [`Settings`]); it runs a workflow of one of its tasks and prints, as JSON, how that
 //! went.
 
+mod nested;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::process::ExitCode;

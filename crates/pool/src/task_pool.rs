@@ -1,0 +1,376 @@
+//! [`TaskPool`]: a pool for tasks without a workflow, inside another task too.
+//!
+//! # States
+//! An attempt is *open* from its submission until the pool tells how it ended; then its outcome waits for whoever holds
+//! its [`Pending`], or goes to its callback, exactly once. Callbacks are called one after another on a thread of their
+//! own, which is started for the first of them: whatever they do, the pool goes on.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_value::Data;
+
+use crate::attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
+use crate::context::Cancellation;
+use crate::options::{PoolOptions, PoolType};
+use crate::process::{OpenError, ProcessPool};
+use crate::thread::ThreadPool;
+
+/// Opens a pool of any type; `with_processes` says whether commands are to run on a pool of threads.
+///
+/// # Errors
+/// Those of the pool.
+pub fn open_pool(
+    pool: PoolType,
+    options: &PoolOptions,
+    with_processes: bool,
+    events: EventSink,
+) -> Result<Box<dyn Pool>, OpenError> {
+    Ok(match pool {
+        PoolType::Thread => Box::new(ThreadPool::open(options, with_processes, events)?),
+        pool => Box::new(ProcessPool::open(pool, options, events)?),
+    })
+}
+
+/// What an attempt came to.
+pub type TaskResult = Result<Data, TaskError>;
+
+/// A pool that runs single tasks (`parity.md` P103-P105).
+///
+/// Dropped, it waits for everything that was submitted, unless [`PoolOptions::wait_on_exit`] and its companions say
+/// otherwise.
+///
+/// ```
+/// use pushflow_pool::{PoolOptions, PoolType, TaskPool, task};
+/// use pushflow_protocol::TaskSpec;
+/// use pushflow_value::Data;
+///
+/// #[task(crate = pushflow_pool)]
+/// fn double(number: i64) -> Data {
+///     Data::new().with("number", 2 * number)
+/// }
+///
+/// let pool = TaskPool::open(PoolType::Thread, &PoolOptions::default())?;
+/// let result = pool.submit(TaskSpec::rust("double"), Data::new().with("number", 21))?.wait()?;
+/// assert_eq!(result.value("number")?, Some(&42.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TaskPool {
+    pool: Mutex<Option<Box<dyn Pool>>>,
+    shared: Arc<Shared>,
+    options: PoolOptions,
+    next: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    open: HashMap<AttemptId, Taker>,
+    running: HashSet<AttemptId>,
+    outcomes: HashMap<AttemptId, TaskResult>,
+    callbacks: Option<Sender<(Callback, TaskResult)>>,
+    /// The attempt in which the pool was opened: waiting ends when that is to end.
+    cancellation: Option<Cancellation>,
+}
+
+type Callback = Box<dyn FnOnce(TaskResult) + Send>;
+
+/// Who is to get an outcome.
+enum Taker {
+    Pending,
+    /// Its `Pending` was dropped.
+    Nobody,
+    Callback(Callback),
+}
+
+/// Nothing can be submitted: the pool was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pool is closed and takes no more tasks")]
+pub struct PoolClosed;
+
+impl TaskPool {
+    /// Opens a pool.
+    ///
+    /// # Errors
+    /// Those of [`ProcessPool::open`]; on the pool `thread`, when there is no guardian for commands.
+    pub fn open(pool: PoolType, options: &PoolOptions) -> Result<TaskPool, OpenError> {
+        TaskPool::open_within(pool, options, None)
+    }
+
+    pub(crate) fn open_within(
+        pool: PoolType,
+        options: &PoolOptions,
+        cancellation: Option<&Cancellation>,
+    ) -> Result<TaskPool, OpenError> {
+        let shared = Arc::new(Shared::default());
+        shared.lock().cancellation = cancellation.cloned();
+        if let Some(cancellation) = cancellation {
+            let shared = Arc::downgrade(&shared);
+            cancellation.wake_too(Box::new(move || {
+                if let Some(shared) = shared.upgrade() {
+                    let _state = shared.lock();
+                    shared.changed.notify_all();
+                }
+            }));
+        }
+        let told = shared.clone();
+        let pool = open_pool(pool, options, true, Arc::new(move |events| told.take_in(events)))?;
+        Ok(TaskPool { pool: Mutex::new(Some(pool)), shared, options: options.clone(), next: AtomicU64::new(1) })
+    }
+
+    /// Submits a task; its outcome is to be waited for, or not.
+    ///
+    /// # Errors
+    /// When the pool was closed.
+    pub fn submit(&self, task: TaskSpec, inputs: Data) -> Result<Pending<'_>, PoolClosed> {
+        let attempt = self.submit_for(task, inputs, Taker::Pending)?;
+        Ok(Pending { pool: self, attempt, taken: false })
+    }
+
+    /// Submits a task; the callback gets its outcome, once, on a thread of the pool. One that panics harms nobody.
+    ///
+    /// # Errors
+    /// When the pool was closed.
+    pub fn submit_then(
+        &self,
+        task: TaskSpec,
+        inputs: Data,
+        callback: impl FnOnce(TaskResult) + Send + 'static,
+    ) -> Result<(), PoolClosed> {
+        self.shared.start_callbacks();
+        self.submit_for(task, inputs, Taker::Callback(Box::new(callback))).map(drop)
+    }
+
+    fn submit_for(&self, task: TaskSpec, inputs: Data, taker: Taker) -> Result<AttemptId, PoolClosed> {
+        let id = AttemptId(self.next.fetch_add(1, Ordering::Relaxed));
+        let pool = self.lock();
+        {
+            let mut state = self.shared.lock();
+            if state.closed {
+                return Err(PoolClosed);
+            }
+            state.open.insert(id, taker);
+        }
+        let attempt = Attempt { id, actor: format!("task {id}").into(), task: Arc::new(task), inputs };
+        pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
+        Ok(id)
+    }
+
+    /// Interrupts what runs; what waits is run nevertheless, and the pool can still be used (`parity.md` P105).
+    pub fn interrupt(&self) {
+        let running: Vec<AttemptId> = self.shared.lock().running.iter().copied().collect();
+        if let Some(pool) = &*self.lock() {
+            running.into_iter().for_each(|attempt| pool.interrupt(attempt));
+        }
+    }
+
+    /// Takes no more tasks.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
+    }
+
+    /// Waits until everything that was submitted has ended, at most `limit`: whether it has.
+    ///
+    /// In a task it also ends, with `false`, when the task's own attempt is to end.
+    pub fn join(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        self.shared.wait_until(deadline, |state| state.open.is_empty())
+    }
+
+    /// Takes no more tasks, waits for those that were submitted, at most `limit`, and ends the rest: whether there was
+    /// none. With `interrupt`, what runs is interrupted first.
+    pub fn shutdown(&self, limit: Option<Duration>, interrupt: bool) -> bool {
+        self.close();
+        if interrupt {
+            self.interrupt();
+        }
+        let in_time = self.join(limit);
+        if let Some(mut pool) = self.lock().take() {
+            // What is idle has time to leave by itself; what still runs has had its time.
+            let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
+            pool.close(Some(Instant::now() + leave));
+        }
+        in_time
+    }
+
+    /// How many workers there are now.
+    pub fn workers(&self) -> usize {
+        self.lock().as_ref().map_or(0, |pool| pool.workers())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Pool>>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long workers with nothing to do may take to leave.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
+impl Drop for TaskPool {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The pool itself does then what it does when the process exits.
+            drop(self.lock().take());
+            return;
+        }
+        let limit = if self.options.wait_on_exit { self.options.wait_on_exit_timeout } else { Some(Duration::ZERO) };
+        self.shutdown(limit, self.options.interrupt_on_exit);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Called on a thread of the pool.
+    fn take_in(&self, events: Vec<PoolEvent>) {
+        let mut state = self.lock();
+        for event in events {
+            match event {
+                PoolEvent::Started { attempt, .. } if state.open.contains_key(&attempt) => {
+                    state.running.insert(attempt);
+                }
+                PoolEvent::Finished { attempt, result } => state.end(attempt, Ok(result)),
+                PoolEvent::Failed { attempt, error } => state.end(attempt, Err(error)),
+                PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
+                _ => {}
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until the condition holds; `false` when the deadline or the end of the attempt around this came first.
+    fn wait_until(&self, deadline: Option<Instant>, mut condition: impl FnMut(&mut State) -> bool) -> bool {
+        let mut state = self.lock();
+        loop {
+            if condition(&mut state) {
+                return true;
+            }
+            if state.cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
+                return false;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(left) if left.is_zero() => return false,
+                Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Starts the thread that calls callbacks, the first time; it ends with the pool.
+    fn start_callbacks(&self) {
+        let mut state = self.lock();
+        if state.callbacks.is_some() {
+            return;
+        }
+        let (sender, receiver) = crossbeam_channel::unbounded::<(Callback, TaskResult)>();
+        let call = move || {
+            for (callback, outcome) in receiver {
+                if catch_unwind(AssertUnwindSafe(|| callback(outcome))).is_err() {
+                    tracing::error!("a callback of a task panicked");
+                }
+            }
+        };
+        match std::thread::Builder::new().name("pushflow-callbacks".into()).spawn(call) {
+            Ok(_) => state.callbacks = Some(sender),
+            Err(error) => tracing::error!(%error, "there is no thread for callbacks: they are called by the pool's"),
+        }
+    }
+}
+
+impl State {
+    fn end(&mut self, attempt: AttemptId, outcome: TaskResult) {
+        self.running.remove(&attempt);
+        match self.open.remove(&attempt) {
+            Some(Taker::Pending) => drop(self.outcomes.insert(attempt, outcome)),
+            Some(Taker::Callback(callback)) => match &self.callbacks {
+                Some(callbacks) => drop(callbacks.send((callback, outcome))),
+                None => callback(outcome),
+            },
+            Some(Taker::Nobody) | None => {}
+        }
+    }
+}
+
+/// What tasks print goes where this process prints; that nobody reads it is no error of theirs.
+fn print(stream: Stream, bytes: &[u8]) {
+    match stream {
+        Stream::Stdout => io::stdout().write_all(bytes).ok(),
+        Stream::Stderr => io::stderr().write_all(bytes).ok(),
+    };
+}
+
+/// A task that was submitted.
+#[must_use = "the outcome is dropped with it"]
+pub struct Pending<'a> {
+    pool: &'a TaskPool,
+    attempt: AttemptId,
+    taken: bool,
+}
+
+impl Pending<'_> {
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    /// However the attempt failed. In a task, [`ErrorKind::Stopped`] when the task's own attempt is to end; the one
+    /// that was waited for is interrupted then.
+    pub fn wait(self) -> TaskResult {
+        match self.wait_timeout(None) {
+            Ok(outcome) => outcome,
+            Err(pending) => {
+                pending.interrupt();
+                Err(TaskError::new(ErrorKind::Stopped, "the attempt that waited for this task was interrupted"))
+            }
+        }
+    }
+
+    /// Waits for the outcome, at most `limit`; gives itself back when that was too short.
+    ///
+    /// # Errors
+    /// The task that has not ended.
+    pub fn wait_timeout(mut self, limit: Option<Duration>) -> Result<TaskResult, Self> {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let attempt = self.attempt;
+        let mut outcome = None;
+        self.pool.shared.wait_until(deadline, |state| {
+            outcome = state.outcomes.remove(&attempt);
+            outcome.is_some()
+        });
+        self.taken = outcome.is_some();
+        outcome.ok_or(self)
+    }
+
+    /// Asks the attempt to end; it fails at once if it has not started.
+    pub fn interrupt(&self) {
+        if let Some(pool) = &*self.pool.lock() {
+            pool.interrupt(self.attempt);
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.taken {
+            return;
+        }
+        let mut state = self.pool.shared.lock();
+        state.outcomes.remove(&self.attempt);
+        if let Some(taker) = state.open.get_mut(&self.attempt) {
+            *taker = Taker::Nobody;
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Tasks that have pools of their own.
+
+use pushflow::{Data, PoolOptions, PoolType, TaskContext, TaskPool, TaskSpec, current_process, task};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Who the process is, by its own account.
+#[task]
+fn says_who_it_is() -> Data {
+    let process = current_process();
+    Data::new()
+        .with("name", process.name)
+        .with("pid", i64::from(process.pid))
+        .with("parent", process.parent.map_or(-1, i64::from))
+        .with("daemonic", process.daemonic)
+}
+
+/// Runs `task` in a pool of its own, started in that way; its result, with the pid of this process as `outer`.
+#[task]
+fn nests(pool: String, start_method: String, task: String, context: &TaskContext) -> Result<Data, Failure> {
+    let nested = open(&pool, &start_method, context)?;
+    let result = nested.submit(TaskSpec::rust(task), Data::new())?.wait()?;
+    Ok(result.with("outer", i64::from(std::process::id())))
+}
+
+/// A pool in a pool in a pool: as many levels as `depth` says; how many there were.
+#[task]
+fn nests_deeper(pool: String, start_method: String, depth: i64, context: &TaskContext) -> Result<Data, Failure> {
+    if depth == 0 {
+        return Ok(Data::new().with("levels", 0));
+    }
+    let nested = open(&pool, &start_method, context)?;
+    let inputs = Data::new().with("pool", pool).with("start_method", start_method).with("depth", depth - 1);
+    let result = nested.submit(TaskSpec::rust("nests_deeper"), inputs)?.wait()?;
+    let levels = result.value("levels")?.and_then(|levels| levels.as_int()).ok_or("a level said nothing")?;
+    Ok(Data::new().with("levels", levels + 1))
+}
+
+/// Says with a file that its pool's worker is busy for ever, and waits for it.
+#[task]
+fn nests_for_ever(pool: String, file: String, context: &TaskContext) -> Result<(), Failure> {
+    let nested = open(&pool, "default", context)?;
+    nested.submit(TaskSpec::rust("hides_a_child_and_sleeps"), Data::new().with("file", file))?.wait()?;
+    Ok(())
+}
+
+fn open(pool: &str, start_method: &str, context: &TaskContext) -> Result<TaskPool, Failure> {
+    let options = PoolOptions { start_method: start_method.parse()?, max_workers: Some(1), ..PoolOptions::default() };
+    Ok(context.open_pool(pool.parse::<PoolType>()?, &options)?)
+}
