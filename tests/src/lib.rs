@@ -3,5 +3,6 @@
 
 pub mod binaries;
 pub mod folder;
+pub mod page;
 pub mod processes;
 pub mod run;
