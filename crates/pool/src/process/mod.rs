@@ -109,10 +109,6 @@ impl ProcessPool {
             worker_count: worker_count.clone(),
             links: HashMap::new(),
         };
-        let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
-            runner.run();
-            drop(finish);
-        })?;
         let ending = Ending {
             inputs: inputs.clone(),
             finished: finished.clone(),
@@ -120,6 +116,10 @@ impl ProcessPool {
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(ending.clone())?;
+        let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
+            runner.run();
+            drop(finish);
+        })?;
         let mut pool = ProcessPool {
             inputs,
             runner: Some(runner),

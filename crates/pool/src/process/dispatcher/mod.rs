@@ -5,7 +5,8 @@
 //!
 //! # The states of a worker
 //! - *starting*: from `Start` until it says that it is ready; ended when that takes too long.
-//! - *serving*: has attempts to run, in the order in which it was given them, or is idle.
+//! - *serving*: has attempts to run, in the order in which it was given them, or is idle. While a signal has stopped it
+//!   (`stop.rs`) it is given nothing.
 //! - *leaving*: told to go, by closing its channel or by ending its tree.
 //! - *dead*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
 //!   its end), and what it printed has been read, it is *buried*: its attempts are settled. It is forgotten when nothing
@@ -36,6 +37,7 @@ mod exit;
 mod message;
 mod pace;
 mod share;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -154,8 +156,8 @@ impl Dispatcher {
             Event::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
-            Event::Stopped { worker, pid, signal } => self.stopped(worker, pid, signal, actions),
-            Event::Continued { worker, pid } => self.continued(worker, pid, actions),
+            Event::Stopped { worker, pid, signal } => self.stopped(worker, (pid, signal), now, actions),
+            Event::Continued { worker, pid } => self.continued(worker, pid, now, actions),
             Event::Gone { worker } => self.gone(worker, now),
             Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
             Event::Tick => {}
@@ -240,6 +242,7 @@ impl Dispatcher {
         self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
         self.report_settled(id, now, actions);
         self.with(id, |worker| actions.extend(worker.announce_first()));
+        self.end_if_stopped_and_idle(id, now, actions);
     }
 
     fn not_sent(
@@ -349,20 +352,6 @@ impl Dispatcher {
         });
         if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
             self.workers.remove(&id);
-        }
-    }
-
-    /// An attempt on a worker that is stopped ends when the worker goes on or is ended: whoever waits for it should know.
-    fn stopped(&mut self, id: WorkerId, pid: u32, signal: i32, actions: &mut Vec<Action>) {
-        if let Some(attempt) = self.workers.get(&id).and_then(|worker| worker.given.front()) {
-            let attempt = attempt.attempt.id;
-            actions.push(Action::Report(PoolEvent::ProcessStopped { attempt, pid, signal }));
-        }
-    }
-
-    fn continued(&mut self, id: WorkerId, pid: u32, actions: &mut Vec<Action>) {
-        if let Some(attempt) = self.workers.get(&id).and_then(|worker| worker.given.front()) {
-            actions.push(Action::Report(PoolEvent::ProcessContinued { attempt: attempt.attempt.id, pid }));
         }
     }
 

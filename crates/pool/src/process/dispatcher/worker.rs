@@ -38,6 +38,8 @@ pub(super) struct Worker {
     pub(super) channel_closed: bool,
     /// Why it was ended, if it did what no worker does.
     pub(super) fault: Option<String>,
+    /// A signal has stopped it.
+    pub(super) stopped: bool,
     /// What it printed has been read to its end.
     pub(super) drained: bool,
     /// Nothing of its tree is left.
@@ -137,6 +139,7 @@ impl Worker {
             exit: None,
             channel_closed: false,
             fault: None,
+            stopped: false,
             drained: false,
             gone: false,
             end_asked: None,
@@ -154,7 +157,7 @@ impl Worker {
 
     /// Whether it can be given attempts now.
     pub(super) fn is_serving(&self) -> bool {
-        self.stays() && matches!(self.state, State::Serving)
+        self.stays() && !self.stopped && matches!(self.state, State::Serving)
     }
 
     /// Whether it waits for attempts.
