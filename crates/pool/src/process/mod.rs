@@ -129,16 +129,11 @@ impl ProcessPool {
             ending,
             _registration: registration,
         };
-        // As many tries as there are, each with its time; longer takes only a guardian that is stopped.
-        let error = match open.recv_timeout(MAX_FAILED_STARTS * options.start_timeout + OPEN_SLACK) {
-            Ok(Ok(())) => return Ok(pool),
-            Ok(Err(reason)) if reason == NO_CHILDREN => OpenError::Daemonic,
-            Ok(Err(reason)) => OpenError::Worker(reason),
-            Err(RecvTimeoutError::Timeout) => OpenError::Worker("the guardian does not answer".into()),
-            Err(RecvTimeoutError::Disconnected) => OpenError::Worker("the pool ended while it was opened".into()),
-        };
-        pool.abort();
-        Err(error)
+        let opened = wait_until_open(&open, options.start_timeout);
+        if opened.is_err() {
+            pool.abort();
+        }
+        opened.map(|()| pool)
     }
 
     /// Ends what is still there, and waits for that: the dispatcher gives up what can't be ended.
@@ -156,6 +151,18 @@ impl ProcessPool {
     /// That the runner has ended is seen elsewhere.
     fn tell(&self, event: Event) {
         self.inputs.send(Input::Event(event)).ok();
+    }
+}
+
+/// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
+/// guardian that is stopped.
+fn wait_until_open(open: &Receiver<Result<(), String>>, start_timeout: Duration) -> Result<(), OpenError> {
+    match open.recv_timeout(MAX_FAILED_STARTS * start_timeout + OPEN_SLACK) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(reason)) if reason == NO_CHILDREN => Err(OpenError::Daemonic),
+        Ok(Err(reason)) => Err(OpenError::Worker(reason)),
+        Err(RecvTimeoutError::Timeout) => Err(OpenError::Worker("the guardian does not answer".into())),
+        Err(RecvTimeoutError::Disconnected) => Err(OpenError::Worker("the pool ended while it was opened".into())),
     }
 }
 
