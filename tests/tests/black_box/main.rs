@@ -7,6 +7,7 @@
 //! - [`originals`]: the workflows that the original is tested with, on each pool.
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
+//! - [`deadlines`]: attempts that take longer than they may.
 //! - [`output`]: what tasks print.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -15,6 +16,7 @@
 
 mod bad_input;
 mod cost;
+mod deadlines;
 mod embedding;
 mod examples;
 mod lifetime;

@@ -126,7 +126,7 @@ impl Dispatcher {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
             Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
-            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts),
+            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, actions),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, actions),
             Event::Output { worker, stream, attempt, bytes } => {
@@ -265,15 +265,27 @@ impl Dispatcher {
         }
     }
 
-    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId]) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.given.iter_mut().for_each(|given| given.asked_back = false);
+    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
+        self.with(id, |worker| worker.given.iter_mut().for_each(|given| given.asked_back = false));
         for &attempt in attempts.iter().rev() {
-            if let Some(given) = worker.take(attempt) {
-                self.holders.remove(&attempt);
-                self.queue.push_front(Queued { attempt: given.attempt, unbegun: given.unbegun });
+            let Some(given) = self.workers.get_mut(&id).and_then(|worker| worker.take(attempt)) else { continue };
+            self.holders.remove(&attempt);
+            if matches!(given.interrupt, Interrupted::No) {
+                let unbegun = given.unbegun;
+                self.requeue(given, unbegun, actions);
+            } else {
+                // The worker had forgotten it when the interrupt came, and will say nothing of it.
+                actions.push(report_failed(attempt, interrupted_before_start()));
             }
         }
+    }
+
+    /// An attempt that no worker has begun waits again, before all others.
+    fn requeue(&mut self, given: Given, unbegun: u8, actions: &mut Vec<Action>) {
+        if given.announced {
+            actions.push(Action::Report(PoolEvent::Requeued { attempt: given.attempt.id }));
+        }
+        self.queue.push_front(Queued { attempt: given.attempt, unbegun });
     }
 
     // ----- workers -----

@@ -63,7 +63,7 @@ pub(super) struct Given {
     pub(super) interrupt: Interrupted,
     pub(super) asked_back: bool,
     /// Whether it was told that it has started.
-    announced: bool,
+    pub(super) announced: bool,
     output: Output,
 }
 
