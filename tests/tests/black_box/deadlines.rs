@@ -105,10 +105,10 @@ fn a_script_that_ignores_signals_is_killed_on_every_pool() {
 #[test]
 fn a_rust_task_that_looks_at_its_cancellation_ends_by_itself_on_every_pool() {
     for pool in ["process", "thread"] {
-        let settings = json!({"task": "sleeps_until_cancelled", "pool": pool, "attempt_timeout_ms": 200});
+        let settings = json!({"task": "sleeps_until_cancelled", "pool": pool, "attempt_timeout_ms": 500});
         let report = test_program(&settings).run().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "Failed", "the run has no deadline: {report}");
-        let expected = "the attempt ran longer than its limit of 0.2 s and was interrupted: the attempt was cancelled";
+        let expected = "the attempt ran longer than its limit of 0.5 s and was interrupted: the attempt was cancelled";
         assert_eq!(message(only_error(&report)), expected);
     }
 }
@@ -116,7 +116,7 @@ fn a_rust_task_that_looks_at_its_cancellation_ends_by_itself_on_every_pool() {
 #[test]
 fn a_rust_task_that_does_not_care_is_ended_with_its_process() {
     for (task, signal) in [("sleeps_for_ever", "signal 15 (SIGTERM)"), ("stops_its_process", "signal 9 (SIGKILL)")] {
-        let settings = json!({"task": task, "attempt_timeout_ms": 200, "grace_ms": 100});
+        let settings = json!({"task": task, "attempt_timeout_ms": 500, "grace_ms": 100});
         let report = test_program(&settings).run().assert_code(0).json();
         let error = only_error(&report);
         let end = format!(
@@ -179,7 +179,7 @@ fn the_attempts_that_waited_behind_it_on_the_same_worker_are_run_once_by_the_nex
 fn attempts_that_wait_for_a_worker_are_not_late() {
     // One worker, and together they take much longer than each may.
     let settings = json!({
-        "task": "sleeps_until_cancelled", "shape": "wide", "width": 5, "workers": 1, "attempt_timeout_ms": 200,
+        "task": "sleeps_until_cancelled", "shape": "wide", "width": 5, "workers": 1, "attempt_timeout_ms": 500,
     });
     let report = test_program(&settings).run().assert_code(0).json();
     let errors = report["runs"][0]["errors"].as_array().expect("five errors");
