@@ -28,7 +28,7 @@ use crate::reactor::{Action, Ending, Event, Reactor};
 use crate::stop_signals::Listening;
 use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
 
-/// How many events of the pool are taken in before their actions are carried out together.
+/// How many inputs are taken in before their actions are carried out together, and the time is looked at.
 const BATCH: usize = 1024;
 
 /// How long workers with nothing to do may take to leave at the end of a run, before they are ended.
@@ -204,9 +204,11 @@ impl Run {
         let mut events = Vec::new();
         // This run holds a sender itself: no input means that the time has come.
         let mut next = received.ok();
+        let mut left = BATCH;
         while let Some(input) = next {
             self.take_in(input, &mut events);
-            next = if events.len() < BATCH { self.inputs.try_recv().ok() } else { None };
+            left -= 1;
+            next = if left > 0 { self.inputs.try_recv().ok() } else { None };
         }
         let now = Instant::now();
         if deadline.is_some_and(|at| at <= now) {
@@ -304,7 +306,7 @@ impl Run {
     /// Asks an attempt to end, once, and begins to wait for that.
     fn interrupt(&mut self, attempt: AttemptId) {
         self.running.remove(attempt);
-        if !self.interrupted.contains(attempt) {
+        if self.open.contains_key(&attempt) && !self.interrupted.contains(attempt) {
             self.interrupted.set(attempt, Instant::now() + self.pool.patience());
             self.pool.interrupt(attempt);
         }
@@ -406,3 +408,6 @@ pub(crate) fn tasks(graph: &Graph) -> impl Iterator<Item = (ActorId, &TaskSpec)>
 fn tasks_names(graph: &Graph) -> HashMap<ActorId, Arc<str>> {
     tasks(graph).map(|(id, _)| (id, Arc::from(graph.actor(id).name.as_str()))).collect()
 }
+
+#[cfg(test)]
+mod tests;

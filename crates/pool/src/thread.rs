@@ -5,9 +5,9 @@
 //!
 //! # States
 //! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
-//! scaling it leaves after it has waited for long. A thread whose attempt was given up is
-//! not counted any more: another one takes its place, and it leaves if it ever comes back. When the pool is dropped, threads whose attempts do not end are left
-//! behind; what they still produce is dropped.
+//! scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not end are left
+//! behind; what they still produce is dropped. A thread whose attempt was given up is not counted any more: another one
+//! takes its place, and it leaves if it ever comes back.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
