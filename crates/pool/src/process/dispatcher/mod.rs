@@ -340,10 +340,13 @@ impl Dispatcher {
     }
 
     fn gone(&mut self, id: WorkerId, now: Instant) {
-        // A process that was never started is gone without an exit report.
         self.with(id, |worker| {
-            worker.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
-            worker.channel_closed = true;
+            // A process that was never started is gone without an exit report, and had a channel and output no more
+            // than that. What another has said may still be on its way.
+            if worker.exit.is_none() {
+                worker.exit = Some(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
+                worker.channel_closed = true;
+            }
             worker.drained |= worker.pid.is_none();
             worker.gone = true;
         });

@@ -1,5 +1,6 @@
 //! The dispatcher without a process: a pretended world that says what happens, and looks at what it is asked to do.
 
+mod pretence;
 mod random;
 
 use std::sync::Arc;
@@ -214,6 +215,17 @@ fn a_result_that_was_sent_before_the_death_counts() {
     assert_eq!(essence(&world.finish(1, 1))[0], "1 finished");
     let rest = essence(&world.on(Event::ChannelClosed { worker, garbage: None }));
     assert!(!rest.iter().any(|action| action.contains("failed")), "{rest:?}");
+}
+
+#[test]
+fn a_result_that_is_on_its_way_when_nothing_is_left_of_its_worker_counts() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let worker = WorkerId(1);
+    world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
+    world.on(Event::OutputDrained { worker });
+    assert_eq!(essence(&world.on(Event::Gone { worker })), [""; 0]);
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished"]);
 }
 
 #[test]
