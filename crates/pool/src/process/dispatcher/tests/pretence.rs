@@ -28,7 +28,7 @@ pub(super) const WAYS: [Way; 3] = [Way::Worker, Way::Guardian, Way::Reader];
 
 /// Whether a task does not end when it is interrupted.
 pub(super) fn is_stubborn(attempt: AttemptId) -> bool {
-    attempt.0.is_multiple_of(5)
+    attempt.0.is_multiple_of(3)
 }
 
 /// A pretended worker, from the moment at which it was asked for.
@@ -88,6 +88,11 @@ impl Pretended {
             self.started = Started::Heard;
         }
         Some(event)
+    }
+
+    /// Whether nothing will ever come from it again.
+    pub(super) fn is_over(&self) -> bool {
+        self.dead && self.events.iter().all(VecDeque::is_empty)
     }
 
     /// Whether an answer for this attempt is on its way.

@@ -60,9 +60,16 @@ struct Account {
     interrupted: bool,
     /// It was told that it runs.
     runs: bool,
-    /// The worker's answer has arrived: whether it was a result.
-    answered: Option<bool>,
+    /// The worker's answer has arrived: whether it was a result, and when.
+    answered: Option<Answer>,
     ended: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Answer {
+    is_result: bool,
+    from: Option<WorkerId>,
+    at: Instant,
 }
 
 /// What the owner knows of a worker.
@@ -145,7 +152,8 @@ impl Owner {
             let account = self.accounts.get_mut(&attempt).expect("it was submitted");
             // What comes after the end of its attempt was too late.
             if !account.ended {
-                account.answered.get_or_insert(matches!(event, Event::Finished { .. }));
+                let is_result = matches!(event, Event::Finished { .. });
+                account.answered.get_or_insert(Answer { is_result, from: account.given, at: self.now });
             }
             account.given = None;
         }
@@ -180,11 +188,13 @@ impl Owner {
                 }
                 Action::Interrupt { worker, attempt } => self.process(worker, |process| process.interrupt(attempt)),
                 Action::Dismiss(worker) => {
+                    assert!(!self.has_work(worker), "a worker is let go that has attempts");
                     self.known.entry(worker).or_default().ending = true;
                     self.process(worker, Pretended::leave);
                 }
                 Action::Signal(worker, _) => self.process(worker, Pretended::terminate),
                 Action::End(worker) => {
+                    self.check_end(worker);
                     self.known.entry(worker).or_default().ending = true;
                     self.process(worker, |process| process.die(true));
                 }
@@ -193,6 +203,14 @@ impl Owner {
             }
         }
         not_sent
+    }
+
+    /// A worker is ended for a reason: it is of no more use, it was never ready, or an attempt has to end.
+    fn check_end(&self, worker: WorkerId) {
+        let known = &self.known[&worker];
+        let mut given = self.accounts.values().filter(|account| account.given == Some(worker));
+        let reason = known.ending || !known.ready || self.closing || given.any(|account| account.interrupted);
+        assert!(reason, "worker {worker:?} is ended without a reason");
     }
 
     fn process(&mut self, worker: WorkerId, ask: impl FnOnce(&mut Pretended)) {
@@ -226,7 +244,8 @@ impl Owner {
             }
             PoolEvent::Finished { attempt, .. } => {
                 self.end(attempt);
-                assert_eq!(self.accounts[&attempt].answered, Some(true), "{attempt} has no result");
+                let answered = self.accounts[&attempt].answered;
+                assert!(answered.is_some_and(|answer| answer.is_result), "{attempt} has no result");
             }
             PoolEvent::Failed { attempt, error } => {
                 self.end(attempt);
@@ -252,7 +271,8 @@ impl Owner {
         if self.broken || self.closing && error.kind == ErrorKind::Stopped {
             return;
         }
-        assert_ne!(account.answered, Some(true), "{attempt} had a result, and fails: {error}");
+        let had_result = account.answered.is_some_and(|answer| answer.is_result);
+        assert!(!had_result, "{attempt} had a result, and fails: {error}");
         if account.answered.is_some() || account.interrupted {
             return;
         }
@@ -283,8 +303,22 @@ impl Owner {
             let full = self.dispatcher.workers() == self.max_workers;
             assert!(full || self.known.iter().any(comes), "{attempt} waits, and no worker is there or started");
         } else if idle.is_some() && self.is_held_up() {
-            let soon = self.dispatcher.next_tick().is_some_and(|at| at <= self.now + Duration::from_millis(1));
-            assert!(soon, "attempts wait behind others while a worker is idle, and are not asked back");
+            let soon = self.now + Duration::from_millis(1);
+            let asks = self.dispatcher.next_tick().is_some_and(|at| self.now < at && at <= soon);
+            assert!(asks, "attempts wait behind others while a worker is idle, and are not asked back");
+        }
+        self.check_settling();
+    }
+
+    /// What was answered is told within a moment, whatever of its output is missing, unless its worker's death is the
+    /// moment.
+    fn check_settling(&self) {
+        for (attempt, account) in self.accounts.iter().filter(|(_, account)| !account.ended) {
+            if let Some(Answer { from: Some(worker), at, .. }) = account.answered
+                && self.known[&worker].exited.is_none()
+            {
+                assert!(self.now < at + Duration::from_millis(100), "{attempt} was answered, and is not told");
+            }
         }
     }
 
@@ -309,8 +343,9 @@ impl Owner {
     // ----- what happens -----
 
     fn choose(&mut self, choice: Choice) {
-        let count = self.processes.len().max(1);
-        let process = |rank: u8| self.processes.keys().copied().nth(usize::from(rank) % count);
+        let of_interest = self.processes.iter().filter(|(_, process)| !process.is_over()).map(|(&id, _)| id);
+        let of_interest: Vec<WorkerId> = of_interest.collect();
+        let process = |rank: u8| of_interest.get(usize::from(rank) % of_interest.len().max(1)).copied();
         match choice {
             Choice::Submit(count) if !self.closing => self.submit(count),
             Choice::Interrupt(which) => self.interrupt(which),
@@ -371,7 +406,6 @@ impl Owner {
                 return;
             }
             for worker in self.processes.keys().copied().collect::<Vec<_>>() {
-                self.process(worker, |_| {});
                 for choice in [0, 1, 2, 7, 1] {
                     let process = self.processes.get_mut(&worker).expect("none is ever forgotten");
                     process.act(choice, &mut self.begun);
