@@ -230,7 +230,8 @@ impl Worker {
     /// When time alone will change something.
     pub(super) fn next_tick(&self, rules: &Rules) -> Option<Instant> {
         if let Some(death) = self.exit {
-            let waits = !matches!(self.state, State::Buried) && !self.channel_closed;
+            // Until its output has been read time alone changes nothing, however much of it has passed.
+            let waits = !matches!(self.state, State::Buried) && !self.channel_closed && self.drained;
             return waits.then(|| death.at + CHANNEL_DRAIN);
         }
         let settling = self.settling.iter().map(|settling| settling.until).min();

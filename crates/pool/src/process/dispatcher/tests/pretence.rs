@@ -150,6 +150,7 @@ impl Pretended {
             return;
         }
         let (worker, reason) = (self.id, "it is of another build".to_owned());
+        self.mute = true;
         if exists || self.started != Started::No {
             self.start();
             self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
