@@ -74,7 +74,7 @@ fn a_python_task_that_sleeps_is_interrupted_and_says_where_it_was() {
 #[test]
 fn a_python_task_that_ignores_signals_is_ended_with_its_worker_and_its_last_lines_are_shown() {
     let folder = Folder::with_tasks(TASKS, &["ignores"]);
-    let words = "was killed by signal 15 (SIGTERM) after it had been interrupted";
+    let words = "was killed by signal 9 (SIGKILL) after it had been interrupted";
     assert_overran(&folder, &[], "ignores", words).assert_error("    not listening");
 }
 
@@ -97,7 +97,7 @@ fn a_script_is_interrupted_on_every_pool() {
 fn a_script_that_ignores_signals_is_killed_on_every_pool() {
     let script = "#!/bin/sh\ntrap '' INT TERM\nwhile :; do sleep 1; done\n";
     let folder = Folder::with_script(script, json!([]));
-    let on_processes = "was killed by signal 15 (SIGTERM) after it had been interrupted";
+    let on_processes = "was killed by signal 9 (SIGKILL) after it had been interrupted";
     assert_overran(&folder, &["--pool", "process"], "script", on_processes);
     assert_overran(&folder, &["--pool", "thread"], "script", "was interrupted and was killed by signal 9 (SIGKILL)");
 }
