@@ -12,12 +12,12 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 use pushflow_os::{SeqPacket, SharedWords};
+use pushflow_protocol::slabs::{Lender, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
     AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, Hello, Launch, OnOrphan, ProcessId, SHARED_WORDS, Source,
     WorkerSettings, courier,
 };
-use pushflow_value::Data;
 
 use super::dispatcher::{Event, WorkerId};
 use super::runner::Input;
@@ -29,6 +29,8 @@ pub(super) struct WorkerKind {
     pub(super) guardian: Arc<Guardian>,
     pub(super) build: String,
     pub(super) settings: WorkerSettings,
+    /// The memory in which long values travel.
+    pub(super) slabs: SlabStore,
     pub(super) on_orphan: OnOrphan,
     pub(super) source: Source,
 }
@@ -67,8 +69,8 @@ impl WorkerKind {
         ];
         let receiver = {
             let settings = WorkerSettings { start_python, ..self.settings.clone() };
-            let (build, inputs) = (self.build.clone(), inputs.clone());
-            move || receive(worker, &control, settings, &build, &inputs)
+            let (slabs, build, inputs) = (self.slabs.clone(), self.build.clone(), inputs.clone());
+            move || receive(worker, shake_hands(control, settings, slabs, &build), &inputs)
         };
         std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;
         let shared = Arc::new(shared);
@@ -123,9 +125,9 @@ pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
 }
 
 /// The receiving thread's whole life. That nobody listens any more ends it too.
-fn receive(worker: WorkerId, control: &SeqPacket, settings: WorkerSettings, build: &str, inputs: &Sender<Input>) {
+fn receive(worker: WorkerId, met: Result<Ends, Refusal>, inputs: &Sender<Input>) {
     let tell = |event| inputs.send(Input::Event(event)).is_ok();
-    let mut receiver = match shake_hands(control, settings, build) {
+    let mut receiver = match met {
         Ok((sender, receiver)) => {
             if inputs.send(Input::Connected { worker, sender }).is_err() {
                 return;
@@ -143,7 +145,7 @@ fn receive(worker: WorkerId, control: &SeqPacket, settings: WorkerSettings, buil
     };
     loop {
         let input = match hear(worker, &mut receiver) {
-            Ok((events, frames)) => Input::Heard { worker, events, frames },
+            Ok(input) => input,
             Err(error) => {
                 let garbage = match error {
                     TransportError::Closed => None,
@@ -167,12 +169,11 @@ enum Refusal {
     Wrong { reason: String, fatal: bool },
 }
 
-fn shake_hands(
-    control: &SeqPacket,
-    settings: WorkerSettings,
-    build: &str,
-) -> Result<(ToWorkerSender, FromWorkerReceiver), Refusal> {
-    let hello: Hello = match courier::receive(control, true) {
+/// How a worker is talked to.
+type Ends = (ToWorkerSender, FromWorkerReceiver);
+
+fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore, build: &str) -> Result<Ends, Refusal> {
+    let hello: Hello = match courier::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
         Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),
@@ -181,27 +182,30 @@ fn shake_hands(
         let reason = format!("it is of another build ({}, not {build}): rebuild the worker program", hello.build);
         return Err(Refusal::Wrong { reason, fatal: true });
     }
-    transport::connect(hello.server, settings).map_err(|_| Refusal::Ended)
+    transport::connect(hello.server, settings, Lender::new(slabs, control)).map_err(|_| Refusal::Ended)
 }
 
 /// The next things that a worker says.
-fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<(Vec<Event>, u64), TransportError> {
-    let (messages, frames) = receiver.receive()?;
-    let events: Result<Vec<Event>, TransportError> =
-        messages.into_iter().map(|message| as_event(worker, message)).collect();
-    Ok((events?, frames))
-}
-
-fn as_event(worker: WorkerId, message: FromWorker) -> Result<Event, TransportError> {
-    Ok(match message {
-        FromWorker::Ready => Event::Ready { worker },
-        // It leaves; what it printed before is said with the reason then.
-        FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
-        FromWorker::Finished { attempt, result, marked } => {
-            let result = Data::decode(&result).map_err(|error| TransportError::Garbage(error.to_string()))?;
-            Event::Finished { worker, attempt, result, marked }
-        }
-        FromWorker::Failed { attempt, error } => Event::Failed { worker, attempt, error },
-        FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
-    })
+fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Input, TransportError> {
+    let mut heard = receiver.receive()?;
+    let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
+    for message in heard.messages.drain(..) {
+        events.push(match message {
+            FromWorker::Ready => Event::Ready { worker },
+            // It leaves; what it printed before is said with the reason then.
+            FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
+            FromWorker::Finished { attempt, result, marked } => {
+                Event::Finished { worker, attempt, result: receiver.open(result)?, marked }
+            }
+            FromWorker::Failed { attempt, error } => Event::Failed { worker, attempt, error },
+            FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
+            FromWorker::NeedsRoom { bytes } => {
+                rooms.push(bytes);
+                continue;
+            }
+        });
+    }
+    let frames = heard.frames;
+    receiver.settle(heard)?;
+    Ok(Input::Heard { worker, events, rooms, frames })
 }

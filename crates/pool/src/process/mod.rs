@@ -22,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
+use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{AttemptId, OnOrphan, Source, WorkerSettings};
 
 use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
@@ -83,6 +84,7 @@ impl ProcessPool {
                 guardian,
                 build: build.to_owned(),
                 settings,
+                slabs: SlabStore::default(),
                 on_orphan: OnOrphan::after(options.orphan_grace),
                 source: source(options.start_method),
             },
