@@ -142,6 +142,7 @@ impl Borrower {
     pub fn answer(&self, granted: Option<Reference>) {
         let mut room = lock(&self.room);
         room.asked = false;
+        let granted = granted.filter(|granted| granted.range().is_some());
         let unused = std::mem::replace(&mut room.granted, granted);
         lock(&self.released).extend(unused);
         self.answered.notify_all();

@@ -1,9 +1,8 @@
 //! [`SlabStore`]: the slabs of a pool, and who has which region of them.
 //!
-//! Short values share slabs of [`SLAB`] bytes; a longer one has a slab of its own. What is free is kept for the next
-//! values, since fresh memory costs ten times as much as memory that was used before, but not without limit: of the slabs
-//! that are wholly free at most [`KEPT`] bytes are kept, and the oldest go first. There are at most [`MAX_SLABS`] slabs,
-//! each with one open file.
+//! Short values share slabs; a longer one has a slab of its own. What is free is kept for the next values, since fresh
+//! memory costs ten times as much as memory that was used before, but not without limit ([`Limits`]): of the slabs that
+//! are wholly free those go first that are free for the longest time.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,14 +13,27 @@ use pushflow_os::slab::{self, Region};
 
 use super::{SlabId, whole_pages};
 
-/// The bytes of a slab that values share.
-const SLAB: usize = 16 << 20;
-/// The longest value that shares one.
-pub(super) const SHARED_MOST: usize = SLAB / 4;
-/// The most bytes that are kept in slabs of which nothing is used.
-const KEPT: usize = 256 << 20;
-/// The most slabs.
-const MAX_SLABS: usize = 128;
+/// The longest value that shares a slab.
+pub(super) const SHARED_MOST: usize = 4 << 20;
+
+/// How much memory there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The bytes of a slab that values share.
+    pub(super) slab: usize,
+    /// The longest value that shares one.
+    pub(super) shared_most: usize,
+    /// The most bytes that are kept in slabs of which nothing is used.
+    pub(super) kept: usize,
+    /// The most slabs, each of which has one open file.
+    pub(super) slabs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { slab: 4 * SHARED_MOST, shared_most: SHARED_MOST, kept: 256 << 20, slabs: 128 }
+    }
+}
 
 /// The slabs of a pool. Cloning shares.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +41,7 @@ pub struct SlabStore(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
+    limits: Limits,
     slabs: BTreeMap<SlabId, Slab>,
     made: u64,
     freed: u64,
@@ -39,6 +52,8 @@ struct State {
 struct Slab {
     file: Arc<OwnedFd>,
     length: usize,
+    /// Whether values share it.
+    shared: bool,
     /// Where it is in the memory of this process.
     addresses: Range<usize>,
     /// Free regions by where they begin; no two touch.
@@ -57,6 +72,14 @@ pub(super) struct Lease {
 }
 
 impl SlabStore {
+    /// A store with other limits than usual.
+    #[cfg(test)]
+    pub(super) fn with_limits(limits: Limits) -> SlabStore {
+        let store = SlabStore::default();
+        store.lock().limits = limits;
+        store
+    }
+
     /// A region of at least so many bytes, whole pages; `None` if there is none, nor memory for another slab.
     pub(super) fn lease(&self, bytes: usize) -> Option<Lease> {
         let size = whole_pages(bytes.max(1))?;
@@ -70,15 +93,13 @@ impl SlabStore {
 
     /// Makes a slab, a region of this size of which is used. Not under the lock: the memory of a large one takes its time.
     fn make(&self, size: usize) -> Option<(SlabId, Region)> {
-        let replaced = {
+        let (limits, replaced) = {
             let mut state = self.lock();
-            match state.slabs.len() < MAX_SLABS {
-                true => None,
-                false => Some(state.retire_oldest()?),
-            }
+            let full = state.slabs.len() >= state.limits.slabs;
+            (state.limits, if full { Some(state.retire_oldest()?) } else { None })
         };
         replaced.into_iter().for_each(Slab::discard);
-        let length = if size <= SHARED_MOST { SLAB } else { size };
+        let length = if size <= limits.shared_most { limits.slab } else { size };
         let (region, file) = slab::create(length).ok()?;
         Some(self.lock().add(region, file, size))
     }
@@ -106,6 +127,21 @@ impl SlabStore {
         self.lock().retired
     }
 
+    /// How many slabs there are, and how many bytes of them are free.
+    #[cfg(test)]
+    pub(super) fn usage(&self) -> (usize, usize) {
+        let state = self.lock();
+        let free = state.slabs.values().flat_map(|slab| slab.free.values()).map(Region::len).sum();
+        (state.slabs.len(), free)
+    }
+
+    /// How many bytes are used.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        let all: usize = self.lock().slabs.values().map(|slab| slab.length).sum();
+        all - self.usage().1
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,10 +150,10 @@ impl SlabStore {
 impl State {
     /// Takes a region of this size out of what is free.
     fn take(&mut self, size: usize) -> Option<(SlabId, Region)> {
-        let shared = size <= SHARED_MOST;
+        let shared = size <= self.limits.shared_most;
         let fits = |slab: &Slab| match shared {
-            true => slab.length == SLAB && slab.free.values().any(|region| region.len() >= size),
-            false => slab.free_since.is_some() && slab.length != SLAB && (size..=2 * size).contains(&slab.length),
+            true => slab.shared && slab.free.values().any(|region| region.len() >= size),
+            false => slab.free_since.is_some() && !slab.shared && slab.length >= size && slab.length / 2 <= size,
         };
         let fitting = self.slabs.iter_mut().filter(|(_, slab)| fits(slab));
         // The first of those that are shared, so that the last become free; of the others the one that fits best.
@@ -133,8 +169,11 @@ impl State {
         let rest = used.split_off(size);
         let free = if rest.is_empty() { BTreeMap::new() } else { BTreeMap::from([(rest.offset(), rest)]) };
         let id = SlabId(self.made);
-        self.slabs
-            .insert(id, Slab { file: file.into(), length, addresses: begin..begin + length, free, free_since: None });
+        let shared = size <= self.limits.shared_most;
+        self.slabs.insert(
+            id,
+            Slab { file: file.into(), length, shared, addresses: begin..begin + length, free, free_since: None },
+        );
         (id, used)
     }
 
@@ -148,7 +187,7 @@ impl State {
         self.freed += 1;
         slab.free_since = Some(self.freed);
         let mut retired = Vec::new();
-        while self.kept() > KEPT {
+        while self.kept() > self.limits.kept {
             retired.extend(self.retire_oldest());
         }
         retired
@@ -257,3 +296,6 @@ impl Drop for Lease {
         retired.into_iter().for_each(Slab::discard);
     }
 }
+
+#[cfg(test)]
+mod tests;
