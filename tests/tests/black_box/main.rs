@@ -9,6 +9,7 @@
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`output`]: what tasks print.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
+//! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
 //!
 //! Every test starts programs of its own in folders of its own, and asserts that nothing of them is left.
@@ -17,6 +18,7 @@ mod bad_input;
 mod cost;
 mod embedding;
 mod examples;
+mod large_values;
 mod lifetime;
 mod originals;
 mod output;
