@@ -68,6 +68,14 @@ impl Outbox {
         self.send(&mut self.lock())
     }
 
+    /// Tells what was released since the last message, so that an idle worker holds nothing.
+    pub(crate) fn tell_released(&self) -> Result<(), Closed> {
+        if !self.slabs.has_released() {
+            return Ok(());
+        }
+        self.send(&mut self.lock())
+    }
+
     /// The life of the thread that sends what has waited long enough.
     pub(crate) fn send_late_answers(&self) {
         let mut state = self.lock();

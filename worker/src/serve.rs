@@ -81,8 +81,15 @@ impl Worker {
     // ----- the control thread -----
 
     fn listen(&self, mut receiver: ToWorkerReceiver) {
-        // The channel has ended, or what came through it is of no scheduler.
-        while self.hear(&mut receiver).is_ok() {}
+        let ended = loop {
+            if let Err(ended) = self.hear(&mut receiver) {
+                break ended;
+            }
+        };
+        if !matches!(ended, TransportError::Closed) {
+            // Among the last lines on standard error of the attempts that this worker loses.
+            eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
+        }
         self.inbox.close();
         self.slabs.close();
     }
@@ -142,6 +149,10 @@ impl Worker {
             };
             let more = self.inbox.done();
             self.or_close(self.outbox.answer(answer, more));
+            drop(result);
+            if !more {
+                self.or_close(self.outbox.tell_released());
+            }
         }
     }
 

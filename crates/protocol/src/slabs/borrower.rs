@@ -96,6 +96,11 @@ impl Borrower {
         std::mem::take(&mut lock(&self.released))
     }
 
+    /// Whether there is something to tell.
+    pub fn has_released(&self) -> bool {
+        !lock(&self.released).is_empty()
+    }
+
     /// These slabs are gone; nothing of them is read or written any more.
     pub fn forget(&self, slabs: &[SlabId]) {
         let mut known = lock(&self.slabs);

@@ -9,7 +9,8 @@
 //! - *Inputs.* The scheduler writes a value into a region of a slab, or finds that it lies in one already, since another
 //!   worker's result is handed on as it is. The region is *lent* to the worker: it stays until the worker says that it
 //!   released it, which it does when the last copy of the value there is dropped. Releases travel with the worker's
-//!   next message.
+//!   next message; before it waits for work it tells those that are left. A task that keeps a value beyond its attempt
+//!   keeps that region, and nothing else.
 //! - *Results.* The worker asks for *room*, is granted a region, writes results there one after another, and names what it
 //!   wrote; from then on that part is the scheduler's, which frees it when the last copy of the value is dropped. The
 //!   worker asks ahead while its results are small, so that it need not wait for the answer. What it does not use it
