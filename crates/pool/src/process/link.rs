@@ -1,7 +1,8 @@
 //! One worker from its start to its end: the process, the handshake, and the thread that receives what it says.
 //!
 //! The thread does nothing but receive, so that a worker that is stopped, slow or says garbage holds up itself alone. It
-//! ends with the worker: every file it waits on has its other end in that process.
+//! ends with the worker: every file it waits on has its other end in that process. The pool waits for these threads when it
+//! ends, so that nothing of it is left: no file, and no memory that was lent.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,8 +10,9 @@ use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::slabs::{Lender, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
@@ -31,8 +33,28 @@ pub(super) struct WorkerKind {
     pub(super) settings: WorkerSettings,
     /// The memory in which long values travel.
     pub(super) slabs: SlabStore,
+    pub(super) receivers: Receivers,
     pub(super) on_orphan: OnOrphan,
     pub(super) source: Source,
+}
+
+/// How long the pool waits at its end for threads whose workers are gone.
+const RECEIVERS_END: Duration = Duration::from_secs(1);
+
+/// Knows whether a thread still receives from a worker: each has a clone of the sender, through which nothing is sent.
+pub(super) struct Receivers(Sender<()>, Receiver<()>);
+
+impl Receivers {
+    pub(super) fn new() -> Receivers {
+        let (alive, ended) = crossbeam_channel::bounded(0);
+        Receivers(alive, ended)
+    }
+
+    /// Waits for the end of all threads. Those of workers that could not be ended are left behind.
+    pub(super) fn wait(self) {
+        drop(self.0);
+        self.1.recv_timeout(RECEIVERS_END).ok();
+    }
 }
 
 /// A worker that was asked for.
@@ -70,7 +92,11 @@ impl WorkerKind {
         let receiver = {
             let settings = WorkerSettings { start_python, ..self.settings.clone() };
             let (slabs, build, inputs) = (self.slabs.clone(), self.build.clone(), inputs.clone());
-            move || receive(worker, shake_hands(control, settings, slabs, &build), &inputs)
+            let alive = self.receivers.0.clone();
+            move || {
+                receive(worker, shake_hands(control, settings, slabs, &build), &inputs);
+                drop(alive);
+            }
         };
         std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;
         let shared = Arc::new(shared);

@@ -26,7 +26,7 @@ use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{AttemptId, OnOrphan, Source, WorkerSettings};
 
 use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
-use self::link::WorkerKind;
+use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
@@ -85,6 +85,7 @@ impl ProcessPool {
                 build: build.to_owned(),
                 settings,
                 slabs: SlabStore::default(),
+                receivers: Receivers::new(),
                 on_orphan: OnOrphan::after(options.orphan_grace),
                 source: source(options.start_method),
             },

@@ -63,7 +63,8 @@ impl Runner {
             self.say_whether_open();
             if self.dispatcher.is_over() {
                 self.tell();
-                return;
+                self.links.clear();
+                return self.kind.receivers.wait();
             }
             let received = self.receive();
             let now = Instant::now();

@@ -19,7 +19,10 @@ pub(super) const SHARED_MOST: usize = 4 << 20;
 /// How much memory there may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// The bytes of a slab that values share.
+    /// The least bytes of a slab that values share; each is as long as those before it together, so that few short values
+    /// do not wait for much memory.
+    pub(super) first: usize,
+    /// The most bytes of a slab that values share.
     pub(super) slab: usize,
     /// The longest value that shares one.
     pub(super) shared_most: usize,
@@ -31,7 +34,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { slab: 4 * SHARED_MOST, shared_most: SHARED_MOST, kept: 256 << 20, slabs: 128 }
+        Limits { first: SHARED_MOST / 4, slab: 4 * SHARED_MOST, shared_most: SHARED_MOST, kept: 256 << 20, slabs: 128 }
     }
 }
 
@@ -93,13 +96,12 @@ impl SlabStore {
 
     /// Makes a slab, a region of this size of which is used. Not under the lock: the memory of a large one takes its time.
     fn make(&self, size: usize) -> Option<(SlabId, Region)> {
-        let (limits, replaced) = {
+        let (length, replaced) = {
             let mut state = self.lock();
             let full = state.slabs.len() >= state.limits.slabs;
-            (state.limits, if full { Some(state.retire_oldest()?) } else { None })
+            (state.next_length(size), if full { Some(state.retire_oldest()?) } else { None })
         };
         replaced.into_iter().for_each(Slab::discard);
-        let length = if size <= limits.shared_most { limits.slab } else { size };
         let (region, file) = slab::create(length).ok()?;
         Some(self.lock().add(region, file, size))
     }
@@ -159,6 +161,16 @@ impl State {
         // The first of those that are shared, so that the last become free; of the others the one that fits best.
         let (&id, slab) = fitting.min_by_key(|(id, slab)| (slab.length, **id))?;
         Some((id, slab.take(size)?))
+    }
+
+    /// How long a slab should be that is made for a region of this size.
+    fn next_length(&self, size: usize) -> usize {
+        let Limits { first, slab, shared_most, .. } = self.limits;
+        if size > shared_most {
+            return size;
+        }
+        let shared: usize = self.slabs.values().filter(|slab| slab.shared).map(|slab| slab.length).sum();
+        shared.max(first).max(2 * size).min(slab)
     }
 
     /// Adds a slab, a region of this size of which is used.

@@ -8,7 +8,7 @@ use super::*;
 /// Small enough that every limit is met soon.
 fn limits() -> Limits {
     let page = page_size();
-    Limits { slab: 8 * page, shared_most: 3 * page, kept: 20 * page, slabs: 6 }
+    Limits { first: 8 * page, slab: 8 * page, shared_most: 3 * page, kept: 20 * page, slabs: 6 }
 }
 
 fn lease(store: &SlabStore, pages: usize) -> Option<Lease> {
@@ -33,6 +33,17 @@ fn short_values_share_a_slab_and_do_not_hold_that_of_a_long_one() {
     let short: Vec<Lease> = (0..8).map(|_| lease(&store, 1).unwrap()).collect();
     assert!(short.iter().all(|lease| lease.slab() == short[0].slab()));
     assert_eq!(store.usage(), (2, 8 * page_size()));
+}
+
+#[test]
+fn slabs_that_are_shared_begin_small_and_grow() {
+    let page = page_size();
+    let store = SlabStore::with_limits(Limits { first: 2 * page, slabs: 9, ..limits() });
+    let regions: Vec<Lease> = (0..32).map(|_| lease(&store, 1).unwrap()).collect();
+    let mut lengths: Vec<usize> = store.lock().slabs.values().map(|slab| slab.length / page).collect();
+    lengths.dedup();
+    assert_eq!(lengths, [2, 4, 8]);
+    assert_eq!(regions.len() * page, store.used());
 }
 
 #[test]
