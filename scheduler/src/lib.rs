@@ -47,6 +47,7 @@ pub use pushflow_graph::ewoks::LoadError;
 pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Warning, WarningKind};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
+pub use pushflow_pool::green;
 pub use pushflow_pool::{
     Cancellation, Cancelled, OpenError, PoolOptions, PoolType, StartMethod, Stream, TaskContext, UnknownPoolType,
     UnknownStartMethod, task,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use pushflow_graph::Graph;
+use pushflow_pool::green::GreenPool;
 use pushflow_pool::run::find_interpreter;
 use pushflow_pool::{EventSink, Pool, PoolType, ProcessPool, ThreadPool, find_task, registered_tasks};
 use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
@@ -23,9 +24,12 @@ pub(crate) fn open_pool(
     let mut pool_options = options.pool_options.clone();
     Ok(match options.pool {
         PoolType::Thread => {
-            refuse_python(graph)?;
-            let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
-            Box::new(ThreadPool::open(&pool_options, build, with_processes, events)?)
+            refuse_python(graph, options.pool)?;
+            Box::new(ThreadPool::open(&pool_options, build, has_commands(graph), events)?)
+        }
+        PoolType::Gevent => {
+            refuse_python(graph, options.pool)?;
+            Box::new(GreenPool::open(&pool_options, build, has_commands(graph), events)?)
         }
         PoolType::Process => {
             if tasks(graph).any(|(_, task)| needs_python(task)) {
@@ -36,7 +40,12 @@ pub(crate) fn open_pool(
     })
 }
 
-/// On threads every Rust task must be one of this program's. In workers it is the worker program that must know it, which
+/// Whether a task needs a process.
+fn has_commands(graph: &Graph) -> bool {
+    tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }))
+}
+
+/// In this process every Rust task must be one of this program's. In workers it is the worker program that must know it, which
 /// is this program exactly where it has tasks at all.
 fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
     if pool == PoolType::Process && registered_tasks().next().is_none() {
@@ -60,12 +69,12 @@ fn needs_python(task: &TaskSpec) -> bool {
     }
 }
 
-fn refuse_python(graph: &Graph) -> Result<(), RunError> {
+fn refuse_python(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
     match tasks(graph).find(|(_, task)| matches!(task, TaskSpec::Python(_))) {
         None => Ok(()),
         Some((id, _)) => Err(RunError::Unsupported {
             actor: graph.actor(id).name.clone(),
-            reason: "Python tasks do not run on the pool \"thread\" in this version: choose \"process\"".into(),
+            reason: format!("Python tasks do not run on the pool \"{pool}\" in this version: choose \"process\""),
         }),
     }
 }

@@ -1,4 +1,6 @@
-//! Workflows built from code, on threads of this very program: outcomes, errors, deadlines, stops and events.
+//! Workflows built from code, in this very process: outcomes, errors, deadlines, stops and events.
+//!
+//! On threads; and once more as green tasks, since `green_pool.rs` is this file in another program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,9 +51,19 @@ fn ignores_cancellation() {
     }
 }
 
-fn on_threads() -> RunOptions {
+fn in_this_process() -> RunOptions {
     let pool_options = PoolOptions { interrupt_grace: Duration::from_millis(50), ..PoolOptions::default() };
-    RunOptions { pool: PoolType::Thread, pool_options, ..RunOptions::default() }
+    RunOptions { pool: pool(), pool_options, ..RunOptions::default() }
+}
+
+fn pool() -> PoolType {
+    if module_path!().starts_with("green_pool") {
+        pushflow::green::enable().unwrap();
+        assert_eq!(PoolType::default(), PoolType::Gevent);
+        PoolType::Gevent
+    } else {
+        PoolType::Thread
+    }
 }
 
 /// Start, one task, stop.
@@ -77,7 +89,7 @@ fn value(outcome: &Outcome, name: &str) -> Option<Value> {
 #[test]
 fn a_result_is_laid_over_the_inputs_and_both_reach_the_end() {
     let inputs = Data::new().with("value", 1).with("note", "kept");
-    let outcome = one_task("add_one").run(inputs, &on_threads()).unwrap();
+    let outcome = one_task("add_one").run(inputs, &in_this_process()).unwrap();
     assert!(outcome.is_finished(), "{outcome:?}");
     assert_eq!(value(&outcome, "value"), Some(Value::Int(2)));
     assert_eq!(value(&outcome, "note"), Some("kept".into()));
@@ -97,7 +109,7 @@ fn a_loop_goes_round_until_the_router_lets_it_out() {
     workflow.connect_port(router, true, add).unwrap();
     workflow.connect_port(router, "other", stop).unwrap();
     let inputs = Data::new().with("value", 0).with("limit", 1000);
-    let outcome = workflow.run(inputs, &on_threads()).unwrap();
+    let outcome = workflow.run(inputs, &in_this_process()).unwrap();
     assert!(outcome.is_finished(), "{outcome:?}");
     assert_eq!(value(&outcome, "value"), Some(Value::Int(1000)));
 }
@@ -111,7 +123,7 @@ fn a_workflow_can_be_run_again_and_from_several_threads_at_once() {
             scope.spawn(move || {
                 for round in 0..20 {
                     let start = first * 100 + round;
-                    let outcome = workflow.run(Data::new().with("value", start), &on_threads()).unwrap();
+                    let outcome = workflow.run(Data::new().with("value", start), &in_this_process()).unwrap();
                     assert_eq!(value(&outcome, "value"), Some(Value::Int(i64::from(start) + 1)));
                 }
             });
@@ -136,7 +148,8 @@ fn a_join_fires_in_every_run_also_in_those_at_the_same_time() {
             let workflow = &workflow;
             scope.spawn(move || {
                 for round in 0..10 {
-                    let outcome = workflow.run(Data::new().with("value", first * 100 + round), &on_threads()).unwrap();
+                    let outcome =
+                        workflow.run(Data::new().with("value", first * 100 + round), &in_this_process()).unwrap();
                     assert!(outcome.is_finished(), "{outcome:?}");
                     assert_eq!(value(&outcome, "value"), Some(Value::Int(i64::from(first * 100 + round) + 1)));
                 }
@@ -154,7 +167,7 @@ fn the_outcome_has_what_each_end_delivered_if_that_is_asked_for() {
         workflow.connect(start, task).unwrap();
         workflow.connect(task, stop).unwrap();
     }
-    let options = RunOptions { outputs: Outputs::Ends, ..on_threads() };
+    let options = RunOptions { outputs: Outputs::Ends, ..in_this_process() };
     let outcome = workflow.run(Data::new().with("value", 1), &options).unwrap();
     let names: Vec<_> = outcome.outputs.iter().map(|output| output.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
@@ -164,7 +177,7 @@ fn the_outcome_has_what_each_end_delivered_if_that_is_asked_for() {
 #[test]
 fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
     let run = |name: &str| {
-        let outcome = one_task(name).run(Data::new().with("message", "it is Monday"), &on_threads()).unwrap();
+        let outcome = one_task(name).run(Data::new().with("message", "it is Monday"), &in_this_process()).unwrap();
         assert_eq!(outcome.ending, EndingKind::Failed, "{name}");
         let (actor, kind, message) = only_error(&outcome);
         assert_eq!(actor, "the task");
@@ -182,7 +195,7 @@ fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
 
 #[test]
 fn a_task_that_nobody_registered_is_said_before_the_run_with_the_nearest_name() {
-    let error = one_task("add_on").run(Data::new(), &on_threads()).unwrap_err();
+    let error = one_task("add_on").run(Data::new(), &in_this_process()).unwrap_err();
     assert!(matches!(error, RunError::Task { .. }));
     let message = error.to_string();
     assert!(message.starts_with("actor \"the task\": "), "{message}");
@@ -191,7 +204,7 @@ fn a_task_that_nobody_registered_is_said_before_the_run_with_the_nearest_name() 
 
 #[test]
 fn a_graph_without_a_start_is_refused() {
-    let error = Workflow::new("empty").run(Data::new(), &on_threads()).unwrap_err();
+    let error = Workflow::new("empty").run(Data::new(), &in_this_process()).unwrap_err();
     assert!(error.to_string().contains("start actor"), "{error}");
 }
 
@@ -202,14 +215,14 @@ fn a_run_that_never_reaches_its_end_has_stalled() {
     let task = workflow.task("the task", TaskSpec::rust("add_one")).unwrap();
     workflow.stop().unwrap();
     workflow.connect(start, task).unwrap();
-    let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
+    let outcome = workflow.run(Data::new().with("value", 1), &in_this_process()).unwrap();
     assert_eq!(outcome.ending, EndingKind::Stalled);
     assert_eq!(outcome.stalled, ["nothing reached the stop actor"]);
 }
 
 #[test]
 fn a_task_that_looks_at_its_cancellation_ends_at_the_deadline() {
-    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..in_this_process() };
     let outcome = one_task("sleeps_until_cancelled").run(Data::new(), &options).unwrap();
     assert_eq!(outcome.ending, EndingKind::TimedOut);
     let (_, kind, message) = only_error(&outcome);
@@ -219,7 +232,7 @@ fn a_task_that_looks_at_its_cancellation_ends_at_the_deadline() {
 
 #[test]
 fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
-    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..in_this_process() };
     let outcome = one_task("ignores_cancellation").run(Data::new(), &options).unwrap();
     RELEASE.store(true, Ordering::Relaxed);
     assert_eq!(outcome.ending, EndingKind::TimedOut);
@@ -229,7 +242,7 @@ fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
 
 #[test]
 fn a_stop_from_another_thread_ends_the_run_and_says_why() {
-    let run = one_task("sleeps_until_cancelled").prepare(Data::new(), &on_threads()).unwrap();
+    let run = one_task("sleeps_until_cancelled").prepare(Data::new(), &in_this_process()).unwrap();
     let handle = run.stop_handle();
     let stopper = std::thread::spawn(move || handle.stop("the shift is over"));
     let outcome = run.wait();
@@ -247,7 +260,7 @@ fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
     workflow.connect(task, stop).unwrap();
     let options = RunOptions {
         pool_options: PoolOptions { worker: Some("/no/such/worker".into()), ..PoolOptions::default() },
-        ..on_threads()
+        ..in_this_process()
     };
     let error = workflow.run(Data::new(), &options).unwrap_err();
     assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
@@ -277,7 +290,7 @@ impl Observer for Recorder {
 #[test]
 fn observers_hear_of_everything_in_order() {
     let recorder = Arc::<Recorder>::default();
-    let options = RunOptions { observers: vec![recorder.clone()], ..on_threads() };
+    let options = RunOptions { observers: vec![recorder.clone()], ..in_this_process() };
     one_task("add_one").run(Data::new().with("value", 1), &options).unwrap();
     let heard = recorder.0.lock().unwrap().clone();
     let expected = ["run of add_one started", "1 submitted", "1 started", "1 finished", "run ended: Finished"];
@@ -298,11 +311,11 @@ impl Observer for RaisesOnStart {
 #[test]
 fn a_run_is_stopped_on_the_signals_it_names_and_others_are_left_alone() {
     let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGHUP));
-    let options = RunOptions { stop_signals: vec![StopSignal::HangUp], observers: vec![raises], ..on_threads() };
+    let options = RunOptions { stop_signals: vec![StopSignal::HangUp], observers: vec![raises], ..in_this_process() };
     // From a thread that is not the main one, and twice: what the first run changed was put back after it.
     let stopped = one_task("sleeps_until_cancelled");
     for _ in 0..2 {
-        let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &on_threads()).unwrap();
+        let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &in_this_process()).unwrap();
         let outcome = stopped.run(Data::new(), &options).unwrap();
         assert_eq!(outcome.ending, EndingKind::Stopped { reason: "SIGHUP was received".into() });
         assert_eq!(outcome.signal, Some(StopSignal::HangUp));

@@ -1,8 +1,10 @@
 //! What a task sees of its attempt, and how an attempt is asked to end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::green::Monitor;
 
 /// A request to end one attempt, shared by who asks and who is asked; once made it stays.
 #[derive(Clone, Debug, Default)]
@@ -11,9 +13,8 @@ pub struct Cancellation(Arc<Request>);
 #[derive(Debug, Default)]
 struct Request {
     made: AtomicBool,
-    /// Held while `made` changes, so that no sleeper misses the change between its look and its wait.
-    gate: Mutex<()>,
-    changed: Condvar,
+    /// `made` changes behind its lock, so that no sleeper misses the change between its look and its wait.
+    gate: Monitor<()>,
 }
 
 impl Cancellation {
@@ -24,9 +25,7 @@ impl Cancellation {
 
     /// Makes the request, and wakes all who wait for it; a second time does nothing.
     pub fn cancel(&self) {
-        let _gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.made.store(true, Ordering::Release);
-        self.0.changed.notify_all();
+        self.0.gate.change(|()| self.0.made.store(true, Ordering::Release));
     }
 
     /// Whether the request was made; cheap enough for an inner loop.
@@ -34,12 +33,12 @@ impl Cancellation {
         self.0.made.load(Ordering::Acquire)
     }
 
-    /// Waits until the request is made, at most `limit`; says whether it was made.
+    /// Waits until the request is made, at most `limit`; says whether it was made. A green task lets
+    /// others run meanwhile.
     pub fn wait_timeout(&self, limit: Duration) -> bool {
-        let gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.changed.wait_timeout_while(gate, limit, |()| !self.is_cancelled());
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-        self.is_cancelled()
+        // A limit beyond all times is none.
+        let deadline = Instant::now().checked_add(limit);
+        self.0.gate.wait(deadline, |()| self.is_cancelled().then_some(())).is_some()
     }
 }
 

@@ -16,6 +16,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
 use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
+use crate::green;
 use crate::guarded::GuardedLauncher;
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
@@ -64,6 +65,7 @@ impl ThreadPool {
         with_processes: bool,
         events: EventSink,
     ) -> Result<ThreadPool, OpenError> {
+        green::settle()?;
         let guardian = match with_processes {
             true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn, build)?),
             false => None,

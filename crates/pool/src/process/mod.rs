@@ -29,6 +29,7 @@ use self::link::WorkerKind;
 use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
+use crate::green::{self, EnvironmentError};
 use crate::guardian::{Guardian, GuardianError};
 use crate::options::{PoolOptions, StartMethod};
 
@@ -47,6 +48,15 @@ pub enum OpenError {
     /// No worker could be started.
     #[error("{0}")]
     Worker(String),
+    /// The pool `gevent` was asked for in the plain environment.
+    #[error(
+        "the pool \"gevent\" needs the green environment: choose it with --environment green, PUSHFLOW_ENVIRONMENT=green \
+         or pushflow::green::enable(), before the first pool"
+    )]
+    NotGreen,
+    /// The environment can't be known.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The machine has no threads or file descriptors left.
     #[error("the pool could not be opened: {0}")]
     Io(#[from] std::io::Error),
@@ -70,6 +80,7 @@ impl ProcessPool {
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started.
     pub fn open(options: &PoolOptions, build: &str, events: EventSink) -> Result<ProcessPool, OpenError> {
+        green::settle()?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method, build)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;

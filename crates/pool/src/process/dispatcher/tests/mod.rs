@@ -118,6 +118,7 @@ fn essence(actions: &[Action]) -> Vec<String> {
                 PoolEvent::Failed { attempt, error } => format!("{attempt} failed: {:?}", error.kind),
                 PoolEvent::WorkerStarted { pid } => format!("worker {pid} started"),
                 PoolEvent::WorkerEnded { pid, .. } => format!("worker {pid} ended"),
+                PoolEvent::Blocked { .. } => unreachable!("that is for green tasks only"),
                 PoolEvent::Broken { .. } => "broken".to_owned(),
             },
         })
