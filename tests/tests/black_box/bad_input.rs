@@ -117,7 +117,10 @@ fn an_unknown_pool_is_said_with_the_nearest_right_one() {
     let folder = hello();
     let run = |pool| Program::pushflow_run(folder.graph()).args(["--pool", pool]);
     assert_refused(run("proces"), "there is no pool \"proces\": did you mean \"process\"?");
-    assert_refused(run("billiard"), "there is no pool \"billiard\": this version has \"thread\" and \"process\" only");
+    assert_refused(
+        run("billiard"),
+        "there is no pool \"billiard\": this version has \"thread\", \"process\" and \"gevent\" only",
+    );
 }
 
 #[test]
