@@ -394,3 +394,58 @@ fn sets_the_dispatcher() {
 fn sleeps_thrice(context: &TaskContext) -> Result<(), Cancelled> {
     (0..3).try_for_each(|_| context.sleep(Duration::from_millis(2)))
 }
+
+/// `cargo test --release -p pushflow-pool --test green_pool measures -- --ignored --nocapture`
+#[test]
+#[ignore = "prints figures and asserts nothing"]
+fn measures_attempts_in_bulk() {
+    const COUNT: u64 = 200_000;
+    for name in POOLS {
+        let nanoseconds = |_| {
+            let ended = Arc::new(Monitor::new(0));
+            let sink: EventSink = {
+                let ended = ended.clone();
+                Arc::new(move |events| {
+                    let ends = events.iter().filter(|event| !matches!(event, PoolEvent::Started { .. })).count() as u64;
+                    // Nobody is woken but at the end.
+                    let is_last = ended.look(|count| {
+                        *count += ends;
+                        *count == COUNT
+                    });
+                    if is_last {
+                        ended.change(|_| ());
+                    }
+                })
+            };
+            let options = PoolOptions::default();
+            let pool: Box<dyn Pool> = match name {
+                "thread" => Box::new(ThreadPool::open(&options, "", false, sink).unwrap()),
+                _ => Box::new(GreenPool::open(&options, "", false, sink).unwrap()),
+            };
+            let task = Arc::new(TaskSpec::rust("nothing"));
+            let attempt =
+                |id| Attempt { id: AttemptId(id), actor: "actor".into(), task: task.clone(), inputs: Data::new() };
+            let begin = cpu_time();
+            pool.submit((0..COUNT).map(attempt).collect());
+            ended.wait(None, |count| (*count == COUNT).then_some(()));
+            (cpu_time() - begin).as_secs_f64() * 1e9 / COUNT as f64
+        };
+        enable().unwrap();
+        println!(
+            "{name}: {:.0} ns of processor time an attempt",
+            (0..5).map(nanoseconds).fold(f64::INFINITY, f64::min)
+        );
+    }
+}
+
+/// What all threads of this process have used: a machine that is busy otherwise does not change it much.
+fn cpu_time() -> Duration {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+    let micros = |time: nix::sys::time::TimeVal| {
+        u64::try_from(time.tv_sec()).unwrap() * 1_000_000 + u64::try_from(time.tv_usec()).unwrap()
+    };
+    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
+}
+
+#[task(crate = pushflow_pool)]
+fn nothing() {}

@@ -31,6 +31,10 @@ use crate::run::{Interrupter, Runner, execute};
 /// How long the end of a command that was killed after its grace may take to be seen.
 const KILL_TIME: Duration = Duration::from_millis(500);
 
+/// How many green tasks wait for their first turn at most, while the queue has more for them: what is few stays in the
+/// processor's cache.
+const AHEAD: usize = 64;
+
 /// A pool of green tasks on one thread of the scheduler's own process (`parity.md` P97, type `gevent`).
 ///
 /// Each pool has a thread of its own. A task that blocks it, or computes for long, keeps all others of the pool waiting,
@@ -47,6 +51,8 @@ struct Shared {
     events: EventSink,
     guardian: Option<Arc<Guardian>>,
     on_orphan: OnOrphan,
+    /// Asking for it at each attempt would be a system call.
+    pid: u32,
     limit: usize,
 }
 
@@ -93,6 +99,7 @@ impl GreenPool {
             events,
             guardian,
             on_orphan: OnOrphan::after(options.orphan_grace),
+            pid: std::process::id(),
             limit: options.green_limit(),
         });
         let watchdog = match Watchdog::start(beat, options.blocking_limit, shared.clone()) {
@@ -110,7 +117,8 @@ impl State {
     /// How many more green tasks the queue needs and the limit allows; they are counted from now on.
     fn tasks_to_add(&mut self, limit: usize) -> usize {
         let untaken = self.tasks - self.running.len();
-        let wanted = self.queue.len().saturating_sub(untaken).min(limit.saturating_sub(self.tasks));
+        let room = AHEAD.saturating_sub(untaken).min(limit.saturating_sub(self.tasks));
+        let wanted = self.queue.len().saturating_sub(untaken).min(room);
         self.tasks += wanted;
         wanted
     }
@@ -147,7 +155,7 @@ impl Shared {
         if let Some((local, key)) = Local::current() {
             local.adopt(key, id.0, interrupter.cancellation().clone());
         }
-        self.tell(PoolEvent::Started { attempt: id, pid: std::process::id() });
+        self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
         let mut runner = self
             .guardian
             .clone()
@@ -159,18 +167,20 @@ impl Shared {
         self.over(id, ended);
     }
 
-    /// The first attempt of the queue; `None` if it was taken out meanwhile.
-    fn take(&self) -> Option<(Attempt, Interrupter)> {
-        self.state.look(|state| {
+    /// The first attempt of the queue, and a task for the next; `None` if it was taken out meanwhile.
+    fn take(self: &Arc<Self>) -> Option<(Attempt, Interrupter)> {
+        let (taken, more) = self.state.look(|state| {
             let Some(attempt) = state.queue.pop_front() else {
                 state.tasks -= 1;
-                return None;
+                return (None, 0);
             };
             let interrupter = Interrupter::new();
             let running = Running { interrupter: interrupter.clone(), waker: Waker::current(), was_reported: false };
             state.running.insert(attempt.id, running);
-            Some((attempt, interrupter))
-        })
+            (Some((attempt, interrupter)), state.tasks_to_add(self.limit))
+        });
+        self.spawn(more);
+        taken
     }
 
     fn over(self: &Arc<Self>, attempt: AttemptId, ended: Result<Data, TaskError>) {

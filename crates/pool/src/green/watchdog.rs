@@ -10,6 +10,7 @@
 //! more whether the executor sleeps, and waits; the executor says that it wakes, and looks at `unwatched` then. One of the
 //! two sees the other. That the executor must have slept for a while keeps one that wakes often from waking two threads.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -36,7 +37,7 @@ pub(super) struct Beat {
 #[derive(Debug, Default)]
 struct Orders {
     /// When the grace of which attempt ends.
-    graces: Vec<(Instant, u64)>,
+    graces: BTreeSet<(Instant, u64)>,
     ended: bool,
 }
 
@@ -104,8 +105,11 @@ impl Watchdog {
     /// Tells the owner when this time is over.
     pub(super) fn after_grace(&self, grace: Duration, attempt: u64) {
         let Some(end) = Instant::now().checked_add(grace) else { return };
-        lock(&self.beat.orders).graces.push((end, attempt));
-        self.beat.ordered.notify_all();
+        let mut orders = lock(&self.beat.orders);
+        orders.graces.insert((end, attempt));
+        if orders.graces.first() == Some(&(end, attempt)) {
+            self.beat.ordered.notify_all();
+        }
     }
 }
 
@@ -154,8 +158,7 @@ fn wait(beat: &Beat, pause: Duration, is_idle: bool) -> Option<Vec<u64>> {
     if orders.ended {
         return None;
     }
-    let next_grace = orders.graces.iter().map(|(end, _)| *end).min();
-    let left = next_grace.map(|end| end.saturating_duration_since(Instant::now()));
+    let left = orders.graces.first().map(|(end, _)| end.saturating_duration_since(Instant::now()));
     beat.unwatched.store(is_idle, Ordering::SeqCst);
     let limit = match is_idle && beat.asleep.load(Ordering::SeqCst) {
         true => left,
@@ -166,5 +169,80 @@ fn wait(beat: &Beat, pause: Duration, is_idle: bool) -> Option<Vec<u64>> {
         None => beat.ordered.wait(orders).unwrap_or_else(PoisonError::into_inner),
     };
     let now = Instant::now();
-    Some(orders.graces.extract_if(.., |(end, _)| *end <= now).map(|(_, attempt)| attempt).collect())
+    let mut over = Vec::new();
+    while let Some((_, attempt)) = orders.graces.first().copied().filter(|(end, _)| *end <= now) {
+        orders.graces.pop_first();
+        over.push(attempt);
+    }
+    Some(over)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::green::{Receiver, RecvError, Sender, channel};
+
+    #[derive(Debug, PartialEq)]
+    enum Said {
+        Blocked(u64),
+        GraceIsOver(u64),
+    }
+
+    struct Says(Sender<Said>);
+
+    impl Owner for Says {
+        fn blocked(&self, label: u64, held: Duration) {
+            assert!(held >= LIMIT);
+            self.0.send(Said::Blocked(label)).unwrap();
+        }
+        fn grace_is_over(&self, attempt: u64) {
+            self.0.send(Said::GraceIsOver(attempt)).unwrap();
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_millis(4);
+
+    fn start() -> (Arc<Beat>, Watchdog, Receiver<Said>) {
+        let (sender, said) = channel(None);
+        let beat = Arc::<Beat>::default();
+        (beat.clone(), Watchdog::start(beat, LIMIT, Arc::new(Says(sender))).unwrap(), said)
+    }
+
+    #[test]
+    fn each_turn_that_holds_the_thread_is_told_once() {
+        let (beat, watchdog, said) = start();
+        beat.begin(7);
+        assert_eq!(said.recv(), Ok(Said::Blocked(7)));
+        beat.end();
+        beat.begin(7);
+        assert_eq!(said.recv(), Ok(Said::Blocked(7)));
+        beat.end();
+        drop(watchdog);
+        assert_eq!(said.recv(), Err(RecvError::Closed));
+    }
+
+    #[test]
+    fn graces_end_in_their_order_also_while_a_task_holds_the_thread() {
+        let (beat, watchdog, said) = start();
+        watchdog.after_grace(Duration::from_millis(60), 2);
+        watchdog.after_grace(Duration::from_millis(1), 1);
+        assert_eq!(said.recv(), Ok(Said::GraceIsOver(1)));
+        beat.begin(7);
+        assert_eq!([said.recv(), said.recv()], [Ok(Said::Blocked(7)), Ok(Said::GraceIsOver(2))]);
+    }
+
+    #[test]
+    fn while_the_executor_sleeps_nobody_looks_and_when_it_wakes_somebody_does() {
+        let (beat, _watchdog, said) = start();
+        for label in 1..4 {
+            beat.sleep();
+            while !beat.unwatched.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            beat.wake();
+            beat.begin(label);
+            assert_eq!(said.recv(), Ok(Said::Blocked(label)));
+            beat.end();
+        }
+    }
 }
