@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::executor::Local;
+use super::local::Local;
 
 /// Waits until at least one of some files is readable or at its end, or until the deadline; says which of them are.
 ///

@@ -38,6 +38,7 @@ mod channel;
 mod environment;
 mod executor;
 mod files;
+mod local;
 mod monitor;
 mod pool;
 mod slots;

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
 use pushflow_value::Data;
 
-use super::executor::{Executor, Job, Local, STACK_BYTES};
+use super::executor::{Executor, Job, STACK_BYTES};
+use super::local::Local;
 use super::task::Waker;
 use super::watchdog::{Beat, Owner, Watchdog};
 use super::{Environment, Monitor, environment, settle};

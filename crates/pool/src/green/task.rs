@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
-use super::executor::{Local, Mailbox};
+use super::executor::Mailbox;
+use super::local::Local;
 use super::slots::Key;
 use crate::Cancelled;
 
