@@ -236,6 +236,8 @@ mod tests {
         let (beat, _watchdog, said) = start();
         for label in 1..4 {
             beat.sleep();
+            // From now on it is set only by a watchdog that then sees the executor sleep.
+            beat.unwatched.store(false, Ordering::SeqCst);
             while !beat.unwatched.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
