@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{AttemptId, NO_CHILDREN, Source};
 
@@ -31,6 +31,7 @@ use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
 use crate::exit::{AtProcessExit, Registration};
+use crate::green::{self, EnvironmentError, Monitor};
 use crate::guardian::{Guardian, GuardianError};
 use crate::options::{PoolOptions, PoolType, StartMethod};
 use crate::policy::{AtExit, Policy};
@@ -56,6 +57,15 @@ pub enum OpenError {
     /// No worker could be started.
     #[error("{0}")]
     Worker(String),
+    /// The pool `gevent` was asked for in the plain environment.
+    #[error(
+        "the pool \"gevent\" needs the green environment: choose it with --environment green, PUSHFLOW_ENVIRONMENT=green \
+         or pushflow::green::enable(), before the first pool"
+    )]
+    NotGreen,
+    /// The environment can't be known.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The machine has no threads or file descriptors left.
     #[error("the pool could not be opened: {0}")]
     Io(#[from] std::io::Error),
@@ -72,7 +82,7 @@ pub struct ProcessPool {
     inputs: Sender<Input>,
     runner: Option<JoinHandle<()>>,
     worker_count: Arc<AtomicUsize>,
-    finished: Receiver<()>,
+    progress: Arc<Progress>,
     interrupt_grace: Duration,
     ending: Ending,
     _registration: Registration,
@@ -84,12 +94,12 @@ impl ProcessPool {
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started; in a daemonic worker.
     pub fn open(pool: PoolType, options: &PoolOptions, events: EventSink) -> Result<ProcessPool, OpenError> {
+        green::settle()?;
         let policy = Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
-        let (opened, open) = crossbeam_channel::bounded(1);
-        let (finish, finished) = crossbeam_channel::bounded(0);
+        let progress = Arc::<Progress>::default();
         let worker_count = Arc::<AtomicUsize>::default();
         let runner = Runner {
             dispatcher: Dispatcher::new(rules(options)),
@@ -108,31 +118,33 @@ impl ProcessPool {
             to_self: inputs.clone(),
             events,
             reports: Vec::new(),
-            opened: Some(opened),
+            progress: progress.clone(),
+            opening: true,
             worker_count: worker_count.clone(),
             links: HashMap::new(),
         };
         let ending = Ending {
             inputs: inputs.clone(),
-            finished: finished.clone(),
+            progress: progress.clone(),
             terminates: policy.at_exit == AtExit::Terminate,
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(ending.clone())?;
+        let end = RunnerEnd(progress.clone());
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
+            let _end = end;
             runner.run();
-            drop(finish);
         })?;
         let mut pool = ProcessPool {
             inputs,
             runner: Some(runner),
             worker_count,
-            finished,
+            progress,
             interrupt_grace: options.interrupt_grace,
             ending,
             _registration: registration,
         };
-        let opened = wait_until_open(&open, options.start_timeout);
+        let opened = wait_until_open(&pool.progress, options.start_timeout);
         if opened.is_err() {
             pool.abort();
         }
@@ -146,6 +158,7 @@ impl ProcessPool {
     }
 
     fn join(&mut self) {
+        wait_until_over(&self.progress, None);
         if let Some(runner) = self.runner.take() {
             runner.join().ok();
         }
@@ -159,21 +172,53 @@ impl ProcessPool {
 
 /// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
 /// guardian that is stopped.
-fn wait_until_open(open: &Receiver<Result<(), String>>, start_timeout: Duration) -> Result<(), OpenError> {
-    match open.recv_timeout(MAX_FAILED_STARTS * start_timeout + OPEN_SLACK) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(reason)) if reason == NO_CHILDREN => Err(OpenError::Daemonic),
-        Ok(Err(reason)) => Err(OpenError::Worker(reason)),
-        Err(RecvTimeoutError::Timeout) => Err(OpenError::Worker("the guardian does not answer".into())),
-        Err(RecvTimeoutError::Disconnected) => Err(OpenError::Worker("the pool ended while it was opened".into())),
+fn wait_until_open(progress: &Progress, start_timeout: Duration) -> Result<(), OpenError> {
+    let limit = MAX_FAILED_STARTS * start_timeout + OPEN_SLACK;
+    let opened = progress.wait(Instant::now().checked_add(limit), |stage| match stage {
+        Stage::Opening => None,
+        Stage::Open => Some(Ok(())),
+        Stage::Unusable(reason) if reason == NO_CHILDREN => Some(Err(OpenError::Daemonic)),
+        Stage::Unusable(reason) => Some(Err(OpenError::Worker(std::mem::take(reason)))),
+        Stage::Over => Some(Err(OpenError::Worker("the pool ended while it was opened".into()))),
+    });
+    opened.unwrap_or_else(|| Err(OpenError::Worker("the guardian does not answer".into())))
+}
+
+/// How far the runner has come; whoever waits for it lets other green tasks run.
+type Progress = Monitor<Stage>;
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// No worker has been ready.
+    #[default]
+    Opening,
+    /// A worker has been ready.
+    Open,
+    /// None will be.
+    Unusable(String),
+    /// The runner has ended.
+    Over,
+}
+
+/// Says, however the runner ends, that it has.
+struct RunnerEnd(Arc<Progress>);
+
+impl Drop for RunnerEnd {
+    fn drop(&mut self) {
+        self.0.change(|stage| *stage = Stage::Over);
     }
+}
+
+/// Waits until the runner has ended: whether it has by the deadline.
+fn wait_until_over(progress: &Progress, deadline: Option<Instant>) -> bool {
+    progress.wait(deadline, |stage| matches!(stage, Stage::Over).then_some(())).is_some()
 }
 
 /// What ends a pool whose process exits, from whatever thread.
 #[derive(Clone)]
 struct Ending {
     inputs: Sender<Input>,
-    finished: Receiver<()>,
+    progress: Arc<Progress>,
     terminates: bool,
     limit: Option<Duration>,
 }
@@ -189,14 +234,12 @@ impl AtProcessExit for Ending {
         self.begin(self.terminates);
     }
 
-    /// Nothing is ever sent: the channel ends with the runner.
     fn finish(&self) {
-        if let Some(limit) = self.limit
-            && self.finished.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)
-        {
+        let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
+        if !wait_until_over(&self.progress, deadline) {
             self.inputs.send(Input::Event(Event::Abort)).ok();
+            wait_until_over(&self.progress, None);
         }
-        self.finished.recv().ok();
     }
 }
 
@@ -241,10 +284,7 @@ impl Pool for ProcessPool {
 
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);
-        let in_time = match deadline {
-            Some(deadline) => self.finished.recv_deadline(deadline) != Err(RecvTimeoutError::Timeout),
-            None => self.finished.recv().is_err(),
-        };
+        let in_time = wait_until_over(&self.progress, deadline);
         // A pool that has closed in time has nothing left to end.
         self.abort();
         in_time
