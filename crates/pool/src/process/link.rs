@@ -212,7 +212,7 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<(Vec<Even
 
 fn as_event(worker: WorkerId, message: FromWorker) -> Result<Event, TransportError> {
     Ok(match message {
-        FromWorker::Ready => Event::Ready { worker },
+        FromWorker::Ready { pid } => Event::Ready { worker, pid },
         // It leaves; what it printed before is said with the reason then.
         FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
         FromWorker::Finished { attempt, result, marked } => {

@@ -108,7 +108,7 @@ impl Pretence {
         }
         if !worker.ready {
             worker.ready = true;
-            return Some(Event::Ready { worker: id });
+            return Some(Event::Ready { worker: id, pid: id.0 as u32 });
         }
         if let Some(asked) = worker.asked_back.take() {
             let attempts: Vec<AttemptId> =
