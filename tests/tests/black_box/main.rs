@@ -9,6 +9,9 @@
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
 //! - [`output`]: what tasks print.
+//! - [`policy_facts`]: what each process is to the kernel.
+//! - [`random_kills`]: SIGKILL at random moments.
+//! - [`orphans`]: many short processes, and threads that end.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`embedding`]: a crate of somebody else that uses the library.
 //!
@@ -21,7 +24,10 @@ mod examples;
 mod lifetime;
 mod nested;
 mod originals;
+mod orphans;
 mod output;
+mod policy_facts;
+mod random_kills;
 mod rust_tasks;
 mod start_methods;
 mod worker_identity;
