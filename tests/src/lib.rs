@@ -3,6 +3,8 @@
 
 pub mod binaries;
 pub mod folder;
+pub mod kernel_view;
 pub mod page;
 pub mod processes;
+pub mod random;
 pub mod run;

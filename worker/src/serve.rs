@@ -149,7 +149,7 @@ impl Worker {
         {
             return self.say(FromWorker::Unable { reason: error.message });
         }
-        self.say(FromWorker::Ready);
+        self.say(FromWorker::Ready { pid: std::process::id() });
         while let Some((job, interrupter)) = self.inbox.next() {
             let attempt = job.attempt;
             printed.begin(attempt);

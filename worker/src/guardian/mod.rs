@@ -95,11 +95,12 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
     let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
-    nix::unistd::chdir("/")?;
     // Not in TMPDIR: the path of a socket has at most 107 bytes.
     let directory = tempfile::Builder::new().prefix("pushflow-").tempdir_in("/tmp").map_err(|error| {
         io::Error::new(error.kind(), format!("a folder for sockets can't be made in /tmp: {error}"))
     })?;
+    // It keeps no other folder in use, and whoever looks for the run directory of a guardian finds it.
+    nix::unistd::chdir(directory.path())?;
     Ok((PidFd::from_received(scheduler), directory))
 }
 

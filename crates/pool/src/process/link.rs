@@ -239,7 +239,7 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Input, Tr
     let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
     for message in heard.messages.drain(..) {
         events.push(match message {
-            FromWorker::Ready => Event::Ready { worker },
+            FromWorker::Ready { pid } => Event::Ready { worker, pid },
             // It leaves; what it printed before is said with the reason then.
             FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
             FromWorker::Finished { attempt, result, marked } => {

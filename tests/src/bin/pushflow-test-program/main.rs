@@ -3,7 +3,9 @@
 //! Its argument is a JSON object (see [`Settings`]); it runs a workflow of one of its tasks and prints, as JSON, how that
 //! went.
 
+mod crowd;
 mod nested;
+mod wild;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -419,7 +421,7 @@ fn main() -> ExitCode {
     AFTER_INIT.store(true, Ordering::Relaxed);
     let settings = std::env::args().nth(1).unwrap_or_default();
     let settings = serde_json::from_str(&settings).map_err(Into::into);
-    match settings.and_then(|settings| run(&Settings(settings))) {
+    match settings.map(Settings).and_then(|settings| crowd::run(&settings).unwrap_or_else(|| run(&settings))) {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS

@@ -41,8 +41,8 @@ pub(in crate::process) enum Event {
     Started { worker: WorkerId, pid: u32 },
     /// The worker could not be started, or is not one; it is to be ended.
     Refused { worker: WorkerId, reason: String, fatal: bool },
-    /// The worker waits for attempts.
-    Ready { worker: WorkerId },
+    /// The worker waits for attempts; it may be heard before its keeper, and after its end.
+    Ready { worker: WorkerId, pid: u32 },
     /// The worker's attempt succeeded; with `marked`, a marker ends what it printed.
     Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
     /// The worker's attempt failed; a marker ends what it printed.

@@ -133,7 +133,7 @@ impl Dispatcher {
             Event::Abort => self.abort(now, actions),
             Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
-            Event::Ready { worker } => self.worker_ready(worker, now, actions),
+            Event::Ready { worker, pid } => self.worker_ready(worker, pid, now, actions),
             Event::Finished { worker, attempt, result, marked } => {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
@@ -311,14 +311,17 @@ impl Dispatcher {
         actions.push(Action::Start(id));
     }
 
-    fn worker_ready(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+    fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if matches!(worker.state, State::Starting { .. }) {
             worker.state = State::Serving;
             worker.news = now;
             self.ready = true;
             self.failed_starts = 0;
-            actions.push(Action::Report(PoolEvent::WorkerStarted { pid: worker.pid.unwrap_or(0) }));
+            worker.pid = Some(pid);
+            if worker.exit.is_none() {
+                actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
+            }
         }
     }
 

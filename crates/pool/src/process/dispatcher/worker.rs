@@ -13,8 +13,9 @@ use crate::process::tail::Tail;
 
 /// After SIGTERM to a worker's group, how long until its tree is ended.
 const TERM_TO_KILL: Duration = Duration::from_millis(50);
-/// After a worker's exit, how long its channel is read before its attempts are settled.
-const CHANNEL_DRAIN: Duration = Duration::from_millis(500);
+/// After a worker's exit, how long its channel is read before its attempts are settled. What it left behind and still
+/// holds the channel is being killed, so that the channel's end comes at once but on a machine that is very busy.
+const CHANNEL_DRAIN: Duration = Duration::from_secs(2);
 /// After an attempt failed, how long what it printed is waited for.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
