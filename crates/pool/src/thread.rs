@@ -9,6 +9,7 @@
 //! behind; what they still produce is dropped.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,8 @@ use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
 use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::guarded::GuardedLauncher;
-use crate::guardian::Guardian;
+use crate::guarded::{GuardedLauncher, StopListener};
+use crate::guardian::{Guardian, ProcessEvent};
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
 use crate::run::{Interrupter, Runner, execute};
@@ -99,12 +100,14 @@ impl Shared {
 
     /// A thread's whole life.
     fn work(self: Arc<Self>) {
-        let mut runner = self
-            .guardian
-            .clone()
-            .map(|guardian| Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None));
+        let runs = Arc::<AtomicU64>::default();
+        let mut runner = self.guardian.clone().map(|guardian| {
+            let stops = Some(self.stop_listener(runs.clone()));
+            Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan, stops }), None)
+        });
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
+            runs.store(id.0, Ordering::Release);
             self.tell(PoolEvent::Started { attempt: id, pid: std::process::id() });
             let named = (attempt.actor.clone(), id);
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
@@ -112,6 +115,23 @@ impl Shared {
             drop(attempt);
             self.over(id, ended);
         }
+    }
+
+    /// Tells that the command of the attempt that a thread `runs` was stopped by a signal, or goes on.
+    fn stop_listener(self: &Arc<Self>, runs: Arc<AtomicU64>) -> StopListener {
+        // The guardian keeps it as long as the command, and must not keep the pool, which keeps the guardian.
+        let shared = Arc::downgrade(self);
+        Arc::new(move |event| {
+            let Some(shared) = shared.upgrade() else { return };
+            let attempt = AttemptId(runs.load(Ordering::Acquire));
+            match *event {
+                ProcessEvent::Stopped { pid, signal } => {
+                    shared.tell(PoolEvent::ProcessStopped { attempt, pid, signal });
+                }
+                ProcessEvent::Continued { pid } => shared.tell(PoolEvent::ProcessContinued { attempt, pid }),
+                _ => {}
+            }
+        })
     }
 
     /// Waits for the next attempt; `None` when the thread is to leave.
