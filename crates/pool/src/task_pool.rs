@@ -201,6 +201,7 @@ impl TaskPool {
             // What is idle has time to leave by itself; what still runs has had its time.
             let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
             pool.close(Some(Instant::now() + leave));
+            self.shared.leave_behind();
         }
         in_time
     }
@@ -246,8 +247,25 @@ impl Shared {
                 PoolEvent::Finished { attempt, result } => state.end(attempt, Ok(result)),
                 PoolEvent::Failed { attempt, error } => state.end(attempt, Err(error)),
                 PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
+                PoolEvent::ProcessStopped { attempt, pid, signal } => {
+                    let signal = pushflow_os::signals::name(signal);
+                    tracing::warn!(%attempt, pid, signal, "a process was stopped: its task does nothing until it goes on");
+                }
                 _ => {}
             }
+        }
+        self.changed.notify_all();
+    }
+
+    /// What has not ended with the pool runs on, on threads of this process, where nobody can end it; nobody waits for it
+    /// either.
+    fn leave_behind(&self) {
+        let mut state = self.lock();
+        let open: Vec<AttemptId> = state.open.keys().copied().collect();
+        for attempt in open {
+            let message =
+                "the pool was shut down while the attempt ran on a thread, which can't be ended: it is left behind";
+            state.end(attempt, Err(TaskError::new(ErrorKind::Stopped, message)));
         }
         self.changed.notify_all();
     }
