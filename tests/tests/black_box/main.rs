@@ -8,6 +8,7 @@
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
+//! - [`deadlines`]: attempts that take longer than they may.
 //! - [`output`]: what tasks print.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -16,6 +17,7 @@
 
 mod bad_input;
 mod cost;
+mod deadlines;
 mod embedding;
 mod examples;
 mod lifetime;

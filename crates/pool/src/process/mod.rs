@@ -233,6 +233,9 @@ impl Pool for ProcessPool {
         self.tell(Event::Interrupt(attempt));
     }
 
+    /// Its worker is being ended, however long that takes: it is not replaced before.
+    fn give_up(&self, _: AttemptId) {}
+
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);
         let in_time = match deadline {

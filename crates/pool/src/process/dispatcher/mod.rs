@@ -138,7 +138,7 @@ impl Dispatcher {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
             Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
-            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts),
+            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, actions),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),
             Event::Output { worker, stream, attempt, bytes } => {
@@ -156,7 +156,7 @@ impl Dispatcher {
             Event::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
-            Event::Stopped { worker, pid, signal } => self.stopped(worker, (pid, signal), now, actions),
+            Event::Stopped { worker, pid, signal } => self.stopped(worker, pid, signal, actions),
             Event::Continued { worker, pid } => self.continued(worker, pid, now, actions),
             Event::Gone { worker } => self.gone(worker, now),
             Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
@@ -242,7 +242,6 @@ impl Dispatcher {
         self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
         self.report_settled(id, now, actions);
         self.with(id, |worker| actions.extend(worker.announce_first()));
-        self.end_if_stopped_and_idle(id, now, actions);
     }
 
     fn not_sent(
@@ -280,15 +279,27 @@ impl Dispatcher {
         }
     }
 
-    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId]) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.given.iter_mut().for_each(|given| given.asked_back = false);
+    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
+        self.with(id, |worker| worker.given.iter_mut().for_each(|given| given.asked_back = false));
         for &attempt in attempts.iter().rev() {
-            if let Some(given) = worker.take(attempt) {
-                self.holders.remove(&attempt);
-                self.queue.push_front(Queued { attempt: given.attempt, unbegun: given.unbegun });
+            let Some(given) = self.workers.get_mut(&id).and_then(|worker| worker.take(attempt)) else { continue };
+            self.holders.remove(&attempt);
+            if matches!(given.interrupt, Interrupted::No) {
+                let unbegun = given.unbegun;
+                self.requeue(given, unbegun, actions);
+            } else {
+                // The worker had forgotten it when the interrupt came, and will say nothing of it.
+                actions.push(report_failed(attempt, interrupted_before_start()));
             }
         }
+    }
+
+    /// An attempt that no worker has begun waits again, before all others.
+    fn requeue(&mut self, given: Given, unbegun: u8, actions: &mut Vec<Action>) {
+        if given.announced {
+            actions.push(Action::Report(PoolEvent::Requeued { attempt: given.attempt.id }));
+        }
+        self.queue.push_front(Queued { attempt: given.attempt, unbegun });
     }
 
     // ----- workers -----
@@ -343,10 +354,13 @@ impl Dispatcher {
     }
 
     fn gone(&mut self, id: WorkerId, now: Instant) {
-        // A process that was never started is gone without an exit report.
         self.with(id, |worker| {
-            worker.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
-            worker.channel_closed = true;
+            // A process that was never started is gone without an exit report, and had a channel and output no more
+            // than that. What another has said may still be on its way.
+            if worker.exit.is_none() {
+                worker.exit = Some(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
+                worker.channel_closed = true;
+            }
             worker.drained |= worker.pid.is_none();
             worker.gone = true;
         });

@@ -8,18 +8,16 @@ use crate::attempt::PoolEvent;
 
 impl Dispatcher {
     /// Attempts that wait for what was stopped end when that goes on or is ended: whoever waits for them is told.
-    pub(super) fn stopped(&mut self, id: WorkerId, (pid, signal): (u32, i32), now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn stopped(&mut self, id: WorkerId, pid: u32, signal: i32, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.stopped |= worker.pid == Some(pid);
         let waiting = worker.given.iter().map(|given| given.attempt.id);
         actions.extend(waiting.map(|attempt| Action::Report(PoolEvent::ProcessStopped { attempt, pid, signal })));
-        self.end_if_stopped_and_idle(id, now, actions);
     }
 
     /// A worker that has nothing to run and is stopped would never be given anything again.
-    pub(super) fn end_if_stopped_and_idle(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        if worker.stopped && worker.given.is_empty() {
+    pub(super) fn end_what_is_stopped_and_idle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (&id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.stopped && worker.given.is_empty()) {
             worker.fault.get_or_insert_with(|| "it was stopped by a signal".to_owned());
             worker.end(id, now, actions);
         }

@@ -67,7 +67,7 @@ pub(super) struct Given {
     pub(super) interrupt: Interrupted,
     pub(super) asked_back: bool,
     /// Whether it was told that it has started.
-    announced: bool,
+    pub(super) announced: bool,
     output: Output,
 }
 
@@ -264,7 +264,9 @@ impl Worker {
     pub(super) fn next_tick(&self, rules: &Rules) -> Option<Instant> {
         let overdue = self.overdue_at().filter(|_| !self.gone);
         if let Some(death) = self.exit {
-            let waits = !matches!(self.state, State::Buried) && !self.channel_closed;
+            // Until its output has been read time alone changes nothing, however much of it has passed, but that it is
+            // given up in the end.
+            let waits = !matches!(self.state, State::Buried) && !self.channel_closed && self.drained;
             return waits.then(|| death.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
         let settling = self.settling.iter().map(|settling| settling.until).min();
