@@ -218,7 +218,7 @@ fn whatever_is_written_into_a_workers_sockets_only_its_attempt_is_lost() {
     let steps: Vec<Value> = (seed..)
         .zip(lengths)
         .map(|(seed, length)| {
-            let inputs = json!({"sockets": "all", "length": length, "seed": seed, "stays": false});
+            let inputs = json!({"sockets": "all", "length": length, "seed": seed, "framed": false, "stays": false});
             json!({"rust": "writes_garbage", "inputs": inputs})
         })
         .collect();
@@ -237,11 +237,15 @@ fn whatever_is_written_into_a_workers_sockets_only_its_attempt_is_lost() {
 }
 
 #[test]
-fn what_is_printed_after_a_task_closed_the_workers_output_is_heard() {
-    let folder = Folder::new();
-    let steps = json!([{"rust": "closes_its_output"}, {"rust": "prints_a_word"}]);
-    let finished = test_program(&json!({"folder": folder.path(""), "steps": steps, "workers": 1})).run();
-    assert_eq!(finished.assert_code(0).stdout.lines().next(), Some("a word"), "{finished:?}");
+fn what_is_printed_after_a_task_closed_the_output_of_its_process_is_heard() {
+    for language in ["rust", "python"] {
+        let folder = Folder::new();
+        folder.write("tasks.py", PYTHON_TASKS);
+        let steps = json!([{language: "closes_its_output"}, {language: "prints_a_word"}]);
+        let settings = json!({"folder": folder.path(""), "python": language == "python", "steps": steps, "workers": 1});
+        let finished = test_program(&settings).run();
+        assert_eq!(finished.assert_code(0).stdout.lines().next(), Some("a word"), "{finished:?}");
+    }
 }
 
 #[test]

@@ -129,21 +129,28 @@ fn leaves_a_daemon() -> io::Result<Data> {
 }
 
 /// Writes random bytes into sockets of the process, one packet of `length` bytes each: into `all` of them, or those to the
-/// `scheduler`, or the one to the `guardian`. Then it returns, or stays.
+/// `scheduler`, or the one to the `guardian`. With `framed`, what ipc-channel and pushflow put before a message comes first.
+/// Then it returns, or stays.
 #[task]
-fn writes_garbage(sockets: String, length: usize, seed: u64, stays: bool) -> io::Result<Data> {
+fn writes_garbage(sockets: String, length: usize, seed: u64, framed: bool, stays: bool) -> io::Result<Data> {
     let mut random = seed | 1;
     for (socket, maker) in sockets_of_this_process()? {
         let leads_to = if maker == "pushflow-guard" { "guardian" } else { "scheduler" };
         if sockets == "all" || sockets == leads_to {
-            let packet: Vec<u8> = (0..length).map(|_| next_byte(&mut random)).collect();
+            let mut packet: Vec<u8> = (0..length).map(|_| next_byte(&mut random)).collect();
+            if framed {
+                let start = [length + 2 * size_of::<usize>() + 1, length + 1].map(usize::to_ne_bytes);
+                packet.splice(..0, start.concat().into_iter().chain([0]));
+            }
             send(socket, &packet, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).ok();
         }
     }
-    while stays {
+    if !stays {
+        return Ok(Data::new().with("fine", true));
+    }
+    loop {
         nix::unistd::pause();
     }
-    Ok(Data::new().with("fine", true))
 }
 
 /// The last byte of the next number (xorshift64).

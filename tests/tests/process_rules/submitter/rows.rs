@@ -136,15 +136,23 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "Rust: writes random bytes into the worker's channel",
-        r#"{"rust": "writes_garbage", "inputs": {"sockets": "scheduler", "length": 100, "seed": 1, "stays": true}}"#,
+        r#"{"rust": "writes_garbage", "inputs": {"sockets": "scheduler", "length": 100, "seed": 1, "framed": false, "stays": true}}"#,
         "`WorkerLost`: the worker process (pid N) was ended: what came over the channel is no message (a packet of N bytes \
          that is no frame)",
         Thread::Apart("not tried: the sockets are the program's own"),
         UNDECODABLE,
     ),
     row(
+        "Rust: writes a frame of random bytes into the worker's channel",
+        r#"{"rust": "writes_garbage", "inputs": {"sockets": "scheduler", "length": 100, "seed": 1, "framed": true, "stays": true}}"#,
+        "`WorkerLost`: the worker process (pid N) was ended: what came over the channel is no message (Serde Deserialization \
+         Error)",
+        Thread::Apart("not tried: the sockets are the program's own"),
+        UNDECODABLE,
+    ),
+    row(
         "Rust: writes random bytes into the socket to the guardian",
-        r#"{"rust": "writes_garbage", "inputs": {"sockets": "guardian", "length": 100, "seed": 1, "stays": true}}"#,
+        r#"{"rust": "writes_garbage", "inputs": {"sockets": "guardian", "length": 100, "seed": 1, "framed": false, "stays": true}}"#,
         "`WorkerLost`: the worker process (pid N) was ended: it sent the guardian what is no message",
         Thread::Apart("not tried: the sockets are the program's own"),
         UNDECODABLE,
@@ -410,8 +418,13 @@ def raises_keyboard_interrupt():
     raise KeyboardInterrupt
 
 def closes_its_output():
+    sys.stdout.close()
     os.close(1)
     os.close(2)
+    return {}
+
+def prints_a_word():
+    print("a word")
     return {}
 
 def forks_and_returns():
