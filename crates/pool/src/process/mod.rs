@@ -22,10 +22,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{AttemptId, NO_CHILDREN, Source};
 
 use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
-use self::link::WorkerKind;
+use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
@@ -98,6 +99,8 @@ impl ProcessPool {
                 marker: marker.clone(),
                 python: options.python.clone(),
                 on_orphan: policy.on_orphan(options.orphan_grace),
+                slabs: SlabStore::default(),
+                receivers: Receivers::new(),
                 source: source(options.start_method),
             },
             output: OutputReader::start(marker, inputs.clone())?,
