@@ -196,6 +196,7 @@ impl TaskPool {
             // What is idle has time to leave by itself; what still runs has had its time.
             let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
             pool.close(Some(Instant::now() + leave));
+            self.shared.change(State::leave_behind);
         }
         in_time
     }
@@ -248,7 +249,21 @@ impl State {
             PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
             PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
             PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
+            PoolEvent::ProcessStopped { attempt, pid, signal } => {
+                let signal = pushflow_os::signals::name(signal);
+                tracing::warn!(%attempt, pid, signal, "a process was stopped: its task does nothing until it goes on");
+            }
             _ => {}
+        }
+    }
+
+    /// What has not ended with the pool runs on, on threads of this process, where nobody can end it; nobody waits for it
+    /// either.
+    fn leave_behind(&mut self) {
+        for attempt in self.open.keys().copied().collect::<Vec<_>>() {
+            let message =
+                "the pool was shut down while the attempt ran on a thread, which can't be ended: it is left behind";
+            self.end(attempt, Err(TaskError::new(ErrorKind::Stopped, message)));
         }
     }
 

@@ -221,8 +221,8 @@ impl Guardian {
             match courier::receive(&client.socket, false) {
                 Ok(Some((message, files))) => self.obey(id, message, files),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Its end, or what only somebody else than a client can have sent.
-                Ok(None) | Err(_) => return self.client_gone(id),
+                Ok(None) => return self.client_gone(id),
+                Err(_) => return self.client_garbled(id),
             }
         }
     }
@@ -245,7 +245,7 @@ impl Guardian {
         let Some(client) = self.clients.get(&id.client) else { return };
         if self.processes.contains_key(&id) {
             // A name that is used twice: whoever says that is no client.
-            return self.client_gone(id.client);
+            return self.client_garbled(id.client);
         }
         let started = match client.may_start(launch.class) {
             true => self.fork_keeper(id, launch, files).map_err(|error| StartFailure::Errno(keeper::errno_of(&error))),
@@ -294,6 +294,15 @@ impl Guardian {
         } else {
             self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
         }
+    }
+
+    /// It said what no client says: a task has written into its worker's socket, say. That worker is of no use any more.
+    fn client_garbled(&mut self, id: ClientId) {
+        if let Some(&worker) = self.workers.get(&id) {
+            self.tell(worker.client, &FromGuardian::Garbled { process: worker.process });
+            self.end(worker);
+        }
+        self.client_gone(id);
     }
 
     fn owned_by(&self, client: ClientId) -> Vec<Key> {

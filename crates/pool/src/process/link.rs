@@ -161,6 +161,10 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
             let begun = begun(shared);
             Event::Exited { worker, exit, peak_memory_kib, begun }
         }
+        ProcessEvent::Garbled => {
+            let reason = "it sent the guardian what is no message".to_owned();
+            Event::Refused { worker, reason, fatal: false }
+        }
         ProcessEvent::Unkillable { pids } => Event::Unkillable { pids },
         ProcessEvent::Gone => Event::Gone { worker },
         ProcessEvent::GuardianLost => Event::GuardianLost { pid: guardian },

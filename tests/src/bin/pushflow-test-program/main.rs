@@ -4,7 +4,9 @@
 //! went.
 
 mod crowd;
+mod misbehaving;
 mod nested;
+mod submitter;
 mod wild;
 
 use std::collections::HashSet;
@@ -290,6 +292,8 @@ struct Seen {
     running: HashSet<u64>,
     most_running: usize,
     bytes_printed: usize,
+    /// Which processes were stopped, by which signal.
+    stopped: Vec<(u32, String)>,
     attempts_ended: usize,
     /// Open files, children and kB of memory of this process, after each attempt, or every so many.
     files: Vec<usize>,
@@ -327,6 +331,7 @@ impl Observer for Watcher {
                 }
             }
             EventKind::Output { bytes, .. } => seen.bytes_printed += bytes.len(),
+            EventKind::ProcessStopped { pid, signal, .. } => seen.stopped.push((*pid, signal.clone())),
             _ => {}
         }
     }
@@ -363,8 +368,12 @@ fn describe(outcome: &Outcome) -> Value {
     json!({"ending": format!("{:?}", outcome.ending), "result": result, "errors": errors})
 }
 
-/// `runs` of the workflow, one after the other; a sample `every` so many attempts.
+/// `runs` of the workflow, one after the other; a sample `every` so many attempts. With `steps`, no workflow: see
+/// [`submitter`].
 fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
+    if let Some(steps) = settings.0["steps"].as_array() {
+        return submitter::take(steps, &settings.0);
+    }
     let every = usize::try_from(settings.number("every").unwrap_or(1))?;
     let watcher = Arc::new(Watcher { every, seen: Mutex::default() });
     let (workflow, options) = (settings.workflow()?, settings.options(watcher.clone())?);
@@ -380,6 +389,7 @@ fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
         "workers_started": seen.workers_started,
         "most_running": seen.most_running,
         "bytes_printed": seen.bytes_printed,
+        "stopped": seen.stopped,
         "files": seen.files,
         "children": seen.children,
         "memory": seen.memory,
