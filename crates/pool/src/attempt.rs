@@ -114,6 +114,10 @@ pub trait Pool: Send {
     /// possible its worker is killed after the grace period. Nothing happens if it has ended.
     fn interrupt(&self, attempt: AttemptId);
 
+    /// Interrupts every attempt that runs, by the pool's own account: one of which it has not been told yet that it has
+    /// started is among them. What waits is run nevertheless.
+    fn interrupt_running(&self);
+
     /// Takes no more attempts, waits for what runs until the deadline, then ends it; `true` if nothing is left.
     fn close(&mut self, deadline: Option<Instant>) -> bool;
 

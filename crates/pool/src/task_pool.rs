@@ -5,7 +5,7 @@
 //! its [`Pending`], or goes to its callback, exactly once. Callbacks are called one after another on a thread of their
 //! own, which is started for the first of them: whatever they do, the pool goes on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,7 +78,6 @@ struct Shared {
 struct State {
     closed: bool,
     open: HashMap<AttemptId, Taker>,
-    running: HashSet<AttemptId>,
     outcomes: HashMap<AttemptId, TaskResult>,
     callbacks: Option<Sender<(Callback, TaskResult)>>,
     /// The attempt in which the pool was opened: waiting ends when that is to end.
@@ -170,9 +169,9 @@ impl TaskPool {
 
     /// Interrupts what runs; what waits is run nevertheless, and the pool can still be used (`parity.md` P105).
     pub fn interrupt(&self) {
-        let running: Vec<AttemptId> = self.shared.lock().running.iter().copied().collect();
+        // Which ones run only the pool knows: that they have started is told a moment later.
         if let Some(pool) = &*self.lock() {
-            running.into_iter().for_each(|attempt| pool.interrupt(attempt));
+            pool.interrupt_running();
         }
     }
 
@@ -240,9 +239,6 @@ impl Shared {
         let mut state = self.lock();
         for event in events {
             match event {
-                PoolEvent::Started { attempt, .. } if state.open.contains_key(&attempt) => {
-                    state.running.insert(attempt);
-                }
                 PoolEvent::Finished { attempt, result } => state.end(attempt, Ok(result)),
                 PoolEvent::Failed { attempt, error } => state.end(attempt, Err(error)),
                 PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
@@ -294,7 +290,6 @@ impl Shared {
 
 impl State {
     fn end(&mut self, attempt: AttemptId, outcome: TaskResult) {
-        self.running.remove(&attempt);
         match self.open.remove(&attempt) {
             Some(Taker::Pending) => drop(self.outcomes.insert(attempt, outcome)),
             Some(Taker::Callback(callback)) => match &self.callbacks {

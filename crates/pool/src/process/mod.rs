@@ -226,6 +226,10 @@ impl Pool for ProcessPool {
         self.tell(Event::Interrupt(attempt));
     }
 
+    fn interrupt_running(&self) {
+        self.tell(Event::InterruptRunning);
+    }
+
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);
         let in_time = match deadline {
