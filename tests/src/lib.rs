@@ -4,5 +4,6 @@
 pub mod binaries;
 pub mod folder;
 pub mod page;
+pub mod parallel;
 pub mod processes;
 pub mod run;
