@@ -5,7 +5,7 @@
 //! its [`Pending`], or goes to its callback, exactly once. Callbacks are called one after another on a thread of their
 //! own, which is started for the first of them: whatever they do, the pool goes on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,7 +77,6 @@ type Shared = Monitor<State>;
 struct State {
     closed: bool,
     open: HashMap<AttemptId, Taker>,
-    running: HashSet<AttemptId>,
     outcomes: HashMap<AttemptId, TaskResult>,
     callbacks: Option<Sender<(Callback, TaskResult)>>,
     /// The attempt in which the pool was opened: waiting ends when that is to end.
@@ -164,9 +163,9 @@ impl TaskPool {
 
     /// Interrupts what runs; what waits is run nevertheless, and the pool can still be used (`parity.md` P105).
     pub fn interrupt(&self) {
-        let running: Vec<AttemptId> = self.shared.look(|state| state.running.iter().copied().collect());
+        // Which ones run only the pool knows: that they have started is told a moment later.
         if let Some(pool) = &*self.lock() {
-            running.into_iter().for_each(|attempt| pool.interrupt(attempt));
+            pool.interrupt_running();
         }
     }
 
@@ -240,12 +239,6 @@ impl State {
     /// Called on a thread of the pool.
     fn take_in(&mut self, event: PoolEvent) {
         match event {
-            PoolEvent::Started { attempt, .. } if self.open.contains_key(&attempt) => {
-                self.running.insert(attempt);
-            }
-            PoolEvent::Requeued { attempt } => {
-                self.running.remove(&attempt);
-            }
             PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
             PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
             PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
@@ -291,7 +284,6 @@ impl State {
     }
 
     fn end(&mut self, attempt: AttemptId, outcome: TaskResult) {
-        self.running.remove(&attempt);
         match self.open.remove(&attempt) {
             Some(Taker::Pending) => drop(self.outcomes.insert(attempt, outcome)),
             Some(Taker::Callback(callback)) => match &self.callbacks {

@@ -235,6 +235,11 @@ impl Pool for ThreadPool {
         }
     }
 
+    fn interrupt_running(&self) {
+        let running: Vec<AttemptId> = self.shared.lock().running.keys().copied().collect();
+        running.into_iter().for_each(|attempt| self.interrupt(attempt));
+    }
+
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         let mut state = self.shared.lock();
         state.closed = true;

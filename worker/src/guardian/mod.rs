@@ -283,10 +283,9 @@ impl Guardian {
 
     /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
     fn client_gone(&mut self, id: ClientId) {
-        if self.clients.remove(&id).is_none() {
-            return;
-        }
+        let Some(client) = self.clients.remove(&id) else { return };
         if id == ClientId::SCHEDULER {
+            self.hear_last_words(&client);
             self.scheduler = None;
             let now = Instant::now();
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
@@ -303,6 +302,15 @@ impl Guardian {
             self.end(worker);
         }
         self.client_gone(id);
+    }
+
+    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule.
+    fn hear_last_words(&mut self, scheduler: &Client) {
+        while let Ok(Some((message, files))) = courier::receive(&scheduler.socket, false) {
+            if matches!(message, ToGuardian::Signal { .. } | ToGuardian::End { .. }) {
+                self.obey(ClientId::SCHEDULER, message, files);
+            }
+        }
     }
 
     fn owned_by(&self, client: ClientId) -> Vec<Key> {

@@ -285,6 +285,11 @@ impl Pool for GreenPool {
         }
     }
 
+    fn interrupt_running(&self) {
+        let running: Vec<AttemptId> = self.shared.state.look(|state| state.running.keys().copied().collect());
+        running.into_iter().for_each(|attempt| self.interrupt(attempt));
+    }
+
     /// A task that holds the thread keeps all others from ever going on: then everything fails, and the pool with it.
     fn give_up(&self, attempt: AttemptId) {
         let shared = &self.shared;

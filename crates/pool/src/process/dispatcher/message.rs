@@ -31,6 +31,8 @@ pub(in crate::process) enum Event {
     Submit(Vec<Attempt>),
     /// An attempt is to end.
     Interrupt(AttemptId),
+    /// Every attempt that runs is to end; what waits is run nevertheless.
+    InterruptRunning,
     /// No more attempts will come.
     Close,
     /// The process that has the pool exits, or drops the pool; with `terminate`, what runs gets SIGTERM, and its grace.

@@ -128,6 +128,7 @@ impl Dispatcher {
         match event {
             Event::Submit(attempts) => self.submit(attempts, actions),
             Event::Interrupt(attempt) => self.interrupt(attempt, now, actions),
+            Event::InterruptRunning => self.interrupt_running(now, actions),
             Event::Close => self.closing = true,
             Event::Exit { terminate } => self.exit(terminate, now, actions),
             Event::Abort => self.abort(now, actions),
@@ -202,6 +203,18 @@ impl Dispatcher {
         {
             given.interrupt = Interrupted::Asked(now);
             actions.push(Action::Interrupt { worker: id, attempt });
+        }
+    }
+
+    /// Interrupts what each worker runs.
+    pub(super) fn interrupt_running(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (&id, worker) in &mut self.workers {
+            if let Some(given) = worker.given.front_mut()
+                && matches!(given.interrupt, Interrupted::No)
+            {
+                given.interrupt = Interrupted::Asked(now);
+                actions.push(Action::Interrupt { worker: id, attempt: given.attempt.id });
+            }
         }
     }
 

@@ -506,6 +506,16 @@ fn an_exit_drops_what_has_not_begun_and_waits_for_what_has() {
 }
 
 #[test]
+fn interrupting_what_runs_reaches_each_worker_once_and_nothing_that_waits() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    assert_eq!(essence(&world.on(Event::InterruptRunning)), [""; 0], "nothing runs");
+    world.submit([1, 2]);
+    assert_eq!(essence(&world.on(Event::InterruptRunning)), ["interrupt 1 on 1"]);
+    assert_eq!(essence(&world.on(Event::InterruptRunning)), [""; 0], "it has been interrupted");
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
+}
+
+#[test]
 fn an_exit_interrupts_what_runs_if_that_is_asked_for() {
     let mut world = World::open(Rules { interrupt_on_exit: true, ..rules() });
     world.submit([1]);
