@@ -25,8 +25,15 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
-    running: Option<(AttemptId, Interrupter)>,
+    running: Option<Running>,
     closed: bool,
+}
+
+struct Running {
+    attempt: AttemptId,
+    interrupter: Interrupter,
+    /// Whether a command or an interpreter works for it.
+    has_process: bool,
 }
 
 impl Inbox {
@@ -39,10 +46,8 @@ impl Inbox {
     /// Interrupts the attempt if it runs; `true` if it waited and is now forgotten. Nothing if it is over.
     pub(crate) fn interrupt(&self, attempt: AttemptId) -> bool {
         let mut state = self.lock();
-        if let Some((running, interrupter)) = &state.running
-            && *running == attempt
-        {
-            interrupter.interrupt();
+        if let Some(running) = state.running.as_ref().filter(|running| running.attempt == attempt) {
+            running.interrupter.interrupt();
             return false;
         }
         let before = state.waiting.len();
@@ -50,9 +55,17 @@ impl Inbox {
         state.waiting.len() < before
     }
 
-    /// What runs now, to be interrupted; an attempt that begins later is another one.
-    pub(crate) fn running(&self) -> Option<Interrupter> {
-        self.lock().running.as_ref().map(|(_, interrupter)| interrupter.clone())
+    /// Interrupts whatever attempt runs now.
+    pub(crate) fn interrupt_running(&self) {
+        self.lock().running.iter().for_each(|running| running.interrupter.interrupt());
+    }
+
+    /// Sends SIGTERM to the process that works for the attempt that runs now, or is being started for it: `false` if no
+    /// attempt runs, or one that has none.
+    pub(crate) fn terminate_running(&self) -> bool {
+        let state = self.lock();
+        let running = state.running.iter().filter(|running| running.has_process);
+        running.map(|running| running.interrupter.terminate()).count() > 0
     }
 
     /// Forgets those of these attempts that wait, and says which.
@@ -85,7 +98,8 @@ impl Inbox {
             }
             if let Some(job) = state.waiting.pop_front() {
                 let interrupter = Interrupter::new();
-                state.running = Some((job.attempt, interrupter.clone()));
+                let has_process = !matches!(job.task, TaskSpec::Rust { .. });
+                state.running = Some(Running { attempt: job.attempt, interrupter: interrupter.clone(), has_process });
                 return Some((job, interrupter));
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -32,8 +32,8 @@ impl Signals {
         let mut number = [0];
         while self.pipe.read_exact(&mut number).is_ok() {
             match Signal::try_from(i32::from(number[0])) {
-                Ok(Signal::SIGINT) => inbox.running().iter().for_each(|running| running.interrupt()),
-                Ok(Signal::SIGTERM) if inbox.running().is_some_and(|running| running.terminate()) => {}
+                Ok(Signal::SIGINT) => inbox.interrupt_running(),
+                Ok(Signal::SIGTERM) if inbox.terminate_running() => {}
                 Ok(Signal::SIGTERM) => {
                     drop(self.terminate);
                     raise(Signal::SIGTERM).ok();

@@ -1,11 +1,12 @@
 //! [`GuardedLauncher`]: starts the processes of attempts through the guardian, so that none outlives the scheduler;
 //! [`WorkerLauncher`]: the same, in a worker.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -13,7 +14,7 @@ use pushflow_protocol::{AttemptId, Exit, Launch as GuardianLaunch, OnOrphan, Pro
 
 use crate::attempt::PoolEvent;
 use crate::green::Monitor;
-use crate::guardian::{Guardian, ProcessEvent};
+use crate::guardian::{Guardian, Listener, ProcessEvent};
 use crate::options::StartMethod;
 use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
 
@@ -30,6 +31,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct GuardedLauncher {
     pub(crate) guardian: Arc<Guardian>,
     pub(crate) on_orphan: OnOrphan,
+    /// What was started and has not ended.
+    pub(crate) started: Arc<Started>,
     /// Who is to hear that a process was stopped, or goes on.
     pub(crate) stops: Option<StopListener>,
 }
@@ -69,13 +72,66 @@ impl Launcher for GuardedLauncher {
                 progress.note(event);
             }
         };
-        let process = self.guardian.launch(request, &files, Box::new(listener));
+        let process = self.started.launch(&self.guardian, request, &files, Box::new(listener))?;
         drop(files);
+        let entry = Entry { started: self.started.clone(), process };
         match progress.wait_for_start() {
-            Ok(pid) => Ok(Arc::new(GuardedChild { guardian: self.guardian.clone(), process, pid, progress })),
+            Ok(pid) => Ok(Arc::new(GuardedChild { guardian: self.guardian.clone(), entry, pid, progress })),
             Err(NotStarted::Refused(error)) => Err(classify_launch_error(error, &program, Some(&directory))),
             Err(NotStarted::KeeperKilled) => Err(LaunchError::KeeperKilled),
         }
+    }
+}
+
+/// The processes that the attempts of a pool have at this moment, those that are being started included: so that the end
+/// of the pool misses none.
+#[derive(Default)]
+pub(crate) struct Started(Mutex<StartedState>);
+
+#[derive(Default)]
+struct StartedState {
+    processes: HashSet<ProcessId>,
+    closed: bool,
+}
+
+impl Started {
+    fn launch(
+        &self,
+        guardian: &Guardian,
+        launch: GuardianLaunch,
+        files: &[OwnedFd],
+        listener: Listener,
+    ) -> io::Result<ProcessId> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(io::Error::other("the pool has ended"));
+        }
+        let process = guardian.launch(launch, files, listener);
+        state.processes.insert(process);
+        Ok(process)
+    }
+
+    /// Ends all of them, with what is below them; from now on nothing is started.
+    pub(crate) fn end_all(&self, guardian: &Guardian) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.processes.drain().for_each(|process| guardian.end(process));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StartedState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process in the account of what was started, until it has been waited for.
+struct Entry {
+    started: Arc<Started>,
+    process: ProcessId,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.started.lock().processes.remove(&self.process);
     }
 }
 
@@ -90,7 +146,7 @@ impl Launcher for WorkerLauncher {
         launch.environment.push((WORKER_PID.into(), std::process::id().to_string().into()));
         let guardian = Guardian::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
         // The guardian itself tells the scheduler what was stopped.
-        GuardedLauncher { guardian, on_orphan: OnOrphan::End, stops: None }.launch(launch)
+        GuardedLauncher { guardian, on_orphan: OnOrphan::End, started: Arc::default(), stops: None }.launch(launch)
     }
 }
 
@@ -161,7 +217,7 @@ impl Progress {
 /// A process below a keeper; the guardian reaps it.
 struct GuardedChild {
     guardian: Arc<Guardian>,
-    process: ProcessId,
+    entry: Entry,
     pid: u32,
     progress: Arc<Progress>,
 }
@@ -174,9 +230,9 @@ impl Child for GuardedChild {
     fn signal(&self, signal: Signal) -> io::Result<()> {
         if signal == Signal::SIGKILL {
             // Its whole tree, whatever groups it has made.
-            self.guardian.end(self.process);
+            self.guardian.end(self.entry.process);
         } else {
-            self.guardian.signal(self.process, signal);
+            self.guardian.signal(self.entry.process, signal);
         }
         Ok(())
     }

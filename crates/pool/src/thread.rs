@@ -19,7 +19,7 @@ use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
 use crate::green;
-use crate::guarded::{GuardedLauncher, StopListener, as_pool_event};
+use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
@@ -40,6 +40,8 @@ struct Shared {
     events: EventSink,
     guardian: Option<Arc<Guardian>>,
     on_orphan: OnOrphan,
+    /// The processes of running attempts.
+    started: Arc<Started>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
     limit: usize,
@@ -75,6 +77,7 @@ impl ThreadPool {
             events,
             guardian,
             on_orphan: OnOrphan::after(options.orphan_grace),
+            started: Arc::default(),
             pid: std::process::id(),
             limit: options.worker_limit(),
             idle_timeout: options.scaling.then_some(options.idle_timeout),
@@ -109,7 +112,10 @@ impl Shared {
         let runs = Arc::<AtomicU64>::default();
         let mut runner = self.guardian.clone().map(|guardian| {
             let stops = Some(self.stop_listener(runs.clone()));
-            Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan, stops }), None)
+            Runner::new(
+                Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan, started: self.started.clone(), stops }),
+                None,
+            )
         });
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
@@ -293,6 +299,6 @@ impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.abort();
         // Nobody is left who would wait for the grace of a command.
-        self.shared.lock().running.values().for_each(Interrupter::kill);
+        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
     }
 }

@@ -23,7 +23,7 @@ use super::task::Waker;
 use super::watchdog::{Beat, Owner, Watchdog};
 use super::{Environment, Monitor, environment, settle};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::guarded::{GuardedLauncher, StopListener, as_pool_event};
+use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
@@ -56,6 +56,8 @@ struct Shared {
     events: EventSink,
     guardian: Option<Arc<Guardian>>,
     on_orphan: OnOrphan,
+    /// The processes of running attempts.
+    started: Arc<Started>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
     limit: usize,
@@ -102,6 +104,7 @@ impl GreenPool {
             events,
             guardian,
             on_orphan: OnOrphan::after(options.orphan_grace),
+            started: Arc::default(),
             pid: std::process::id(),
             limit: options.green_limit(),
         });
@@ -164,7 +167,15 @@ impl Shared {
             let stops: StopListener = Arc::new(move |event| {
                 as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
             });
-            Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan, stops: Some(stops) }), None)
+            Runner::new(
+                Arc::new(GuardedLauncher {
+                    guardian,
+                    on_orphan: self.on_orphan,
+                    started: self.started.clone(),
+                    stops: Some(stops),
+                }),
+                None,
+            )
         });
         let named = (attempt.actor.clone(), id);
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
@@ -323,9 +334,7 @@ impl Drop for GreenPool {
     fn drop(&mut self) {
         self.shared.abort();
         // Nobody is left who would wait for the grace of a command.
-        let running: Vec<Interrupter> =
-            self.shared.state.look(|state| state.running.values().map(|running| running.interrupter.clone()).collect());
-        running.iter().for_each(Interrupter::kill);
+        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
         self.shared.executor.close();
     }
 }

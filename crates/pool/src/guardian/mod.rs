@@ -58,7 +58,7 @@ pub(crate) enum ProcessEvent {
     GuardianLost,
 }
 
-type Listener = Box<dyn FnMut(ProcessEvent) + Send>;
+pub(crate) type Listener = Box<dyn FnMut(ProcessEvent) + Send>;
 
 /// The connection to the guardian.
 pub(crate) struct Guardian {

@@ -28,7 +28,14 @@ pub struct Interrupter(Arc<Shared>);
 struct Shared {
     cancellation: Cancellation,
     /// Locked while a signal is sent and while the target changes: after a guard is gone, nothing is sent any more.
-    target: Mutex<Option<Arc<dyn Child>>>,
+    target: Mutex<Target>,
+}
+
+#[derive(Default)]
+struct Target {
+    child: Option<Arc<dyn Child>>,
+    /// What was to be sent while there was no process: sent to the one that is being started.
+    missed: Option<Signal>,
 }
 
 /// A wait ended because the attempt was interrupted.
@@ -49,29 +56,29 @@ impl Interrupter {
             return;
         }
         self.0.cancellation.cancel();
-        if let Some(child) = &*target {
-            deliver(child.as_ref());
+        if let Some(child) = &target.child {
+            deliver(child.as_ref(), Signal::SIGINT);
         }
     }
 
-    /// Kills the process that works for the attempt, if there is one: what comes after an interrupt that had no effect.
+    /// Kills the process that works for the attempt, now or as soon as it is started: what comes after an interrupt that
+    /// had no effect.
     pub fn kill(&self) {
-        if let Some(child) = &*self.target()
-            && let Err(error) = child.signal(Signal::SIGKILL)
-        {
-            tracing::debug!(pid = child.pid(), %error, "could not kill");
-        }
+        self.insist(Signal::SIGKILL);
     }
 
-    /// Sends SIGTERM to the process that works for the attempt: whether there is one.
-    pub fn terminate(&self) -> bool {
-        let target = self.target();
-        if let Some(child) = &*target
-            && let Err(error) = child.signal(Signal::SIGTERM)
-        {
-            tracing::debug!(pid = child.pid(), %error, "could not terminate");
+    /// Sends SIGTERM to the process that works for the attempt, now or as soon as it is started.
+    pub fn terminate(&self) {
+        self.insist(Signal::SIGTERM);
+    }
+
+    fn insist(&self, signal: Signal) {
+        let mut target = self.target();
+        match &target.child {
+            Some(child) => deliver(child.as_ref(), signal),
+            None if target.missed != Some(Signal::SIGKILL) => target.missed = Some(signal),
+            None => {}
         }
-        target.is_some()
     }
 
     /// Whether the attempt was interrupted.
@@ -97,24 +104,27 @@ impl Interrupter {
     /// An interrupt that came before is delivered at once. An attempt has one such process at a time.
     pub fn register(&self, child: Arc<dyn Child>) -> Guard<'_> {
         let mut target = self.target();
-        debug_assert!(target.is_none(), "an attempt waits for one process at a time");
+        debug_assert!(target.child.is_none(), "an attempt waits for one process at a time");
         if self.is_interrupted() {
-            deliver(child.as_ref());
+            deliver(child.as_ref(), Signal::SIGINT);
         }
-        *target = Some(child);
+        if let Some(missed) = target.missed.take() {
+            deliver(child.as_ref(), missed);
+        }
+        target.child = Some(child);
         Guard(self)
     }
 
-    fn target(&self) -> MutexGuard<'_, Option<Arc<dyn Child>>> {
+    fn target(&self) -> MutexGuard<'_, Target> {
         self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A process that has just ended can't be interrupted any more, and one of another user must not be: the caller's grace
 /// period deals with both.
-fn deliver(child: &dyn Child) {
-    if let Err(error) = child.signal(Signal::SIGINT) {
-        tracing::debug!(pid = child.pid(), %error, "could not interrupt");
+fn deliver(child: &dyn Child, signal: Signal) {
+    if let Err(error) = child.signal(signal) {
+        tracing::debug!(pid = child.pid(), %error, signal = signal.as_str(), "could not signal");
     }
 }
 
@@ -124,7 +134,7 @@ pub struct Guard<'a>(&'a Interrupter);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        *self.0.target() = None;
+        self.0.target().child = None;
     }
 }
 
@@ -173,6 +183,16 @@ mod tests {
     fn an_interrupt_before_the_process_is_registered_is_delivered_at_once() {
         let signals = signals_of(|interrupter, child| {
             interrupter.interrupt();
+            drop(interrupter.register(child));
+        });
+        assert_eq!(signals, 1);
+    }
+
+    #[test]
+    fn what_was_to_be_ended_before_it_was_registered_is_ended_at_once() {
+        let signals = signals_of(|interrupter, child| {
+            interrupter.kill();
+            interrupter.terminate();
             drop(interrupter.register(child));
         });
         assert_eq!(signals, 1);
