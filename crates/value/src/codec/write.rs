@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{CodecError, FORMAT, tag};
-use crate::{Data, Key, Value};
+use crate::{Data, Key, Opaque, Value};
 
 /// Wire form in the making.
 #[derive(Default)]
@@ -37,8 +37,16 @@ impl Writer {
                     self.value(value, below)?;
                 }
             }
+            Value::Opaque(opaque) => self.opaque(opaque, levels)?,
         }
         Ok(())
+    }
+
+    fn opaque(&mut self, opaque: &Opaque, levels: usize) -> Result<(), CodecError> {
+        let Opaque { codec, type_name, text, content, .. } = opaque;
+        self.put((tag::OPAQUE, codec.as_str(), type_name.as_str(), text.as_str()));
+        self.put((content.as_ref(), opaque.view().is_some()));
+        opaque.view().map_or(Ok(()), |view| self.value(view, levels))
     }
 
     /// Writes all entries; their values are encoded if they aren't yet.

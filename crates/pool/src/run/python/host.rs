@@ -3,7 +3,6 @@
 //! The process stays in the process group of whoever started it, and interrupts go to it alone: Python itself decides what
 //! becomes of what a task has started, as it does when `KeyboardInterrupt` is raised in any program.
 
-use std::ffi::OsString;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -17,23 +16,9 @@ use pushflow_value::Data;
 
 use super::channel::{Broken, Channel};
 use super::message::{self, Reply};
+use super::source::{launch, source};
 use crate::run::interrupt::Interrupter;
-use crate::run::launch::{Child, Launch, LaunchError, Launcher};
-
-/// The interpreter's side. It goes through the channel, so that it is in no file and in no list of processes.
-const HOST: &str = include_str!("host.py");
-
-/// Reads [`HOST`] from standard input, which is the channel, and runs it.
-const LOADER: &str = "\
-import os, sys
-if sys.version_info < (3, 8):
-    sys.exit('Python tasks need Python 3.8 or newer, and this is ' + sys.version.split()[0])
-length = int.from_bytes(os.read(0, 8), 'little')
-source = b''
-while len(source) < length:
-    source += os.read(0, length - len(source)) or sys.exit(1)
-exec(compile(source, '<pushflow host>', 'exec'), {'__name__': 'pushflow_host'})
-";
+use crate::run::launch::{Child, LaunchError, Launcher};
 
 /// How long an interpreter may take to start; imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -50,8 +35,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A Python interpreter process; see [`PythonTask`] for what it runs.
 ///
-/// Plain values travel: `None`, `bool`, `int` of 64 bits, `float`, `str`, `bytes`, `list`, `dict` with `str` keys. A `tuple`
-/// arrives as a list, and what derives from a plain type as that type. Dropping the host ends the process.
+/// Every value that can be pickled keeps its type from one task to the next; see `docs/python.md` for what others see of
+/// it. Dropping the host ends the process.
 pub struct PythonHost {
     child: Arc<dyn Child>,
     channel: Channel,
@@ -83,13 +68,10 @@ impl PythonHost {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let stream = ours.try_clone().map_err(failed)?;
         let mut channel = Channel::new(ours, PATIENCE).map_err(failed)?;
-        let mut argv: Vec<OsString> = vec![options.interpreter.clone(), "-c".into(), LOADER.into()];
-        argv.extend_from_slice(&options.search_path);
-        let launch = Launch { argv, stdin: Some(theirs.into()), ..Launch::default() };
+        let launch = launch(options, "own", theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(options, error))?;
         let state = State::Starting(Instant::now());
-        let source = [&(HOST.len() as u64).to_le_bytes(), HOST.as_bytes()].concat();
-        let sent = channel.send(&source, &mut || Err(Broken::GivenUp));
+        let sent = channel.send(&source(), &mut || Err(Broken::GivenUp));
         let mut host = PythonHost { child, channel, stream, interpreter: PathBuf::from(&options.interpreter), state };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)

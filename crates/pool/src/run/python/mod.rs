@@ -5,6 +5,7 @@ mod host;
 mod message;
 mod options;
 mod pickle;
+mod source;
 
 pub use host::PythonHost;
 pub use options::{PythonError, find_interpreter};

@@ -7,6 +7,7 @@ mod interrupts;
 mod leaks;
 mod python;
 mod scripts;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, Returns, TaskError, TaskSpec};
-use pushflow_value::{Data, Value};
+use pushflow_value::{Data, Payload, Value};
 
 use super::{DirectLauncher, Interrupter, Runner};
 
