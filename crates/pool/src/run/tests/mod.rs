@@ -2,10 +2,12 @@
 
 mod commands;
 mod errors;
+mod forms;
 mod host;
 mod interrupts;
 mod leaks;
 mod python;
+mod restoring;
 mod scripts;
 mod values;
 
