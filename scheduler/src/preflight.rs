@@ -20,9 +20,7 @@ pub(crate) fn open_pool(
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(graph, options.pool)?;
     let mut pool_options = options.pool_options.clone();
-    if options.pool == PoolType::Thread {
-        refuse_python(graph)?;
-    } else if tasks(graph).any(|(_, task)| needs_python(task)) {
+    if tasks(graph).any(|(_, task)| needs_python(task)) {
         pool_options.python = Some(python(folder, options)?);
     }
     let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
@@ -50,16 +48,6 @@ fn needs_python(task: &TaskSpec) -> bool {
         TaskSpec::Python(_) => true,
         TaskSpec::Script(ScriptTask::File(path)) => path.extension().is_some_and(|extension| extension == "py"),
         _ => false,
-    }
-}
-
-fn refuse_python(graph: &Graph) -> Result<(), RunError> {
-    match tasks(graph).find(|(_, task)| matches!(task, TaskSpec::Python(_))) {
-        None => Ok(()),
-        Some((id, _)) => Err(RunError::Unsupported {
-            actor: graph.actor(id).name.clone(),
-            reason: "Python tasks do not run on the pool \"thread\" in this version: choose \"process\"".into(),
-        }),
     }
 }
 

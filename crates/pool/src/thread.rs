@@ -1,7 +1,8 @@
 //! [`ThreadPool`]: attempts on threads of the scheduler's own process.
 //!
 //! Nothing is encoded and no process is started but those of commands, which the guardian starts. The price: a task that
-//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to.
+//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to. Python
+//! tasks run in one interpreter process that all threads share: there the price is paid by each other.
 //!
 //! # States
 //! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
@@ -20,7 +21,7 @@ use crate::guarded::GuardedLauncher;
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
-use crate::run::{Interrupter, Runner, execute};
+use crate::run::{Interrupter, Runner, SharedPython, execute};
 
 /// How long the end of a command that was killed after its grace may take to be seen.
 const KILL_TIME: Duration = Duration::from_millis(500);
@@ -35,8 +36,8 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     events: EventSink,
-    guardian: Option<Arc<Guardian>>,
-    on_orphan: OnOrphan,
+    launcher: Option<Arc<GuardedLauncher>>,
+    python: Option<Arc<SharedPython>>,
     limit: usize,
     /// How long an idle thread stays; for ever without scaling.
     idle_timeout: Option<Duration>,
@@ -59,16 +60,20 @@ impl ThreadPool {
     /// # Errors
     /// When there is to be a guardian and is none.
     pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<ThreadPool, OpenError> {
-        let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+        let launcher = match with_processes {
+            true => {
+                let guardian = Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?;
+                Some(Arc::new(GuardedLauncher { guardian, on_orphan: OnOrphan::after(options.orphan_grace) }))
+            }
             false => None,
         };
+        let python = options.python.clone().zip(launcher.clone());
         let shared = Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
             events,
-            guardian,
-            on_orphan: OnOrphan::after(options.orphan_grace),
+            python: python.map(|(options, launcher)| Arc::new(SharedPython::new(options, launcher))),
+            launcher,
             limit: options.worker_limit(),
             idle_timeout: options.scaling.then_some(options.idle_timeout),
         };
@@ -99,10 +104,10 @@ impl Shared {
 
     /// A thread's whole life.
     fn work(self: Arc<Self>) {
-        let mut runner = self
-            .guardian
-            .clone()
-            .map(|guardian| Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None));
+        let mut runner = self.launcher.clone().map(|launcher| match &self.python {
+            Some(python) => Runner::sharing(launcher, python.clone()),
+            None => Runner::new(launcher, None),
+        });
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
             self.tell(PoolEvent::Started { attempt: id, pid: std::process::id() });
@@ -250,5 +255,8 @@ impl Drop for ThreadPool {
         self.shared.abort();
         // Nobody is left who would wait for the grace of a command.
         self.shared.lock().running.values().for_each(Interrupter::kill);
+        if let Some(python) = &self.shared.python {
+            python.kill();
+        }
     }
 }

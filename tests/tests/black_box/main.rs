@@ -9,6 +9,7 @@
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
 //! - [`output`]: what tasks print.
+//! - [`python`]: Python tasks on every pool.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`embedding`]: a crate of somebody else that uses the library.
 //!
@@ -22,6 +23,7 @@ mod lifetime;
 mod nested;
 mod originals;
 mod output;
+mod python;
 mod rust_tasks;
 mod start_methods;
 mod worker_identity;

@@ -38,7 +38,11 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// Every value that can be pickled keeps its type from one task to the next; see `docs/python.md` for what others see of
 /// it. Dropping the host ends the process.
 pub struct PythonHost {
+    /// What an interrupt goes to.
     child: Arc<dyn Child>,
+    /// What ends if it has to: the same, unless the interpreter is shared.
+    process: Arc<dyn Child>,
+    is_shared: bool,
     channel: Channel,
     /// To shut the channel down with.
     stream: UnixStream,
@@ -72,9 +76,22 @@ impl PythonHost {
         let child = launcher.launch(launch).map_err(|error| not_started(options, error))?;
         let state = State::Starting(Instant::now());
         let sent = channel.send(&source(), &mut || Err(Broken::GivenUp));
-        let mut host = PythonHost { child, channel, stream, interpreter: PathBuf::from(&options.interpreter), state };
+        let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
+        let mut host = PythonHost { child, process, is_shared: false, channel, stream, interpreter, state };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)
+    }
+
+    /// A host over one thread of an interpreter that others share: the channel to it, what interrupts it, and the process.
+    pub(super) fn of_thread(
+        stream: UnixStream,
+        child: Arc<dyn Child>,
+        process: Arc<dyn Child>,
+        interpreter: &Path,
+    ) -> io::Result<PythonHost> {
+        let channel = Channel::new(stream.try_clone()?, PATIENCE)?;
+        let (state, interpreter) = (State::Starting(Instant::now()), interpreter.to_owned());
+        Ok(PythonHost { child, process, is_shared: true, channel, stream, interpreter, state })
     }
 
     /// Runs one task and waits for its result.
@@ -143,7 +160,7 @@ impl PythonHost {
     /// Asks again where a signal came before the task that was not meant for it: it came too late for the last task, or from
     /// elsewhere.
     fn ask_until_started(&mut self, request: &[u8], interrupter: &Interrupter) -> Result<Reply, Broken> {
-        let child = Arc::clone(&self.child);
+        let child = Arc::clone(&self.process);
         let mut still_waiting = || match child.wait(Some(Duration::ZERO)) {
             Ok(None) => Ok(()),
             _ => Err(Broken::Closed),
@@ -164,7 +181,7 @@ impl PythonHost {
     /// The error of an attempt whose interpreter was lost; one that an interrupt has ended was stopped.
     fn lost_in_attempt(&mut self, broken: Broken, interrupter: &Interrupter) -> TaskError {
         let error = self.lost(broken);
-        let ended_by_interrupt = matches!(self.child.wait(Some(Duration::ZERO)), Ok(Some(Exit::Signal(2))));
+        let ended_by_interrupt = matches!(self.process.wait(Some(Duration::ZERO)), Ok(Some(Exit::Signal(2))));
         let kind = if interrupter.is_interrupted() && ended_by_interrupt { ErrorKind::Stopped } else { error.kind };
         TaskError { kind, ..error }
     }
@@ -187,10 +204,10 @@ impl PythonHost {
     /// Waits for the end of the process, at most `patience`, then kills it; returns how it ended by itself, if it did.
     fn end(&mut self, patience: Duration) -> Option<Exit> {
         self.state = State::Lost;
-        if let Ok(Some(exit)) = self.child.wait(Some(patience)) {
+        if let Ok(Some(exit)) = self.process.wait(Some(patience)) {
             return Some(exit);
         }
-        let killed = self.child.signal(Signal::SIGKILL).and_then(|()| self.child.wait(Some(KILL_LIMIT)));
+        let killed = self.process.signal(Signal::SIGKILL).and_then(|()| self.process.wait(Some(KILL_LIMIT)));
         match killed {
             Ok(Some(_)) => {}
             Ok(None) => tracing::warn!(pid = self.pid(), "a killed Python interpreter does not end"),
@@ -212,6 +229,9 @@ impl Drop for PythonHost {
         // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
         // that was forked meanwhile holds a copy of this end.
         let is_closed = self.stream.shutdown(Shutdown::Both).is_ok();
+        if self.is_shared {
+            return; // its thread leaves
+        }
         self.end(if is_closed { END_LIMIT } else { Duration::ZERO });
     }
 }
@@ -220,7 +240,7 @@ fn give_up(since: Instant, interrupter: &Interrupter) -> Result<(), Broken> {
     if interrupter.is_interrupted() || since.elapsed() > START_LIMIT { Err(Broken::GivenUp) } else { Ok(()) }
 }
 
-fn not_started(options: &PythonOptions, error: LaunchError) -> TaskError {
+pub(super) fn not_started(options: &PythonOptions, error: LaunchError) -> TaskError {
     let interpreter = Path::new(&options.interpreter).display();
     let message = format!("the Python interpreter {interpreter} could not be started: {error}");
     TaskError::new(ErrorKind::NotFound, message)

@@ -216,7 +216,7 @@ fn an_import_that_fails_inside_the_module_is_an_exception_of_the_task() {
 #[test]
 fn without_python_its_tasks_are_refused() {
     let error = runner().run(&task("tasks", "run"), &Data::new(), &Interrupter::new()).unwrap_err();
-    let message = "Python tasks do not run on the thread pool yet: choose --pool process";
+    let message = "this pool was opened without a Python interpreter";
     assert_error(&error, ErrorKind::Unsupported, "Unsupported", message);
 }
 

@@ -1,6 +1,7 @@
 //! Attempts with real programs and a real Python.
 
 mod commands;
+mod docs;
 mod errors;
 mod forms;
 mod host;
@@ -9,6 +10,7 @@ mod leaks;
 mod python;
 mod restoring;
 mod scripts;
+mod shared;
 mod values;
 
 use std::fs;

@@ -278,28 +278,31 @@ class ThreadServer(Server):
         from threading import Lock
 
         super().__init__(channel, restorer)
-        self.thread, self.lock = None, Lock()
+        self.thread, self.lock, self.is_raised = None, Lock(), False
 
     def interrupt(self):
         """Called by another thread."""
         with self.lock:
             if self.running:
-                self.running = False
+                self.running, self.is_raised = False, True
                 raise_in_thread(self.thread, KeyboardInterrupt)
             else:
                 self.pending = True
 
     def settle(self):
         with self.lock:
-            raise_in_thread(self.thread, None)
+            if self.is_raised:
+                self.is_raised = False
+                raise_in_thread(self.thread, None)
 
-    def serve(self):
+    def serve_and_leave(self, leave):
         from threading import get_ident
 
         self.thread = get_ident()
         try:
-            super().serve()
+            self.serve()
         finally:
+            leave()
             os.close(self.channel.file)
 
 
@@ -319,6 +322,11 @@ class Switchboard:
         from _socket import socket
 
         self.socket, self.servers = socket(fileno=file), {}
+        os.register_at_fork(after_in_child=self.close_in_copy)
+
+    def close_in_copy(self):
+        for server in self.servers.values():
+            server.channel.close_in_copy()
 
     def serve(self):
         from array import array
@@ -341,10 +349,10 @@ class Switchboard:
             number = int.from_bytes(order[1:], "little")
             if order[:1] == b"C":
                 server = self.servers[number] = ThreadServer(Channel(files[0]), Restorer(False))
-                os.register_at_fork(after_in_child=server.channel.close_in_copy)
                 server.channel.send(framed(READY))
-                Thread(target=server.serve, name="pushflow-{}".format(number), daemon=True).start()
-            else:
+                leave = (lambda number=number: self.servers.pop(number, None),)
+                Thread(target=server.serve_and_leave, args=leave, name="pushflow-{}".format(number), daemon=True).start()
+            elif number in self.servers:
                 self.servers[number].interrupt()
 
 
@@ -376,7 +384,7 @@ def main(mode, name, class_name, *folders):
     prepare(name, class_name == "daemonic")
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
     if mode == "shared":
-        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        _signal.signal(_signal.SIGINT, lambda _number, _frame: None)  # not ignored, which programs that tasks start would inherit
         return Switchboard(channel.file).serve()
     server = Server(channel, None)
     _signal.signal(_signal.SIGINT, server.on_interrupt)

@@ -72,8 +72,25 @@ fn decimal(digits: &[u8]) -> String {
 
 /// A text with halves of characters, in Python's own UTF-8.
 pub(super) fn odd_str(bytes: &[u8]) -> Opaque {
-    let text = format!("'{}'", String::from_utf8_lossy(bytes));
+    let text = format!("'{}'", shown(bytes));
     python("str").with_text(text).with_content(bytes.to_vec())
+}
+
+/// The text with each half as Python writes it in its sources: three bytes of what would be UTF-8.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // The first of the three bytes is a chunk of its own, and tells only that a half begins here.
+        if let [0xed] = chunk.invalid() {
+            let at = chunk.invalid().as_ptr() as usize - bytes.as_ptr() as usize;
+            if let [_, high, low, ..] = bytes[at..] {
+                let half = 0xd000 | u32::from(high & 0x3f) << 6 | u32::from(low & 0x3f);
+                text.push_str(&format!("\\u{half:04x}"));
+            }
+        }
+    }
+    text
 }
 
 /// One of the types that the interpreter's side makes calls of, as a value.
