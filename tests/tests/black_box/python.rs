@@ -89,6 +89,34 @@ def task(**_):
 }
 
 #[test]
+fn billiard_may_start_processes_on_every_pool() {
+    let module = "
+import importlib.util, os
+def task(**_):
+    if importlib.util.find_spec('billiard') is None:
+        return {'code': None}
+    import billiard, multiprocessing
+    process = billiard.Process(target=os.getpid)
+    process.start()
+    process.join()
+    return {'code': process.exitcode, 'daemon': multiprocessing.current_process().daemon}
+";
+    let folder = Folder::with_tasks(module, &["task"]);
+    for (pool, daemonic) in POOLS {
+        let dictionary = dictionary(&on(pool, &folder));
+        if dictionary["code"].is_null() {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "billiard is needed: install it for the interpreter of the tests"
+            );
+            eprintln!("not tested: the interpreter has no billiard");
+            return;
+        }
+        assert_eq!((&dictionary["code"], &dictionary["daemon"]), (&json!(0), &json!(daemonic)), "{pool}");
+    }
+}
+
+#[test]
 fn a_task_that_closes_files_0_to_9_fails_or_goes_on_and_so_do_the_next() {
     let module = "
 import os

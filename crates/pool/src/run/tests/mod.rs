@@ -7,6 +7,7 @@ mod forms;
 mod host;
 mod interrupts;
 mod leaks;
+mod libraries;
 mod python;
 mod restoring;
 mod scripts;

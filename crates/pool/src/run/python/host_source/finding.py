@@ -31,7 +31,8 @@ def find_task(module, function):
     if isinstance(task, ModuleType):
         return find_task(task.__name__, "run")
     if not callable(task):
-        raise Missing('"{}" of the module "{}" is no function, but of type {}'.format(function, module, type_name(type(task))))
+        kind = type_name(type(task))
+        raise Missing('"{}" of the module "{}" is no function, but of type {}'.format(function, module, kind))
     if isinstance(task, type) and any("__call__" in vars(base) for base in task.__mro__):
         return task()
     return task

@@ -1,9 +1,10 @@
 """Runs Python tasks for pushflow until the channel closes.
 
-Started with the channel as standard input. Its arguments are how it serves (`own`: one task after the other, for a worker;
-`shared`: several at a time, each in a thread of its own, for a pool of threads), the name of the process, whether that is
-`daemonic` or `free`, and the folders to search. A message on the channel is MAGIC, the length of what follows (8 bytes, little
-endian), one byte that says what it is, and a pickle. Of a shared host that channel only carries orders: see `Switchboard`.
+Started with the channel as standard input. Its arguments are how it serves (`own`: one task after the other, for a
+worker; `shared`: several at a time, each in a thread of its own, for a pool of threads), the name of the process,
+whether that is `daemonic` or `free`, and the folders to search. A message on the channel is MAGIC, the length of what
+follows (8 bytes, little endian), one byte that says what it is, and a pickle. Of a shared host that channel only
+carries orders: see `Switchboard`.
 """
 
 import os
@@ -16,7 +17,16 @@ import _signal  # the half of `signal` that needs no enumerations, which would d
 from _pushflow_finding import SEARCH, Missing, clean, find_task, type_name
 from _pushflow_restoring import Restorer, flush
 from _pushflow_values import (
-    BadArgument, Unpicklable, decode_with_objects, describe, dumps, encode, entry_at_fault, is_simple, loads, with_article
+    BadArgument,
+    Unpicklable,
+    decode_with_objects,
+    describe,
+    dumps,
+    encode,
+    entry_at_fault,
+    is_simple,
+    loads,
+    with_article,
 )
 
 MAGIC = b"pfpy"
@@ -148,11 +158,12 @@ class Server:
 
     def __init__(self, channel, restorer):
         self.channel, self.restorer = channel, restorer
-        # Whether a task runs that has not been interrupted yet. Nothing but a task ever gets a KeyboardInterrupt, and only one.
+        # Whether a task runs that has not been interrupted yet. Nothing but a task ever gets a KeyboardInterrupt, and
+        # only one.
         self.running = False
-        # Whether an interrupt came while no task ran. It may be meant for the next one, whose request is on its way, or may
-        # have come too late for the last one: the next request is answered with NOT_STARTED, and the worker knows whether to
-        # ask again. A signal that was sent before a request is noted here before that request is read.
+        # Whether an interrupt came while no task ran. It may be meant for the next one, whose request is on its way, or
+        # may have come too late for the last one: the next request is answered with NOT_STARTED, and the worker knows
+        # whether to ask again. A signal that was sent before a request is noted here before that request is read.
         self.pending = False
 
     def on_interrupt(self, _number, _frame):
@@ -232,8 +243,8 @@ class Server:
             result = awaited(result)
         name = type_name(type(result))
         if name in ("generator", "async_generator"):
-            noun = with_article(name)
-            raise BadResult("the task returned {}, which can't leave its process: return a list of what it yields".format(noun))
+            advice = "which can't leave its process: return a list of what it yields"
+            raise BadResult("the task returned {}, {}".format(with_article(name), advice))
         if not wants_mapping:
             return {"return_value": result}
         from collections.abc import Mapping
@@ -271,8 +282,8 @@ def leave_if_copy(error):
 
 
 class ThreadServer(Server):
-    """A server in a thread of its own. It is interrupted by an exception that CPython raises in a thread from outside, between
-    two of its instructions: what blocks, such as `time.sleep`, ends first."""
+    """A server in a thread of its own. It is interrupted by an exception that CPython raises in a thread from outside,
+    between two of its instructions: what blocks, such as `time.sleep`, ends first."""
 
     def __init__(self, channel, restorer):
         from threading import Lock
@@ -315,8 +326,8 @@ def raise_in_thread(thread, exception):
 
 
 class Switchboard:
-    """The main thread of a shared host. An order is a byte and a number (8 bytes, little endian): `C`, with a file, starts a server
-    of that number for that channel, and `I` interrupts what it runs."""
+    """The main thread of a shared host. An order is a byte and a number (8 bytes, little endian): `C`, with a file,
+    starts a server of that number for that channel, and `I` interrupts what it runs."""
 
     def __init__(self, file):
         from _socket import socket
@@ -351,7 +362,8 @@ class Switchboard:
                 server = self.servers[number] = ThreadServer(Channel(files[0]), Restorer(False))
                 server.channel.send(framed(READY))
                 leave = (lambda number=number: self.servers.pop(number, None),)
-                Thread(target=server.serve_and_leave, args=leave, name="pushflow-{}".format(number), daemon=True).start()
+                name = "pushflow-{}".format(number)
+                Thread(target=server.serve_and_leave, args=leave, name=name, daemon=True).start()
             elif number in self.servers:
                 self.servers[number].interrupt()
 
@@ -384,7 +396,8 @@ def main(mode, name, class_name, *folders):
     prepare(name, class_name == "daemonic")
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
     if mode == "shared":
-        _signal.signal(_signal.SIGINT, lambda _number, _frame: None)  # not ignored, which programs that tasks start would inherit
+        # Not ignored, which programs that tasks start would inherit.
+        _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
         return Switchboard(channel.file).serve()
     server = Server(channel, None)
     _signal.signal(_signal.SIGINT, server.on_interrupt)

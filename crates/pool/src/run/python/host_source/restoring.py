@@ -1,4 +1,4 @@
-"""What a task may have changed in its process, put back before the next one; and who the process is to Python's libraries."""
+"""What a task may have changed in its process, put back before the next one; and who the process is to libraries."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ touched = False
 
 
 def watch(module, *names):
-    """Has the functions of a module say when they are called: asking the system after each task would take longer than it."""
+    """Has the functions of a module say when they are called: asking the system after each task would take too long."""
     for name in names:
         function = getattr(module, name, None)
         if function is not None:
@@ -128,12 +128,12 @@ def reopen(stream, number):
 
 
 def introduce(name, is_daemonic):
-    """Has `multiprocessing` and `billiard` know, from their import on, what this process is called and what it may start."""
+    """Has `multiprocessing` and `billiard` know, once imported, the name of this process and what it may start."""
     sys.meta_path.insert(0, Introduction(name, is_daemonic))
 
 
 class Introduction:
-    """Finds the modules that know the current process, and tells them; any other module is found by those who come after."""
+    """Finds the modules that know the current process, and tells them; all others are found by those who come after."""
 
     MODULES = ("multiprocessing.process", "billiard.process")
 

@@ -1,8 +1,9 @@
 """Turns what tasks return and raise into messages, and what the worker sends back into arguments.
 
-Plain values are pickled as they are: the worker reads that. Everything else becomes a pickle of its own inside, which nobody
-but the next Python task looks into, with a name, a text and, where it derives from a plain type, a plain view for everybody
-else. Such a thing is written as a call of `str`, which the worker knows: `str(codec, type_name, text, pickle[, view])`.
+Plain values are pickled as they are: the worker reads that. Everything else becomes a pickle of its own inside, which
+nobody but the next Python task looks into, with a name, a text and, where it derives from a plain type, a plain view
+for everybody else. Such a thing is written as a call of `str`, which the worker knows:
+`str(codec, type_name, text, pickle[, view])`.
 """
 
 import sys
