@@ -16,6 +16,7 @@ use pushflow_value::Data;
 
 use super::channel::{Broken, Channel};
 use super::message::{self, Reply};
+use super::shared::Thread;
 use super::source::{launch, source};
 use crate::run::interrupt::Interrupter;
 use crate::run::launch::{Child, LaunchError, Launcher};
@@ -42,7 +43,8 @@ pub struct PythonHost {
     child: Arc<dyn Child>,
     /// What ends if it has to: the same, unless the interpreter is shared.
     process: Arc<dyn Child>,
-    is_shared: bool,
+    /// The thread of a shared interpreter that this is a host over.
+    thread: Option<Arc<Thread>>,
     channel: Channel,
     /// To shut the channel down with.
     stream: UnixStream,
@@ -77,7 +79,7 @@ impl PythonHost {
         let state = State::Starting(Instant::now());
         let sent = channel.send(&source(), &mut || Err(Broken::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
-        let mut host = PythonHost { child, process, is_shared: false, channel, stream, interpreter, state };
+        let mut host = PythonHost { child, process, thread: None, channel, stream, interpreter, state };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)
     }
@@ -85,13 +87,13 @@ impl PythonHost {
     /// A host over one thread of an interpreter that others share: the channel to it, what interrupts it, and the process.
     pub(super) fn of_thread(
         stream: UnixStream,
-        child: Arc<dyn Child>,
+        thread: Arc<Thread>,
         process: Arc<dyn Child>,
         interpreter: &Path,
     ) -> io::Result<PythonHost> {
         let channel = Channel::new(stream.try_clone()?, PATIENCE)?;
         let (state, interpreter) = (State::Starting(Instant::now()), interpreter.to_owned());
-        Ok(PythonHost { child, process, is_shared: true, channel, stream, interpreter, state })
+        Ok(PythonHost { child: thread.clone(), process, thread: Some(thread), channel, stream, interpreter, state })
     }
 
     /// Runs one task and waits for its result.
@@ -102,6 +104,7 @@ impl PythonHost {
         let request = message::run(task, inputs)?;
         self.make_ready(interrupter)?;
         let child = Arc::clone(&self.child);
+        self.begin_request();
         let guard = interrupter.register(child);
         let reply = self.ask_until_started(&request, interrupter);
         drop(guard);
@@ -167,9 +170,15 @@ impl PythonHost {
         };
         loop {
             match self.ask(request, &mut still_waiting)? {
-                Reply::NotStarted if !interrupter.is_interrupted() => {}
+                Reply::NotStarted if !interrupter.is_interrupted() => self.begin_request(),
                 reply => return Ok(reply),
             }
+        }
+    }
+
+    fn begin_request(&self) {
+        if let Some(thread) = &self.thread {
+            thread.begin_request();
         }
     }
 
@@ -229,7 +238,7 @@ impl Drop for PythonHost {
         // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
         // that was forked meanwhile holds a copy of this end.
         let is_closed = self.stream.shutdown(Shutdown::Both).is_ok();
-        if self.is_shared {
+        if self.thread.is_some() {
             return; // its thread leaves
         }
         self.end(if is_closed { END_LIMIT } else { Duration::ZERO });

@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -122,11 +123,11 @@ impl Interpreter {
         let number = orders.threads;
         orders.threads += 1;
         // One that has ended is found out by the end of the channel.
-        if let Err(error) = orders.socket.send(&order(b'C', number), &[theirs.as_raw_fd()], true) {
+        if let Err(error) = orders.socket.send(&order(b'C', number, 0), &[theirs.as_raw_fd()], true) {
             tracing::debug!(pid = self.child.pid(), %error, "the Python interpreter takes no order");
         }
         drop((orders, theirs));
-        let thread = Arc::new(Thread { interpreter: self.clone(), number });
+        let thread = Arc::new(Thread { interpreter: self.clone(), number, requests: AtomicU64::new(0) });
         PythonHost::of_thread(ours, thread, self.child.clone(), program)
     }
 
@@ -135,8 +136,8 @@ impl Interpreter {
     }
 }
 
-fn order(kind: u8, number: u64) -> Vec<u8> {
-    [&[kind][..], &number.to_le_bytes()].concat()
+fn order(kind: u8, thread: u64, attempt: u64) -> Vec<u8> {
+    [&[kind][..], &thread.to_le_bytes(), &attempt.to_le_bytes()].concat()
 }
 
 impl Drop for Interpreter {
@@ -152,9 +153,20 @@ impl Drop for Interpreter {
 }
 
 /// What interrupts go to while one of the threads runs a task.
-struct Thread {
+///
+/// An interrupt names the attempt by the number of its request: it takes another way than requests do, and so could come late
+/// and hit the next attempt.
+pub(super) struct Thread {
     interpreter: Arc<Interpreter>,
     number: u64,
+    requests: AtomicU64,
+}
+
+impl Thread {
+    /// The next request is about to be sent: interrupts are for that one from now on.
+    pub(super) fn begin_request(&self) {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Child for Thread {
@@ -165,7 +177,10 @@ impl Child for Thread {
     /// Any other signal than an interrupt would hit the neighbours.
     fn signal(&self, signal: Signal) -> io::Result<()> {
         match signal {
-            Signal::SIGINT => self.interpreter.lock().socket.send(&order(b'I', self.number), &[], true),
+            Signal::SIGINT => {
+                let order = order(b'I', self.number, self.requests.load(Ordering::SeqCst));
+                self.interpreter.lock().socket.send(&order, &[], true)
+            }
             _ => Ok(()),
         }
     }

@@ -74,6 +74,33 @@ fn an_interrupt_reaches_its_own_attempt_and_no_other() {
 }
 
 #[test]
+fn an_interrupt_at_any_moment_ends_its_own_attempt_and_no_other() {
+    let (_folder, new_runner) = sharing();
+    let mut runner = new_runner();
+    let before = call(&mut runner, "pid", &Interrupter::new()).unwrap();
+    for round in 0..400_u32 {
+        let interrupter = Interrupter::new();
+        let function = if round % 4 == 0 { "waits" } else { "pid" };
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let start = std::time::Instant::now();
+                while start.elapsed() < std::time::Duration::from_micros(u64::from(round)) {
+                    std::hint::spin_loop();
+                }
+                interrupter.interrupt();
+            });
+            call(&mut runner, function, &interrupter)
+        });
+        match result {
+            Ok(_) => assert_eq!(function, "pid"),
+            Err(error) => assert_eq!(error.kind, ErrorKind::Stopped, "{error:?}"),
+        }
+        let after = call(&mut runner, "pid", &Interrupter::new());
+        assert_eq!(after.map(|after| value(&after, "pid")), Ok(value(&before, "pid")), "round {round}");
+    }
+}
+
+#[test]
 fn the_end_of_the_interpreter_fails_the_attempts_in_it_and_the_next_has_another() {
     let (_folder, new_runner) = sharing();
     let failed = std::thread::scope(|scope| {

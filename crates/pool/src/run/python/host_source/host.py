@@ -290,15 +290,24 @@ class ThreadServer(Server):
 
         super().__init__(channel, restorer)
         self.thread, self.lock, self.is_raised = None, Lock(), False
+        # The number of the last request, and of the one that the last interrupt was for, which may be on its way.
+        self.attempt = self.interrupted = 0
 
-    def interrupt(self):
-        """Called by another thread."""
+    def interrupt(self, attempt):
+        """Called by another thread, maybe after that attempt."""
         with self.lock:
-            if self.running:
+            self.interrupted = attempt
+            if attempt == self.attempt and self.running:
                 self.running, self.is_raised = False, True
                 raise_in_thread(self.thread, KeyboardInterrupt)
             else:
-                self.pending = True
+                self.pending = attempt == self.attempt
+
+    def answer(self, decode, request):
+        with self.lock:
+            self.attempt += 1
+            self.pending = self.interrupted == self.attempt
+        super().answer(decode, request)
 
     def settle(self):
         with self.lock:
@@ -325,9 +334,13 @@ def raise_in_thread(thread, exception):
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), argument)
 
 
+# The length of an order.
+ORDER = 17
+
+
 class Switchboard:
-    """The main thread of a shared host. An order is a byte and a number (8 bytes, little endian): `C`, with a file,
-    starts a server of that number for that channel, and `I` interrupts what it runs."""
+    """The main thread of a shared host. An order is a byte and two numbers (8 bytes each, little endian): `C`, with a
+    file, starts a server of the first number for that channel, and `I` interrupts its attempt of the second."""
 
     def __init__(self, file):
         from _socket import socket
@@ -346,9 +359,9 @@ class Switchboard:
 
         while True:
             order, files = b"", array("i")
-            while len(order) < 9:
+            while len(order) < ORDER:
                 try:
-                    data, extra, _, _ = self.socket.recvmsg(9 - len(order), CMSG_LEN(4), MSG_CMSG_CLOEXEC)
+                    data, extra, _, _ = self.socket.recvmsg(ORDER - len(order), CMSG_LEN(4), MSG_CMSG_CLOEXEC)
                 except ConnectionError:
                     data, extra = b"", []
                 if not data:  # the pool is gone; tasks that still run end with this process
@@ -357,7 +370,7 @@ class Switchboard:
                 order += data
                 for _level, _kind, content in extra:
                     files.frombytes(content)
-            number = int.from_bytes(order[1:], "little")
+            number, attempt = int.from_bytes(order[1:9], "little"), int.from_bytes(order[9:], "little")
             if order[:1] == b"C":
                 server = self.servers[number] = ThreadServer(Channel(files[0]), Restorer(False))
                 server.channel.send(framed(READY))
@@ -365,7 +378,7 @@ class Switchboard:
                 name = "pushflow-{}".format(number)
                 Thread(target=server.serve_and_leave, args=leave, name=name, daemon=True).start()
             elif number in self.servers:
-                self.servers[number].interrupt()
+                self.servers[number].interrupt(attempt)
 
 
 # ---- the start -----------------------------------------------------------------------------------------------------
