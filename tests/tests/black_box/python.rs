@@ -117,6 +117,13 @@ def task(**_):
 }
 
 #[test]
+fn a_thread_that_does_not_hear_its_interrupt_ends_with_the_run() {
+    let folder = Folder::with_tasks("import time\ndef sleeps(**_):\n    time.sleep(600)\n", &["sleeps"]);
+    let finished = Program::pushflow_run(folder.graph()).args(["--pool", "thread", "--timeout", "500ms"]).run();
+    finished.assert_code(3).assert_error("sleeps (attempt 1): TimedOut");
+}
+
+#[test]
 fn a_task_that_closes_files_0_to_9_fails_or_goes_on_and_so_do_the_next() {
     let module = "
 import os
