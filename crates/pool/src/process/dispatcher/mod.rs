@@ -343,7 +343,8 @@ impl Dispatcher {
         // A process that was never started is gone without an exit report.
         self.with(id, |worker| {
             worker.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
-            worker.channel_closed = true;
+            // What a process said before it went may still be on its way.
+            worker.channel_closed |= worker.pid.is_none();
             worker.drained |= worker.pid.is_none();
             worker.gone = true;
         });
