@@ -20,7 +20,7 @@ pub(crate) fn open_pool(
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(graph, options.pool)?;
     let mut pool_options = options.pool_options.clone();
-    if Policy::of(options.pool).is_none() {
+    if options.pool == PoolType::Gevent {
         refuse_python(graph, options.pool)?;
     } else if tasks(graph).any(|(_, task)| needs_python(task)) {
         pool_options.python = Some(python(folder, options)?);

@@ -59,13 +59,14 @@ pub fn build_folder() -> PathBuf {
     test.ancestors().nth(2).expect("cargo runs tests from TARGET/PROFILE/deps").to_owned()
 }
 
-/// The Python interpreter behind `python3`, which may be a slow script that looks for it.
+/// The Python interpreter behind `PUSHFLOW_PYTHON` or `python3`, which may be a slow script that looks for it.
 ///
 /// # Panics
-/// When there is no `python3`.
+/// When there is no such program.
 pub fn python() -> &'static Path {
     static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
-        let output = Command::new("python3")
+        let python = std::env::var_os("PUSHFLOW_PYTHON").filter(|name| !name.is_empty());
+        let output = Command::new(python.unwrap_or_else(|| "python3".into()))
             .args(["-c", "import sys; print(sys.executable)"])
             .output()
             .expect("the tests need python3");

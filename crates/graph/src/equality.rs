@@ -24,7 +24,7 @@ impl Number {
 
     /// The number that a value is to Python, where a boolean is one.
     fn of_python(value: &Value) -> Option<Number> {
-        match value {
+        match value.plain() {
             Value::Bool(truth) => Some(Number::Whole((*truth).into())),
             Value::Int(whole) => Some(Number::Whole(*whole)),
             Value::Float(float) => Number::of_float(*float),
@@ -45,7 +45,7 @@ pub(crate) enum Hashable<'a> {
 impl Hashable<'_> {
     /// The key of a value; `None` for lists, maps and "not a number".
     pub(crate) fn of(value: &Value) -> Option<Hashable<'_>> {
-        match value {
+        match value.plain() {
             Value::Null => Some(Hashable::Null),
             Value::Str(text) => Some(Hashable::Text(text)),
             Value::Bytes(bytes) => Some(Hashable::Bytes(bytes)),
@@ -69,7 +69,7 @@ impl Hashable<'_> {
 pub fn ewoks_equal(left: &Value, right: &Value) -> bool {
     let mut pending = vec![(left, right)];
     while let Some(pair) = pending.pop() {
-        let equal = match pair {
+        let equal = match (pair.0.plain(), pair.1.plain()) {
             (Value::List(left), Value::List(right)) => {
                 pending.extend(left.iter().zip(right.iter()));
                 left.len() == right.len()

@@ -111,7 +111,7 @@ enum RouterKey<'a> {
 impl RouterKey<'_> {
     /// The key of a value; `None` for what never matches.
     fn of(value: &Value) -> Option<RouterKey<'_>> {
-        match value {
+        match value.plain() {
             Value::Null => Some(RouterKey::Null),
             Value::Bool(truth) => Some(RouterKey::Bool(*truth)),
             Value::Int(whole) => Some(RouterKey::Number(Number::Whole(*whole))),
@@ -122,7 +122,7 @@ impl RouterKey<'_> {
                 "false" => RouterKey::Bool(false),
                 other => RouterKey::Text(other),
             }),
-            Value::Bytes(_) | Value::List(_) | Value::Map(_) => None,
+            Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Opaque(_) => None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! [`ThreadPool`]: attempts on threads of the scheduler's own process.
 //!
 //! Nothing is encoded and no process is started but those of commands, which the guardian starts. The price: a task that
-//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to.
+//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to. Python
+//! tasks run in one interpreter process that all threads share: there the price is paid by each other.
 //!
 //! # States
 //! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
@@ -23,7 +24,7 @@ use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
-use crate::run::{Interrupter, Runner, execute};
+use crate::run::{Interrupter, Runner, SharedPython, execute};
 
 /// How long the end of a command that was killed after its grace may take to be seen.
 const KILL_TIME: Duration = Duration::from_millis(500);
@@ -44,6 +45,7 @@ struct Shared {
     started: Arc<Started>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
+    python: Option<Arc<SharedPython>>,
     limit: usize,
     /// How long an idle thread stays; for ever without scaling.
     idle_timeout: Option<Duration>,
@@ -71,13 +73,19 @@ impl ThreadPool {
             true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
+        let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
+        let python = guardian.clone().zip(options.python.clone()).map(|(guardian, python)| {
+            let launcher = GuardedLauncher { guardian, on_orphan, started: started.clone(), stops: None };
+            Arc::new(SharedPython::new(python, Arc::new(launcher)))
+        });
         let shared = Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
             events,
+            python,
             guardian,
-            on_orphan: OnOrphan::after(options.orphan_grace),
-            started: Arc::default(),
+            on_orphan,
+            started,
             pid: std::process::id(),
             limit: options.worker_limit(),
             idle_timeout: options.scaling.then_some(options.idle_timeout),
@@ -111,11 +119,13 @@ impl Shared {
     fn work(self: Arc<Self>) {
         let runs = Arc::<AtomicU64>::default();
         let mut runner = self.guardian.clone().map(|guardian| {
+            let (on_orphan, started) = (self.on_orphan, self.started.clone());
             let stops = Some(self.stop_listener(runs.clone()));
-            Runner::new(
-                Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan, started: self.started.clone(), stops }),
-                None,
-            )
+            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops });
+            match &self.python {
+                Some(python) => Runner::sharing(launcher, python.clone()),
+                None => Runner::new(launcher, None),
+            }
         });
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;

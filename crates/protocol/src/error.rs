@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+/// The codec of the opaque value that stands for an error which has no object of its own: its text is the error's.
+pub const ERROR_CODEC: &str = "error";
 
 /// Why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +46,8 @@ pub struct TaskError {
     pub pid: Option<u32>,
     /// The last lines that the attempt wrote to its standard error, oldest first; at most 20.
     pub stderr: Vec<String>,
+    /// The error as its own language has it, as an encoded value: a Python exception, if it could be pickled.
+    pub instance: Option<Box<Bytes>>,
 }
 
 impl TaskError {
@@ -51,7 +57,15 @@ impl TaskError {
             ErrorKind::Panicked => "panic".to_owned(),
             kind => format!("{kind:?}"),
         };
-        TaskError { kind, type_name, message: message.into(), traceback: Vec::new(), pid: None, stderr: Vec::new() }
+        TaskError {
+            kind,
+            type_name,
+            message: message.into(),
+            traceback: Vec::new(),
+            pid: None,
+            stderr: Vec::new(),
+            instance: None,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ mod window;
 mod worker;
 
 pub use class::{Family, NO_CHILDREN, ProcessClass};
-pub use error::{ErrorKind, TaskError};
+pub use error::{ERROR_CODEC, ErrorKind, TaskError};
 pub use exit::Exit;
 pub use guardian::{
     FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, StartFailure, ToGuardian, ToSnapshot,

@@ -6,6 +6,8 @@
 //! is read: the map `{"$bytes": 1}` is written as `{"$$bytes": 1}`, and `{"$$bytes": 1}` as `{"$$$bytes": 1}`. Other
 //! keys are never touched.
 //!
+//! An opaque value is written as its view, or as `{"$type": ..., "$repr": ...}`, and read back as what it was written as.
+//!
 //! Whole numbers without point and exponent are integers, all others floats, so `1` and `1.0` stay apart. The one
 //! exception is `-0`, which is the float it looks like, since no integer has that sign.
 
@@ -16,10 +18,12 @@ use serde_json::Value as Json;
 use serde_json::error::Category;
 
 use crate::convert::{ValueSeed, too_large};
-use crate::{CodecError, Data, List, MAX_DEPTH, Map, Value};
+use crate::{CodecError, Data, List, MAX_DEPTH, Map, Opaque, Value};
 
 const BYTES: &str = "$bytes";
 const FLOAT: &str = "$float";
+const TYPE: &str = "$type";
+const REPR: &str = "$repr";
 
 /// Why a text is no JSON value that can travel.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -168,7 +172,8 @@ impl Value {
     ///
     /// Bytes become `{"$bytes": "<base64>"}` and floats that are not finite `{"$float": "nan"}`, `"inf"` or `"-inf"`: one
     /// "not a number" is like another, its sign and its other bits are lost. A map that looks like one of these is
-    /// written with one more dollar sign on its one key.
+    /// written with one more dollar sign on its one key. An opaque value becomes its view, or, without one,
+    /// `{"$type": "<its type>", "$repr": "<its text>"}`, which is not read back as what it was.
     ///
     /// ```
     /// use pushflow_value::Value;
@@ -213,6 +218,7 @@ fn write(value: &Value, levels: usize) -> Result<Json, CodecError> {
         Value::Bytes(bytes) => Ok(tagged(BYTES, STANDARD.encode(bytes))),
         Value::List(list) => write_list(list, levels.checked_sub(1).ok_or(CodecError::TooDeep)?),
         Value::Map(map) => write_map(map, levels.checked_sub(1).ok_or(CodecError::TooDeep)?),
+        Value::Opaque(opaque) => opaque.view().map_or_else(|| Ok(write_opaque(opaque)), |view| write(view, levels)),
     }
 }
 
@@ -239,6 +245,11 @@ fn escaped(mut object: serde_json::Map<String, Json>) -> Json {
         object.insert(format!("${tag}"), content);
     }
     Json::Object(object)
+}
+
+fn write_opaque(opaque: &Opaque) -> Json {
+    let entry = |name: &str, text: &String| (name.to_owned(), Json::String(text.clone()));
+    Json::Object([entry(TYPE, &opaque.type_name), entry(REPR, &opaque.text)].into_iter().collect())
 }
 
 fn write_float(number: f64) -> Json {

@@ -9,6 +9,7 @@ mod codec;
 mod convert;
 mod data;
 mod json;
+mod opaque;
 mod payload;
 mod value;
 
@@ -16,5 +17,6 @@ pub use codec::{CodecError, MAX_DEPTH};
 pub use convert::{ConvertError, from_value, to_value};
 pub use data::{Data, Key};
 pub use json::{JsonError, parse_json};
+pub use opaque::Opaque;
 pub use payload::Payload;
 pub use value::{List, Map, Value};

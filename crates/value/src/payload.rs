@@ -131,6 +131,8 @@ impl Payload {
         }
         let fields = match (self.0.value.get(), self.0.encoded.get()) {
             (Some(value), _) => unfold(value)?,
+            // Its view may be a map.
+            (None, Some(encoded)) if codec::is_opaque(encoded) => unfold(self.value()?)?,
             (None, Some(encoded)) => codec::split_map(encoded)?,
             (None, None) => unreachable!("a payload has at least one form"),
         };
@@ -155,7 +157,7 @@ fn fold(fields: &Data, levels: usize) -> Result<Value, CodecError> {
 
 /// The entries of a map; `None` if this is no map.
 fn unfold(value: &Value) -> Result<Option<Data>, CodecError> {
-    let Value::Map(map) = value else { return Ok(None) };
+    let Value::Map(map) = value.plain() else { return Ok(None) };
     if !value.fits(MAX_DEPTH) {
         return Err(CodecError::TooDeep);
     }
@@ -204,6 +206,7 @@ impl Data {
             Value::Map(map) => Some(
                 map.into_entries().into_iter().map(|(name, value)| (Key::from(name), Payload::from(value))).collect(),
             ),
+            Value::Opaque(opaque) => opaque.into_view().and_then(Data::from_map),
             _ => None,
         }
     }

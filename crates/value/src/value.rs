@@ -4,7 +4,9 @@ use std::ops::{Deref, DerefMut};
 
 use indexmap::IndexMap;
 
-/// One plain value: what every kind of task can produce and consume.
+use crate::Opaque;
+
+/// One value: plain, which every kind of task can produce and consume, or [`Opaque`].
 ///
 /// Integers have 64 bits. Text is Unicode; anything else is bytes. A map has text keys and keeps the order in which they
 /// were inserted, as Python's `dict` does.
@@ -38,12 +40,22 @@ pub enum Value {
     List(List),
     /// Values by name, in the order of insertion.
     Map(Map),
+    /// What no other form can hold, to be handed on as it is.
+    Opaque(Box<Opaque>),
 }
 
 impl Value {
+    /// This value as everybody can read it: of an opaque value its view, if it has one.
+    pub fn plain(&self) -> &Value {
+        match self {
+            Value::Opaque(opaque) => opaque.view().unwrap_or(self),
+            plain => plain,
+        }
+    }
+
     /// The word for this value's type in a message to the user.
     pub fn type_name(&self) -> &'static str {
-        match self {
+        match self.plain() {
             Value::Null => "null",
             Value::Bool(_) => "a boolean",
             Value::Int(_) => "an integer",
@@ -52,12 +64,13 @@ impl Value {
             Value::Bytes(_) => "bytes",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
+            Value::Opaque(_) => "an opaque value",
         }
     }
 
     /// The text, if this is one.
     pub fn as_str(&self) -> Option<&str> {
-        match self {
+        match self.plain() {
             Value::Str(text) => Some(text),
             _ => None,
         }
@@ -65,7 +78,7 @@ impl Value {
 
     /// The whole number, if this is one (a boolean is not).
     pub fn as_int(&self) -> Option<i64> {
-        match self {
+        match self.plain() {
             Value::Int(number) => Some(*number),
             _ => None,
         }
@@ -73,7 +86,7 @@ impl Value {
 
     /// The map, if this is one.
     pub fn as_map(&self) -> Option<&Map> {
-        match self {
+        match self.plain() {
             Value::Map(map) => Some(map),
             _ => None,
         }
@@ -85,6 +98,7 @@ impl Value {
         match self {
             Value::List(list) => levels > 0 && list.iter().all(fits_below),
             Value::Map(map) => levels > 0 && map.values().all(fits_below),
+            Value::Opaque(opaque) => opaque.view().is_none_or(|view| view.fits(levels)),
             _ => true,
         }
     }
@@ -186,7 +200,7 @@ impl Drop for Map {
 }
 
 fn is_container(value: &Value) -> bool {
-    matches!(value, Value::List(_) | Value::Map(_))
+    matches!(value, Value::List(_) | Value::Map(_) | Value::Opaque(_))
 }
 
 /// Drops `pending` and all below it with one flat list of what is still to drop.
@@ -195,6 +209,7 @@ fn drop_flat(mut pending: Vec<Value>) {
         match value {
             Value::List(mut list) => pending.append(&mut list.0),
             Value::Map(mut map) => pending.extend(map.0.drain(..).map(|(_, value)| value)),
+            Value::Opaque(opaque) => pending.extend(opaque.into_view()),
             _ => {}
         }
     }

@@ -2,14 +2,16 @@
 //!
 //! A failure goes, in this order, along the error links of the actor that failed, and to the handlers of each scope it is
 //! in, from the innermost to the workflow's. Each of them gets what had reached the actor, with the entry
-//! `WorkflowException` (`errorMessage`, `traceBack`) on top. The failure is *handled* if at least one of them was
+//! `WorkflowException` (`errorMessage`, `traceBack`) and the error itself, `WorkflowExceptionInstance`, on top: a Python
+//! exception as it was raised, of any other error one with its text. The failure is *handled* if at least one of them was
 //! triggered; only what is not handled makes the run fail.
 //!
 //! A run that is closing has no error path: nothing is triggered any more.
 
+use bytes::Bytes;
 use pushflow_graph::ActorId;
-use pushflow_protocol::{AttemptId, TaskError};
-use pushflow_value::{Data, Map, Payload, Value};
+use pushflow_protocol::{AttemptId, ERROR_CODEC, TaskError};
+use pushflow_value::{Data, Map, Opaque, Payload, Value};
 
 use super::ending::ActorError;
 use super::plan::{Plan, Way};
@@ -18,6 +20,8 @@ use super::{Action, Phase, Reactor, Step, Trigger};
 
 /// The entry that says that data comes from a failure.
 const EXCEPTION: &str = "WorkflowException";
+/// The entry that has the error itself.
+const INSTANCE: &str = "WorkflowExceptionInstance";
 
 impl Reactor {
     /// The failure of an actor that had got this.
@@ -78,7 +82,24 @@ fn error_data(got: Data, error: &TaskError, plan: &Plan) -> Data {
         [("errorMessage", Value::from(error.message.as_str())), ("traceBack", lines.into())].into_iter().collect();
     let mut data = got;
     data.insert(plan.exception.clone(), Payload::from(Value::Map(exception)));
+    data.insert(plan.instance.clone(), instance(error));
     data
+}
+
+/// The error itself, where its language has it; else what stands for one.
+fn instance(error: &TaskError) -> Payload {
+    match &error.instance {
+        Some(encoded) => Payload::from_encoded(Bytes::clone(encoded)),
+        None => {
+            let stand_in = Opaque::new(ERROR_CODEC, error.type_name.as_str()).with_text(error.to_string());
+            Payload::from(Value::from(stand_in))
+        }
+    }
+}
+
+/// The key of [`INSTANCE`].
+pub(super) fn instance_key() -> pushflow_value::Key {
+    INSTANCE.into()
 }
 
 /// The key of [`EXCEPTION`].
@@ -94,7 +115,7 @@ pub(super) fn message_of<'a>(data: &'a Data, plan: &Plan) -> Option<&'a str> {
 /// Whether data comes from a failure: its entry `WorkflowException` is there and says something (`parity.md` P56).
 pub(super) fn is_error(data: &Data, plan: &Plan) -> bool {
     let Some(exception) = data.get(&plan.exception) else { return false };
-    match exception.value() {
+    match exception.value().map(Value::plain) {
         Ok(Value::Null | Value::Bool(false) | Value::Int(0)) => false,
         Ok(Value::Float(float)) => *float != 0.0,
         Ok(Value::Str(text)) => !text.is_empty(),

@@ -9,7 +9,7 @@ use pushflow_protocol::TaskError;
 use pushflow_value::{Data, Key};
 
 use super::arrive::{Keep, Merge};
-use super::failure::exception_key;
+use super::failure::{exception_key, instance_key};
 use super::handlers::Handlers;
 use super::join::Join;
 use super::route::Ports;
@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) travelling: Key,
     /// The key of what says that data comes from a failure, made once.
     pub(super) exception: Key,
+    /// The key of the entry that has the error itself.
+    pub(super) instance: Key,
 }
 
 /// One actor.
@@ -102,6 +104,7 @@ impl Plan {
             handlers: Handlers::new(&graph),
             travelling: Key::from(TRAVELLING),
             exception: exception_key(),
+            instance: instance_key(),
             graph: graph.clone(),
         };
         let ways = plan.ways();

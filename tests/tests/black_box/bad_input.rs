@@ -121,13 +121,6 @@ fn an_unknown_pool_is_said_with_the_nearest_right_one() {
 }
 
 #[test]
-fn python_tasks_are_refused_on_the_thread_pool() {
-    let folder = hello();
-    let program = Program::pushflow_run(folder.graph()).args(["--pool", "thread"]);
-    assert_refused(program, "error: actor \"hello\" can't run: Python tasks do not run on the pool \"thread\"");
-}
-
-#[test]
 fn a_wrong_option_or_value_is_said() {
     let folder = hello();
     let run = |arguments: &[&str]| Program::pushflow_run(folder.graph()).args(arguments);

@@ -14,6 +14,7 @@
 //! - [`policy_facts`]: what each process is to the kernel.
 //! - [`random_kills`]: SIGKILL at random moments.
 //! - [`orphans`]: many short processes, and threads that end.
+//! - [`python`]: Python tasks on every pool.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -33,6 +34,7 @@ mod originals;
 mod orphans;
 mod output;
 mod policy_facts;
+mod python;
 mod random_kills;
 mod rust_tasks;
 mod start_methods;

@@ -77,29 +77,36 @@ fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folde
     Ok(Work::Attempt(TaskSpec::Python(PythonTask { module, function, returns })))
 }
 
+/// The function that a task has if its identifier names none (`parity.md` P22).
+const USUAL_FUNCTION: &str = "run";
+
 /// The module, or the absolute path of the file, and the function; or advice on how to write them.
+///
+/// `package.module.function` may be a module itself, whose `run` is meant: only the interpreter can tell.
 fn python_function(identifier: &str, folders: &Folders) -> Result<(String, String), String> {
-    let (module, function) = match identifier.rsplit_once("::") {
-        Some((file, function)) if is_python_file(file) => {
-            let path = folders.locate(file);
-            let path = path.to_str().ok_or("the path of the graph's folder must be UTF-8")?;
-            (path.to_owned(), function)
-        }
-        Some((module, function)) => (module.to_owned(), function),
-        None if is_python_file(identifier) && (identifier.contains('/') || folders.find(identifier).is_some()) => {
-            return Err(format!("name the function too, such as \"{identifier}::run\""));
-        }
-        None => {
-            let (module, function) = identifier.rsplit_once('.').unwrap_or(("", identifier));
-            (module.to_owned(), function)
-        }
+    let is_file = |name: &str| is_python_file(name) && (name.contains('/') || folders.find(name).is_some());
+    let separated = identifier.rsplit_once("::").or_else(|| identifier.rsplit_once(':'));
+    let (module, function) = match separated {
+        Some((module, function)) => (module, function),
+        None if is_python_file(identifier) => (identifier, USUAL_FUNCTION),
+        None => identifier.rsplit_once('.').unwrap_or((identifier, USUAL_FUNCTION)),
     };
     let dotted = |name: &str| name.split('.').all(is_python_name);
-    if is_python_name(function) && (is_python_file(&module) || dotted(&module)) {
-        return Ok((module, function.to_owned()));
+    if !dotted(function) {
+        return Err(ADVICE.to_owned());
     }
-    Err("write it as \"package.module.function\" or \"path/to/file.py::function\"".to_owned())
+    if is_file(module) || (separated.is_some() && is_python_file(module)) {
+        let path = folders.locate(module);
+        let path = path.to_str().ok_or("the path of the graph's folder must be UTF-8")?;
+        return Ok((path.to_owned(), function.to_owned()));
+    }
+    let module = module.strip_suffix(".py").filter(|_| separated.is_none()).unwrap_or(module);
+    if dotted(module) { Ok((module.to_owned(), function.to_owned())) } else { Err(ADVICE.to_owned()) }
 }
+
+/// How to name a Python function.
+const ADVICE: &str =
+    "write it as \"package.module:function\", \"package.module.function\" or \"path/to/file.py::function\"";
 
 fn is_python_file(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "py")

@@ -58,11 +58,26 @@ fn an_identifier_that_names_no_function_is_refused() {
         let start = format!("node \"a\": task identifier {identifier:?} names no Python function; ");
         message.strip_prefix(&start).expect("the identifier is named").to_owned()
     };
-    let advice = r#"write it as "package.module.function" or "path/to/file.py::function""#;
-    for identifier in ["run", ".run", "mod.", "a..b", "pkg.mod:run", "a/b.c", "mod.1a", "::run", "a.py::", "a b.c"] {
+    let advice = r#"write it as "package.module:function", "package.module.function" or "path/to/file.py::function""#;
+    for identifier in
+        [".run", "mod.", "a..b", "a:b:run", "a/b.c", "mod.1a", "::run", "a.py::", "a b.c", ".py", ":", "a:1"]
+    {
         assert_eq!(message(identifier), advice, "{identifier}");
     }
-    assert_eq!(message("tasks/add.py"), r#"name the function too, such as "tasks/add.py::run""#);
+}
+
+#[test]
+fn a_module_or_file_without_a_function_stands_for_its_run() {
+    assert_eq!(method("tasks"), python("tasks", "run", Returns::Value));
+    assert_eq!(method("pkg.mod.py"), python("pkg.mod", "run", Returns::Value));
+    assert_eq!(method("tasks/add.py"), python("/graphs/tasks/add.py", "run", Returns::Value));
+}
+
+#[test]
+fn a_function_after_a_colon_may_be_inside_a_class() {
+    assert_eq!(method("pkg.mod:run"), python("pkg.mod", "run", Returns::Value));
+    assert_eq!(method("pkg.mod:Task.make"), python("pkg.mod", "Task.make", Returns::Value));
+    assert_eq!(method("add.py:run"), python("/graphs/add.py", "run", Returns::Value));
 }
 
 #[test]

@@ -22,19 +22,44 @@ pub use direct::DirectLauncher;
 pub use execute::execute;
 pub use interrupt::{Guard, Interrupted, Interrupter};
 pub use launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-pub use python::{PythonError, PythonHost, find_interpreter};
+pub use python::{PythonError, PythonHost, SharedPython, find_interpreter};
 
 /// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
 pub struct Runner {
     launcher: Arc<dyn Launcher>,
-    python: Option<PythonOptions>,
+    python: Python,
     host: Option<PythonHost>,
+}
+
+/// Where Python tasks run.
+enum Python {
+    /// Nowhere.
+    Nowhere,
+    /// In an interpreter of the runner's own.
+    Own(PythonOptions),
+    /// In a thread of one that others use too.
+    Shared(Arc<SharedPython>),
+}
+
+impl Python {
+    fn options(&self) -> Option<&PythonOptions> {
+        match self {
+            Python::Nowhere => None,
+            Python::Own(options) => Some(options),
+            Python::Shared(shared) => Some(shared.options()),
+        }
+    }
 }
 
 impl Runner {
     /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
     pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
-        Runner { launcher, python, host: None }
+        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None }
+    }
+
+    /// A runner whose Python tasks run in an interpreter that others use too.
+    pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
+        Runner { launcher, python: Python::Shared(python), host: None }
     }
 
     /// Runs one attempt of a task.
@@ -50,7 +75,7 @@ impl Runner {
             }
             TaskSpec::Command(task) => command::run_command(self.launcher.as_ref(), task, inputs, interrupter),
             TaskSpec::Script(task) => {
-                let python = self.python.as_ref().map_or("python3".as_ref(), |python| python.interpreter.as_os_str());
+                let python = self.python.options().map_or("python3".as_ref(), |python| python.interpreter.as_os_str());
                 script::run_script(self.launcher.as_ref(), task, Path::new(python), inputs, interrupter)
             }
             TaskSpec::Python(task) => self.run_python(task, inputs, interrupter),
@@ -63,19 +88,20 @@ impl Runner {
     /// # Errors
     /// When it can't be started.
     pub fn start_python(&mut self) -> Result<(), TaskError> {
-        let Some(options) = &self.python else { return Ok(()) };
+        let Python::Own(options) = &self.python else { return Ok(()) };
         let host = PythonHost::start(options, self.launcher.as_ref())?;
         self.host.insert(host).make_ready(&Interrupter::new())
     }
 
     fn run_python(&mut self, task: &PythonTask, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
-        let Some(options) = &self.python else {
-            let message = "Python tasks do not run on the thread pool yet: choose --pool process";
-            return Err(TaskError::new(ErrorKind::Unsupported, message));
-        };
-        let host = match self.host.take_if(|host| host.is_usable()) {
-            Some(host) => host,
-            None => PythonHost::start(options, self.launcher.as_ref())?,
+        let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
+            (Some(host), _) => host,
+            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref())?,
+            (None, Python::Shared(shared)) => shared.connect()?,
+            (None, Python::Nowhere) => {
+                let message = "this pool was opened without a Python interpreter";
+                return Err(TaskError::new(ErrorKind::Unsupported, message));
+            }
         };
         self.host.insert(host).run(task, inputs, interrupter)
     }

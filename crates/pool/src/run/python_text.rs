@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use pushflow_value::Value;
+use pushflow_value::{Opaque, Value};
 
 /// What Python's `str()` makes of a value.
 ///
@@ -10,9 +10,9 @@ use pushflow_value::Value;
 /// null -> None    true -> True    1e16 -> 1e+16    [1, "it's"] -> [1, "it's"]
 /// ```
 pub(super) fn python_text(value: &Value) -> String {
-    match value {
+    match value.plain() {
         Value::Str(text) => text.clone(),
-        value => {
+        _ => {
             let mut text = String::new();
             write_repr(&mut text, value);
             text
@@ -22,7 +22,7 @@ pub(super) fn python_text(value: &Value) -> String {
 
 /// Whether Python takes a value for true.
 pub(super) fn is_true(value: &Value) -> bool {
-    match value {
+    match value.plain() {
         Value::Null => false,
         Value::Bool(flag) => *flag,
         Value::Int(number) => *number != 0,
@@ -31,6 +31,7 @@ pub(super) fn is_true(value: &Value) -> bool {
         Value::Bytes(bytes) => !bytes.is_empty(),
         Value::List(list) => !list.is_empty(),
         Value::Map(map) => !map.is_empty(),
+        Value::Opaque(_) => true,
     }
 }
 
@@ -49,6 +50,23 @@ fn write_repr(out: &mut String, value: &Value) {
             out.push_str(": ");
             write_repr(out, value);
         }),
+        Value::Opaque(opaque) => write_opaque(out, opaque),
+    }
+}
+
+fn write_opaque(out: &mut String, opaque: &Opaque) {
+    match (opaque.type_name.as_str(), opaque.view()) {
+        ("tuple", Some(Value::List(items))) if items.len() == 1 => {
+            out.push('(');
+            write_repr(out, &items[0]);
+            out.push_str(",)");
+        }
+        ("tuple", Some(Value::List(items))) => write_between(out, ('(', ')'), items.iter(), write_repr),
+        ("set", Some(Value::List(items))) if !items.is_empty() => {
+            write_between(out, ('{', '}'), items.iter(), write_repr);
+        }
+        (_, Some(view)) => write_repr(out, view),
+        (_, None) => out.push_str(&opaque.text),
     }
 }
 

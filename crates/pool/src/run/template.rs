@@ -8,7 +8,7 @@ const ALIKE: f64 = 0.75;
 
 /// A template with the inputs in their places; `{{` and `}}` stand for the braces themselves.
 ///
-/// Texts and bytes are inserted as they are, everything else as JSON.
+/// Texts and bytes are inserted as they are, everything else as JSON, what JSON can't hold by the text that stands for it.
 ///
 /// # Errors
 /// When there is no input of a name, or a brace has no partner.
@@ -37,10 +37,11 @@ fn insert(rendered: &mut Vec<u8>, template: &str, name: &str, inputs: &Data) -> 
     let payload = inputs.named(name).or_else(|| inputs.get(&position()?));
     let Some(payload) = payload else { return Err(unknown(template, name, inputs)) };
     let unreadable = |error| bad_input(format!("the input {name:?} can't be read: {error}"));
-    match payload.value().map_err(unreadable)? {
+    match payload.value().map_err(unreadable)?.plain() {
         Value::Str(text) => rendered.extend_from_slice(text.as_bytes()),
         Value::Bytes(bytes) => rendered.extend_from_slice(bytes),
         Value::Float(number) if !number.is_finite() => rendered.extend_from_slice(number.to_string().as_bytes()),
+        Value::Opaque(opaque) => rendered.extend_from_slice(opaque.text.as_bytes()),
         value => rendered.extend_from_slice(value.to_json().map_err(unreadable)?.to_string().as_bytes()),
     }
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! A value is one tag byte (`tag`) and what the tag calls for, in bincode's standard configuration: integers take 1 to 9
 //! bytes, floats 8, texts and bytes their length and themselves, a list its length and its elements, a map its length
-//! and per entry a text and a value. Data is its length and per entry a key, the length of the encoded value, and the
+//! and per entry a text and a value, an opaque value its three texts, its content, and one byte for whether its view
+//! follows. Data is its length and per entry a key, the length of the encoded value, and the
 //! encoded value.
 //!
 //! What is read may come from a process gone wrong: no input makes reading panic, overflow the stack, or take more
@@ -37,6 +38,7 @@ mod tag {
     pub const BYTES: u8 = 5;
     pub const LIST: u8 = 6;
     pub const MAP: u8 = 7;
+    pub const OPAQUE: u8 = 8;
 
     pub const NAME: u8 = 0;
     pub const POSITION: u8 = 1;
@@ -79,6 +81,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Value, CodecError> {
     let value = reader.value(MAX_DEPTH)?;
     reader.finish()?;
     Ok(value)
+}
+
+/// Whether this is the wire form of an opaque value, if it is one at all.
+pub(crate) fn is_opaque(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&tag::OPAQUE)
 }
 
 /// The entries of an encoded map, still encoded and in the memory of `bytes`; `None` if this is no map.

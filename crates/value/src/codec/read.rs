@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 
 use super::{CodecError, FORMAT, tag};
-use crate::{Data, Key, List, Map, Payload, Value};
+use crate::{Data, Key, List, Map, Opaque, Payload, Value};
 
 /// How many bytes an element of a list takes at least: its tag.
 const LEAST_ELEMENT: usize = 1;
@@ -51,8 +51,25 @@ impl<'a> Reader<'a> {
             tag::BYTES => Value::Bytes(self.get::<&[u8]>()?.to_owned()),
             tag::LIST => Value::List(self.list(below(levels)?)?),
             tag::MAP => Value::Map(self.map(below(levels)?)?),
+            tag::OPAQUE => Value::from(self.opaque(levels)?),
             unknown => return Err(self.unknown_tag(unknown)),
         })
+    }
+
+    fn opaque(&mut self, levels: usize) -> Result<Opaque, CodecError> {
+        let (codec, type_name, text) = (self.get::<&str>()?, self.get::<&str>()?, self.get::<&str>()?);
+        let content = Bytes::copy_from_slice(self.get::<&[u8]>()?);
+        let opaque = Opaque::new(codec, type_name).with_text(text).with_content(content);
+        Ok(if self.has_view()? { opaque.with_view(self.value(levels)?) } else { opaque })
+    }
+
+    /// Whether a view follows, which is never opaque itself: so the views of views can't use up the stack.
+    fn has_view(&mut self) -> Result<bool, CodecError> {
+        let has_view = self.get::<bool>()?;
+        match self.rest.first() {
+            Some(&tag::OPAQUE) if has_view => Err(self.malformed("a view is opaque")),
+            _ => Ok(has_view),
+        }
     }
 
     fn list(&mut self, levels: usize) -> Result<List, CodecError> {
@@ -81,7 +98,7 @@ impl<'a> Reader<'a> {
     pub fn map_entries(&mut self, bytes: &Bytes, levels: usize) -> Result<Option<Data>, CodecError> {
         match self.get::<u8>()? {
             tag::MAP => {}
-            tag::NULL..=tag::LIST => return Ok(None),
+            tag::NULL..=tag::LIST | tag::OPAQUE => return Ok(None),
             unknown => return Err(self.unknown_tag(unknown)),
         }
         let below = below(levels)?;
@@ -119,6 +136,14 @@ impl<'a> Reader<'a> {
                     self.owed -= LEAST_ENTRY;
                     self.get::<&[u8]>()?;
                     self.skip(below)?;
+                }
+            }
+            tag::OPAQUE => {
+                for _ in 0..4 {
+                    self.get::<&[u8]>()?;
+                }
+                if self.has_view()? {
+                    self.skip(levels)?;
                 }
             }
             unknown => return Err(self.unknown_tag(unknown)),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 
 use super::{CodecError, FORMAT, tag};
-use crate::{Data, Key, Payload, Value};
+use crate::{Data, Key, Opaque, Payload, Value};
 
 /// Wire form in the making; `W` must take all that it is given.
 #[derive(Default)]
@@ -68,8 +68,16 @@ impl<W: Write> Writer<W> {
                     self.value(value, below)?;
                 }
             }
+            Value::Opaque(opaque) => self.opaque(opaque, levels)?,
         }
         Ok(())
+    }
+
+    fn opaque(&mut self, opaque: &Opaque, levels: usize) -> Result<(), CodecError> {
+        let Opaque { codec, type_name, text, content, .. } = opaque;
+        self.put((tag::OPAQUE, codec.as_str(), type_name.as_str(), text.as_str()));
+        self.put((content.as_ref(), opaque.view().is_some()));
+        opaque.view().map_or(Ok(()), |view| self.value(view, levels))
     }
 
     /// Writes all entries; their values are encoded if they aren't yet. Those that are to be `apart` are left empty,

@@ -1,6 +1,6 @@
 //! To Rust types: a serde deserializer over a [`Value`].
 
-use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
+use serde::de::value::{BorrowedStrDeserializer, BytesDeserializer, SeqDeserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
@@ -8,6 +8,7 @@ use serde::forward_to_deserialize_any;
 
 use super::ConvertError;
 use super::key::FromKey;
+use super::serde_impls::OPAQUE;
 use crate::{List, Map, Value};
 
 /// Deserializes a value that may have `levels` levels.
@@ -50,7 +51,7 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
     type Error = ConvertError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        match self.value {
+        match self.value.plain() {
             Value::Null => visitor.visit_unit(),
             Value::Bool(flag) => visitor.visit_bool(*flag),
             Value::Int(number) => visitor.visit_i64(*number),
@@ -59,12 +60,16 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
             Value::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
             Value::List(list) => self.list(list, visitor),
             Value::Map(map) => self.map(map, visitor),
+            Value::Opaque(opaque) => {
+                let found = format!("an opaque value of type {}", opaque.type_name);
+                Err(Error::invalid_type(Unexpected::Other(&found), &visitor))
+            }
         }
     }
 
     /// Text only: serde's own types would take bytes for text whenever they happen to be UTF-8.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        match self.value {
+        match self.value.plain() {
             Value::Bytes(bytes) => Err(Error::invalid_type(Unexpected::Bytes(bytes), &visitor)),
             _ => self.deserialize_any(visitor),
         }
@@ -76,7 +81,7 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
 
     /// Bytes or a list of integers, but no text.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        match self.value {
+        match self.value.plain() {
             Value::Str(text) => Err(Error::invalid_type(Unexpected::Str(text), &visitor)),
             _ => self.deserialize_any(visitor),
         }
@@ -87,22 +92,27 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        match self.value {
+        match self.value.plain() {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
+    /// Under the name [`OPAQUE`] it is a [`Value`] that is asked for, which an opaque value is as it is.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, ConvertError> {
-        visitor.visit_newtype_struct(self)
+        match self.value {
+            Value::Opaque(_) if name == OPAQUE && self.value.fits(self.levels) => visitor.visit_enum(Whole(self.value)),
+            Value::Opaque(_) if name == OPAQUE => Err(ConvertError::too_deep()),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        let Value::Bytes(bytes) = self.value else { return self.deserialize_any(visitor) };
+        let Value::Bytes(bytes) = self.value.plain() else { return self.deserialize_any(visitor) };
         let mut elements = SeqDeserializer::new(bytes.iter().copied());
         let out = visitor.visit_seq(&mut elements)?;
         elements.end()?;
@@ -128,7 +138,7 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ConvertError> {
-        match self.value {
+        match self.value.plain() {
             Value::Str(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
             Value::Map(map) if map.len() == 1 => visitor.visit_enum(Variant { map, levels: self.below()? }),
             Value::Map(map) => Err(Error::custom(format_args!(
@@ -201,6 +211,43 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
+/// An opaque value on its way to one: a variant [`OPAQUE`] that holds its wire form.
+struct Whole<'de>(&'de Value);
+
+impl<'de> EnumAccess<'de> for Whole<'de> {
+    type Error = ConvertError;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ConvertError> {
+        Ok((seed.deserialize(BorrowedStrDeserializer::<ConvertError>::new(OPAQUE))?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Whole<'de> {
+    type Error = ConvertError;
+
+    fn unit_variant(self) -> Result<(), ConvertError> {
+        Err(Error::invalid_type(Unexpected::NewtypeVariant, &"nothing"))
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ConvertError> {
+        let encoded = crate::codec::encode(self.0).map_err(Error::custom)?;
+        seed.deserialize(BytesDeserializer::<ConvertError>::new(&encoded))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, ConvertError> {
+        Err(Error::invalid_type(Unexpected::NewtypeVariant, &visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ConvertError> {
+        Err(Error::invalid_type(Unexpected::NewtypeVariant, &visitor))
+    }
+}
+
 /// A variant with content: a map of one entry.
 struct Variant<'de> {
     map: &'de Map,
@@ -228,7 +275,7 @@ impl<'de> VariantAccess<'de> for Content<'de> {
     type Error = ConvertError;
 
     fn unit_variant(self) -> Result<(), ConvertError> {
-        match self.content.value {
+        match self.content.value.plain() {
             Value::Null => Ok(()),
             other => Err(Error::custom(format_args!(
                 "expected nothing in the variant {:?}, found {}",
@@ -243,7 +290,7 @@ impl<'de> VariantAccess<'de> for Content<'de> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, ConvertError> {
-        match self.content.value {
+        match self.content.value.plain() {
             Value::List(list) => self.content.list(list, visitor),
             other => Err(Error::custom(format_args!("expected a list, found {}", other.type_name()))),
         }
@@ -255,7 +302,7 @@ impl<'de> VariantAccess<'de> for Content<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ConvertError> {
-        match self.content.value {
+        match self.content.value.plain() {
             Value::Map(map) => self.content.map(map, visitor),
             Value::List(list) => self.content.list(list, visitor),
             other => Err(Error::custom(format_args!("expected a map, found {}", other.type_name()))),

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use serde::ser::{Error, Serialize, Serializer};
 
-use super::serde_impls::too_large;
+use super::serde_impls::{OPAQUE, too_large};
 use super::{ConvertError, MOST_RESERVED};
 use crate::{List, Map, Value};
 
@@ -144,12 +144,20 @@ impl Serializer for ToValue {
         Ok(Value::Str(variant.to_owned()))
     }
 
+    /// Under the name [`OPAQUE`] comes the wire form of an opaque value.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _name: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<Value, ConvertError> {
-        value.serialize(self)
+        match value.serialize(self)? {
+            Value::Bytes(encoded) if name == OPAQUE => match crate::codec::decode(&encoded) {
+                Ok(opaque) if opaque.fits(self.levels) => Ok(opaque),
+                Ok(_) => Err(ConvertError::too_deep()),
+                Err(error) => Err(Error::custom(error)),
+            },
+            value => Ok(value),
+        }
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

@@ -4,15 +4,20 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::MOST_RESERVED;
-use crate::{CodecError, Data, List, MAX_DEPTH, Map, Value};
+use crate::{CodecError, Data, List, MAX_DEPTH, Map, Value, codec};
+
+/// The name under which values ask for, and hand over, an opaque value whole.
+pub const OPAQUE: &str = "$pushflow::Opaque";
 
 /// Like [`to_value`](crate::to_value), with at most [`MAX_DEPTH`] levels, in whatever format: bytes are the format's
-/// bytes, and a float that is not finite is the format's affair.
+/// bytes, and a float that is not finite is the format's affair. An opaque value becomes bytes: its wire form.
 ///
 /// For JSON, prefer [`Value::to_json`]: JSON as serde writes it makes lists of bytes and null of the infinities.
 impl Serialize for Value {
@@ -49,9 +54,34 @@ impl Serialize for Nested<'_> {
                 map.iter().try_for_each(|(name, value)| entries.serialize_entry(name, &Nested { value, levels }))?;
                 entries.end()
             }
+            opaque @ Value::Opaque(_) => {
+                let encoded = codec::encode(opaque).map_err(S::Error::custom)?;
+                serializer.serialize_newtype_struct(OPAQUE, &WireForm(&encoded))
+            }
         }
     }
 }
+
+/// Bytes as the format's bytes.
+struct WireForm<'a>(&'a [u8]);
+
+impl Serialize for WireForm<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FromWireForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Value::Bytes(encoded) = deserializer.deserialize_bytes(ValueSeed { levels: 0, tagged: None })? else {
+            return Err(D::Error::custom("an opaque value comes in its wire form"));
+        };
+        codec::decode(&encoded).map(FromWireForm).map_err(D::Error::custom)
+    }
+}
+
+/// What comes under the name [`OPAQUE`].
+struct FromWireForm(Value);
 
 /// From any format that describes itself, with at most [`MAX_DEPTH`] levels.
 ///
@@ -80,7 +110,8 @@ impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
+        // As what every format passes through, unless it is our own and has an opaque value.
+        deserializer.deserialize_newtype_struct(OPAQUE, self)
     }
 }
 
@@ -104,7 +135,14 @@ impl<'de> Visitor<'de> for ValueSeed {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.deserialize(deserializer)
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
+        match access.variant::<String>()? {
+            (name, content) if name == OPAQUE => content.newtype_variant::<FromWireForm>().map(|opaque| opaque.0),
+            _ => Err(A::Error::invalid_type(Unexpected::Enum, &self)),
+        }
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {

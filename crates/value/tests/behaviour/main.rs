@@ -3,11 +3,13 @@
 //! - `codec`: the wire form, and bytes that are none
 //! - `convert`: values and Rust types
 //! - `json`: values and JSON
+//! - `opaque`: values that only their own language understands
 //! - `payload`: the forms of a payload, merging data, and what never gets into a log
 //! - `values`: what the others test with
 
 mod codec;
 mod convert;
 mod json;
+mod opaque;
 mod payload;
 mod values;

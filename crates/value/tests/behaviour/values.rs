@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use pushflow_value::{List, Map, Payload, Value};
+use pushflow_value::{List, Map, Opaque, Payload, Value};
 
 /// A depth that overflows every stack if anything recurses per level.
 pub const BOTTOMLESS: usize = 1_000_000;
@@ -13,6 +13,22 @@ pub fn any_value() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inside.clone(), 0..6).prop_map(Value::from),
             prop::collection::vec((any_name(), inside), 0..6).prop_map(|entries| Value::Map(Map::from_iter(entries))),
+        ]
+    })
+}
+
+/// Any value of a few levels, opaque ones with and without a view among them.
+pub fn any_value_or_opaque() -> impl Strategy<Value = Value> {
+    let content = || prop::collection::vec(any::<u8>(), 0..20);
+    let opaque = (any::<[String; 3]>(), content()).prop_map(|([codec, type_name, text], content)| {
+        Value::from(Opaque::new(codec, type_name).with_text(text).with_content(content))
+    });
+    prop_oneof![leaf(), opaque].prop_recursive(6, 64, 6, |inside| {
+        prop_oneof![
+            prop::collection::vec(inside.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((any_name(), inside.clone()), 0..6)
+                .prop_map(|entries| Value::Map(Map::from_iter(entries))),
+            inside.prop_map(|view| Value::from(Opaque::new("codec", "type").with_view(view))),
         ]
     })
 }
@@ -65,6 +81,11 @@ pub fn lists_around(core: Value, levels: usize) -> Value {
 /// Maps inside one another, `levels` of them, around `core`.
 pub fn maps_around(core: Value, levels: usize) -> Value {
     (0..levels).fold(core, |inside, _| Value::Map(Map::from_iter([("in", inside)])))
+}
+
+/// Opaque values inside one another, `levels` of them, whose views are lists, around `core`.
+pub fn opaque_around(core: Value, levels: usize) -> Value {
+    (0..levels).fold(core, |inside, _| Opaque::new("codec", "tuple").with_view(Value::from(vec![inside])).into())
 }
 
 /// Runs `check` with 1 MiB of stack, which is half of what Rust gives a thread.

@@ -20,6 +20,22 @@ fn a_handler_gets_what_reached_the_actor_that_failed_and_the_exception() {
 }
 
 #[test]
+fn a_handler_gets_the_error_itself_where_its_language_has_it() {
+    let instance = |error: TaskError| {
+        let mut run = one_task().on_error("a", "own").begin(nothing());
+        run.tell(Event::Failed { attempt: run.open_of("a"), error });
+        run.open[&run.open_of("own")].1.value("WorkflowExceptionInstance").unwrap().unwrap().clone()
+    };
+    let python =
+        Value::from(Opaque::new("exception", "ValueError").with_text("ValueError('no')").with_content(vec![1]));
+    let encoded = Payload::from(python.clone()).encoded().unwrap().clone();
+    let error = TaskError { instance: Some(Box::new(encoded)), ..TaskError::new(ErrorKind::Raised, "no") };
+    assert_eq!(instance(error), python);
+    let lost = TaskError::new(ErrorKind::WorkerLost, "killed");
+    assert_eq!(instance(lost).to_json().unwrap()["$repr"], "WorkerLost: killed");
+}
+
+#[test]
 fn the_defaults_of_a_task_are_not_among_what_its_handler_gets() {
     let net = Net::code().start().task_with("a", Passing::Merged, data(&[("y", 2)])).task("own", Passing::Merged);
     let mut run = net.chain(&["start", "a"]).on_error("a", "own").begin(data(&[("x", 1)]));

@@ -24,7 +24,7 @@ use pushflow_graph::{
     Actor, ActorId, ActorKind, Arrival, Condition, FieldMap, Graph, Link, Mapping, Passing, Router, Task, Test, Work,
 };
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
-use pushflow_value::{Data, Key, Payload, Value};
+use pushflow_value::{Data, Key, Opaque, Payload, Value};
 
 use super::{Action, Ending, EndingKind, Event, Limits, Reactor};
 
@@ -264,10 +264,10 @@ fn nothing() -> Data {
     Data::new()
 }
 
-/// The entries in the order of their names, such as `a=1 b=text`.
+/// The entries in the order of their names, such as `a=1 b=text`, without the error itself that `WorkflowException` is about.
 fn show(data: &Data) -> String {
-    let mut entries: Vec<String> =
-        data.iter().map(|(key, payload)| format!("{key}={}", show_payload(payload))).collect();
+    let shown = data.iter().filter(|(key, _)| key.as_name() != Some("WorkflowExceptionInstance"));
+    let mut entries: Vec<String> = shown.map(|(key, payload)| format!("{key}={}", show_payload(payload))).collect();
     entries.sort();
     entries.join(" ")
 }

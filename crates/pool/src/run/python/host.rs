@@ -3,7 +3,6 @@
 //! The process stays in the process group of whoever started it, and interrupts go to it alone: Python itself decides what
 //! becomes of what a task has started, as it does when `KeyboardInterrupt` is raised in any program.
 
-use std::ffi::OsString;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -17,23 +16,10 @@ use pushflow_value::Data;
 
 use super::channel::{Broken, Channel};
 use super::message::{self, Reply};
+use super::shared::Thread;
+use super::source::{launch, source};
 use crate::run::interrupt::Interrupter;
-use crate::run::launch::{Child, Launch, LaunchError, Launcher};
-
-/// The interpreter's side. It goes through the channel, so that it is in no file and in no list of processes.
-const HOST: &str = include_str!("host.py");
-
-/// Reads [`HOST`] from standard input, which is the channel, and runs it.
-const LOADER: &str = "\
-import os, sys
-if sys.version_info < (3, 8):
-    sys.exit('Python tasks need Python 3.8 or newer, and this is ' + sys.version.split()[0])
-length = int.from_bytes(os.read(0, 8), 'little')
-source = b''
-while len(source) < length:
-    source += os.read(0, length - len(source)) or sys.exit(1)
-exec(compile(source, '<pushflow host>', 'exec'), {'__name__': 'pushflow_host'})
-";
+use crate::run::launch::{Child, LaunchError, Launcher};
 
 /// How long an interpreter may take to start; imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -50,10 +36,15 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A Python interpreter process; see [`PythonTask`] for what it runs.
 ///
-/// Plain values travel: `None`, `bool`, `int` of 64 bits, `float`, `str`, `bytes`, `list`, `dict` with `str` keys. A `tuple`
-/// arrives as a list, and what derives from a plain type as that type. Dropping the host ends the process.
+/// Every value that can be pickled keeps its type from one task to the next; see `docs/python.md` for what others see of
+/// it. Dropping the host ends the process.
 pub struct PythonHost {
+    /// What an interrupt goes to.
     child: Arc<dyn Child>,
+    /// What ends if it has to: the same, unless the interpreter is shared.
+    process: Arc<dyn Child>,
+    /// The thread of a shared interpreter that this is a host over.
+    thread: Option<Arc<Thread>>,
     channel: Channel,
     /// To shut the channel down with.
     stream: UnixStream,
@@ -83,16 +74,26 @@ impl PythonHost {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let stream = ours.try_clone().map_err(failed)?;
         let mut channel = Channel::new(ours, PATIENCE).map_err(failed)?;
-        let mut argv: Vec<OsString> = vec![options.interpreter.clone(), "-c".into(), LOADER.into()];
-        argv.extend_from_slice(&options.search_path);
-        let launch = Launch { argv, stdin: Some(theirs.into()), ..Launch::default() };
+        let launch = launch(options, "own", theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(options, error))?;
         let state = State::Starting(Instant::now());
-        let source = [&(HOST.len() as u64).to_le_bytes(), HOST.as_bytes()].concat();
-        let sent = channel.send(&source, &mut || Err(Broken::GivenUp));
-        let mut host = PythonHost { child, channel, stream, interpreter: PathBuf::from(&options.interpreter), state };
+        let sent = channel.send(&source(), &mut || Err(Broken::GivenUp));
+        let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
+        let mut host = PythonHost { child, process, thread: None, channel, stream, interpreter, state };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)
+    }
+
+    /// A host over one thread of an interpreter that others share: the channel to it, what interrupts it, and the process.
+    pub(super) fn of_thread(
+        stream: UnixStream,
+        thread: Arc<Thread>,
+        process: Arc<dyn Child>,
+        interpreter: &Path,
+    ) -> io::Result<PythonHost> {
+        let channel = Channel::new(stream.try_clone()?, PATIENCE)?;
+        let (state, interpreter) = (State::Starting(Instant::now()), interpreter.to_owned());
+        Ok(PythonHost { child: thread.clone(), process, thread: Some(thread), channel, stream, interpreter, state })
     }
 
     /// Runs one task and waits for its result.
@@ -103,6 +104,7 @@ impl PythonHost {
         let request = message::run(task, inputs)?;
         self.make_ready(interrupter)?;
         let child = Arc::clone(&self.child);
+        self.begin_request();
         let guard = interrupter.register(child);
         let reply = self.ask_until_started(&request, interrupter);
         drop(guard);
@@ -161,16 +163,22 @@ impl PythonHost {
     /// Asks again where a signal came before the task that was not meant for it: it came too late for the last task, or from
     /// elsewhere.
     fn ask_until_started(&mut self, request: &[u8], interrupter: &Interrupter) -> Result<Reply, Broken> {
-        let child = Arc::clone(&self.child);
+        let child = Arc::clone(&self.process);
         let mut still_waiting = || match child.wait(Some(Duration::ZERO)) {
             Ok(None) => Ok(()),
             _ => Err(Broken::Closed),
         };
         loop {
             match self.ask(request, &mut still_waiting)? {
-                Reply::NotStarted if !interrupter.is_interrupted() => {}
+                Reply::NotStarted if !interrupter.is_interrupted() => self.begin_request(),
                 reply => return Ok(reply),
             }
+        }
+    }
+
+    fn begin_request(&self) {
+        if let Some(thread) = &self.thread {
+            thread.begin_request();
         }
     }
 
@@ -182,7 +190,7 @@ impl PythonHost {
     /// The error of an attempt whose interpreter was lost; one that an interrupt has ended was stopped.
     fn lost_in_attempt(&mut self, broken: Broken, interrupter: &Interrupter) -> TaskError {
         let error = self.lost(broken);
-        let ended_by_interrupt = matches!(self.child.wait(Some(Duration::ZERO)), Ok(Some(Exit::Signal(2))));
+        let ended_by_interrupt = matches!(self.process.wait(Some(Duration::ZERO)), Ok(Some(Exit::Signal(2))));
         let kind = if interrupter.is_interrupted() && ended_by_interrupt { ErrorKind::Stopped } else { error.kind };
         TaskError { kind, ..error }
     }
@@ -205,10 +213,10 @@ impl PythonHost {
     /// Waits for the end of the process, at most `patience`, then kills it; returns how it ended by itself, if it did.
     fn end(&mut self, patience: Duration) -> Option<Exit> {
         self.state = State::Lost;
-        if let Ok(Some(exit)) = self.child.wait(Some(patience)) {
+        if let Ok(Some(exit)) = self.process.wait(Some(patience)) {
             return Some(exit);
         }
-        let killed = self.child.signal(Signal::SIGKILL).and_then(|()| self.child.wait(Some(KILL_LIMIT)));
+        let killed = self.process.signal(Signal::SIGKILL).and_then(|()| self.process.wait(Some(KILL_LIMIT)));
         match killed {
             Ok(Some(_)) => {}
             Ok(None) => tracing::warn!(pid = self.pid(), "a killed Python interpreter does not end"),
@@ -230,6 +238,9 @@ impl Drop for PythonHost {
         // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
         // that was forked meanwhile holds a copy of this end.
         let is_closed = self.stream.shutdown(Shutdown::Both).is_ok();
+        if self.thread.is_some() {
+            return; // its thread leaves
+        }
         self.end(if is_closed { END_LIMIT } else { Duration::ZERO });
     }
 }
@@ -238,7 +249,7 @@ fn give_up(since: Instant, interrupter: &Interrupter) -> Result<(), Broken> {
     if interrupter.is_interrupted() || since.elapsed() > START_LIMIT { Err(Broken::GivenUp) } else { Ok(()) }
 }
 
-fn not_started(options: &PythonOptions, error: LaunchError) -> TaskError {
+pub(super) fn not_started(options: &PythonOptions, error: LaunchError) -> TaskError {
     let interpreter = Path::new(&options.interpreter).display();
     let message = format!("the Python interpreter {interpreter} could not be started: {error}");
     TaskError::new(ErrorKind::NotFound, message)

@@ -1,10 +1,10 @@
 //! What a worker and its Python interpreter say to each other.
 
 use pushflow_protocol::{ErrorKind, PythonTask, Returns, TaskError};
-use pushflow_value::{Data, Key, Payload, Value};
+use pushflow_value::{Data, Key, Opaque, Payload, Value};
 
 use super::channel::{HEADER, MAGIC};
-use super::pickle::{PickleWriter, Pickled, TooDeep, with_article};
+use super::pickle::{EXCEPTION, PickleWriter, Pickled};
 
 /// The highest position of an argument: all below it are passed too.
 const MAX_POSITION: u32 = 65_535;
@@ -30,7 +30,8 @@ pub(super) fn run(task: &PythonTask, inputs: &Data) -> Result<Vec<u8>, TaskError
     }
     pickle.end_dict();
     pickle.end_tuple();
-    Ok(finished(pickle.finish()))
+    let kind = if pickle.has_objects() { b'O' } else { b'T' };
+    Ok(finished(pickle.finish(), kind))
 }
 
 fn positional(pickle: &mut PickleWriter, inputs: &Data) -> Result<(), TaskError> {
@@ -58,18 +59,20 @@ fn positional(pickle: &mut PickleWriter, inputs: &Data) -> Result<(), TaskError>
 fn input(pickle: &mut PickleWriter, key: &Key, payload: &Payload) -> Result<(), TaskError> {
     let bad = |reason: String| TaskError::new(ErrorKind::BadInput, format!("the input {:?} {reason}", key.to_string()));
     let value = payload.value().map_err(|error| bad(format!("can't be read: {error}")))?;
-    pickle.value(value).map_err(|TooDeep| bad(format!("nests deeper than {} levels", pushflow_value::MAX_DEPTH)))
+    pickle.begin_input(key);
+    pickle.value(value).map_err(|unwritable| bad(unwritable.to_string()))
 }
 
 fn started() -> Vec<u8> {
     let mut message = Vec::with_capacity(256);
     message.extend(MAGIC);
     message.extend([0; 8]);
-    message.push(b'T');
+    message.push(0);
     message
 }
 
-fn finished(mut message: Vec<u8>) -> Vec<u8> {
+fn finished(mut message: Vec<u8>, kind: u8) -> Vec<u8> {
+    message[HEADER] = kind;
     let length = (message.len() - HEADER) as u64;
     message[MAGIC.len()..HEADER].copy_from_slice(&length.to_le_bytes());
     message
@@ -99,7 +102,8 @@ impl Reply {
             b'H' => Reply::Ready,
             b'N' => Reply::NotStarted,
             b'R' => Reply::Ended(result(pickle)?),
-            b'W' => Reply::Ended(Err(no_mapping(&text(pickle)?))),
+            b'P' => Reply::Ended(Err(TaskError::new(ErrorKind::BadResult, text(pickle)?))),
+            b'B' => Reply::Ended(Err(TaskError::new(ErrorKind::BadInput, text(pickle)?))),
             b'D' => Reply::Ended(Err(too_deep())),
             b'M' => Reply::Ended(Err(TaskError::new(ErrorKind::NotFound, text(pickle)?))),
             b'E' => Reply::Ended(Err(exception(pickle)?)),
@@ -114,26 +118,29 @@ fn result(pickle: &[u8]) -> Result<Result<Data, TaskError>, String> {
     Ok(pickled.into_data().map_err(|refused| TaskError::new(ErrorKind::BadResult, refused.to_string())))
 }
 
-fn no_mapping(type_name: &str) -> TaskError {
-    let noun = with_article(type_name);
-    let message = format!("the task returned {noun}, but a mapping of names to values is expected");
-    TaskError::new(ErrorKind::BadResult, message)
-}
-
 fn too_deep() -> TaskError {
     let message = format!("the result nests deeper than {} levels, or contains itself", pushflow_value::MAX_DEPTH);
     TaskError::new(ErrorKind::BadResult, message)
 }
 
-/// The name of its type, its text and the lines of its traceback.
+/// The name of its type, its text, the lines of its traceback, and itself: a text, and a pickle where there can be one.
 fn exception(pickle: &[u8]) -> Result<TaskError, String> {
     let Value::List(parts) = value(pickle)? else { return Err("an exception is a list".to_owned()) };
-    let Ok([Value::Str(type_name), Value::Str(message), Value::List(lines)]) = <[Value; 3]>::try_from(parts.into_vec())
+    let Ok([Value::Str(type_name), Value::Str(message), Value::List(lines), Value::Str(text), content]) =
+        <[Value; 5]>::try_from(parts.into_vec())
     else {
-        return Err("an exception has a type, a text and lines".to_owned());
+        return Err("an exception has a type, a text, lines and itself".to_owned());
+    };
+    let instance = match content {
+        Value::Bytes(content) => {
+            let object = Opaque::new(EXCEPTION, type_name.as_str()).with_text(text).with_content(content);
+            let payload = Payload::from(Value::from(object));
+            Some(Box::new(payload.encoded().map_err(|error| error.to_string())?.clone()))
+        }
+        _ => None,
     };
     let traceback = lines.iter().map(|line| line.as_str().unwrap_or_default().to_owned()).collect();
-    Ok(TaskError { type_name, traceback, ..TaskError::new(ErrorKind::Raised, message) })
+    Ok(TaskError { type_name, traceback, instance, ..TaskError::new(ErrorKind::Raised, message) })
 }
 
 fn text(pickle: &[u8]) -> Result<String, String> {

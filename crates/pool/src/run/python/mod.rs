@@ -1,10 +1,14 @@
-//! Python tasks: an interpreter process of its own for each worker, started at first use and used again.
+//! Python tasks: an interpreter process of its own for each worker, or one for all threads of a pool, started at first use
+//! and used again.
 
 mod channel;
 mod host;
 mod message;
 mod options;
 mod pickle;
+mod shared;
+mod source;
 
 pub use host::PythonHost;
 pub use options::{PythonError, find_interpreter};
+pub use shared::SharedPython;

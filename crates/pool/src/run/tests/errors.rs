@@ -24,34 +24,19 @@ fn a_result_that_is_no_mapping_is_refused_with_its_type() {
 }
 
 #[test]
-fn a_value_that_can_not_travel_is_named_with_its_place_and_type() {
-    assert_eq!(refused("{'x': {1}}"), r#"the result's entry "x" is a set, which can't leave Python yet"#);
-    assert_eq!(
-        refused("{'x': frozenset({1, 2})}"),
-        r#"the result's entry "x" is a frozenset, which can't leave Python yet"#
+fn a_value_that_can_not_be_pickled_is_named_with_its_entry_and_type() {
+    let generator = refused("{'a': 1, 'x': [0, (n for n in 'a')]}");
+    assert!(
+        generator.starts_with(r#"the result's entry "x" holds a generator that can't be pickled (TypeError: "#),
+        "{generator}"
     );
-    assert_eq!(
-        refused("{'x': 2 ** 63}"),
-        r#"the result's entry "x" is an int of more than 64 bits, which can't leave Python yet"#
+    let function = refused("{'x': {'y': lambda: 1}}");
+    assert!(function.starts_with(r#"the result's entry "x" holds a function that can't be pickled ("#), "{function}");
+    let module = refused("{'x': sys}");
+    assert!(
+        module.starts_with(r#"the result's entry "x" holds a module that can't be pickled (TypeError: "#),
+        "{module}"
     );
-    assert_eq!(
-        refused("{'x': '\\ud800'}"),
-        r#"the result's entry "x" is a str with a lone surrogate, which can't leave Python yet"#
-    );
-    assert_eq!(
-        refused("{'a': 1, 'x': [0, {'y': datetime.date(2000, 1, 1)}]}"),
-        r#"the result's entry "x", at [1]["y"], is a datetime.date, which can't leave Python yet"#
-    );
-    assert_eq!(refused("{'x': run}"), r#"the result's entry "x" is a function, which can't leave Python yet"#);
-    assert_eq!(refused("{'x': [str]}"), r#"the result's entry "x", at [0], is a type, which can't leave Python yet"#);
-    assert_eq!(refused("{'x': int}"), r#"the result's entry "x" is a type, which can't leave Python yet"#);
-    assert_eq!(
-        refused("{'x': bytearray(1)}"),
-        r#"the result's entry "x" is a bytearray, which can't leave Python yet"#
-    );
-    assert_eq!(refused("{'x': bytearray()}"), r#"the result's entry "x" is a bytearray, which can't leave Python yet"#);
-    assert_eq!(refused("{'x': 1j}"), r#"the result's entry "x" is a complex, which can't leave Python yet"#);
-    assert_eq!(refused("{'x': sys}"), r#"the result's entry "x" is a module, which can't leave Python yet"#);
 }
 
 #[test]
@@ -59,11 +44,11 @@ fn keys_must_be_names_or_positions() {
     assert_eq!(refused("{1.5: 2}"), "the result has a key that is a float, but keys are names or positions");
     assert_eq!(refused("{True: 2}"), "the result has a key that is a bool, but keys are names or positions");
     assert_eq!(refused("{-1: 2}"), "the result has the key -1, which is no position");
+    assert_eq!(refused("{(1, 2): 3}"), "the result has a key that is a tuple, but keys are names or positions");
     assert_eq!(
-        refused("{'x': {'y': {1: 2}}}"),
-        r#"the result's entry "x", at ["y"], has a key that is an int, but only texts can be keys"#
+        refused("{datetime.date(2000, 1, 1): 3}"),
+        "the result has a key that is a datetime.date, but keys are names or positions"
     );
-    assert_eq!(refused("{(1, 2): 3}"), "the result has a key that is a list or tuple, but keys are names or positions");
 }
 
 #[test]
@@ -105,13 +90,14 @@ fn an_exception_comes_with_its_type_text_and_the_traceback_of_the_task_alone() {
     assert_error(&error, ErrorKind::Raised, "ValueError", "no é");
     let file = python.folder.path().join("tasks.py");
     let frame = |line: u32, name: &str| format!("  File \"{}\", line {line}, in {name}", file.display());
+    // Some versions mark the place in a line, each in its own way.
+    let is_line = |line: &&String| line.contains(|letter: char| !" ^~".contains(letter));
     assert_eq!(
-        error.traceback,
+        error.traceback.iter().filter(is_line).collect::<Vec<_>>(),
         [
             "Traceback (most recent call last):",
             &frame(2, "run"),
             "    return helper()",
-            "           ^^^^^^^^",
             &frame(5, "helper"),
             "    raise ValueError('no é')",
             "ValueError: no é",
@@ -230,7 +216,7 @@ fn an_import_that_fails_inside_the_module_is_an_exception_of_the_task() {
 #[test]
 fn without_python_its_tasks_are_refused() {
     let error = runner().run(&task("tasks", "run"), &Data::new(), &Interrupter::new()).unwrap_err();
-    let message = "Python tasks do not run on the thread pool yet: choose --pool process";
+    let message = "this pool was opened without a Python interpreter";
     assert_error(&error, ErrorKind::Unsupported, "Unsupported", message);
 }
 

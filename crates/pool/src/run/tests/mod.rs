@@ -1,12 +1,18 @@
 //! Attempts with real programs and a real Python.
 
 mod commands;
+mod docs;
 mod errors;
+mod forms;
 mod host;
 mod interrupts;
 mod leaks;
+mod libraries;
 mod python;
+mod restoring;
 mod scripts;
+mod shared;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, Returns, TaskError, TaskSpec};
-use pushflow_value::{Data, Value};
+use pushflow_value::{Data, Payload, Value};
 
 use super::{DirectLauncher, Interrupter, Runner};
 

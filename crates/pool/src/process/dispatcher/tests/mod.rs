@@ -1,5 +1,6 @@
 //! The dispatcher without a process: a pretended world that says what happens, and looks at what it is asked to do.
 
+mod late;
 mod pretence;
 mod random;
 

@@ -1,14 +1,27 @@
-//! The part of Python's pickle format that plain values need: what the worker and its Python interpreter exchange.
+//! The part of Python's pickle format that values need: what the worker and its Python interpreter exchange. What only Python
+//! understands is a pickle inside the pickle, which nobody here looks into.
 //!
 //! Existing readers of pickles lose the order of a `dict`, and copy a shared part each time it is named, which a few bytes
 //! can make as large as they like. This one reads only what the interpreter's side writes, and refuses everything else.
 
+mod odd;
 mod read;
 mod value;
 mod write;
 
-pub(super) use value::{Pickled, with_article};
-pub(super) use write::{PickleWriter, TooDeep};
+pub(super) use value::Pickled;
+pub(super) use write::PickleWriter;
+#[cfg(test)]
+use write::Unwritable;
+
+/// The codec of what the worker itself takes apart and puts together again: Python's own types that are not plain.
+pub(super) const PYTHON: &str = "python";
+/// The codec of an object that is written as a pickle.
+pub(super) const PICKLE: &str = "pickle";
+/// The codec of one that needs a file to be loaded before it is read: a pickle of the path and the pickle.
+pub(super) const PICKLE_WITH_FILE: &str = "pickle with file";
+/// The codec of an exception that left a task, which comes with its traceback.
+pub(super) const EXCEPTION: &str = "exception";
 
 #[cfg(test)]
 mod tests;
@@ -53,10 +66,10 @@ mod op {
     pub(super) const SETITEM: u8 = b's';
     pub(super) const SETITEMS: u8 = b'u';
 
-    // Never in a plain value: read only so that the error can name what it is.
     pub(super) const EMPTY_SET: u8 = 0x8f;
     pub(super) const ADDITEMS: u8 = 0x90;
     pub(super) const FROZENSET: u8 = 0x91;
     pub(super) const STACK_GLOBAL: u8 = 0x93;
     pub(super) const REDUCE: u8 = b'R';
+    pub(super) const BINPERSID: u8 = b'Q';
 }

@@ -29,8 +29,24 @@ pub(super) enum Node<'a> {
     Bytes(&'a [u8]),
     List(Vec<Index>),
     Map(Vec<(Index, Index)>),
-    /// What is no plain value, as a noun.
-    Foreign(&'a str),
+    /// An integer of more than 64 bits: its digits to the base of 256, the lowest first, in two's complement.
+    LargeInt(&'a [u8]),
+    /// A text with halves of characters, written as if they were characters.
+    OddStr(&'a [u8]),
+    ByteArray(&'a [u8]),
+    Tuple(Vec<Index>),
+    Set(Vec<Index>),
+    FrozenSet(Vec<Index>),
+    /// One of Python's own types, by its name.
+    Type(&'a str),
+    /// What only Python understands.
+    Object {
+        codec: &'a str,
+        type_name: &'a str,
+        text: &'a str,
+        pickle: &'a [u8],
+        view: Option<Index>,
+    },
 }
 
 /// The things that a pickle makes, at most one for each of its bytes. They name each other, and so may share parts or contain
@@ -92,6 +108,7 @@ impl<'a> Reader<'a> {
             op::BINGET => self.length(1).and_then(|index| self.recall(index, operation)),
             op::LONG_BINGET => self.length(4).and_then(|index| self.recall(index, operation)),
             op::REDUCE => self.reduce(),
+            op::BINPERSID => self.remembered_object(),
             op::APPEND | op::APPENDS | op::SETITEM | op::SETITEMS | op::ADDITEMS => self.fill(operation),
             _ => self.node(operation).map(|node| self.push(node)),
         }
@@ -115,21 +132,16 @@ impl<'a> Reader<'a> {
             op::SHORT_BINBYTES => Node::Bytes(self.sized(1)?),
             op::BINBYTES => Node::Bytes(self.sized(4)?),
             op::BINBYTES8 => Node::Bytes(self.sized(8)?),
-            op::EMPTY_LIST | op::EMPTY_TUPLE => Node::List(Vec::new()),
-            op::TUPLE1 => Node::List(self.pop_many(1, operation)?),
-            op::TUPLE2 => Node::List(self.pop_many(2, operation)?),
-            op::TUPLE3 => Node::List(self.pop_many(3, operation)?),
-            op::TUPLE => Node::List(self.pop_to_mark(operation)?),
+            op::EMPTY_LIST => Node::List(Vec::new()),
+            op::EMPTY_TUPLE => Node::Tuple(Vec::new()),
+            op::TUPLE1 => Node::Tuple(self.pop_many(1, operation)?),
+            op::TUPLE2 => Node::Tuple(self.pop_many(2, operation)?),
+            op::TUPLE3 => Node::Tuple(self.pop_many(3, operation)?),
+            op::TUPLE => Node::Tuple(self.pop_to_mark(operation)?),
             op::EMPTY_DICT => Node::Map(Vec::new()),
-            op::EMPTY_SET => Node::Foreign("set"),
-            op::FROZENSET => {
-                self.pop_to_mark(operation)?;
-                Node::Foreign("frozenset")
-            }
-            op::STACK_GLOBAL => {
-                self.pop_many(2, operation)?;
-                Node::Foreign("type")
-            }
+            op::EMPTY_SET => Node::Set(Vec::new()),
+            op::FROZENSET => Node::FrozenSet(self.pop_to_mark(operation)?),
+            op::STACK_GLOBAL => self.builtin()?,
             unexpected => return Err(Malformed::Unexpected(unexpected)),
         })
     }
@@ -147,31 +159,77 @@ impl<'a> Reader<'a> {
             (op::SETITEM | op::SETITEMS, Some(Node::Map(map))) if items.len().is_multiple_of(2) => {
                 map.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
             }
-            (op::ADDITEMS, Some(Node::Foreign(_))) => {}
+            (op::ADDITEMS, Some(Node::Set(set))) => set.extend(items),
             _ => return Err(Malformed::Misplaced(operation)),
         }
         Ok(())
     }
 
-    /// The interpreter's side writes a call only for what is no plain value: with its type's name, or with nothing and the
-    /// plain value that it derives from. Python itself writes one for a `bytearray`, of its content if there is any.
+    /// A type that calls are made of.
+    fn builtin(&mut self) -> Result<Node<'a>, Malformed> {
+        let name = self.pop_many(2, op::STACK_GLOBAL)?;
+        match (&self.nodes[name[0]], &self.nodes[name[1]]) {
+            (Node::Str("builtins"), Node::Str(name @ ("str" | "bytearray"))) => Ok(Node::Type(name)),
+            _ => Err(Malformed::Misplaced(op::STACK_GLOBAL)),
+        }
+    }
+
+    /// The interpreter's side writes a call of `str` for what only Python understands. Python itself writes one of
+    /// `bytearray` for such an array, with its content if there is any.
     fn reduce(&mut self) -> Result<(), Malformed> {
         let misplaced = Malformed::Misplaced(op::REDUCE);
         let call = self.pop_many(2, op::REDUCE)?;
-        let (Node::Foreign(_), Node::List(arguments)) = (&self.nodes[call[0]], &self.nodes[call[1]]) else {
+        let (Node::Type(name), Node::Tuple(arguments)) = (&self.nodes[call[0]], &self.nodes[call[1]]) else {
             return Err(misplaced);
         };
-        match *arguments.as_slice() {
-            [name] => match self.nodes[name] {
-                Node::Str(name) => self.push(Node::Foreign(name)),
-                Node::Bytes(_) => self.push(Node::Foreign("bytearray")),
-                _ => return Err(misplaced),
-            },
-            [] => self.push(Node::Foreign("bytearray")),
-            [_, value] => self.stack.push(value),
-            _ => return Err(misplaced),
-        }
+        let node = match (*name, arguments.as_slice()) {
+            ("bytearray", []) => Some(Node::ByteArray(&[])),
+            ("bytearray", [content]) => self.bytes_at(*content).map(Node::ByteArray),
+            ("str", [codec, type_name, text, pickle]) => self.object([*codec, *type_name, *text, *pickle], None),
+            ("str", [codec, type_name, text, pickle, view]) => {
+                self.object([*codec, *type_name, *text, *pickle], Some(*view))
+            }
+            _ => None,
+        };
+        self.push(node.ok_or(misplaced)?);
         Ok(())
+    }
+
+    /// What [`super::PickleWriter`] makes of an object: only among the keys of a dict, which are read here again.
+    fn remembered_object(&mut self) -> Result<(), Malformed> {
+        let misplaced = Malformed::Misplaced(op::BINPERSID);
+        let top = self.pop(op::BINPERSID)?;
+        let Node::Tuple(parts) = &self.nodes[top] else { return Err(misplaced) };
+        let object = match *parts.as_slice() {
+            [place, codec, type_name, pickle] => self.object([codec, type_name, place, pickle], None),
+            _ => None,
+        };
+        self.push(object.ok_or(misplaced)?);
+        Ok(())
+    }
+
+    fn object(&self, [codec, type_name, text, pickle]: [Index; 4], view: Option<Index>) -> Option<Node<'a>> {
+        Some(Node::Object {
+            codec: self.text_at(codec)?,
+            type_name: self.text_at(type_name)?,
+            text: self.text_at(text)?,
+            pickle: self.bytes_at(pickle)?,
+            view,
+        })
+    }
+
+    fn text_at(&self, index: Index) -> Option<&'a str> {
+        match self.nodes[index] {
+            Node::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn bytes_at(&self, index: Index) -> Option<&'a [u8]> {
+        match self.nodes[index] {
+            Node::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
     }
 
     fn push(&mut self, node: Node<'a>) {
@@ -204,7 +262,7 @@ impl<'a> Reader<'a> {
         let digits = self.sized(width)?;
         let Some(last) = digits.last() else { return Ok(Node::Int(0)) };
         if digits.len() > 8 {
-            return Ok(Node::Foreign("int of more than 64 bits"));
+            return Ok(Node::LargeInt(digits));
         }
         let mut bytes = [if last & 0x80 == 0 { 0 } else { 0xff }; 8];
         bytes[..digits.len()].copy_from_slice(digits);
@@ -214,7 +272,7 @@ impl<'a> Reader<'a> {
     /// Python writes halves of characters as if they were characters, which is no UTF-8.
     fn text(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
         let bytes = self.sized(width)?;
-        Ok(std::str::from_utf8(bytes).map_or(Node::Foreign("str with a lone surrogate"), Node::Str))
+        Ok(std::str::from_utf8(bytes).map_or(Node::OddStr(bytes), Node::Str))
     }
 
     /// The bytes behind their length.

@@ -4,9 +4,11 @@
 //! and here an error knows its way from the root.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
-use pushflow_value::{Data, Key, List, MAX_DEPTH, Map, Payload, Value};
+use pushflow_value::{Data, Key, List, MAX_DEPTH, Map, Opaque, Payload, Value};
 
+use super::odd::{builtin_type, in_order, key_list, key_text, large_int, odd_str, python};
 use super::read::{Index, Malformed, Node, Nodes};
 
 /// Why a pickled thing is no value: one sentence about "the result".
@@ -27,7 +29,7 @@ const SIZE_LIMIT: usize = 1 << 28;
 
 /// How many times larger than the pickle the values of a large one may be: as large as they get when nothing is shared,
 /// where each takes a byte of the pickle at least, and twice that.
-const GROWTH_LIMIT: usize = 2 * size_of::<Value>();
+const GROWTH_LIMIT: usize = 2 * (size_of::<Value>() + size_of::<Opaque>());
 
 impl<'a> Pickled<'a> {
     /// Reads one pickle that is all of `bytes`.
@@ -75,6 +77,10 @@ impl<'a> Pickled<'a> {
                 Ok(Key::Position(u32::try_from(*position).expect("the guard has tried it")))
             }
             Node::Int(number) => Err(Refused(format!("the result has the key {number}, which is no position"))),
+            // Of a type that derives from `str` or `int`.
+            Node::Object { view: Some(view), .. } if matches!(self.nodes[*view], Node::Str(_) | Node::Int(_)) => {
+                self.key(*view)
+            }
             _ => {
                 let noun = self.noun(index);
                 Err(Refused(format!("the result has a key that is {noun}, but keys are names or positions")))
@@ -93,31 +99,65 @@ impl<'a> Pickled<'a> {
             Node::Float(number) => Ok(Value::Float(*number)),
             Node::Str(text) => Ok(Value::Str((*text).to_owned())),
             Node::Bytes(bytes) => Ok(Value::Bytes(bytes.to_vec())),
-            Node::List(items) => self.list(items, depth.checked_sub(1).ok_or_else(Failure::too_deep)?, left),
-            Node::Map(entries) => self.map(entries, depth.checked_sub(1).ok_or_else(Failure::too_deep)?, left),
-            Node::Foreign(_) => Err(Failure::new(format!("is {}, which can't leave Python yet", self.noun(index)))),
+            Node::List(items) => self.list(items, below(depth)?, left).map(Value::List),
+            Node::Map(entries) => self.map(entries, below(depth)?, left),
+            Node::LargeInt(digits) => Ok(large_int(digits).into()),
+            Node::OddStr(bytes) => Ok(odd_str(bytes).into()),
+            Node::ByteArray(bytes) => Ok(python("bytearray").with_view(Value::Bytes(bytes.to_vec())).into()),
+            Node::Tuple(items) => self.sequence("tuple", items, depth, left),
+            Node::Set(items) => self.sequence("set", items, depth, left),
+            Node::FrozenSet(items) => self.sequence("frozenset", items, depth, left),
+            Node::Type(name) => Ok(builtin_type(name).into()),
+            Node::Object { codec, type_name, text, pickle, view } => {
+                let opaque = Opaque::new(*codec, *type_name).with_text(*text).with_content(pickle.to_vec());
+                Ok(match view {
+                    Some(view) => opaque.with_view(self.value(*view, depth, left)?).into(),
+                    None => opaque.into(),
+                })
+            }
         }
     }
 
-    fn list(&self, items: &[Index], depth: usize, left: &mut usize) -> Result<Value, Failure> {
-        let values: Result<List, Failure> = items
-            .iter()
-            .enumerate()
-            .map(|(position, item)| self.value(*item, depth, left).map_err(|failure| failure.below(position)))
-            .collect();
-        Ok(Value::List(values?))
+    fn sequence(&self, type_name: &str, items: &[Index], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+        let list = self.list(items, below(depth)?, left)?;
+        let list = if type_name == "tuple" { list } else { in_order(list) };
+        Ok(python(type_name).with_view(Value::List(list)).into())
     }
 
+    fn list(&self, items: &[Index], depth: usize, left: &mut usize) -> Result<List, Failure> {
+        let element = |(position, item): (usize, &Index)| {
+            self.value(*item, depth, left).map_err(|failure| failure.below(position))
+        };
+        items.iter().enumerate().map(element).collect()
+    }
+
+    /// A dict; the view of one whose keys are not all texts has the texts of its keys.
     fn map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+        if !entries.iter().all(|(key, _)| matches!(self.nodes[*key], Node::Str(_))) {
+            return self.odd_map(entries, depth, left);
+        }
         let entry = |(key, value): &(Index, Index)| {
-            let Node::Str(name) = &self.nodes[*key] else {
-                return Err(Failure::new(format!("has a key that is {}, but only texts can be keys", self.noun(*key))));
-            };
+            let Node::Str(name) = &self.nodes[*key] else { unreachable!("all keys were looked at") };
             let value = self.value(*value, depth, left).map_err(|failure| failure.below(format!("{name:?}")))?;
             Ok(((*name).to_owned(), value))
         };
         let map: Result<Map, Failure> = entries.iter().map(entry).collect();
         Ok(Value::Map(map?))
+    }
+
+    fn odd_map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+        let mut keys = Vec::with_capacity(entries.len());
+        let (mut names, mut view) = (HashSet::new(), Vec::with_capacity(entries.len()));
+        for (key, value) in entries {
+            let key = self.value(*key, depth, left)?;
+            let name = key_text(&key, &names);
+            let value = self.value(*value, depth, left).map_err(|failure| failure.below(format!("{name:?}")))?;
+            names.insert(name.clone());
+            view.push((name, value));
+            keys.push(key);
+        }
+        let keys = key_list(keys).map_err(|_| Failure::too_deep())?;
+        Ok(python("dict").with_content(keys).with_view(Value::Map(Map::from_iter(view))).into())
     }
 
     fn too_large(&self) -> Failure {
@@ -134,11 +174,22 @@ impl<'a> Pickled<'a> {
             Node::Float(_) => "a float".into(),
             Node::Str(_) => "a str".into(),
             Node::Bytes(_) => "bytes".into(),
-            Node::List(_) => "a list or tuple".into(),
+            Node::List(_) => "a list".into(),
             Node::Map(_) => "a dict".into(),
-            Node::Foreign(noun) => with_article(noun).into(),
+            Node::LargeInt(_) => "an int of more than 64 bits".into(),
+            Node::OddStr(_) => "a str with a lone surrogate".into(),
+            Node::ByteArray(_) => "a bytearray".into(),
+            Node::Tuple(_) => "a tuple".into(),
+            Node::Set(_) => "a set".into(),
+            Node::FrozenSet(_) => "a frozenset".into(),
+            Node::Type(_) => "a type".into(),
+            Node::Object { type_name, .. } => with_article(type_name).into(),
         }
     }
+}
+
+fn below(depth: usize) -> Result<usize, Failure> {
+    depth.checked_sub(1).ok_or_else(Failure::too_deep)
 }
 
 impl Node<'_> {
@@ -148,13 +199,18 @@ impl Node<'_> {
             Node::Str(text) => text.len(),
             Node::Bytes(bytes) => bytes.len(),
             Node::Map(entries) => entries.len() * size_of::<(u64, String)>(),
+            Node::LargeInt(bytes) | Node::OddStr(bytes) | Node::ByteArray(bytes) => size_of::<Opaque>() + bytes.len(),
+            Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Type(_) => size_of::<Opaque>(),
+            Node::Object { type_name, text, pickle, .. } => {
+                size_of::<Opaque>() + type_name.len() + text.len() + pickle.len()
+            }
             _ => 0,
         }
     }
 }
 
 /// The name of a Python type with its article.
-pub(in crate::run::python) fn with_article(noun: &str) -> String {
+fn with_article(noun: &str) -> String {
     match noun.chars().next() {
         _ if noun == "NoneType" => "None".to_owned(),
         Some('a' | 'e' | 'i' | 'o' | 'u' | 'A' | 'E' | 'I' | 'O' | 'U') => format!("an {noun}"),

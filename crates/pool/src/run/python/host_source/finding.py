@@ -1,0 +1,172 @@
+"""Finds the function that a task names: in a module by its dotted name, or in a file."""
+
+import os
+import sys
+from types import ModuleType
+
+# The folders to search before Python's own path; `prepare` of the host fills it in.
+SEARCH = []
+
+# Modules loaded from files, by the real path.
+loaded_files = {}
+
+
+class Missing(Exception):
+    """The task's module or function does not exist."""
+
+
+def find_task(module, function):
+    """What to call: a function, or whatever else can be called, as `module:function` names it.
+
+    `module.function` may turn out to be a module itself: then its `run` is meant.
+    """
+    found = load_file(module) if module.endswith(".py") else load_module(module)
+    task = found
+    for name in function.split("."):
+        try:
+            task = getattr(task, name)
+        except AttributeError:
+            task = submodule(found, module, function)
+            break
+    if isinstance(task, ModuleType):
+        return find_task(task.__name__, "run")
+    if not callable(task):
+        kind = type_name(type(task))
+        raise Missing('"{}" of the module "{}" is no function, but of type {}'.format(function, module, kind))
+    if isinstance(task, type) and any("__call__" in vars(base) for base in task.__mro__):
+        return task()
+    return task
+
+
+def submodule(found, module, function):
+    """The module `module.function`."""
+    name = "{}.{}".format(module, function)
+    if hasattr(found, "__path__") and name.isprintable():
+        try:
+            return load_module(name)
+        except Missing:
+            pass
+    names = [name for name, value in getattr(found, "__dict__", {}).items() if callable(value)]
+    message = 'the module "{}" has no function "{}"{}'.format(module, function, did_you_mean(function, names))
+    raise Missing(message) from None
+
+
+def type_name(kind):
+    module, name = kind.__module__, kind.__qualname__
+    return clean(name if module in ("builtins", "__main__") else "{}.{}".format(module, name))
+
+
+def clean(text):
+    """Text that is Unicode: Python's own may hold halves of characters."""
+    return str.encode(text, "utf-8", "backslashreplace").decode()
+
+
+# ---- modules -------------------------------------------------------------------------------------------------------
+
+
+def load_module(name):
+    if not name or not all(name.split(".")):
+        raise Missing('"{}" is no name of a module'.format(name))
+    for is_last_try in (False, True):
+        try:
+            __import__(name)
+            return sys.modules[name]
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if not (name + ".").startswith(missing + ".") or own_frames(error.__traceback__):
+                raise
+            if is_last_try:
+                raise Missing(no_module(missing)) from None
+        # The file may be younger than what the import system remembers of its folder.
+        import importlib
+
+        importlib.invalidate_caches()
+
+
+def no_module(name):
+    import pkgutil
+
+    parent, _, last = name.rpartition(".")
+    prefix = parent + "." if parent else ""
+    if not parent:
+        folders, where = SEARCH, ", ".join(SEARCH) + " or on Python's own path" if SEARCH else "Python's path"
+    elif hasattr(sys.modules.get(parent), "__path__"):
+        folders = list(sys.modules[parent].__path__)
+        where = ", ".join(folders)
+    else:
+        return 'no module named "{}": "{}" is a module, not a package'.format(name, parent)
+    names = [module.name for module in pkgutil.iter_modules(folders)]
+    advice = did_you_mean(last, names, prefix)
+    if not advice and not parent:
+        advice = did_you_mean(last, [module.name for module in pkgutil.iter_modules()])
+    return 'no module named "{}" in {}{}'.format(name, where, advice)
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def load_file(path):
+    """The module in a file; a relative path is looked for in the folders to search, then in the current folder."""
+    places = [os.path.join(folder, path) for folder in SEARCH + [os.getcwd()]]
+    place = next((place for place in places if os.path.isfile(place)), None)
+    if place is None:
+        raise Missing(no_file(path, places))
+    place = os.path.realpath(place)
+    if place not in loaded_files:
+        loaded_files[place] = execute_file(place)
+    return loaded_files[place]
+
+
+def no_file(path, places):
+    folders = list(dict.fromkeys(os.path.dirname(place) for place in places))
+    names = []
+    for folder in filter(os.path.isdir, folders):
+        names.extend(name for name in os.listdir(folder) if name.endswith(".py"))
+    folder, name = os.path.split(path)
+    advice = did_you_mean(name, names, folder + "/" if folder else "")
+    return 'no file "{}" in {}{}'.format(name, ", ".join(folders), advice)
+
+
+def execute_file(path):
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location(name_for_file(path), path)
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    return module
+
+
+def name_for_file(path):
+    """The name by which an import finds that file too; else, as long as nothing else has it, that of the file alone."""
+    from importlib.util import find_spec
+
+    stem = os.path.splitext(os.path.basename(path))[0]
+    try:
+        spec = find_spec(stem) if stem.isidentifier() else None
+    except ValueError:  # a module of that name has no specification
+        return path
+    is_free = spec is None or (spec.origin is not None and os.path.realpath(spec.origin) == path)
+    return stem if is_free and stem not in sys.modules else path
+
+
+def did_you_mean(name, names, prefix=""):
+    from difflib import get_close_matches
+
+    return "".join('; did you mean "{}{}"?'.format(prefix, match) for match in get_close_matches(name, names, 1))
+
+
+# ---- tracebacks ----------------------------------------------------------------------------------------------------
+
+
+def own_frames(traceback):
+    """A traceback from the first frame on that is neither of these files nor of the import system."""
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if file != own_frames.__code__.co_filename and not file.startswith("<frozen importlib"):
+            break
+        traceback = traceback.tb_next
+    return traceback

@@ -1,0 +1,422 @@
+"""Runs Python tasks for pushflow until the channel closes.
+
+Started with the channel as standard input. Its arguments are how it serves (`own`: one task after the other, for a
+worker; `shared`: several at a time, each in a thread of its own, for a pool of threads), the name of the process,
+whether that is `daemonic` or `free`, and the folders to search. A message on the channel is MAGIC, the length of what
+follows (8 bytes, little endian), one byte that says what it is, and a pickle. Of a shared host that channel only
+carries orders: see `Switchboard`.
+"""
+
+import os
+import sys
+from io import BytesIO
+from time import perf_counter
+
+import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
+
+from _pushflow_finding import SEARCH, Missing, clean, find_task, type_name
+from _pushflow_restoring import Restorer, flush
+from _pushflow_values import (
+    BadArgument,
+    Unpicklable,
+    decode_with_objects,
+    describe,
+    dumps,
+    encode,
+    entry_at_fault,
+    is_simple,
+    loads,
+    with_article,
+)
+
+MAGIC = b"pfpy"
+HEADER = len(MAGIC) + 8
+
+# The requests: a task whose arguments are all plain, and one with objects among them.
+TASK, TASK_WITH_OBJECTS = b"TO"
+# The replies. NOT_STARTED: an interrupt came before the task began.
+READY, RESULT, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED, BAD_RESULT, BAD_INPUT = b"HRDEMINPB"
+
+# How long, in seconds, the next request is waited for without sleeping: waking up takes as long again.
+SPIN = 50e-6
+
+HOST = os.getpid()
+
+
+class NotStarted(BaseException):
+    """The interrupt came before the task."""
+
+
+class BadResult(Exception):
+    """What the task returned can't be a result."""
+
+
+# ---- the channel ---------------------------------------------------------------------------------------------------
+
+
+def open_channel():
+    """Moves the channel from standard input, which becomes empty, to a high number, out of the way of tasks."""
+    import fcntl
+
+    for lowest in (500, 100, 10):
+        try:
+            channel = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, lowest)
+            break
+        except OSError:  # beyond the limit of this process
+            continue
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return channel
+
+
+class Channel:
+    """Whole messages over a socket."""
+
+    def __init__(self, file):
+        import select
+
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        status = os.fstat(file)
+        self.file, self.poll, self.identity = file, poll.poll, (status.st_dev, status.st_ino)
+        self.buffer = memoryview(bytearray(64 * 1024))
+
+    def close_in_copy(self):
+        """A fork of this process must neither write on the channel nor keep it open."""
+        try:
+            status = os.fstat(self.file)
+            if (status.st_dev, status.st_ino) == self.identity:
+                os.close(self.file)
+        except OSError:
+            pass
+
+    def read(self, into):
+        """How many bytes were read; 0 at the end, which may be that of a worker that was killed."""
+        try:
+            return os.readv(self.file, [into])
+        except ConnectionError:
+            return 0
+
+    def receive(self):
+        """The next message without its header, valid until the next call; None at the end."""
+        message, filled = self.buffer, 0
+        latest = perf_counter() + SPIN
+        while not self.poll(0) and perf_counter() < latest:
+            os.sched_yield()
+        while filled < HEADER:
+            count = self.read(message[filled:])
+            if count == 0:
+                return None
+            filled += count
+        length = HEADER + int.from_bytes(message[len(MAGIC) : HEADER], "little")
+        if length > len(message):
+            message = memoryview(bytearray(length))
+            message[:filled] = self.buffer[:filled]
+        while filled < length:
+            count = self.read(message[filled:length])
+            if count == 0:
+                return None
+            filled += count
+        return message[HEADER:length]
+
+    def send(self, message):
+        """Also makes sure that what the task printed is out before its result."""
+        flush()
+        try:
+            sent = os.write(self.file, message)
+            while sent < len(message):
+                sent += os.write(self.file, message[sent:])
+        except ConnectionError:  # nobody wants to know any more
+            sys.exit(1)
+        except OSError as error:
+            sys.exit("a task broke the channel to the worker: {}".format(error))
+        if type(message) is memoryview:
+            message.release()  # its buffer could complain later, should a traceback keep this frame
+
+
+def framed(kind, value=None):
+    """One message; `value` is left out if it is `None`."""
+    if kind == RESULT and is_simple(value):
+        pickle = dumps(value, 4)
+        return MAGIC + (1 + len(pickle)).to_bytes(8, "little") + b"R" + pickle
+    buffer = BytesIO()
+    buffer.write(MAGIC + bytes(8))
+    buffer.write(bytes([kind]))
+    if value is not None:
+        encode(buffer, value)
+    message = buffer.getbuffer()
+    message[len(MAGIC) : HEADER] = (len(message) - HEADER).to_bytes(8, "little")
+    return message
+
+
+# ---- running tasks -------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """Runs the tasks that come through one channel, one after the other, in one thread."""
+
+    def __init__(self, channel, restorer):
+        self.channel, self.restorer = channel, restorer
+        # Whether a task runs that has not been interrupted yet. Nothing but a task ever gets a KeyboardInterrupt, and
+        # only one.
+        self.running = False
+        # Whether an interrupt came while no task ran. It may be meant for the next one, whose request is on its way, or
+        # may have come too late for the last one: the next request is answered with NOT_STARTED, and the worker knows
+        # whether to ask again. A signal that was sent before a request is noted here before that request is read.
+        self.pending = False
+
+    def on_interrupt(self, _number, _frame):
+        if self.running:
+            self.running = False
+            raise KeyboardInterrupt
+        self.pending = True
+
+    def serve(self):
+        while True:
+            request = self.channel.receive()
+            if request is None:
+                return
+            if request[0] == TASK:
+                self.answer(loads, request[1:])
+            elif request[0] == TASK_WITH_OBJECTS:
+                self.answer(decode_with_objects, request[1:])
+            else:
+                sys.exit("the worker sent a request of unknown kind {}".format(request[0]))
+
+    def answer(self, decode, request):
+        """Runs the requested task and sends the reply."""
+        try:
+            arguments = decode(request)
+        except Exception as error:
+            reason = str(error) if isinstance(error, BadArgument) else "the inputs can't be read: {!r}".format(error)
+            self.running = self.pending = False
+            return self.channel.send(framed(BAD_INPUT, clean(reason)))
+        try:
+            kind, value = self.run(*arguments)
+            self.settle()
+        except KeyboardInterrupt as error:  # it came when the task had just failed
+            kind, value = INTERRUPTED, describe(error)
+        leave_if_copy(None)
+        self.restorer.restore()
+        try:
+            message = framed(kind, value)
+        except RecursionError:
+            message = framed(TOO_DEEP)
+        except Unpicklable:
+            message = framed(BAD_RESULT, entry_at_fault(value))
+        except Exception as error:  # a derived type misbehaved, or another thread changed the result meanwhile
+            message = framed(FAILED, describe(error))
+        self.channel.send(message)
+
+    def settle(self):
+        """From here on no interrupt of the last task is on its way any more."""
+
+    def run(self, module, function, wants_mapping, positional, named):
+        """Runs one task: the kind of the reply and what is in it."""
+        try:
+            self.running = True
+            if self.pending:
+                raise NotStarted
+            result = find_task(module, function)(*positional, **named)
+            if not wants_mapping or type(result) is not dict:
+                result = self.checked(result, wants_mapping)
+            self.running = False
+            return RESULT, result
+        except NotStarted:
+            self.running = self.pending = False
+            return NOT_STARTED, None
+        except Missing as error:
+            self.running = False
+            return MISSING, clean(str(error))
+        except BadResult as error:
+            self.running = False
+            return BAD_RESULT, clean(str(error))
+        except BaseException as error:
+            was_interrupted, self.running = not self.running, False
+            leave_if_copy(error)
+            return INTERRUPTED if was_interrupted else FAILED, describe(error)
+
+    def checked(self, result, wants_mapping):
+        """What a task returned, as a dict; a coroutine is awaited."""
+        if hasattr(type(result), "__await__"):
+            result = awaited(result)
+        name = type_name(type(result))
+        if name in ("generator", "async_generator"):
+            advice = "which can't leave its process: return a list of what it yields"
+            raise BadResult("the task returned {}, {}".format(with_article(name), advice))
+        if not wants_mapping:
+            return {"return_value": result}
+        from collections.abc import Mapping
+
+        if not isinstance(result, Mapping):
+            noun = "None" if result is None else with_article(name)
+            raise BadResult("the task returned {}, but a mapping of names to values is expected".format(noun))
+        return dict(result)
+
+
+def awaited(result):
+    import asyncio
+
+    async def wait():
+        return await result
+
+    return asyncio.run(wait())
+
+
+def leave_if_copy(error):
+    """Ends a fork of this process that came back from a task: what it was for, it has done."""
+    if os.getpid() == HOST:
+        return
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        sys.stderr.write("\n".join(describe(error)[2]) + "\n")
+        code = 1
+    flush()
+    os._exit(code & 0xFF)
+
+
+# ---- one interpreter for a pool of threads -------------------------------------------------------------------------
+
+
+class ThreadServer(Server):
+    """A server in a thread of its own. It is interrupted by an exception that CPython raises in a thread from outside,
+    between two of its instructions: what blocks, such as `time.sleep`, ends first."""
+
+    def __init__(self, channel, restorer):
+        from threading import Lock
+
+        super().__init__(channel, restorer)
+        self.thread, self.lock, self.is_raised = None, Lock(), False
+        # The number of the last request, and of the one that the last interrupt was for, which may be on its way.
+        self.attempt = self.interrupted = 0
+
+    def interrupt(self, attempt):
+        """Called by another thread, maybe after that attempt."""
+        with self.lock:
+            self.interrupted = attempt
+            if attempt == self.attempt and self.running:
+                self.running, self.is_raised = False, True
+                raise_in_thread(self.thread, KeyboardInterrupt)
+            else:
+                self.pending = attempt == self.attempt
+
+    def answer(self, decode, request):
+        with self.lock:
+            self.attempt += 1
+            self.pending = self.interrupted == self.attempt
+        super().answer(decode, request)
+
+    def settle(self):
+        with self.lock:
+            if self.is_raised:
+                self.is_raised = False
+                raise_in_thread(self.thread, None)
+
+    def serve_and_leave(self, leave):
+        from threading import get_ident
+
+        self.thread = get_ident()
+        try:
+            self.serve()
+        finally:
+            leave()
+            os.close(self.channel.file)
+
+
+def raise_in_thread(thread, exception):
+    """Has an exception raised in a thread; with `None`, one that is on its way is called back."""
+    import ctypes
+
+    argument = ctypes.py_object() if exception is None else ctypes.py_object(exception)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), argument)
+
+
+# The length of an order.
+ORDER = 17
+
+
+class Switchboard:
+    """The main thread of a shared host. An order is a byte and two numbers (8 bytes each, little endian): `C`, with a
+    file, starts a server of the first number for that channel, and `I` interrupts its attempt of the second."""
+
+    def __init__(self, file):
+        from _socket import socket
+
+        self.socket, self.servers = socket(fileno=file), {}
+        os.register_at_fork(after_in_child=self.close_in_copy)
+
+    def close_in_copy(self):
+        for server in self.servers.values():
+            server.channel.close_in_copy()
+
+    def serve(self):
+        from array import array
+        from threading import Thread
+        from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC
+
+        while True:
+            order, files = b"", array("i")
+            while len(order) < ORDER:
+                try:
+                    data, extra, _, _ = self.socket.recvmsg(ORDER - len(order), CMSG_LEN(4), MSG_CMSG_CLOEXEC)
+                except ConnectionError:
+                    data, extra = b"", []
+                if not data:  # the pool is gone; tasks that still run end with this process
+                    flush()
+                    os._exit(0)
+                order += data
+                for _level, _kind, content in extra:
+                    files.frombytes(content)
+            number, attempt = int.from_bytes(order[1:9], "little"), int.from_bytes(order[9:], "little")
+            if order[:1] == b"C":
+                server = self.servers[number] = ThreadServer(Channel(files[0]), Restorer(False))
+                server.channel.send(framed(READY))
+                leave = (lambda number=number: self.servers.pop(number, None),)
+                name = "pushflow-{}".format(number)
+                Thread(target=server.serve_and_leave, args=leave, name=name, daemon=True).start()
+            elif number in self.servers:
+                self.servers[number].interrupt(attempt)
+
+
+# ---- the start -----------------------------------------------------------------------------------------------------
+
+
+def prepare(name, is_daemonic):
+    """Makes this process what tasks expect."""
+    from _pushflow_restoring import introduce
+
+    if sys.path[:1] == [""]:  # the current folder, which `-c` puts there
+        del sys.path[0]
+    sys.path[:0] = SEARCH
+    sys.argv[:] = [""]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+    if sys.stderr is not None:
+        import faulthandler
+
+        faulthandler.enable()
+    introduce(name, is_daemonic)
+
+
+def main(mode, name, class_name, *folders):
+    SEARCH[:] = [os.path.abspath(folder) for folder in folders]
+    channel = Channel(open_channel())
+    os.register_at_fork(after_in_child=channel.close_in_copy)
+    prepare(name, class_name == "daemonic")
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
+    if mode == "shared":
+        # Not ignored, which programs that tasks start would inherit.
+        _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
+        return Switchboard(channel.file).serve()
+    server = Server(channel, None)
+    _signal.signal(_signal.SIGINT, server.on_interrupt)
+    server.restorer = Restorer(True)
+    channel.send(framed(READY))
+    server.serve()
+
+
+main(*ARGUMENTS)  # noqa: F821 (the loader sets it)

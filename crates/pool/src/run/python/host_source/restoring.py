@@ -1,0 +1,162 @@
+"""What a task may have changed in its process, put back before the next one; and who the process is to libraries."""
+
+import os
+import sys
+
+import _signal
+import _warnings
+
+# Whether something was called since the last look that may have left its mark.
+touched = False
+
+
+def watch(module, *names):
+    """Has the functions of a module say when they are called: asking the system after each task would take too long."""
+    for name in names:
+        function = getattr(module, name, None)
+        if function is not None:
+            replacement = watched(function)
+            # Also where somebody has a copy of its name already.
+            for place in (module, sys.modules.get(module.__name__.lstrip("_"))):
+                if getattr(place, name, None) is function:
+                    setattr(place, name, replacement)
+
+
+def watched(function):
+    def call(*positional, **named):
+        global touched
+        touched = True
+        return function(*positional, **named)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    call.__doc__ = function.__doc__
+    return call
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # a task may have closed or replaced it
+            pass
+
+
+class Restorer:
+    """Remembers how the process is now, and makes it so again."""
+
+    def __init__(self, is_main_thread):
+        global touched
+        if is_main_thread:
+            watch(_signal, "signal", "siginterrupt", "pthread_sigmask", "set_wakeup_fd", "alarm", "setitimer")
+            watch(os, "close", "closerange", "dup2")
+        touched = False
+        self.is_main_thread = is_main_thread
+        self.mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, [])
+        self.handlers = {number: _signal.getsignal(number) for number in range(1, _signal.NSIG)}
+        self.streams = sys.stdin, sys.stdout, sys.stderr
+        self.files = [copy_above(number) for number in range(3)] if is_main_thread else []
+        self.forget_warnings = getattr(_warnings, "_filters_mutated", None)
+
+    def restore(self):
+        """After each task; says so when the task had broken something that others need."""
+        global touched
+        if not self.is_main_thread:
+            return
+        if self.forget_warnings is not None:
+            self.forget_warnings()  # the next task's warnings are its own
+        stdin, stdout, stderr = self.streams
+        are_open = not (stdout is None or stdout.closed or stderr is None or stderr.closed)
+        if are_open and not touched:
+            if sys.stdout is not stdout or sys.stderr is not stderr or sys.stdin is not stdin:
+                flush()
+                sys.stdin, sys.stdout, sys.stderr = self.streams
+            return
+        flush()
+        self.restore_files()
+        self.restore_signals()
+        touched = False
+
+    def restore_files(self):
+        for number, (copy, identity) in enumerate(self.files):
+            if copy is not None and identity_of(number) != identity and identity_of(copy) == identity:
+                os.dup2(copy, number)
+        if any(stream is not None and stream.closed for stream in self.streams):
+            reopened = [reopen(stream, number) for number, stream in enumerate(self.streams)]
+            self.streams = tuple(reopened)
+        sys.stdin, sys.stdout, sys.stderr = self.streams
+
+    def restore_signals(self):
+        _signal.alarm(0)
+        for timer in (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF):
+            _signal.setitimer(timer, 0)
+        _signal.set_wakeup_fd(-1)
+        for number, handler in self.handlers.items():
+            if handler is not None and _signal.getsignal(number) is not handler:
+                _signal.signal(number, handler)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
+
+
+def copy_above(number):
+    """A copy of a file, out of the way of tasks, and what it is; `None` if there is no such file."""
+    import fcntl
+
+    for lowest in (510, 110, 20):
+        try:
+            return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest), identity_of(number)
+        except OSError:
+            continue
+    return None, None
+
+
+def identity_of(file):
+    try:
+        status = os.fstat(file)
+        return status.st_dev, status.st_ino
+    except OSError:
+        return None
+
+
+def reopen(stream, number):
+    if stream is None or not stream.closed:
+        return stream
+    if number == 0:
+        return open(0, closefd=False)
+    return open(number, "w", buffering=1, errors="backslashreplace", closefd=False)
+
+
+# ---- who the process is --------------------------------------------------------------------------------------------
+
+
+def introduce(name, is_daemonic):
+    """Has `multiprocessing` and `billiard` know, once imported, the name of this process and what it may start."""
+    sys.meta_path.insert(0, Introduction(name, is_daemonic))
+
+
+class Introduction:
+    """Finds the modules that know the current process, and tells them; all others are found by those who come after."""
+
+    MODULES = ("multiprocessing.process", "billiard.process")
+
+    def __init__(self, name, is_daemonic):
+        self.name, self.is_daemonic = name, is_daemonic
+
+    def find_spec(self, module, path=None, _target=None):
+        if module not in self.MODULES:
+            return None
+        for finder in sys.meta_path:
+            spec = finder.find_spec(module, path) if finder is not self and hasattr(finder, "find_spec") else None
+            if spec is not None:
+                self.extend(spec.loader)
+                return spec
+        return None
+
+    def extend(self, loader):
+        execute = loader.exec_module
+
+        def execute_and_tell(module):
+            execute(module)
+            process = module.current_process()
+            process._config["daemon"] = self.is_daemonic
+            process._name = self.name
+
+        loader.exec_module = execute_and_tell

@@ -1,0 +1,227 @@
+"""Turns what tasks return and raise into messages, and what the worker sends back into arguments.
+
+Plain values are pickled as they are: the worker reads that. Everything else becomes a pickle of its own inside, which
+nobody but the next Python task looks into, with a name, a text and, where it derives from a plain type, a plain view
+for everybody else. Such a thing is written as a call of `str`, which the worker knows:
+`str(codec, type_name, text, pickle[, view])`.
+"""
+
+import sys
+from io import BytesIO
+
+try:
+    from _pickle import Pickler, Unpickler, dumps, loads  # the half of `pickle` that is not written in Python
+except ImportError:
+    from pickle import Pickler, Unpickler, dumps, loads
+
+from _pushflow_finding import clean, load_file, loaded_files, own_frames, type_name
+
+# How much of an object's text is kept, in characters, and from how many elements on an array is only described.
+TEXT_LIMIT = 200
+ARRAY_LIMIT = 20
+
+# Plain without a closer look, which makes a difference for small results.
+ATOMS = frozenset((type(None), bool, int, float, str))
+
+# Plain types, and how what derives from them is turned into them.
+PLAIN = (
+    (float, float.__float__),
+    (int, int.__int__),
+    (str, str.__str__),
+    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
+    (list, list.copy),
+    (tuple, lambda value: list(tuple.__iter__(value))),
+    (dict, dict),
+)
+
+
+class NotPlain(Exception):
+    """There is no plain view."""
+
+
+class Unpicklable(Exception):
+    """Something in a result can't be pickled."""
+
+
+class BadArgument(Exception):
+    """Something in an argument can't be unpickled."""
+
+
+class RemoteTraceback(Exception):
+    """Where an exception was raised, in another process: the cause of the exception that arrives here."""
+
+    def __str__(self):
+        return "\n" + "\n".join(self.args[0])
+
+
+# ---- out -----------------------------------------------------------------------------------------------------------
+
+
+class ResultPickler(Pickler):
+    """Writes values; what is not plain as a call of `str`."""
+
+    def reducer_override(self, value):
+        if value is str or value is bytearray:  # as the function of a call
+            return NotImplemented
+        name = type_name(type(value))
+        codec, pickle = pickled(value, name)
+        try:
+            return str, (codec, name, "", pickle, plain_view(value))
+        except (NotPlain, RecursionError):
+            return str, (codec, name, text_of(value), pickle)
+
+
+def encode(buffer, value):
+    """Writes a result behind what is in the buffer."""
+    ResultPickler(buffer, 4).dump(value)
+
+
+def is_simple(result):
+    return ATOMS.issuperset(map(type, result)) and ATOMS.issuperset(map(type, result.values()))
+
+
+def pickled(value, name):
+    """The name of the codec, and the pickle."""
+    try:
+        pickle = dumps(value, 5)
+    except Exception as error:
+        reason = "{}: {}".format(type_name(type(error)), shown(error))
+        raise Unpicklable("holds {} that can't be pickled ({})".format(with_article(name), reason)) from None
+    file = file_of(value)
+    return ("pickle", pickle) if file is None else ("pickle with file", dumps((file, pickle), 4))
+
+
+def file_of(value):
+    """The file that defines the type of a value, if another interpreter would not find it by its module's name."""
+    name = type(value).__module__
+    return next((file for file, module in loaded_files.items() if module.__name__ == name), None)
+
+
+def plain_view(value):
+    """The plain value that a value of a derived type is to everybody but Python."""
+    kind = type(value)
+    if kind in ATOMS or kind is bytes:
+        return value
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, getattr(numpy, "generic", ())) and type(value.item()) is not kind:
+        return plain_view(value.item())
+    for plain, convert in PLAIN:
+        if isinstance(value, plain):
+            value = convert(value)
+            break
+    else:
+        raise NotPlain
+    kind = type(value)
+    if kind is list and not ATOMS.issuperset(map(type, value)):
+        return [plain_view(element) for element in value]
+    if kind is dict and not (ATOMS.issuperset(map(type, value)) and ATOMS.issuperset(map(type, value.values()))):
+        return {plain_view(key): plain_view(element) for key, element in value.items()}
+    return value
+
+
+def text_of(value):
+    """A short text that stands for a value."""
+    try:
+        if getattr(value, "size", 0) > ARRAY_LIMIT and hasattr(value, "dtype") and hasattr(value, "shape"):
+            return clean("<{} of {} {}>".format(type(value).__name__, value.dtype, value.shape))
+        text = repr(value)
+    except Exception as error:
+        return "<{} whose repr raised {}>".format(type_name(type(value)), type_name(type(error)))
+    return clean(text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "\u2026")
+
+
+def entry_at_fault(result):
+    """The sentence about the first entry of a result that can't be pickled."""
+    for key, value in result.items():
+        try:
+            encode(BytesIO(), (key, value))
+        except Unpicklable as error:
+            return "the result's entry {} {}".format(quoted(key), error)
+    return "the result can't be pickled"
+
+
+def quoted(key):
+    return '"{}"'.format(clean(str(key)))
+
+
+def with_article(noun):
+    return "{} {}".format("an" if noun[0] in "aeiouAEIOU" else "a", noun)
+
+
+# ---- errors --------------------------------------------------------------------------------------------------------
+
+
+def shown(error):
+    """An exception's text."""
+    try:
+        return clean(str(error))
+    except BaseException as broken:
+        return "its text can't be had: __str__ raised {}".format(type_name(type(broken)))
+
+
+def describe(error):
+    """The name of an exception's type, its text, its traceback as lines, and itself: a text, and a pickle or `None`."""
+    name, text, lines = type_name(type(error)), shown(error), traceback_of(error)
+    try:
+        pickle = dumps(error, 5)
+        if type(loads(pickle)) is not type(error):
+            raise TypeError("what is unpickled is of another type")
+        pickle = dumps((file_of(error), pickle, lines), 4)
+    except BaseException as refusal:
+        pickle = None
+        lines.append("The exception can't be pickled ({}: {}).".format(type_name(type(refusal)), shown(refusal)))
+    return [name, text, lines, text_of(error), pickle]
+
+
+def traceback_of(error):
+    try:
+        from traceback import format_exception
+
+        text = "".join(format_exception(type(error), error, own_frames(error.__traceback__)))
+        if sys.version_info < (3, 11):
+            notes = getattr(error, "__notes__", None)
+            text += "".join("{}\n".format(note) for note in notes) if isinstance(notes, list) else ""
+        return clean(text).rstrip("\n").split("\n")
+    except BaseException:
+        return ["{}: {}".format(type_name(type(error)), shown(error))]
+
+
+# ---- in ------------------------------------------------------------------------------------------------------------
+
+
+class RequestUnpickler(Unpickler):
+    """Reads requests in which something is not plain."""
+
+    def persistent_load(self, thing):
+        place, codec, name, content = thing
+        try:
+            return revive(codec, content)
+        except Exception as error:
+            message = "the input {} holds {} that can't be unpickled here ({}: {})".format(
+                quoted(place), with_article(name), type_name(type(error)), shown(error)
+            )
+            raise BadArgument(message) from None
+
+
+def decode_with_objects(request):
+    return RequestUnpickler(BytesIO(request)).load()
+
+
+def revive(codec, content):
+    """What another interpreter has pickled."""
+    if codec == "exception":
+        file, pickle, lines = loads(content)
+        error = load_beside(file, pickle)
+        error.__cause__ = RemoteTraceback(lines)
+        return error
+    value = loads(content)
+    if codec == "pickle":
+        return value
+    return load_beside(*value)
+
+
+def load_beside(file, pickle):
+    """What is in a pickle, after the file that defines it has been loaded."""
+    if file is not None:
+        load_file(file)
+    return loads(pickle)

@@ -1,0 +1,61 @@
+//! The interpreter's side: its source, and how it is started.
+//!
+//! The source goes through the channel, so that it is in no file and in no list of processes.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+
+use pushflow_protocol::PythonOptions;
+
+use crate::current_process;
+use crate::run::launch::Launch;
+
+/// The modules, in the order in which they import each other.
+const MODULES: [(&str, &str); 4] = [
+    ("_pushflow_finding", include_str!("host_source/finding.py")),
+    ("_pushflow_values", include_str!("host_source/values.py")),
+    ("_pushflow_restoring", include_str!("host_source/restoring.py")),
+    ("_pushflow_host", include_str!("host_source/host.py")),
+];
+
+/// Between the names and sources of modules.
+const SEPARATOR: &str = "\0";
+
+/// Reads the modules from standard input, which is the channel, and runs them.
+const LOADER: &str = "\
+import os, sys
+if sys.version_info < (3, 8):
+    sys.exit('Python tasks need Python 3.8 or newer, and this is ' + sys.version.split()[0])
+length = int.from_bytes(os.read(0, 8), 'little')
+source = b''
+while len(source) < length:
+    source += os.read(0, length - len(source)) or sys.exit(1)
+parts = iter(source.decode().split('\\0'))
+for name in parts:
+    module = sys.modules[name] = type(sys)(name)
+    module.ARGUMENTS = sys.argv[1:]
+    exec(compile(next(parts), '<pushflow host>', 'exec'), module.__dict__)
+";
+
+/// The variables by which numeric libraries learn how many threads to use: one, since there are as many workers as there is
+/// work for, unless the user has said otherwise.
+const THREADS: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
+
+/// What the loader reads first.
+pub(super) fn source() -> Vec<u8> {
+    let parts: Vec<&str> = MODULES.iter().flat_map(|(name, source)| [*name, *source]).collect();
+    let text = parts.join(SEPARATOR);
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+/// How to start an interpreter that serves in this mode, `own` or `shared`.
+pub(super) fn launch(options: &PythonOptions, mode: &str, channel: OwnedFd) -> Launch {
+    let process = current_process();
+    let class = if process.daemonic { "daemonic" } else { "free" };
+    let mut argv = vec![options.interpreter.clone()];
+    argv.extend(["-c", LOADER, mode, &process.name, class].map(OsString::from));
+    argv.extend_from_slice(&options.search_path);
+    let unset = THREADS.iter().filter(|name| std::env::var_os(name).is_none());
+    let environment = unset.map(|name| (OsString::from(name), OsString::from("1"))).collect();
+    Launch { argv, environment, stdin: Some(channel), ..Launch::default() }
+}

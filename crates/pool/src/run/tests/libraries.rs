@@ -1,0 +1,59 @@
+//! Python libraries that most have: numpy and billiard. Where the interpreter lacks one, its tests say so, and fail in CI.
+
+use super::*;
+
+/// A module of tasks that needs a library; `None` without it.
+fn with_library(library: &str, source: &str) -> Option<Python> {
+    let mut python = Python::new(&format!(
+        "import importlib.util\ndef is_there(): return {{'x': importlib.util.find_spec({library:?}) is not None}}\n{source}"
+    ));
+    if value(&python.call("is_there", &Data::new()).unwrap(), "x") == Value::Bool(true) {
+        return Some(python);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{library} is needed: install it for the interpreter that runs the tests"
+    );
+    eprintln!("not tested: the interpreter has no {library}");
+    None
+}
+
+#[test]
+fn arrays_travel_whole_and_scalars_are_numbers_to_everybody() {
+    let source = "
+def make():
+    import numpy
+    return {
+        'array': numpy.arange(6.0).reshape(2, 3)[:, ::-1], 'large': numpy.zeros(1_000_000), 'integer': numpy.int64(5),
+        'float': numpy.float64(1.5), 'flag': numpy.bool_(True), 'list': [numpy.arange(2), numpy.int8(1)],
+    }
+def look(array, large, integer, float, flag, list):
+    import numpy
+    return {'same': bool((array == numpy.arange(6.0).reshape(2, 3)[:, ::-1]).all()) and large.shape == (1_000_000,)
+            and [type(x) for x in (integer, float, flag, *list)] == [numpy.int64, numpy.float64, numpy.bool_, numpy.ndarray, numpy.int8]}
+";
+    let Some(mut python) = with_library("numpy", source) else { return };
+    let made = python.call("make", &Data::new()).unwrap();
+    assert_eq!(value(&python.call("look", &made).unwrap(), "same"), Value::Bool(true));
+    let json = |name: &str| value(&made, name).to_json().unwrap().to_string();
+    assert_eq!((json("integer"), json("float"), json("flag")), ("5".into(), "1.5".into(), "true".into()));
+    assert_eq!(json("large"), r#"{"$type":"numpy.ndarray","$repr":"<ndarray of float64 (1000000,)>"}"#);
+    assert_eq!(json("list"), r#"[{"$type":"numpy.ndarray","$repr":"array([0, 1])"},1]"#);
+}
+
+#[test]
+fn billiard_knows_the_process() {
+    let source = "
+def run():
+    import billiard
+    own = billiard.current_process()
+    process = billiard.Process(target=len, args=([],))
+    process.start()
+    process.join()
+    return {'name': own.name, 'daemon': own.daemon, 'code': process.exitcode}
+";
+    let Some(mut python) = with_library("billiard", source) else { return };
+    let result = python.call("run", &Data::new()).unwrap();
+    assert_eq!((value(&result, "name"), value(&result, "code")), (Value::from("MainProcess"), Value::Int(0)));
+    assert_eq!(value(&result, "daemon"), Value::Bool(false));
+}
