@@ -37,7 +37,7 @@ impl PoolType {
     ];
 
     /// The name by which users know it.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             PoolType::Thread => "thread",
             PoolType::Process => "process",

@@ -307,7 +307,7 @@ impl State {
 }
 
 /// What tasks print goes where this process prints; that nobody reads it is no error of theirs.
-fn print(stream: Stream, bytes: &[u8]) {
+pub(crate) fn print(stream: Stream, bytes: &[u8]) {
     match stream {
         Stream::Stdout => io::stdout().write_all(bytes).ok(),
         Stream::Stderr => io::stderr().write_all(bytes).ok(),

@@ -8,6 +8,7 @@
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
+//! - [`single_process`]: processes that tasks start.
 //! - [`output`]: what tasks print.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -23,6 +24,7 @@ mod nested;
 mod originals;
 mod output;
 mod rust_tasks;
+mod single_process;
 mod start_methods;
 mod worker_identity;
 

@@ -40,6 +40,9 @@ const SLACK: Duration = Duration::from_secs(5);
 /// How much longer than its tries the opening of a pool may take, for a guardian that is slow.
 const OPEN_SLACK: Duration = Duration::from_secs(10);
 
+/// How many workers of a pool may end before they begin an attempt that they were given.
+const MAX_UNBEGUN: u8 = 3;
+
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -83,7 +86,31 @@ impl ProcessPool {
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started; in a daemonic worker.
     pub fn open(pool: PoolType, options: &PoolOptions, events: EventSink) -> Result<ProcessPool, OpenError> {
-        let policy = Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
+        let policy = *Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
+        ProcessPool::open_by(policy, rules(options), options, None, events)
+    }
+
+    /// Opens a pool of one worker for one attempt, with which it ends; waits until that worker is ready.
+    ///
+    /// The one worker that says that it is ready is given the attempt; no other takes its place.
+    pub(crate) fn open_for(
+        policy: Policy,
+        options: &PoolOptions,
+        attempt: Attempt,
+        events: EventSink,
+    ) -> Result<ProcessPool, OpenError> {
+        let rules = Rules { max_workers: 1, scaling: true, max_unbegun: 1, ..rules(options) };
+        ProcessPool::open_by(policy, rules, options, Some(attempt), events)
+    }
+
+    /// With `only` the pool is closed from the beginning, but for that attempt.
+    fn open_by(
+        policy: Policy,
+        rules: Rules,
+        options: &PoolOptions,
+        only: Option<Attempt>,
+        events: EventSink,
+    ) -> Result<ProcessPool, OpenError> {
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
@@ -91,7 +118,7 @@ impl ProcessPool {
         let (finish, finished) = crossbeam_channel::bounded(0);
         let worker_count = Arc::<AtomicUsize>::default();
         let runner = Runner {
-            dispatcher: Dispatcher::new(rules(options)),
+            dispatcher: Dispatcher::new(rules),
             kind: WorkerKind {
                 guardian,
                 policy,
@@ -129,6 +156,10 @@ impl ProcessPool {
             ending,
             _registration: registration,
         };
+        if let Some(attempt) = only {
+            pool.tell(Event::Submit(vec![attempt]));
+            pool.tell(Event::Close);
+        }
         // As many tries as there are, each with its time; longer takes only a guardian that is stopped.
         let error = match open.recv_timeout(MAX_FAILED_STARTS * options.start_timeout + OPEN_SLACK) {
             Ok(Ok(())) => return Ok(pool),
@@ -141,8 +172,23 @@ impl ProcessPool {
         Err(error)
     }
 
+    /// Sends SIGTERM to the workers.
+    pub(crate) fn terminate(&self) {
+        self.tell(Event::Terminate);
+    }
+
+    /// Ends what is still there with SIGKILL, and waits for nothing.
+    pub(crate) fn kill(&self) {
+        self.tell(Event::Abort);
+    }
+
+    /// Begins what the exit of the process means for the pool.
+    pub(crate) fn begin_exit(&self) {
+        self.ending.begin(self.ending.terminates);
+    }
+
     /// Ends what is still there, and waits for that: the dispatcher gives up what can't be ended.
-    fn abort(&mut self) {
+    pub(crate) fn abort(&mut self) {
         self.tell(Event::Abort);
         self.join();
     }
@@ -207,6 +253,7 @@ fn rules(options: &PoolOptions) -> Rules {
         start_timeout: options.start_timeout,
         wait_on_exit: options.wait_on_exit,
         interrupt_on_exit: options.interrupt_on_exit,
+        max_unbegun: MAX_UNBEGUN,
     }
 }
 

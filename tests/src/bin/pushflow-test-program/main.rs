@@ -4,6 +4,7 @@
 //! went.
 
 mod nested;
+mod single;
 
 use std::collections::HashSet;
 use std::io::Write;
