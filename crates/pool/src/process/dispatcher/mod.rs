@@ -130,7 +130,7 @@ impl Dispatcher {
             Event::Exit { terminate } => self.exit(terminate, now, actions),
             Event::Terminate => self.terminate(actions),
             Event::Abort => self.abort(now, actions),
-            Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
+            Event::Started { worker, pid } => self.worker_started(worker, pid, now, actions),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
             Event::Ready { worker } => self.worker_ready(worker, now, actions),
             Event::Finished { worker, attempt, result, marked } => {
@@ -298,14 +298,28 @@ impl Dispatcher {
         actions.push(Action::Start(id));
     }
 
+    /// The guardian and the worker are heard by different threads: a worker may say that it is ready before it is heard
+    /// that it runs.
+    fn worker_started(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.pid = Some(pid);
+        if std::mem::take(&mut worker.ready_early) {
+            self.worker_ready(id, now, actions);
+        }
+    }
+
     fn worker_ready(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(pid) = worker.pid else {
+            worker.ready_early = true;
+            return;
+        };
         if matches!(worker.state, State::Starting { .. }) {
             worker.state = State::Serving;
             worker.news = now;
             self.ready = true;
             self.failed_starts = 0;
-            actions.push(Action::Report(PoolEvent::WorkerStarted { pid: worker.pid.unwrap_or(0) }));
+            actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) exit: Option<Death>,
     /// Nothing more will come over its channel.
     pub(super) channel_closed: bool,
+    /// It said that it is ready before its pid was known.
+    pub(super) ready_early: bool,
     /// Why it was ended, if it did what no worker does.
     pub(super) fault: Option<String>,
     /// What it printed has been read to its end.
@@ -138,6 +140,7 @@ impl Worker {
             news: now,
             exit: None,
             channel_closed: false,
+            ready_early: false,
             fault: None,
             drained: false,
             gone: false,

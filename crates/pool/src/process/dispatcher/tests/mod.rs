@@ -153,6 +153,16 @@ fn an_idle_worker_gets_the_attempt_and_another_is_started_for_the_next() {
 }
 
 #[test]
+fn a_worker_that_is_ready_before_it_is_heard_that_it_runs_is_known_by_its_pid() {
+    let mut world = World { dispatcher: Dispatcher::new(rules()), now: Instant::now(), actions: Vec::new() };
+    world.dispatcher.open(world.now, &mut world.actions);
+    world.submit([1]);
+    assert_eq!(essence(&world.on(Event::Ready { worker: WorkerId(1) })), [""; 0]);
+    let actions = world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
+    assert_eq!(essence(&actions), ["worker 1001 started", "1 started in 1001", "run 1 on 1"]);
+}
+
+#[test]
 fn there_are_never_more_workers_than_allowed() {
     let mut world = World::open(rules());
     let started = essence(&world.submit(1..=100)).iter().filter(|action| action.starts_with("start ")).count();
