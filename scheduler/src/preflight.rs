@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pushflow_graph::Graph;
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{EventSink, Pool, PoolType, find_task, registered_tasks};
+use pushflow_pool::{EventSink, Pool, PoolType, find_task, own_tasks};
 use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
 
 use crate::run::tasks;
@@ -30,9 +30,9 @@ pub(crate) fn open_pool(
 }
 
 /// On threads every Rust task must be one of this program's. In workers it is the worker program that must know it, which
-/// is this program exactly where it has tasks at all.
+/// is this program exactly where it has tasks of its own.
 fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
-    if pool != PoolType::Thread && registered_tasks().next().is_none() {
+    if pool != PoolType::Thread && own_tasks().next().is_none() {
         return Ok(());
     }
     for (id, task) in tasks(graph) {

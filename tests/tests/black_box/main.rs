@@ -9,6 +9,7 @@
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
 //! - [`single_process`]: processes that tasks start.
+//! - [`probe`]: what runs on which pool, interrupted and killed too.
 //! - [`output`]: what tasks print.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -23,6 +24,7 @@ mod lifetime;
 mod nested;
 mod originals;
 mod output;
+mod probe;
 mod rust_tasks;
 mod single_process;
 mod start_methods;
