@@ -30,6 +30,11 @@ pub struct RunOptions {
     /// How long the whole run may take (`parity.md` P19); as long as it likes by default. Running attempts are then
     /// interrupted, and ended after their grace.
     pub timeout: Option<Duration>,
+    /// How long each attempt of a task may take from its start, where its actor has no limit of its own
+    /// ([`crate::Workflow::limit_time`]); as long as it likes by default. An attempt that takes longer is interrupted, its
+    /// worker is ended after the grace, and it has failed as [`crate::ErrorKind::TimedOut`], whatever it still returns. On
+    /// threads one that does not look at its cancellation keeps its thread; another one takes that one's place.
+    pub attempt_timeout: Option<Duration>,
     /// Where Python is, and where its modules are.
     pub python: PythonSettings,
     /// On which signals the run is stopped; the second one kills what still runs. None by default (`parity.md` P91): then a

@@ -2,9 +2,12 @@
 //! channels.
 //!
 //! # What it waits for
-//! The pool's events, a request to stop, the run's deadline, and the moment at which an interrupted attempt has had its
-//! time. An attempt that does not end by then (on the thread pool it can't be made to) is reported as failed and left
-//! behind: the run never waits for what may never come.
+//! The pool's events, a request to stop, the run's deadline, the moment at which an attempt has had its time
+//! (`deadlines.rs`), and the moment at which an interrupted one has had its. An attempt that does not end by then (on the
+//! thread pool it can't be made to) is reported as failed and left behind: the run never waits for what may never come.
+//!
+//! An attempt whose time is over is looked at behind everything that has been told by then: the run sends itself a word,
+//! and what it hears before that word still counts. So an answer is never late because the run was.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +17,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, ActorKind, Graph, Work};
 use pushflow_pool::{Attempt, Pool, PoolEvent};
-use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_protocol::{AttemptId, TaskError, TaskSpec};
 use pushflow_value::Data;
 
+use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::handle::{Explanation, OpenAttempt, StopHandle};
 use crate::preflight;
@@ -24,7 +28,7 @@ use crate::reactor::{Action, Ending, Event, Reactor};
 use crate::stop_signals::Listening;
 use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
 
-/// How many events of the pool are taken in before their actions are carried out together.
+/// How many inputs are taken in before their actions are carried out together, and the time is looked at.
 const BATCH: usize = 1024;
 
 /// How long workers with nothing to do may take to leave at the end of a run, before they are ended.
@@ -45,8 +49,13 @@ pub struct Run {
     to_self: Sender<Input>,
     /// The attempts that have not ended.
     open: HashMap<AttemptId, Open>,
-    /// When the patience with an interrupted attempt ends.
-    interrupted: HashMap<AttemptId, Instant>,
+    limits: TimeLimits,
+    /// When running attempts have had their time.
+    running: Deadlines,
+    /// When the patience with interrupted attempts ends.
+    interrupted: Deadlines,
+    /// Whether [`Input::TimeUp`] is on its way.
+    time_up_sent: bool,
     /// Whether an attempt was given up while it still ran.
     left_behind: bool,
     signals: Option<Listening>,
@@ -67,6 +76,8 @@ pub(crate) enum Input {
     Explain(Sender<Explanation>),
     /// From the run itself: the reactor has more to do.
     Continue,
+    /// From the run itself: what was due by then is due, since all that had been told by then has been heard.
+    TimeUp(Instant),
 }
 
 /// An attempt that has not ended.
@@ -76,6 +87,8 @@ struct Open {
     submitted: Instant,
     /// Since when it runs, and in which process.
     started: Option<(Instant, u32)>,
+    /// The limit that it exceeded and was interrupted for.
+    overran: Option<Duration>,
 }
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
@@ -102,6 +115,7 @@ impl Run {
         Ok(Run {
             id,
             reactor: Reactor::new(graph.clone(), data, options.limits).with_outputs(options.outputs),
+            limits: TimeLimits::new(&graph, options.attempt_timeout),
             graph,
             tasks,
             names,
@@ -111,7 +125,9 @@ impl Run {
             inputs,
             to_self,
             open: HashMap::new(),
-            interrupted: HashMap::new(),
+            running: Deadlines::default(),
+            interrupted: Deadlines::default(),
+            time_up_sent: false,
             left_behind: false,
             signals,
             began: Instant::now(),
@@ -153,10 +169,7 @@ impl Run {
         for action in actions {
             match action {
                 Action::Submit { attempt, actor, inputs } => submitted.push(self.attempt(attempt, actor, inputs)),
-                Action::Interrupt { attempt } => {
-                    self.interrupted.insert(attempt, Instant::now() + self.pool.patience());
-                    self.pool.interrupt(attempt);
-                }
+                Action::Interrupt { attempt } => self.interrupt(attempt),
                 Action::Continue => go_on = true,
                 Action::Passed { .. } => {}
                 Action::Failed { failure, handled } => {
@@ -177,30 +190,35 @@ impl Run {
     }
 
     fn attempt(&mut self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
-        self.open.insert(id, Open { actor, submitted: Instant::now(), started: None });
+        self.open.insert(id, Open { actor, submitted: Instant::now(), started: None, overran: None });
         self.tell(EventKind::AttemptSubmitted { actor, attempt: id });
         Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
     }
 
     /// Waits until something has happened.
     fn next_events(&mut self, deadline: &mut Option<Instant>) -> Vec<Event> {
-        let patience = self.interrupted.values().min().copied();
-        let received = match [*deadline, patience].into_iter().flatten().min() {
+        let received = match [*deadline, self.running.next(), self.interrupted.next()].into_iter().flatten().min() {
             Some(at) => self.inputs.recv_deadline(at),
             None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         let mut events = Vec::new();
         // This run holds a sender itself: no input means that the time has come.
         let mut next = received.ok();
+        let mut left = BATCH;
         while let Some(input) = next {
             self.take_in(input, &mut events);
-            next = if events.len() < BATCH { self.inputs.try_recv().ok() } else { None };
+            left -= 1;
+            next = if left > 0 { self.inputs.try_recv().ok() } else { None };
         }
-        if deadline.is_some_and(|at| at <= Instant::now()) {
+        let now = Instant::now();
+        if deadline.is_some_and(|at| at <= now) {
             *deadline = None;
             events.push(Event::Deadline);
         }
-        self.give_up_overdue(&mut events);
+        let due = |deadlines: &Deadlines| deadlines.next().is_some_and(|at| at <= now);
+        if !self.time_up_sent && (due(&self.running) || due(&self.interrupted)) {
+            self.time_up_sent = self.to_self.send(Input::TimeUp(now)).is_ok();
+        }
         events
     }
 
@@ -219,32 +237,28 @@ impl Run {
             // Whoever asked may have gone meanwhile.
             Input::Explain(answer) => drop(answer.send(self.explain())),
             Input::Continue => events.push(Event::Continue),
+            Input::TimeUp(now) => {
+                self.time_up_sent = false;
+                self.interrupt_late(now);
+                self.give_up_overdue(now, events);
+            }
         }
     }
 
     /// An event of the pool as one of the reactor, if it is one.
     fn pool_event(&mut self, event: PoolEvent) -> Option<Event> {
         match event {
-            PoolEvent::Started { attempt, pid } => {
-                let open = self.open.get_mut(&attempt)?;
-                open.started = Some((Instant::now(), pid));
-                let actor = open.actor;
-                self.tell(EventKind::AttemptStarted { actor, attempt, pid });
+            PoolEvent::Started { attempt, pid } => self.started(attempt, pid),
+            PoolEvent::Requeued { attempt } => {
+                self.running.remove(attempt);
+                self.open.get_mut(&attempt)?.started = None;
             }
             PoolEvent::Output { attempt, stream, bytes } => {
                 let attempt = attempt.and_then(|attempt| Some((self.open.get(&attempt)?.actor, attempt)));
                 self.tell(EventKind::Output { attempt, stream, bytes });
             }
-            PoolEvent::Finished { attempt, result } => {
-                let actor = self.close(attempt)?;
-                self.tell(EventKind::AttemptFinished { actor, attempt });
-                return Some(Event::Finished { attempt, result });
-            }
-            PoolEvent::Failed { attempt, error } => {
-                let actor = self.close(attempt)?;
-                self.tell(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
-                return Some(Event::Failed { attempt, error });
-            }
+            PoolEvent::Finished { attempt, result } => return self.ended(attempt, Ok(result)),
+            PoolEvent::Failed { attempt, error } => return self.ended(attempt, Err(error)),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
                 let actor = self.open.get(&attempt)?.actor;
                 let signal = pushflow_os::signals::name(signal);
@@ -261,38 +275,76 @@ impl Run {
         None
     }
 
-    /// An attempt has ended: its actor. `None` if it was given up before.
-    fn close(&mut self, attempt: AttemptId) -> Option<ActorId> {
-        self.interrupted.remove(&attempt);
-        self.open.remove(&attempt).map(|open| open.actor)
+    fn started(&mut self, attempt: AttemptId, pid: u32) {
+        let Some(open) = self.open.get_mut(&attempt) else { return };
+        let now = Instant::now();
+        open.started = Some((now, pid));
+        let actor = open.actor;
+        if !self.interrupted.contains(attempt)
+            && let Some(at) = self.limits.of(actor).and_then(|limit| now.checked_add(limit))
+        {
+            self.running.set(attempt, at);
+        }
+        self.tell(EventKind::AttemptStarted { actor, attempt, pid });
+    }
+
+    /// An attempt has ended, as the event for the reactor. `None` if it was given up before.
+    fn ended(&mut self, attempt: AttemptId, answer: Result<Data, TaskError>) -> Option<Event> {
+        self.running.remove(attempt);
+        self.interrupted.remove(attempt);
+        let Open { actor, started, overran, .. } = self.open.remove(&attempt)?;
+        let answer = match overran {
+            None => answer,
+            Some(limit) => {
+                let error = deadlines::overran(limit, answer.err());
+                Err(TaskError { pid: error.pid.or(started.map(|(_, pid)| pid)), ..error })
+            }
+        };
+        Some(match answer {
+            Ok(result) => {
+                self.tell(EventKind::AttemptFinished { actor, attempt });
+                Event::Finished { attempt, result }
+            }
+            Err(error) => {
+                self.tell(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
+                Event::Failed { attempt, error }
+            }
+        })
+    }
+
+    /// Asks an attempt to end, once, and begins to wait for that.
+    fn interrupt(&mut self, attempt: AttemptId) {
+        self.running.remove(attempt);
+        if self.open.contains_key(&attempt) && !self.interrupted.contains(attempt) {
+            self.interrupted.set(attempt, Instant::now() + self.pool.patience());
+            self.pool.interrupt(attempt);
+        }
+    }
+
+    /// Interrupts attempts that have taken longer than they may.
+    fn interrupt_late(&mut self, now: Instant) {
+        for attempt in self.running.take_due(now) {
+            if let Some(open) = self.open.get_mut(&attempt) {
+                open.overran = self.limits.of(open.actor);
+                self.interrupt(attempt);
+            }
+        }
     }
 
     /// Ends everything at once: what the pool says about it is among the inputs then.
     fn kill(&mut self) -> Event {
         self.pool.close(Some(Instant::now()));
-        let now = Instant::now();
-        self.interrupted = self.open.keys().map(|&attempt| (attempt, now)).collect();
+        // The patience with what was interrupted before is over; the rest is interrupted now.
+        self.interrupted.set_all(Instant::now());
         Event::StopAsked { reason: "killed".into() }
     }
 
     /// Reports attempts that were interrupted and did not end in their time.
-    fn give_up_overdue(&mut self, events: &mut Vec<Event>) {
-        if self.interrupted.is_empty() || !self.inputs.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let overdue: Vec<AttemptId> =
-            self.interrupted.iter().filter(|(_, at)| **at <= now).map(|(&attempt, _)| attempt).collect();
-        for attempt in overdue {
-            let Some(actor) = self.close(attempt) else { continue };
+    fn give_up_overdue(&mut self, now: Instant, events: &mut Vec<Event>) {
+        for attempt in self.interrupted.take_due(now) {
             self.left_behind = true;
-            let error = TaskError::new(
-                ErrorKind::Stopped,
-                "the attempt was interrupted and still runs: a task in the scheduler's own process must look at its \
-                 cancellation to be stopped; it is left behind",
-            );
-            self.tell(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
-            events.push(Event::Failed { attempt, error });
+            self.pool.give_up(attempt);
+            events.extend(self.ended(attempt, Err(deadlines::left_behind())));
         }
     }
 
@@ -339,7 +391,7 @@ impl Run {
             actor: self.names[&open.actor].to_string(),
             submitted: open.submitted.elapsed(),
             running: open.started.map(|(since, pid)| (since.elapsed(), pid)),
-            interrupted: self.interrupted.contains_key(&attempt),
+            interrupted: self.interrupted.contains(attempt),
         }
     }
 
@@ -365,3 +417,6 @@ pub(crate) fn tasks(graph: &Graph) -> impl Iterator<Item = (ActorId, &TaskSpec)>
 fn tasks_names(graph: &Graph) -> HashMap<ActorId, Arc<str>> {
     tasks(graph).map(|(id, _)| (id, Arc::from(graph.actor(id).name.as_str()))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pushflow_graph::ewoks::{self, LoadError};
 use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Task, Warning};
@@ -189,6 +190,14 @@ impl Workflow {
     /// When it is not of this workflow.
     pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
         self.edit().limit_rounds(actor, rounds)
+    }
+
+    /// Limits how long each attempt of a task actor may take; see [`RunOptions::attempt_timeout`], which it overrides.
+    ///
+    /// # Errors
+    /// When it is not of this workflow, or runs no task.
+    pub fn limit_time(&mut self, actor: ActorId, time: Duration) -> Result<(), GraphError> {
+        self.edit().limit_time(actor, time)
     }
 
     /// Links two actors: what the source hands on triggers the target.

@@ -1,6 +1,6 @@
 //! Workflows built from code, on threads of this very program: outcomes, errors, deadlines, stops and events.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,14 +39,38 @@ fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancell
     context.sleep(Duration::from_secs(3600))
 }
 
-/// Ends the task that ignores its cancellation, once the test is over.
-static RELEASE: AtomicBool = AtomicBool::new(false);
+/// End the tasks that ignore their cancellation, once the tests are over; each test has its own.
+static RELEASE: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 #[task]
-fn ignores_cancellation() {
-    while !RELEASE.load(Ordering::Relaxed) {
+fn ignores_cancellation(test: usize) {
+    while !RELEASE[test].load(Ordering::Relaxed) {
         std::thread::yield_now();
     }
+}
+
+/// How often the task below was begun.
+static TRIES: AtomicUsize = AtomicUsize::new(0);
+
+#[task]
+fn sleeps_the_first_time(context: &TaskContext) -> Result<Data, pushflow::Cancelled> {
+    let tries = TRIES.fetch_add(1, Ordering::Relaxed) + 1;
+    if tries == 1 {
+        context.sleep(Duration::from_secs(3600))?;
+    }
+    Ok(Data::new().with("tries", i64::try_from(tries).unwrap_or_default()))
+}
+
+/// Returns as if nothing had been asked of it.
+#[task]
+fn returns_when_cancelled(context: &TaskContext) -> Data {
+    let slept = context.sleep(Duration::from_secs(3600));
+    Data::new().with("cancelled", slept.is_err())
+}
+
+#[task]
+fn panics_when_cancelled(context: &TaskContext) {
+    context.sleep(Duration::from_secs(3600)).expect("the sleep goes on");
 }
 
 fn on_threads() -> RunOptions {
@@ -220,11 +244,146 @@ fn a_task_that_looks_at_its_cancellation_ends_at_the_deadline() {
 #[test]
 fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
     let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
-    let outcome = one_task("ignores_cancellation").run(Data::new(), &options).unwrap();
-    RELEASE.store(true, Ordering::Relaxed);
+    let outcome = one_task("ignores_cancellation").run(Data::new().with("test", 0), &options).unwrap();
+    RELEASE[0].store(true, Ordering::Relaxed);
     assert_eq!(outcome.ending, EndingKind::TimedOut);
     let (_, _, message) = only_error(&outcome);
     assert!(message.contains("it is left behind"), "{message}");
+}
+
+/// With a limit for each attempt that every one of them exceeds.
+fn with_short_limit() -> RunOptions {
+    RunOptions { attempt_timeout: Some(Duration::from_millis(20)), ..on_threads() }
+}
+
+/// A limit that no attempt reaches in a test.
+const LONG: Duration = Duration::from_secs(3600);
+
+const OVERRAN: &str = "the attempt ran longer than its limit of 0.02 s and was interrupted: ";
+
+#[test]
+fn an_attempt_that_takes_longer_than_its_limit_has_failed_whatever_it_makes_of_that() {
+    let cases = [
+        ("sleeps_until_cancelled", "the attempt was cancelled"),
+        ("returns_when_cancelled", "what it returned after that was dropped"),
+        ("panics_when_cancelled", "panic: the sleep goes on: Cancelled"),
+    ];
+    for (name, end) in cases {
+        let outcome = one_task(name).run(Data::new(), &with_short_limit()).unwrap();
+        assert_eq!(outcome.ending, EndingKind::Failed, "the run itself had no deadline");
+        let (actor, kind, message) = only_error(&outcome);
+        assert_eq!((actor, kind), ("the task", ErrorKind::TimedOut), "{message}");
+        assert_eq!(message, format!("{OVERRAN}{end}"));
+        assert_eq!(outcome.errors[0].error.pid, Some(std::process::id()));
+        assert!(outcome.result.is_none());
+    }
+}
+
+#[test]
+fn an_actors_own_limit_wins_over_the_general_one() {
+    let limited = |general, own, timeout| {
+        let mut workflow = one_task("sleeps_until_cancelled");
+        let task = workflow.graph().find("the task").unwrap();
+        workflow.limit_time(task, own).unwrap();
+        let options = RunOptions { attempt_timeout: Some(general), timeout, ..on_threads() };
+        workflow.run(Data::new(), &options).unwrap().ending
+    };
+    let short = Duration::from_millis(20);
+    assert_eq!(limited(LONG, short, None), EndingKind::Failed, "the attempt's own limit");
+    assert_eq!(
+        limited(short, LONG, Some(10 * short)),
+        EndingKind::TimedOut,
+        "the run's deadline, not the general limit"
+    );
+}
+
+#[test]
+fn an_attempt_that_ends_within_its_limit_is_as_if_there_was_none() {
+    let options = RunOptions { attempt_timeout: Some(LONG), ..on_threads() };
+    assert!(one_task("add_one").run(Data::new().with("value", 1), &options).unwrap().is_finished());
+    let options = RunOptions { attempt_timeout: Some(Duration::MAX), ..on_threads() };
+    assert!(one_task("add_one").run(Data::new().with("value", 1), &options).unwrap().is_finished());
+}
+
+#[test]
+fn an_attempt_that_took_too_long_is_handled_like_any_failure_and_may_be_tried_again() {
+    let mut workflow = Workflow::new("again");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let task = workflow.task("the task", TaskSpec::rust("sleeps_the_first_time")).unwrap();
+    let handler = workflow.error_handler("again").unwrap();
+    workflow.connect(start, task).unwrap();
+    workflow.connect(task, stop).unwrap();
+    workflow.connect_on_error(task, handler).unwrap();
+    workflow.connect(handler, task).unwrap();
+    workflow.limit_time(task, Duration::from_millis(100)).unwrap();
+    let outcome = workflow.run(Data::new(), &on_threads()).unwrap();
+    assert!(outcome.is_finished(), "{outcome:?}");
+    assert_eq!(value(&outcome, "tries"), Some(Value::Int(outcome.handled_errors as i64 + 1)));
+    assert!(outcome.handled_errors >= 1);
+    let Some(Value::Map(exception)) = value(&outcome, "WorkflowException") else { panic!("{outcome:?}") };
+    let message = exception.get("errorMessage").and_then(Value::as_str).unwrap();
+    assert!(message.starts_with("the attempt ran longer than its limit of 0.1 s"), "{message}");
+}
+
+#[test]
+fn an_attempt_that_can_not_be_ended_is_left_behind_and_another_thread_takes_the_place_of_its() {
+    let mut workflow = Workflow::new("stuck");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let stuck = workflow.task("stuck", TaskSpec::rust("ignores_cancellation")).unwrap();
+    let after = workflow.task("after", TaskSpec::rust("add_one")).unwrap();
+    workflow.connect(start, stuck).unwrap();
+    workflow.connect_on_error(stuck, after).unwrap();
+    workflow.connect(after, stop).unwrap();
+    let pool_options = PoolOptions { max_workers: Some(1), ..on_threads().pool_options };
+    let options = RunOptions { pool_options, ..with_short_limit() };
+    let outcome = workflow.run(Data::new().with("value", 1).with("test", 1), &options).unwrap();
+    RELEASE[1].store(true, Ordering::Relaxed);
+    assert!(outcome.is_finished(), "{outcome:?}");
+    assert_eq!(value(&outcome, "value"), Some(Value::Int(2)));
+    let Some(Value::Map(exception)) = value(&outcome, "WorkflowException") else { panic!("{outcome:?}") };
+    let message = exception.get("errorMessage").and_then(Value::as_str).unwrap();
+    assert!(message.starts_with(OVERRAN) && message.ends_with("it is left behind"), "{message}");
+}
+
+#[test]
+fn the_time_that_an_attempt_waits_for_a_worker_does_not_count() {
+    // One after the other on one thread, each ends by its own limit: only what runs is late.
+    let mut workflow = Workflow::new("waiting");
+    let start = workflow.start().unwrap();
+    workflow.stop().unwrap();
+    let names = ["a", "b", "c"];
+    for name in names {
+        let task = workflow.task(name, TaskSpec::rust("sleeps_until_cancelled")).unwrap();
+        workflow.connect(start, task).unwrap();
+    }
+    let pool_options = PoolOptions { max_workers: Some(1), ..on_threads().pool_options };
+    let outcome = workflow.run(Data::new(), &RunOptions { pool_options, ..with_short_limit() }).unwrap();
+    let failed: Vec<_> = outcome.errors.iter().map(|error| error.name.as_str()).collect();
+    assert_eq!(failed, names);
+    for failure in &outcome.errors {
+        assert_eq!(failure.error.message, format!("{OVERRAN}the attempt was cancelled"), "it had begun");
+    }
+}
+
+#[test]
+fn an_attempt_that_was_late_when_the_run_was_stopped_is_told_as_both() {
+    let options = RunOptions { pool_options: PoolOptions::default(), ..with_short_limit() };
+    let run = one_task("ignores_cancellation").prepare(Data::new().with("test", 2), &options).unwrap();
+    let handle = run.stop_handle();
+    let stopper = std::thread::spawn(move || {
+        while !handle.explain().is_some_and(|now| now.attempts.iter().any(|attempt| attempt.interrupted)) {
+            std::thread::yield_now();
+        }
+        handle.stop("it is enough");
+        RELEASE[2].store(true, Ordering::Relaxed);
+    });
+    let outcome = run.wait();
+    stopper.join().unwrap();
+    assert_eq!(outcome.ending, EndingKind::Stopped { reason: "it is enough".into() });
+    let (_, kind, message) = only_error(&outcome);
+    assert_eq!(kind, ErrorKind::Stopped);
+    assert!(message.starts_with("the attempt was still running when the run was stopped"), "{message}");
+    assert!(message.ends_with(&format!("({OVERRAN}what it returned after that was dropped)")), "{message}");
 }
 
 #[test]

@@ -4,7 +4,16 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use pushflow_pool::run::Interrupter;
-use pushflow_protocol::{AttemptId, Job};
+use pushflow_protocol::slabs::Contents;
+use pushflow_protocol::{AttemptId, TaskSpec};
+
+/// A job whose inputs have arrived.
+pub(crate) struct Job {
+    pub(crate) attempt: AttemptId,
+    pub(crate) actor: String,
+    pub(crate) task: TaskSpec,
+    pub(crate) inputs: Contents,
+}
 
 /// Jobs that wait and the one that runs. An interrupt names the attempt, so that it never hits the next one.
 #[derive(Default)]
@@ -98,7 +107,6 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pushflow_protocol::TaskSpec;
 
     fn job(attempt: u64) -> Job {
         let task = TaskSpec::Rust { name: "task".into() };

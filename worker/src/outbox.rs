@@ -4,10 +4,11 @@
 //! never waits long, though: a thread sends what is left behind when the next job turns out not to be short.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pushflow_protocol::FromWorker;
+use pushflow_protocol::slabs::Borrower;
 use pushflow_protocol::transport::{FromWorkerSender, TransportError};
 
 /// How many answers are sent together at the most.
@@ -21,6 +22,8 @@ pub(crate) struct Outbox {
     changed: Condvar,
     /// How many frames were received; told with every message.
     received: AtomicU64,
+    /// What was released is told with every message too.
+    slabs: Arc<Borrower>,
 }
 
 struct State {
@@ -34,9 +37,9 @@ struct State {
 pub(crate) struct Closed;
 
 impl Outbox {
-    pub(crate) fn new(sender: FromWorkerSender) -> Outbox {
+    pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>) -> Outbox {
         let state = State { sender, waiting: Vec::new(), closed: false };
-        Outbox { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0) }
+        Outbox { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
     }
 
     /// Says something at once, and what waited before it.
@@ -65,6 +68,14 @@ impl Outbox {
         self.send(&mut self.lock())
     }
 
+    /// Tells what was released since the last message, so that an idle worker holds nothing.
+    pub(crate) fn tell_released(&self) -> Result<(), Closed> {
+        if !self.slabs.has_released() {
+            return Ok(());
+        }
+        self.send(&mut self.lock())
+    }
+
     /// The life of the thread that sends what has waited long enough.
     pub(crate) fn send_late_answers(&self) {
         let mut state = self.lock();
@@ -82,7 +93,8 @@ impl Outbox {
 
     fn send(&self, state: &mut State) -> Result<(), Closed> {
         let messages = std::mem::take(&mut state.waiting);
-        match state.sender.send(messages, self.received.load(Ordering::Relaxed)) {
+        let released = self.slabs.released();
+        match state.sender.send(messages, self.received.load(Ordering::Relaxed), released) {
             Ok(()) | Err(TransportError::Garbage(_)) => Ok(()),
             Err(TransportError::Closed | TransportError::Io(_)) => {
                 state.closed = true;

@@ -2,9 +2,10 @@
 //!
 //! # Threads
 //! The main thread runs attempts, one after another. The control thread hears the scheduler: it adds jobs, gives back what
-//! has not begun, delivers interrupts, and acknowledges what it received. A third sends answers that would wait too long,
-//! a fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or has no more use for this worker:
-//! what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
+//! has not begun, delivers interrupts, hands over room for long results, and acknowledges what it received. A third sends
+//! answers that would wait too long, a fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or
+//! has no more use for this worker: what waits is forgotten, an attempt that runs may finish (the guardian knows how long),
+//! and the worker leaves.
 //!
 //! # Output
 //! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt that left something unread there, the
@@ -16,17 +17,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
-use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, WorkerServer};
+use pushflow_protocol::slabs::{Borrower, Parcel};
+use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, BEGUN, ErrorKind, FromWorker, Hello, Job, TaskError, ToWorker, WorkerSettings, courier, marker,
+    AttemptId, BEGUN, ErrorKind, FromWorker, Hello, TaskError, ToWorker, WorkerSettings, courier, marker,
 };
 use pushflow_value::Data;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Job};
 use crate::outbox::{Closed, Outbox};
 use crate::signals::Signals;
 
@@ -52,7 +53,9 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
-    let worker = Arc::new(Worker { inbox: Inbox::default(), outbox: Outbox::new(sender) });
+    let slabs = Arc::new(Borrower::new(control));
+    let outbox = Outbox::new(sender, slabs.clone());
+    let worker = Arc::new(Worker { inbox: Inbox::default(), outbox, slabs });
     let printed = Printed::new(&settings, shared)?;
     let (listening, sending) = (worker.clone(), worker.clone());
     let signals = Signals::watch()?;
@@ -86,32 +89,55 @@ fn open_server() -> io::Result<WorkerServer> {
 struct Worker {
     inbox: Inbox,
     outbox: Outbox,
+    slabs: Arc<Borrower>,
 }
 
 impl Worker {
     // ----- the control thread -----
 
     fn listen(&self, mut receiver: ToWorkerReceiver) {
-        while let Ok(incoming) = receiver.receive() {
-            if receiver.acknowledge_due() {
-                self.or_close(self.outbox.acknowledge(receiver.acknowledge()));
+        let ended = loop {
+            if let Err(ended) = self.hear(&mut receiver) {
+                break ended;
             }
-            match incoming {
-                Incoming::AcknowledgeDue => {}
-                Incoming::Message(ToWorker::Run(jobs)) => self.inbox.add(jobs),
-                Incoming::Message(ToWorker::AskBack { attempts }) => {
-                    let attempts = self.inbox.give_back(&attempts);
-                    self.say(FromWorker::GivenBack { attempts });
-                }
-                Incoming::Message(ToWorker::Interrupt { attempt }) => {
-                    if self.inbox.interrupt(attempt) {
-                        let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
-                        self.say(FromWorker::Failed { attempt, error });
-                    }
-                }
-            }
+        };
+        if !matches!(ended, TransportError::Closed) {
+            // Among the last lines on standard error of the attempts that this worker loses.
+            eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
         }
         self.inbox.close();
+        self.slabs.close();
+    }
+
+    fn hear(&self, receiver: &mut ToWorkerReceiver) -> Result<(), TransportError> {
+        let incoming = receiver.receive()?;
+        if receiver.acknowledge_due() {
+            self.or_close(self.outbox.acknowledge(receiver.acknowledge()));
+        }
+        let Incoming::Message(message) = incoming else { return Ok(()) };
+        match message {
+            ToWorker::Run(jobs) => {
+                self.inbox.add(jobs.into_iter().map(|job| self.open(job)).collect::<Result<_, _>>()?)
+            }
+            ToWorker::AskBack { attempts } => {
+                let attempts = self.inbox.give_back(&attempts);
+                self.say(FromWorker::GivenBack { attempts });
+            }
+            ToWorker::Interrupt { attempt } => {
+                if self.inbox.interrupt(attempt) {
+                    let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
+                    self.say(FromWorker::Failed { attempt, error });
+                }
+            }
+            ToWorker::Room { granted } => self.slabs.answer(granted),
+            ToWorker::Forget { slabs } => self.slabs.forget(&slabs),
+        }
+        Ok(())
+    }
+
+    fn open(&self, job: pushflow_protocol::Job) -> Result<Job, TransportError> {
+        let pushflow_protocol::Job { attempt, actor, task, inputs } = job;
+        Ok(Job { attempt, actor, task, inputs: self.slabs.open(inputs)? })
     }
 
     // ----- the main thread -----
@@ -127,7 +153,9 @@ impl Worker {
         while let Some((job, interrupter)) = self.inbox.next() {
             let attempt = job.attempt;
             printed.begin(attempt);
-            let answer = match run_job(&mut runner, job, &interrupter) {
+            // Kept until the answer is on its way, which may name what is in it.
+            let result = run_job(&mut runner, job, &interrupter);
+            let answer = match result.as_ref().map_err(TaskError::clone).and_then(|result| self.pack(result)) {
                 Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_unread(attempt) },
                 Err(error) => {
                     printed.end(attempt);
@@ -136,7 +164,17 @@ impl Worker {
             };
             let more = self.inbox.done();
             self.or_close(self.outbox.answer(answer, more));
+            drop(result);
+            if !more {
+                self.or_close(self.outbox.tell_released());
+            }
         }
+    }
+
+    /// Writes a result down, if it is long where the scheduler reads it.
+    fn pack(&self, result: &Data) -> Result<Parcel, TaskError> {
+        let packed = self.slabs.pack(result, |bytes| self.say(FromWorker::NeedsRoom { bytes }));
+        packed.map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
     }
 
     fn say(&self, message: FromWorker) {
@@ -151,12 +189,12 @@ impl Worker {
     }
 }
 
-/// Runs one attempt: its encoded result.
-fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<Bytes, TaskError> {
-    let inputs = Data::decode(&job.inputs)
-        .map_err(|error| TaskError::new(ErrorKind::BadInput, format!("the inputs can't be read: {error}")))?;
-    let result = execute(Some(runner), &job.task, &inputs, (job.actor.into(), job.attempt), interrupter)?;
-    result.encode().map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
+/// Runs one attempt.
+fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<Data, TaskError> {
+    let inputs = job.inputs.into_data();
+    let inputs =
+        inputs.map_err(|error| TaskError::new(ErrorKind::BadInput, format!("the inputs can't be read: {error}")))?;
+    execute(Some(runner), &job.task, &inputs, (job.actor.into(), job.attempt), interrupter)
 }
 
 /// A task may have closed its standard output: what it could not print is its own loss.

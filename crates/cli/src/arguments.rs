@@ -56,6 +56,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
+    /// How long each attempt of a task may take from its start [default: as long as it likes]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) attempt_timeout: Option<Duration>,
+
     /// After an interrupt, how long a task may take to end by itself
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2s")]
     pub(crate) interrupt_grace: Duration,

@@ -63,6 +63,7 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
             ..PoolOptions::default()
         },
         timeout: arguments.timeout,
+        attempt_timeout: arguments.attempt_timeout,
         stop_signals: StopSignal::ALL.to_vec(),
         python: PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() },
         observers: vec![Arc::new(printer)],

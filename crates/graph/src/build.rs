@@ -1,10 +1,11 @@
 //! Building a [`Graph`] from code, one checked step at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use petgraph::graph::NodeIndex;
 
-use crate::{Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Router, Task};
+use crate::{Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Router, Task, Work};
 
 impl Graph {
     /// Adds an actor.
@@ -128,6 +129,22 @@ impl Graph {
     pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
         self.own_actor(actor, "source")?;
         self.rounds.insert(actor, rounds);
+        Ok(())
+    }
+
+    /// Limits how long each attempt of a task actor may take, from its start. It counts instead of the limit that the run
+    /// has for all attempts.
+    ///
+    /// # Errors
+    /// When it is no actor of this graph, or runs no task.
+    pub fn limit_time(&mut self, actor: ActorId, time: Duration) -> Result<(), GraphError> {
+        let Actor { name, kind } = self.own_actor(actor, "source")?;
+        if !matches!(kind, ActorKind::Task(Task { work: Work::Attempt(_), .. })) {
+            let message =
+                format!("actor {name:?} can't have a time limit: it runs no task; limit the tasks, or the run");
+            return Err(GraphError::Misplaced(message));
+        }
+        self.times.insert(actor, time);
         Ok(())
     }
 

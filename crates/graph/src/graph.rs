@@ -1,6 +1,7 @@
 //! [`Graph`]: actors and the links between them, as data; how to read it. How to build it: `build.rs`.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
@@ -34,6 +35,7 @@ pub struct Graph {
     pub(crate) labels: HashMap<ActorId, String>,
     pub(crate) scopes: Scopes,
     pub(crate) rounds: HashMap<ActorId, u64>,
+    pub(crate) times: HashMap<ActorId, Duration>,
 }
 
 impl Graph {
@@ -81,6 +83,11 @@ impl Graph {
     /// The actors that may run only so often in one run, with how often.
     pub fn round_limits(&self) -> impl Iterator<Item = (ActorId, u64)> {
         self.rounds.iter().map(|(&actor, &rounds)| (actor, rounds))
+    }
+
+    /// The task actors whose attempts may take only so long, with how long.
+    pub fn time_limits(&self) -> impl Iterator<Item = (ActorId, Duration)> {
+        self.times.iter().map(|(&actor, &time)| (actor, time))
     }
 
     /// How many actors there are.

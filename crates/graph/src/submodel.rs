@@ -99,6 +99,7 @@ impl Graph {
         self.labels.extend(inner.labels.iter().map(|(&id, label)| (moved(id), label.clone())));
         self.scopes.contained.extend(inner.scopes.contained.iter().map(|&id| moved(id)));
         self.rounds.extend(inner.rounds.iter().map(|(&id, &rounds)| (moved(id), rounds)));
+        self.times.extend(inner.times.iter().map(|(&id, &time)| (moved(id), time)));
         let scope = self.add_scopes(&name, first, inner);
         Ok(Submodel { name, scope, ports })
     }

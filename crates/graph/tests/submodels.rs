@@ -1,6 +1,9 @@
 //! Building submodels: names, ports, paths, and what is refused.
 
+use std::time::Duration;
+
 use pushflow_graph::{ActorKind, Graph, Link, ScopeId};
+use pushflow_protocol::TaskSpec;
 
 /// `In` -> `fork` -> `Out`.
 fn inner() -> Graph {
@@ -44,6 +47,23 @@ fn a_graph_may_be_added_again_and_again_and_nested() {
     assert_eq!(scopes, [("", None), ("m", Some(0)), ("m/a", Some(1)), ("m/b", Some(1))]);
     let of_each: Vec<_> = graph.scope_of_each().into_iter().map(ScopeId::index).collect();
     assert_eq!(of_each, [2, 2, 2, 3, 3, 3, 1]);
+}
+
+#[test]
+fn the_limits_of_a_submodels_actors_come_along_however_deep() {
+    let mut innermost = inner();
+    let fork = innermost.find("fork").unwrap();
+    let task = innermost.add_task("task", TaskSpec::rust("task")).unwrap();
+    innermost.limit_time(task, Duration::from_secs(3)).unwrap();
+    innermost.limit_rounds(fork, 5).unwrap();
+    let mut middle = Graph::new("middle");
+    middle.add_submodel("a", &innermost).unwrap();
+    let mut graph = Graph::new("outer");
+    graph.add_start("Start").unwrap();
+    graph.add_submodel("m", &middle).unwrap();
+    let (task, fork) = (graph.find("m/a/task").unwrap(), graph.find("m/a/fork").unwrap());
+    assert_eq!(graph.time_limits().collect::<Vec<_>>(), [(task, Duration::from_secs(3))]);
+    assert_eq!(graph.round_limits().collect::<Vec<_>>(), [(fork, 5)]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod pidfd;
 mod shared;
 mod signal_watch;
 pub mod signals;
+pub mod slab;
 pub mod socket;
 pub mod tree;
 pub mod wait;

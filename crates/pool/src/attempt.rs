@@ -33,13 +33,18 @@ pub enum Stream {
 /// Every attempt that was submitted ends in exactly one `Finished` or `Failed`.
 #[derive(Clone, Debug)]
 pub enum PoolEvent {
-    /// An attempt runs. May be told a millisecond late, with what came next; told again if its worker died before it
-    /// had begun it.
+    /// An attempt runs. May be told a millisecond late, with what came next.
     Started {
         /// The attempt.
         attempt: AttemptId,
         /// The process it runs in; the scheduler's own on the thread pool.
         pid: u32,
+    },
+    /// An attempt of which it was told that it runs had not begun when its worker died or gave it back: it waits again,
+    /// and `Started` is told again.
+    Requeued {
+        /// The attempt.
+        attempt: AttemptId,
     },
     /// A worker printed something while it ran an attempt.
     Output {
@@ -113,6 +118,10 @@ pub trait Pool: Send {
     /// Asks an attempt to end. One that has not started fails at once; one that runs is interrupted, and where that is
     /// possible its worker is killed after the grace period. Nothing happens if it has ended.
     fn interrupt(&self, attempt: AttemptId);
+
+    /// Gives up an attempt that did not end within the patience after its interrupt: nothing more is told of it, and
+    /// where a thread is stuck in it, another one takes that one's place.
+    fn give_up(&self, attempt: AttemptId);
 
     /// Takes no more attempts, waits for what runs until the deadline, then ends it; `true` if nothing is left.
     fn close(&mut self, deadline: Option<Instant>) -> bool;

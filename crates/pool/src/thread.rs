@@ -6,7 +6,8 @@
 //! # States
 //! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
 //! scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not end are left
-//! behind; what they still produce is dropped.
+//! behind; what they still produce is dropped. A thread whose attempt was given up is not counted any more: another one
+//! takes its place, and it leaves if it ever comes back.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -110,7 +111,9 @@ impl Shared {
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
             // The inputs go before the result is told, so that whoever merges them owns them alone.
             drop(attempt);
-            self.over(id, ended);
+            if !self.over(id, ended) {
+                return;
+            }
         }
     }
 
@@ -139,18 +142,35 @@ impl Shared {
         }
     }
 
-    fn over(&self, attempt: AttemptId, ended: Result<Data, TaskError>) {
+    /// An attempt has ended: whether its thread may go on. One that was given up has been replaced.
+    fn over(&self, attempt: AttemptId, ended: Result<Data, TaskError>) -> bool {
         let mut state = self.lock();
-        state.idle += 1;
-        if state.running.remove(&attempt).is_some() {
-            self.tell(match ended {
-                Ok(result) => PoolEvent::Finished { attempt, result },
-                Err(error) => PoolEvent::Failed { attempt, error },
-            });
+        if state.running.remove(&attempt).is_none() {
+            return false;
         }
+        state.idle += 1;
+        self.tell(match ended {
+            Ok(result) => PoolEvent::Finished { attempt, result },
+            Err(error) => PoolEvent::Failed { attempt, error },
+        });
         if state.closed || state.graces > 0 {
             self.changed.notify_all();
         }
+        true
+    }
+
+    /// Has a thread for everything that waits; where not even one can be started, what waits fails.
+    fn staff(self: &Arc<Self>, state: &mut State) {
+        if let Err(error) = self.grow(state)
+            && state.threads == 0
+        {
+            let reason = format!("no thread could be started ({error})");
+            for attempt in std::mem::take(&mut state.queue) {
+                let error = TaskError::new(ErrorKind::WorkerLost, reason.clone());
+                self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+            }
+        }
+        self.changed.notify_all();
     }
 
     /// Fails what waits and interrupts what runs.
@@ -170,16 +190,7 @@ impl Pool for ThreadPool {
     fn submit(&self, attempts: Vec<Attempt>) {
         let mut state = self.shared.lock();
         state.queue.extend(attempts);
-        if let Err(error) = self.shared.grow(&mut state)
-            && state.threads == 0
-        {
-            let reason = format!("no thread could be started ({error})");
-            for attempt in std::mem::take(&mut state.queue) {
-                let error = TaskError::new(ErrorKind::WorkerLost, reason.clone());
-                self.shared.tell(PoolEvent::Failed { attempt: attempt.id, error });
-            }
-        }
-        self.shared.changed.notify_all();
+        self.shared.staff(&mut state);
     }
 
     fn interrupt(&self, attempt: AttemptId) {
@@ -193,6 +204,15 @@ impl Pool for ThreadPool {
             state.queue.remove(position);
             let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
             self.shared.tell(PoolEvent::Failed { attempt, error });
+        }
+    }
+
+    /// Its thread is not counted any more, and leaves if it ever comes back.
+    fn give_up(&self, attempt: AttemptId) {
+        let mut state = self.shared.lock();
+        if state.running.remove(&attempt).is_some() {
+            state.threads -= 1;
+            self.shared.staff(&mut state);
         }
     }
 

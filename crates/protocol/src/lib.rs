@@ -1,8 +1,8 @@
 //! What the scheduler, its guardian and its workers say to each other, and the transport under it.
 //!
 //! Two conversations, each an enum a direction: [`ToWorker`] and [`FromWorker`] over ipc-channel ([`transport`]),
-//! [`ToGuardian`] and [`FromGuardian`] over a socket that also carries files ([`courier`]). [`marker`] keeps apart what
-//! the attempts of one worker print.
+//! [`ToGuardian`] and [`FromGuardian`] over a socket that also carries files ([`courier`]). Long values of the first go
+//! through shared memory ([`slabs`]). [`marker`] keeps apart what the attempts of one worker print.
 
 mod class;
 pub mod courier;
@@ -11,6 +11,7 @@ mod exit;
 mod guardian;
 mod ids;
 pub mod marker;
+pub mod slabs;
 mod task;
 pub mod transport;
 mod window;

@@ -3,18 +3,22 @@
 //! Three frames may be on their way to a worker before it says that it received them, so that sending never blocks the
 //! scheduler (`window.rs`). A message longer than a frame is cut into several; the first byte of each says whether there
 //! is more. A worker may block when it sends: the scheduler has one thread for each worker that does nothing but receive.
-//! Handles travel in the first message only. What a worker sends that is no message, also what makes ipc-channel panic, is the loss of that
-//! worker and of nothing else.
+//! Handles travel in the first message only. Long values do not travel in messages at all, where that is possible (see
+//! [`crate::slabs`]). What a worker sends that is no message, also what makes ipc-channel panic, is the loss of that worker
+//! and of nothing else.
 
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender, bytes_channel};
+use pushflow_value::{CodecError, Data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::slabs::{Lender, Parcel, Reference};
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
 use crate::{FromWorker, ToWorker, WorkerSettings};
 
@@ -45,11 +49,13 @@ struct Bootstrap {
     settings: WorkerSettings,
 }
 
-/// Messages of a worker, with how many frames it has received so far.
+/// Messages of a worker, with how many frames it has received so far, and what it has released.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     received: u64,
     messages: Vec<FromWorker>,
+    /// Not before the messages, which may name what is released here.
+    released: Vec<Reference>,
 }
 
 /// The scheduler's end towards a worker: never blocks.
@@ -57,20 +63,32 @@ pub struct ToWorkerSender {
     sender: IpcBytesSender,
     window: SendWindow,
     waiting: VecDeque<Vec<u8>>,
+    lender: Arc<Mutex<Lender>>,
 }
 
 /// The scheduler's end from a worker.
 pub struct FromWorkerReceiver {
     frames: FrameReader,
+    lender: Arc<Mutex<Lender>>,
 }
 
-/// Connects to a worker's one-shot server and hands over its ends.
+/// What came from a worker.
+pub struct Heard {
+    /// Its messages; [`FromWorkerReceiver::open`] opens their parcels.
+    pub messages: Vec<FromWorker>,
+    /// How many frames it has received.
+    pub frames: u64,
+    released: Vec<Reference>,
+}
+
+/// Connects to a worker's one-shot server and hands over its ends; `lender` holds what it is lent and granted.
 ///
 /// # Errors
 /// When the worker is gone.
 pub fn connect(
     server: String,
     settings: WorkerSettings,
+    lender: Lender,
 ) -> Result<(ToWorkerSender, FromWorkerReceiver), TransportError> {
     let (sender, their_receiver) = bytes_channel()?;
     let (their_sender, receiver) = bytes_channel()?;
@@ -78,9 +96,10 @@ pub fn connect(
     // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
     // worker's death would go unseen.
     IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
+    let lender = Arc::new(Mutex::new(lender));
     Ok((
-        ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new() },
-        FromWorkerReceiver { frames: FrameReader { receiver, message: Vec::new() } },
+        ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), lender: lender.clone() },
+        FromWorkerReceiver { frames: FrameReader { receiver, message: Vec::new() }, lender },
     ))
 }
 
@@ -90,9 +109,35 @@ impl ToWorkerSender {
     /// # Errors
     /// When the worker is gone.
     pub fn send(&mut self, message: &ToWorker) -> Result<(), TransportError> {
+        let gone = lock(&self.lender).gone();
+        if !gone.is_empty() {
+            self.put(&ToWorker::Forget { slabs: gone })?;
+        }
+        self.put(message)?;
+        self.flush()
+    }
+
+    /// Writes inputs down, their long values into memory that the worker can read. Never waits.
+    ///
+    /// # Errors
+    /// When a value can't be encoded.
+    pub fn pack(&self, data: &Data) -> Result<Parcel, CodecError> {
+        lock(&self.lender).pack(data)
+    }
+
+    /// Answers the worker's question for room.
+    ///
+    /// # Errors
+    /// When the worker is gone.
+    pub fn grant(&mut self, bytes: u64) -> Result<(), TransportError> {
+        let granted = lock(&self.lender).grant(bytes);
+        self.send(&ToWorker::Room { granted })
+    }
+
+    fn put(&mut self, message: &ToWorker) -> Result<(), TransportError> {
         let message = postcard::to_stdvec(message).map_err(io::Error::other)?;
         self.waiting.extend(cut(&message));
-        self.flush()
+        Ok(())
     }
 
     /// The worker has received this many frames: sends what waited for that.
@@ -115,15 +160,34 @@ impl ToWorkerSender {
 }
 
 impl FromWorkerReceiver {
-    /// Waits for the next messages: them, and how many frames the worker has received.
+    /// Waits for the next messages. When their parcels are open, what was released is to be [`settled`](Self::settle).
     ///
     /// # Errors
     /// When the worker is gone, or sent what is no message.
-    pub fn receive(&mut self) -> Result<(Vec<FromWorker>, u64), TransportError> {
+    pub fn receive(&mut self) -> Result<Heard, TransportError> {
         // ipc-channel unwraps what it reads from the socket, so that a few bytes of garbage make it panic.
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
-        Ok((envelope.messages, envelope.received))
+        let Envelope { received: frames, messages, released } = envelope;
+        Ok(Heard { messages, frames, released })
+    }
+
+    /// What is in a parcel of the worker.
+    ///
+    /// # Errors
+    /// When it names memory that the worker was not given.
+    pub fn open(&self, parcel: Parcel) -> Result<Data, TransportError> {
+        let contents = lock(&self.lender).open(parcel)?;
+        contents.into_data().map_err(|error| TransportError::Garbage(error.to_string()))
+    }
+
+    /// Takes back what the worker released with these messages.
+    ///
+    /// # Errors
+    /// When it is memory that the worker was not given.
+    pub fn settle(&self, heard: Heard) -> Result<(), TransportError> {
+        let mut lender = lock(&self.lender);
+        heard.released.into_iter().try_for_each(|reference| lender.released(reference))
     }
 }
 
@@ -174,12 +238,17 @@ impl WorkerServer {
 }
 
 impl FromWorkerSender {
-    /// Sends messages with the number of frames received so far.
+    /// Sends messages with the number of frames received so far, and what was released before this is called.
     ///
     /// # Errors
     /// When the scheduler is gone.
-    pub fn send(&self, messages: Vec<FromWorker>, received: u64) -> Result<(), TransportError> {
-        let envelope = postcard::to_stdvec(&Envelope { received, messages }).map_err(io::Error::other)?;
+    pub fn send(
+        &self,
+        messages: Vec<FromWorker>,
+        received: u64,
+        released: Vec<Reference>,
+    ) -> Result<(), TransportError> {
+        let envelope = postcard::to_stdvec(&Envelope { received, messages, released }).map_err(io::Error::other)?;
         for frame in cut(&envelope) {
             self.sender.send(&frame).map_err(send_error)?;
         }
@@ -264,6 +333,10 @@ impl FrameReader {
     }
 }
 
+fn lock(lender: &Mutex<Lender>) -> MutexGuard<'_, Lender> {
+    lender.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A message as frames.
 fn cut(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let count = message.len().div_ceil(FRAME_BYTES - 1);
@@ -294,6 +367,7 @@ fn send_error(error: io::Error) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slabs::SlabStore;
     use crate::{AttemptId, Family, GuardianAddress, Identity, Job, ProcessClass, TaskSpec};
     use bytes::Bytes;
 
@@ -303,7 +377,7 @@ mod tests {
             attempt: AttemptId(attempt),
             actor: "actor".into(),
             task,
-            inputs: Bytes::from(vec![attempt as u8; size]),
+            inputs: Parcel::inline(Bytes::from(vec![attempt as u8; size])),
         }])
     }
 
@@ -318,10 +392,14 @@ mod tests {
         }
     }
 
+    fn lender() -> Lender {
+        Lender::new(SlabStore::default(), pushflow_os::SeqPacket::pair().unwrap().0)
+    }
+
     fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver)) {
         let server = WorkerServer::open().unwrap();
         let settings = settings("mark");
-        let scheduler = connect(server.name().to_owned(), settings.clone()).unwrap();
+        let scheduler = connect(server.name().to_owned(), settings.clone(), lender()).unwrap();
         let (sender, receiver, received) = server.accept().unwrap();
         assert_eq!(received, settings);
         (scheduler, (sender, receiver))
@@ -340,26 +418,22 @@ mod tests {
                     messages.push(message);
                 }
                 if receiver.acknowledge_due() {
-                    sender.send(Vec::new(), receiver.acknowledge()).unwrap();
+                    sender.send(Vec::new(), receiver.acknowledge(), Vec::new()).unwrap();
                 }
             }
-            let result = Bytes::from(vec![7; 1_000_000]);
-            sender
-                .send(
-                    vec![FromWorker::Finished { attempt: AttemptId(2), result, marked: false }],
-                    receiver.acknowledge(),
-                )
-                .unwrap();
+            let result = Parcel::inline(Bytes::from(vec![7; 1_000_000]));
+            let finished = FromWorker::Finished { attempt: AttemptId(2), result, marked: false };
+            sender.send(vec![finished], receiver.acknowledge(), Vec::new()).unwrap();
             messages
         });
         let result = loop {
-            let (mut messages, frames) = from_worker.receive().unwrap();
-            to_worker.acknowledged(frames).unwrap();
-            if let Some(FromWorker::Finished { result, .. }) = messages.pop() {
+            let mut heard = from_worker.receive().unwrap();
+            to_worker.acknowledged(heard.frames).unwrap();
+            if let Some(FromWorker::Finished { result, .. }) = heard.messages.pop() {
                 break result;
             }
         };
-        assert_eq!(result.len(), 1_000_000);
+        assert_eq!(result, Parcel::inline(Bytes::from(vec![7; 1_000_000])));
         assert_eq!(worker.join().unwrap(), [job(1, 1_000_000), job(2, 5)]);
     }
 
@@ -388,6 +462,6 @@ mod tests {
         let server = WorkerServer::open().unwrap();
         let name = server.name().to_owned();
         drop(server);
-        assert!(connect(name, settings("")).is_err());
+        assert!(connect(name, settings(""), lender()).is_err());
     }
 }

@@ -3,14 +3,14 @@
 //! A worker is started with a control socket as file 3, a few shared words as file 4, and a socket of the guardian's as
 //! file 5. It opens a one-shot server and says [`Hello`] on the socket; the
 //! scheduler checks the build, connects, and hands over the two ends of the channels with the [`WorkerSettings`]. Then
-//! the worker says `Ready`. Each [`Job`] is answered once: by `Finished` or `Failed`, or, asked back before it began, by `GivenBack`. Answers may
+//! the worker says `Ready`. From then on the control socket carries the files of slabs, to the worker only. Each [`Job`] is answered once: by `Finished` or `Failed`, or, asked back before it began, by `GivenBack`. Answers may
 //! be sent several at a time.
 
 use std::ffi::OsString;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::slabs::{Parcel, Reference, SlabId};
 use crate::{AttemptId, ProcessClass, TaskError, TaskSpec};
 
 /// The file at which a worker finds its control socket.
@@ -97,6 +97,16 @@ pub enum ToWorker {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// The answer to [`FromWorker::NeedsRoom`].
+    Room {
+        /// Where to write; `None` if there is no room.
+        granted: Option<Reference>,
+    },
+    /// These slabs are gone.
+    Forget {
+        /// The slabs.
+        slabs: Vec<SlabId>,
+    },
 }
 
 /// One attempt to run.
@@ -109,7 +119,7 @@ pub struct Job {
     /// What to run.
     pub task: TaskSpec,
     /// The encoded inputs.
-    pub inputs: Bytes,
+    pub inputs: Parcel,
 }
 
 /// What a worker tells the scheduler.
@@ -122,7 +132,7 @@ pub enum FromWorker {
         /// The attempt.
         attempt: AttemptId,
         /// The encoded result.
-        result: Bytes,
+        result: Parcel,
         /// Whether a marker ends what it printed, in both streams; see [`crate::marker`].
         marked: bool,
     },
@@ -137,6 +147,11 @@ pub enum FromWorker {
     GivenBack {
         /// The attempts.
         attempts: Vec<AttemptId>,
+    },
+    /// It has a result to write, or will have one; see [`crate::slabs`].
+    NeedsRoom {
+        /// For so many bytes.
+        bytes: u64,
     },
     /// It can't serve; its last word.
     Unable {

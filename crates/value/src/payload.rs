@@ -1,6 +1,7 @@
 //! [`Payload`]: one value in the form it arrived in.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -79,6 +80,42 @@ impl Payload {
         }
         let encoded = codec::encode(self.value()?)?;
         Ok(self.0.encoded.get_or_init(|| encoded))
+    }
+
+    /// The encoded value, if that form was made or arrived.
+    pub fn encoded_form(&self) -> Option<&Bytes> {
+        self.0.encoded.get()
+    }
+
+    /// How many bytes the encoded value has; that form is not made for it.
+    ///
+    /// # Errors
+    /// When the value nests too deep to be encoded.
+    pub fn encoded_len(&self) -> Result<usize, CodecError> {
+        match self.encoded_form() {
+            Some(encoded) => Ok(encoded.len()),
+            None => codec::encoded_len(self.value()?),
+        }
+    }
+
+    /// Writes the encoded value, [`Payload::encoded_len`] bytes, to where it is needed; that form is not kept.
+    ///
+    /// # Errors
+    /// When the value nests too deep to be encoded.
+    ///
+    /// # Panics
+    /// When `into` does not take all of it.
+    pub fn encode_to(&self, mut into: impl Write) -> Result<(), CodecError> {
+        if let Some(encoded) = self.encoded_form() {
+            into.write_all(encoded).expect("the writer takes all of it");
+            return Ok(());
+        }
+        codec::encode_to(self.value()?, into)
+    }
+
+    /// Keeps what [`Payload::encode_to`] wrote as the encoded form, unless there is one.
+    pub fn keep_encoded(&self, encoded: Bytes) {
+        self.0.encoded.get_or_init(|| encoded);
     }
 
     /// The entries of a map as data of their own; `None` if this is no map.

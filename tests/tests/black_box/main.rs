@@ -10,16 +10,20 @@
 //! - [`nested`]: pools that tasks open.
 //! - [`single_process`]: processes that tasks start.
 //! - [`probe`]: what runs on which pool, interrupted and killed too.
+//! - [`deadlines`]: attempts that take longer than they may.
 //! - [`output`]: what tasks print.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
+//! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
 //!
 //! Every test starts programs of its own in folders of its own, and asserts that nothing of them is left.
 
 mod bad_input;
 mod cost;
+mod deadlines;
 mod embedding;
 mod examples;
+mod large_values;
 mod lifetime;
 mod nested;
 mod originals;

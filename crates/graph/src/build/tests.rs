@@ -1,5 +1,8 @@
 //! What can be built, and what is refused.
 
+use std::time::Duration;
+
+use pushflow_protocol::TaskSpec;
 use pushflow_value::Value;
 
 use super::*;
@@ -116,6 +119,19 @@ fn a_graph_without_start_or_stop_can_not_run() {
     graph.add_start("Start").unwrap();
     let no_stop = "the graph has no stop actor: add one, so that a run knows where to end";
     assert_eq!(message(graph.validate()), no_stop);
+}
+
+#[test]
+fn only_an_actor_of_the_graph_that_runs_a_task_can_have_a_time_limit() {
+    let mut graph = Graph::new("demo");
+    let task = graph.add_task("task", TaskSpec::rust("task")).unwrap();
+    let identity = graph.add_task("identity", Task::new(Work::Identity)).unwrap();
+    let second = Duration::from_secs(1);
+    assert_eq!(graph.limit_time(task, second), Ok(()));
+    let refused = r#"actor "identity" can't have a time limit: it runs no task; limit the tasks, or the run"#;
+    assert_eq!(message(graph.limit_time(identity, second)), refused);
+    assert!(Graph::new("other").limit_time(task, second).is_err());
+    assert_eq!(graph.time_limits().collect::<Vec<_>>(), [(task, second)]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! One worker from its start to its end: the process, the handshake, and the thread that receives what it says.
 //!
 //! The thread does nothing but receive, so that a worker that is stopped, slow or says garbage holds up itself alone. It
-//! ends with the worker: every file it waits on has its other end in that process.
+//! ends with the worker: every file it waits on has its other end in that process. The pool waits for these threads when it
+//! ends, so that nothing of it is left: no file, and no memory that was lent.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,15 +10,16 @@ use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use pushflow_os::{SeqPacket, SharedWords};
+use pushflow_protocol::slabs::{Lender, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
     AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, GuardianAddress, Hello, Identity, Launch, NO_CHILDREN, OnOrphan,
     ProcessId, PythonOptions, SHARED_WORDS, Source, StartFailure, WorkerSettings, courier,
 };
-use pushflow_value::Data;
 
 use super::dispatcher::{Event, WorkerId};
 use super::runner::Input;
@@ -31,8 +33,30 @@ pub(super) struct WorkerKind {
     pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
+    /// The memory in which long values travel.
+    pub(super) slabs: SlabStore,
+    pub(super) receivers: Receivers,
     pub(super) on_orphan: OnOrphan,
     pub(super) source: Source,
+}
+
+/// How long the pool waits at its end for threads whose workers are gone.
+const RECEIVERS_END: Duration = Duration::from_secs(1);
+
+/// Knows whether a thread still receives from a worker: each has a clone of the sender, through which nothing is sent.
+pub(super) struct Receivers(Sender<()>, Receiver<()>);
+
+impl Receivers {
+    pub(super) fn new() -> Receivers {
+        let (alive, ended) = crossbeam_channel::bounded(0);
+        Receivers(alive, ended)
+    }
+
+    /// Waits for the end of all threads. Those of workers that could not be ended are left behind.
+    pub(super) fn wait(self) {
+        drop(self.0);
+        self.1.recv_timeout(RECEIVERS_END).ok();
+    }
 }
 
 /// A worker that was asked for.
@@ -68,8 +92,12 @@ impl WorkerKind {
             stderr.try_clone()?.into(),
         ];
         let receiver = {
-            let (settings, inputs) = (self.settings(worker, start_python), inputs.clone());
-            move || receive(worker, &control, settings, &inputs)
+            let (settings, slabs, inputs) = (self.settings(worker, start_python), self.slabs.clone(), inputs.clone());
+            let alive = self.receivers.0.clone();
+            move || {
+                receive(worker, shake_hands(control, settings, slabs), &inputs);
+                drop(alive);
+            }
         };
         std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;
         let shared = Arc::new(shared);
@@ -145,9 +173,9 @@ pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
 }
 
 /// The receiving thread's whole life. That nobody listens any more ends it too.
-fn receive(worker: WorkerId, control: &SeqPacket, settings: WorkerSettings, inputs: &Sender<Input>) {
+fn receive(worker: WorkerId, met: Result<Ends, Refusal>, inputs: &Sender<Input>) {
     let tell = |event| inputs.send(Input::Event(event)).is_ok();
-    let mut receiver = match shake_hands(control, settings) {
+    let mut receiver = match met {
         Ok((sender, receiver)) => {
             if inputs.send(Input::Connected { worker, sender }).is_err() {
                 return;
@@ -165,7 +193,7 @@ fn receive(worker: WorkerId, control: &SeqPacket, settings: WorkerSettings, inpu
     };
     loop {
         let input = match hear(worker, &mut receiver) {
-            Ok((events, frames)) => Input::Heard { worker, events, frames },
+            Ok(input) => input,
             Err(error) => {
                 let garbage = match error {
                     TransportError::Closed => None,
@@ -189,8 +217,11 @@ enum Refusal {
     Wrong { reason: String, fatal: bool },
 }
 
-fn shake_hands(control: &SeqPacket, settings: WorkerSettings) -> Result<(ToWorkerSender, FromWorkerReceiver), Refusal> {
-    let hello: Hello = match courier::receive(control, true) {
+/// How a worker is talked to.
+type Ends = (ToWorkerSender, FromWorkerReceiver);
+
+fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
+    let hello: Hello = match courier::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
         Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),
@@ -199,27 +230,30 @@ fn shake_hands(control: &SeqPacket, settings: WorkerSettings) -> Result<(ToWorke
         let reason = format!("it is of another build ({}, not {BUILD}): rebuild the worker program", hello.build);
         return Err(Refusal::Wrong { reason, fatal: true });
     }
-    transport::connect(hello.server, settings).map_err(|_| Refusal::Ended)
+    transport::connect(hello.server, settings, Lender::new(slabs, control)).map_err(|_| Refusal::Ended)
 }
 
 /// The next things that a worker says.
-fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<(Vec<Event>, u64), TransportError> {
-    let (messages, frames) = receiver.receive()?;
-    let events: Result<Vec<Event>, TransportError> =
-        messages.into_iter().map(|message| as_event(worker, message)).collect();
-    Ok((events?, frames))
-}
-
-fn as_event(worker: WorkerId, message: FromWorker) -> Result<Event, TransportError> {
-    Ok(match message {
-        FromWorker::Ready => Event::Ready { worker },
-        // It leaves; what it printed before is said with the reason then.
-        FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
-        FromWorker::Finished { attempt, result, marked } => {
-            let result = Data::decode(&result).map_err(|error| TransportError::Garbage(error.to_string()))?;
-            Event::Finished { worker, attempt, result, marked }
-        }
-        FromWorker::Failed { attempt, error } => Event::Failed { worker, attempt, error },
-        FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
-    })
+fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Input, TransportError> {
+    let mut heard = receiver.receive()?;
+    let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
+    for message in heard.messages.drain(..) {
+        events.push(match message {
+            FromWorker::Ready => Event::Ready { worker },
+            // It leaves; what it printed before is said with the reason then.
+            FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
+            FromWorker::Finished { attempt, result, marked } => {
+                Event::Finished { worker, attempt, result: receiver.open(result)?, marked }
+            }
+            FromWorker::Failed { attempt, error } => Event::Failed { worker, attempt, error },
+            FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
+            FromWorker::NeedsRoom { bytes } => {
+                rooms.push(bytes);
+                continue;
+            }
+        });
+    }
+    let frames = heard.frames;
+    receiver.settle(heard)?;
+    Ok(Input::Heard { worker, events, rooms, frames })
 }

@@ -22,10 +22,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{AttemptId, NO_CHILDREN, Source};
 
 use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
-use self::link::WorkerKind;
+use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
@@ -125,6 +126,8 @@ impl ProcessPool {
                 marker: marker.clone(),
                 python: options.python.clone(),
                 on_orphan: policy.on_orphan(options.orphan_grace),
+                slabs: SlabStore::default(),
+                receivers: Receivers::new(),
                 source: source(options.start_method),
             },
             output: OutputReader::start(marker, inputs.clone())?,
@@ -136,10 +139,6 @@ impl ProcessPool {
             worker_count: worker_count.clone(),
             links: HashMap::new(),
         };
-        let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
-            runner.run();
-            drop(finish);
-        })?;
         let ending = Ending {
             inputs: inputs.clone(),
             finished: finished.clone(),
@@ -147,6 +146,10 @@ impl ProcessPool {
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(ending.clone())?;
+        let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
+            runner.run();
+            drop(finish);
+        })?;
         let mut pool = ProcessPool {
             inputs,
             runner: Some(runner),
@@ -160,16 +163,11 @@ impl ProcessPool {
             pool.tell(Event::Submit(vec![attempt]));
             pool.tell(Event::Close);
         }
-        // As many tries as there are, each with its time; longer takes only a guardian that is stopped.
-        let error = match open.recv_timeout(MAX_FAILED_STARTS * options.start_timeout + OPEN_SLACK) {
-            Ok(Ok(())) => return Ok(pool),
-            Ok(Err(reason)) if reason == NO_CHILDREN => OpenError::Daemonic,
-            Ok(Err(reason)) => OpenError::Worker(reason),
-            Err(RecvTimeoutError::Timeout) => OpenError::Worker("the guardian does not answer".into()),
-            Err(RecvTimeoutError::Disconnected) => OpenError::Worker("the pool ended while it was opened".into()),
-        };
-        pool.abort();
-        Err(error)
+        let opened = wait_until_open(&open, options.start_timeout);
+        if opened.is_err() {
+            pool.abort();
+        }
+        opened.map(|()| pool)
     }
 
     /// Sends SIGTERM to the workers.
@@ -202,6 +200,18 @@ impl ProcessPool {
     /// That the runner has ended is seen elsewhere.
     fn tell(&self, event: Event) {
         self.inputs.send(Input::Event(event)).ok();
+    }
+}
+
+/// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
+/// guardian that is stopped.
+fn wait_until_open(open: &Receiver<Result<(), String>>, start_timeout: Duration) -> Result<(), OpenError> {
+    match open.recv_timeout(MAX_FAILED_STARTS * start_timeout + OPEN_SLACK) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(reason)) if reason == NO_CHILDREN => Err(OpenError::Daemonic),
+        Ok(Err(reason)) => Err(OpenError::Worker(reason)),
+        Err(RecvTimeoutError::Timeout) => Err(OpenError::Worker("the guardian does not answer".into())),
+        Err(RecvTimeoutError::Disconnected) => Err(OpenError::Worker("the pool ended while it was opened".into())),
     }
 }
 
@@ -272,6 +282,9 @@ impl Pool for ProcessPool {
     fn interrupt(&self, attempt: AttemptId) {
         self.tell(Event::Interrupt(attempt));
     }
+
+    /// Its worker is being ended, however long that takes: it is not replaced before.
+    fn give_up(&self, _: AttemptId) {}
 
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);

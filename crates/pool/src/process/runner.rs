@@ -24,8 +24,8 @@ const START_REPORT_DELAY: Duration = Duration::from_millis(1);
 pub(super) enum Input {
     /// Something happened.
     Event(Event),
-    /// A worker said something, and how many frames it has received.
-    Heard { worker: WorkerId, events: Vec<Event>, frames: u64 },
+    /// A worker said something, and how many frames it has received; it needs room for results of so many bytes.
+    Heard { worker: WorkerId, events: Vec<Event>, rooms: Vec<u64>, frames: u64 },
     /// A worker can be talked to.
     Connected { worker: WorkerId, sender: ToWorkerSender },
 }
@@ -63,7 +63,8 @@ impl Runner {
             self.say_whether_open();
             if self.dispatcher.is_over() {
                 self.tell();
-                return;
+                self.links.clear();
+                return self.kind.receivers.wait();
             }
             let received = self.receive();
             let now = Instant::now();
@@ -128,10 +129,11 @@ impl Runner {
                 }
                 self.dispatcher.on(event, now, actions);
             }
-            Input::Heard { worker, events, frames } => {
-                if let Some(sender) = self.links.get_mut(&worker).and_then(|link| link.sender.as_mut()) {
+            Input::Heard { worker, events, rooms, frames } => {
+                if let Some(sender) = self.sender(worker) {
                     // If it is gone, its channel and its exit say so.
                     sender.acknowledged(frames).ok();
+                    rooms.into_iter().for_each(|bytes| drop(sender.grant(bytes)));
                 }
                 for event in events {
                     self.dispatcher.on(event, now, actions);
@@ -192,9 +194,11 @@ impl Runner {
     }
 
     fn run_attempts(&mut self, worker: WorkerId, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
+        // A worker that can't be sent to is gone: its channel and its exit say so.
+        let Some(sender) = self.links.get_mut(&worker).and_then(|link| link.sender.as_mut()) else { return };
         let mut jobs = Vec::with_capacity(attempts.len());
         for Attempt { id, actor, task, inputs } in attempts {
-            match inputs.encode() {
+            match sender.pack(&inputs) {
                 Ok(inputs) => {
                     jobs.push(Job { attempt: id, actor: actor.to_string(), task: (*task).clone(), inputs });
                 }
@@ -213,8 +217,12 @@ impl Runner {
 
     /// A worker that can't be sent to is gone: its channel and its exit say so.
     fn send(&mut self, worker: WorkerId, message: &ToWorker) {
-        if let Some(sender) = self.links.get_mut(&worker).and_then(|link| link.sender.as_mut()) {
+        if let Some(sender) = self.sender(worker) {
             sender.send(message).ok();
         }
+    }
+
+    fn sender(&mut self, worker: WorkerId) -> Option<&mut ToWorkerSender> {
+        self.links.get_mut(&worker)?.sender.as_mut()
     }
 }

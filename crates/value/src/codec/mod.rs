@@ -11,9 +11,11 @@
 mod read;
 mod write;
 
+use std::io;
+
 use bytes::Bytes;
 
-use crate::{Data, Value};
+use crate::{Data, Payload, Value};
 
 /// How many levels of lists and maps a value may nest: more is refused wherever a value is encoded, decoded, parsed or
 /// converted, because the stack of a recursive decoder can overflow, which nothing can catch.
@@ -60,6 +62,18 @@ pub(crate) fn encode(value: &Value) -> Result<Bytes, CodecError> {
     Ok(writer.finish())
 }
 
+/// How many bytes [`encode`] writes.
+pub(crate) fn encoded_len(value: &Value) -> Result<usize, CodecError> {
+    let mut writer = write::Writer::new(write::Count::default());
+    writer.value(value, MAX_DEPTH)?;
+    Ok(writer.count())
+}
+
+/// Writes what [`encode`] gives to `into`, which must take all of it.
+pub(crate) fn encode_to(value: &Value, into: impl io::Write) -> Result<(), CodecError> {
+    write::Writer::new(into).value(value, MAX_DEPTH)
+}
+
 pub(crate) fn decode(bytes: &[u8]) -> Result<Value, CodecError> {
     let mut reader = read::Reader::new(bytes);
     let value = reader.value(MAX_DEPTH)?;
@@ -85,9 +99,50 @@ impl Data {
     /// # Errors
     /// When a value nests too deep to be encoded.
     pub fn encode(&self) -> Result<Bytes, CodecError> {
+        self.encode_apart(|_, _| Ok(false))
+    }
+
+    /// The wire form without the values that `apart` says will travel on a way of their own, given the place of the entry
+    /// and its value: these are left empty, which no encoded value is. [`Data::decode_joined`] puts them back.
+    ///
+    /// # Errors
+    /// When a value nests too deep to be encoded, and those of `apart`.
+    ///
+    /// ```
+    /// use pushflow_value::{Data, Value};
+    ///
+    /// let data = Data::new().with("short", 1).with("long", "x".repeat(1000));
+    /// let mut long = Vec::new();
+    /// let rest = data.encode_apart(|index, payload| {
+    ///     let apart = payload.encoded_len()? > 100;
+    ///     if apart {
+    ///         long.push((index, payload.encoded()?.clone()));
+    ///     }
+    ///     Ok(apart)
+    /// })?;
+    /// assert!(rest.len() < 100);
+    /// let joined = Data::decode_joined(&rest, long)?;
+    /// assert_eq!(joined.value("long")?, data.value("long")?);
+    /// # Ok::<(), pushflow_value::CodecError>(())
+    /// ```
+    pub fn encode_apart(
+        &self,
+        apart: impl FnMut(usize, &Payload) -> Result<bool, CodecError>,
+    ) -> Result<Bytes, CodecError> {
         let mut writer = write::Writer::default();
-        writer.data(self)?;
+        writer.data(self, apart)?;
         Ok(writer.finish())
+    }
+
+    /// Reads the wire form without some values, and the encoded values that were left out, by the place of their entry.
+    ///
+    /// # Errors
+    /// When the bytes are not what [`Data::encode_apart`] writes, or a value belongs to no empty entry.
+    pub fn decode_joined(rest: &Bytes, apart: Vec<(usize, Bytes)>) -> Result<Data, CodecError> {
+        let mut reader = read::Reader::new(rest);
+        let data = reader.data(rest, apart)?;
+        reader.finish()?;
+        Ok(data)
     }
 
     /// Reads the wire form; the entries share the memory of `bytes` and stay encoded.
@@ -97,9 +152,6 @@ impl Data {
     /// # Errors
     /// When the bytes are not what [`Data::encode`] writes.
     pub fn decode(bytes: &Bytes) -> Result<Data, CodecError> {
-        let mut reader = read::Reader::new(bytes);
-        let data = reader.data(bytes)?;
-        reader.finish()?;
-        Ok(data)
+        Data::decode_joined(bytes, Vec::new())
     }
 }

@@ -126,21 +126,29 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads data, whose values are parts of `bytes` that are not looked at.
-    pub fn data(&mut self, bytes: &Bytes) -> Result<Data, CodecError> {
+    /// Reads data, whose values are parts of `bytes` that are not looked at, or are one of those `apart`.
+    pub fn data(&mut self, bytes: &Bytes, apart: Vec<(usize, Bytes)>) -> Result<Data, CodecError> {
+        let mut apart = apart.into_iter().peekable();
         let count = self.count(LEAST_FIELD)?;
         let mut entries = IndexMap::with_capacity(count);
-        for _ in 0..count {
+        for index in 0..count {
             self.owed -= LEAST_FIELD;
             let key = match self.get::<u8>()? {
                 tag::NAME => Key::from(self.get::<&str>()?),
                 tag::POSITION => Key::Position(self.get()?),
                 unknown => return Err(self.unknown_tag(unknown)),
             };
-            let encoded = bytes.slice_ref(self.get::<&[u8]>()?);
+            let here = self.get::<&[u8]>()?;
+            let encoded = match apart.next_if(|next| next.0 == index && here.is_empty()) {
+                Some((_, encoded)) => encoded,
+                None => bytes.slice_ref(here),
+            };
             self.insert(&mut entries, key, Payload::from_encoded(encoded))?;
         }
-        Ok(Data::from(entries))
+        match apart.next() {
+            Some((index, _)) => Err(self.malformed(format!("a value belongs to entry {index}, which is not empty"))),
+            None => Ok(Data::from(entries)),
+        }
     }
 
     /// Reads how many items follow, each of which takes at least `least` bytes.

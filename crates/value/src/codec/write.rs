@@ -1,18 +1,49 @@
 //! Writing the wire form.
 
+use std::io::{self, Write};
+
 use bytes::Bytes;
 
 use super::{CodecError, FORMAT, tag};
-use crate::{Data, Key, Value};
+use crate::{Data, Key, Payload, Value};
 
-/// Wire form in the making.
+/// Wire form in the making; `W` must take all that it is given.
 #[derive(Default)]
-pub struct Writer(Vec<u8>);
+pub struct Writer<W = Vec<u8>>(W);
+
+/// Counts what is written.
+#[derive(Default)]
+pub struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl Writer {
     /// The bytes written.
     pub fn finish(self) -> Bytes {
         Bytes::from(self.0)
+    }
+}
+
+impl Writer<Count> {
+    /// How many bytes would have been written.
+    pub fn count(self) -> usize {
+        self.0.0
+    }
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes to `into`.
+    pub fn new(into: W) -> Self {
+        Writer(into)
     }
 
     /// Writes one value that may have `levels` levels.
@@ -41,21 +72,29 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes all entries; their values are encoded if they aren't yet.
-    pub fn data(&mut self, data: &Data) -> Result<(), CodecError> {
+    /// Writes all entries; their values are encoded if they aren't yet. Those that are to be `apart` are left empty,
+    /// which no encoded value is.
+    pub fn data(
+        &mut self,
+        data: &Data,
+        mut apart: impl FnMut(usize, &Payload) -> Result<bool, CodecError>,
+    ) -> Result<(), CodecError> {
         self.put(data.len());
-        for (key, payload) in data {
+        for (index, (key, payload)) in data.iter().enumerate() {
             match key {
                 Key::Name(name) => self.put((tag::NAME, &**name)),
                 Key::Position(position) => self.put((tag::POSITION, position)),
             }
-            self.put(payload.encoded()?.as_ref());
+            match apart(index, payload)? {
+                true => self.put(&[][..] as &[u8]),
+                false => self.put(payload.encoded()?.as_ref()),
+            }
         }
         Ok(())
     }
 
     fn put(&mut self, item: impl bincode::Encode) {
         bincode::encode_into_std_write(item, &mut self.0, FORMAT)
-            .expect("numbers, texts and bytes always fit in memory");
+            .expect("numbers, texts and bytes can be encoded, and the writer takes all of them");
     }
 }

@@ -247,3 +247,51 @@ fn data_with_a_key_twice_or_an_unknown_key_tag_is_refused() {
     let unknown = Bytes::from_static(&[1, 2, 1, b'a', 1, 0]);
     assert!(Data::decode(&unknown).unwrap_err().to_string().contains("2 is no tag"));
 }
+
+#[test]
+fn values_that_travel_apart_are_put_back_in_their_places() {
+    let names = ["a", "b", "c", "d"];
+    for apart in 0..16 {
+        let data = Data::from_iter(names.map(|name| (name, Payload::from(Value::from(name.repeat(50))))));
+        let mut taken = Vec::new();
+        let rest = data.encode_apart(|index, payload| {
+            let takes = apart & (1 << index) != 0;
+            if takes {
+                taken.push((index, payload.encoded()?.clone()));
+            }
+            Ok(takes)
+        });
+        let back = Data::decode_joined(&rest.unwrap(), taken).unwrap();
+        for name in names {
+            assert_eq!(back.value(name).unwrap(), data.value(name).unwrap(), "{apart:b}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_belongs_to_no_empty_entry_is_refused() {
+    let full = Data::new().with("x", 1).encode().unwrap();
+    for index in [0, 1, 7] {
+        let refused = Data::decode_joined(&full, vec![(index, Bytes::from_static(&[0]))]);
+        assert!(refused.unwrap_err().to_string().contains(&format!("a value belongs to entry {index}")));
+    }
+    let empty = Data::new().with("x", 1).encode_apart(|_, _| Ok(true)).unwrap();
+    let twice = vec![(0, Bytes::from_static(&[0])), (0, Bytes::from_static(&[0]))];
+    assert!(Data::decode_joined(&empty, twice).is_err());
+}
+
+proptest! {
+    #[test]
+    fn a_value_is_as_long_as_was_counted_and_the_same_wherever_it_is_written(value in any_value()) {
+        let payload = Payload::from(value.clone());
+        let mut written = Vec::new();
+        payload.encode_to(&mut written).unwrap();
+        prop_assert_eq!(payload.encoded_len().unwrap(), written.len());
+        prop_assert!(payload.encoded_form().is_none(), "nobody asked for that form");
+        prop_assert_eq!(payload.encoded().unwrap(), &written);
+        let mut again = Vec::new();
+        payload.encode_to(&mut again).unwrap();
+        prop_assert_eq!(again, written);
+        prop_assert_eq!(payload.encoded_len().unwrap(), payload.encoded().unwrap().len());
+    }
+}

@@ -76,6 +76,34 @@ fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancell
     context.sleep(Duration::from_secs(3600))
 }
 
+/// Neither SIGINT nor SIGTERM reaches it any more.
+#[task]
+fn stops_its_process() -> Result<(), String> {
+    raise(Signal::SIGSTOP).map_err(|error| error.to_string())
+}
+
+/// Sleeps for ever the first time; the file says that there was one.
+#[task]
+fn sleeps_the_first_time(file: String) -> Result<Data, String> {
+    let first = std::fs::OpenOptions::new().write(true).create_new(true).open(file).is_ok();
+    if first {
+        sleeps_for_ever();
+    }
+    Ok(Data::new().with("again", true))
+}
+
+/// Adds the actor's name to a file; the actor `sleeper` then sleeps for ever.
+#[task]
+fn notes_its_actor(file: String, sleeper: String, context: &TaskContext) -> Result<(), String> {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    let noted = file.and_then(|mut file| file.write_all(format!("{}\n", context.actor()).as_bytes()));
+    noted.map_err(|error| error.to_string())?;
+    if context.actor() == sleeper {
+        sleeps_for_ever();
+    }
+    Ok(())
+}
+
 #[task]
 fn prints_to_stderr(bytes: usize) -> Data {
     let line = format!("{}\n", "x".repeat(99));
@@ -177,7 +205,8 @@ impl Settings {
     }
 
     /// `task`: the name of the task. `shape`: `one` actor with it, `wide` for `width` of them side by side, `loop` for
-    /// one that is run as long as its result says `again`.
+    /// one that is run as long as its result says `again`, `retry` for one that is run until it does not fail.
+    /// `limits_ms`: the time limits of actors.
     fn workflow(&self) -> Result<Workflow, Box<dyn std::error::Error>> {
         let task = || TaskSpec::rust(self.text("task").unwrap_or("who"));
         let mut workflow = Workflow::new("test");
@@ -192,6 +221,14 @@ impl Settings {
                 workflow.connect_port(router, true, actor)?;
                 workflow.connect_port(router, "other", stop)?;
             }
+            "retry" => {
+                let actor = workflow.task("actor", task())?;
+                let handler = workflow.error_handler("handler")?;
+                workflow.connect(start, actor)?;
+                workflow.connect(actor, stop)?;
+                workflow.connect_on_error(actor, handler)?;
+                workflow.connect(handler, actor)?;
+            }
             shape => {
                 let width = if shape == "wide" { self.number("width").unwrap_or(4) } else { 1 };
                 for number in 0..width {
@@ -201,16 +238,21 @@ impl Settings {
                 }
             }
         }
+        for (name, limit) in self.0["limits_ms"].as_object().into_iter().flatten() {
+            let actor = workflow.graph().find(name).ok_or("limits_ms names an actor that is not there")?;
+            workflow.limit_time(actor, Duration::from_millis(limit.as_u64().unwrap_or(0)))?;
+        }
         Ok(workflow)
     }
 
-    /// `pool`, `start_method`, `workers`, `timeout_ms`, `grace_ms`,
+    /// `pool`, `start_method`, `workers`, `timeout_ms`, `attempt_timeout_ms`, `grace_ms`,
     /// `orphan_grace_ms`.
     fn options(&self, watcher: Arc<Watcher>) -> Result<RunOptions, Box<dyn std::error::Error>> {
         let defaults = PoolOptions::default();
         Ok(RunOptions {
             pool: self.text("pool").unwrap_or("process").parse()?,
             timeout: self.number("timeout_ms").map(Duration::from_millis),
+            attempt_timeout: self.number("attempt_timeout_ms").map(Duration::from_millis),
             pool_options: PoolOptions {
                 max_workers: self.number("workers").and_then(|workers| usize::try_from(workers).ok()),
                 start_method: self.text("start_method").unwrap_or("default").parse()?,

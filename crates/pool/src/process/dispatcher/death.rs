@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::message::{Action, WorkerId};
 use super::worker::{Interrupted, State, Worker};
-use super::{Dispatcher, Queued, broken_error, interrupted_before_start, report_failed};
+use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
 
 /// How many workers in a row may end before they are ready.
 pub(in crate::process) const MAX_FAILED_STARTS: u32 = 3;
@@ -97,7 +97,7 @@ impl Dispatcher {
                 }
                 actions.push(report_failed(id, error));
             } else {
-                self.queue.push_front(Queued { attempt: given.attempt, unbegun: times });
+                self.requeue(given, times, actions);
             }
         }
     }

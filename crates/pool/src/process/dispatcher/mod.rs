@@ -5,7 +5,8 @@
 //!
 //! # The states of a worker
 //! - *starting*: from `Start` until it says that it is ready; ended when that takes too long.
-//! - *serving*: has attempts to run, in the order in which it was given them, or is idle.
+//! - *serving*: has attempts to run, in the order in which it was given them, or is idle. While a signal has stopped it
+//!   (`stop.rs`) it is given nothing.
 //! - *leaving*: told to go, by closing its channel or by ending its tree.
 //! - *dead*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
 //!   its end), and what it printed has been read, it is *buried*: its attempts are settled. It is forgotten when nothing
@@ -36,6 +37,7 @@ mod exit;
 mod message;
 mod pace;
 mod share;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -137,7 +139,7 @@ impl Dispatcher {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
             Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
-            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts),
+            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, actions),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),
             Event::Output { worker, stream, attempt, bytes } => {
@@ -156,7 +158,7 @@ impl Dispatcher {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
             Event::Stopped { worker, pid, signal } => self.stopped(worker, pid, signal, actions),
-            Event::Continued { worker, pid } => self.continued(worker, pid, actions),
+            Event::Continued { worker, pid } => self.continued(worker, pid, now, actions),
             Event::Gone { worker } => self.gone(worker, now),
             Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
             Event::Tick => {}
@@ -278,15 +280,27 @@ impl Dispatcher {
         }
     }
 
-    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId]) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.given.iter_mut().for_each(|given| given.asked_back = false);
+    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
+        self.with(id, |worker| worker.given.iter_mut().for_each(|given| given.asked_back = false));
         for &attempt in attempts.iter().rev() {
-            if let Some(given) = worker.take(attempt) {
-                self.holders.remove(&attempt);
-                self.queue.push_front(Queued { attempt: given.attempt, unbegun: given.unbegun });
+            let Some(given) = self.workers.get_mut(&id).and_then(|worker| worker.take(attempt)) else { continue };
+            self.holders.remove(&attempt);
+            if matches!(given.interrupt, Interrupted::No) {
+                let unbegun = given.unbegun;
+                self.requeue(given, unbegun, actions);
+            } else {
+                // The worker had forgotten it when the interrupt came, and will say nothing of it.
+                actions.push(report_failed(attempt, interrupted_before_start()));
             }
         }
+    }
+
+    /// An attempt that no worker has begun waits again, before all others.
+    fn requeue(&mut self, given: Given, unbegun: u8, actions: &mut Vec<Action>) {
+        if given.announced {
+            actions.push(Action::Report(PoolEvent::Requeued { attempt: given.attempt.id }));
+        }
+        self.queue.push_front(Queued { attempt: given.attempt, unbegun });
     }
 
     // ----- workers -----
@@ -355,29 +369,18 @@ impl Dispatcher {
     }
 
     fn gone(&mut self, id: WorkerId, now: Instant) {
-        // A process that was never started is gone without an exit report.
         self.with(id, |worker| {
-            worker.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
-            worker.channel_closed = true;
+            // A process that was never started is gone without an exit report, and had a channel and output no more
+            // than that. What another has said may still be on its way.
+            if worker.exit.is_none() {
+                worker.exit = Some(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
+                worker.channel_closed = true;
+            }
             worker.drained |= worker.pid.is_none();
             worker.gone = true;
         });
         if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
             self.workers.remove(&id);
-        }
-    }
-
-    /// An attempt on a worker that is stopped ends when the worker goes on or is ended: whoever waits for it should know.
-    fn stopped(&mut self, id: WorkerId, pid: u32, signal: i32, actions: &mut Vec<Action>) {
-        if let Some(attempt) = self.workers.get(&id).and_then(|worker| worker.given.front()) {
-            let attempt = attempt.attempt.id;
-            actions.push(Action::Report(PoolEvent::ProcessStopped { attempt, pid, signal }));
-        }
-    }
-
-    fn continued(&mut self, id: WorkerId, pid: u32, actions: &mut Vec<Action>) {
-        if let Some(attempt) = self.workers.get(&id).and_then(|worker| worker.given.front()) {
-            actions.push(Action::Report(PoolEvent::ProcessContinued { attempt: attempt.attempt.id, pid }));
         }
     }
 

@@ -13,6 +13,7 @@ impl Dispatcher {
     /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
     pub(super) fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.go_on_exiting(now, actions);
+        self.end_what_is_stopped_and_idle(now, actions);
         if !self.queue.is_empty() {
             self.give_out(now, actions);
             self.start_for_queue(now, actions);

@@ -40,6 +40,8 @@ pub(super) struct Worker {
     pub(super) ready_early: bool,
     /// Why it was ended, if it did what no worker does.
     pub(super) fault: Option<String>,
+    /// A signal has stopped it.
+    pub(super) stopped: bool,
     /// What it printed has been read to its end.
     pub(super) drained: bool,
     /// Nothing of its tree is left.
@@ -67,7 +69,7 @@ pub(super) struct Given {
     pub(super) interrupt: Interrupted,
     pub(super) asked_back: bool,
     /// Whether it was told that it has started.
-    announced: bool,
+    pub(super) announced: bool,
     output: Output,
 }
 
@@ -142,6 +144,7 @@ impl Worker {
             channel_closed: false,
             ready_early: false,
             fault: None,
+            stopped: false,
             drained: false,
             gone: false,
             end_asked: None,
@@ -159,7 +162,7 @@ impl Worker {
 
     /// Whether it can be given attempts now.
     pub(super) fn is_serving(&self) -> bool {
-        self.stays() && matches!(self.state, State::Serving)
+        self.stays() && !self.stopped && matches!(self.state, State::Serving)
     }
 
     /// Whether it waits for attempts.
@@ -266,7 +269,9 @@ impl Worker {
     pub(super) fn next_tick(&self, rules: &Rules) -> Option<Instant> {
         let overdue = self.overdue_at().filter(|_| !self.gone);
         if let Some(death) = self.exit {
-            let waits = !matches!(self.state, State::Buried) && !self.channel_closed;
+            // Until its output has been read time alone changes nothing, however much of it has passed, but that it is
+            // given up in the end.
+            let waits = !matches!(self.state, State::Buried) && !self.channel_closed && self.drained;
             return waits.then(|| death.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
         let settling = self.settling.iter().map(|settling| settling.until).min();

@@ -1,5 +1,6 @@
 //! The dispatcher without a process: a pretended world that says what happens, and looks at what it is asked to do.
 
+mod pretence;
 mod random;
 
 use std::sync::Arc;
@@ -116,6 +117,7 @@ fn essence(actions: &[Action]) -> Vec<String> {
             Action::DrainOutput(worker) => format!("drain {}", worker.0),
             Action::Report(event) => match event {
                 PoolEvent::Started { attempt, pid } => format!("{attempt} started in {pid}"),
+                PoolEvent::Requeued { attempt } => format!("{attempt} waits again"),
                 PoolEvent::Output { attempt, .. } => format!("output of {}", attempt.map_or(0, |attempt| attempt.0)),
                 PoolEvent::Finished { attempt, .. } => format!("{attempt} finished"),
                 PoolEvent::Failed { attempt, error } => format!("{attempt} failed: {:?}", error.kind),
@@ -228,6 +230,17 @@ fn a_result_that_was_sent_before_the_death_counts() {
     assert_eq!(essence(&world.finish(1, 1))[0], "1 finished");
     let rest = essence(&world.on(Event::ChannelClosed { worker, garbage: None }));
     assert!(!rest.iter().any(|action| action.contains("failed")), "{rest:?}");
+}
+
+#[test]
+fn a_result_that_is_on_its_way_when_nothing_is_left_of_its_worker_counts() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let worker = WorkerId(1);
+    world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
+    world.on(Event::OutputDrained { worker });
+    assert_eq!(essence(&world.on(Event::Gone { worker })), [""; 0]);
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished"]);
 }
 
 #[test]
@@ -388,6 +401,29 @@ fn what_waits_behind_a_long_attempt_is_asked_back_for_an_idle_worker() {
 }
 
 #[test]
+fn an_attempt_that_is_interrupted_while_its_worker_gives_it_back_fails_and_never_starts() {
+    let mut world = short_attempts(2, 3);
+    world.ready(2);
+    assert_eq!(essence(&world.pass(Duration::from_millis(1))), ["ask back 4 from 1"]);
+    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(4))))[0], "interrupt 4 on 1");
+    let back = Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(4)] };
+    assert_eq!(essence(&world.on(back))[0], "4 failed: Stopped");
+}
+
+#[test]
+fn an_attempt_that_was_said_to_run_and_had_not_begun_is_said_to_wait_again() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    assert_eq!(essence(&world.submit([1])), ["1 started in 1001", "run 1 on 1"]);
+    let actions = essence(&world.dies(1, 0, Exit::Signal(9)));
+    assert!(actions.contains(&"1 waits again".to_owned()), "{actions:?}");
+    assert_eq!(essence(&world.ready(2)), ["worker 1002 started", "1 started in 1002", "run 1 on 2"]);
+
+    let mut world = short_attempts(1, 2);
+    let actions = essence(&world.dies(1, 2, Exit::Signal(9)));
+    assert!(actions.iter().all(|action| !action.contains("waits")), "nobody was told that 3 runs: {actions:?}");
+}
+
+#[test]
 fn an_idle_worker_that_has_died_is_given_nothing() {
     let mut world = World::open(rules());
     let exited = Event::Exited { worker: WorkerId(1), exit: Exit::Signal(9), peak_memory_kib: 0, begun: None };
@@ -519,12 +555,43 @@ fn an_exit_terminates_the_attempts_of_daemonic_workers_and_kills_them_after_the_
 }
 
 #[test]
-fn a_worker_that_is_stopped_is_reported_with_the_attempt_that_waits_for_it() {
+fn a_worker_that_is_stopped_is_reported_with_the_attempt_that_waits_for_it_and_is_given_no_more() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let (worker, pid) = (WorkerId(1), 1001);
+    assert_eq!(essence(&world.on(Event::Stopped { worker, pid, signal: 19 })), ["1 stopped in 1001 by 19"]);
+    assert_eq!(essence(&world.submit([2])), ["start 2"]);
+    assert_eq!(essence(&world.on(Event::Continued { worker, pid })), ["1 goes on in 1001"]);
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
+}
+
+#[test]
+fn a_process_that_works_for_an_attempt_and_is_stopped_is_reported_with_it() {
     let mut world = World::open(rules());
     world.submit([1]);
     let worker = WorkerId(1);
     assert_eq!(essence(&world.on(Event::Stopped { worker, pid: 77, signal: 19 })), ["1 stopped in 77 by 19"]);
     assert_eq!(essence(&world.on(Event::Continued { worker, pid: 77 })), ["1 goes on in 77"]);
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished"]);
+    assert_eq!(essence(&world.submit([2])), ["2 started in 1001", "run 2 on 1"]);
+}
+
+#[test]
+fn an_idle_worker_that_is_stopped_is_ended_and_replaced() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    let stopped = Event::Stopped { worker: WorkerId(1), pid: 1001, signal: 19 };
+    assert_eq!(essence(&world.on(stopped)), ["end 1"]);
+    world.submit([1]);
+    world.submit([1]);
+    assert_eq!(essence(&world.dies(1, 0, Exit::Signal(9))), ["drain 1", "worker 1001 ended", "start 2"]);
+}
+
+#[test]
+fn a_worker_whose_last_answer_comes_after_it_was_stopped_is_ended_too() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    world.on(Event::Stopped { worker: WorkerId(1), pid: 1001, signal: 19 });
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "end 1"]);
 }
 
 #[test]

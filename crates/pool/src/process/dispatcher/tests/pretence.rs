@@ -1,0 +1,275 @@
+//! A pretended machine: worker processes, and what is on its way from them.
+//!
+//! What a worker says, what the guardian reports of it and what the output reader has read come over three ways, each in
+//! its own order, any of them late: an answer may be on its way when its worker's death is already known. Commands to a
+//! worker are on their way, too, until it obeys them.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::*;
+
+/// What a worker was asked to do and has not done.
+enum Command {
+    Run(Vec<AttemptId>),
+    AskBack(Vec<AttemptId>),
+    Interrupt(AttemptId),
+    Leave,
+}
+
+/// One of the ways over which events come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    Worker,
+    Guardian,
+    Reader,
+}
+
+pub(super) const WAYS: [Way; 3] = [Way::Worker, Way::Guardian, Way::Reader];
+
+/// Whether a task does not end when it is interrupted.
+pub(super) fn is_stubborn(attempt: AttemptId) -> bool {
+    attempt.0.is_multiple_of(3)
+}
+
+/// A pretended worker, from the moment at which it was asked for.
+pub(super) struct Pretended {
+    id: WorkerId,
+    events: [VecDeque<Event>; 3],
+    commands: VecDeque<Command>,
+    started: Started,
+    ready: bool,
+    inbox: VecDeque<AttemptId>,
+    running: Option<AttemptId>,
+    interrupted: bool,
+    /// What it has written into the shared memory.
+    begun: Option<AttemptId>,
+    /// Answers that wait for company, and die with it.
+    unsent: Vec<Event>,
+    /// What it says is no message any more.
+    mute: bool,
+    dead: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Started {
+    No,
+    Told,
+    Heard,
+}
+
+impl Pretended {
+    pub(super) fn new(id: WorkerId) -> Pretended {
+        Pretended {
+            id,
+            events: [const { VecDeque::new() }; 3],
+            commands: VecDeque::new(),
+            started: Started::No,
+            ready: false,
+            inbox: VecDeque::new(),
+            running: None,
+            interrupted: false,
+            begun: None,
+            unsent: Vec::new(),
+            mute: false,
+            dead: false,
+        }
+    }
+
+    fn tell(&mut self, way: Way, event: Event) {
+        if !(self.mute && matches!(way, Way::Worker)) {
+            self.events[way as usize].push_back(event);
+        }
+    }
+
+    /// The next event that arrives over this way.
+    pub(super) fn deliver(&mut self, way: Way) -> Option<Event> {
+        let event = self.events[way as usize].pop_front()?;
+        if matches!(event, Event::Started { .. }) {
+            self.started = Started::Heard;
+        }
+        Some(event)
+    }
+
+    /// Whether nothing will ever come from it again.
+    pub(super) fn is_over(&self) -> bool {
+        self.dead && self.events.iter().all(VecDeque::is_empty)
+    }
+
+    /// Whether an answer for this attempt is on its way.
+    pub(super) fn has_answered(&self, attempt: AttemptId) -> bool {
+        self.events[Way::Worker as usize].iter().any(|event| answer_of(event) == Some(attempt))
+    }
+
+    // ----- what the dispatcher asks for -----
+
+    pub(super) fn run(&mut self, attempts: Vec<AttemptId>) {
+        self.commands.push_back(Command::Run(attempts));
+    }
+
+    pub(super) fn ask_back(&mut self, attempts: Vec<AttemptId>) {
+        self.commands.push_back(Command::AskBack(attempts));
+    }
+
+    pub(super) fn interrupt(&mut self, attempt: AttemptId) {
+        self.commands.push_back(Command::Interrupt(attempt));
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.commands.push_back(Command::Leave);
+    }
+
+    /// Some workers catch the signal, or are stopped.
+    pub(super) fn terminate(&mut self) {
+        if self.id.0.is_multiple_of(2) {
+            self.die(true);
+        }
+    }
+
+    pub(super) fn drain_output(&mut self) {
+        self.tell(Way::Reader, Event::OutputDrained { worker: self.id });
+    }
+
+    /// Its process ends; its channel may be held open by something that it left behind.
+    pub(super) fn die(&mut self, closes: bool) {
+        if std::mem::replace(&mut self.dead, true) {
+            return;
+        }
+        let (worker, begun) = (self.id, self.begun);
+        self.unsent.clear();
+        self.start();
+        self.tell(Way::Guardian, Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun });
+        self.tell(Way::Guardian, Event::Gone { worker });
+        if closes {
+            self.tell(Way::Worker, Event::ChannelClosed { worker, garbage: None });
+        }
+    }
+
+    /// It can't be started, or is refused once it runs.
+    pub(super) fn fail_to_start(&mut self, exists: bool) {
+        if self.ready || self.dead {
+            return;
+        }
+        let (worker, reason) = (self.id, "it is of another build".to_owned());
+        self.mute = true;
+        if exists || self.started != Started::No {
+            self.start();
+            self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
+        } else {
+            self.dead = true;
+            self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
+            self.tell(Way::Guardian, Event::Gone { worker });
+        }
+    }
+
+    /// A signal stops it, or it goes on. What it has said before is still on its way, and it does not matter here that it
+    /// says more.
+    pub(super) fn stop(&mut self, stops: bool) {
+        if self.started == Started::No || self.dead {
+            return;
+        }
+        let (worker, pid) = (self.id, self.id.0 as u32);
+        let stopped = Event::Stopped { worker, pid, signal: 19 };
+        self.tell(Way::Guardian, if stops { stopped } else { Event::Continued { worker, pid } });
+    }
+
+    /// What it says makes no sense from here on.
+    pub(super) fn babble(&mut self) {
+        if self.ready && !self.dead {
+            let garbage = Some("garbage".to_owned());
+            self.tell(Way::Worker, Event::ChannelClosed { worker: self.id, garbage });
+            self.mute = true;
+        }
+    }
+
+    // ----- what it does by itself -----
+
+    fn start(&mut self) {
+        if self.started == Started::No {
+            self.started = Started::Told;
+            self.tell(Way::Guardian, Event::Started { worker: self.id, pid: self.id.0 as u32 });
+        }
+    }
+
+    /// Its next step, whichever it is; an attempt that it begins is noted.
+    pub(super) fn act(&mut self, choice: u8, begun: &mut BTreeSet<AttemptId>) {
+        if self.dead {
+            return;
+        }
+        self.start();
+        if self.started == Started::Heard && !self.ready {
+            self.ready = true;
+            return self.tell(Way::Worker, Event::Ready { worker: self.id });
+        }
+        match choice % 4 {
+            0 => self.obey(),
+            1 => self.send(),
+            _ if self.running.is_some() => self.end_attempt(choice),
+            _ => self.begin_attempt(begun),
+        }
+    }
+
+    fn obey(&mut self) {
+        let worker = self.id;
+        match self.commands.pop_front() {
+            Some(Command::Run(attempts)) => self.inbox.extend(attempts),
+            Some(Command::AskBack(asked)) => {
+                let attempts = self.inbox.iter().copied().filter(|id| asked.contains(id)).collect();
+                self.inbox.retain(|id| !asked.contains(id));
+                self.send();
+                self.tell(Way::Worker, Event::GivenBack { worker, attempts });
+            }
+            Some(Command::Interrupt(attempt)) if self.running == Some(attempt) => self.interrupted = true,
+            Some(Command::Interrupt(attempt)) if self.inbox.contains(&attempt) => {
+                self.inbox.retain(|&id| id != attempt);
+                let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
+                self.send();
+                self.tell(Way::Worker, Event::Failed { worker, attempt, error });
+            }
+            Some(Command::Leave) => self.die(true),
+            Some(Command::Interrupt(_)) | None => {}
+        }
+    }
+
+    fn begin_attempt(&mut self, begun: &mut BTreeSet<AttemptId>) {
+        let Some(attempt) = self.inbox.pop_front() else { return };
+        (self.running, self.interrupted, self.begun) = (Some(attempt), false, Some(attempt));
+        assert!(begun.insert(attempt), "{attempt} is begun twice");
+    }
+
+    fn end_attempt(&mut self, choice: u8) {
+        let Some(attempt) = self.running.filter(|&id| !(self.interrupted && is_stubborn(id))) else { return };
+        self.running = None;
+        let (worker, marked) = (self.id, choice.is_multiple_of(3));
+        if marked {
+            let bytes = b"printed\n".to_vec();
+            self.tell(Way::Reader, Event::Output { worker, stream: Stream::Stderr, attempt: Some(attempt), bytes });
+            self.tell(Way::Reader, Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
+            // One in two is never read to its end on both streams.
+            if choice.is_multiple_of(2) {
+                self.tell(Way::Reader, Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
+            }
+        }
+        let error = || TaskError::new(ErrorKind::Raised, "no");
+        self.unsent.push(match choice % 5 {
+            0 => Event::Failed { worker, attempt, error: error() },
+            _ => Event::Finished { worker, attempt, result: Data::new(), marked },
+        });
+        if self.inbox.is_empty() {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        std::mem::take(&mut self.unsent).into_iter().for_each(|event| self.tell(Way::Worker, event));
+    }
+}
+
+/// The attempt that this is the answer for.
+pub(super) fn answer_of(event: &Event) -> Option<AttemptId> {
+    match event {
+        Event::Finished { attempt, .. } | Event::Failed { attempt, .. } | Event::NotSent { attempt, .. } => {
+            Some(*attempt)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,156 @@
+//! The time limits of attempts, on a pool that does nothing but note what it is asked for.
+
+use std::sync::Mutex;
+
+use pushflow_pool::{PoolType, Stream, task};
+use pushflow_protocol::ErrorKind;
+
+use super::*;
+
+#[task(crate = pushflow_pool)]
+fn is_never_run() {}
+
+#[derive(Clone, Default)]
+struct Noted(Arc<Mutex<Vec<String>>>);
+
+impl Noted {
+    fn note(&self, asked: String) {
+        self.0.lock().unwrap().push(asked);
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Pool for Noted {
+    fn submit(&self, attempts: Vec<Attempt>) {
+        attempts.iter().for_each(|attempt| self.note(format!("submit {}", attempt.id)));
+    }
+    fn interrupt(&self, attempt: AttemptId) {
+        self.note(format!("interrupt {attempt}"));
+    }
+    fn give_up(&self, attempt: AttemptId) {
+        self.note(format!("give up {attempt}"));
+    }
+    fn close(&mut self, _: Option<Instant>) -> bool {
+        true
+    }
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn workers(&self) -> usize {
+        1
+    }
+}
+
+/// A run of one task whose attempts may take no time at all; it has begun.
+struct World {
+    run: Run,
+    noted: Noted,
+}
+
+const ONE: AttemptId = AttemptId(1);
+
+impl World {
+    fn begin() -> World {
+        let mut workflow = Workflow::new("limits");
+        let start = workflow.start().unwrap();
+        let task = workflow.task("task", TaskSpec::rust("is_never_run")).unwrap();
+        let stop = workflow.stop().unwrap();
+        workflow.connect(start, task).unwrap();
+        workflow.connect(task, stop).unwrap();
+        let options =
+            RunOptions { pool: PoolType::Thread, attempt_timeout: Some(Duration::ZERO), ..RunOptions::default() };
+        let mut run = Run::prepare(&workflow, Data::new(), &options).unwrap();
+        let noted = Noted::default();
+        run.pool = Box::new(noted.clone());
+        assert!(run.step(vec![Event::Begin]).is_none());
+        World { run, noted }
+    }
+
+    fn tell(&self, event: PoolEvent) {
+        self.run.to_self.send(Input::Pool(vec![event])).unwrap();
+    }
+
+    /// So much output that it takes several turns.
+    fn flood(&self) {
+        for _ in 0..3 * BATCH {
+            self.tell(PoolEvent::Output { attempt: Some(ONE), stream: Stream::Stdout, bytes: Vec::new() });
+        }
+    }
+
+    /// One turn of the run, which has something to hear.
+    fn turn(&mut self) -> Option<Box<Ending>> {
+        let events = self.run.next_events(&mut None);
+        self.run.step(events)
+    }
+
+    fn end(&mut self) -> Ending {
+        loop {
+            if let Some(ending) = self.turn() {
+                return *ending;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_told_before_the_run_looked_counts_however_much_it_had_to_hear_before() {
+    let mut world = World::begin();
+    world.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
+    world.flood();
+    world.tell(PoolEvent::Finished { attempt: ONE, result: Data::new().with("x", 1) });
+    assert!(world.end().errors.is_empty());
+    assert_eq!(world.noted.all(), ["submit 1"]);
+    assert!(world.run.running.next().is_none() && world.run.interrupted.next().is_none());
+}
+
+#[test]
+fn a_run_that_hears_of_something_all_the_time_still_sees_that_an_attempt_is_late() {
+    let mut world = World::begin();
+    world.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
+    for _ in 0..20 {
+        world.flood();
+        world.turn();
+    }
+    assert_eq!(world.noted.all(), ["submit 1", "interrupt 1", "give up 1"]);
+}
+
+#[test]
+fn an_attempt_that_waits_again_has_all_its_time_when_it_starts_again() {
+    let mut world = World::begin();
+    world.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
+    world.tell(PoolEvent::Requeued { attempt: ONE });
+    world.turn();
+    assert_eq!(world.run.explain().attempts[0].running, None, "it waits");
+    for _ in 0..3 {
+        world.run.to_self.send(Input::Continue).unwrap();
+        world.turn();
+    }
+    assert_eq!(world.noted.all(), ["submit 1"], "it is not late while it waits");
+    world.tell(PoolEvent::Started { attempt: ONE, pid: 8 });
+    let ending = world.end();
+    assert_eq!(world.noted.all(), ["submit 1", "interrupt 1", "give up 1"]);
+    assert_eq!((ending.errors[0].error.kind, ending.errors[0].error.pid), (ErrorKind::TimedOut, Some(8)));
+}
+
+#[test]
+fn an_attempt_that_is_late_when_the_run_is_stopped_is_interrupted_once() {
+    let mut world = World::begin();
+    world.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
+    world.turn();
+    world.run.to_self.send(Input::Stop { reason: "enough".into() }).unwrap();
+    world.end();
+    assert_eq!(world.noted.all().iter().filter(|asked| *asked == "interrupt 1").count(), 1, "{:?}", world.noted.all());
+}
+
+#[test]
+fn an_attempt_that_ends_as_the_run_is_stopped_leaves_nothing_behind() {
+    let mut world = World::begin();
+    world.run.to_self.send(Input::Stop { reason: "enough".into() }).unwrap();
+    world.tell(PoolEvent::Finished { attempt: ONE, result: Data::new() });
+    world.end();
+    assert_eq!(world.noted.all(), ["submit 1"]);
+    assert!(world.run.interrupted.next().is_none());
+}

@@ -1,0 +1,139 @@
+//! The tasks, and what a process can say of itself.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
+use pushflow::{Data, List, Value, task};
+use serde::Serialize;
+
+/// What samples repeat: of no length that anything else has.
+static PATTERN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| (0..65_521u32).map(|number| (number ^ (number >> 8)) as u8).collect());
+
+/// So many bytes that can be told from any others.
+pub fn sample(bytes: usize) -> Vec<u8> {
+    let mut sample = PATTERN.repeat(bytes.div_ceil(PATTERN.len()));
+    sample.truncate(bytes);
+    sample
+}
+
+/// Whether these are such bytes.
+pub fn is_sample(bytes: &[u8]) -> bool {
+    bytes.chunks(PATTERN.len()).all(|chunk| *chunk == PATTERN[..chunk.len()])
+}
+
+fn value(inputs: &Data) -> Result<&[u8], String> {
+    match inputs.value("value").map_err(|error| error.to_string())? {
+        Some(Value::Bytes(bytes)) if is_sample(bytes) => Ok(bytes),
+        Some(Value::Bytes(_)) => Err("the value is not whole".into()),
+        _ => Err("there is no value".into()),
+    }
+}
+
+#[task]
+fn makes(bytes: usize) -> Data {
+    Data::new().with("value", Value::Bytes(sample(bytes)))
+}
+
+/// Looks at the value, and returns another one that is the same.
+#[task]
+fn copies(inputs: Data) -> Result<Data, String> {
+    Ok(Data::new().with("value", Value::Bytes(value(&inputs)?.to_vec())))
+}
+
+/// Returns the value without a look at it.
+#[task]
+fn hands_on(inputs: Data) -> Data {
+    inputs.named("value").map(|value| ("value", value.clone())).into_iter().collect()
+}
+
+#[task]
+fn checks(inputs: Data) -> Result<Data, String> {
+    let length = i64::try_from(value(&inputs)?.len()).map_err(|error| error.to_string())?;
+    Ok(Data::new().with("value", length))
+}
+
+/// Counts the rounds, without a look at the value.
+#[task]
+fn counts(round: Option<i64>, limit: i64) -> Data {
+    let round = round.unwrap_or(0) + 1;
+    Data::new().with("round", round).with("again", round < limit)
+}
+
+/// Notes what this process has, and makes the value of the next round.
+#[task]
+fn goes_on(inputs: Data) -> Result<Data, String> {
+    let number = |name: &str| match inputs.value(name) {
+        Ok(Some(Value::Int(number))) => *number,
+        _ => 0,
+    };
+    if let Ok(Some(Value::Str(notes))) = inputs.value("notes") {
+        let file = OpenOptions::new().create(true).append(true).open(notes);
+        file.and_then(|mut file| writeln!(file, "{}", serde_json::json!(facts())))
+            .map_err(|error| error.to_string())?;
+    }
+    let round = number("round") + 1;
+    let bytes = usize::try_from(number("bytes")).map_err(|error| error.to_string())?;
+    let result = Data::new().with("round", round).with("again", round < number("limit"));
+    Ok(result.with("value", Value::Bytes(sample(bytes))))
+}
+
+/// Is killed while its result is written: a thread waits until the memory that is written shows among the mappings.
+#[task]
+fn is_killed_while_it_writes() -> Data {
+    std::thread::spawn(|| {
+        loop {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+            if maps.lines().any(|line| line.contains("pushflow slab") && line.contains(" rw-s ")) {
+                raise(Signal::SIGKILL).ok();
+            }
+        }
+    });
+    // Numbers are written one after another, which takes its time.
+    Data::new().with("value", Value::List(List::from_iter((0..2_000_000).map(|number| Value::Int(number << 40)))))
+}
+
+#[task]
+fn is_killed_while_it_reads(inputs: Data) -> Result<(), String> {
+    value(&inputs)?;
+    raise(Signal::SIGKILL).map_err(|error| error.to_string())
+}
+
+/// Stops its whole process, with the value in its inputs.
+#[task]
+fn stops() {
+    raise(Signal::SIGSTOP).ok();
+    std::thread::sleep(Duration::from_secs(3600));
+}
+
+/// What a process has.
+#[derive(Debug, Default, Serialize)]
+pub struct Facts {
+    files: usize,
+    mappings: usize,
+    /// Mappings of slabs.
+    slabs: usize,
+    /// Memory of its own, in kB.
+    memory: usize,
+    /// Shared memory that it has touched, in kB.
+    shared: usize,
+}
+
+pub fn facts() -> Facts {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    Facts {
+        files: std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+        mappings: maps.lines().count(),
+        slabs: maps.lines().filter(|line| line.contains("pushflow slab")).count(),
+        memory: field("RssAnon:"),
+        shared: field("RssShmem:"),
+    }
+}

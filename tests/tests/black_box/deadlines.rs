@@ -1,0 +1,200 @@
+//! Attempts that take longer than they may: each kind of task, on each pool, however little it cares; what the others get
+//! to feel of that (nothing), and that the run goes on.
+
+use std::collections::BTreeMap;
+
+use pushflow_tests::folder::Folder;
+use pushflow_tests::run::{Finished, Program};
+use serde_json::{Value, json};
+
+use crate::test_program;
+
+/// Long enough for a task to have begun on a slow machine.
+const LIMIT: &str = "2s";
+
+const OVERRAN: &str = "TimedOut: the attempt ran longer than its limit of 2 s and was interrupted: ";
+
+/// The run of a graph under the limit fails, and says this of its one attempt.
+#[track_caller]
+fn assert_overran(folder: &Folder, arguments: &[&str], actor: &str, words: &str) -> Finished {
+    let program =
+        Program::pushflow_run(folder.graph()).args(["--attempt-timeout", LIMIT, "--interrupt-grace", "300ms"]);
+    let finished = program.args(arguments).run();
+    finished.assert_code(1).assert_error("pushflow: the run failed after");
+    let sentences: Vec<&str> = finished.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    let [sentence] = sentences[..] else { panic!("one error: {finished:#?}") };
+    assert!(sentence.starts_with(&format!("error: {actor} (attempt 1, pid ")), "{finished:#?}");
+    let (_, end) = sentence.split_once(OVERRAN).unwrap_or_else(|| panic!("no {OVERRAN:?} in {finished:#?}"));
+    assert!(end.contains(words), "no {words:?} in {finished:#?}");
+    finished
+}
+
+/// The only error of a run of the test program.
+#[track_caller]
+fn only_error(report: &Value) -> &Value {
+    let errors = report["runs"][0]["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let [error] = errors else { panic!("one error: {report}") };
+    assert_eq!(error["kind"], "TimedOut", "{report}");
+    error
+}
+
+fn message(error: &Value) -> &str {
+    error["message"].as_str().expect("an error has a message")
+}
+
+// ----- each kind of task -----
+
+const TASKS: &str = "
+import signal, sys, time
+
+def sleeps(**inputs):
+    print('good night', file=sys.stderr, flush=True)
+    time.sleep(1000)
+
+def ignores(**inputs):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print('not listening', file=sys.stderr, flush=True)
+    time.sleep(1000)
+
+def returns(**inputs):
+    try:
+        time.sleep(1000)
+    except KeyboardInterrupt:
+        return {'woken': True}
+";
+
+#[test]
+fn a_python_task_that_sleeps_is_interrupted_and_says_where_it_was() {
+    let folder = Folder::with_tasks(TASKS, &["sleeps"]);
+    let finished = assert_overran(&folder, &[], "sleeps", "the task was interrupted");
+    finished.assert_error("tasks.py\", line 6, in sleeps").assert_error("    good night");
+}
+
+#[test]
+fn a_python_task_that_ignores_signals_is_ended_with_its_worker_and_its_last_lines_are_shown() {
+    let folder = Folder::with_tasks(TASKS, &["ignores"]);
+    let words = "was killed by signal 9 (SIGKILL) after it had been interrupted";
+    assert_overran(&folder, &[], "ignores", words).assert_error("    not listening");
+}
+
+#[test]
+fn what_a_task_returns_after_its_limit_is_dropped() {
+    let folder = Folder::with_tasks(TASKS, &["returns"]);
+    let finished = assert_overran(&folder, &[], "returns", "what it returned after that was dropped");
+    assert_eq!(finished.stdout, "");
+}
+
+#[test]
+fn a_script_is_interrupted_on_every_pool() {
+    let folder = Folder::with_script("#!/bin/sh\nexec sleep 1000\n", json!([]));
+    for pool in ["process", "thread"] {
+        assert_overran(&folder, &["--pool", pool], "script", "was interrupted and was killed by signal 2 (SIGINT)");
+    }
+}
+
+#[test]
+fn a_script_that_ignores_signals_is_killed_on_every_pool() {
+    let script = "#!/bin/sh\ntrap '' INT TERM\nwhile :; do sleep 1; done\n";
+    let folder = Folder::with_script(script, json!([]));
+    let on_processes = "was killed by signal 9 (SIGKILL) after it had been interrupted";
+    assert_overran(&folder, &["--pool", "process"], "script", on_processes);
+    assert_overran(&folder, &["--pool", "thread"], "script", "was interrupted and was killed by signal 9 (SIGKILL)");
+}
+
+#[test]
+fn a_rust_task_that_looks_at_its_cancellation_ends_by_itself_on_every_pool() {
+    for pool in ["process", "thread"] {
+        let settings = json!({"task": "sleeps_until_cancelled", "pool": pool, "attempt_timeout_ms": 500});
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "Failed", "the run has no deadline: {report}");
+        let expected = "the attempt ran longer than its limit of 0.5 s and was interrupted: the attempt was cancelled";
+        assert_eq!(message(only_error(&report)), expected);
+    }
+}
+
+#[test]
+fn a_rust_task_that_does_not_care_is_ended_with_its_process() {
+    for (task, signal) in [("sleeps_for_ever", "signal 15 (SIGTERM)"), ("stops_its_process", "signal 9 (SIGKILL)")] {
+        let settings = json!({"task": task, "attempt_timeout_ms": 500, "grace_ms": 100});
+        let report = test_program(&settings).run().assert_code(0).json();
+        let error = only_error(&report);
+        let end = format!(
+            "and was interrupted: the worker process (pid {}) was killed by {signal} after it had been interrupted",
+            error["pid"]
+        );
+        assert!(message(error).ends_with(&end), "no {end:?} in {error}");
+    }
+}
+
+#[test]
+fn on_threads_a_rust_task_that_does_not_care_is_left_behind_and_the_rest_of_the_run_is_not() {
+    let folder = Folder::new();
+    let settings = json!({
+        "task": "sleeps_the_first_time", "shape": "retry", "pool": "thread", "workers": 1,
+        "limits_ms": {"actor": 500}, "grace_ms": 100, "inputs": {"file": folder.path("first")},
+    });
+    let report = test_program(&settings).run().assert_code(0).json();
+    assert_eq!(report["runs"][0]["ending"], "Finished", "{report}");
+    assert_eq!(report["runs"][0]["result"]["again"], true, "{report}");
+    let told = report["runs"][0]["result"]["WorkflowException"]["errorMessage"].as_str().unwrap_or_default();
+    assert!(told.contains("its limit of 0.5 s") && told.ends_with("it is left behind"), "{report}");
+}
+
+// ----- the others -----
+
+#[test]
+fn an_attempt_that_was_handled_is_run_again_by_another_worker() {
+    for start_method in ["spawn", "forkserver", "fork"] {
+        let folder = Folder::new();
+        let settings = json!({
+            "task": "sleeps_the_first_time", "shape": "retry", "workers": 1, "start_method": start_method,
+            "limits_ms": {"actor": 500}, "grace_ms": 100, "inputs": {"file": folder.path("first")},
+        });
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "Finished", "{report}");
+        assert_eq!(report["runs"][0]["result"]["again"], true, "{report}");
+        let told = report["runs"][0]["result"]["WorkflowException"]["errorMessage"].as_str().unwrap_or_default();
+        assert!(told.contains("its limit of 0.5 s") && told.contains("SIGTERM"), "{report}");
+    }
+}
+
+#[test]
+fn the_attempts_that_waited_behind_it_on_the_same_worker_are_run_once_by_the_next() {
+    let folder = Folder::new();
+    let settings = json!({
+        "task": "notes_its_actor", "shape": "wide", "width": 200, "workers": 1, "grace_ms": 100,
+        "limits_ms": {"actor 100": 500}, "inputs": {"file": folder.path("actors"), "sleeper": "actor 100"},
+    });
+    let report = test_program(&settings).run().assert_code(0).json();
+    assert_eq!(only_error(&report)["name"], "actor 100");
+    assert_eq!(report["workers_started"], 2, "{report}");
+    let mut times: BTreeMap<String, u32> = BTreeMap::new();
+    folder.read("actors").lines().for_each(|actor| *times.entry(actor.to_owned()).or_default() += 1);
+    let expected: BTreeMap<String, u32> = (0..200).map(|number| (format!("actor {number}"), 1)).collect();
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn attempts_that_wait_for_a_worker_are_not_late() {
+    // One worker, and together they take much longer than each may.
+    let settings = json!({
+        "task": "sleeps_until_cancelled", "shape": "wide", "width": 5, "workers": 1, "attempt_timeout_ms": 500,
+    });
+    let report = test_program(&settings).run().assert_code(0).json();
+    let errors = report["runs"][0]["errors"].as_array().expect("five errors");
+    assert_eq!(errors.len(), 5, "{report}");
+    for error in errors {
+        assert!(message(error).ends_with("and was interrupted: the attempt was cancelled"), "it had begun: {error}");
+    }
+    assert_eq!(report["workers_started"], 1, "{report}");
+}
+
+// ----- the option -----
+
+#[test]
+fn a_limit_without_a_unit_is_refused() {
+    let folder = Folder::with_tasks(TASKS, &["sleeps"]);
+    let finished = Program::pushflow_run(folder.graph()).args(["--attempt-timeout", "5"]).run();
+    finished.assert_code(2).assert_error("'5' for '--attempt-timeout <TIME>': a time is a number and its unit");
+}
