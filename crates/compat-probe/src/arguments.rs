@@ -26,7 +26,7 @@ pub struct ProbeArguments {
     #[arg(long, value_name = "METHOD", value_parser = named::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
-    /// Only this environment; may be given again
+    /// Only this environment; may be given again [default: those that this version has]
     #[arg(long, value_parser = named::<Environment>())]
     pub(crate) environment: Vec<Environment>,
 

@@ -108,7 +108,7 @@ fn environment() -> Environment {
 
 fn run(pool: Pool, task: ProbeTask, start_method: StartMethod) -> Verdict {
     let environment = environment();
-    if environment == Environment::Green && Pool::Gevent.name().parse::<PoolType>().is_err() {
+    if !environment.is_there() {
         return Verdict::Unsupported("this version does not have the green environment yet".into());
     }
     let pool_type = match pool.name().parse::<PoolType>() {

@@ -24,7 +24,10 @@ impl Combination {
     /// Those that were asked for, in the order in which they are shown.
     pub(crate) fn chosen(arguments: &ProbeArguments) -> Vec<Combination> {
         let mut combinations = Vec::new();
-        for environment in chosen(&arguments.environment) {
+        let all = arguments.environment.is_empty();
+        for environment in
+            chosen(&arguments.environment).into_iter().filter(|environment| !all || environment.is_there())
+        {
             for pool in chosen(&arguments.pool) {
                 for task in chosen(&arguments.task) {
                     let methods = chosen(&arguments.start_method).into_iter();

@@ -1,7 +1,7 @@
 //! What the probe goes through: environments, pools, tasks, start methods, each by its name.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use pushflow::StartMethod;
+use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 /// One of a few things that have names.
@@ -28,6 +28,13 @@ pub(crate) fn chosen<T: Named + PartialEq>(asked: &[T]) -> Vec<T> {
 pub(crate) enum Environment {
     Plain,
     Green,
+}
+
+impl Environment {
+    /// Whether this version has it.
+    pub(crate) fn is_there(self) -> bool {
+        self == Environment::Plain || Pool::Gevent.name().parse::<PoolType>().is_ok()
+    }
 }
 
 impl Named for Environment {
