@@ -401,6 +401,18 @@ fn what_waits_behind_a_long_attempt_is_asked_back_for_an_idle_worker() {
 }
 
 #[test]
+fn what_waits_behind_a_long_attempt_is_asked_back_for_a_worker_that_is_then_started() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    world.finish(1, 1);
+    world.submit([2, 3, 4]);
+    assert_eq!(essence(&world.pass(Duration::from_millis(1))), ["ask back 4 from 1"]);
+    let back = Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(4)] };
+    assert_eq!(essence(&world.on(back)), ["start 2"]);
+    assert_eq!(essence(&world.ready(2))[1..], ["4 started in 1002", "run 4 on 2"]);
+}
+
+#[test]
 fn an_attempt_that_is_interrupted_while_its_worker_gives_it_back_fails_and_never_starts() {
     let mut world = short_attempts(2, 3);
     world.ready(2);
