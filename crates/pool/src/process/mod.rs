@@ -11,6 +11,7 @@
 mod dispatcher;
 mod link;
 mod output;
+mod room;
 mod runner;
 mod tail;
 
@@ -56,6 +57,21 @@ pub enum OpenError {
     /// Attempts do not run in processes of their own on a pool of this type.
     #[error("the pool {0:?} has no worker processes")]
     NoProcesses(&'static str),
+    /// The open files of so many workers are more than there may be.
+    #[error(
+        "{workers} workers do not fit: each takes {files} open files, and {limit} may be open: raise that with ulimit -n{}",
+        if *fit > 0 { format!(", or ask for {fit} workers") } else { String::new() }
+    )]
+    Files {
+        /// How many workers were asked for.
+        workers: usize,
+        /// How many files each takes.
+        files: usize,
+        /// How many files may be open.
+        limit: usize,
+        /// How many workers there is room for.
+        fit: usize,
+    },
     /// No worker could be started.
     #[error("{0}")]
     Worker(String),
@@ -112,6 +128,7 @@ impl ProcessPool {
         only: Option<Attempt>,
         events: EventSink,
     ) -> Result<ProcessPool, OpenError> {
+        let rules = room::fitted(rules)?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
