@@ -75,7 +75,7 @@ fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Ve
         cell.add(verdict);
         if cell.judgement() == Some(Judgement::Worse) && !before {
             worse += 1;
-            bar.set_message(format!("{worse} worse than the original"));
+            bar.set_message(format!(", {worse} worse than the original"));
         }
         bar.inc(1);
     });

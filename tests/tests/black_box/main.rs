@@ -8,6 +8,7 @@
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
+//! - [`pool_suite`]: what every pool does, asked of each.
 //! - [`single_process`]: processes that tasks start.
 //! - [`probe`]: what runs on which pool, interrupted and killed too.
 //! - [`deadlines`]: attempts that take longer than they may.
@@ -28,6 +29,7 @@ mod lifetime;
 mod nested;
 mod originals;
 mod output;
+mod pool_suite;
 mod probe;
 mod rust_tasks;
 mod single_process;
