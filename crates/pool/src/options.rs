@@ -63,9 +63,15 @@ pub struct UnknownPoolType {
 }
 
 /// The original's pools that this version does not have yet.
-const LATER: [&str; 2] = ["gevent", "scaling"];
+const LATER: [&str; 1] = ["gevent"];
+/// The original's name for any pool with as many workers as are needed: here every pool can do that.
+const SCALING: &str = "scaling";
 
 fn choices(name: &str) -> String {
+    if name == SCALING {
+        let how = "scaling is an option that every pool has, and on by default (PoolOptions::scaling, --no-scaling)";
+        return format!("{how}; {}", choose(&PoolType::ALL.map(PoolType::name)));
+    }
     if LATER.contains(&name) {
         return format!("this version does not have it yet; {}", choose(&PoolType::ALL.map(PoolType::name)));
     }
@@ -218,6 +224,10 @@ mod tests {
         assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
         assert!(message("xyz").starts_with("there is no pool \"xyz\": choose \"thread\" or \"process\" or"));
         assert!(message("gevent").contains("this version does not have it yet"));
+        assert!(message("scaling").starts_with(
+            "there is no pool \"scaling\": scaling is an option that every pool has, and on by default \
+             (PoolOptions::scaling, --no-scaling); choose \"thread\" or"
+        ));
         for pool in PoolType::ALL {
             assert_eq!(pool.to_string().parse(), Ok(pool));
         }

@@ -102,6 +102,11 @@ fn idle_workers_leave_a_pool_that_scales_and_stay_in_one_that_does_not() {
 }
 
 #[test]
+fn a_worker_ignores_sigint_while_it_is_idle_and_ends_its_task_by_it_while_it_is_busy() {
+    holds_on(pools().filter(|&pool| pool != GREEN && pool != "thread"), "sigint");
+}
+
+#[test]
 fn a_fixed_pool_that_needs_more_files_than_may_be_open_is_refused_and_a_scaling_one_is_smaller() {
     for pool in pools().filter(|&pool| pool != GREEN && pool != "thread") {
         for scaling in ["scaling", "fixed"] {

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pushflow::{PoolOptions, PoolType, TaskPool};
 
 use crate::cases::Case;
 use crate::{Suite, echo, number, outcome, submit, wait_until};
 
-pub(crate) const CASES: [Case; 3] = [("grows", grows), ("shrinks", shrinks), ("too_few_files", says_what_does_not_fit)];
+pub(crate) const CASES: [Case; 4] =
+    [("grows", grows), ("shrinks", shrinks), ("sigint", hears_sigint), ("too_few_files", says_what_does_not_fit)];
 
 /// A worker more for each task that none is idle for, up to the limit; idle ones are used again.
 fn grows(suite: &Suite) {
@@ -52,6 +55,22 @@ fn shrinks(suite: &Suite) {
         assert_eq!(pool.workers(), 3);
     }
     assert_eq!(number(outcome(submit(&pool, "echoes", echo(1))), "value"), 1, "it grows again");
+}
+
+/// A worker ignores SIGINT while it is idle, and has it end its task while it runs one.
+fn hears_sigint(suite: &Suite) {
+    let pool = suite.open(1);
+    suite.go();
+    let worker = || number(outcome(submit(&pool, "waits", suite.named("idle"))), "pid");
+    let pid = worker();
+    let interrupt = || kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGINT).unwrap();
+    interrupt();
+    assert_eq!(worker(), pid, "an idle worker stays");
+    let running = submit(&pool, "runs_until_interrupted", suite.named("busy"));
+    suite.wait_for("busy");
+    interrupt();
+    assert!(outcome(running).is_err());
+    assert_eq!(worker(), pid, "a busy worker stays, too");
 }
 
 /// Run where few files may be open: a pool of a fixed number of workers that do not fit is refused; one that grows has
