@@ -128,6 +128,16 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// An attempt has held the one thread of the pool `gevent` for long, so that no other could run; told once per
+    /// attempt, while it still does.
+    AttemptBlocked {
+        /// The actor.
+        actor: ActorId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// For how long, at least.
+        held: Duration,
+    },
     /// The pool can't go on.
     PoolBroken {
         /// Why.

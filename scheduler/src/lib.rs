@@ -48,6 +48,7 @@ pub use pushflow_graph::ewoks::LoadError;
 pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Warning, WarningKind};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
+pub use pushflow_pool::green;
 pub use pushflow_pool::{
     AtExit, Cancellation, Cancelled, CurrentProcess, OpenError, POLICIES, Pending, Policy, PoolClosed, PoolOptions,
     PoolType, Process, ProcessFamily, ProcessKind, StartMethod, Stream, TaskContext, TaskPool, TaskResult,

@@ -23,7 +23,7 @@ use crate::{Observer, StopSignal};
 /// ```
 #[derive(Clone, Default)]
 pub struct RunOptions {
-    /// Where attempts run.
+    /// Where attempts run; by default as [`PoolType::default`] says, which looks at the environment.
     pub pool: PoolType,
     /// How many workers, and how long they may take to end.
     pub pool_options: PoolOptions,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pushflow_graph::Graph;
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{EventSink, Pool, PoolType, find_task, own_tasks};
+use pushflow_pool::{EventSink, Policy, Pool, PoolType, find_task, own_tasks};
 use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
 
 use crate::run::tasks;
@@ -20,19 +20,23 @@ pub(crate) fn open_pool(
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(graph, options.pool)?;
     let mut pool_options = options.pool_options.clone();
-    if options.pool == PoolType::Thread {
-        refuse_python(graph)?;
+    if Policy::of(options.pool).is_none() {
+        refuse_python(graph, options.pool)?;
     } else if tasks(graph).any(|(_, task)| needs_python(task)) {
         pool_options.python = Some(python(folder, options)?);
     }
-    let with_processes = tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }));
-    Ok(pushflow_pool::open_pool(options.pool, &pool_options, with_processes, events)?)
+    Ok(pushflow_pool::open_pool(options.pool, &pool_options, has_commands(graph), events)?)
 }
 
-/// On threads every Rust task must be one of this program's. In workers it is the worker program that must know it, which
+/// Whether a task needs a process.
+fn has_commands(graph: &Graph) -> bool {
+    tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }))
+}
+
+/// In this process every Rust task must be one of this program's. In workers it is the worker program that must know it, which
 /// is this program exactly where it has tasks of its own.
 fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
-    if pool != PoolType::Thread && own_tasks().next().is_none() {
+    if Policy::of(pool).is_some() && own_tasks().next().is_none() {
         return Ok(());
     }
     for (id, task) in tasks(graph) {
@@ -53,12 +57,12 @@ fn needs_python(task: &TaskSpec) -> bool {
     }
 }
 
-fn refuse_python(graph: &Graph) -> Result<(), RunError> {
+fn refuse_python(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
     match tasks(graph).find(|(_, task)| matches!(task, TaskSpec::Python(_))) {
         None => Ok(()),
         Some((id, _)) => Err(RunError::Unsupported {
             actor: graph.actor(id).name.clone(),
-            reason: "Python tasks do not run on the pool \"thread\" in this version: choose \"process\"".into(),
+            reason: format!("Python tasks do not run on the pool \"{pool}\" in this version: choose \"process\""),
         }),
     }
 }

@@ -270,6 +270,10 @@ impl Run {
             }
             PoolEvent::WorkerStarted { pid } => self.tell(EventKind::WorkerStarted { pid }),
             PoolEvent::WorkerEnded { pid, exit } => self.tell(EventKind::WorkerEnded { pid, exit }),
+            PoolEvent::Blocked { attempt, held } => {
+                let actor = self.open.get(&attempt)?.actor;
+                self.tell(EventKind::AttemptBlocked { actor, attempt, held });
+            }
             PoolEvent::Broken { reason } => self.tell(EventKind::PoolBroken { reason }),
         }
         None

@@ -1,4 +1,6 @@
-//! Workflows built from code, on threads of this very program: outcomes, errors, deadlines, stops and events.
+//! Workflows built from code, in this very process: outcomes, errors, deadlines, stops and events.
+//!
+//! On threads; and once more as green tasks, since `green_pool.rs` is this file in another program.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -73,9 +75,19 @@ fn panics_when_cancelled(context: &TaskContext) {
     context.sleep(Duration::from_secs(3600)).expect("the sleep goes on");
 }
 
-fn on_threads() -> RunOptions {
+fn in_this_process() -> RunOptions {
     let pool_options = PoolOptions { interrupt_grace: Duration::from_millis(50), ..PoolOptions::default() };
-    RunOptions { pool: PoolType::Thread, pool_options, ..RunOptions::default() }
+    RunOptions { pool: pool(), pool_options, ..RunOptions::default() }
+}
+
+fn pool() -> PoolType {
+    if module_path!().starts_with("green_pool") {
+        pushflow::green::enable().unwrap();
+        assert_eq!(PoolType::default(), PoolType::Gevent);
+        PoolType::Gevent
+    } else {
+        PoolType::Thread
+    }
 }
 
 /// Start, one task, stop.
@@ -101,7 +113,7 @@ fn value(outcome: &Outcome, name: &str) -> Option<Value> {
 #[test]
 fn a_result_is_laid_over_the_inputs_and_both_reach_the_end() {
     let inputs = Data::new().with("value", 1).with("note", "kept");
-    let outcome = one_task("add_one").run(inputs, &on_threads()).unwrap();
+    let outcome = one_task("add_one").run(inputs, &in_this_process()).unwrap();
     assert!(outcome.is_finished(), "{outcome:?}");
     assert_eq!(value(&outcome, "value"), Some(Value::Int(2)));
     assert_eq!(value(&outcome, "note"), Some("kept".into()));
@@ -121,7 +133,7 @@ fn a_loop_goes_round_until_the_router_lets_it_out() {
     workflow.connect_port(router, true, add).unwrap();
     workflow.connect_port(router, "other", stop).unwrap();
     let inputs = Data::new().with("value", 0).with("limit", 1000);
-    let outcome = workflow.run(inputs, &on_threads()).unwrap();
+    let outcome = workflow.run(inputs, &in_this_process()).unwrap();
     assert!(outcome.is_finished(), "{outcome:?}");
     assert_eq!(value(&outcome, "value"), Some(Value::Int(1000)));
 }
@@ -135,7 +147,7 @@ fn a_workflow_can_be_run_again_and_from_several_threads_at_once() {
             scope.spawn(move || {
                 for round in 0..20 {
                     let start = first * 100 + round;
-                    let outcome = workflow.run(Data::new().with("value", start), &on_threads()).unwrap();
+                    let outcome = workflow.run(Data::new().with("value", start), &in_this_process()).unwrap();
                     assert_eq!(value(&outcome, "value"), Some(Value::Int(i64::from(start) + 1)));
                 }
             });
@@ -160,7 +172,8 @@ fn a_join_fires_in_every_run_also_in_those_at_the_same_time() {
             let workflow = &workflow;
             scope.spawn(move || {
                 for round in 0..10 {
-                    let outcome = workflow.run(Data::new().with("value", first * 100 + round), &on_threads()).unwrap();
+                    let outcome =
+                        workflow.run(Data::new().with("value", first * 100 + round), &in_this_process()).unwrap();
                     assert!(outcome.is_finished(), "{outcome:?}");
                     assert_eq!(value(&outcome, "value"), Some(Value::Int(i64::from(first * 100 + round) + 1)));
                 }
@@ -178,7 +191,7 @@ fn the_outcome_has_what_each_end_delivered_if_that_is_asked_for() {
         workflow.connect(start, task).unwrap();
         workflow.connect(task, stop).unwrap();
     }
-    let options = RunOptions { outputs: Outputs::Ends, ..on_threads() };
+    let options = RunOptions { outputs: Outputs::Ends, ..in_this_process() };
     let outcome = workflow.run(Data::new().with("value", 1), &options).unwrap();
     let names: Vec<_> = outcome.outputs.iter().map(|output| output.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
@@ -188,7 +201,7 @@ fn the_outcome_has_what_each_end_delivered_if_that_is_asked_for() {
 #[test]
 fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
     let run = |name: &str| {
-        let outcome = one_task(name).run(Data::new().with("message", "it is Monday"), &on_threads()).unwrap();
+        let outcome = one_task(name).run(Data::new().with("message", "it is Monday"), &in_this_process()).unwrap();
         assert_eq!(outcome.ending, EndingKind::Failed, "{name}");
         let (actor, kind, message) = only_error(&outcome);
         assert_eq!(actor, "the task");
@@ -206,7 +219,7 @@ fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
 
 #[test]
 fn a_task_that_nobody_registered_is_said_before_the_run_with_the_nearest_name() {
-    let error = one_task("add_on").run(Data::new(), &on_threads()).unwrap_err();
+    let error = one_task("add_on").run(Data::new(), &in_this_process()).unwrap_err();
     assert!(matches!(error, RunError::Task { .. }));
     let message = error.to_string();
     assert!(message.starts_with("actor \"the task\": "), "{message}");
@@ -215,7 +228,7 @@ fn a_task_that_nobody_registered_is_said_before_the_run_with_the_nearest_name() 
 
 #[test]
 fn a_graph_without_a_start_is_refused() {
-    let error = Workflow::new("empty").run(Data::new(), &on_threads()).unwrap_err();
+    let error = Workflow::new("empty").run(Data::new(), &in_this_process()).unwrap_err();
     assert!(error.to_string().contains("start actor"), "{error}");
 }
 
@@ -226,14 +239,14 @@ fn a_run_that_never_reaches_its_end_has_stalled() {
     let task = workflow.task("the task", TaskSpec::rust("add_one")).unwrap();
     workflow.stop().unwrap();
     workflow.connect(start, task).unwrap();
-    let outcome = workflow.run(Data::new().with("value", 1), &on_threads()).unwrap();
+    let outcome = workflow.run(Data::new().with("value", 1), &in_this_process()).unwrap();
     assert_eq!(outcome.ending, EndingKind::Stalled);
     assert_eq!(outcome.stalled, ["nothing reached the stop actor"]);
 }
 
 #[test]
 fn a_task_that_looks_at_its_cancellation_ends_at_the_deadline() {
-    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..in_this_process() };
     let outcome = one_task("sleeps_until_cancelled").run(Data::new(), &options).unwrap();
     assert_eq!(outcome.ending, EndingKind::TimedOut);
     let (_, kind, message) = only_error(&outcome);
@@ -243,7 +256,7 @@ fn a_task_that_looks_at_its_cancellation_ends_at_the_deadline() {
 
 #[test]
 fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
-    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..on_threads() };
+    let options = RunOptions { timeout: Some(Duration::from_millis(50)), ..in_this_process() };
     let outcome = one_task("ignores_cancellation").run(Data::new().with("test", 0), &options).unwrap();
     RELEASE[0].store(true, Ordering::Relaxed);
     assert_eq!(outcome.ending, EndingKind::TimedOut);
@@ -253,7 +266,7 @@ fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
 
 /// With a limit for each attempt that every one of them exceeds.
 fn with_short_limit() -> RunOptions {
-    RunOptions { attempt_timeout: Some(Duration::from_millis(20)), ..on_threads() }
+    RunOptions { attempt_timeout: Some(Duration::from_millis(20)), ..in_this_process() }
 }
 
 /// A limit that no attempt reaches in a test.
@@ -285,7 +298,7 @@ fn an_actors_own_limit_wins_over_the_general_one() {
         let mut workflow = one_task("sleeps_until_cancelled");
         let task = workflow.graph().find("the task").unwrap();
         workflow.limit_time(task, own).unwrap();
-        let options = RunOptions { attempt_timeout: Some(general), timeout, ..on_threads() };
+        let options = RunOptions { attempt_timeout: Some(general), timeout, ..in_this_process() };
         workflow.run(Data::new(), &options).unwrap().ending
     };
     let short = Duration::from_millis(20);
@@ -299,9 +312,9 @@ fn an_actors_own_limit_wins_over_the_general_one() {
 
 #[test]
 fn an_attempt_that_ends_within_its_limit_is_as_if_there_was_none() {
-    let options = RunOptions { attempt_timeout: Some(LONG), ..on_threads() };
+    let options = RunOptions { attempt_timeout: Some(LONG), ..in_this_process() };
     assert!(one_task("add_one").run(Data::new().with("value", 1), &options).unwrap().is_finished());
-    let options = RunOptions { attempt_timeout: Some(Duration::MAX), ..on_threads() };
+    let options = RunOptions { attempt_timeout: Some(Duration::MAX), ..in_this_process() };
     assert!(one_task("add_one").run(Data::new().with("value", 1), &options).unwrap().is_finished());
 }
 
@@ -316,7 +329,7 @@ fn an_attempt_that_took_too_long_is_handled_like_any_failure_and_may_be_tried_ag
     workflow.connect_on_error(task, handler).unwrap();
     workflow.connect(handler, task).unwrap();
     workflow.limit_time(task, Duration::from_millis(100)).unwrap();
-    let outcome = workflow.run(Data::new(), &on_threads()).unwrap();
+    let outcome = workflow.run(Data::new(), &in_this_process()).unwrap();
     assert!(outcome.is_finished(), "{outcome:?}");
     assert_eq!(value(&outcome, "tries"), Some(Value::Int(outcome.handled_errors as i64 + 1)));
     assert!(outcome.handled_errors >= 1);
@@ -334,10 +347,16 @@ fn an_attempt_that_can_not_be_ended_is_left_behind_and_another_thread_takes_the_
     workflow.connect(start, stuck).unwrap();
     workflow.connect_on_error(stuck, after).unwrap();
     workflow.connect(after, stop).unwrap();
-    let pool_options = PoolOptions { max_workers: Some(1), ..on_threads().pool_options };
+    let pool_options = PoolOptions { max_workers: Some(1), ..in_this_process().pool_options };
     let options = RunOptions { pool_options, ..with_short_limit() };
     let outcome = workflow.run(Data::new().with("value", 1).with("test", 1), &options).unwrap();
     RELEASE[1].store(true, Ordering::Relaxed);
+    if pool() == PoolType::Gevent {
+        // There is no other thread for green tasks.
+        let (name, kind, message) = only_error(&outcome);
+        assert_eq!((name, kind), ("after", ErrorKind::WorkerLost), "{message}");
+        return assert!(message.contains("is held by a task that was interrupted and does not end"), "{message}");
+    }
     assert!(outcome.is_finished(), "{outcome:?}");
     assert_eq!(value(&outcome, "value"), Some(Value::Int(2)));
     let Some(Value::Map(exception)) = value(&outcome, "WorkflowException") else { panic!("{outcome:?}") };
@@ -356,7 +375,7 @@ fn the_time_that_an_attempt_waits_for_a_worker_does_not_count() {
         let task = workflow.task(name, TaskSpec::rust("sleeps_until_cancelled")).unwrap();
         workflow.connect(start, task).unwrap();
     }
-    let pool_options = PoolOptions { max_workers: Some(1), ..on_threads().pool_options };
+    let pool_options = PoolOptions { max_workers: Some(1), ..in_this_process().pool_options };
     let outcome = workflow.run(Data::new(), &RunOptions { pool_options, ..with_short_limit() }).unwrap();
     let failed: Vec<_> = outcome.errors.iter().map(|error| error.name.as_str()).collect();
     assert_eq!(failed, names);
@@ -388,7 +407,7 @@ fn an_attempt_that_was_late_when_the_run_was_stopped_is_told_as_both() {
 
 #[test]
 fn a_stop_from_another_thread_ends_the_run_and_says_why() {
-    let run = one_task("sleeps_until_cancelled").prepare(Data::new(), &on_threads()).unwrap();
+    let run = one_task("sleeps_until_cancelled").prepare(Data::new(), &in_this_process()).unwrap();
     let handle = run.stop_handle();
     let stopper = std::thread::spawn(move || handle.stop("the shift is over"));
     let outcome = run.wait();
@@ -406,7 +425,7 @@ fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
     workflow.connect(task, stop).unwrap();
     let options = RunOptions {
         pool_options: PoolOptions { worker: Some("/no/such/worker".into()), ..PoolOptions::default() },
-        ..on_threads()
+        ..in_this_process()
     };
     let error = workflow.run(Data::new(), &options).unwrap_err();
     assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
@@ -436,7 +455,7 @@ impl Observer for Recorder {
 #[test]
 fn observers_hear_of_everything_in_order() {
     let recorder = Arc::<Recorder>::default();
-    let options = RunOptions { observers: vec![recorder.clone()], ..on_threads() };
+    let options = RunOptions { observers: vec![recorder.clone()], ..in_this_process() };
     one_task("add_one").run(Data::new().with("value", 1), &options).unwrap();
     let heard = recorder.0.lock().unwrap().clone();
     let expected = ["run of add_one started", "1 submitted", "1 started", "1 finished", "run ended: Finished"];
@@ -457,11 +476,11 @@ impl Observer for RaisesOnStart {
 #[test]
 fn a_run_is_stopped_on_the_signals_it_names_and_others_are_left_alone() {
     let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGHUP));
-    let options = RunOptions { stop_signals: vec![StopSignal::HangUp], observers: vec![raises], ..on_threads() };
+    let options = RunOptions { stop_signals: vec![StopSignal::HangUp], observers: vec![raises], ..in_this_process() };
     // From a thread that is not the main one, and twice: what the first run changed was put back after it.
     let stopped = one_task("sleeps_until_cancelled");
     for _ in 0..2 {
-        let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &on_threads()).unwrap();
+        let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &in_this_process()).unwrap();
         let outcome = stopped.run(Data::new(), &options).unwrap();
         assert_eq!(outcome.ending, EndingKind::Stopped { reason: "SIGHUP was received".into() });
         assert_eq!(outcome.signal, Some(StopSignal::HangUp));

@@ -19,7 +19,8 @@ use crate::processes::{Mark, Process, wait_until};
 const HANG: Duration = Duration::from_secs(60);
 
 /// Variables of whoever runs the tests that would change what a program does.
-const FOREIGN: [&str; 7] = [
+const FOREIGN: [&str; 8] = [
+    "PUSHFLOW_ENVIRONMENT",
     "PUSHFLOW_WORKER",
     "PUSHFLOW_PYTHON",
     "PUSHFLOW_LOG",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod, Value, parse_json};
 use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments};
 
@@ -40,12 +41,18 @@ pub(crate) struct RunArguments {
     pub(crate) inputs: Vec<(String, Value)>,
 
     /// Where tasks run: in isolated worker processes (`process`, `ndprocess`, `ndmultiprocessing`; or daemonic ones, which
-    /// may not have children: `multiprocessing`, `billiard`) or in this process (`thread`)
-    #[arg(long, default_value_t = PoolType::Process)]
-    pub(crate) pool: PoolType,
+    /// may not have children: `multiprocessing`, `billiard`), in this process (`thread`), or as green tasks on one thread
+    /// of it (`gevent`, in the green environment only) [default: process; in the green environment gevent]
+    #[arg(long)]
+    pub(crate) pool: Option<PoolType>,
 
-    /// The most workers at a time [default: 8 or twice the cores, whichever is more; with --no-scaling: the cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// `plain` or `green`, which has the pool `gevent` [default: PUSHFLOW_ENVIRONMENT, or plain]
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub(crate) environment: Option<Environment>,
+
+    /// The most workers at a time [default: 8 or twice the cores, whichever is more; with --no-scaling: the cores; on
+    /// gevent: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) workers: Option<u32>,
 
     /// Start all workers at once and keep them, instead of as they are needed

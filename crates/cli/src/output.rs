@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use pushflow::{EventKind, Observer, Stream, Workflow, WorkflowEvent};
+use pushflow::{AttemptId, EventKind, Observer, Stream, Workflow, WorkflowEvent};
 
 /// Writes one line to standard error; that nobody reads it must not end the run.
 pub(crate) fn line(text: &str) {
@@ -32,7 +33,15 @@ impl TaskOutput {
     }
 
     fn name(&self, actor: usize) -> &str {
-        self.names.get(actor).map_or("?", String::as_str)
+        self.names.get(actor).map_or("an actor", String::as_str)
+    }
+
+    fn blocked(&self, actor: usize, attempt: AttemptId, held: Duration) -> String {
+        let (name, millis) = (self.name(actor), held.as_millis());
+        format!(
+            "pushflow: {name} (attempt {attempt}) has held the thread of the pool \"gevent\" for {millis} ms, and no other \
+             task can run: let it wait with what pushflow gives it, or choose another pool"
+        )
     }
 
     fn print(&self, source: Source, text: &[u8]) {
@@ -90,11 +99,27 @@ impl Observer for TaskOutput {
             EventKind::Stopping { reason } => {
                 line(&format!("pushflow: stopping, {reason}; once more kills what runs"));
             }
+            EventKind::AttemptBlocked { actor, attempt, held } => line(&self.blocked(actor.index(), *attempt, *held)),
             EventKind::RunEnded { .. } => self.finish(|_| true),
             EventKind::Dropped { events } => {
                 line(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_holds_the_thread_is_named_with_what_to_do() {
+        let output = TaskOutput { names: vec!["analyse".into()], unfinished: Mutex::default() };
+        assert_eq!(
+            output.blocked(0, AttemptId(3), Duration::from_millis(120)),
+            "pushflow: analyse (attempt 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \
+             run: let it wait with what pushflow gives it, or choose another pool"
+        );
     }
 }

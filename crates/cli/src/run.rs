@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use pushflow::{Data, Key, Lossy, Payload, PoolOptions, PythonSettings, RunOptions, StopSignal, Value, Workflow};
+use pushflow::{
+    Data, Key, Lossy, Payload, PoolOptions, PythonSettings, RunOptions, StopSignal, Value, Workflow, green,
+};
 
 use crate::arguments::RunArguments;
 use crate::output::{TaskOutput, line};
@@ -25,6 +27,7 @@ pub(crate) fn run(arguments: &RunArguments) -> u8 {
 
 /// The errors are those that can be known before the run.
 fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
+    arguments.environment.map_or(Ok(()), green::choose)?;
     let inputs = inputs(&arguments.inputs)?;
     let workflow = Workflow::load(&arguments.graph)?;
     let run = workflow.prepare(inputs, &options(arguments, &workflow)?)?;
@@ -52,7 +55,7 @@ fn inputs(given: &[(String, Value)]) -> Result<Data, String> {
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
     let printer = Lossy::new(TaskOutput::new(workflow), QUEUE)?;
     Ok(RunOptions {
-        pool: arguments.pool,
+        pool: arguments.pool.unwrap_or_default(),
         pool_options: PoolOptions {
             max_workers: arguments.workers.map(|workers| workers as usize),
             scaling: !arguments.no_scaling,

@@ -4,18 +4,19 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use pushflow::StartMethod;
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::cell::Question;
-use crate::names::{Environment, Pool, named};
+use crate::names::named;
 
 /// Which combinations are probed, and how.
 #[derive(Debug, Args)]
 pub struct ProbeArguments {
     /// Only this pool; may be given again
-    #[arg(long, value_parser = named::<Pool>())]
-    pub(crate) pool: Vec<Pool>,
+    #[arg(long, value_parser = named::<PoolType>())]
+    pub(crate) pool: Vec<PoolType>,
 
     /// Only this task; may be given again
     #[arg(long, value_parser = named::<ProbeTask>())]
@@ -26,7 +27,7 @@ pub struct ProbeArguments {
     #[arg(long, value_name = "METHOD", value_parser = named::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
-    /// Only this environment; may be given again [default: those that this version has]
+    /// Only this environment; may be given again
     #[arg(long, value_parser = named::<Environment>())]
     pub(crate) environment: Vec<Environment>,
 

@@ -8,13 +8,13 @@ use std::error::Error;
 use clap::Subcommand;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
-use pushflow::{Outcome, PoolType, RunError, RunOptions, StartMethod, Workflow};
+use pushflow::{OpenError, Outcome, PoolType, RunError, RunOptions, StartMethod, Workflow};
 use pushflow_probe_tasks::{ProbeTask, pool_options};
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::CellArguments;
 use crate::daemonic::Kind;
-use crate::names::{Environment, Named, Pool, named};
+use crate::names::{Named, named};
 use crate::seed::REFUSAL;
 use crate::verdict::Verdict;
 
@@ -31,8 +31,8 @@ const VALUE: i64 = 21;
 pub(crate) enum Question {
     /// How a task runs on a pool.
     Task {
-        #[arg(value_parser = named::<Pool>())]
-        pool: Pool,
+        #[arg(value_parser = named::<PoolType>())]
+        pool: PoolType,
         #[arg(value_parser = named::<ProbeTask>())]
         task: ProbeTask,
         #[arg(value_parser = named::<StartMethod>())]
@@ -101,28 +101,13 @@ fn end_with(parent: u32) -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn environment() -> Environment {
-    let name = std::env::var(ENVIRONMENT).unwrap_or_default();
-    if name == Environment::Green.name() { Environment::Green } else { Environment::Plain }
-}
-
-fn run(pool: Pool, task: ProbeTask, start_method: StartMethod) -> Verdict {
-    let environment = environment();
-    if !environment.is_there() {
-        return Verdict::Unsupported("this version does not have the green environment yet".into());
-    }
-    let pool_type = match pool.name().parse::<PoolType>() {
-        Ok(pool) => pool,
-        Err(error) => return Verdict::Unsupported(error.to_string()),
-    };
-    let options = RunOptions { pool: pool_type, pool_options: pool_options(start_method), ..RunOptions::default() };
+fn run(pool: PoolType, task: ProbeTask, start_method: StartMethod) -> Verdict {
+    let options = RunOptions { pool, pool_options: pool_options(start_method), ..RunOptions::default() };
     let run = || workflow(task)?.run(task.inputs(VALUE, start_method), &options);
     match run() {
         Ok(outcome) => judge(task, &outcome),
         // The original's table says no more of it either.
-        Err(RunError::Pool(error)) if pool == Pool::Gevent && environment == Environment::Plain => {
-            Verdict::Unsupported(error.to_string())
-        }
+        Err(RunError::Pool(error @ OpenError::NotGreen)) => Verdict::Unsupported(error.to_string()),
         Err(error) => Verdict::Failed(error.to_string()),
     }
 }
@@ -167,7 +152,7 @@ mod tests {
     fn a_question_is_understood_as_it_was_asked() {
         let questions = [
             Question::Task {
-                pool: Pool::NdMultiprocessing,
+                pool: PoolType::NdMultiprocessing,
                 task: ProbeTask::BProcess,
                 start_method: StartMethod::Forkserver,
             },

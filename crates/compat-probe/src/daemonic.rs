@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::io;
 
+use pushflow::green::Environment;
 use pushflow::{Data, PoolType, Process, ProcessFamily, ProcessKind, StartMethod, TaskPool};
 use pushflow_probe_tasks::{pool_options, who};
 
@@ -11,7 +12,7 @@ use crate::arguments::{DaemonicArguments, Format};
 use crate::cell::{Answer, Question};
 use crate::fresh;
 use crate::interruption::Interruption;
-use crate::names::{Environment, Named, chosen};
+use crate::names::{Named, chosen};
 use crate::probe::{code, print};
 use crate::schedule::ask_all;
 use crate::{UNABLE, progress, report};

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use pushflow::green::Environment;
 use pushflow_os::PidFd;
 
 use crate::cell::{Answer, COMMAND, ENVIRONMENT, Question};
 use crate::interruption::Interruption;
-use crate::names::{Environment, Named};
 use crate::verdict::Verdict;
 
 /// How long the guardians of processes that were killed may take to end what is left.

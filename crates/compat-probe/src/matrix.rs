@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pushflow::StartMethod;
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::arguments::ProbeArguments;
 use crate::cell::Question;
-use crate::names::{Environment, Pool, chosen};
+use crate::names::chosen;
 use crate::seed::{Judgement, judge};
 use crate::verdict::Verdict;
 
@@ -15,7 +16,7 @@ use crate::verdict::Verdict;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Combination {
     pub(crate) environment: Environment,
-    pub(crate) pool: Pool,
+    pub(crate) pool: PoolType,
     pub(crate) task: ProbeTask,
     pub(crate) start_method: StartMethod,
 }
@@ -24,10 +25,7 @@ impl Combination {
     /// Those that were asked for, in the order in which they are shown.
     pub(crate) fn chosen(arguments: &ProbeArguments) -> Vec<Combination> {
         let mut combinations = Vec::new();
-        let all = arguments.environment.is_empty();
-        for environment in
-            chosen(&arguments.environment).into_iter().filter(|environment| !all || environment.is_there())
-        {
+        for environment in chosen(&arguments.environment) {
             for pool in chosen(&arguments.pool) {
                 for task in chosen(&arguments.task) {
                     let methods = chosen(&arguments.start_method).into_iter();
@@ -113,7 +111,7 @@ mod tests {
     fn a_cell_is_as_good_as_its_worst_execution() {
         let combination = Combination {
             environment: Environment::Plain,
-            pool: Pool::Thread,
+            pool: PoolType::Thread,
             task: ProbeTask::Simple,
             start_method: StartMethod::Spawn,
         };

@@ -1,6 +1,7 @@
 //! What the probe goes through: environments, pools, tasks, start methods, each by its name.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
@@ -23,64 +24,19 @@ pub(crate) fn chosen<T: Named + PartialEq>(asked: &[T]) -> Vec<T> {
     T::ALL.iter().copied().filter(|thing| asked.is_empty() || asked.contains(thing)).collect()
 }
 
-/// Whether the library's blocking calls yield: the original's with and without gevent's monkey patching.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Environment {
-    Plain,
-    Green,
-}
-
-impl Environment {
-    /// Whether this version has it.
-    pub(crate) fn is_there(self) -> bool {
-        self == Environment::Plain || Pool::Gevent.name().parse::<PoolType>().is_ok()
-    }
-}
-
 impl Named for Environment {
-    const ALL: &'static [Environment] = &[Environment::Plain, Environment::Green];
+    const ALL: &'static [Environment] = &Environment::ALL;
 
     fn name(self) -> &'static str {
-        match self {
-            Environment::Plain => "plain",
-            Environment::Green => "green",
-        }
+        self.name()
     }
 }
 
-/// A pool of the original's table, be it in this build or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Pool {
-    Gevent,
-    Thread,
-    Process,
-    NdProcess,
-    Multiprocessing,
-    NdMultiprocessing,
-    Billiard,
-}
-
-impl Named for Pool {
-    const ALL: &'static [Pool] = &[
-        Pool::Gevent,
-        Pool::Thread,
-        Pool::Process,
-        Pool::NdProcess,
-        Pool::Multiprocessing,
-        Pool::NdMultiprocessing,
-        Pool::Billiard,
-    ];
+impl Named for PoolType {
+    const ALL: &'static [PoolType] = &PoolType::ALL;
 
     fn name(self) -> &'static str {
-        match self {
-            Pool::Gevent => "gevent",
-            Pool::Thread => "thread",
-            Pool::Process => "process",
-            Pool::NdProcess => "ndprocess",
-            Pool::Multiprocessing => "multiprocessing",
-            Pool::NdMultiprocessing => "ndmultiprocessing",
-            Pool::Billiard => "billiard",
-        }
+        self.name()
     }
 }
 

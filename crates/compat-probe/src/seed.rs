@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use pushflow::StartMethod;
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 use serde::Deserialize;
 
-use crate::names::{Environment, Named, Pool};
 use crate::verdict::Verdict;
 
 /// The tables of pypushflow 2.0.0's README, as data; its comments say what each word asks of us.
@@ -61,7 +61,7 @@ static PARSED: LazyLock<Matrix> =
 
 impl Claim {
     /// What the original says of this pool and task.
-    pub(crate) fn of(environment: Environment, pool: Pool, task: ProbeTask) -> Claim {
+    pub(crate) fn of(environment: Environment, pool: PoolType, task: ProbeTask) -> Claim {
         let matrix = &*PARSED;
         let rows = match environment {
             Environment::Plain => &matrix.plain,
@@ -84,13 +84,13 @@ impl Claim {
 }
 
 /// The refusals that are a rule and no lack: a daemonic worker may have children of the billiard family only.
-fn is_refusal(environment: Environment, pool: Pool, task: ProbeTask) -> bool {
+fn is_refusal(environment: Environment, pool: PoolType, task: ProbeTask) -> bool {
     environment == Environment::Plain
-        && matches!(pool, Pool::Multiprocessing | Pool::Billiard)
+        && matches!(pool, PoolType::Multiprocessing | PoolType::Billiard)
         && matches!(task, ProbeTask::CfPool | ProbeTask::MpPool | ProbeTask::MpProcess)
 }
 
-fn requirement(environment: Environment, pool: Pool, task: ProbeTask, start_method: StartMethod) -> Requirement {
+fn requirement(environment: Environment, pool: PoolType, task: ProbeTask, start_method: StartMethod) -> Requirement {
     match Claim::of(environment, pool, task) {
         Claim::Ok | Claim::HangsSometimes => Requirement::Runs,
         Claim::NotSpawn if start_method != StartMethod::Spawn => Requirement::Runs,
@@ -102,7 +102,7 @@ fn requirement(environment: Environment, pool: Pool, task: ProbeTask, start_meth
 /// Compares what was found with what the original says. What hangs is always worse.
 pub(crate) fn judge(
     environment: Environment,
-    pool: Pool,
+    pool: PoolType,
     task: ProbeTask,
     start_method: StartMethod,
     found: &Verdict,
@@ -128,20 +128,20 @@ mod tests {
     #[test]
     fn the_table_has_a_cell_for_every_pool_and_task() {
         let mut known = 0;
-        for &environment in Environment::ALL {
-            for &pool in Pool::ALL {
+        for environment in Environment::ALL {
+            for pool in PoolType::ALL {
                 known += ProbeTask::ALL.iter().filter(|&&task| Claim::of(environment, pool, task) != Claim::No).count();
             }
         }
         assert_eq!(known, 6 * 7 - 6 + 2 * 5 + 2 * 5);
-        assert_eq!(Claim::of(Environment::Plain, Pool::Billiard, ProbeTask::BPool), Claim::HangsSometimes);
-        assert_eq!(Claim::of(Environment::Green, Pool::Process, ProbeTask::BProcess), Claim::NotSpawn);
+        assert_eq!(Claim::of(Environment::Plain, PoolType::Billiard, ProbeTask::BPool), Claim::HangsSometimes);
+        assert_eq!(Claim::of(Environment::Green, PoolType::Process, ProbeTask::BProcess), Claim::NotSpawn);
     }
 
     #[test]
     fn what_is_ok_there_must_be_ok_here_with_every_start_method() {
         for method in METHODS {
-            let judged = |found: Verdict| judge(Environment::Plain, Pool::Thread, ProbeTask::BPool, method, &found);
+            let judged = |found: Verdict| judge(Environment::Plain, PoolType::Thread, ProbeTask::BPool, method, &found);
             assert_eq!(judged(Verdict::Ok), Judgement::AsGood);
             for bad in [Verdict::Unsupported, Verdict::Refused, Verdict::Failed, Verdict::Hung] {
                 assert_eq!(judged(bad(REFUSAL.into())), Judgement::Worse);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_hangs_sometimes_there_must_be_ok_here() {
-        let judged = |found| judge(Environment::Plain, Pool::Process, ProbeTask::BPool, StartMethod::Fork, &found);
+        let judged = |found| judge(Environment::Plain, PoolType::Process, ProbeTask::BPool, StartMethod::Fork, &found);
         assert_eq!(judged(Verdict::Ok), Judgement::Better);
         assert_eq!(judged(Verdict::Hung(String::new())), Judgement::Worse);
     }
@@ -160,7 +160,7 @@ mod tests {
     fn not_spawn_must_be_ok_with_fork_and_forkserver_and_may_be_with_spawn() {
         let failed = Verdict::Failed(String::new());
         let judged =
-            |method, found: &Verdict| judge(Environment::Green, Pool::NdProcess, ProbeTask::CfPool, method, found);
+            |method, found: &Verdict| judge(Environment::Green, PoolType::NdProcess, ProbeTask::CfPool, method, found);
         assert_eq!(judged(StartMethod::Fork, &failed), Judgement::Worse);
         assert_eq!(judged(StartMethod::Forkserver, &failed), Judgement::Worse);
         assert_eq!(judged(StartMethod::Spawn, &failed), Judgement::AsGood);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_daemonic_refusals_must_be_refusals_in_the_originals_words() {
-        for pool in [Pool::Multiprocessing, Pool::Billiard] {
+        for pool in [PoolType::Multiprocessing, PoolType::Billiard] {
             for task in [ProbeTask::CfPool, ProbeTask::MpPool, ProbeTask::MpProcess] {
                 let judged = |found| judge(Environment::Plain, pool, task, StartMethod::Spawn, &found);
                 assert_eq!(judged(Verdict::Refused(REFUSAL.into())), Judgement::AsGood);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_other_no_may_be_better_but_never_hang() {
-        let judged = |found| judge(Environment::Green, Pool::Gevent, ProbeTask::MpPool, StartMethod::Spawn, &found);
+        let judged = |found| judge(Environment::Green, PoolType::Gevent, ProbeTask::MpPool, StartMethod::Spawn, &found);
         assert_eq!(judged(Verdict::Ok), Judgement::Better);
         assert_eq!(judged(Verdict::Unsupported(String::new())), Judgement::AsGood);
         assert_eq!(judged(Verdict::Hung(String::new())), Judgement::Worse);

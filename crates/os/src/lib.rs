@@ -3,6 +3,7 @@
 //! Every function here is safe to call: where a system call is sound only under a condition (one thread, say), the
 //! function checks the condition and fails without it. Each unsafe block says why it is sound.
 
+pub mod coroutine;
 pub mod environment;
 mod exit;
 pub mod files;
@@ -16,6 +17,7 @@ pub mod socket;
 pub mod tree;
 pub mod wait;
 
+pub use coroutine::{Coroutine, Stack};
 pub use exit::ExitHook;
 pub use launch::{Fork, Image, fork, fork_sibling, fork_unnoticed, spawn_session_leader};
 pub use pidfd::PidFd;

@@ -37,7 +37,7 @@ pub enum PoolEvent {
     Started {
         /// The attempt.
         attempt: AttemptId,
-        /// The process it runs in; the scheduler's own on the thread pool.
+        /// The process it runs in; the scheduler's own on the thread and green pools.
         pid: u32,
     },
     /// An attempt of which it was told that it runs had not begun when its worker died or gave it back: it waits again,
@@ -97,6 +97,14 @@ pub enum PoolEvent {
         pid: u32,
         /// How.
         exit: Exit,
+    },
+    /// An attempt has held the one thread of the green pool for long, so that no other could run; told once per attempt,
+    /// while it still does.
+    Blocked {
+        /// The attempt.
+        attempt: AttemptId,
+        /// For how long, at least.
+        held: Duration,
     },
     /// The pool can't go on: attempts that were submitted have failed, and so will others.
     Broken {

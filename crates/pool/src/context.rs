@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pushflow_protocol::TaskSpec;
 use pushflow_value::Data;
 
 use crate::current::{CurrentProcess, current_process};
+use crate::green::Monitor;
 use crate::options::{PoolOptions, PoolType};
 use crate::process::OpenError;
 use crate::single_process::{Process, ProcessKind};
@@ -21,9 +22,8 @@ pub struct Cancellation(Arc<Request>);
 #[derive(Default)]
 struct Request {
     made: AtomicBool,
-    /// Held while `made` changes, so that no sleeper misses the change between its look and its wait.
-    gate: Mutex<()>,
-    changed: Condvar,
+    /// `made` changes behind its lock, so that no sleeper misses the change between its look and its wait.
+    gate: Monitor<()>,
     /// Called once, when the request is made: what waits for something else too.
     others: Mutex<Vec<Wake>>,
 }
@@ -44,11 +44,7 @@ impl Cancellation {
 
     /// Makes the request, and wakes all who wait for it; a second time does nothing.
     pub fn cancel(&self) {
-        {
-            let _gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
-            self.0.made.store(true, Ordering::Release);
-            self.0.changed.notify_all();
-        }
+        self.0.gate.change(|()| self.0.made.store(true, Ordering::Release));
         let others = std::mem::take(&mut *self.0.others.lock().unwrap_or_else(PoisonError::into_inner));
         others.into_iter().for_each(|wake| wake());
     }
@@ -66,12 +62,12 @@ impl Cancellation {
         self.0.made.load(Ordering::Acquire)
     }
 
-    /// Waits until the request is made, at most `limit`; says whether it was made.
+    /// Waits until the request is made, at most `limit`; says whether it was made. A green task lets
+    /// others run meanwhile.
     pub fn wait_timeout(&self, limit: Duration) -> bool {
-        let gate = self.0.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.changed.wait_timeout_while(gate, limit, |()| !self.is_cancelled());
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-        self.is_cancelled()
+        // A limit beyond all times is none.
+        let deadline = Instant::now().checked_add(limit);
+        self.0.gate.wait(deadline, |()| self.is_cancelled().then_some(())).is_some()
     }
 }
 

@@ -5,12 +5,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure};
 
+use crate::green::Monitor;
 use crate::guardian::{Guardian, ProcessEvent};
 use crate::options::StartMethod;
 use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
@@ -85,8 +86,7 @@ impl Launcher for WorkerLauncher {
 /// How far a process has come, as the guardian's thread hears of it.
 #[derive(Default)]
 struct Progress {
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Monitor<State>,
 }
 
 #[derive(Default)]
@@ -97,8 +97,7 @@ struct State {
 
 impl Progress {
     fn note(&self, event: ProcessEvent) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
+        self.state.change(|state| match event {
             ProcessEvent::Started { pid } => state.started = Some(Ok(pid)),
             ProcessEvent::NotStarted { reason: StartFailure::Errno(errno) } => state.started = Some(Err(errno)),
             // Commands have no class, so that nobody is refused one.
@@ -112,16 +111,12 @@ impl Progress {
                 state.started.get_or_insert(Err(nix::errno::Errno::ESRCH as i32));
                 state.exit.get_or_insert(Exit::Unknown);
             }
-        }
-        self.changed.notify_all();
+        });
     }
 
     /// The guardian answers, or is lost, or was stopped from outside.
     fn wait_for_start(&self) -> io::Result<u32> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(state, ANSWER_TIMEOUT, |state| state.started.is_none());
-        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        match state.started {
+        match self.state.wait(Some(Instant::now() + ANSWER_TIMEOUT), |state| state.started) {
             Some(Ok(pid)) => Ok(pid),
             Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
             None => Err(io::Error::other("the guardian does not answer")),
@@ -129,15 +124,7 @@ impl Progress {
     }
 
     fn wait_for_exit(&self, limit: Option<Duration>) -> Option<Exit> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = |state: &mut State| state.exit.is_none();
-        let state = match limit {
-            None => self.changed.wait_while(state, running).unwrap_or_else(PoisonError::into_inner),
-            Some(limit) => {
-                self.changed.wait_timeout_while(state, limit, running).unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        state.exit
+        self.state.wait(limit.and_then(|limit| Instant::now().checked_add(limit)), |state| state.exit)
     }
 }
 

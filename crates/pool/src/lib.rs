@@ -1,17 +1,17 @@
 //! Tasks and where they run.
 //!
 //! A task is described by a [`TaskSpec`](pushflow_protocol::TaskSpec); [`run`] executes one attempt of it, in whatever
-//! process that is. A [`Pool`] decides where: [`ThreadPool`] on threads of the scheduler's own process, [`ProcessPool`] in
-//! isolated worker processes. Every process is started by the guardian, so that none outlives its time.
+//! process that is. A [`Pool`] decides where: [`ThreadPool`] on threads of the scheduler's own process,
+//! [`GreenPool`](green::GreenPool) as green tasks on one of them, [`ProcessPool`] in isolated worker processes. Every process is started by the guardian, so that none outlives its time.
 
 mod attempt;
 mod context;
 mod current;
 mod exit;
+pub mod green;
 mod guarded;
 mod guardian;
 pub mod lookup;
-mod monitor;
 mod options;
 mod policy;
 mod process;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use pushflow_protocol::PythonOptions;
 
+use crate::green::{self, Environment};
+
 /// The kinds of pool, by the names of the original (`parity.md` P97).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolType {
     /// Threads of the scheduler's own process.
     Thread,
     /// Isolated worker processes, not daemonic: the original's `concurrent.futures`.
-    #[default]
     Process,
     /// The same, explicitly not daemonic.
     NdProcess,
@@ -23,17 +24,31 @@ pub enum PoolType {
     NdMultiprocessing,
     /// Daemonic worker processes of the billiard family.
     Billiard,
+    /// Green tasks on one thread of the scheduler's own process; only in the green environment.
+    Gevent,
+}
+
+impl Default for PoolType {
+    /// `Gevent` in the green environment as it is chosen at this moment (`parity.md` P96), else `Process`, also where
+    /// the variable `PUSHFLOW_ENVIRONMENT` is wrong: that is said when the pool is opened.
+    fn default() -> Self {
+        match green::environment() {
+            Ok(Environment::Green) => PoolType::Gevent,
+            Ok(Environment::Plain) | Err(_) => PoolType::Process,
+        }
+    }
 }
 
 impl PoolType {
     /// Every type, in the order in which they are listed to users.
-    pub const ALL: [PoolType; 6] = [
+    pub const ALL: [PoolType; 7] = [
         PoolType::Thread,
         PoolType::Process,
         PoolType::NdProcess,
         PoolType::Multiprocessing,
         PoolType::NdMultiprocessing,
         PoolType::Billiard,
+        PoolType::Gevent,
     ];
 
     /// The name by which users know it.
@@ -45,6 +60,7 @@ impl PoolType {
             PoolType::Multiprocessing => "multiprocessing",
             PoolType::NdMultiprocessing => "ndmultiprocessing",
             PoolType::Billiard => "billiard",
+            PoolType::Gevent => "gevent",
         }
     }
 }
@@ -62,8 +78,6 @@ pub struct UnknownPoolType {
     name: String,
 }
 
-/// The original's pools that this version does not have yet.
-const LATER: [&str; 1] = ["gevent"];
 /// The original's name for any pool with as many workers as are needed: here every pool can do that.
 const SCALING: &str = "scaling";
 
@@ -72,14 +86,11 @@ fn choices(name: &str) -> String {
         let how = "scaling is an option that every pool has, and on by default (PoolOptions::scaling, --no-scaling)";
         return format!("{how}; {}", choose(&PoolType::ALL.map(PoolType::name)));
     }
-    if LATER.contains(&name) {
-        return format!("this version does not have it yet; {}", choose(&PoolType::ALL.map(PoolType::name)));
-    }
     advice(name, &PoolType::ALL.map(PoolType::name))
 }
 
 /// The nearest right name, or all of them where none is near.
-fn advice(name: &str, names: &[&str]) -> String {
+pub(crate) fn advice(name: &str, names: &[&str]) -> String {
     let nearest = names
         .iter()
         .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
@@ -153,11 +164,14 @@ impl FromStr for StartMethod {
     }
 }
 
+/// How many green tasks run at a time by default.
+const GREEN_TASKS: usize = 10_000;
+
 /// How a pool is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolOptions {
     /// The most workers at a time; at least one. By default 8 or twice the cores, whichever is more, with scaling, and
-    /// one a core without.
+    /// one a core without. On the pool `gevent`, how many green tasks run at a time, by default 10,000.
     pub max_workers: Option<usize>,
     /// Whether to begin with one worker, to start another when none is idle, and to end those that stay idle; without
     /// it all workers are there from the start to the end (`parity.md` P84).
@@ -176,6 +190,8 @@ pub struct PoolOptions {
     pub interrupt_on_exit: bool,
     /// With scaling, how long a worker stays that has nothing to do.
     pub idle_timeout: Duration,
+    /// On the pool `gevent`, how long a task may hold the thread before it is reported as blocking the others.
+    pub blocking_limit: Duration,
     /// How long a worker may take from its start until it is ready.
     pub start_timeout: Duration,
     /// How worker processes are started.
@@ -197,6 +213,7 @@ impl Default for PoolOptions {
             wait_on_exit_timeout: None,
             interrupt_on_exit: false,
             idle_timeout: Duration::from_secs(10),
+            blocking_limit: Duration::from_millis(100),
             start_timeout: Duration::from_secs(30),
             start_method: StartMethod::default(),
             worker: None,
@@ -214,6 +231,13 @@ impl PoolOptions {
     }
 }
 
+impl PoolOptions {
+    /// The most green tasks at a time.
+    pub fn green_limit(&self) -> usize {
+        self.max_workers.unwrap_or(GREEN_TASKS).max(1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,7 +247,6 @@ mod tests {
         let message = |name: &str| name.parse::<PoolType>().unwrap_err().to_string();
         assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
         assert!(message("xyz").starts_with("there is no pool \"xyz\": choose \"thread\" or \"process\" or"));
-        assert!(message("gevent").contains("this version does not have it yet"));
         assert!(message("scaling").starts_with(
             "there is no pool \"scaling\": scaling is an option that every pool has, and on by default \
              (PoolOptions::scaling, --no-scaling); choose \"thread\" or"

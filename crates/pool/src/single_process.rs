@@ -17,7 +17,7 @@ use pushflow_value::Data;
 
 use crate::attempt::{Attempt, PoolEvent};
 use crate::context::Cancellation;
-use crate::monitor::Monitor;
+use crate::green::Monitor;
 use crate::options::PoolOptions;
 use crate::policy::{AtExit, Policy};
 use crate::process::{OpenError, ProcessPool};

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -18,6 +18,7 @@ use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
 use crate::context::Cancellation;
+use crate::green::{GreenPool, Monitor};
 use crate::options::{PoolOptions, PoolType};
 use crate::process::{OpenError, ProcessPool};
 use crate::thread::ThreadPool;
@@ -34,6 +35,7 @@ pub fn open_pool(
 ) -> Result<Box<dyn Pool>, OpenError> {
     Ok(match pool {
         PoolType::Thread => Box::new(ThreadPool::open(options, with_processes, events)?),
+        PoolType::Gevent => Box::new(GreenPool::open(options, with_processes, events)?),
         pool => Box::new(ProcessPool::open(pool, options, events)?),
     })
 }
@@ -68,11 +70,8 @@ pub struct TaskPool {
     next: AtomicU64,
 }
 
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
+/// Waiting for a change lets other green tasks run, where a green task waits.
+type Shared = Monitor<State>;
 
 #[derive(Default)]
 struct State {
@@ -114,19 +113,17 @@ impl TaskPool {
         options: &PoolOptions,
         cancellation: Option<&Cancellation>,
     ) -> Result<TaskPool, OpenError> {
-        let shared = Arc::new(Shared::default());
-        shared.lock().cancellation = cancellation.cloned();
+        let shared = Arc::new(Shared::new(State { cancellation: cancellation.cloned(), ..State::default() }));
         if let Some(cancellation) = cancellation {
             let shared = Arc::downgrade(&shared);
-            cancellation.wake_too(Box::new(move || {
-                if let Some(shared) = shared.upgrade() {
-                    let _state = shared.lock();
-                    shared.changed.notify_all();
-                }
-            }));
+            cancellation
+                .wake_too(Box::new(move || shared.upgrade().into_iter().for_each(|shared| shared.change(|_| ()))));
         }
         let told = shared.clone();
-        let pool = open_pool(pool, options, true, Arc::new(move |events| told.take_in(events)))?;
+        let sink = move |events: Vec<PoolEvent>| {
+            told.change(|state| events.into_iter().for_each(|event| state.take_in(event)))
+        };
+        let pool = open_pool(pool, options, true, Arc::new(sink))?;
         Ok(TaskPool { pool: Mutex::new(Some(pool)), shared, options: options.clone(), next: AtomicU64::new(1) })
     }
 
@@ -149,20 +146,17 @@ impl TaskPool {
         inputs: Data,
         callback: impl FnOnce(TaskResult) + Send + 'static,
     ) -> Result<(), PoolClosed> {
-        self.shared.start_callbacks();
+        self.shared.look(State::start_callbacks);
         self.submit_for(task, inputs, Taker::Callback(Box::new(callback))).map(drop)
     }
 
     fn submit_for(&self, task: TaskSpec, inputs: Data, taker: Taker) -> Result<AttemptId, PoolClosed> {
         let id = AttemptId(self.next.fetch_add(1, Ordering::Relaxed));
         let pool = self.lock();
-        {
-            let mut state = self.shared.lock();
-            if state.closed {
-                return Err(PoolClosed);
-            }
-            state.open.insert(id, taker);
-        }
+        self.shared.look(|state| match state.closed {
+            true => Err(PoolClosed),
+            false => Ok(state.open.insert(id, taker)),
+        })?;
         let attempt = Attempt { id, actor: format!("task {id}").into(), task: Arc::new(task), inputs };
         pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
         Ok(id)
@@ -170,7 +164,7 @@ impl TaskPool {
 
     /// Interrupts what runs; what waits is run nevertheless, and the pool can still be used (`parity.md` P105).
     pub fn interrupt(&self) {
-        let running: Vec<AttemptId> = self.shared.lock().running.iter().copied().collect();
+        let running: Vec<AttemptId> = self.shared.look(|state| state.running.iter().copied().collect());
         if let Some(pool) = &*self.lock() {
             running.into_iter().for_each(|attempt| pool.interrupt(attempt));
         }
@@ -178,7 +172,7 @@ impl TaskPool {
 
     /// Takes no more tasks.
     pub fn close(&self) {
-        self.shared.lock().closed = true;
+        self.shared.look(|state| state.closed = true);
     }
 
     /// Waits until everything that was submitted has ended, at most `limit`: whether it has.
@@ -186,7 +180,7 @@ impl TaskPool {
     /// In a task it also ends, with `false`, when the task's own attempt is to end.
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        self.shared.wait_until(deadline, |state| state.open.is_empty())
+        self.wait(deadline, |state| state.open.is_empty().then_some(())).is_some()
     }
 
     /// Takes no more tasks, waits for those that were submitted, at most `limit`, and ends the rest: whether there was
@@ -197,12 +191,23 @@ impl TaskPool {
             self.interrupt();
         }
         let in_time = self.join(limit);
-        if let Some(mut pool) = self.lock().take() {
+        let pool = self.lock().take();
+        if let Some(mut pool) = pool {
             // What is idle has time to leave by itself; what still runs has had its time.
             let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
             pool.close(Some(Instant::now() + leave));
         }
         in_time
+    }
+
+    /// Waits until `look` finds something; `None` when the deadline or the end of the attempt around this came first.
+    fn wait<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
+        let found = |state: &mut State| match look(state) {
+            None if state.is_cancelled() => Some(None),
+            None => None,
+            found => Some(found),
+        };
+        self.shared.wait(deadline, found).flatten()
     }
 
     /// How many workers there are now.
@@ -230,51 +235,26 @@ impl Drop for TaskPool {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl State {
     /// Called on a thread of the pool.
-    fn take_in(&self, events: Vec<PoolEvent>) {
-        let mut state = self.lock();
-        for event in events {
-            match event {
-                PoolEvent::Started { attempt, .. } if state.open.contains_key(&attempt) => {
-                    state.running.insert(attempt);
-                }
-                PoolEvent::Finished { attempt, result } => state.end(attempt, Ok(result)),
-                PoolEvent::Failed { attempt, error } => state.end(attempt, Err(error)),
-                PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
-                _ => {}
+    fn take_in(&mut self, event: PoolEvent) {
+        match event {
+            PoolEvent::Started { attempt, .. } if self.open.contains_key(&attempt) => {
+                self.running.insert(attempt);
             }
-        }
-        self.changed.notify_all();
-    }
-
-    /// Waits until the condition holds; `false` when the deadline or the end of the attempt around this came first.
-    fn wait_until(&self, deadline: Option<Instant>, mut condition: impl FnMut(&mut State) -> bool) -> bool {
-        let mut state = self.lock();
-        loop {
-            if condition(&mut state) {
-                return true;
+            PoolEvent::Requeued { attempt } => {
+                self.running.remove(&attempt);
             }
-            if state.cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
-                return false;
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            state = match left {
-                Some(left) if left.is_zero() => return false,
-                Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
+            PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
+            PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
+            _ => {}
         }
     }
 
     /// Starts the thread that calls callbacks, the first time; it ends with the pool.
-    fn start_callbacks(&self) {
-        let mut state = self.lock();
-        if state.callbacks.is_some() {
+    fn start_callbacks(&mut self) {
+        if self.callbacks.is_some() {
             return;
         }
         let (sender, receiver) = crossbeam_channel::unbounded::<(Callback, TaskResult)>();
@@ -286,13 +266,15 @@ impl Shared {
             }
         };
         match std::thread::Builder::new().name("pushflow-callbacks".into()).spawn(call) {
-            Ok(_) => state.callbacks = Some(sender),
+            Ok(_) => self.callbacks = Some(sender),
             Err(error) => tracing::error!(%error, "there is no thread for callbacks: they are called by the pool's"),
         }
     }
-}
 
-impl State {
+    fn is_cancelled(&self) -> bool {
+        self.cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
+    }
+
     fn end(&mut self, attempt: AttemptId, outcome: TaskResult) {
         self.running.remove(&attempt);
         match self.open.remove(&attempt) {
@@ -344,12 +326,7 @@ impl Pending<'_> {
     /// The task that has not ended.
     pub fn wait_timeout(mut self, limit: Option<Duration>) -> Result<TaskResult, Self> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let attempt = self.attempt;
-        let mut outcome = None;
-        self.pool.shared.wait_until(deadline, |state| {
-            outcome = state.outcomes.remove(&attempt);
-            outcome.is_some()
-        });
+        let outcome = self.pool.wait(deadline, |state| state.outcomes.remove(&self.attempt));
         self.taken = outcome.is_some();
         outcome.ok_or(self)
     }
@@ -367,10 +344,11 @@ impl Drop for Pending<'_> {
         if self.taken {
             return;
         }
-        let mut state = self.pool.shared.lock();
-        state.outcomes.remove(&self.attempt);
-        if let Some(taker) = state.open.get_mut(&self.attempt) {
-            *taker = Taker::Nobody;
-        }
+        self.pool.shared.look(|state| {
+            state.outcomes.remove(&self.attempt);
+            if let Some(taker) = state.open.get_mut(&self.attempt) {
+                *taker = Taker::Nobody;
+            }
+        });
     }
 }

@@ -17,6 +17,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
 use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
+use crate::green;
 use crate::guarded::GuardedLauncher;
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
@@ -38,6 +39,8 @@ struct Shared {
     events: EventSink,
     guardian: Option<Arc<Guardian>>,
     on_orphan: OnOrphan,
+    /// Asking for it at each attempt would be a system call.
+    pid: u32,
     limit: usize,
     /// How long an idle thread stays; for ever without scaling.
     idle_timeout: Option<Duration>,
@@ -60,6 +63,7 @@ impl ThreadPool {
     /// # Errors
     /// When there is to be a guardian and is none.
     pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<ThreadPool, OpenError> {
+        green::settle()?;
         let guardian = match with_processes {
             true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
@@ -70,6 +74,7 @@ impl ThreadPool {
             events,
             guardian,
             on_orphan: OnOrphan::after(options.orphan_grace),
+            pid: std::process::id(),
             limit: options.worker_limit(),
             idle_timeout: options.scaling.then_some(options.idle_timeout),
         };
@@ -106,7 +111,7 @@ impl Shared {
             .map(|guardian| Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None));
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
-            self.tell(PoolEvent::Started { attempt: id, pid: std::process::id() });
+            self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
             let named = (attempt.actor.clone(), id);
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
             // The inputs go before the result is told, so that whoever merges them owns them alone.

@@ -101,7 +101,7 @@ fn most_at_both_ends(samples: &[u64]) -> (u64, u64) {
 
 #[test]
 fn files_and_children_do_not_grow_with_attempts() {
-    for pool in ["process", "thread"] {
+    for pool in ["process", "thread", "gevent"] {
         let settings = json!({"task": "count", "shape": "loop", "pool": pool, "inputs": {"value": 0, "limit": 500}});
         let report = test_program(&settings).run().assert_code(0).json();
         assert_eq!(report["runs"][0]["result"]["value"], 500);

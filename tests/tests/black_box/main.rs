@@ -6,6 +6,7 @@
 //! - [`rust_tasks`]: what `#[task]` functions do to their process, on each pool.
 //! - [`originals`]: the workflows that the original is tested with, on each pool.
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
+//! - [`green_environment`]: the pool `gevent`, chosen and refused, and its commands.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
 //! - [`pool_suite`]: what every pool does, asked of each.
@@ -24,6 +25,7 @@ mod cost;
 mod deadlines;
 mod embedding;
 mod examples;
+mod green_environment;
 mod large_values;
 mod lifetime;
 mod nested;
@@ -40,7 +42,9 @@ use std::path::Path;
 
 use pushflow_tests::run::Program;
 
-/// The tests' own program, which runs a workflow of one of its tasks; see its source for the settings.
+/// The tests' own program, which runs a workflow of one of its tasks; see its source for the settings. It is in the
+/// environment that its pool needs.
 fn test_program(settings: &serde_json::Value) -> Program {
-    Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string())
+    let program = Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string());
+    if settings["pool"] == "gevent" { program.env("PUSHFLOW_ENVIRONMENT", "green") } else { program }
 }

@@ -6,14 +6,20 @@ use std::path::Path;
 use pushflow_tests::run::Program;
 
 /// Pools, and how their workers are started.
-const POOLS: [[&str; 2]; 4] =
-    [["thread", "default"], ["process", "spawn"], ["process", "forkserver"], ["process", "fork"]];
+const POOLS: [[&str; 2]; 5] = [
+    ["thread", "default"],
+    ["gevent", "default"],
+    ["process", "spawn"],
+    ["process", "forkserver"],
+    ["process", "fork"],
+];
 
 #[track_caller]
 fn assert_on_every_pool(workflow: &str) {
     for pool in POOLS {
         let program = Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-original-workflows")));
-        let finished = program.arg(workflow).args(pool).run();
+        let environment = if pool[0] == "gevent" { "green" } else { "plain" };
+        let finished = program.env("PUSHFLOW_ENVIRONMENT", environment).arg(workflow).args(pool).run();
         assert_eq!((finished.code(), finished.stdout.as_str()), (Some(0), "ok\n"), "on {pool:?}: {finished:#?}");
     }
 }

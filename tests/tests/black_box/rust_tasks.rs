@@ -27,21 +27,21 @@ fn assert_failure(pool: &str, task: &str, kind: &str, words: &str) -> Value {
 
 #[test]
 fn a_panic_is_an_error_on_every_pool() {
-    for pool in ["process", "thread"] {
+    for pool in ["process", "thread", "gevent"] {
         assert_failure(pool, "panics", "Panicked", "the task's own words");
     }
 }
 
 #[test]
 fn an_err_is_an_error_on_every_pool() {
-    for pool in ["process", "thread"] {
+    for pool in ["process", "thread", "gevent"] {
         assert_failure(pool, "returns_an_error", "Raised", "the task's own error");
     }
 }
 
 #[test]
 fn a_result_that_is_no_mapping_is_an_error_on_every_pool() {
-    for pool in ["process", "thread"] {
+    for pool in ["process", "thread", "gevent"] {
         assert_failure(pool, "returns_a_number", "BadResult", "");
     }
 }
@@ -77,22 +77,26 @@ fn a_task_that_never_returns_is_ended_by_the_deadline() {
 
 #[test]
 fn on_threads_a_task_that_looks_at_its_cancellation_is_ended_by_the_deadline() {
-    let settings = json!({"task": "sleeps_until_cancelled", "pool": "thread", "timeout_ms": 300, "grace_ms": 200});
-    let report = test_program(&settings).run().assert_code(0).json();
-    assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+    for pool in ["thread", "gevent"] {
+        let settings = json!({"task": "sleeps_until_cancelled", "pool": pool, "timeout_ms": 300, "grace_ms": 200});
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+    }
 }
 
 #[test]
 fn on_threads_a_task_that_never_returns_is_reported_and_left_behind() {
-    let settings = json!({"task": "sleeps_for_ever", "pool": "thread", "timeout_ms": 300, "grace_ms": 200});
-    let report = test_program(&settings).run().assert_code(0).json();
-    assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
-    assert!(report["runs"][0]["errors"].to_string().contains("left behind"), "{report}");
+    for pool in ["thread", "gevent"] {
+        let settings = json!({"task": "sleeps_for_ever", "pool": pool, "timeout_ms": 300, "grace_ms": 200});
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+        assert!(report["runs"][0]["errors"].to_string().contains("left behind"), "{report}");
+    }
 }
 
 #[test]
 fn a_task_runs_in_a_process_of_its_own_or_on_a_thread_of_this_one() {
-    for (pool, is_own) in [("process", false), ("thread", true)] {
+    for (pool, is_own) in [("process", false), ("thread", true), ("gevent", true)] {
         let report = test_program(&json!({"pool": pool})).run().assert_code(0).json();
         let result = &report["runs"][0]["result"];
         assert_eq!(result["executable"], env!("CARGO_BIN_EXE_pushflow-test-program"));
@@ -102,7 +106,7 @@ fn a_task_runs_in_a_process_of_its_own_or_on_a_thread_of_this_one() {
 
 #[test]
 fn a_loop_gives_the_same_result_on_every_pool() {
-    for pool in ["process", "thread"] {
+    for pool in ["process", "thread", "gevent"] {
         let settings = json!({"task": "count", "shape": "loop", "pool": pool, "inputs": {"value": 0, "limit": 100}});
         let report = test_program(&settings).run().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "Finished");

@@ -1,12 +1,13 @@
 //! The page `docs/compatibility.md`.
 
-use pushflow::StartMethod;
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
 use crate::daemonic::{Flag, Kind};
 use crate::matrix::{Cell, Summary};
-use crate::names::{Environment, Named, Pool};
+use crate::names::Named;
 use crate::seed::Claim;
 
 const OPENING: &str = "\
@@ -53,7 +54,7 @@ fn matrix(cells: &[Cell], environment: Environment) -> String {
     let tasks: Vec<ProbeTask> = present(|cell| cell.combination.task, cells);
     let mut text = row("pool", tasks.iter().map(|task| format!("`{task}`")));
     text += &row("---", tasks.iter().map(|_| "---".to_owned()));
-    for pool in present::<Pool>(|cell| cell.combination.pool, cells) {
+    for pool in present::<PoolType>(|cell| cell.combination.pool, cells) {
         let found = tasks.iter().map(|&task| {
             let found = words(&group(cells, environment, pool, task));
             format!("{found} / {}", Claim::of(environment, pool, task).words())

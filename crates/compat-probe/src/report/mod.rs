@@ -4,12 +4,13 @@ pub(crate) mod json;
 pub(crate) mod markdown;
 pub(crate) mod text;
 
-use pushflow::StartMethod;
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::daemonic::{Flag, Kind};
 use crate::matrix::{Cell, Summary};
-use crate::names::{Environment, Named, Pool};
+use crate::names::Named;
 use crate::seed::Judgement;
 use crate::verdict::Verdict;
 
@@ -19,7 +20,7 @@ fn present<T: Named + PartialEq>(of: impl Fn(&Cell) -> T, cells: &[Cell]) -> Vec
 }
 
 /// The cells of one pool and task, one for each start method.
-fn group(cells: &[Cell], environment: Environment, pool: Pool, task: ProbeTask) -> Vec<&Cell> {
+fn group(cells: &[Cell], environment: Environment, pool: PoolType, task: ProbeTask) -> Vec<&Cell> {
     let is_in = |cell: &&Cell| {
         let combination = &cell.combination;
         (combination.environment, combination.pool, combination.task) == (environment, pool, task)
@@ -79,13 +80,14 @@ impl Reason<'_> {
     /// Where it holds: `plain: gevent, billiard (cfpool, mppool)`; a pool without tasks stands for all of `tasks`.
     fn places(&self, tasks: &[ProbeTask]) -> String {
         let environments = Environment::ALL.iter().filter_map(|&environment| {
-            let pools: Vec<String> = Pool::ALL.iter().filter_map(|&pool| self.pool(environment, pool, tasks)).collect();
+            let pools: Vec<String> =
+                PoolType::ALL.iter().filter_map(|&pool| self.pool(environment, pool, tasks)).collect();
             (!pools.is_empty()).then(|| format!("{}: {}", environment.name(), pools.join(", ")))
         });
         environments.collect::<Vec<_>>().join("; ")
     }
 
-    fn pool(&self, environment: Environment, pool: Pool, tasks: &[ProbeTask]) -> Option<String> {
+    fn pool(&self, environment: Environment, pool: PoolType, tasks: &[ProbeTask]) -> Option<String> {
         let of_pool = |task: &ProbeTask| {
             self.cells.iter().any(|cell| {
                 let combination = &cell.combination;

@@ -1,12 +1,13 @@
 //! Tables for a terminal.
 
-use pushflow::StartMethod;
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
 use crate::daemonic::{Flag, Kind};
 use crate::matrix::{Cell, Summary};
-use crate::names::{Environment, Named, Pool};
+use crate::names::Named;
 use crate::seed::Judgement;
 
 /// What was found of every pool and task, one table for each environment.
@@ -34,7 +35,7 @@ fn rows(cells: &[Cell], environment: Environment) -> Vec<Vec<String>> {
     let tasks: Vec<ProbeTask> = present(|cell| cell.combination.task, cells);
     let heads = tasks.iter().map(|task| task.name().to_owned());
     let mut rows: Vec<Vec<String>> = vec![[environment.name().to_owned()].into_iter().chain(heads).collect()];
-    let pools: Vec<Pool> = present(|cell| cell.combination.pool, cells);
+    let pools: Vec<PoolType> = present(|cell| cell.combination.pool, cells);
     rows.extend(pools.into_iter().map(|pool| {
         let found = tasks.iter().map(|&task| words(&group(cells, environment, pool, task)));
         [pool.name().to_owned()].into_iter().chain(found).collect()

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{AttemptId, NO_CHILDREN, Source};
 
@@ -32,6 +32,7 @@ use self::output::OutputReader;
 use self::runner::{Input, Runner};
 use crate::attempt::{Attempt, EventSink, Pool};
 use crate::exit::{AtProcessExit, Registration};
+use crate::green::{self, EnvironmentError, Monitor};
 use crate::guardian::{Guardian, GuardianError};
 use crate::options::{PoolOptions, PoolType, StartMethod};
 use crate::policy::{AtExit, Policy};
@@ -75,6 +76,15 @@ pub enum OpenError {
     /// No worker could be started.
     #[error("{0}")]
     Worker(String),
+    /// The pool `gevent` was asked for in the plain environment.
+    #[error(
+        "the pool \"gevent\" needs the green environment: choose it with --environment green, PUSHFLOW_ENVIRONMENT=green \
+         or pushflow::green::enable(), before the first pool"
+    )]
+    NotGreen,
+    /// The environment can't be known.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The machine has no threads or file descriptors left.
     #[error("the pool could not be opened: {0}")]
     Io(#[from] std::io::Error),
@@ -91,7 +101,7 @@ pub struct ProcessPool {
     inputs: Sender<Input>,
     runner: Option<JoinHandle<()>>,
     worker_count: Arc<AtomicUsize>,
-    finished: Receiver<()>,
+    progress: Arc<Progress>,
     interrupt_grace: Duration,
     ending: Ending,
     _registration: Registration,
@@ -128,12 +138,12 @@ impl ProcessPool {
         only: Option<Attempt>,
         events: EventSink,
     ) -> Result<ProcessPool, OpenError> {
+        green::settle()?;
         let rules = room::fitted(rules)?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
-        let (opened, open) = crossbeam_channel::bounded(1);
-        let (finish, finished) = crossbeam_channel::bounded(0);
+        let progress = Arc::<Progress>::default();
         let worker_count = Arc::<AtomicUsize>::default();
         let runner = Runner {
             dispatcher: Dispatcher::new(rules),
@@ -152,26 +162,28 @@ impl ProcessPool {
             to_self: inputs.clone(),
             events,
             reports: Vec::new(),
-            opened: Some(opened),
+            progress: progress.clone(),
+            opening: true,
             worker_count: worker_count.clone(),
             links: HashMap::new(),
         };
         let ending = Ending {
             inputs: inputs.clone(),
-            finished: finished.clone(),
+            progress: progress.clone(),
             terminates: policy.at_exit == AtExit::Terminate,
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(ending.clone())?;
+        let end = RunnerEnd(progress.clone());
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
+            let _end = end;
             runner.run();
-            drop(finish);
         })?;
         let mut pool = ProcessPool {
             inputs,
             runner: Some(runner),
             worker_count,
-            finished,
+            progress,
             interrupt_grace: options.interrupt_grace,
             ending,
             _registration: registration,
@@ -180,7 +192,7 @@ impl ProcessPool {
             pool.tell(Event::Submit(vec![attempt]));
             pool.tell(Event::Close);
         }
-        let opened = wait_until_open(&open, options.start_timeout);
+        let opened = wait_until_open(&pool.progress, options.start_timeout);
         if opened.is_err() {
             pool.abort();
         }
@@ -209,6 +221,7 @@ impl ProcessPool {
     }
 
     fn join(&mut self) {
+        wait_until_over(&self.progress, None);
         if let Some(runner) = self.runner.take() {
             runner.join().ok();
         }
@@ -222,21 +235,49 @@ impl ProcessPool {
 
 /// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
 /// guardian that is stopped.
-fn wait_until_open(open: &Receiver<Result<(), String>>, start_timeout: Duration) -> Result<(), OpenError> {
-    match open.recv_timeout(MAX_FAILED_STARTS * start_timeout + OPEN_SLACK) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(reason)) if reason == NO_CHILDREN => Err(OpenError::Daemonic),
-        Ok(Err(reason)) => Err(OpenError::Worker(reason)),
-        Err(RecvTimeoutError::Timeout) => Err(OpenError::Worker("the guardian does not answer".into())),
-        Err(RecvTimeoutError::Disconnected) => Err(OpenError::Worker("the pool ended while it was opened".into())),
+fn wait_until_open(progress: &Progress, start_timeout: Duration) -> Result<(), OpenError> {
+    let limit = MAX_FAILED_STARTS * start_timeout + OPEN_SLACK;
+    let opened = progress.wait(Instant::now().checked_add(limit), |stage| match stage.opened.take() {
+        Some(Ok(())) => Some(Ok(())),
+        Some(Err(reason)) if reason == NO_CHILDREN => Some(Err(OpenError::Daemonic)),
+        Some(Err(reason)) => Some(Err(OpenError::Worker(reason))),
+        None if stage.over => Some(Err(OpenError::Worker("the pool ended while it was opened".into()))),
+        None => None,
+    });
+    opened.unwrap_or_else(|| Err(OpenError::Worker("the guardian does not answer".into())))
+}
+
+/// How far the runner has come; whoever waits for it lets other green tasks run.
+type Progress = Monitor<Stage>;
+
+/// A pool that is closed from the beginning may be over before it is looked at whether it was open.
+#[derive(Debug, Default)]
+struct Stage {
+    /// Whether a worker has been ready, or why none will be.
+    opened: Option<Result<(), String>>,
+    /// The runner has ended.
+    over: bool,
+}
+
+/// Says, however the runner ends, that it has.
+struct RunnerEnd(Arc<Progress>);
+
+impl Drop for RunnerEnd {
+    fn drop(&mut self) {
+        self.0.change(|stage| stage.over = true);
     }
+}
+
+/// Waits until the runner has ended: whether it has by the deadline.
+fn wait_until_over(progress: &Progress, deadline: Option<Instant>) -> bool {
+    progress.wait(deadline, |stage| stage.over.then_some(())).is_some()
 }
 
 /// What ends a pool whose process exits, from whatever thread.
 #[derive(Clone)]
 struct Ending {
     inputs: Sender<Input>,
-    finished: Receiver<()>,
+    progress: Arc<Progress>,
     terminates: bool,
     limit: Option<Duration>,
 }
@@ -252,14 +293,12 @@ impl AtProcessExit for Ending {
         self.begin(self.terminates);
     }
 
-    /// Nothing is ever sent: the channel ends with the runner.
     fn finish(&self) {
-        if let Some(limit) = self.limit
-            && self.finished.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)
-        {
+        let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
+        if !wait_until_over(&self.progress, deadline) {
             self.inputs.send(Input::Event(Event::Abort)).ok();
+            wait_until_over(&self.progress, None);
         }
-        self.finished.recv().ok();
     }
 }
 
@@ -305,10 +344,7 @@ impl Pool for ProcessPool {
 
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);
-        let in_time = match deadline {
-            Some(deadline) => self.finished.recv_deadline(deadline) != Err(RecvTimeoutError::Timeout),
-            None => self.finished.recv().is_err(),
-        };
+        let in_time = wait_until_over(&self.progress, deadline);
         // A pool that has closed in time has nothing left to end.
         self.abort();
         in_time
@@ -330,5 +366,18 @@ impl Drop for ProcessPool {
             self.ending.finish();
             self.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_is_over_before_anybody_looks_was_open_or_not_for_its_own_reason() {
+        let opened = |opened| wait_until_open(&Monitor::new(Stage { opened, over: true }), Duration::ZERO);
+        assert!(opened(Some(Ok(()))).is_ok());
+        assert!(matches!(opened(Some(Err(NO_CHILDREN.to_owned()))), Err(OpenError::Daemonic)));
+        assert_eq!(opened(None).unwrap_err().to_string(), "the pool ended while it was opened");
     }
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_protocol::transport::ToWorkerSender;
 use pushflow_protocol::{ErrorKind, Job, ProcessId, TaskError, ToWorker};
 
+use super::Progress;
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
 use super::link::WorkerKind;
 use super::output::OutputReader;
@@ -40,8 +41,9 @@ pub(super) struct Runner {
     pub(super) events: EventSink,
     /// What is still to be told, in this order.
     pub(super) reports: Vec<PoolEvent>,
-    /// Told once: the pool can be used, or why it can't.
-    pub(super) opened: Option<Sender<Result<(), String>>>,
+    /// Told when the pool can be used, or why it can't.
+    pub(super) progress: Arc<Progress>,
+    pub(super) opening: bool,
     pub(super) worker_count: Arc<AtomicUsize>,
     pub(super) links: HashMap<WorkerId, Link>,
 }
@@ -108,17 +110,16 @@ impl Runner {
     }
 
     fn say_whether_open(&mut self) {
-        if self.opened.is_none() {
+        if !self.opening {
             return;
         }
-        let result = match self.dispatcher.broken() {
+        let opened = match self.dispatcher.broken() {
             Some(reason) => Err(reason.to_owned()),
             None if self.dispatcher.is_ready() => Ok(()),
             None => return,
         };
-        if let Some(opened) = self.opened.take() {
-            opened.send(result).ok();
-        }
+        self.opening = false;
+        self.progress.change(|stage| stage.opened = Some(opened));
     }
 
     fn handle(&mut self, input: Input, now: Instant, actions: &mut Vec<Action>) {

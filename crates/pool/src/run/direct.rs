@@ -1,23 +1,19 @@
 //! [`DirectLauncher`]: processes started by this process itself.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{self, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use pushflow_os::PidFd;
 use pushflow_protocol::Exit;
 
 use super::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-
-/// The longest pause between two looks at a process that is waited for with a limit.
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+use crate::green::wait_readable;
 
 /// Starts processes as children of this process, without ever forking it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,9 +34,18 @@ impl Launcher for DirectLauncher {
         if launch.own_group {
             command.process_group(0);
         }
-        let child =
+        let mut child =
             command.spawn().map_err(|error| classify_launch_error(error, &program, launch.directory.as_deref()))?;
-        Ok(Arc::new(DirectChild { pid: child.id(), leads_group: launch.own_group, state: Mutex::new((child, None)) }))
+        let process = match PidFd::open(id(&child)) {
+            Ok(process) => process,
+            Err(error) => {
+                // It could not be waited for: it never began.
+                child.kill().and_then(|()| child.wait()).ok();
+                return Err(error.into());
+            }
+        };
+        let pid = child.id();
+        Ok(Arc::new(DirectChild { pid, process, leads_group: launch.own_group, state: Mutex::new((child, None)) }))
     }
 }
 
@@ -48,9 +53,15 @@ fn inherited_unless(file: Option<OwnedFd>) -> Stdio {
     file.map_or_else(Stdio::inherit, Stdio::from)
 }
 
+fn id(child: &process::Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).expect("a process id fits pid_t, from which it came"))
+}
+
 /// A child of this process.
 struct DirectChild {
     pid: u32,
+    /// Readable when it has ended.
+    process: PidFd,
     leads_group: bool,
     /// The process, and its end once it was reaped. Locked while it is signalled and while it is reaped, so that no signal
     /// reaches another process that got its id; not locked while it is waited for.
@@ -60,39 +71,6 @@ struct DirectChild {
 impl DirectChild {
     fn state(&self) -> MutexGuard<'_, (process::Child, Option<Exit>)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn id(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.pid).expect("a process id fits pid_t, from which it came"))
-    }
-
-    /// Whether the process has ended, without reaping it; waits for that unless `flags` say otherwise.
-    fn has_ended(&self, flags: WaitPidFlag) -> io::Result<bool> {
-        loop {
-            match waitid(Id::Pid(self.id()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | flags) {
-                Ok(WaitStatus::StillAlive) => return Ok(false),
-                // It was killed by a real-time signal, which `nix` has no name for.
-                Ok(_) | Err(Errno::EINVAL) => return Ok(true),
-                Err(Errno::EINTR) => {}
-                // Another thread reaped it meanwhile.
-                Err(Errno::ECHILD) if self.state().1.is_some() => return Ok(true),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn has_ended_within(&self, limit: Duration) -> io::Result<bool> {
-        let start = Instant::now();
-        let mut pause = Duration::from_micros(500);
-        while !self.has_ended(WaitPidFlag::WNOHANG)? {
-            let left = limit.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            thread::sleep(pause.min(left));
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        Ok(true)
     }
 
     fn reap(&self) -> io::Result<Exit> {
@@ -117,7 +95,8 @@ impl Child for DirectChild {
         if state.1.is_some() {
             return Ok(());
         }
-        let sent = if self.leads_group { killpg(self.id(), signal) } else { kill(self.id(), signal) };
+        let id = id(&state.0);
+        let sent = if self.leads_group { killpg(id, signal) } else { kill(id, signal) };
         sent.map_err(io::Error::from)
     }
 
@@ -125,10 +104,8 @@ impl Child for DirectChild {
         if let Some(exit) = self.state().1 {
             return Ok(Some(exit));
         }
-        let ended = match limit {
-            None => self.has_ended(WaitPidFlag::empty())?,
-            Some(limit) => self.has_ended_within(limit)?,
-        };
-        if ended { self.reap().map(Some) } else { Ok(None) }
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let ended = wait_readable(&[self.process.as_fd()], deadline)?;
+        if ended == [true] { self.reap().map(Some) } else { Ok(None) }
     }
 }

@@ -6,6 +6,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
 use pushflow_value::Data;
 
 use super::{Interrupter, Runner};
+use crate::green::in_span;
 use crate::{Cancelled, TaskContext, run_rust};
 
 /// Runs one attempt on the calling thread; `runner` is for what is no Rust task, `None` where such do not run.
@@ -20,15 +21,15 @@ pub fn execute(
     (actor, attempt): (Arc<str>, AttemptId),
     interrupter: &Interrupter,
 ) -> Result<Data, TaskError> {
-    let _in_span = tracing::info_span!("attempt", actor = &*actor, %attempt).entered();
-    match (task, runner) {
+    let span = tracing::info_span!("attempt", actor = &*actor, %attempt);
+    in_span(span, || match (task, runner) {
         (TaskSpec::Rust { name }, _) => {
             let context = TaskContext::new(actor, attempt.0, interrupter.cancellation().clone());
             run_rust(name, inputs, &context).map_err(|error| followed(error, interrupter))
         }
         (task, Some(runner)) => runner.run(task, inputs, interrupter),
         (_, None) => Err(TaskError::new(ErrorKind::Unsupported, "this pool was opened without processes for commands")),
-    }
+    })
 }
 
 /// A Rust task that returns [`Cancelled`] after it was interrupted did what it was asked to.

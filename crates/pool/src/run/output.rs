@@ -2,15 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pushflow_protocol::Exit;
 use pushflow_value::Value;
 
 use super::launch::Child;
+use crate::green::wait_readable;
 
 /// How long what is still in the pipes is read after the process has ended: something that it started may hold them open
 /// for ever.
@@ -31,7 +30,7 @@ pub(super) fn read_until_exit(child: &dyn Child, pipes: Vec<OwnedFd>) -> io::Res
     let mut exit = None;
     let mut next_look = Instant::now() + LOOK;
     while pipes.iter().any(Pipe::is_open) {
-        read_what_is_ready(&mut pipes, next_look.saturating_duration_since(Instant::now()))?;
+        read_what_is_ready(&mut pipes, next_look)?;
         if Instant::now() < next_look {
             continue;
         }
@@ -48,18 +47,11 @@ pub(super) fn read_until_exit(child: &dyn Child, pipes: Vec<OwnedFd>) -> io::Res
     Ok((pipes.into_iter().map(|pipe| pipe.read).collect(), exit))
 }
 
-/// Waits for something to read, at most `limit`, and reads it.
-fn read_what_is_ready(pipes: &mut [Pipe], limit: Duration) -> io::Result<()> {
-    // Rounded up, so that the last millisecond is not spent looking without pause.
-    let limit = PollTimeout::try_from(limit + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
+/// Waits for something to read until the deadline, and reads it.
+fn read_what_is_ready(pipes: &mut [Pipe], deadline: Instant) -> io::Result<()> {
     let mut open: Vec<&mut Pipe> = pipes.iter_mut().filter(|pipe| pipe.is_open()).collect();
-    let mut polled: Vec<PollFd<'_>> =
-        open.iter().filter_map(|pipe| Some(PollFd::new(pipe.file.as_ref()?.as_fd(), PollFlags::POLLIN))).collect();
-    match poll(&mut polled, limit) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let ready: Vec<bool> = polled.iter().map(|file| file.any().unwrap_or(true)).collect();
+    let files: Vec<BorrowedFd<'_>> = open.iter().filter_map(|pipe| Some(pipe.file.as_ref()?.as_fd())).collect();
+    let ready = wait_readable(&files, Some(deadline))?;
     for (pipe, ready) in open.iter_mut().zip(ready) {
         if ready {
             pipe.read_once()?;

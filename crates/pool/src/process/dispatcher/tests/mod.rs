@@ -125,6 +125,7 @@ fn essence(actions: &[Action]) -> Vec<String> {
                 PoolEvent::WorkerEnded { pid, .. } => format!("worker {pid} ended"),
                 PoolEvent::ProcessStopped { attempt, pid, signal } => format!("{attempt} stopped in {pid} by {signal}"),
                 PoolEvent::ProcessContinued { attempt, pid } => format!("{attempt} goes on in {pid}"),
+                PoolEvent::Blocked { .. } => unreachable!("that is for green tasks only"),
                 PoolEvent::Broken { .. } => "broken".to_owned(),
             },
         })

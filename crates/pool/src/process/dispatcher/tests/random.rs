@@ -270,6 +270,7 @@ impl Owner {
             PoolEvent::Broken { .. }
             | PoolEvent::Output { .. }
             | PoolEvent::WorkerStarted { .. }
+            | PoolEvent::Blocked { .. }
             | PoolEvent::ProcessStopped { .. }
             | PoolEvent::ProcessContinued { .. }
             | PoolEvent::WorkerEnded { .. } => {}
