@@ -54,7 +54,9 @@ pub use pushflow_pool::{
     PoolType, Process, ProcessFamily, ProcessKind, StartMethod, Stream, TaskContext, TaskPool, TaskResult,
     UnknownPoolType, UnknownStartMethod, current_process, task,
 };
-pub use pushflow_protocol::{AttemptId, CommandTask, ErrorKind, Exit, Family, ProcessClass, TaskError, TaskSpec};
+pub use pushflow_protocol::{
+    AttemptId, CommandTask, ErrorKind, Exit, Family, ProcessClass, PythonOptions, TaskError, TaskSpec,
+};
 pub use pushflow_value::{
     CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };

@@ -3,6 +3,9 @@
 
 pub mod binaries;
 pub mod folder;
+pub mod kernel_view;
 pub mod page;
+pub mod parallel;
 pub mod processes;
+pub mod random;
 pub mod run;

@@ -150,13 +150,16 @@ impl Mark {
         found
     }
 
-    /// The run directories that workers of the run were told.
+    /// The run directories of the run: where its guardians are, and what its workers were told.
     pub fn run_directories(&self) -> HashSet<PathBuf> {
-        self.processes()
-            .iter()
-            .filter_map(|process| process.variable("PUSHFLOW_RUN_DIRECTORY"))
-            .map(Into::into)
-            .collect()
+        let processes = self.processes();
+        let guardians = processes.iter().filter(|process| process.name == "pushflow-guard");
+        let theirs = guardians.filter_map(|guardian| fs::read_link(format!("/proc/{}/cwd", guardian.pid)).ok());
+        // A guardian that has just begun is still where its scheduler was.
+        let theirs =
+            theirs.filter(|directory| directory.to_str().is_some_and(|path| path.starts_with("/tmp/pushflow-")));
+        let told = processes.iter().filter_map(|process| process.variable("PUSHFLOW_RUN_DIRECTORY"));
+        told.map(PathBuf::from).chain(theirs).collect()
     }
 
     /// Asserts that nothing of the run is left, or is gone a moment later.

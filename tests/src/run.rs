@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::binaries::{binaries, python};
@@ -145,6 +145,11 @@ impl Running {
     /// Sends it a signal, and to nothing that it started.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).expect("it has not been waited for");
+    }
+
+    /// Sends a signal to its process group, as a terminal does.
+    pub fn signal_group(&self, signal: Signal) {
+        killpg(Pid::from_raw(self.pid()), signal).expect("it leads a group, and has not been waited for");
     }
 
     /// Waits until it has said something on standard error.

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use nix::unistd::{dup2_stderr, dup2_stdout};
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
@@ -149,7 +150,7 @@ impl Worker {
         {
             return self.say(FromWorker::Unable { reason: error.message });
         }
-        self.say(FromWorker::Ready);
+        self.say(FromWorker::Ready { pid: std::process::id() });
         while let Some((job, interrupter)) = self.inbox.next() {
             let attempt = job.attempt;
             printed.begin(attempt);
@@ -224,9 +225,18 @@ impl Printed {
         self.shared.word(BEGUN).store(attempt.0, Ordering::Release);
     }
 
+    /// Writes out what was printed, and undoes what a task did to the files that it prints to.
+    fn flush(&self) {
+        flush();
+        let [stdout, stderr] = &self.pipes;
+        // Without them the next attempt prints to nowhere, as a program does whose output was closed.
+        dup2_stdout(stdout).ok();
+        dup2_stderr(stderr).ok();
+    }
+
     /// Marks the end of what this attempt printed if some of it is unread: whether it was so. See [`marker`].
     fn end_if_unread(&mut self, attempt: AttemptId) -> bool {
-        flush();
+        self.flush();
         let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
         if unread {
             self.end(attempt);
@@ -236,7 +246,7 @@ impl Printed {
 
     /// Marks the end of what this attempt printed.
     fn end(&mut self, attempt: AttemptId) {
-        flush();
+        self.flush();
         let marker = marker::end_of_attempt(&self.word, attempt);
         for pipe in &mut self.pipes {
             // Without a scheduler nobody reads them, and nobody needs the marker.

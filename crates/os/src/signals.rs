@@ -17,10 +17,7 @@ pub fn block_all() -> io::Result<()> {
 /// # Errors
 /// When the kernel refuses.
 pub fn reset() -> io::Result<()> {
-    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: the default action runs no code of ours.
-        unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl)? };
-    }
+    set_actions(&[], &[]);
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
@@ -32,13 +29,18 @@ pub fn reset() -> io::Result<()> {
 /// # Errors
 /// When the kernel refuses.
 pub fn reset_copy() -> io::Result<()> {
-    let kept = [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, libc::SIGBUS];
+    set_actions(&[libc::SIGSEGV, libc::SIGBUS], &[libc::SIGPIPE]);
+    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
+/// Gives every signal its default action, the nameless real-time ones too, but for those that are kept as they are, and
+/// those that are to be ignored.
+fn set_actions(kept: &[libc::c_int], ignored: &[libc::c_int]) {
     for number in (1..=libc::SIGRTMAX()).filter(|number| !kept.contains(number)) {
-        let action = if number == libc::SIGPIPE { libc::SIG_IGN } else { libc::SIG_DFL };
-        // SAFETY: neither action runs code of ours. The C library keeps a few real-time signals and refuses them.
+        let action = if ignored.contains(&number) { libc::SIG_IGN } else { libc::SIG_DFL };
+        // SAFETY: neither action runs code of ours. Refused are SIGKILL, SIGSTOP, and those that the C library keeps.
         unsafe { libc::signal(number, action) };
     }
-    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
 /// The name of a signal by its number, such as `SIGSEGV`; `signal 50` for one without a name.

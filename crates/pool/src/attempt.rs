@@ -131,6 +131,10 @@ pub trait Pool: Send {
     /// where a thread is stuck in it, another one takes that one's place.
     fn give_up(&self, attempt: AttemptId);
 
+    /// Interrupts every attempt that runs, by the pool's own account: one of which it has not been told yet that it has
+    /// started is among them. What waits is run nevertheless.
+    fn interrupt_running(&self);
+
     /// Takes no more attempts, waits for what runs until the deadline, then ends it; `true` if nothing is left.
     fn close(&mut self, deadline: Option<Instant>) -> bool;
 

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use pushflow_os::ExitHook;
 
@@ -19,8 +20,8 @@ use pushflow_os::ExitHook;
 pub(crate) trait AtProcessExit: Send {
     /// Begins to end the pool.
     fn begin(&self);
-    /// Waits until nothing is left of it.
-    fn finish(&self);
+    /// Waits until nothing is left of it; what time it allows itself counts from `since`.
+    fn finish(&self, since: Instant);
 }
 
 struct OpenPools {
@@ -67,7 +68,8 @@ fn end_pools_at_exit(mut hook: ExitHook) {
     hook.wait_for_exit();
     // Whoever closes a pool meanwhile need not wait for the others.
     let pools: Vec<_> = open_pools().iter_mut().flat_map(|open| std::mem::take(&mut open.pools)).collect();
+    let since = Instant::now();
     pools.iter().for_each(|(_, pool)| pool.begin());
-    pools.iter().for_each(|(_, pool)| pool.finish());
+    pools.iter().for_each(|(_, pool)| pool.finish(since));
     hook.let_go();
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure};
+use pushflow_protocol::{AttemptId, Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure};
 
+use crate::attempt::PoolEvent;
 use crate::green::Monitor;
 use crate::guardian::{Guardian, ProcessEvent};
 use crate::options::StartMethod;
@@ -29,7 +30,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct GuardedLauncher {
     pub(crate) guardian: Arc<Guardian>,
     pub(crate) on_orphan: OnOrphan,
+    /// Who is to hear that a process was stopped, or goes on.
+    pub(crate) stops: Option<StopListener>,
 }
+
+/// Hears of [`ProcessEvent::Stopped`] and [`ProcessEvent::Continued`].
+pub(crate) type StopListener = Arc<dyn Fn(&ProcessEvent) + Send + Sync>;
 
 impl Launcher for GuardedLauncher {
     fn launch(&self, launch: Launch) -> Result<Arc<dyn Child>, LaunchError> {
@@ -57,14 +63,18 @@ impl Launcher for GuardedLauncher {
         ];
         let progress = Arc::<Progress>::default();
         let listener = {
-            let progress = progress.clone();
-            move |event| progress.note(event)
+            let (progress, stops) = (progress.clone(), self.stops.clone());
+            move |event| {
+                stops.iter().for_each(|stops| stops(&event));
+                progress.note(event);
+            }
         };
         let process = self.guardian.launch(request, &files, Box::new(listener));
         drop(files);
         match progress.wait_for_start() {
             Ok(pid) => Ok(Arc::new(GuardedChild { guardian: self.guardian.clone(), process, pid, progress })),
-            Err(error) => Err(classify_launch_error(error, &program, Some(&directory))),
+            Err(NotStarted::Refused(error)) => Err(classify_launch_error(error, &program, Some(&directory))),
+            Err(NotStarted::KeeperKilled) => Err(LaunchError::KeeperKilled),
         }
     }
 }
@@ -79,7 +89,17 @@ impl Launcher for WorkerLauncher {
     fn launch(&self, mut launch: Launch) -> Result<Arc<dyn Child>, LaunchError> {
         launch.environment.push((WORKER_PID.into(), std::process::id().to_string().into()));
         let guardian = Guardian::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
-        GuardedLauncher { guardian, on_orphan: OnOrphan::End }.launch(launch)
+        // The guardian itself tells the scheduler what was stopped.
+        GuardedLauncher { guardian, on_orphan: OnOrphan::End, stops: None }.launch(launch)
+    }
+}
+
+/// What the pool of an attempt tells when that happened to a process of the attempt.
+pub(crate) fn as_pool_event(attempt: AttemptId, event: &ProcessEvent) -> Option<PoolEvent> {
+    match *event {
+        ProcessEvent::Stopped { pid, signal } => Some(PoolEvent::ProcessStopped { attempt, pid, signal }),
+        ProcessEvent::Continued { pid } => Some(PoolEvent::ProcessContinued { attempt, pid }),
+        _ => None,
     }
 }
 
@@ -91,35 +111,45 @@ struct Progress {
 
 #[derive(Default)]
 struct State {
-    started: Option<Result<u32, i32>>,
+    /// Whether and as what it was started; the error number if it could not be, none if its keeper was killed before it
+    /// could say so.
+    started: Option<Result<u32, Option<i32>>>,
     exit: Option<Exit>,
+}
+
+/// Why there is no process.
+enum NotStarted {
+    Refused(io::Error),
+    KeeperKilled,
 }
 
 impl Progress {
     fn note(&self, event: ProcessEvent) {
         self.state.change(|state| match event {
             ProcessEvent::Started { pid } => state.started = Some(Ok(pid)),
-            ProcessEvent::NotStarted { reason: StartFailure::Errno(errno) } => state.started = Some(Err(errno)),
+            ProcessEvent::NotStarted { reason: StartFailure::Errno(errno) } => state.started = Some(Err(Some(errno))),
             // Commands have no class, so that nobody is refused one.
-            ProcessEvent::NotStarted { reason: StartFailure::Daemonic } => state.started = Some(Err(EPERM)),
+            ProcessEvent::NotStarted { reason: StartFailure::Daemonic } => state.started = Some(Err(Some(EPERM))),
             ProcessEvent::Exited { exit, .. } => state.exit = Some(exit),
             ProcessEvent::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
-            ProcessEvent::Stopped { .. } | ProcessEvent::Continued { .. } => {}
+            // What attempts start is no client of the guardian.
+            ProcessEvent::Stopped { .. } | ProcessEvent::Continued { .. } | ProcessEvent::Garbled => {}
             ProcessEvent::Gone | ProcessEvent::GuardianLost => {
-                state.started.get_or_insert(Err(nix::errno::Errno::ESRCH as i32));
+                state.started.get_or_insert(Err(None));
                 state.exit.get_or_insert(Exit::Unknown);
             }
         });
     }
 
     /// The guardian answers, or is lost, or was stopped from outside.
-    fn wait_for_start(&self) -> io::Result<u32> {
+    fn wait_for_start(&self) -> Result<u32, NotStarted> {
         match self.state.wait(Some(Instant::now() + ANSWER_TIMEOUT), |state| state.started) {
             Some(Ok(pid)) => Ok(pid),
-            Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
-            None => Err(io::Error::other("the guardian does not answer")),
+            Some(Err(Some(errno))) => Err(NotStarted::Refused(io::Error::from_raw_os_error(errno))),
+            Some(Err(None)) => Err(NotStarted::KeeperKilled),
+            None => Err(NotStarted::Refused(io::Error::other("the guardian does not answer"))),
         }
     }
 

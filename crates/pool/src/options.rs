@@ -182,7 +182,8 @@ pub struct PoolOptions {
     /// take to finish; on daemonic pools it is ended at once.
     pub orphan_grace: Duration,
     /// Whether the exit of the process that has the pool, and the drop of a pool, wait for running attempts; without it
-    /// they are ended at once (`parity.md` P99-P101). Daemonic pools end them at an exit in any case.
+    /// they are ended at once (`parity.md` P99-P101). Daemonic pools end them at an exit in any case. On the pools
+    /// `thread` and `gevent` this and the next two concern the drop only: an exit ends what runs in the process itself.
     pub wait_on_exit: bool,
     /// How long that waits at the most, before what still runs is ended; as long as it takes by default.
     pub wait_on_exit_timeout: Option<Duration>,

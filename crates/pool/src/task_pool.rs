@@ -5,7 +5,7 @@
 //! its [`Pending`], or goes to its callback, exactly once. Callbacks are called one after another on a thread of their
 //! own, which is started for the first of them: whatever they do, the pool goes on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,7 +78,6 @@ type Shared = Monitor<State>;
 struct State {
     closed: bool,
     open: HashMap<AttemptId, Taker>,
-    running: HashSet<AttemptId>,
     outcomes: HashMap<AttemptId, TaskResult>,
     callbacks: Option<Sender<(Callback, TaskResult)>>,
     /// The attempt in which the pool was opened: waiting ends when that is to end.
@@ -165,9 +164,9 @@ impl TaskPool {
 
     /// Interrupts what runs; what waits is run nevertheless, and the pool can still be used (`parity.md` P105).
     pub fn interrupt(&self) {
-        let running: Vec<AttemptId> = self.shared.look(|state| state.running.iter().copied().collect());
+        // Which ones run only the pool knows: that they have started is told a moment later.
         if let Some(pool) = &*self.lock() {
-            running.into_iter().for_each(|attempt| pool.interrupt(attempt));
+            pool.interrupt_running();
         }
     }
 
@@ -197,6 +196,7 @@ impl TaskPool {
             // What is idle has time to leave by itself; what still runs has had its time.
             let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
             pool.close(Some(Instant::now() + leave));
+            self.shared.change(State::leave_behind);
         }
         in_time
     }
@@ -240,16 +240,24 @@ impl State {
     /// Called on a thread of the pool.
     fn take_in(&mut self, event: PoolEvent) {
         match event {
-            PoolEvent::Started { attempt, .. } if self.open.contains_key(&attempt) => {
-                self.running.insert(attempt);
-            }
-            PoolEvent::Requeued { attempt } => {
-                self.running.remove(&attempt);
-            }
             PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
             PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
             PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
+            PoolEvent::ProcessStopped { attempt, pid, signal } => {
+                let signal = pushflow_os::signals::name(signal);
+                tracing::warn!(%attempt, pid, signal, "a process was stopped: its task does nothing until it goes on");
+            }
             _ => {}
+        }
+    }
+
+    /// What has not ended with the pool runs on, on threads of this process, where nobody can end it; nobody waits for it
+    /// either.
+    fn leave_behind(&mut self) {
+        for attempt in self.open.keys().copied().collect::<Vec<_>>() {
+            let message =
+                "the pool was shut down while the attempt ran on a thread, which can't be ended: it is left behind";
+            self.end(attempt, Err(TaskError::new(ErrorKind::Stopped, message)));
         }
     }
 
@@ -277,7 +285,6 @@ impl State {
     }
 
     fn end(&mut self, attempt: AttemptId, outcome: TaskResult) {
-        self.running.remove(&attempt);
         match self.open.remove(&attempt) {
             Some(Taker::Pending) => drop(self.outcomes.insert(attempt, outcome)),
             Some(Taker::Callback(callback)) => match &self.callbacks {

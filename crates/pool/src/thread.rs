@@ -10,6 +10,7 @@
 //! takes its place, and it leaves if it ever comes back.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
 use crate::green;
-use crate::guarded::GuardedLauncher;
+use crate::guarded::{GuardedLauncher, StopListener, as_pool_event};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
@@ -105,12 +106,14 @@ impl Shared {
 
     /// A thread's whole life.
     fn work(self: Arc<Self>) {
-        let mut runner = self
-            .guardian
-            .clone()
-            .map(|guardian| Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None));
+        let runs = Arc::<AtomicU64>::default();
+        let mut runner = self.guardian.clone().map(|guardian| {
+            let stops = Some(self.stop_listener(runs.clone()));
+            Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan, stops }), None)
+        });
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
+            runs.store(id.0, Ordering::Release);
             self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
             let named = (attempt.actor.clone(), id);
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
@@ -120,6 +123,17 @@ impl Shared {
                 return;
             }
         }
+    }
+
+    /// Tells that the command of the attempt that a thread `runs` was stopped by a signal, or goes on.
+    fn stop_listener(self: &Arc<Self>, runs: Arc<AtomicU64>) -> StopListener {
+        // The guardian keeps it as long as the command, and must not keep the pool, which keeps the guardian.
+        let shared = Arc::downgrade(self);
+        Arc::new(move |event| {
+            let Some(shared) = shared.upgrade() else { return };
+            let told = as_pool_event(AttemptId(runs.load(Ordering::Acquire)), event);
+            told.into_iter().for_each(|event| shared.tell(event));
+        })
     }
 
     /// Waits for the next attempt; `None` when the thread is to leave.
@@ -219,6 +233,11 @@ impl Pool for ThreadPool {
             state.threads -= 1;
             self.shared.staff(&mut state);
         }
+    }
+
+    fn interrupt_running(&self) {
+        let running: Vec<AttemptId> = self.shared.lock().running.keys().copied().collect();
+        running.into_iter().for_each(|attempt| self.interrupt(attempt));
     }
 
     fn close(&mut self, deadline: Option<Instant>) -> bool {

@@ -267,6 +267,7 @@ struct Nothing;
 impl Pool for Nothing {
     fn submit(&self, _: Vec<Attempt>) {}
     fn interrupt(&self, _: AttemptId) {}
+    fn interrupt_running(&self) {}
     fn give_up(&self, _: AttemptId) {}
     fn close(&mut self, _: Option<Instant>) -> bool {
         true

@@ -11,7 +11,7 @@ pub enum Exit {
     Code(i32),
     /// It was killed by the signal of this number.
     Signal(i32),
-    /// It ended, but who watched it was killed before it could say how.
+    /// It was killed with its keeper, which could not say so any more.
     Unknown,
 }
 
@@ -23,7 +23,9 @@ impl fmt::Display for Exit {
             Exit::Signal(number) => {
                 write!(f, "was killed by signal {number} ({})", pushflow_os::signals::name(*number))
             }
-            Exit::Unknown => f.write_str("ended in a way that could not be seen"),
+            Exit::Unknown => {
+                f.write_str("was killed with its keeper, the process that watches it: from outside, or out of memory")
+            }
         }
     }
 }

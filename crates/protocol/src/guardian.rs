@@ -153,6 +153,11 @@ pub enum FromGuardian {
         /// The most memory it had resident, in KiB; it and what it has waited for.
         peak_memory_kib: u64,
     },
+    /// The process, which is a client too, sent what is no message: it is being ended.
+    Garbled {
+        /// The process.
+        process: ProcessId,
+    },
     /// Nothing below the process is left.
     Gone {
         /// The process.

@@ -4,8 +4,10 @@
 //! scheduler (`window.rs`). A message longer than a frame is cut into several; the first byte of each says whether there
 //! is more. A worker may block when it sends: the scheduler has one thread for each worker that does nothing but receive.
 //! Handles travel in the first message only. Long values do not travel in messages at all, where that is possible (see
-//! [`crate::slabs`]). What a worker sends that is no message, also what makes ipc-channel panic, is the loss of that worker
-//! and of nothing else.
+//! [`crate::slabs`]). What a worker sends that is no message, also what makes ipc-channel wait for ever or panic
+//! (`first_look.rs`), is the loss of that worker and of nothing else.
+
+mod first_look;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +20,7 @@ use pushflow_value::{CodecError, Data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::first_look::FirstLook;
 use crate::slabs::{Lender, Parcel, Reference};
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
 use crate::{FromWorker, ToWorker, WorkerSettings};
@@ -93,13 +96,14 @@ pub fn connect(
     let (sender, their_receiver) = bytes_channel()?;
     let (their_sender, receiver) = bytes_channel()?;
     let bootstrap = Bootstrap { receiver: their_receiver, sender: their_sender, settings };
+    let look = Some(FirstLook::at(&receiver)?);
     // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
     // worker's death would go unseen.
     IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
     let lender = Arc::new(Mutex::new(lender));
     Ok((
         ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), lender: lender.clone() },
-        FromWorkerReceiver { frames: FrameReader { receiver, message: Vec::new() }, lender },
+        FromWorkerReceiver { frames: FrameReader { receiver, look, message: Vec::new() }, lender },
     ))
 }
 
@@ -165,7 +169,7 @@ impl FromWorkerReceiver {
     /// # Errors
     /// When the worker is gone, or sent what is no message.
     pub fn receive(&mut self) -> Result<Heard, TransportError> {
-        // ipc-channel unwraps what it reads from the socket, so that a few bytes of garbage make it panic.
+        // What the first look has let through may still make ipc-channel panic: files that came with it, say.
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
         let Envelope { received: frames, messages, released } = envelope;
@@ -231,7 +235,7 @@ impl WorkerServer {
     /// When what connects says something else.
     pub fn accept(self) -> Result<(FromWorkerSender, ToWorkerReceiver, WorkerSettings), TransportError> {
         let (_, bootstrap) = self.server.accept().map_err(receive_error)?;
-        let frames = FrameReader { receiver: bootstrap.receiver, message: Vec::new() };
+        let frames = FrameReader { receiver: bootstrap.receiver, look: None, message: Vec::new() };
         let receiver = ToWorkerReceiver { frames, received: 0, unacknowledged_bytes: 0, acknowledged: 0 };
         Ok((FromWorkerSender { sender: bootstrap.sender }, receiver, bootstrap.settings))
     }
@@ -299,12 +303,15 @@ impl ToWorkerReceiver {
 /// Puts frames together to messages.
 struct FrameReader {
     receiver: IpcBytesReceiver,
+    /// At what comes from a worker; the scheduler is trusted.
+    look: Option<FirstLook>,
     message: Vec<u8>,
 }
 
 impl FrameReader {
     /// Waits for a frame: its size, and whether it ends a message.
     fn frame(&mut self) -> Result<(usize, bool), TransportError> {
+        self.look.iter().try_for_each(FirstLook::wait)?;
         let frame = loop {
             match self.receiver.recv() {
                 Ok(frame) => break frame,
@@ -454,6 +461,18 @@ mod tests {
             let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
             sender.sender.send(garbage).unwrap();
             assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{garbage:?}");
+        }
+    }
+
+    /// Whatever a task writes into the worker's socket, with the answer behind it, of which nothing may be taken for a part.
+    #[test]
+    fn a_packet_that_is_not_of_ipc_channel_is_the_loss_of_the_worker_only() {
+        for length in [1, 3, 7, 8, 9, 15, 16, 17, 100, 4000, 60_000] {
+            let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
+            let socket = first_look::number_in(&format!("{:?}", sender.sender)).unwrap();
+            nix::sys::socket::send(socket, &vec![0xa5; length], nix::sys::socket::MsgFlags::empty()).unwrap();
+            sender.send(vec![FromWorker::Ready { pid: 1 }], 0, Vec::new()).unwrap();
+            assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{length} bytes");
         }
     }
 

@@ -125,8 +125,11 @@ pub struct Job {
 /// What a worker tells the scheduler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// It waits for jobs.
-    Ready,
+    /// It waits for jobs. It says its own pid: what its keeper says of it may come later, or never.
+    Ready {
+        /// The worker's pid.
+        pid: u32,
+    },
     /// An attempt succeeded.
     Finished {
         /// The attempt.

@@ -30,6 +30,8 @@ impl Pool for Noted {
     fn interrupt(&self, attempt: AttemptId) {
         self.note(format!("interrupt {attempt}"));
     }
+    fn interrupt_running(&self) {}
+
     fn give_up(&self, attempt: AttemptId) {
         self.note(format!("give up {attempt}"));
     }

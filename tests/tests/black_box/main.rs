@@ -14,6 +14,9 @@
 //! - [`probe`]: what runs on which pool, interrupted and killed too.
 //! - [`deadlines`]: attempts that take longer than they may.
 //! - [`output`]: what tasks print.
+//! - [`policy_facts`]: what each process is to the kernel.
+//! - [`random_kills`]: SIGKILL at random moments.
+//! - [`orphans`]: many short processes, and threads that end.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -30,9 +33,12 @@ mod large_values;
 mod lifetime;
 mod nested;
 mod originals;
+mod orphans;
 mod output;
+mod policy_facts;
 mod pool_suite;
 mod probe;
+mod random_kills;
 mod rust_tasks;
 mod single_process;
 mod start_methods;

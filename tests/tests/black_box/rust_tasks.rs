@@ -1,5 +1,5 @@
 //! What `#[task]` functions do to their process: on process pools it ends that process and that attempt, and nothing
-//! else; what is no more than an error or a panic is one on every pool.
+//! else; what is no more than an error or a panic is one on every pool. `process_rules/submitter.rs` has the rest.
 
 use pushflow_tests::processes::Process;
 use serde_json::{Value, json};
@@ -52,12 +52,6 @@ fn an_exit_ends_the_worker_and_the_attempt() {
     let pid = error["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a lost worker has a pid");
     assert!(error["message"].as_str().is_some_and(|message| message.contains(&format!("(pid {pid})"))), "{error}");
     assert!(Process::find(pid).is_none_or(|process| process.name != "pushflow-test-p"), "{pid} is still there");
-}
-
-#[test]
-fn an_abort_and_a_segfault_end_the_worker_and_the_attempt() {
-    assert_failure("process", "aborts", "WorkerLost", "was killed by signal 6 (SIGABRT)");
-    assert_failure("process", "segfaults", "WorkerLost", "was killed by signal 11 (SIGSEGV)");
 }
 
 #[test]

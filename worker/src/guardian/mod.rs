@@ -95,11 +95,12 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
     let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
-    nix::unistd::chdir("/")?;
     // Not in TMPDIR: the path of a socket has at most 107 bytes.
     let directory = tempfile::Builder::new().prefix("pushflow-").tempdir_in("/tmp").map_err(|error| {
         io::Error::new(error.kind(), format!("a folder for sockets can't be made in /tmp: {error}"))
     })?;
+    // It keeps no other folder in use, and whoever looks for the run directory of a guardian finds it.
+    nix::unistd::chdir(directory.path())?;
     Ok((PidFd::from_received(scheduler), directory))
 }
 
@@ -220,8 +221,8 @@ impl Guardian {
             match courier::receive(&client.socket, false) {
                 Ok(Some((message, files))) => self.obey(id, message, files),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Its end, or what only somebody else than a client can have sent.
-                Ok(None) | Err(_) => return self.client_gone(id),
+                Ok(None) => return self.client_gone(id),
+                Err(_) => return self.client_garbled(id),
             }
         }
     }
@@ -244,7 +245,7 @@ impl Guardian {
         let Some(client) = self.clients.get(&id.client) else { return };
         if self.processes.contains_key(&id) {
             // A name that is used twice: whoever says that is no client.
-            return self.client_gone(id.client);
+            return self.client_garbled(id.client);
         }
         let started = match client.may_start(launch.class) {
             true => self.fork_keeper(id, launch, files).map_err(|error| StartFailure::Errno(keeper::errno_of(&error))),
@@ -282,16 +283,33 @@ impl Guardian {
 
     /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
     fn client_gone(&mut self, id: ClientId) {
-        if self.clients.remove(&id).is_none() {
-            return;
-        }
+        let Some(client) = self.clients.remove(&id) else { return };
         if id == ClientId::SCHEDULER {
+            self.hear_last_words(&client);
             self.scheduler = None;
             let now = Instant::now();
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
             owned.for_each(|(_, process)| process.orphan(now));
         } else {
             self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
+        }
+    }
+
+    /// It said what no client says: a task has written into its worker's socket, say. That worker is of no use any more.
+    fn client_garbled(&mut self, id: ClientId) {
+        if let Some(&worker) = self.workers.get(&id) {
+            self.tell(worker.client, &FromGuardian::Garbled { process: worker.process });
+            self.end(worker);
+        }
+        self.client_gone(id);
+    }
+
+    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule.
+    fn hear_last_words(&mut self, scheduler: &Client) {
+        while let Ok(Some((message, files))) = courier::receive(&scheduler.socket, false) {
+            if matches!(message, ToGuardian::Signal { .. } | ToGuardian::End { .. }) {
+                self.obey(ClientId::SCHEDULER, message, files);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use pushflow_os::{PidFd, SeqPacket, tree};
 use pushflow_protocol::OnOrphan;
 
@@ -68,7 +68,7 @@ impl Process {
         let Ok(pid) = i32::try_from(pid).map(Pid::from_raw) else { return };
         // Opened after the fact: it is the right process only if its parent is still the keeper.
         let process = PidFd::open(pid).ok();
-        if tree::parent_and_state(pid).is_some_and(|(parent, _)| parent == self.keeper) {
+        if self.is_child_of_keeper(pid) {
             self.main = process.map(|process| (pid, process));
         }
     }
@@ -78,13 +78,22 @@ impl Process {
         self.pid
     }
 
-    /// Sends a signal to the group that the process leads.
+    /// Sends a signal to the group that the process leads, once to each of its members.
     pub(super) fn signal_group(&self, signal: Signal) {
         let Some((pid, process)) = &self.main else { return };
         // While the leader is there its pid is the group's and nobody else's. A group that is gone needs no signal.
-        if process.signal(signal).is_ok() {
-            killpg(*pid, signal).ok();
+        if !self.is_child_of_keeper(*pid) {
+            return;
         }
+        // One that has joined another group is still meant.
+        if getpgid(Some(*pid)) != Ok(*pid) {
+            process.signal(signal).ok();
+        }
+        killpg(*pid, signal).ok();
+    }
+
+    fn is_child_of_keeper(&self, pid: Pid) -> bool {
+        tree::parent_and_state(pid).is_some_and(|(parent, _)| parent == self.keeper)
     }
 
     /// Begins to kill everything below the keeper.

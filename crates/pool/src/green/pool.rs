@@ -23,7 +23,7 @@ use super::task::Waker;
 use super::watchdog::{Beat, Owner, Watchdog};
 use super::{Environment, Monitor, environment, settle};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::guarded::GuardedLauncher;
+use crate::guarded::{GuardedLauncher, StopListener, as_pool_event};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
@@ -159,10 +159,13 @@ impl Shared {
             local.adopt(key, id.0, interrupter.cancellation().clone());
         }
         self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
-        let mut runner = self
-            .guardian
-            .clone()
-            .map(|guardian| Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan }), None));
+        let mut runner = self.guardian.clone().map(|guardian| {
+            let events = self.events.clone();
+            let stops: StopListener = Arc::new(move |event| {
+                as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
+            });
+            Runner::new(Arc::new(GuardedLauncher { guardian, on_orphan: self.on_orphan, stops: Some(stops) }), None)
+        });
         let named = (attempt.actor.clone(), id);
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
         // The inputs go before the result is told, so that whoever merges them owns them alone.
@@ -280,6 +283,11 @@ impl Pool for GreenPool {
             waker.wake();
             self.watchdog.after_grace(self.interrupt_grace, attempt.0);
         }
+    }
+
+    fn interrupt_running(&self) {
+        let running: Vec<AttemptId> = self.shared.state.look(|state| state.running.keys().copied().collect());
+        running.into_iter().for_each(|attempt| self.interrupt(attempt));
     }
 
     /// A task that holds the thread keeps all others from ever going on: then everything fails, and the pool with it.

@@ -48,6 +48,8 @@ pub(crate) enum ProcessEvent {
     Continued { pid: u32 },
     /// It has ended.
     Exited { exit: Exit, peak_memory_kib: u64 },
+    /// It sent the guardian what is no message, and is being ended.
+    Garbled,
     /// Processes of another user are left below it.
     Unkillable { pids: Vec<u32> },
     /// Nothing of it is left: the last event.
@@ -262,6 +264,7 @@ fn receive(socket: &SeqPacket, shared: &Shared) {
                 shared.tell(process, ProcessEvent::Exited { exit, peak_memory_kib });
             }
             FromGuardian::Unkillable { process, pids } => shared.tell(process, ProcessEvent::Unkillable { pids }),
+            FromGuardian::Garbled { process } => shared.tell(process, ProcessEvent::Garbled),
             FromGuardian::Gone { process } => shared.tell(process, ProcessEvent::Gone),
         }
     }

@@ -161,6 +161,10 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
             let begun = begun(shared);
             Event::Exited { worker, exit, peak_memory_kib, begun }
         }
+        ProcessEvent::Garbled => {
+            let reason = "it sent the guardian what is no message".to_owned();
+            Event::Refused { worker, reason, fatal: false }
+        }
         ProcessEvent::Unkillable { pids } => Event::Unkillable { pids },
         ProcessEvent::Gone => Event::Gone { worker },
         ProcessEvent::GuardianLost => Event::GuardianLost { pid: guardian },
@@ -239,7 +243,7 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Input, Tr
     let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
     for message in heard.messages.drain(..) {
         events.push(match message {
-            FromWorker::Ready => Event::Ready { worker },
+            FromWorker::Ready { pid } => Event::Ready { worker, pid },
             // It leaves; what it printed before is said with the reason then.
             FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
             FromWorker::Finished { attempt, result, marked } => {

@@ -293,8 +293,8 @@ impl AtProcessExit for Ending {
         self.begin(self.terminates);
     }
 
-    fn finish(&self) {
-        let deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
+    fn finish(&self, since: Instant) {
+        let deadline = self.limit.and_then(|limit| since.checked_add(limit));
         if !wait_until_over(&self.progress, deadline) {
             self.inputs.send(Input::Event(Event::Abort)).ok();
             wait_until_over(&self.progress, None);
@@ -342,6 +342,10 @@ impl Pool for ProcessPool {
     /// Its worker is being ended, however long that takes: it is not replaced before.
     fn give_up(&self, _: AttemptId) {}
 
+    fn interrupt_running(&self) {
+        self.tell(Event::InterruptRunning);
+    }
+
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);
         let in_time = wait_until_over(&self.progress, deadline);
@@ -363,7 +367,7 @@ impl Drop for ProcessPool {
     fn drop(&mut self) {
         if self.runner.is_some() {
             self.ending.begin(std::thread::panicking() && self.ending.terminates);
-            self.ending.finish();
+            self.ending.finish(Instant::now());
             self.join();
         }
     }

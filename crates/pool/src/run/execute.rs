@@ -25,11 +25,23 @@ pub fn execute(
     in_span(span, || match (task, runner) {
         (TaskSpec::Rust { name }, _) => {
             let context = TaskContext::new(actor, attempt.0, interrupter.cancellation().clone());
-            run_rust(name, inputs, &context).map_err(|error| followed(error, interrupter))
+            let process = std::process::id();
+            let ended = run_rust(name, inputs, &context);
+            if std::process::id() != process {
+                leave(&ended);
+            }
+            ended.map_err(|error| followed(error, interrupter))
         }
         (task, Some(runner)) => runner.run(task, inputs, interrupter),
         (_, None) => Err(TaskError::new(ErrorKind::Unsupported, "this pool was opened without processes for commands")),
     })
+}
+
+/// Ends a fork of this process that came back from a task: what it was for, it has done. It has one thread, and must
+/// neither answer for the attempt a second time nor wait for the next. Nothing is flushed: a thread that is missing here
+/// may hold the lock.
+fn leave(ended: &Result<Data, TaskError>) -> ! {
+    pushflow_os::launch::exit_copy(i32::from(ended.is_err()))
 }
 
 /// A Rust task that returns [`Cancelled`] after it was interrupted did what it was asked to.

@@ -74,6 +74,9 @@ pub enum LaunchError {
     /// The program is not executable, or lies where the caller may not look.
     #[error("permission denied; is it executable?")]
     PermissionDenied,
+    /// It may have run for a moment.
+    #[error("its keeper, the process that was to watch it, was killed: from outside, or out of memory")]
+    KeeperKilled,
     /// Anything else.
     #[error(transparent)]
     Other(#[from] io::Error),
@@ -88,7 +91,11 @@ impl LaunchError {
             LaunchError::ProgramNotFound => format!("the program {name:?} was not found in PATH"),
             cause => format!("the program {name:?} could not be started: {cause}"),
         };
-        TaskError::new(ErrorKind::NotFound, message)
+        let kind = match self {
+            LaunchError::KeeperKilled => ErrorKind::WorkerLost,
+            _ => ErrorKind::NotFound,
+        };
+        TaskError::new(kind, message)
     }
 }
 

@@ -70,6 +70,10 @@ pub(super) fn run_program(
 impl Ended {
     /// The error of an attempt that failed because its program did.
     pub(super) fn failed(&self) -> TaskError {
+        if self.exit == Exit::Unknown {
+            let message = format!("{} (pid {}) {}", self.name, self.pid, self.exit);
+            return self.told(TaskError::new(ErrorKind::WorkerLost, message));
+        }
         let error = TaskError::new(ErrorKind::Raised, format!("{} {}", self.name, self.exit));
         TaskError { type_name: "CommandFailed".into(), ..self.told(error) }
     }

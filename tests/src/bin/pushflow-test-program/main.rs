@@ -3,8 +3,12 @@
 //! Its argument is a JSON object (see [`Settings`]); it runs a workflow of one of its tasks and prints, as JSON, how that
 //! went.
 
+mod crowd;
+mod misbehaving;
 mod nested;
 mod single;
+mod submitter;
+mod wild;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -289,6 +293,8 @@ struct Seen {
     running: HashSet<u64>,
     most_running: usize,
     bytes_printed: usize,
+    /// Which processes were stopped, by which signal.
+    stopped: Vec<(u32, String)>,
     attempts_ended: usize,
     /// Open files, children and kB of memory of this process, after each attempt, or every so many.
     files: Vec<usize>,
@@ -326,6 +332,7 @@ impl Observer for Watcher {
                 }
             }
             EventKind::Output { bytes, .. } => seen.bytes_printed += bytes.len(),
+            EventKind::ProcessStopped { pid, signal, .. } => seen.stopped.push((*pid, signal.clone())),
             _ => {}
         }
     }
@@ -362,8 +369,12 @@ fn describe(outcome: &Outcome) -> Value {
     json!({"ending": format!("{:?}", outcome.ending), "result": result, "errors": errors})
 }
 
-/// `runs` of the workflow, one after the other; a sample `every` so many attempts.
+/// `runs` of the workflow, one after the other; a sample `every` so many attempts. With `steps`, no workflow: see
+/// [`submitter`].
 fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
+    if let Some(steps) = settings.0["steps"].as_array() {
+        return submitter::take(steps, &settings.0);
+    }
     let every = usize::try_from(settings.number("every").unwrap_or(1))?;
     let watcher = Arc::new(Watcher { every, seen: Mutex::default() });
     let (workflow, options) = (settings.workflow()?, settings.options(watcher.clone())?);
@@ -379,6 +390,7 @@ fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
         "workers_started": seen.workers_started,
         "most_running": seen.most_running,
         "bytes_printed": seen.bytes_printed,
+        "stopped": seen.stopped,
         "files": seen.files,
         "children": seen.children,
         "memory": seen.memory,
@@ -420,7 +432,7 @@ fn main() -> ExitCode {
     AFTER_INIT.store(true, Ordering::Relaxed);
     let settings = std::env::args().nth(1).unwrap_or_default();
     let settings = serde_json::from_str(&settings).map_err(Into::into);
-    match settings.and_then(|settings| run(&Settings(settings))) {
+    match settings.map(Settings).and_then(|settings| crowd::run(&settings).unwrap_or_else(|| run(&settings))) {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS

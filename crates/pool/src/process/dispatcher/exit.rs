@@ -32,14 +32,6 @@ impl Dispatcher {
             if !unbegun.is_empty() {
                 actions.push(Action::AskBack { worker: id, attempts: unbegun });
             }
-            if let Some(given) = worker.given.front_mut()
-                && self.rules.interrupt_on_exit
-                && !terminate
-                && matches!(given.interrupt, Interrupted::No)
-            {
-                given.interrupt = Interrupted::Asked(now);
-                actions.push(Action::Interrupt { worker: id, attempt: given.attempt.id });
-            }
         }
     }
 
@@ -61,6 +53,9 @@ impl Dispatcher {
         }
         let message = "the process that had the pool exited before the attempt started";
         self.fail_queue(&TaskError::new(ErrorKind::Stopped, message), actions);
+        if self.exiting == Exiting::Waits && self.rules.interrupt_on_exit {
+            self.interrupt_running(now, actions);
+        }
         if self.exiting == Exiting::Terminates {
             for (&id, worker) in &mut self.workers {
                 if let Some(given) = worker.given.front_mut()

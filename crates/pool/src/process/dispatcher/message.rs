@@ -33,6 +33,8 @@ pub(in crate::process) enum Event {
     Submit(Vec<Attempt>),
     /// An attempt is to end.
     Interrupt(AttemptId),
+    /// Every attempt that runs is to end; what waits is run nevertheless.
+    InterruptRunning,
     /// No more attempts will come.
     Close,
     /// The process that has the pool exits, or drops the pool; with `terminate`, what runs gets SIGTERM, and its grace.
@@ -45,8 +47,8 @@ pub(in crate::process) enum Event {
     Started { worker: WorkerId, pid: u32 },
     /// The worker could not be started, or is not one; it is to be ended.
     Refused { worker: WorkerId, reason: String, fatal: bool },
-    /// The worker waits for attempts.
-    Ready { worker: WorkerId },
+    /// The worker waits for attempts; it may be heard before its keeper, and after its end.
+    Ready { worker: WorkerId, pid: u32 },
     /// The worker's attempt succeeded; with `marked`, a marker ends what it printed.
     Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
     /// The worker's attempt failed; a marker ends what it printed.

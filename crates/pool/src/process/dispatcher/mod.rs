@@ -128,13 +128,14 @@ impl Dispatcher {
         match event {
             Event::Submit(attempts) => self.submit(attempts, actions),
             Event::Interrupt(attempt) => self.interrupt(attempt, now, actions),
+            Event::InterruptRunning => self.interrupt_running(now, actions),
             Event::Close => self.closing = true,
             Event::Exit { terminate } => self.exit(terminate, now, actions),
             Event::Terminate => self.terminate(actions),
             Event::Abort => self.abort(now, actions),
-            Event::Started { worker, pid } => self.worker_started(worker, pid, now, actions),
+            Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
-            Event::Ready { worker } => self.worker_ready(worker, now, actions),
+            Event::Ready { worker, pid } => self.worker_ready(worker, pid, now, actions),
             Event::Finished { worker, attempt, result, marked } => {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
@@ -203,6 +204,18 @@ impl Dispatcher {
         {
             given.interrupt = Interrupted::Asked(now);
             actions.push(Action::Interrupt { worker: id, attempt });
+        }
+    }
+
+    /// Interrupts what each worker runs.
+    pub(super) fn interrupt_running(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (&id, worker) in &mut self.workers {
+            if let Some(given) = worker.given.front_mut()
+                && matches!(given.interrupt, Interrupted::No)
+            {
+                given.interrupt = Interrupted::Asked(now);
+                actions.push(Action::Interrupt { worker: id, attempt: given.attempt.id });
+            }
         }
     }
 
@@ -312,28 +325,17 @@ impl Dispatcher {
         actions.push(Action::Start(id));
     }
 
-    /// The guardian and the worker are heard by different threads: a worker may say that it is ready before it is heard
-    /// that it runs.
-    fn worker_started(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
+    fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.pid = Some(pid);
-        if std::mem::take(&mut worker.ready_early) {
-            self.worker_ready(id, now, actions);
-        }
-    }
-
-    fn worker_ready(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Some(pid) = worker.pid else {
-            worker.ready_early = true;
-            return;
-        };
         if matches!(worker.state, State::Starting { .. }) {
             worker.state = State::Serving;
             worker.news = now;
             self.ready = true;
             self.failed_starts = 0;
-            actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
+            worker.pid = Some(pid);
+            if worker.exit.is_none() {
+                actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
+            }
         }
     }
 

@@ -13,8 +13,9 @@ use crate::process::tail::Tail;
 
 /// After SIGTERM to a worker's group, how long until its tree is ended.
 const TERM_TO_KILL: Duration = Duration::from_millis(50);
-/// After a worker's exit, how long its channel is read before its attempts are settled.
-const CHANNEL_DRAIN: Duration = Duration::from_millis(500);
+/// After a worker's exit, how long its channel is read before its attempts are settled. What it left behind and still
+/// holds the channel is being killed, so that the channel's end comes at once but on a machine that is very busy.
+const CHANNEL_DRAIN: Duration = Duration::from_secs(2);
 /// After an attempt failed, how long what it printed is waited for.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
@@ -36,8 +37,6 @@ pub(super) struct Worker {
     pub(super) exit: Option<Death>,
     /// Nothing more will come over its channel.
     pub(super) channel_closed: bool,
-    /// It said that it is ready before its pid was known.
-    pub(super) ready_early: bool,
     /// Why it was ended, if it did what no worker does.
     pub(super) fault: Option<String>,
     /// A signal has stopped it.
@@ -142,7 +141,6 @@ impl Worker {
             news: now,
             exit: None,
             channel_closed: false,
-            ready_early: false,
             fault: None,
             stopped: false,
             drained: false,

@@ -117,7 +117,7 @@ impl Channel {
         let received = &self.buffer[..self.filled];
         let start = &received[..received.len().min(MAGIC.len())];
         if !MAGIC.starts_with(start) {
-            return Err(Broken::Garbage(format!("it starts with {:?}", String::from_utf8_lossy(start))));
+            return Err(Broken::Garbage(format!("it starts with \"{}\"", start.escape_ascii())));
         }
         let Some(length) = received.get(MAGIC.len()..HEADER) else { return Ok(None) };
         let length = u64::from_le_bytes(length.try_into().expect("the length has 8 bytes"));

@@ -166,6 +166,35 @@ def flush():
             pass
 
 
+# Copies of the files 1 and 2, each with its number.
+OUTPUT = []
+
+
+def keep_output():
+    import fcntl
+
+    for number in (1, 2):
+        try:
+            OUTPUT.append((fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, CHANNEL), number))
+        except OSError:  # it was not open
+            pass
+
+
+def restore_output():
+    """What a task has closed is open for the next one."""
+    for copy, number in OUTPUT:
+        os.dup2(copy, number)
+    if getattr(sys.stdout, "closed", False):
+        sys.stdout = reopen(1, sys.stdout)
+    if getattr(sys.stderr, "closed", False):
+        sys.stderr = reopen(2, sys.stderr)
+
+
+def reopen(number, closed):
+    encoding, errors = getattr(closed, "encoding", None), getattr(closed, "errors", None)
+    return open(number, "w", 1, encoding, errors, closefd=False)
+
+
 # ---- what tasks take and return ------------------------------------------------------------------------------------
 
 PLAIN = (
@@ -392,6 +421,7 @@ def answer(request):
         kind, value = INTERRUPTED, describe(error)
     leave_if_copy(None)
     listen_for_interrupts()
+    restore_output()
     try:
         message = encode(kind, value)
     except RecursionError:
@@ -438,6 +468,7 @@ def prepare():
         import faulthandler
 
         faulthandler.enable()
+    keep_output()
     listen_for_interrupts()
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
     os.register_at_fork(after_in_child=close_channel_in_copy)

@@ -57,8 +57,9 @@ impl World {
     }
 
     fn ready(&mut self, worker: u64) -> Vec<Action> {
-        self.on(Event::Started { worker: WorkerId(worker), pid: 1000 + worker as u32 });
-        self.on(Event::Ready { worker: WorkerId(worker) })
+        let (worker, pid) = (WorkerId(worker), 1000 + worker as u32);
+        self.on(Event::Started { worker, pid });
+        self.on(Event::Ready { worker, pid })
     }
 
     fn finish(&mut self, worker: u64, attempt: u64) -> Vec<Action> {
@@ -156,16 +157,6 @@ fn an_idle_worker_gets_the_attempt_and_another_is_started_for_the_next() {
 }
 
 #[test]
-fn a_worker_that_is_ready_before_it_is_heard_that_it_runs_is_known_by_its_pid() {
-    let mut world = World { dispatcher: Dispatcher::new(rules()), now: Instant::now(), actions: Vec::new() };
-    world.dispatcher.open(world.now, &mut world.actions);
-    world.submit([1]);
-    assert_eq!(essence(&world.on(Event::Ready { worker: WorkerId(1) })), [""; 0]);
-    let actions = world.on(Event::Started { worker: WorkerId(1), pid: 1001 });
-    assert_eq!(essence(&actions), ["worker 1001 started", "1 started in 1001", "run 1 on 1"]);
-}
-
-#[test]
 fn there_are_never_more_workers_than_allowed() {
     let mut world = World::open(rules());
     let started = essence(&world.submit(1..=100)).iter().filter(|action| action.starts_with("start ")).count();
@@ -245,13 +236,13 @@ fn a_result_that_is_on_its_way_when_nothing_is_left_of_its_worker_counts() {
 }
 
 #[test]
-fn a_channel_that_stays_open_after_the_death_is_not_waited_for_longer_than_half_a_second() {
+fn a_channel_that_stays_open_after_the_death_is_not_waited_for_longer_than_two_seconds() {
     let mut world = World::open(rules());
     world.submit([1]);
     let worker = WorkerId(1);
     world.on(Event::Exited { worker, exit: Exit::Code(3), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::OutputDrained { worker });
-    assert_eq!(essence(&world.pass(Duration::from_millis(499))), [""; 0]);
+    assert_eq!(essence(&world.pass(Duration::from_millis(1999))), [""; 0]);
     assert_eq!(essence(&world.pass(Duration::from_millis(1)))[0], "1 failed: WorkerLost");
 }
 
@@ -263,6 +254,29 @@ fn a_worker_that_sends_garbage_is_ended_and_its_attempt_says_why() {
     assert_eq!(essence(&world.on(closed)), ["end 1"]);
     let actions = world.dies(1, 1, Exit::Signal(9));
     assert_eq!(error(&actions).message, "the worker process (pid 1001) was ended: 9 bytes of garbage");
+}
+
+#[test]
+fn a_worker_whose_keeper_says_nothing_is_named_by_what_it_said_itself() {
+    let mut world = World::open(rules());
+    world.submit([1, 2]);
+    let actions = world.on(Event::Ready { worker: WorkerId(2), pid: 1002 });
+    assert_eq!(essence(&actions), ["worker 1002 started", "2 started in 1002", "run 2 on 2"]);
+    let actions = world.dies(2, 2, Exit::Unknown);
+    assert_eq!(error(&actions).pid, Some(1002));
+    assert!(error(&actions).message.contains("(pid 1002)"), "{}", error(&actions).message);
+}
+
+#[test]
+fn a_worker_that_is_heard_after_its_end_is_not_said_to_have_started() {
+    let mut world = World::open(rules());
+    world.submit([1, 2]);
+    let (worker, pid) = (WorkerId(2), 1002);
+    world.on(Event::Started { worker, pid });
+    let ended = world.on(Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun: None });
+    assert!(essence(&ended).contains(&"worker 1002 ended".to_owned()), "{ended:?}");
+    let ready = world.on(Event::Ready { worker, pid });
+    assert!(!essence(&ready).contains(&"worker 1002 started".to_owned()), "{ready:?}");
 }
 
 #[test]
@@ -539,6 +553,16 @@ fn an_exit_drops_what_has_not_begun_and_waits_for_what_has() {
     assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "dismiss 1"]);
     world.dies(1, 1, Exit::Code(0));
     assert!(world.dispatcher.is_over());
+}
+
+#[test]
+fn interrupting_what_runs_reaches_each_worker_once_and_nothing_that_waits() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    assert_eq!(essence(&world.on(Event::InterruptRunning)), [""; 0], "nothing runs");
+    world.submit([1, 2]);
+    assert_eq!(essence(&world.on(Event::InterruptRunning)), ["interrupt 1 on 1"]);
+    assert_eq!(essence(&world.on(Event::InterruptRunning)), [""; 0], "it has been interrupted");
+    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
 }
 
 #[test]

@@ -198,7 +198,7 @@ impl Pretended {
         self.start();
         if self.started == Started::Heard && !self.ready {
             self.ready = true;
-            return self.tell(Way::Worker, Event::Ready { worker: self.id });
+            return self.tell(Way::Worker, Event::Ready { worker: self.id, pid: self.id.0 as u32 });
         }
         match choice % 4 {
             0 => self.obey(),

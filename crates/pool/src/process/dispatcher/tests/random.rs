@@ -142,7 +142,7 @@ impl Owner {
         match event {
             Event::Stopped { worker, .. } => self.known.entry(*worker).or_default().stopped = true,
             Event::Continued { worker, .. } => self.known.entry(*worker).or_default().stopped = false,
-            Event::Ready { worker } => self.known.entry(*worker).or_default().ready = true,
+            Event::Ready { worker, .. } => self.known.entry(*worker).or_default().ready = true,
             Event::ChannelClosed { worker, .. } | Event::Refused { worker, .. } => told_to_end(self, worker),
             Event::Exited { worker, .. } => {
                 told_to_end(self, worker);
@@ -302,7 +302,7 @@ impl Owner {
         assert!(self.begun.contains(&attempt) || times_given >= 3, "{attempt} had not begun, and is lost");
         if let Some(worker) = given {
             let since = self.known[&worker].exited.expect("its worker has ended");
-            let late = self.now >= since + Duration::from_millis(500);
+            let late = self.now >= since + Duration::from_secs(2);
             assert!(late || !self.processes[&worker].has_answered(attempt), "{attempt} is lost, and its answer comes");
         }
     }

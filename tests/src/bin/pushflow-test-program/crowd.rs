@@ -1,0 +1,168 @@
+//! What the program does instead of running a workflow of one task, as the setting `mode` says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use pushflow::{Data, RunOptions, TaskPool, TaskResult, TaskSpec};
+use pushflow_tests::kernel_view::{Holdings, children};
+use serde_json::{Value, json};
+
+use crate::{Settings, Watcher, describe, wild};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// How long what is left by many short processes may take to be gone.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
+
+/// Does what the mode says; `None` where there is none.
+pub(crate) fn run(settings: &Settings) -> Option<Result<Value, Failure>> {
+    Some(match settings.text("mode")? {
+        "wild" => run_wild(settings),
+        "crowd" => run_crowd(settings),
+        "orphans" => run_orphans(settings),
+        "hand over" => run_hand_over(settings),
+        mode => Err(format!("there is no mode {mode:?}").into()),
+    })
+}
+
+fn options(settings: &Settings) -> Result<RunOptions, Failure> {
+    settings.options(Arc::new(Watcher { every: usize::MAX, seen: Default::default() }))
+}
+
+fn open(settings: &Settings) -> Result<TaskPool, Failure> {
+    let options = options(settings)?;
+    Ok(TaskPool::open(options.pool, &options.pool_options)?)
+}
+
+/// One run of the wild workflow.
+fn run_wild(settings: &Settings) -> Result<Value, Failure> {
+    Ok(describe(&wild::workflow(settings)?.run(settings.inputs()?, &options(settings)?)?))
+}
+
+/// `count` short tasks in one pool: how many ended how often, how many with their own number, and how others failed.
+fn run_crowd(settings: &Settings) -> Result<Value, Failure> {
+    let count = i64::try_from(settings.number("count").unwrap_or(10_000))?;
+    let pool = open(settings)?;
+    let (sender, outcomes) = mpsc::channel::<(i64, TaskResult)>();
+    for number in 0..count {
+        let sender = sender.clone();
+        let inputs = settings.inputs()?.with("number", number);
+        pool.submit_then(TaskSpec::rust("tells_its_number"), inputs, move |outcome| {
+            sender.send((number, outcome)).ok();
+        })?;
+    }
+    drop(sender);
+    let (mut ends, mut right, mut failures) = (HashMap::<i64, u32>::new(), 0, Vec::new());
+    for (number, outcome) in outcomes {
+        *ends.entry(number).or_default() += 1;
+        match outcome {
+            Ok(result) => right += i64::from(result.value("number")?.and_then(|value| value.as_int()) == Some(number)),
+            Err(error) => {
+                failures.push(json!({"number": number, "kind": format!("{:?}", error.kind), "pid": error.pid, "message": error.message}))
+            }
+        }
+    }
+    pool.shutdown(None, false);
+    Ok(json!({
+        "ended_once": ends.values().filter(|&&times| times == 1).count(),
+        "ended_more_often": ends.values().filter(|&&times| times > 1).count(),
+        "right": right,
+        "failures": failures,
+    }))
+}
+
+/// A task that leaves many orphans, then many tasks; what all of the run's processes and its run directory hold, before
+/// and after.
+fn run_orphans(settings: &Settings) -> Result<Value, Failure> {
+    let pool = open(settings)?;
+    let many = |count: u64| -> Result<(), Failure> {
+        let inputs = |value| Data::new().with("value", value).with("limit", 0);
+        let pending: Result<Vec<_>, _> =
+            (0..i64::try_from(count)?).map(|value| pool.submit(TaskSpec::rust("count"), inputs(value))).collect();
+        pending?.into_iter().try_for_each(|pending| pending.wait().map(drop))?;
+        Ok(())
+    };
+    // What is made once, at the first of many tasks, is no growth.
+    let pid = || -> Result<Option<i64>, Failure> {
+        let who = pool.submit(TaskSpec::rust("who"), Data::new())?.wait()?;
+        Ok(who.value("pid")?.and_then(|pid| pid.as_int()))
+    };
+    let worker = pid()?;
+    let orphans = |commands: i64, more: i64| {
+        let inputs = Data::new().with("commands", commands).with("more", more);
+        pool.submit(TaskSpec::rust("leaves_orphans"), inputs)
+    };
+    let count = settings.number("count").unwrap_or(20_000);
+    orphans(5, 5)?.wait()?;
+    many(count)?;
+    let before = settled(|_| true);
+    let (commands, more) = (settings.number("commands").unwrap_or(2_500), settings.number("more").unwrap_or(2_500));
+    let result = orphans(i64::try_from(commands)?, i64::try_from(more)?)?.wait()?;
+    many(count)?;
+    let after = settled(|after| *after == before);
+    let same_worker = pid()? == worker;
+    Ok(json!({"before": before, "after": after, "same_worker": same_worker, "result": result.to_json()?}))
+}
+
+/// What the tree of this process holds, once it is as it should be, or after a while.
+fn settled(is_right: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + SETTLE_TIME;
+    loop {
+        let now = holdings();
+        if is_right(&now) && now.to_string().contains("\"zombies\":0") || Instant::now() > deadline {
+            return now;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn holdings() -> Value {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let mut found = Vec::new();
+    let mut waiting = vec![own];
+    while let Some(pid) = waiting.pop() {
+        waiting.extend(children(pid));
+        if let Some(Holdings { name, files, threads, mappings, zombies }) = Holdings::of(pid) {
+            found.push(
+                json!({"name": name, "files": files, "threads": threads, "mappings": mappings, "zombies": zombies}),
+            );
+        }
+    }
+    json!({"processes": found, "run_directory": run_directory_entries(own)})
+}
+
+/// How many entries the run directory has that the workers of this process were told of.
+fn run_directory_entries(own: i32) -> Vec<usize> {
+    let mut waiting = vec![own];
+    let mut counts = Vec::new();
+    while let Some(pid) = waiting.pop() {
+        waiting.extend(children(pid));
+        let process = pushflow_tests::processes::Process::find(pid);
+        if let Some(directory) = process.and_then(|process| process.variable("PUSHFLOW_RUN_DIRECTORY")) {
+            counts.push(std::fs::read_dir(directory).map_or(0, Iterator::count));
+        }
+    }
+    counts
+}
+
+/// Opens a pool and uses it on a thread that ends, then uses it on: the pids of the worker before and after.
+fn run_hand_over(settings: &Settings) -> Result<Value, Failure> {
+    let who = |pool: &TaskPool| -> Result<i64, String> {
+        let pending = pool.submit(TaskSpec::rust("who"), Data::new()).map_err(|error| error.to_string())?;
+        let result = pending.wait().map_err(|error| error.to_string())?;
+        let pid = result.value("pid").map_err(|error| error.to_string())?.and_then(|pid| pid.as_int());
+        pid.ok_or_else(|| "the task said no pid".into())
+    };
+    let opened = std::thread::scope(|scope| {
+        let first = scope.spawn(|| -> Result<_, String> {
+            let pool = open(settings).map_err(|error| error.to_string())?;
+            let pid = who(&pool)?;
+            Ok((pool, pid))
+        });
+        first.join().map_err(|_| "the thread panicked")?
+    });
+    let (pool, first) = opened?;
+    let later: Vec<i64> = (0..200).map(|_| who(&pool)).collect::<Result<_, _>>()?;
+    Ok(json!({"first": first, "later": later}))
+}

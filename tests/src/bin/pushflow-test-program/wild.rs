@@ -1,0 +1,113 @@
+//! Tasks that leave behind what is hard to find, and tasks that show themselves to the test.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use pushflow::{Data, PoolOptions, PoolType, TaskContext, TaskSpec, Workflow, current_process, task};
+
+use crate::Settings;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Writes its pid, as the name of a file, into a folder, and then is nobody's: in a session of its own, without its
+/// parent, its environment and any open file.
+const WILD: &str = r#": > "$0/$$"; exec env -i sleep 1000 <&- >&- 2>&-"#;
+
+/// Starts what [`WILD`] says, and returns when it has lost its parent.
+fn let_loose(folder: &str) -> Result<(), Failure> {
+    let started = Command::new("setsid").args(["-f", "sh", "-c", WILD, folder]).status()?;
+    if started.success() { Ok(()) } else { Err(started.to_string().into()) }
+}
+
+/// Lets a process loose and works on for a while.
+#[task]
+fn goes_wild(folder: String, sleep_ms: u64) -> Result<(), Failure> {
+    let_loose(&folder)?;
+    std::thread::sleep(Duration::from_millis(sleep_ms));
+    Ok(())
+}
+
+/// The same in a process of a pool of its own.
+#[task]
+fn goes_wild_in_a_pool(folder: String, sleep_ms: u64, context: &TaskContext) -> Result<(), Failure> {
+    let options = PoolOptions { max_workers: Some(1), ..PoolOptions::default() };
+    let nested = context.open_pool(PoolType::Billiard, &options)?;
+    let inputs = Data::new().with("folder", folder).with("sleep_ms", i64::try_from(sleep_ms)?);
+    nested.submit(TaskSpec::rust("goes_wild"), inputs)?.wait()?;
+    Ok(())
+}
+
+/// A short task that gives back its number, after it has noted in the file `begun-PID` that it has begun; every so many
+/// of them let a process loose.
+#[task]
+fn tells_its_number(number: i64, folder: String, work_us: u64, wild_every: i64) -> Result<Data, Failure> {
+    static BEGUN: OnceLock<File> = OnceLock::new();
+    if BEGUN.get().is_none() {
+        let path = Path::new(&folder).join(format!("begun-{}", std::process::id()));
+        BEGUN.set(File::create(path)?).ok();
+    }
+    let mut begun = BEGUN.get().ok_or("the file was just opened")?;
+    begun.write_all(format!("{number}\n").as_bytes())?;
+    if number % wild_every == 0 {
+        let_loose(&format!("{folder}/wild"))?;
+    }
+    std::thread::sleep(Duration::from_micros(work_us));
+    Ok(Data::new().with("number", number))
+}
+
+/// The workflow `wild`: tasks that let processes loose, themselves, in a command and in a pool of their own.
+pub(crate) fn workflow(settings: &Settings) -> Result<Workflow, Failure> {
+    let mut workflow = Workflow::new("wild");
+    let (start, stop) = (workflow.start()?, workflow.stop()?);
+    let folder = settings.0["inputs"]["folder"].as_str().ok_or("there is no folder")?;
+    let script = r#"setsid -f sh -c "$1" "$0"; sleep 0.1"#;
+    let command = TaskSpec::command(["sh", "-c", script, folder, WILD]);
+    let rust = |name| TaskSpec::rust(name);
+    let tasks = [rust("goes_wild"), command, rust("goes_wild_in_a_pool"), rust("goes_wild")];
+    for (number, task) in tasks.into_iter().enumerate() {
+        let actor = workflow.task(format!("wild {number}"), task)?;
+        workflow.connect(start, actor)?;
+        workflow.connect(actor, stop)?;
+    }
+    Ok(workflow)
+}
+
+/// Writes its pid to the file `pid` in the folder, and stays until there is a file `go`; what it is by its own account.
+#[task]
+fn shows_itself(folder: String) -> Result<Data, Failure> {
+    let folder = Path::new(&folder);
+    std::fs::write(folder.join("pid.part"), std::process::id().to_string())?;
+    std::fs::rename(folder.join("pid.part"), folder.join("pid"))?;
+    while !folder.join("go").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(crate::facts()?.with("daemonic", current_process().daemonic))
+}
+
+/// The same in a process of a pool of its own.
+#[task]
+fn shows_its_child(pool: String, method: String, folder: String, context: &TaskContext) -> Result<Data, Failure> {
+    let options = PoolOptions { start_method: method.parse()?, max_workers: Some(1), ..PoolOptions::default() };
+    let nested = context.open_pool(pool.parse()?, &options)?;
+    let result = nested.submit(TaskSpec::rust("shows_itself"), Data::new().with("folder", folder))?.wait()?;
+    Ok(result.with("outer", i64::from(std::process::id())))
+}
+
+/// Leaves short orphans: one with each of `commands`, whose exit codes it checks, and `more` of them at once. How many
+/// commands ended as they should have.
+#[task]
+fn leaves_orphans(commands: i64, more: i64) -> Result<Data, Failure> {
+    let mut right = 0;
+    for number in 0..commands {
+        let code = i32::try_from(number % 200)?;
+        let script = format!("sleep 0.01 & exit {code}");
+        right += i64::from(Command::new("sh").args(["-c", &script]).status()?.code() == Some(code));
+    }
+    let script = format!("i=0; while [ $i -lt {more} ]; do ( : & ); i=$((i+1)); done");
+    let all = Command::new("sh").args(["-c", &script]).status()?;
+    Ok(Data::new().with("right", right).with("all", all.success()))
+}

@@ -1,0 +1,66 @@
+//! [`Random`]: numbers that can be had again, and [`say`], which tells what was counted.
+//!
+//! Each test that does things at random moments prints its seed; with that seed in the environment it does the same
+//! things at the same moments again.
+
+use std::io::Write;
+use std::time::Duration;
+
+/// The variable that holds the seed of a run that is to be repeated.
+pub const SEED: &str = "PUSHFLOW_TEST_SEED";
+
+/// A line for whoever runs the tests, also when they pass.
+pub fn say(line: &str) {
+    // The test harness collects what the macros print, and shows it only of tests that fail.
+    writeln!(std::io::stderr(), "{line}").ok();
+}
+
+/// A source of random numbers (splitmix64), as good as it needs to be to choose moments and victims.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// From the seed in the environment or else the clock; the seed is printed with the name of the test.
+    ///
+    /// # Panics
+    /// When the variable holds no number.
+    pub fn of_test(test: &str) -> Random {
+        let seed = match std::env::var(SEED) {
+            Ok(seed) => seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed:?}: {error}")),
+            Err(_) => u64::from(std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos()),
+        };
+        say(&format!("{test}: {SEED}={seed}"));
+        Random(seed)
+    }
+
+    /// Another source for one of several things that go on at the same time, or one after the other.
+    pub fn branch(&self, number: u64) -> Random {
+        let mut branch = Random(self.0 ^ number.wrapping_mul(0xd134_2543_de82_ef95));
+        branch.next();
+        branch
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below the limit, which is not 0.
+    pub fn below(&mut self, limit: usize) -> usize {
+        let limit = u64::try_from(limit).expect("a usize fits");
+        usize::try_from(self.next() % limit).expect("it is below a usize")
+    }
+
+    /// A time below the limit, to the microsecond.
+    pub fn time_below(&mut self, limit: Duration) -> Duration {
+        let micros = usize::try_from(limit.as_micros()).expect("no test waits that long");
+        Duration::from_micros(u64::try_from(self.below(micros)).expect("a usize fits"))
+    }
+
+    /// One of these; `None` if there is none.
+    pub fn choose<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        if from.is_empty() { None } else { from.get(self.below(from.len())) }
+    }
+}

@@ -1,0 +1,126 @@
+//! The guardian is killed: the run fails at once and says so, and death signals end everything. Or it is stopped: the run
+//! ends nevertheless, and the guardian ends what is left when it goes on.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pushflow::{POLICIES, Policy};
+use pushflow_tests::folder::Folder;
+use pushflow_tests::processes::wait_until;
+use pushflow_tests::random::{Random, say};
+use pushflow_tests::run::{Program, Running};
+use serde_json::json;
+
+use super::{METHODS, in_lanes};
+use crate::test_program;
+
+/// A command and a Python function that never end and leave nothing that could hide.
+fn sleepers() -> Folder {
+    let folder = Folder::with_tasks("import time\n\ndef task(**inputs):\n    time.sleep(1000)\n", &[]);
+    let script = folder.write_program("script.sh", "#!/bin/sh\nexec sleep 1000\n");
+    let nodes = json!([
+        {"id": "command", "task_type": "script", "task_identifier": script},
+        {"id": "interpreter", "task_type": "ppfmethod", "task_identifier": "tasks.task"},
+    ]);
+    folder.write_graph(nodes, json!([]));
+    folder
+}
+
+/// Waits until there is a guardian in its run directory.
+fn wait_for_run_directories(running: &Running) -> HashSet<PathBuf> {
+    let mut directories = HashSet::new();
+    wait_until("a run directory", Duration::from_secs(30), || {
+        directories = running.mark().run_directories();
+        !directories.is_empty()
+    });
+    directories
+}
+
+/// A command and an interpreter, or workers of a pool in a worker.
+fn start_sleepers(folder: &Folder, policy: &Policy, method: &str, nested: bool) -> Running {
+    let pool = policy.name;
+    if !nested {
+        let arguments = ["--pool", pool, "--start-method", method, "--workers", "2"];
+        return Program::pushflow_run(folder.graph()).args(arguments).start();
+    }
+    let inputs = json!({"pool": "billiard", "start_method": method, "task": "sleeps_for_ever"});
+    let settings = json!({
+        "task": "nests", "shape": "wide", "width": 2, "pool": pool, "start_method": method, "inputs": inputs,
+    });
+    test_program(&settings).start()
+}
+
+/// Kills the guardian some time after it has begun: how many processes there were then.
+fn kill_guardian(policy: &Policy, method: &str, nested: bool, delay: Duration) -> usize {
+    let folder = sleepers();
+    let running = start_sleepers(&folder, policy, method, nested);
+    let directories = wait_for_run_directories(&running);
+    thread::sleep(delay);
+    let guardian = running.wait_for_process("pushflow-guard");
+    let alive = running.mark().processes().len();
+    guardian.kill();
+    // The death signals of keepers and workers end everything, and the scheduler ends by itself.
+    let (finished, rest) = running.wait_for_end();
+    rest.mark().assert_gone();
+    // Nobody is left to remove it: a named exception.
+    directories.iter().for_each(|directory| drop(fs::remove_dir_all(directory)));
+    let lost = format!("the guardian (pid {}) has ended", guardian.pid);
+    if finished.code() == Some(0) {
+        // The test program tells of its run.
+        let run = &finished.json()["runs"][0];
+        assert_eq!(run["ending"], "Failed", "{run}");
+        assert!(run["errors"].to_string().contains(&lost), "{run}");
+    } else {
+        // 2 where the pool was still being opened, so that nothing was run.
+        assert!([Some(1), Some(2)].contains(&finished.code()), "{finished:#?}");
+        finished.assert_error(&lost);
+    }
+    alive
+}
+
+/// Whoever asks a stopped guardian for something can't know that it will not answer; so this takes seconds.
+#[test]
+fn a_run_whose_guardian_is_stopped_ends_nevertheless_and_the_guardian_ends_the_rest_when_it_goes_on() {
+    let cases = [(None, 3), (Some(Signal::SIGINT), 130)];
+    in_lanes(cases.len(), |number| {
+        let (signal, code) = cases[number];
+        let folder = sleepers();
+        let timeout = if signal.is_some() { "10m" } else { "2s" };
+        let arguments = ["--timeout", timeout, "--interrupt-grace", "300ms", "--workers", "2"];
+        let running = Program::pushflow_run(folder.graph()).args(arguments).start();
+        running.wait_for_process("sleep");
+        let guardian = running.wait_for_process("pushflow-guard");
+        let tell = |signal| kill(Pid::from_raw(guardian.pid), signal).expect("it is there");
+        tell(Signal::SIGSTOP);
+        signal.into_iter().for_each(|signal| running.signal(signal));
+        let scheduler = running.pid();
+        let (finished, rest) = running.wait_for_end();
+        assert_eq!(finished.code(), Some(code), "{finished:#?}");
+        let of_the_scheduler = rest.mark().processes().into_iter().filter(|process| process.parent == scheduler);
+        assert_eq!(of_the_scheduler.count(), 0);
+        assert!(guardian.is_running(), "it was to be found stopped");
+        tell(Signal::SIGCONT);
+        rest.mark().assert_gone();
+    });
+}
+
+#[test]
+fn a_run_whose_guardian_is_killed_at_a_random_moment_fails_and_leaves_nothing() {
+    let random = Random::of_test("guardians");
+    let cases: Vec<_> = POLICIES.iter().flat_map(|policy| METHODS.map(|method| (policy, method))).collect();
+    let alive = in_lanes(2 * cases.len(), |number| {
+        let (policy, method) = cases[number % cases.len()];
+        let mut random = random.branch(u64::try_from(number).expect("it is small"));
+        kill_guardian(policy, method, number >= cases.len(), random.time_below(Duration::from_millis(300)))
+    });
+    say(&format!(
+        "guardians: {} killed, {} processes alive then, 0 left, every run failed and said why",
+        alive.len(),
+        alive.iter().sum::<usize>(),
+    ));
+}

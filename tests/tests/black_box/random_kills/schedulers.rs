@@ -1,0 +1,147 @@
+//! Schedulers are killed at random moments from their start to their end, while their tasks let loose what is hard to
+//! find: whatever it is, it is gone a second later, or as soon as its grace is over.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use pushflow::POLICIES;
+use pushflow_tests::folder::Folder;
+use pushflow_tests::processes::{GONE_WITHIN, Process};
+use pushflow_tests::random::{Random, say};
+use pushflow_tests::run::Running;
+use serde_json::{Value, json};
+
+use super::{METHODS, in_lanes, wild, wild_folder};
+use crate::test_program;
+
+const SCHEDULER_KILLS: usize = 200;
+
+/// Runs last about so long, if they end.
+const RUN_TIME: Duration = Duration::from_millis(500);
+
+/// The grace of half the runs on pools that are not daemonic.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// What was found at one kill of a scheduler.
+struct SchedulerKill {
+    what: String,
+    /// How many runs had ended before their moment came, so that another was started.
+    had_ended: usize,
+    /// The processes just before the kill, where somebody looked.
+    alive: Option<usize>,
+    wild: usize,
+    left: Vec<Process>,
+    /// How long after the kill nothing was left, or after the end of the grace if there is one.
+    gone_after: Duration,
+    directories: HashSet<PathBuf>,
+}
+
+/// The settings of a run, and within which time after the scheduler's death everything is to be gone.
+fn wild_run(number: usize, folder: &Folder) -> (Value, Duration) {
+    let policy = POLICIES[number % POLICIES.len()];
+    let method = METHODS[number / POLICIES.len() % METHODS.len()];
+    let with_grace = number / (POLICIES.len() * METHODS.len()) % 2 == 1;
+    // A third of the runs would never end by themselves.
+    let sleep = if number.is_multiple_of(3) { 60_000 } else { 150 };
+    let inputs = json!({"folder": folder.path("wild"), "sleep_ms": sleep});
+    let mut settings = json!({
+        "mode": "wild", "pool": policy.name, "start_method": method, "workers": 2, "inputs": inputs,
+    });
+    if policy.class.daemonic {
+        // It has no grace whatever is asked for, and here that is the default, which is long.
+        return (settings, GONE_WITHIN);
+    }
+    let grace = if with_grace { GRACE } else { Duration::ZERO };
+    settings["orphan_grace_ms"] = json!(u64::try_from(grace.as_millis()).expect("it is short"));
+    (settings, GONE_WITHIN + grace)
+}
+
+/// What was seen just before a kill.
+struct Look {
+    alive: usize,
+    directories: HashSet<PathBuf>,
+}
+
+/// A run whose scheduler is to be killed: none if it ends before that.
+fn start_wild(number: usize, settings: &Value, folder: &Folder, moment: Duration) -> Option<(Running, Option<Look>)> {
+    let moment = Instant::now() + moment;
+    let mut running = test_program(settings).start();
+    thread::sleep(moment.saturating_duration_since(Instant::now()));
+    // A look takes milliseconds, so that with one there would be no kill in the first of them.
+    let look = || Look { alive: left(&running, folder).len(), directories: running.mark().run_directories() };
+    let look = (number % 2 == 1).then(look);
+    running.is_running().then_some((running, look))
+}
+
+fn kill_scheduler(number: usize, mut random: Random) -> SchedulerKill {
+    let folder = wild_folder();
+    let (settings, limit) = wild_run(number, &folder);
+    let mut had_ended = 0;
+    let (running, look) = loop {
+        match start_wild(number, &settings, &folder, random.time_below(RUN_TIME)) {
+            Some(started) => break started,
+            None => had_ended += 1,
+        }
+    };
+    running.signal(Signal::SIGKILL);
+    let killed = Instant::now();
+    let mut directories = running.mark().run_directories();
+    directories.extend(look.iter().flat_map(|look| look.directories.clone()));
+    let (_, rest) = running.wait_for_end();
+    let left = loop {
+        let left = left(&rest, &folder);
+        if left.is_empty() || killed.elapsed() > limit {
+            break left;
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    let gone_after = (killed.elapsed() + GONE_WITHIN).saturating_sub(limit);
+    left.iter().filter(|process| process.name == "sleep").for_each(Process::kill);
+    let wild = fs::read_dir(folder.path("wild")).expect("the folder is there").count();
+    let what = format!("kill {number}: {settings}");
+    let alive = look.map(|look| look.alive);
+    SchedulerKill { what, had_ended, alive, wild, left, gone_after, directories }
+}
+
+#[test]
+fn two_hundred_schedulers_killed_at_random_moments_leave_nothing() {
+    let random = Random::of_test("schedulers");
+    let kills = in_lanes(SCHEDULER_KILLS, |number| {
+        kill_scheduler(number, random.branch(u64::try_from(number).expect("it is small")))
+    });
+    let count = |what: fn(&SchedulerKill) -> usize| kills.iter().map(what).sum::<usize>();
+    let looked_at: Vec<usize> = kills.iter().filter_map(|kill| kill.alive).collect();
+    let all_left: Vec<_> =
+        kills.iter().filter(|kill| !kill.left.is_empty()).map(|kill| (&kill.what, &kill.left)).collect();
+    let slowest = kills.iter().map(|kill| kill.gone_after).max().unwrap_or_default();
+    let told: HashSet<&PathBuf> = kills.iter().flat_map(|kill| &kill.directories).collect();
+    let left_directories = told.iter().filter(|directory| directory.exists()).count();
+    say(&format!(
+        "schedulers: {} killed, and {} that had ended before; {} processes alive at the {} kills with a look; {} let \
+         loose; {} left (the slowest were gone {slowest:?} after the kill or the grace); {left_directories} of {} run \
+         directories left",
+        kills.len(),
+        count(|kill| kill.had_ended),
+        looked_at.iter().sum::<usize>(),
+        looked_at.len(),
+        count(|kill| kill.wild),
+        count(|kill| kill.left.len()),
+        told.len(),
+    ));
+    assert!(all_left.is_empty(), "{all_left:#?}");
+    assert_eq!(left_directories, 0);
+    assert!(count(|kill| kill.wild) > 0, "no task was run at all");
+}
+
+/// All that is left of a run.
+fn left(running: &Running, folder: &Folder) -> Vec<Process> {
+    let mut all = running.mark().processes();
+    all.extend(wild(folder));
+    all.sort_by_key(|process| process.pid);
+    all.dedup_by_key(|process| process.pid);
+    all
+}

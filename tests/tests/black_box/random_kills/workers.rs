@@ -1,0 +1,164 @@
+//! Workers, or their keepers, are killed one after the other while ten thousand tasks run: each task ends exactly once,
+//! none is begun twice, and what is lost is what the killed workers had begun.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use pushflow_tests::folder::Folder;
+use pushflow_tests::processes::Process;
+use pushflow_tests::random::{Random, say};
+use serde_json::{Value, json};
+
+use super::{wild, wild_folder};
+use crate::test_program;
+
+/// The short name of a worker that runs the test program.
+const WORKER: &str = "pushflow-test-p";
+
+const TASKS: u64 = 10_000;
+
+/// A pool that ran many tasks while its processes were killed one after the other.
+struct Crowd {
+    what: String,
+    /// The workers that were killed, themselves or with their keepers.
+    kills: HashSet<u64>,
+    /// The tasks that each worker had begun, by their own account.
+    begun: HashMap<u64, Vec<u64>>,
+    report: Value,
+}
+
+/// How the processes of a crowd are made and killed.
+struct Manner {
+    pool: &'static str,
+    method: &'static str,
+    work: Duration,
+    /// Whom to kill, of a worker that was chosen.
+    victim: fn(&Process) -> Option<Process>,
+}
+
+/// Some of the tasks let processes loose, too.
+fn kill_in_a_crowd(manner: &Manner, mut random: Random) -> Crowd {
+    let folder = wild_folder();
+    let work = u64::try_from(manner.work.as_micros()).expect("it is short");
+    let inputs = json!({"folder": folder.path(""), "wild_every": 500, "work_us": work});
+    let settings = json!({
+        "mode": "crowd", "pool": manner.pool, "start_method": manner.method, "workers": 4, "count": TASKS,
+        "inputs": inputs,
+    });
+    let mut running = test_program(&settings).start();
+    let mut kills = HashSet::new();
+    // Three workers in a row that end before they are ready are a reason to give up, not a coincidence: so between any
+    // two that have not begun a task, another one begins its first.
+    let mut begun_at_unready_kill = None;
+    while running.is_running() {
+        thread::sleep(Duration::from_millis(5) + random.time_below(Duration::from_millis(30)));
+        let workers = running.mark().workers_named(WORKER);
+        let Some(worker) = random.choose(&workers) else { continue };
+        let is_ready = folder.has(&format!("begun-{}", worker.pid));
+        let begun = (!is_ready).then(|| begun(&folder).len());
+        if begun.is_some() && begun == begun_at_unready_kill {
+            continue;
+        }
+        let Some(victim) = (manner.victim)(worker).filter(Process::is_running) else { continue };
+        victim.kill();
+        begun_at_unready_kill = begun.or(begun_at_unready_kill);
+        kills.insert(u64::from(worker.pid.unsigned_abs()));
+    }
+    let report = running.wait().assert_code(0).json();
+    let left = wild(&folder);
+    left.iter().for_each(Process::kill);
+    assert_eq!(left.len(), 0, "what was let loose is left");
+    assert!(fs::read_dir(folder.path("wild")).expect("it is there").count() > 0, "nothing was let loose");
+    let what = format!("{}, {}, tasks of {:?}", manner.pool, manner.method, manner.work);
+    Crowd { what, kills, begun: begun(&folder), report }
+}
+
+/// The tasks that each worker has begun so far.
+fn begun(folder: &Folder) -> HashMap<u64, Vec<u64>> {
+    let entries = fs::read_dir(folder.path("")).expect("the folder is there").flatten();
+    let pid = |name: &str| name.strip_prefix("begun-")?.parse().ok();
+    let names = entries.filter_map(|entry| Some((pid(entry.file_name().to_str()?)?, entry.path())));
+    let numbers =
+        |path| fs::read_to_string(path).expect("it is text").lines().map(|n| n.parse().expect("a number")).collect();
+    names.map(|(pid, path)| (pid, numbers(path))).collect()
+}
+
+impl Crowd {
+    /// Every task has ended exactly once, none was begun twice, and what failed had been begun by a worker that was
+    /// killed: at most `most` of them for each.
+    fn assert_only_what_was_begun_is_lost(&self, most: usize) {
+        let Crowd { what, kills, begun, report } = self;
+        let failures = report["failures"].as_array().expect("a list");
+        let twice =
+            begun.values().map(Vec::len).sum::<usize>() - begun.values().flatten().collect::<HashSet<_>>().len();
+        let mut lost = HashMap::<u64, Vec<u64>>::new();
+        for failure in failures {
+            assert_eq!(failure["kind"], "WorkerLost", "{what}: {failure}");
+            let [pid, number] =
+                ["pid", "number"].map(|name| failure[name].as_u64().unwrap_or_else(|| panic!("{what}: {failure}")));
+            assert!(kills.contains(&pid), "{what}: nobody has killed the worker of {failure}");
+            lost.entry(pid).or_default().push(number);
+        }
+        let most_lost = lost.values().map(Vec::len).max().unwrap_or(0);
+        say(&format!(
+            "{what}: {} kills; of {TASKS} tasks {} ended once, {} more often, {} with their result, {} lost (at most \
+             {most_lost} with one worker); {twice} were begun twice",
+            kills.len(),
+            report["ended_once"],
+            report["ended_more_often"],
+            report["right"],
+            failures.len(),
+        ));
+        assert_eq!(
+            (&report["ended_once"], &report["ended_more_often"]),
+            (&json!(TASKS), &json!(0)),
+            "{what}: {report}"
+        );
+        assert_eq!(report["right"].as_u64(), TASKS.checked_sub(failures.len() as u64), "{what}: {report}");
+        assert_eq!(twice, 0, "{what}");
+        assert!(most_lost <= most, "{what}: {lost:?}");
+        for (pid, numbers) in &lost {
+            // The last one may have been begun and not yet have said so.
+            let said = begun.get(pid).map_or(&[][..], Vec::as_slice);
+            let unsaid = numbers.iter().filter(|number| !said.contains(number)).count();
+            assert!(unsaid <= 1, "{what}: the worker {pid} had begun {said:?}, but {numbers:?} were lost");
+        }
+        assert!(kills.len() > 10 && !lost.is_empty(), "{what}: too few kills, or none hit a running attempt");
+    }
+}
+
+/// Attempts that take longer than a millisecond are given to a worker one at a time.
+const LONG: Duration = Duration::from_micros(1500);
+/// Of shorter ones a worker has several, and answers them together: at most about two milliseconds of work.
+const SHORT: Duration = Duration::from_micros(300);
+/// As many as that can be, and those that turned out to be shorter.
+const MOST_AT_ONCE: usize = 32;
+
+fn itself(worker: &Process) -> Option<Process> {
+    Some(worker.clone())
+}
+
+fn its_keeper(worker: &Process) -> Option<Process> {
+    Process::find(worker.parent).filter(|keeper| keeper.name == "pushflow-keep")
+}
+
+#[test]
+fn ten_thousand_tasks_end_once_each_while_workers_are_killed_at_random() {
+    let random = Random::of_test("workers");
+    let manner = |pool, method, work| Manner { pool, method, work, victim: itself };
+    kill_in_a_crowd(&manner("process", "spawn", LONG), random.branch(1)).assert_only_what_was_begun_is_lost(1);
+    kill_in_a_crowd(&manner("billiard", "fork", LONG), random.branch(2)).assert_only_what_was_begun_is_lost(1);
+    let short = kill_in_a_crowd(&manner("process", "forkserver", SHORT), random.branch(3));
+    short.assert_only_what_was_begun_is_lost(MOST_AT_ONCE);
+}
+
+#[test]
+fn ten_thousand_tasks_end_once_each_while_keepers_are_killed_at_random() {
+    let random = Random::of_test("keepers");
+    let manner = |pool, method, work| Manner { pool, method, work, victim: its_keeper };
+    kill_in_a_crowd(&manner("process", "fork", LONG), random.branch(1)).assert_only_what_was_begun_is_lost(1);
+    let short = kill_in_a_crowd(&manner("billiard", "spawn", SHORT), random.branch(2));
+    short.assert_only_what_was_begun_is_lost(MOST_AT_ONCE);
+}

@@ -1,0 +1,194 @@
+//! Events of the program that has the pool: it is gone, exits, panics, or drops the pool.
+
+use nix::sys::signal::Signal;
+use pushflow_tests::processes::Process;
+use serde_json::{Value, json};
+
+use super::scene::{CODE, Place, Scene};
+
+/// The exit code of a panic in `main`.
+const PANICKED: i32 = 101;
+
+/// Longer than what counts as a hang, in milliseconds.
+const FOR_EVER: u64 = 600_000;
+
+// ----- it is gone without an exit -----
+
+/// A signal that ends it.
+pub fn killed_by(place: Place, signal: Signal, settings: Value) -> String {
+    let scene = Scene::pool(place, settings);
+    scene.running.signal(signal);
+    scene.orphaned()
+}
+
+/// The same, to the whole process group.
+pub fn group_killed_by(place: Place, signal: Signal) -> String {
+    let scene = Scene::pool(place, json!({}));
+    scene.signal_group(signal);
+    scene.orphaned()
+}
+
+/// It ends itself, and no exit handler is called.
+pub fn gone_by(place: Place, then: &str) -> String {
+    let scene = Scene::pool(place, json!({"then": then}));
+    scene.begin();
+    scene.orphaned()
+}
+
+/// Without an orphan grace.
+pub fn killed_without_grace(place: Place) -> String {
+    let scene = Scene::pool(place, json!({"orphan_grace": 0}));
+    scene.running.signal(Signal::SIGKILL);
+    let (_, scene) = scene.ended();
+    let ended = scene.all_ended();
+    if place.is_thread() { "T ends with the process".into() } else { ended }
+}
+
+/// While its exit waits for T, or for T's grace after SIGTERM, which T ignores.
+pub fn killed_while_it_exits(place: Place) -> String {
+    if place.is_thread() {
+        return "-".into();
+    }
+    let scene = Scene::pool(place, json!({"manner": "stubborn", "interrupt_grace": FOR_EVER}));
+    scene.begin();
+    scene.wait_for_idle_to_leave();
+    if place.is_daemonic() {
+        scene.folder.wait_for("terminated");
+    }
+    scene.assert_busy();
+    scene.running.signal(Signal::SIGTERM);
+    scene.orphaned()
+}
+
+/// What T has started itself; on threads these are the program's own children.
+pub fn killed_with_children(place: Place) -> String {
+    let scene = Scene::pool(place, json!({"children": true}));
+    assert_eq!(scene.children.len(), 2);
+    scene.running.signal(Signal::SIGKILL);
+    if !place.is_thread() {
+        scene.orphaned();
+        return "c is ended, with T".into();
+    }
+    let (_, scene) = scene.ended();
+    assert!(scene.children.iter().all(Process::is_running), "somebody ended them");
+    "c is left: it was the program's own child".into()
+}
+
+// ----- it exits with an open pool -----
+
+/// It ends in this way, with a pool that nobody drops.
+pub fn exits_by(place: Place, then: &str) -> String {
+    let scene = Scene::pool(place, json!({"then": then}));
+    scene.begin();
+    scene.exit_by_rule(if then == "panic" { PANICKED } else { CODE })
+}
+
+/// The same, with a handler for SIGTERM that exits.
+pub fn exits_on_sigterm(place: Place) -> String {
+    let scene = Scene::pool(place, json!({"handler": true}));
+    scene.running.signal(Signal::SIGTERM);
+    scene.exit_by_rule(CODE)
+}
+
+/// T ignores SIGTERM.
+pub fn exits_with_stubborn_task(place: Place) -> String {
+    let scene = Scene::pool(place, json!({"manner": "stubborn", "interrupt_grace": 1000}));
+    scene.begin();
+    if !place.is_daemonic() {
+        return scene.exit_by_rule(CODE);
+    }
+    scene.folder.wait_for("terminated");
+    scene.exit_ends_task(CODE);
+    "SIGTERM; T is ended after the grace".into()
+}
+
+/// The exit does not wait, or not for long.
+pub fn exits_impatiently(place: Place, settings: Value) -> String {
+    let scene = Scene::pool(place, settings);
+    scene.begin();
+    scene.exit_ends_task(CODE)
+}
+
+/// The exit interrupts T.
+pub fn exits_and_interrupts(place: Place) -> String {
+    let scene = Scene::pool(place, json!({"interrupt_on_exit": true}));
+    scene.begin();
+    if place.is_thread() || place.is_daemonic() {
+        return scene.exit_ends_task(CODE);
+    }
+    interrupted(scene)
+}
+
+fn interrupted(scene: Scene) -> String {
+    scene.folder.wait_for("busy interrupted");
+    let Scene { folder, running, .. } = scene;
+    running.wait().assert_code(CODE);
+    assert!(!folder.has("go") && !folder.has("busy end"));
+    "T is interrupted".into()
+}
+
+// ----- it drops or closes the pool -----
+
+/// `main` returns, and the pool is dropped on the way.
+pub fn drops(place: Place, then: &str) -> String {
+    let scene = Scene::pool(place, json!({"holder": "scope", "then": then}));
+    scene.begin();
+    scene.folder.wait_for("leaving");
+    scene.exit_waits(CODE)
+}
+
+/// It exits, and drops nothing.
+pub fn exits_in_scope(place: Place, then: &str) -> String {
+    let scene = Scene::pool(place, json!({"holder": "scope", "then": then}));
+    scene.begin();
+    scene.exit_by_rule(CODE)
+}
+
+/// It ends itself, and drops nothing.
+pub fn gone_in_scope(place: Place, then: &str) -> String {
+    let scene = Scene::pool(place, json!({"holder": "scope", "then": then}));
+    scene.begin();
+    scene.orphaned()
+}
+
+/// A panic drops it.
+pub fn panics_with_pool_in_scope(place: Place) -> String {
+    let scene = Scene::pool(place, json!({"holder": "scope", "then": "panic"}));
+    scene.begin();
+    scene.exit_by_rule(PANICKED)
+}
+
+/// The drop does not wait, or not for long.
+pub fn drops_impatiently(place: Place, mut settings: Value) -> String {
+    settings["holder"] = "scope".into();
+    exits_impatiently(place, settings)
+}
+
+/// The drop interrupts T.
+pub fn drops_and_interrupts(place: Place) -> String {
+    let scene = Scene::pool(place, json!({"holder": "scope", "interrupt_on_exit": true}));
+    scene.begin();
+    interrupted(scene)
+}
+
+// ----- T runs in a pool of a task -----
+
+/// The type of a pool that tasks of this one may have.
+fn nested(place: Place) -> &'static str {
+    if place.is_daemonic() { "billiard" } else { place.pool }
+}
+
+/// The program is killed.
+pub fn killed_with_nested_pool(place: Place) -> String {
+    if place.is_thread() { "-".into() } else { killed_by(place, Signal::SIGKILL, json!({"nested": nested(place)})) }
+}
+
+/// The program exits.
+pub fn exits_with_nested_pool(place: Place) -> String {
+    if place.is_thread() {
+        return "-".into();
+    }
+    let scene = Scene::pool(place, json!({"nested": nested(place)}));
+    scene.begin();
+    scene.exit_by_rule(CODE)
+}
