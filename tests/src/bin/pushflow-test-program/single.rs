@@ -23,7 +23,7 @@ fn starts_a_process(
     let family = if family == "billiard" { ProcessFamily::Billiard } else { ProcessFamily::Multiprocessing };
     let options = PoolOptions {
         start_method: start_method.as_deref().unwrap_or("default").parse()?,
-        interrupt_grace: Duration::from_millis(300),
+        interrupt_grace: Duration::from_secs(2),
         orphan_grace: Duration::ZERO,
         ..PoolOptions::default()
     };
