@@ -7,8 +7,15 @@
 use std::path::{Path, PathBuf};
 
 /// The crates that run in a worker, from the workspace's root.
-const CRATES: [&str; 6] =
-    ["crates/os", "crates/pool", "crates/protocol", "crates/task-macros", "crates/value", "worker"];
+const CRATES: [&str; 7] = [
+    "crates/os",
+    "crates/pool",
+    "crates/probe-tasks",
+    "crates/protocol",
+    "crates/task-macros",
+    "crates/value",
+    "worker",
+];
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

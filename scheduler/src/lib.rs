@@ -51,8 +51,8 @@ pub use pushflow_pool::__private;
 pub use pushflow_pool::green;
 pub use pushflow_pool::{
     AtExit, Cancellation, Cancelled, CurrentProcess, OpenError, POLICIES, Pending, Policy, PoolClosed, PoolOptions,
-    PoolType, StartMethod, Stream, TaskContext, TaskPool, TaskResult, UnknownPoolType, UnknownStartMethod,
-    current_process, task,
+    PoolType, Process, ProcessFamily, ProcessKind, StartMethod, Stream, TaskContext, TaskPool, TaskResult,
+    UnknownPoolType, UnknownStartMethod, current_process, task,
 };
 pub use pushflow_protocol::{
     AttemptId, CommandTask, ErrorKind, Exit, Family, ProcessClass, PythonOptions, TaskError, TaskSpec,

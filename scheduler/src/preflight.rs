@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pushflow_graph::Graph;
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{EventSink, Policy, Pool, PoolType, find_task, registered_tasks};
+use pushflow_pool::{EventSink, Policy, Pool, PoolType, find_task, own_tasks};
 use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
 
 use crate::run::tasks;
@@ -34,9 +34,9 @@ fn has_commands(graph: &Graph) -> bool {
 }
 
 /// In this process every Rust task must be one of this program's. In workers it is the worker program that must know it, which
-/// is this program exactly where it has tasks at all.
+/// is this program exactly where it has tasks of its own.
 fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
-    if Policy::of(pool).is_some() && registered_tasks().next().is_none() {
+    if Policy::of(pool).is_some() && own_tasks().next().is_none() {
         return Ok(());
     }
     for (id, task) in tasks(graph) {

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// The programs `pushflow` and `pushflow-worker`, beside each other in the profile of the running test.
+/// The programs `pushflow`, `pushflow-worker` and `pushflow-probe`, beside each other in the profile of the running test.
 pub struct Binaries {
     /// The command line.
     pub pushflow: PathBuf,
     /// The worker program.
     pub worker: PathBuf,
+    /// The probe.
+    pub probe: PathBuf,
 }
 
 /// Builds the programs, unless that was done, and says where they are.
@@ -24,10 +26,12 @@ pub fn binaries() -> &'static Binaries {
 fn build() -> Binaries {
     let mut cargo = cargo("build");
     cargo.args(["--quiet", "--package", "pushflow-cli", "--package", "pushflow-worker"]);
+    cargo.args(["--package", "pushflow-compat-probe"]);
     let status = cargo.status().expect("cargo can be started");
     assert!(status.success(), "the programs under test can't be built");
     let folder = build_folder();
-    Binaries { pushflow: folder.join("pushflow"), worker: folder.join("pushflow-worker") }
+    let program = |name: &str| folder.join(name);
+    Binaries { pushflow: program("pushflow"), worker: program("pushflow-worker"), probe: program("pushflow-probe") }
 }
 
 /// A cargo command in the workspace, with the profile and the target folder of the running test.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod, Value, parse_json};
+use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments};
 
 /// Runs graphs of tasks, cyclic or not, on threads or isolated worker processes.
 #[derive(Debug, Parser)]
@@ -21,6 +22,13 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a workflow
     Run(RunArguments),
+    /// Prove, on this machine, which task runs on which pool
+    Probe(ProbeArguments),
+    /// Show the daemonic flag as seen inside each kind of process
+    Daemonic(DaemonicArguments),
+    /// Run one combination of the probe
+    #[command(hide = true)]
+    ProbeCell(CellArguments),
 }
 
 #[derive(Debug, Args)]

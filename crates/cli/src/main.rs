@@ -20,6 +20,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = catch_unwind(|| match arguments.command {
         Command::Run(options) => run::run(&options),
+        Command::Probe(options) => pushflow_compat_probe::probe(&options),
+        Command::Daemonic(options) => pushflow_compat_probe::check_daemonic(&options),
+        Command::ProbeCell(question) => pushflow_compat_probe::answer(&question),
     });
     ExitCode::from(code.unwrap_or(exit::DEFECT))
 }

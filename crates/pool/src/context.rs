@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pushflow_protocol::TaskSpec;
+use pushflow_value::Data;
+
 use crate::current::{CurrentProcess, current_process};
 use crate::green::Monitor;
 use crate::options::{PoolOptions, PoolType};
 use crate::process::OpenError;
+use crate::single_process::{Process, ProcessKind};
 use crate::task_pool::TaskPool;
 
 /// A request to end one attempt, shared by who asks and who is asked; once made it stays.
@@ -128,6 +132,20 @@ impl TaskContext {
     /// Those of [`TaskPool::open`]; `daemonic processes are not allowed to have children` where they are not.
     pub fn open_pool(&self, pool: PoolType, options: &PoolOptions) -> Result<TaskPool, OpenError> {
         TaskPool::open_within(pool, options, Some(&self.cancellation))
+    }
+
+    /// Starts a single process for a task of this task: waiting for it ends when this attempt is to end.
+    ///
+    /// # Errors
+    /// Those of [`Process::start`]; `daemonic processes are not allowed to have children` where they are not.
+    pub fn start_process(
+        &self,
+        kind: ProcessKind,
+        options: &PoolOptions,
+        task: TaskSpec,
+        inputs: Data,
+    ) -> Result<Process, OpenError> {
+        Process::start_within(kind, options, task, inputs, Some(&self.cancellation))
     }
 
     /// Whether the attempt was asked to end; cheap enough for an inner loop.

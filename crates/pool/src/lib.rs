@@ -17,6 +17,7 @@ mod policy;
 mod process;
 mod registry;
 pub mod run;
+mod single_process;
 pub mod snapshot;
 mod task_pool;
 mod thread;
@@ -35,6 +36,7 @@ pub use policy::{AtExit, POLICIES, Policy};
 pub use process::{OpenError, ProcessPool};
 #[doc(hidden)]
 pub use registry::call as __private;
-pub use registry::{FindTaskError, RegisteredTask, find_task, registered_tasks, run_rust, task};
+pub use registry::{FindTaskError, RegisteredTask, find_task, own_tasks, registered_tasks, run_rust, task};
+pub use single_process::{Process, ProcessFamily, ProcessKind};
 pub use task_pool::{Pending, PoolClosed, TaskPool, TaskResult, open_pool};
 pub use thread::ThreadPool;

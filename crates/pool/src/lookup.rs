@@ -80,7 +80,7 @@ pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError
     let this = env::current_exe().ok();
     let serves = this.clone().filter(|_| THIS_PROGRAM_SERVES.load(Ordering::Relaxed));
     let beside = this.as_deref().and_then(Path::parent).map(|folder| folder.join(WORKER_NAME));
-    let own_tasks = crate::registered_tasks().next().is_some();
+    let own_tasks = crate::own_tasks().next().is_some();
     let mut found: Vec<PathBuf> = Vec::new();
     found.extend(serves.clone().filter(|_| own_tasks));
     found.extend(beside.filter(|path| path.is_file()));

@@ -52,7 +52,7 @@ impl PoolType {
     ];
 
     /// The name by which users know it.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             PoolType::Thread => "thread",
             PoolType::Process => "process",
@@ -78,12 +78,13 @@ pub struct UnknownPoolType {
     name: String,
 }
 
-/// The original's pools that this version does not have yet.
-const LATER: [&str; 1] = ["scaling"];
+/// The original's name for any pool with as many workers as are needed: here every pool can do that.
+const SCALING: &str = "scaling";
 
 fn choices(name: &str) -> String {
-    if LATER.contains(&name) {
-        return format!("this version does not have it yet; {}", choose(&PoolType::ALL.map(PoolType::name)));
+    if name == SCALING {
+        let how = "scaling is an option that every pool has, and on by default (PoolOptions::scaling, --no-scaling)";
+        return format!("{how}; {}", choose(&PoolType::ALL.map(PoolType::name)));
     }
     advice(name, &PoolType::ALL.map(PoolType::name))
 }
@@ -247,7 +248,10 @@ mod tests {
         let message = |name: &str| name.parse::<PoolType>().unwrap_err().to_string();
         assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
         assert!(message("xyz").starts_with("there is no pool \"xyz\": choose \"thread\" or \"process\" or"));
-        assert!(message("scaling").contains("this version does not have it yet"));
+        assert!(message("scaling").starts_with(
+            "there is no pool \"scaling\": scaling is an option that every pool has, and on by default \
+             (PoolOptions::scaling, --no-scaling); choose \"thread\" or"
+        ));
         for pool in PoolType::ALL {
             assert_eq!(pool.to_string().parse(), Ok(pool));
         }

@@ -1,17 +1,18 @@
-//! The policy table: how the worker processes of each pool live and die. One engine reads it; nothing else differs
-//! between the process pools.
+//! The policy table: how the worker processes of each pool, and single processes, live and die. One engine reads it;
+//! nothing else differs between them.
 
 use std::time::Duration;
 
 use pushflow_protocol::{Family, OnOrphan, ProcessClass};
 
 use crate::options::PoolType;
+use crate::single_process::{ProcessFamily, ProcessKind};
 
-/// The rules of one process pool (`parity.md` P97, P108; the original's tables in its README).
+/// The rules of one process pool, or of a single process (`parity.md` P97, P108; the original's tables in its README).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The pool.
-    pub pool: PoolType,
+    /// The name of the pool, or of the kind of single process; its workers are named after it.
+    pub name: &'static str,
     /// Its workers' family, and whether they are daemonic: that decides which children their tasks may have, and that
     /// they end at once when the process that has the pool is gone.
     pub class: ProcessClass,
@@ -29,23 +30,32 @@ pub enum AtExit {
     Terminate,
 }
 
-const fn policy(pool: PoolType, family: Family, daemonic: bool, at_exit: AtExit) -> Policy {
-    Policy { pool, class: ProcessClass { family, daemonic }, at_exit }
+const fn policy(name: &'static str, family: Family, daemonic: bool, at_exit: AtExit) -> Policy {
+    Policy { name, class: ProcessClass { family, daemonic }, at_exit }
 }
 
-/// The table.
+/// The table of pools; for single processes see [`Policy::of_process`].
 pub const POLICIES: [Policy; 5] = [
-    policy(PoolType::Process, Family::ConcurrentFutures, false, AtExit::Wait),
-    policy(PoolType::NdProcess, Family::ConcurrentFutures, false, AtExit::Wait),
-    policy(PoolType::Multiprocessing, Family::Multiprocessing, true, AtExit::Terminate),
-    policy(PoolType::NdMultiprocessing, Family::Multiprocessing, false, AtExit::Wait),
-    policy(PoolType::Billiard, Family::Billiard, true, AtExit::Terminate),
+    policy(PoolType::Process.name(), Family::ConcurrentFutures, false, AtExit::Wait),
+    policy(PoolType::NdProcess.name(), Family::ConcurrentFutures, false, AtExit::Wait),
+    policy(PoolType::Multiprocessing.name(), Family::Multiprocessing, true, AtExit::Terminate),
+    policy(PoolType::NdMultiprocessing.name(), Family::Multiprocessing, false, AtExit::Wait),
+    policy(PoolType::Billiard.name(), Family::Billiard, true, AtExit::Terminate),
 ];
 
 impl Policy {
     /// The rules of a pool; `None` where attempts do not run in processes of their own.
     pub fn of(pool: PoolType) -> Option<&'static Policy> {
-        POLICIES.iter().find(|policy| policy.pool == pool)
+        POLICIES.iter().find(|policy| policy.name == pool.name())
+    }
+
+    /// The rules of a single process: those of the pools of its family, daemonic as asked.
+    pub fn of_process(kind: ProcessKind) -> Policy {
+        let (name, family) = match kind.family {
+            ProcessFamily::Multiprocessing => ("mpprocess", Family::Multiprocessing),
+            ProcessFamily::Billiard => ("bprocess", Family::Billiard),
+        };
+        policy(name, family, kind.daemon, if kind.daemon { AtExit::Terminate } else { AtExit::Wait })
     }
 
     /// What becomes of a worker when the process that has the pool is gone without an exit: a daemonic one is ended at
@@ -61,7 +71,10 @@ mod tests {
 
     #[test]
     fn daemonic_workers_end_with_their_parent_and_may_have_children_of_the_billiard_family_only() {
-        for policy in POLICIES {
+        let single = [ProcessFamily::Multiprocessing, ProcessFamily::Billiard]
+            .into_iter()
+            .flat_map(|family| [false, true].map(|daemon| Policy::of_process(ProcessKind { family, daemon })));
+        for policy in POLICIES.into_iter().chain(single) {
             let daemonic = policy.class.daemonic;
             assert_eq!(policy.at_exit == AtExit::Terminate, daemonic, "{policy:?}");
             assert_eq!(policy.on_orphan(Duration::from_secs(30)) == OnOrphan::End, daemonic, "{policy:?}");

@@ -99,9 +99,17 @@ pub enum FindTaskError {
     },
 }
 
+/// What the names of tasks begin with that come with pushflow, in its own programs.
+const BUILT_IN: &str = "pushflow.";
+
 /// Every `#[task]` function of this program, in no particular order.
 pub fn registered_tasks() -> impl Iterator<Item = &'static RegisteredTask> {
     inventory::iter::<RegisteredTask>.into_iter()
+}
+
+/// The `#[task]` functions that no other program knows: all but those that come with pushflow.
+pub fn own_tasks() -> impl Iterator<Item = &'static RegisteredTask> {
+    registered_tasks().filter(|task| !task.name.starts_with(BUILT_IN))
 }
 
 /// The task of a name.
@@ -116,7 +124,8 @@ pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
             Err(FindTaskError::Ambiguous { name: name.to_owned(), first: first.place(), second: second.place() })
         }
         Some([]) | None => {
-            let names: Vec<Key> = index.keys().copied().map(Key::from).collect();
+            let names = index.keys().filter(|name| !name.starts_with(BUILT_IN));
+            let names: Vec<Key> = names.copied().map(Key::from).collect();
             Err(FindTaskError::Unknown { name: name.to_owned(), choices: choices(name, &names) })
         }
     }

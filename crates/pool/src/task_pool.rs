@@ -48,7 +48,7 @@ pub type TaskResult = Result<Data, TaskError>;
 /// Dropped, it waits for everything that was submitted, unless [`PoolOptions::wait_on_exit`] and its companions say
 /// otherwise.
 ///
-/// ```
+/// ```no_run
 /// use pushflow_pool::{PoolOptions, PoolType, TaskPool, task};
 /// use pushflow_protocol::TaskSpec;
 /// use pushflow_value::Data;
@@ -58,6 +58,7 @@ pub type TaskResult = Result<Data, TaskError>;
 ///     Data::new().with("number", 2 * number)
 /// }
 ///
+/// // `pushflow::init()` comes first thing in `main`.
 /// let pool = TaskPool::open(PoolType::Thread, &PoolOptions::default())?;
 /// let result = pool.submit(TaskSpec::rust("double"), Data::new().with("number", 21))?.wait()?;
 /// assert_eq!(result.value("number")?, Some(&42.into()));
@@ -296,7 +297,7 @@ impl State {
 }
 
 /// What tasks print goes where this process prints; that nobody reads it is no error of theirs.
-fn print(stream: Stream, bytes: &[u8]) {
+pub(crate) fn print(stream: Stream, bytes: &[u8]) {
     match stream {
         Stream::Stdout => io::stdout().write_all(bytes).ok(),
         Stream::Stderr => io::stderr().write_all(bytes).ok(),

@@ -117,7 +117,7 @@ fn an_unknown_pool_is_said_with_the_nearest_right_one() {
     let folder = hello();
     let run = |pool| Program::pushflow_run(folder.graph()).args(["--pool", pool]);
     assert_refused(run("proces"), "there is no pool \"proces\": did you mean \"process\"?");
-    assert_refused(run("scaling"), "there is no pool \"scaling\": this version does not have it yet");
+    assert_refused(run("scaling"), "there is no pool \"scaling\": scaling is an option that every pool has");
 }
 
 #[test]
@@ -191,6 +191,12 @@ fn a_task_that_raises_fails_with_its_traceback() {
 fn a_task_that_exits_fails() {
     assert_failed(&run_task("exits", "os._exit(3)"), "exits", "exited with code 3");
     assert_failed(&run_task("leaves", "sys.exit(4)"), "leaves", "SystemExit: 4");
+}
+
+#[test]
+fn a_task_that_raises_keyboard_interrupt_by_itself_fails_with_it() {
+    let finished = run_task("gives_up", "raise KeyboardInterrupt('by myself')");
+    assert_failed(&finished, "gives_up", "KeyboardInterrupt: by myself");
 }
 
 #[test]

@@ -9,6 +9,9 @@
 //! - [`green_environment`]: the pool `gevent`, chosen and refused, and its commands.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
+//! - [`pool_suite`]: what every pool does, asked of each.
+//! - [`single_process`]: processes that tasks start.
+//! - [`probe`]: what runs on which pool, interrupted and killed too.
 //! - [`deadlines`]: attempts that take longer than they may.
 //! - [`output`]: what tasks print.
 //! - [`policy_facts`]: what each process is to the kernel.
@@ -34,9 +37,12 @@ mod originals;
 mod orphans;
 mod output;
 mod policy_facts;
+mod pool_suite;
+mod probe;
 mod python;
 mod random_kills;
 mod rust_tasks;
+mod single_process;
 mod start_methods;
 mod worker_identity;
 

@@ -76,7 +76,7 @@ fn end(folder: &Folder, running: Running, what: &str) -> Value {
 #[test]
 fn every_worker_is_to_the_kernel_what_the_policy_table_and_its_keeper_make_it() {
     for (policy, method) in all() {
-        let (pool, folder) = (policy.pool.name(), Folder::new());
+        let (pool, folder) = (policy.name, Folder::new());
         let what = format!("{pool}, {method}");
         let inputs = json!({"folder": folder.path("")});
         let settings = json!({"task": "shows_itself", "pool": pool, "start_method": method, "inputs": inputs});
@@ -95,10 +95,10 @@ fn a_nested_worker_is_what_any_worker_is_where_the_policy_table_lets_it_be() {
     for (number, (outer, inner)) in pairs.enumerate() {
         let (method, inner_method) = (METHODS[number % 3], METHODS[number / 3 % 3]);
         let folder = Folder::new();
-        let what = format!("{}, {method}, around {}, {inner_method}", outer.pool, inner.pool);
-        let inputs = json!({"pool": inner.pool.name(), "method": inner_method, "folder": folder.path("")});
+        let what = format!("{}, {method}, around {}, {inner_method}", outer.name, inner.name);
+        let inputs = json!({"pool": inner.name, "method": inner_method, "folder": folder.path("")});
         let settings = json!({
-            "task": "shows_its_child", "pool": outer.pool.name(), "start_method": method, "inputs": inputs,
+            "task": "shows_its_child", "pool": outer.name, "start_method": method, "inputs": inputs,
         });
         let running = test_program(&settings).start();
         if !outer.class.may_start(inner.class.family) {
@@ -164,10 +164,10 @@ fn facts_program() -> Folder {
 fn commands_and_interpreters_are_to_the_kernel_what_workers_are_and_begin_as_fresh_programs() {
     for (policy, method) in all() {
         let folder = facts_program();
-        let arguments = ["--pool", policy.pool.name(), "--start-method", method, "--workers", "2"];
+        let arguments = ["--pool", policy.name, "--start-method", method, "--workers", "2"];
         let running = Program::pushflow_run(folder.graph()).args(arguments).start();
         for name in ["command", "interpreter"] {
-            let what = format!("{name} on {}, {method}", policy.pool);
+            let what = format!("{name} on {}, {method}", policy.name);
             let process = process(&folder, name);
             let seen = assert_in_its_place(&running, &process, &what);
             let caught = if name == "interpreter" { &FATAL[..] } else { &[] };

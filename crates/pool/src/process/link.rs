@@ -30,7 +30,7 @@ use crate::{BUILD, lookup};
 /// What every worker of a pool is started with.
 pub(super) struct WorkerKind {
     pub(super) guardian: Arc<Guardian>,
-    pub(super) policy: &'static Policy,
+    pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
     /// The memory in which long values travel.
@@ -110,7 +110,7 @@ impl WorkerKind {
     }
 
     fn settings(&self, worker: WorkerId, start_python: bool) -> WorkerSettings {
-        let name = format!("{}-{}", self.policy.pool, worker.0);
+        let name = format!("{}-{}", self.policy.name, worker.0);
         WorkerSettings {
             identity: Identity { name, parent: std::process::id(), class: self.policy.class },
             guardian: GuardianAddress {

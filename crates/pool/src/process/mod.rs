@@ -11,6 +11,7 @@
 mod dispatcher;
 mod link;
 mod output;
+mod room;
 mod runner;
 mod tail;
 
@@ -42,6 +43,9 @@ const SLACK: Duration = Duration::from_secs(5);
 /// How much longer than its tries the opening of a pool may take, for a guardian that is slow.
 const OPEN_SLACK: Duration = Duration::from_secs(10);
 
+/// How many workers of a pool may end before they begin an attempt that they were given.
+const MAX_UNBEGUN: u8 = 3;
+
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -54,6 +58,21 @@ pub enum OpenError {
     /// Attempts do not run in processes of their own on a pool of this type.
     #[error("the pool {0:?} has no worker processes")]
     NoProcesses(&'static str),
+    /// The open files of so many workers are more than there may be.
+    #[error(
+        "{workers} workers do not fit: each takes {files} open files, and {limit} may be open: raise that with ulimit -n{}",
+        if *fit > 0 { format!(", or ask for {fit} workers") } else { String::new() }
+    )]
+    Files {
+        /// How many workers were asked for.
+        workers: usize,
+        /// How many files each takes.
+        files: usize,
+        /// How many files may be open.
+        limit: usize,
+        /// How many workers there is room for.
+        fit: usize,
+    },
     /// No worker could be started.
     #[error("{0}")]
     Worker(String),
@@ -94,15 +113,40 @@ impl ProcessPool {
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started; in a daemonic worker.
     pub fn open(pool: PoolType, options: &PoolOptions, events: EventSink) -> Result<ProcessPool, OpenError> {
+        let policy = *Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
+        ProcessPool::open_by(policy, rules(options), options, None, events)
+    }
+
+    /// Opens a pool of one worker for one attempt, with which it ends; waits until that worker is ready.
+    ///
+    /// The one worker that says that it is ready is given the attempt; no other takes its place.
+    pub(crate) fn open_for(
+        policy: Policy,
+        options: &PoolOptions,
+        attempt: Attempt,
+        events: EventSink,
+    ) -> Result<ProcessPool, OpenError> {
+        let rules = Rules { max_workers: 1, scaling: true, max_unbegun: 1, ..rules(options) };
+        ProcessPool::open_by(policy, rules, options, Some(attempt), events)
+    }
+
+    /// With `only` the pool is closed from the beginning, but for that attempt.
+    fn open_by(
+        policy: Policy,
+        rules: Rules,
+        options: &PoolOptions,
+        only: Option<Attempt>,
+        events: EventSink,
+    ) -> Result<ProcessPool, OpenError> {
         green::settle()?;
-        let policy = Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
+        let rules = room::fitted(rules)?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
         let progress = Arc::<Progress>::default();
         let worker_count = Arc::<AtomicUsize>::default();
         let runner = Runner {
-            dispatcher: Dispatcher::new(rules(options)),
+            dispatcher: Dispatcher::new(rules),
             kind: WorkerKind {
                 guardian,
                 policy,
@@ -144,6 +188,10 @@ impl ProcessPool {
             ending,
             _registration: registration,
         };
+        if let Some(attempt) = only {
+            pool.tell(Event::Submit(vec![attempt]));
+            pool.tell(Event::Close);
+        }
         let opened = wait_until_open(&pool.progress, options.start_timeout);
         if opened.is_err() {
             pool.abort();
@@ -151,8 +199,23 @@ impl ProcessPool {
         opened.map(|()| pool)
     }
 
+    /// Sends SIGTERM to the workers.
+    pub(crate) fn terminate(&self) {
+        self.tell(Event::Terminate);
+    }
+
+    /// Ends what is still there with SIGKILL, and waits for nothing.
+    pub(crate) fn kill(&self) {
+        self.tell(Event::Abort);
+    }
+
+    /// Begins what the exit of the process means for the pool.
+    pub(crate) fn begin_exit(&self) {
+        self.ending.begin(self.ending.terminates);
+    }
+
     /// Ends what is still there, and waits for that: the dispatcher gives up what can't be ended.
-    fn abort(&mut self) {
+    pub(crate) fn abort(&mut self) {
         self.tell(Event::Abort);
         self.join();
     }
@@ -174,12 +237,12 @@ impl ProcessPool {
 /// guardian that is stopped.
 fn wait_until_open(progress: &Progress, start_timeout: Duration) -> Result<(), OpenError> {
     let limit = MAX_FAILED_STARTS * start_timeout + OPEN_SLACK;
-    let opened = progress.wait(Instant::now().checked_add(limit), |stage| match stage {
-        Stage::Opening => None,
-        Stage::Open => Some(Ok(())),
-        Stage::Unusable(reason) if reason == NO_CHILDREN => Some(Err(OpenError::Daemonic)),
-        Stage::Unusable(reason) => Some(Err(OpenError::Worker(std::mem::take(reason)))),
-        Stage::Over => Some(Err(OpenError::Worker("the pool ended while it was opened".into()))),
+    let opened = progress.wait(Instant::now().checked_add(limit), |stage| match stage.opened.take() {
+        Some(Ok(())) => Some(Ok(())),
+        Some(Err(reason)) if reason == NO_CHILDREN => Some(Err(OpenError::Daemonic)),
+        Some(Err(reason)) => Some(Err(OpenError::Worker(reason))),
+        None if stage.over => Some(Err(OpenError::Worker("the pool ended while it was opened".into()))),
+        None => None,
     });
     opened.unwrap_or_else(|| Err(OpenError::Worker("the guardian does not answer".into())))
 }
@@ -187,17 +250,13 @@ fn wait_until_open(progress: &Progress, start_timeout: Duration) -> Result<(), O
 /// How far the runner has come; whoever waits for it lets other green tasks run.
 type Progress = Monitor<Stage>;
 
+/// A pool that is closed from the beginning may be over before it is looked at whether it was open.
 #[derive(Debug, Default)]
-enum Stage {
-    /// No worker has been ready.
-    #[default]
-    Opening,
-    /// A worker has been ready.
-    Open,
-    /// None will be.
-    Unusable(String),
+struct Stage {
+    /// Whether a worker has been ready, or why none will be.
+    opened: Option<Result<(), String>>,
     /// The runner has ended.
-    Over,
+    over: bool,
 }
 
 /// Says, however the runner ends, that it has.
@@ -205,13 +264,13 @@ struct RunnerEnd(Arc<Progress>);
 
 impl Drop for RunnerEnd {
     fn drop(&mut self) {
-        self.0.change(|stage| *stage = Stage::Over);
+        self.0.change(|stage| stage.over = true);
     }
 }
 
 /// Waits until the runner has ended: whether it has by the deadline.
 fn wait_until_over(progress: &Progress, deadline: Option<Instant>) -> bool {
-    progress.wait(deadline, |stage| matches!(stage, Stage::Over).then_some(())).is_some()
+    progress.wait(deadline, |stage| stage.over.then_some(())).is_some()
 }
 
 /// What ends a pool whose process exits, from whatever thread.
@@ -260,6 +319,7 @@ fn rules(options: &PoolOptions) -> Rules {
         start_timeout: options.start_timeout,
         wait_on_exit: options.wait_on_exit,
         interrupt_on_exit: options.interrupt_on_exit,
+        max_unbegun: MAX_UNBEGUN,
     }
 }
 
@@ -310,5 +370,18 @@ impl Drop for ProcessPool {
             self.ending.finish(Instant::now());
             self.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_is_over_before_anybody_looks_was_open_or_not_for_its_own_reason() {
+        let opened = |opened| wait_until_open(&Monitor::new(Stage { opened, over: true }), Duration::ZERO);
+        assert!(opened(Some(Ok(()))).is_ok());
+        assert!(matches!(opened(Some(Err(NO_CHILDREN.to_owned()))), Err(OpenError::Daemonic)));
+        assert_eq!(opened(None).unwrap_err().to_string(), "the pool ended while it was opened");
     }
 }

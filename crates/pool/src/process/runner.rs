@@ -9,10 +9,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_protocol::transport::ToWorkerSender;
 use pushflow_protocol::{ErrorKind, Job, ProcessId, TaskError, ToWorker};
 
+use super::Progress;
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
 use super::link::WorkerKind;
 use super::output::OutputReader;
-use super::{Progress, Stage};
 use crate::attempt::{Attempt, EventSink, PoolEvent};
 
 /// How many inputs are handled before the time is looked at again.
@@ -113,13 +113,13 @@ impl Runner {
         if !self.opening {
             return;
         }
-        let stage = match self.dispatcher.broken() {
-            Some(reason) => Stage::Unusable(reason.to_owned()),
-            None if self.dispatcher.is_ready() => Stage::Open,
+        let opened = match self.dispatcher.broken() {
+            Some(reason) => Err(reason.to_owned()),
+            None if self.dispatcher.is_ready() => Ok(()),
             None => return,
         };
         self.opening = false;
-        self.progress.change(|now| *now = stage);
+        self.progress.change(|stage| stage.opened = Some(opened));
     }
 
     fn handle(&mut self, input: Input, now: Instant, actions: &mut Vec<Action>) {

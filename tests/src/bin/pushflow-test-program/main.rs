@@ -6,6 +6,7 @@
 mod crowd;
 mod misbehaving;
 mod nested;
+mod single;
 mod submitter;
 mod wild;
 

@@ -43,7 +43,7 @@ fn wait_for_run_directories(running: &Running) -> HashSet<PathBuf> {
 
 /// A command and an interpreter, or workers of a pool in a worker.
 fn start_sleepers(folder: &Folder, policy: &Policy, method: &str, nested: bool) -> Running {
-    let pool = policy.pool.name();
+    let pool = policy.name;
     if !nested {
         let arguments = ["--pool", pool, "--start-method", method, "--workers", "2"];
         return Program::pushflow_run(folder.graph()).args(arguments).start();

@@ -49,7 +49,7 @@ fn wild_run(number: usize, folder: &Folder) -> (Value, Duration) {
     let sleep = if number.is_multiple_of(3) { 60_000 } else { 150 };
     let inputs = json!({"folder": folder.path("wild"), "sleep_ms": sleep});
     let mut settings = json!({
-        "mode": "wild", "pool": policy.pool.name(), "start_method": method, "workers": 2, "inputs": inputs,
+        "mode": "wild", "pool": policy.name, "start_method": method, "workers": 2, "inputs": inputs,
     });
     if policy.class.daemonic {
         // It has no grace whatever is asked for, and here that is the default, which is long.

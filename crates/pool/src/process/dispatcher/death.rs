@@ -10,8 +10,6 @@ use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
 
 /// How many workers in a row may end before they are ready.
 pub(in crate::process) const MAX_FAILED_STARTS: u32 = 3;
-/// How many workers may end before they begin an attempt that they were given.
-const MAX_UNBEGUN: u8 = 3;
 
 impl Dispatcher {
     pub(super) fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -64,7 +62,7 @@ impl Dispatcher {
                 self.workers.insert(id, worker);
             }
             if let Some(reason) = failed_start
-                && !self.closing
+                && !(self.closing && self.queue.is_empty())
             {
                 self.failed_starts += 1;
                 if self.failed_starts >= MAX_FAILED_STARTS {
@@ -91,9 +89,12 @@ impl Dispatcher {
                 actions.push(report_failed(id, interrupted_before_start()));
             } else if let Some(reason) = &self.broken {
                 actions.push(report_failed(id, broken_error(reason)));
-            } else if times >= MAX_UNBEGUN {
+            } else if times >= self.rules.max_unbegun {
                 let mut error = worker.lost_error(&given);
-                error.message += &format!("; it was the {times}. worker in a row to end before it began this attempt");
+                if times > 1 {
+                    let count = format!("; it was the {times}. worker in a row to end before it began this attempt");
+                    error.message += &count;
+                }
                 actions.push(report_failed(id, error));
             } else {
                 self.requeue(given, times, actions);

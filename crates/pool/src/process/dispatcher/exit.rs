@@ -35,6 +35,16 @@ impl Dispatcher {
         }
     }
 
+    /// Every worker gets SIGTERM. What it has not begun fails with it; what does not end by that goes on.
+    pub(super) fn terminate(&mut self, actions: &mut Vec<Action>) {
+        for (&id, worker) in &mut self.workers {
+            for given in worker.given.iter_mut().filter(|given| matches!(given.interrupt, Interrupted::No)) {
+                given.interrupt = Interrupted::Signalled;
+            }
+            actions.push(Action::Signal(id, Signal::SIGTERM));
+        }
+    }
+
     /// While the process exits nothing begins any more. What a worker begins nevertheless, since it hears of it too late,
     /// is treated as what ran before.
     pub(super) fn go_on_exiting(&mut self, now: Instant, actions: &mut Vec<Action>) {

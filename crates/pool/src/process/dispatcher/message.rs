@@ -22,6 +22,8 @@ pub(in crate::process) struct Rules {
     pub(in crate::process) start_timeout: Duration,
     pub(in crate::process) wait_on_exit: bool,
     pub(in crate::process) interrupt_on_exit: bool,
+    /// How many workers may end before they begin an attempt that they were given.
+    pub(in crate::process) max_unbegun: u8,
 }
 
 /// What happened.
@@ -37,6 +39,8 @@ pub(in crate::process) enum Event {
     Close,
     /// The process that has the pool exits, or drops the pool; with `terminate`, what runs gets SIGTERM, and its grace.
     Exit { terminate: bool },
+    /// What runs gets SIGTERM, and whatever time it takes then.
+    Terminate,
     /// What still runs is to be ended.
     Abort,
     /// The worker's process runs.

@@ -131,6 +131,7 @@ impl Dispatcher {
             Event::InterruptRunning => self.interrupt_running(now, actions),
             Event::Close => self.closing = true,
             Event::Exit { terminate } => self.exit(terminate, now, actions),
+            Event::Terminate => self.terminate(actions),
             Event::Abort => self.abort(now, actions),
             Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),

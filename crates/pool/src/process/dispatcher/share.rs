@@ -6,7 +6,8 @@ use super::message::{Action, WorkerId};
 use super::worker::{Given, State, Worker};
 use super::{Dispatcher, Queued};
 
-/// How long a worker may run one attempt before what waits behind it is asked back for an idle one.
+/// How long a worker may run one attempt before what waits behind it is asked back for an idle one, or for one
+/// that is then started.
 const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
 
 impl Dispatcher {
@@ -89,11 +90,15 @@ impl Dispatcher {
 
     /// Starts a worker unless there are as many as there may be, or the pool is broken: whether it did.
     fn start_if_allowed(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
-        let allowed = self.workers.len() < self.rules.max_workers && self.broken.is_none();
+        let allowed = self.may_start();
         if allowed {
             self.start_worker(now, actions);
         }
         allowed
+    }
+
+    fn may_start(&self) -> bool {
+        self.workers.len() < self.rules.max_workers && self.broken.is_none()
     }
 
     /// When something is to be asked back, if nothing changes before.
@@ -102,9 +107,10 @@ impl Dispatcher {
     }
 
     /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
-    /// worker is idle and nothing is queued for it.
+    /// worker is idle, or may be started, and nothing is queued for it.
     fn best_to_ask_back(&self) -> Option<(WorkerId, Instant)> {
-        if !self.queue.is_empty() || !self.workers.values().any(Worker::is_idle) {
+        let another = self.may_start() || self.workers.values().any(Worker::is_idle);
+        if !self.queue.is_empty() || !another {
             return None;
         }
         let behind = |worker: &Worker| if worker.is_serving() { worker.can_ask_back() } else { 0 };

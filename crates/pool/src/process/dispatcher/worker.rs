@@ -88,6 +88,8 @@ pub(super) enum Interrupted {
     Terminated(Instant),
     /// SIGTERM was sent, since the process that has the pool exits.
     Exiting(Instant),
+    /// SIGTERM was sent, since somebody asked for that.
+    Signalled,
     Ended,
 }
 
@@ -398,6 +400,6 @@ fn due(interrupt: Interrupted, rules: &Rules) -> Option<Instant> {
     match interrupt {
         Interrupted::Asked(at) | Interrupted::Exiting(at) => Some(at + rules.interrupt_grace),
         Interrupted::Terminated(at) => Some(at + TERM_TO_KILL),
-        Interrupted::No | Interrupted::Ended => None,
+        Interrupted::No | Interrupted::Signalled | Interrupted::Ended => None,
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn rules() -> Rules {
         start_timeout: Duration::from_secs(30),
         wait_on_exit: true,
         interrupt_on_exit: false,
+        max_unbegun: 3,
     }
 }
 
@@ -416,6 +417,18 @@ fn what_waits_behind_a_long_attempt_is_asked_back_for_an_idle_worker() {
 }
 
 #[test]
+fn what_waits_behind_a_long_attempt_is_asked_back_for_a_worker_that_is_then_started() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    world.finish(1, 1);
+    world.submit([2, 3, 4]);
+    assert_eq!(essence(&world.pass(Duration::from_millis(1))), ["ask back 4 from 1"]);
+    let back = Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(4)] };
+    assert_eq!(essence(&world.on(back)), ["start 2"]);
+    assert_eq!(essence(&world.ready(2))[1..], ["4 started in 1002", "run 4 on 2"]);
+}
+
+#[test]
 fn an_attempt_that_is_interrupted_while_its_worker_gives_it_back_fails_and_never_starts() {
     let mut world = short_attempts(2, 3);
     world.ready(2);
@@ -465,6 +478,43 @@ fn three_workers_that_never_get_ready_break_the_pool_with_what_the_last_one_said
     );
     assert!(essence(&actions).contains(&"broken".to_owned()));
     assert_eq!(essence(&world.submit([2])), ["2 failed: WorkerLost"]);
+}
+
+#[test]
+fn a_closed_pool_whose_workers_never_get_ready_gives_up_what_was_submitted() {
+    let mut world = World { dispatcher: Dispatcher::new(rules()), now: Instant::now(), actions: Vec::new() };
+    world.dispatcher.open(world.now, &mut world.actions);
+    world.submit([1]);
+    world.on(Event::Close);
+    let mut actions = Vec::new();
+    for worker in 1..=3 {
+        world.on(Event::Started { worker: WorkerId(worker), pid: 1000 + worker as u32 });
+        actions = world.dies(worker, 0, Exit::Code(127));
+    }
+    assert!(error(&actions).message.contains("exited with code 127 before it was ready"));
+    assert!(world.dispatcher.is_over());
+}
+
+#[test]
+fn workers_that_are_terminated_get_sigterm_once_and_what_they_had_fails_with_them() {
+    let mut world = World::open(Rules { max_workers: 1, ..rules() });
+    world.submit([1]);
+    world.on(Event::Close);
+    assert_eq!(essence(&world.on(Event::Terminate)), ["SIGTERM to 1"]);
+    assert_eq!(essence(&world.pass(Duration::from_secs(3600))), [""; 0], "it may take its time");
+    let actions = world.dies(1, 0, Exit::Signal(15));
+    assert!(essence(&actions).contains(&"1 failed: Stopped".to_owned()), "{actions:?}");
+    assert!(world.dispatcher.is_over());
+}
+
+#[test]
+fn where_one_worker_only_may_serve_an_attempt_is_lost_with_it_also_before_it_began() {
+    let mut world = World::open(Rules { max_workers: 1, max_unbegun: 1, ..rules() });
+    world.submit([1]);
+    let actions = world.dies(1, 0, Exit::Signal(9));
+    assert_eq!(error(&actions).kind, ErrorKind::WorkerLost);
+    assert!(!error(&actions).message.contains("in a row"), "{actions:?}");
+    assert!(!essence(&actions).contains(&"start 2".to_owned()), "{actions:?}");
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! A question asked of a fresh process, under a deadline.
+//!
+//! # Who ends what
+//! The process runs this program again. It leads a group of its own, so that Ctrl-C at the terminal reaches the probe
+//! only, and dies with the thread that started it. One that is late, or whose probe was interrupted, is killed; then its
+//! guardian, which is nobody's child any more, ends what is below it. The probe adopts such guardians (it is a subreaper)
+//! and waits for them before it leaves: [`wait_for_guardians`].
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use pushflow::green::Environment;
+use pushflow_os::PidFd;
+
+use crate::cell::{Answer, COMMAND, ENVIRONMENT, Question};
+use crate::interruption::Interruption;
+use crate::verdict::Verdict;
+
+/// How long the guardians of processes that were killed may take to end what is left.
+const GUARDIANS: Duration = Duration::from_secs(10);
+
+/// Asks a question of a fresh process in an environment; `None` when the probe was interrupted meanwhile.
+pub(crate) fn ask(
+    question: &Question,
+    environment: Environment,
+    deadline: Duration,
+    interruption: &Interruption,
+) -> Option<Answer> {
+    match try_ask(question, environment, deadline, interruption) {
+        Ok(answer) => answer,
+        Err(error) => Some(Verdict::Failed(format!("a process could not be started ({error})")).into()),
+    }
+}
+
+fn try_ask(
+    question: &Question,
+    environment: Environment,
+    limit: Duration,
+    interruption: &Interruption,
+) -> io::Result<Option<Answer>> {
+    // Files, not pipes: whatever holds them open, nobody waits for their end.
+    let (mut said, mut errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(COMMAND)
+        .arg(format!("--parent={}", std::process::id()))
+        .args(question.arguments())
+        .env(ENVIRONMENT, environment.name())
+        .stdin(Stdio::null())
+        .stdout(said.try_clone()?)
+        .stderr(errors.try_clone()?)
+        .process_group(0)
+        .spawn()?;
+    let waited = wait(&child, limit, interruption);
+    if !matches!(waited, Ok(Waited::Ended)) {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    Ok(match waited? {
+        Waited::Interrupted => None,
+        Waited::Late => Some(Verdict::Hung(format!("it had not ended after {} s", limit.as_secs())).into()),
+        Waited::Ended => Some(read_answer(&mut said).unwrap_or_else(|| no_answer(status, &mut errors).into())),
+    })
+}
+
+/// What came first.
+enum Waited {
+    Ended,
+    Late,
+    Interrupted,
+}
+
+fn wait(child: &Child, limit: Duration, interruption: &Interruption) -> io::Result<Waited> {
+    let process = PidFd::open(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?))?;
+    let deadline = Instant::now() + limit;
+    loop {
+        let mut files =
+            [PollFd::new(process.as_fd(), PollFlags::POLLIN), PollFd::new(interruption.file(), PollFlags::POLLIN)];
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up: a timeout of 0 ms before the time has come would spin.
+        let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut files, timeout) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            result => result?,
+        };
+        let happened = files.map(|file| file.revents().is_some_and(|events| !events.is_empty()));
+        match happened {
+            [_, true] => return Ok(Waited::Interrupted),
+            [true, _] => return Ok(Waited::Ended),
+            _ if left.is_zero() => return Ok(Waited::Late),
+            _ => {}
+        }
+    }
+}
+
+fn text(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).ok();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The answer is the last line: tasks may print, too.
+fn read_answer(said: &mut File) -> Option<Answer> {
+    serde_json::from_str(text(said).lines().last()?).ok()
+}
+
+/// A process that ended without an answer.
+fn no_answer(status: ExitStatus, errors: &mut File) -> Verdict {
+    let ended = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    };
+    let errors = text(errors);
+    let said = errors.lines().last().map(|line| format!("; it said: {line}")).unwrap_or_default();
+    Verdict::Failed(format!("its process {ended} without an answer{said}"))
+}
+
+/// Makes this process the parent of what loses its own.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn adopt_guardians() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// Waits until nothing is left of processes that were killed; all processes of the probe's own have been waited for.
+pub(crate) fn wait_for_guardians() {
+    let deadline = Instant::now() + GUARDIANS;
+    while Instant::now() < deadline {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(2)),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+    eprintln!("pushflow: processes of combinations that were ended are still there after {} s", GUARDIANS.as_secs());
+}

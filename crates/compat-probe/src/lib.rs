@@ -1,0 +1,41 @@
+//! Proves, on the machine at hand, which task runs on which pool, and compares that with what the original says of itself.
+//!
+//! ```text
+//! arguments ─▶ matrix: every combination ─▶ schedule: some at a time ─▶ fresh: each in a process of its own
+//!                                                                        │      under a deadline
+//!                     seed: what the original says                       ▼
+//!                          │                            cell: runs it, and says how it went
+//!                          ▼                                             │
+//!     exit code ◀─ report ◀─ matrix: verdicts judged ◀───────────────────┘
+//! ```
+//!
+//! It is the program `pushflow-probe`, and `pushflow probe` and `pushflow daemonic`. Each of these programs runs a
+//! combination when it is started again with a hidden command (`cell.rs`).
+
+mod arguments;
+mod cell;
+mod daemonic;
+mod fresh;
+mod interruption;
+mod matrix;
+mod names;
+mod probe;
+mod progress;
+mod report;
+mod schedule;
+mod seed;
+mod verdict;
+
+pub use arguments::{CellArguments, DaemonicArguments, ProbeArguments};
+pub use cell::answer;
+pub use daemonic::check_daemonic;
+pub use probe::probe;
+
+/// Everything is at least as good as the original.
+const GOOD: u8 = 0;
+/// Something is worse than the original.
+const WORSE: u8 = 1;
+/// What was asked for can't be done.
+const UNABLE: u8 = 2;
+/// Ended by a signal: this and the signal's number.
+const SIGNALLED: u8 = 128;

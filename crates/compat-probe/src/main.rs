@@ -1,0 +1,41 @@
+//! The program `pushflow-probe`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments, answer, check_daemonic, probe};
+
+/// Proves, on this machine, which task runs on which pool: every combination, each in a fresh process.
+#[derive(Debug, Parser)]
+#[command(name = "pushflow-probe", version, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Exit codes: 0 nothing is worse than the original says of itself, 1 something is, 2 usage, 130 / 143 \
+                        interrupted by SIGINT / SIGTERM; what is known so far is printed then."
+)]
+struct Arguments {
+    #[command(flatten)]
+    probe: ProbeArguments,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the daemonic flag as seen inside each kind of process
+    Daemonic(DaemonicArguments),
+    /// Run one combination
+    #[command(hide = true)]
+    ProbeCell(CellArguments),
+}
+
+fn main() -> ExitCode {
+    // Started by a scheduler as its worker, the program serves here and goes no further.
+    pushflow::init();
+    let arguments = Arguments::parse();
+    ExitCode::from(match &arguments.command {
+        None => probe(&arguments.probe),
+        Some(Command::Daemonic(arguments)) => check_daemonic(arguments),
+        Some(Command::ProbeCell(arguments)) => answer(arguments),
+    })
+}

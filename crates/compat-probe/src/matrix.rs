@@ -1,0 +1,127 @@
+//! The combinations, what was found of each, and how that compares with the original.
+
+use std::collections::BTreeMap;
+
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
+use pushflow_probe_tasks::ProbeTask;
+
+use crate::arguments::ProbeArguments;
+use crate::cell::Question;
+use crate::names::chosen;
+use crate::seed::{Judgement, judge};
+use crate::verdict::Verdict;
+
+/// A pool with a task, a start method and an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Combination {
+    pub(crate) environment: Environment,
+    pub(crate) pool: PoolType,
+    pub(crate) task: ProbeTask,
+    pub(crate) start_method: StartMethod,
+}
+
+impl Combination {
+    /// Those that were asked for, in the order in which they are shown.
+    pub(crate) fn chosen(arguments: &ProbeArguments) -> Vec<Combination> {
+        let mut combinations = Vec::new();
+        for environment in chosen(&arguments.environment) {
+            for pool in chosen(&arguments.pool) {
+                for task in chosen(&arguments.task) {
+                    let methods = chosen(&arguments.start_method).into_iter();
+                    combinations.extend(methods.map(|start_method| Combination {
+                        environment,
+                        pool,
+                        task,
+                        start_method,
+                    }));
+                }
+            }
+        }
+        combinations
+    }
+
+    pub(crate) fn question(&self) -> Question {
+        Question::Task { pool: self.pool, task: self.task, start_method: self.start_method }
+    }
+}
+
+/// What was found of a combination: as good as its worst execution.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) combination: Combination,
+    /// How often each verdict was reached, by its word.
+    pub(crate) counts: BTreeMap<&'static str, usize>,
+    /// The worst verdict; `None` before the first.
+    pub(crate) worst: Option<Verdict>,
+}
+
+impl Cell {
+    pub(crate) fn new(combination: Combination) -> Cell {
+        Cell { combination, counts: BTreeMap::new(), worst: None }
+    }
+
+    /// One execution went like this.
+    pub(crate) fn add(&mut self, verdict: Verdict) {
+        *self.counts.entry(verdict.word()).or_default() += 1;
+        self.worst = self.worst.take().max(Some(verdict));
+    }
+
+    /// Compared with the original; `None` before the first execution.
+    pub(crate) fn judgement(&self) -> Option<Judgement> {
+        let Combination { environment, pool, task, start_method } = self.combination;
+        self.worst.as_ref().map(|worst| judge(environment, pool, task, start_method, worst))
+    }
+}
+
+/// How many cells there are of each sort.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) verdicts: BTreeMap<&'static str, usize>,
+    pub(crate) worse: usize,
+    pub(crate) as_good: usize,
+    pub(crate) better: usize,
+    /// Combinations that were not run, since the probe was interrupted.
+    pub(crate) unknown: usize,
+}
+
+impl Summary {
+    pub(crate) fn of(cells: &[Cell]) -> Summary {
+        let mut summary = Summary::default();
+        for cell in cells {
+            match cell.judgement() {
+                None => summary.unknown += 1,
+                Some(Judgement::Worse) => summary.worse += 1,
+                Some(Judgement::AsGood) => summary.as_good += 1,
+                Some(Judgement::Better) => summary.better += 1,
+            }
+            if let Some(worst) = &cell.worst {
+                *summary.verdicts.entry(worst.word()).or_default() += 1;
+            }
+        }
+        summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_as_good_as_its_worst_execution() {
+        let combination = Combination {
+            environment: Environment::Plain,
+            pool: PoolType::Thread,
+            task: ProbeTask::Simple,
+            start_method: StartMethod::Spawn,
+        };
+        let mut cell = Cell::new(combination);
+        assert_eq!(cell.judgement(), None);
+        for verdict in [Verdict::Ok, Verdict::Failed("once".into()), Verdict::Ok] {
+            cell.add(verdict);
+        }
+        assert_eq!(cell.worst, Some(Verdict::Failed("once".into())));
+        assert_eq!(cell.counts, BTreeMap::from([("ok", 2), ("failed", 1)]));
+        assert_eq!(cell.judgement(), Some(Judgement::Worse));
+    }
+}

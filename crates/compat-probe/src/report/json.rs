@@ -1,0 +1,66 @@
+//! One JSON object, for programs. What is in it is pinned by a test.
+
+use serde_json::{Value, json};
+
+use crate::daemonic::Flag;
+use crate::matrix::{Cell, Summary};
+use crate::names::Named;
+use crate::seed::{Claim, Judgement};
+
+/// The number of the form of these objects.
+const SCHEMA: u32 = 1;
+
+/// What was found of every combination.
+pub(crate) fn matrix(cells: &[Cell], summary: &Summary, repeat: usize) -> String {
+    let Summary { verdicts, worse, as_good, better, unknown } = summary;
+    let summary = json!({
+        "verdicts": verdicts,
+        "worse": worse,
+        "as good": as_good,
+        "better": better,
+        "not run": unknown,
+    });
+    let cells: Vec<Value> = cells.iter().map(cell).collect();
+    as_text(&json!({"schema": SCHEMA, "repeat": repeat, "summary": summary, "cells": cells}))
+}
+
+fn cell(cell: &Cell) -> Value {
+    let combination = &cell.combination;
+    let compared = cell.judgement().map(|judgement| match judgement {
+        Judgement::Worse => "worse",
+        Judgement::AsGood => "as good",
+        Judgement::Better => "better",
+    });
+    json!({
+        "environment": combination.environment.name(),
+        "pool": combination.pool.name(),
+        "task": combination.task.name(),
+        "start_method": combination.start_method.name(),
+        "verdict": cell.worst.as_ref().map(|worst| worst.word()),
+        "message": cell.worst.as_ref().and_then(|worst| worst.message()),
+        "counts": cell.counts,
+        "original": Claim::of(combination.environment, combination.pool, combination.task).words(),
+        "compared": compared,
+    })
+}
+
+/// What every kind of process says of itself.
+pub(crate) fn flags(flags: &[Flag]) -> String {
+    let processes: Vec<Value> = flags
+        .iter()
+        .map(|flag| {
+            json!({
+                "process": flag.kind.name(),
+                "start_method": flag.start_method.name(),
+                "daemonic": flag.answer.as_ref().and_then(|answer| answer.daemonic),
+                "original": flag.kind.original(),
+                "message": flag.answer.as_ref().and_then(|answer| answer.verdict.message()),
+            })
+        })
+        .collect();
+    as_text(&json!({"schema": SCHEMA, "processes": processes}))
+}
+
+fn as_text(value: &Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(value).expect("a JSON value is always written"))
+}

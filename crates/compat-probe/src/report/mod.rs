@@ -1,0 +1,138 @@
+//! What was found, for people, for the documents, and for programs.
+
+pub(crate) mod json;
+pub(crate) mod markdown;
+pub(crate) mod text;
+
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
+use pushflow_probe_tasks::ProbeTask;
+
+use crate::daemonic::{Flag, Kind};
+use crate::matrix::{Cell, Summary};
+use crate::names::Named;
+use crate::seed::Judgement;
+use crate::verdict::Verdict;
+
+/// Those of the names that something was asked of, in their order.
+fn present<T: Named + PartialEq>(of: impl Fn(&Cell) -> T, cells: &[Cell]) -> Vec<T> {
+    T::ALL.iter().copied().filter(|thing| cells.iter().any(|cell| of(cell) == *thing)).collect()
+}
+
+/// The cells of one pool and task, one for each start method.
+fn group(cells: &[Cell], environment: Environment, pool: PoolType, task: ProbeTask) -> Vec<&Cell> {
+    let is_in = |cell: &&Cell| {
+        let combination = &cell.combination;
+        (combination.environment, combination.pool, combination.task) == (environment, pool, task)
+    };
+    cells.iter().filter(is_in).collect()
+}
+
+/// What was found of one pool and task in a few words: those of the first start method, and where others differ, theirs.
+fn words(group: &[&Cell]) -> String {
+    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
+    for cell in group {
+        let (word, method) = (word(cell), Named::name(cell.combination.start_method));
+        match told.iter_mut().find(|(other, _)| *other == word) {
+            Some((_, methods)) => methods.push(method),
+            None => told.push((word, vec![method])),
+        }
+    }
+    match &told[..] {
+        [(only, _)] => only.clone(),
+        several => several
+            .iter()
+            .map(|(word, methods)| format!("{word} ({})", methods.join(", ")))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// The worst verdict in one word, with how many executions of how many were like it if there were several.
+fn word(cell: &Cell) -> String {
+    let Some(worst) = &cell.worst else { return "-".to_owned() };
+    let (count, all) = (cell.counts[worst.word()], cell.counts.values().sum::<usize>());
+    if all == 1 { worst.word().to_owned() } else { format!("{} {count}/{all}", worst.word()) }
+}
+
+/// Why cells are not ok.
+struct Reason<'a> {
+    verdict: &'a Verdict,
+    message: &'a str,
+    cells: Vec<&'a Cell>,
+}
+
+/// Each reason once, in the order of the cells, of those that compare like this with the original or of all.
+fn reasons(cells: &[Cell], judgement: Option<Judgement>) -> Vec<Reason<'_>> {
+    let mut reasons: Vec<Reason<'_>> = Vec::new();
+    for cell in cells.iter().filter(|cell| judgement.is_none() || cell.judgement() == judgement) {
+        let Some(verdict) = &cell.worst else { continue };
+        let Some(message) = verdict.message() else { continue };
+        match reasons.iter_mut().find(|reason| reason.verdict == verdict) {
+            Some(reason) => reason.cells.push(cell),
+            None => reasons.push(Reason { verdict, message, cells: vec![cell] }),
+        }
+    }
+    reasons
+}
+
+impl Reason<'_> {
+    /// Where it holds: `plain: gevent, billiard (cfpool, mppool)`; a pool without tasks stands for all of `tasks`.
+    fn places(&self, tasks: &[ProbeTask]) -> String {
+        let environments = Environment::ALL.iter().filter_map(|&environment| {
+            let pools: Vec<String> =
+                PoolType::ALL.iter().filter_map(|&pool| self.pool(environment, pool, tasks)).collect();
+            (!pools.is_empty()).then(|| format!("{}: {}", environment.name(), pools.join(", ")))
+        });
+        environments.collect::<Vec<_>>().join("; ")
+    }
+
+    fn pool(&self, environment: Environment, pool: PoolType, tasks: &[ProbeTask]) -> Option<String> {
+        let of_pool = |task: &ProbeTask| {
+            self.cells.iter().any(|cell| {
+                let combination = &cell.combination;
+                (combination.environment, combination.pool, combination.task) == (environment, pool, *task)
+            })
+        };
+        let named: Vec<&str> = tasks.iter().filter(|task| of_pool(task)).map(|task| task.name()).collect();
+        match named.len() {
+            0 => None,
+            all if all == tasks.len() => Some(pool.name().to_owned()),
+            _ => Some(format!("{} ({})", pool.name(), named.join(", "))),
+        }
+    }
+}
+
+/// The counts in one sentence.
+fn sentence(summary: &Summary) -> String {
+    let count = |word: &str| summary.verdicts.get(word).copied().unwrap_or(0);
+    let Summary { worse, as_good, better, unknown, .. } = summary;
+    let total = worse + as_good + better;
+    let unknown = if *unknown > 0 { format!("; {unknown} not run") } else { String::new() };
+    format!(
+        "{total} combinations: {} ok, {} refused, {} unsupported, {} failed, {} hung; compared with the original {worse} \
+         worse, {as_good} as good, {better} better{unknown}",
+        count("ok"),
+        count("refused"),
+        count("unsupported"),
+        count("failed"),
+        count("hung"),
+    )
+}
+
+/// What a kind of process says of itself, with one start method.
+fn flag_word(flags: &[Flag], kind: Kind, start_method: StartMethod) -> &'static str {
+    let flag = flags.iter().find(|flag| flag.kind == kind && flag.start_method == start_method);
+    match flag.and_then(|flag| flag.answer.as_ref()) {
+        None => "-",
+        Some(answer) => match answer.daemonic {
+            Some(true) => "daemonic",
+            Some(false) => "not daemonic",
+            None => answer.verdict.word(),
+        },
+    }
+}
+
+fn original_flag(kind: Kind) -> &'static str {
+    if kind.original() { "daemonic" } else { "not daemonic" }
+}

@@ -1,0 +1,189 @@
+//! What the original's documents say of its pools and tasks, and whether what was found here is as good.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use pushflow::green::Environment;
+use pushflow::{PoolType, StartMethod};
+use pushflow_probe_tasks::ProbeTask;
+use serde::Deserialize;
+
+use crate::verdict::Verdict;
+
+/// The tables of pypushflow 2.0.0's README, as data; its comments say what each word asks of us.
+const MATRIX: &str = include_str!("seed_matrix.toml");
+
+/// The sentence with which the original refuses what daemonic processes may not have.
+pub(crate) const REFUSAL: &str = "daemonic processes are not allowed to have children";
+
+/// What the original says of one pool and task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum Claim {
+    #[serde(rename = "ok")]
+    Ok,
+    #[serde(rename = "hangs sometimes")]
+    HangsSometimes,
+    /// It works, but not with the start method `spawn`.
+    #[serde(rename = "not spawn")]
+    NotSpawn,
+    #[serde(rename = "no")]
+    No,
+}
+
+/// What was found here, compared with the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    Worse,
+    AsGood,
+    Better,
+}
+
+/// What is asked of a combination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Requirement {
+    /// It must run.
+    Runs,
+    /// It must be refused, in the original's words.
+    Refused,
+    /// It need not run, and is better than the original if it does.
+    Nothing,
+}
+
+#[derive(Deserialize)]
+struct Matrix {
+    tasks: Vec<String>,
+    plain: BTreeMap<String, Vec<Claim>>,
+    green: BTreeMap<String, Vec<Claim>>,
+}
+
+static PARSED: LazyLock<Matrix> =
+    LazyLock::new(|| toml::from_str(MATRIX).expect("the table is part of this program, and a test reads it"));
+
+impl Claim {
+    /// What the original says of this pool and task.
+    pub(crate) fn of(environment: Environment, pool: PoolType, task: ProbeTask) -> Claim {
+        let matrix = &*PARSED;
+        let rows = match environment {
+            Environment::Plain => &matrix.plain,
+            Environment::Green => &matrix.green,
+        };
+        let column = matrix.tasks.iter().position(|name| name == task.name());
+        let claim = column.and_then(|column| rows.get(pool.name())?.get(column).copied());
+        claim.expect("a test looks at every cell")
+    }
+
+    /// In the original's words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Claim::Ok => "ok",
+            Claim::HangsSometimes => "hangs sometimes",
+            Claim::NotSpawn => "not spawn",
+            Claim::No => "no",
+        }
+    }
+}
+
+/// The refusals that are a rule and no lack: a daemonic worker may have children of the billiard family only.
+fn is_refusal(environment: Environment, pool: PoolType, task: ProbeTask) -> bool {
+    environment == Environment::Plain
+        && matches!(pool, PoolType::Multiprocessing | PoolType::Billiard)
+        && matches!(task, ProbeTask::CfPool | ProbeTask::MpPool | ProbeTask::MpProcess)
+}
+
+fn requirement(environment: Environment, pool: PoolType, task: ProbeTask, start_method: StartMethod) -> Requirement {
+    match Claim::of(environment, pool, task) {
+        Claim::Ok | Claim::HangsSometimes => Requirement::Runs,
+        Claim::NotSpawn if start_method != StartMethod::Spawn => Requirement::Runs,
+        Claim::No if is_refusal(environment, pool, task) => Requirement::Refused,
+        Claim::NotSpawn | Claim::No => Requirement::Nothing,
+    }
+}
+
+/// Compares what was found with what the original says. What hangs is always worse.
+pub(crate) fn judge(
+    environment: Environment,
+    pool: PoolType,
+    task: ProbeTask,
+    start_method: StartMethod,
+    found: &Verdict,
+) -> Judgement {
+    let hangs_there = Claim::of(environment, pool, task) == Claim::HangsSometimes;
+    match (requirement(environment, pool, task, start_method), found) {
+        (_, Verdict::Hung(_)) => Judgement::Worse,
+        (Requirement::Runs, Verdict::Ok) if hangs_there => Judgement::Better,
+        (Requirement::Runs, Verdict::Ok) => Judgement::AsGood,
+        (Requirement::Refused, Verdict::Refused(message)) if message == REFUSAL => Judgement::AsGood,
+        (Requirement::Runs | Requirement::Refused, _) => Judgement::Worse,
+        (Requirement::Nothing, Verdict::Ok) => Judgement::Better,
+        (Requirement::Nothing, _) => Judgement::AsGood,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METHODS: [StartMethod; 3] = [StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork];
+
+    #[test]
+    fn the_table_has_a_cell_for_every_pool_and_task() {
+        let mut known = 0;
+        for environment in Environment::ALL {
+            for pool in PoolType::ALL {
+                known += ProbeTask::ALL.iter().filter(|&&task| Claim::of(environment, pool, task) != Claim::No).count();
+            }
+        }
+        assert_eq!(known, 6 * 7 - 6 + 2 * 5 + 2 * 5);
+        assert_eq!(Claim::of(Environment::Plain, PoolType::Billiard, ProbeTask::BPool), Claim::HangsSometimes);
+        assert_eq!(Claim::of(Environment::Green, PoolType::Process, ProbeTask::BProcess), Claim::NotSpawn);
+    }
+
+    #[test]
+    fn what_is_ok_there_must_be_ok_here_with_every_start_method() {
+        for method in METHODS {
+            let judged = |found: Verdict| judge(Environment::Plain, PoolType::Thread, ProbeTask::BPool, method, &found);
+            assert_eq!(judged(Verdict::Ok), Judgement::AsGood);
+            for bad in [Verdict::Unsupported, Verdict::Refused, Verdict::Failed, Verdict::Hung] {
+                assert_eq!(judged(bad(REFUSAL.into())), Judgement::Worse);
+            }
+        }
+    }
+
+    #[test]
+    fn what_hangs_sometimes_there_must_be_ok_here() {
+        let judged = |found| judge(Environment::Plain, PoolType::Process, ProbeTask::BPool, StartMethod::Fork, &found);
+        assert_eq!(judged(Verdict::Ok), Judgement::Better);
+        assert_eq!(judged(Verdict::Hung(String::new())), Judgement::Worse);
+    }
+
+    #[test]
+    fn not_spawn_must_be_ok_with_fork_and_forkserver_and_may_be_with_spawn() {
+        let failed = Verdict::Failed(String::new());
+        let judged =
+            |method, found: &Verdict| judge(Environment::Green, PoolType::NdProcess, ProbeTask::CfPool, method, found);
+        assert_eq!(judged(StartMethod::Fork, &failed), Judgement::Worse);
+        assert_eq!(judged(StartMethod::Forkserver, &failed), Judgement::Worse);
+        assert_eq!(judged(StartMethod::Spawn, &failed), Judgement::AsGood);
+        assert_eq!(judged(StartMethod::Spawn, &Verdict::Ok), Judgement::Better);
+    }
+
+    #[test]
+    fn the_daemonic_refusals_must_be_refusals_in_the_originals_words() {
+        for pool in [PoolType::Multiprocessing, PoolType::Billiard] {
+            for task in [ProbeTask::CfPool, ProbeTask::MpPool, ProbeTask::MpProcess] {
+                let judged = |found| judge(Environment::Plain, pool, task, StartMethod::Spawn, &found);
+                assert_eq!(judged(Verdict::Refused(REFUSAL.into())), Judgement::AsGood);
+                assert_eq!(judged(Verdict::Refused("no".into())), Judgement::Worse);
+                assert_eq!(judged(Verdict::Ok), Judgement::Worse);
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_no_may_be_better_but_never_hang() {
+        let judged = |found| judge(Environment::Green, PoolType::Gevent, ProbeTask::MpPool, StartMethod::Spawn, &found);
+        assert_eq!(judged(Verdict::Ok), Judgement::Better);
+        assert_eq!(judged(Verdict::Unsupported(String::new())), Judgement::AsGood);
+        assert_eq!(judged(Verdict::Hung(String::new())), Judgement::Worse);
+    }
+}

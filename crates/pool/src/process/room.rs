@@ -1,0 +1,68 @@
+//! How many workers there is room for under the limit of open files (`ulimit -n`).
+//!
+//! Each worker takes some files of the process that has the pool, and no more of the guardian, which has the same limit.
+//! A pool that reached it would fail in the middle, and with it whatever else the program opens. So it is looked at when a
+//! pool is opened: a pool that grows is then kept smaller, one of a fixed number that does not fit is refused.
+
+use nix::sys::resource::{Resource, getrlimit};
+use pushflow_os::files;
+
+use super::OpenError;
+use super::dispatcher::Rules;
+
+/// The files of a worker: two pipes, memory, and the ends of its channels.
+const FILES_PER_WORKER: usize = 5;
+/// The files that are left for everything else, such as the start of a worker, slabs, and the program's own.
+const RESERVE: usize = 48;
+
+/// The rules with as many workers as there is room for.
+///
+/// # Errors
+/// When a fixed number does not fit, or not even one.
+pub(super) fn fitted(rules: Rules) -> Result<Rules, OpenError> {
+    let limit = limit();
+    let open = files::open_numbers()?.len();
+    let fit = limit.saturating_sub(open + RESERVE) / FILES_PER_WORKER;
+    fit_into(rules, fit, limit)
+}
+
+fn fit_into(rules: Rules, fit: usize, limit: usize) -> Result<Rules, OpenError> {
+    let max_workers = rules.max_workers;
+    if max_workers <= fit {
+        return Ok(rules);
+    }
+    if fit == 0 || !rules.scaling {
+        let (workers, files) = (max_workers, FILES_PER_WORKER);
+        return Err(OpenError::Files { workers, files, limit, fit });
+    }
+    tracing::warn!(
+        max_workers,
+        "a pool has at most {fit} workers: each takes {FILES_PER_WORKER} open files, and {limit} may be open (ulimit -n)"
+    );
+    Ok(Rules { max_workers: fit, ..rules })
+}
+
+/// How many files may be open; one that can't be known is none.
+fn limit() -> usize {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| usize::try_from(soft).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PoolOptions;
+
+    #[test]
+    fn a_pool_that_grows_is_kept_smaller_and_a_fixed_one_is_refused_with_what_to_do() {
+        let options = PoolOptions { max_workers: Some(100), ..PoolOptions::default() };
+        let scaling = super::super::rules(&options);
+        assert_eq!(fit_into(scaling.clone(), 200, 1024).unwrap().max_workers, 100);
+        assert_eq!(fit_into(scaling.clone(), 20, 256).unwrap().max_workers, 20);
+        let refused = "100 workers do not fit: each takes 5 open files, and 256 may be open: raise that with ulimit -n, or \
+                       ask for 20 workers";
+        let fixed = Rules { scaling: false, ..scaling.clone() };
+        assert_eq!(fit_into(fixed, 20, 256).unwrap_err().to_string(), refused);
+        let refused = "100 workers do not fit: each takes 5 open files, and 16 may be open: raise that with ulimit -n";
+        assert_eq!(fit_into(scaling, 0, 16).unwrap_err().to_string(), refused);
+    }
+}
