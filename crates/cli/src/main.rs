@@ -2,9 +2,13 @@
 
 mod arguments;
 mod exit;
+mod inputs;
+mod json;
 mod output;
+mod progress;
 mod report;
 mod run;
+mod schema;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -20,6 +24,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = catch_unwind(|| match arguments.command {
         Command::Run(options) => run::run(&options),
+        Command::Schema => schema::print(),
     });
     ExitCode::from(code.unwrap_or(exit::DEFECT))
 }

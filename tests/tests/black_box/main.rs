@@ -20,6 +20,7 @@ mod cost;
 mod deadlines;
 mod embedding;
 mod examples;
+mod graph_files;
 mod lifetime;
 mod nested;
 mod originals;
