@@ -90,6 +90,5 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
             Output::All => Outputs::All,
         },
         limits: Limits { max_rounds: arguments.max_rounds, ..Limits::default() },
-        ..RunOptions::default()
     })
 }

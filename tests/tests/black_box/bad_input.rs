@@ -73,7 +73,7 @@ fn a_cut_off_file_an_empty_one_and_garbage_are_no_json() {
     let folder = Folder::new();
     for content in [&b""[..], b"{\"graph\": {\"id\": \"x", b"\x00\xff\xfe\x80", b"nodes: []\n"] {
         let graph = folder.write("graph.json", content);
-        assert_refused(Program::pushflow_run(&graph), "graph.json: ").assert_error("error: ");
+        assert_refused(Program::pushflow_run(&graph), "graph.json, line 1 column ").assert_error("error: ");
     }
 }
 
