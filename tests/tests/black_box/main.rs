@@ -19,6 +19,7 @@ mod bad_input;
 mod cost;
 mod deadlines;
 mod embedding;
+mod ewoks_examples;
 mod examples;
 mod graph_files;
 mod lifetime;
