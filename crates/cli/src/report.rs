@@ -11,6 +11,9 @@ use crate::output::line;
 /// The entry in which ppf nodes hand on their dictionary (`ewoks_format.md`).
 const DICTIONARY: &str = "_ppfdict";
 
+/// How many warnings about a graph are printed.
+const MAX_WARNINGS: usize = 20;
+
 /// Prints a text on standard output; that it was closed is no error of the run.
 ///
 /// # Errors
@@ -81,8 +84,11 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
     let nodes = graph.actors().filter(|(id, _)| own(*id)).count();
     let links = graph.links().filter(|(_, source, target, _)| own(*source) && own(*target)).count();
     let warnings: Vec<String> = workflow.check().iter().map(ToString::to_string).collect();
-    for warning in &warnings {
+    for warning in warnings.iter().take(MAX_WARNINGS) {
         line(&format!("warning: {warning}"));
+    }
+    if warnings.len() > MAX_WARNINGS {
+        line(&format!("and {} more warnings, which --format json lists", warnings.len() - MAX_WARNINGS));
     }
     Ok(match format {
         Format::Json => {

@@ -209,6 +209,18 @@ fn a_dry_run_runs_nothing_and_still_refuses_what_is_wrong() {
 }
 
 #[test]
+fn a_dry_run_prints_the_first_warnings_and_counts_the_others() {
+    let folder = Folder::new();
+    let port = |id: usize| json!({"id": id, "task_type": "ppfport"});
+    let links = (1..=30).map(|id| json!({"source": 0, "target": id})).collect();
+    folder.write_graph((0..=30).map(port).collect(), links);
+    let finished = run(&folder, &["--dry-run", "--format", "json"]).run();
+    let warnings = finished.assert_code(0).json()["warnings"].as_array().unwrap().len();
+    assert_eq!((warnings, finished.stderr.lines().count()), (29, 21));
+    finished.assert_error("and 9 more warnings, which --format json lists\n");
+}
+
+#[test]
 fn every_execution_can_be_printed_as_text() {
     let folder = folder();
     let inputs = script(&folder, "exit 3");
