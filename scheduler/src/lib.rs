@@ -44,7 +44,7 @@ pub use handle::{Explanation, OpenAttempt, StopHandle};
 pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::{Outcome, RunError};
-pub use pushflow_graph::ewoks::LoadError;
+pub use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, parse_inputs};
 pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Warning, WarningKind};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
@@ -61,7 +61,7 @@ pub use pushflow_value::{
     CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };
 pub use pushflow_worker::init;
-pub use reactor::{ActorError, EndingKind, Limits, Output, Outputs};
+pub use reactor::{ActorError, EndingKind, Execution, Limits, Output, Outputs};
 pub use run::Run;
 pub use stop_signals::StopSignal;
 pub use workflow::Workflow;

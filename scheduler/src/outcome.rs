@@ -6,7 +6,7 @@ use pushflow_graph::GraphError;
 use pushflow_pool::{FindTaskError, OpenError};
 use pushflow_value::Data;
 
-use crate::{ActorError, EndingKind, Output, RunId, StopSignal};
+use crate::{ActorError, EndingKind, Execution, Output, RunId, StopSignal};
 
 /// How a run ended, with its result and every error that nothing handled.
 #[derive(Clone, Debug)]
@@ -20,7 +20,9 @@ pub struct Outcome {
     pub result: Option<Data>,
     /// What else was asked for ([`crate::Outputs`]).
     pub outputs: Vec<Output>,
-    /// How many outputs there were before those listed.
+    /// Each execution, if that was asked for ([`crate::Outputs::All`]).
+    pub executions: Vec<Execution>,
+    /// How many executions there were before those listed.
     pub more_outputs: u64,
     /// The last text that an error handler or status actor set the run's status to.
     pub status: Option<String>,
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub stalled: Vec<String>,
     /// How many errors were handled: something was triggered by them.
     pub handled_errors: u64,
+    /// The first of the errors that were handled, at most [`crate::Limits::errors`].
+    pub handled: Vec<ActorError>,
     /// The errors that nothing handled, in the order in which they came.
     pub errors: Vec<ActorError>,
     /// How many errors there were beyond those listed.

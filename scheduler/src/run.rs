@@ -24,7 +24,7 @@ use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::handle::{Explanation, OpenAttempt, StopHandle};
 use crate::preflight;
-use crate::reactor::{Action, Ending, Event, Reactor};
+use crate::reactor::{Action, Ending, Event, Limits, Reactor};
 use crate::stop_signals::Listening;
 use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
 
@@ -111,16 +111,18 @@ impl Run {
                 Some(Listening::start(wanted, run).map_err(RunError::Signals)?)
             }
         };
+        let asked = graph.settings();
+        let limits = Limits { max_rounds: options.limits.max_rounds.or(asked.max_rounds), ..options.limits };
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
             id,
-            reactor: Reactor::new(graph.clone(), data, options.limits).with_outputs(options.outputs),
-            limits: TimeLimits::new(&graph, options.attempt_timeout),
+            reactor: Reactor::new(graph.clone(), data, limits).with_outputs(options.outputs),
+            limits: TimeLimits::new(&graph, options.attempt_timeout.or(asked.attempt_timeout)),
             graph,
             tasks,
             names,
             pool,
-            timeout: options.timeout,
+            timeout: options.timeout.or(asked.timeout),
             observers: options.observers.clone(),
             inputs,
             to_self,
@@ -365,10 +367,12 @@ impl Run {
             ending: ending.kind,
             result: ending.result,
             outputs: ending.outputs,
+            executions: ending.executions,
             more_outputs: ending.more_outputs,
             status: ending.status,
             stalled: ending.stalled,
             handled_errors: ending.handled_errors,
+            handled: ending.handled,
             errors: ending.errors,
             more_errors: ending.more_errors,
             signal: self.signals.as_ref().and_then(Listening::first),

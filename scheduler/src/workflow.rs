@@ -1,10 +1,11 @@
 //! [`Workflow`]: a graph that can be built, loaded and run.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_graph::ewoks::{self, LoadError};
+use pushflow_graph::ewoks::{self, LoadError, LoadOptions};
 use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Task, Warning};
 use pushflow_value::{Data, Value};
 
@@ -26,15 +27,42 @@ impl Workflow {
         Workflow { graph: Arc::new(Graph::new(name)), folder: None }
     }
 
-    /// Loads an ewoks graph file (JSON).
+    /// Loads an ewoks graph file (JSON or YAML); see `docs/ewoks.md`.
     ///
     /// # Errors
     /// When the file can't be read, is no such graph, or asks for what this version does not have.
     pub fn load(path: impl AsRef<Path>) -> Result<Workflow, LoadError> {
-        let path = path.as_ref();
-        let graph = ewoks::load_file(path)?;
+        Workflow::load_with(path, &LoadOptions::default())
+    }
+
+    /// Loads an ewoks graph file with values for inputs of its nodes, or from a folder of its own.
+    ///
+    /// ```no_run
+    /// use pushflow::{Input, LoadOptions, Workflow};
+    ///
+    /// let options = LoadOptions { inputs: vec![Input::of_start("name", "World")], ..LoadOptions::default() };
+    /// let workflow = Workflow::load_with("hello.json", &options)?;
+    /// # Ok::<(), pushflow::LoadError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Workflow::load`]; when an input is for a node that is not there.
+    pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Workflow, LoadError> {
+        let path = ewoks::find_file(path.as_ref(), options);
+        let graph = ewoks::load_file_with(path.as_ref(), options)?;
         let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         Ok(Workflow { graph: Arc::new(graph), folder })
+    }
+
+    /// Reads an ewoks graph (JSON or YAML) from anything that can be read; `name` is what messages call it. Relative file
+    /// names in it, and Python modules, are looked for in the root folder of the options, else in the current folder.
+    ///
+    /// # Errors
+    /// As [`Workflow::load_with`].
+    pub fn read(reader: impl Read, name: &str, options: &LoadOptions) -> Result<Workflow, LoadError> {
+        let graph = ewoks::load_reader(reader, name, options)?;
+        let folder = options.root.as_deref().unwrap_or(Path::new("."));
+        Ok(Workflow { graph: Arc::new(graph), folder: std::path::absolute(folder).ok() })
     }
 
     /// What the workflow is called.

@@ -93,6 +93,12 @@ impl Program {
         self
     }
 
+    /// It reads this on its standard input.
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Program {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Its standard output goes there instead of being collected.
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Program {
         self.command.stdout(stdout);
@@ -268,6 +274,17 @@ impl Finished {
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// The result in what `pushflow run --format json` printed.
+    ///
+    /// # Panics
+    /// When it printed nothing of that form.
+    #[track_caller]
+    pub fn result(&self) -> serde_json::Value {
+        let object = self.json();
+        assert!(object["result"].is_object(), "{object}");
+        object["result"].clone()
     }
 }
 

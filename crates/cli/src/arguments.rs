@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a workflow
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Prove, on this machine, which task runs on which pool
     Probe(ProbeArguments),
     /// Show the daemonic flag as seen inside each kind of process
@@ -29,16 +29,27 @@ pub(crate) enum Command {
     /// Run one combination of the probe
     #[command(hide = true)]
     ProbeCell(CellArguments),
+    /// Print the JSON Schema of graph files, with pushflow's own settings
+    Schema,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// The ewoks graph file (JSON)
+    /// The ewoks graph file (JSON or YAML), or `-` for standard input
     pub(crate) graph: PathBuf,
 
     /// An input of the start nodes; VALUE is JSON if it parses, else text
     #[arg(value_name = "NAME=VALUE", value_parser = parse_input)]
     pub(crate) inputs: Vec<(String, Value)>,
+
+    /// A file with inputs: a JSON list of `{"name", "value"}`, each with `"id"`, `"label"`, `"task_identifier"` or `"all": true`
+    /// for other nodes than the start nodes; `-` for standard input
+    #[arg(long = "inputs", value_name = "FILE")]
+    pub(crate) inputs_file: Option<PathBuf>,
+
+    /// Where the graph file and the files that it names are looked for first
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) root_dir: Option<PathBuf>,
 
     /// Where tasks run: in isolated worker processes (`process`, `ndprocess`, `ndmultiprocessing`; or daemonic ones, which
     /// may not have children: `multiprocessing`, `billiard`), in this process (`thread`), or as green tasks on one thread
@@ -67,6 +78,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) attempt_timeout: Option<Duration>,
 
+    /// How often a node may run before the run is ended as failed [default: as often as it likes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_rounds: Option<u64>,
+
     /// After an interrupt, how long a task may take to end by itself
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2s")]
     pub(crate) interrupt_grace: Duration,
@@ -92,9 +107,45 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) worker: Option<PathBuf>,
 
+    /// What is printed: the last result of an end node, that of each end node, or every execution
+    #[arg(long, value_enum, default_value_t = Output::Last)]
+    pub(crate) output: Output,
+
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+
+    /// How the run is shown on standard error while it goes on
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub(crate) progress: Progress,
+
+    /// Load and check the graph, say what is in it, and run nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What of a run is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// The last good result of an end node
+    Last,
+    /// That of each end node
+    Ends,
+    /// Every execution, in the order in which they ended
+    All,
+}
+
+/// How a run is shown while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// A bar if standard error is a terminal, else nothing
+    Auto,
+    /// One line that changes
+    Bar,
+    /// A line for each attempt that begins or ends
+    Plain,
+    /// Nothing
+    None,
 }
 
 /// How a result is printed.
@@ -102,7 +153,7 @@ pub(crate) struct RunArguments {
 pub(crate) enum Format {
     /// One `name: value` a line
     Text,
-    /// One JSON object, as the original engine returns it
+    /// One JSON object about the whole run
     Json,
 }
 

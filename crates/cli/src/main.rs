@@ -2,9 +2,13 @@
 
 mod arguments;
 mod exit;
+mod inputs;
+mod json;
 mod output;
+mod progress;
 mod report;
 mod run;
+mod schema;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -23,6 +27,7 @@ fn main() -> ExitCode {
         Command::Probe(options) => pushflow_compat_probe::probe(&options),
         Command::Daemonic(options) => pushflow_compat_probe::check_daemonic(&options),
         Command::ProbeCell(question) => pushflow_compat_probe::answer(&question),
+        Command::Schema => schema::print(),
     });
     ExitCode::from(code.unwrap_or(exit::DEFECT))
 }

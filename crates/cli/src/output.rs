@@ -5,6 +5,8 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::arguments::Progress;
+use crate::progress::Shown;
 use pushflow::{AttemptId, EventKind, Observer, Stream, Workflow, WorkflowEvent};
 
 /// Writes one line to standard error; that nobody reads it must not end the run.
@@ -13,8 +15,9 @@ pub(crate) fn line(text: &str) {
     error.write_all(format!("{text}\n").as_bytes()).ok();
 }
 
-/// Prints the lines of each attempt as they are completed.
+/// Prints the lines of each attempt as they are completed, and the progress of the run between them.
 pub(crate) struct TaskOutput {
+    progress: Mutex<Shown>,
     /// By the index of the actor.
     names: Vec<String>,
     unfinished: Mutex<HashMap<Source, Vec<u8>>>,
@@ -27,9 +30,17 @@ type Source = (Option<(usize, u64)>, Stream);
 const MAX_LINE: usize = 64 * 1024;
 
 impl TaskOutput {
-    pub(crate) fn new(workflow: &Workflow) -> TaskOutput {
+    pub(crate) fn new(workflow: &Workflow, progress: Progress) -> TaskOutput {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
-        TaskOutput { names, unfinished: Mutex::default() }
+        TaskOutput { progress: Mutex::new(Shown::new(progress)), names, unfinished: Mutex::default() }
+    }
+
+    /// Shows how far the run is, where that is asked for.
+    fn show_progress(&self, event: &WorkflowEvent) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = progress.text_for(event, |actor| self.name(actor.index())) {
+            std::io::stderr().lock().write_all(text.as_bytes()).ok();
+        }
     }
 
     fn name(&self, actor: usize) -> &str {
@@ -83,6 +94,7 @@ impl TaskOutput {
 
 impl Observer for TaskOutput {
     fn observe(&self, event: &WorkflowEvent) {
+        self.show_progress(event);
         match &event.kind {
             EventKind::Output { attempt, stream, bytes } => {
                 let source = attempt.map(|(actor, attempt)| (actor.index(), attempt.0));
@@ -115,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_task_that_holds_the_thread_is_named_with_what_to_do() {
-        let output = TaskOutput { names: vec!["analyse".into()], unfinished: Mutex::default() };
+        let progress = Mutex::new(Shown::new(Progress::None));
+        let output = TaskOutput { progress, names: vec!["analyse".into()], unfinished: Mutex::default() };
         assert_eq!(
             output.blocked(0, AttemptId(3), Duration::from_millis(120)),
             "pushflow: analyse (attempt 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \

@@ -2,25 +2,23 @@
 
 use std::io::{self, Write};
 
-use pushflow::{ActorError, CodecError, Data, EndingKind, Outcome, Payload, Value};
+use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
+use serde_json::json;
 
-use crate::arguments::Format;
+use crate::arguments::{Format, Output};
 use crate::output::line;
 
 /// The entry in which ppf nodes hand on their dictionary (`ewoks_format.md`).
 const DICTIONARY: &str = "_ppfdict";
 
-/// Prints the result; that standard output was closed is no error of the run.
+/// How many warnings about a graph are printed.
+const MAX_WARNINGS: usize = 20;
+
+/// Prints a text on standard output; that it was closed is no error of the run.
 ///
 /// # Errors
-/// When the result can't be decoded, or the output can't be written (a full disk).
-pub(crate) fn print_result(result: Option<&Data>, format: Format) -> io::Result<()> {
-    let text = match (format, result) {
-        (Format::Json, Some(result)) => as_json(result).map_err(io::Error::other)? + "\n",
-        (Format::Json, None) => "{}\n".to_owned(),
-        (Format::Text, Some(result)) => as_text(result).map_err(io::Error::other)?,
-        (Format::Text, None) => String::new(),
-    };
+/// When the output can't be written (a full disk).
+pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -28,22 +26,38 @@ pub(crate) fn print_result(result: Option<&Data>, format: Format) -> io::Result<
     }
 }
 
-fn as_json(result: &Data) -> Result<String, CodecError> {
-    let json = result.to_json()?;
-    Ok(serde_json::to_string(&json).expect("a JSON value is always written"))
+/// What a run gave, in lines.
+///
+/// # Errors
+/// When a value of it can't be decoded.
+pub(crate) fn as_text(outcome: &Outcome, output: Output) -> Result<String, CodecError> {
+    let below = |title: &str, data: &Data| -> Result<String, CodecError> {
+        let entries: String = entries(data)?.lines().map(|line| format!("  {line}\n")).collect();
+        Ok(format!("{title}:\n{entries}"))
+    };
+    match output {
+        Output::Last => outcome.result.as_ref().map_or(Ok(String::new()), entries),
+        Output::Ends => outcome.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
+        Output::All => {
+            let execution = |Execution { name, attempt, result, .. }: &Execution| {
+                let attempt = attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
+                match result {
+                    Ok(data) => below(&format!("{name}{attempt}"), data),
+                    Err(error) => Ok(format!("{name}{attempt}: {error}\n")),
+                }
+            };
+            outcome.executions.iter().map(execution).collect()
+        }
+    }
 }
 
 /// One `name: value` a line; a text of several lines is indented below its name. Of ppf nodes the dictionary itself.
-fn as_text(result: &Data) -> Result<String, CodecError> {
+fn entries(result: &Data) -> Result<String, CodecError> {
     let dictionary = match result.named(DICTIONARY) {
         Some(dictionary) if result.len() == 1 => dictionary.fields()?,
         _ => None,
     };
-    let mut text = String::new();
-    for (name, payload) in dictionary.unwrap_or(result) {
-        text += &entry(&name.to_string(), payload)?;
-    }
-    Ok(text)
+    dictionary.unwrap_or(result).iter().map(|(name, payload)| entry(&name.to_string(), payload)).collect()
 }
 
 fn entry(name: &str, payload: &Payload) -> Result<String, CodecError> {
@@ -54,6 +68,43 @@ fn entry(name: &str, payload: &Payload) -> Result<String, CodecError> {
         }
         Value::Str(text) => format!("{name}: {text}\n"),
         value => format!("{name}: {}\n", value.to_json()?),
+    })
+}
+
+/// What is in a graph that is not to be run.
+pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, CodecError> {
+    let graph = workflow.graph();
+    let (start, stop) = (graph.start(), graph.stop());
+    let names = |links: Vec<(_, pushflow::ActorId)>| -> Vec<String> {
+        links.into_iter().map(|(_, actor)| graph.actor(actor).name.clone()).collect()
+    };
+    let starts = names(start.map(|start| graph.outgoing(start)).unwrap_or_default());
+    let ends = names(stop.map(|stop| graph.incoming(stop)).unwrap_or_default());
+    let own = |actor| Some(actor) != start && Some(actor) != stop;
+    let nodes = graph.actors().filter(|(id, _)| own(*id)).count();
+    let links = graph.links().filter(|(_, source, target, _)| own(*source) && own(*target)).count();
+    let warnings: Vec<String> = workflow.check().iter().map(ToString::to_string).collect();
+    for warning in warnings.iter().take(MAX_WARNINGS) {
+        line(&format!("warning: {warning}"));
+    }
+    if warnings.len() > MAX_WARNINGS {
+        line(&format!("and {} more warnings, which --format json lists", warnings.len() - MAX_WARNINGS));
+    }
+    Ok(match format {
+        Format::Json => {
+            let name = workflow.name();
+            let described = json!({
+                "schema": 1, "workflow": name, "nodes": nodes, "links": links, "start_nodes": starts, "end_nodes": ends,
+                "warnings": warnings,
+            });
+            format!("{described}\n")
+        }
+        Format::Text => format!(
+            "workflow: {}\nnodes: {nodes}\nlinks: {links}\nstart nodes: {}\nend nodes: {}\n",
+            workflow.name(),
+            starts.join(", "),
+            ends.join(", ")
+        ),
     })
 }
 
@@ -105,15 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn the_dictionary_of_ppf_nodes_is_shown_by_its_entries_as_text_and_whole_as_json() {
+    fn the_dictionary_of_ppf_nodes_is_shown_by_its_entries() {
         let result = dictionary(r#"{"reply": "Hello!", "value": 1.0}"#);
-        assert_eq!(as_text(&result).unwrap(), "reply: Hello!\nvalue: 1.0\n");
-        assert_eq!(as_json(&result).unwrap(), r#"{"_ppfdict":{"reply":"Hello!","value":1.0}}"#);
+        assert_eq!(entries(&result).unwrap(), "reply: Hello!\nvalue: 1.0\n");
     }
 
     #[test]
     fn a_text_of_several_lines_is_indented_below_its_name() {
         let result = Data::new().with("manifest", "a  x\nb  y\n").with("map", Map::default());
-        assert_eq!(as_text(&result).unwrap(), "manifest: |\n  a  x\n  b  y\nmap: {}\n");
+        assert_eq!(entries(&result).unwrap(), "manifest: |\n  a  x\n  b  y\nmap: {}\n");
     }
 }

@@ -1,15 +1,17 @@
 //! `pushflow run`: loads a graph file, runs it, prints the result.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use pushflow::{
-    Data, Key, Lossy, Payload, PoolOptions, PythonSettings, RunOptions, StopSignal, Value, Workflow, green,
+    CodecError, Data, Limits, LoadOptions, Lossy, Outputs, PoolOptions, PythonSettings, RunOptions, StopSignal,
+    Workflow, green,
 };
 
-use crate::arguments::RunArguments;
+use crate::arguments::{Format, Output, RunArguments};
 use crate::output::{TaskOutput, line};
-use crate::{exit, report};
+use crate::{exit, inputs, json, report};
 
 /// How many events may wait to be printed.
 const QUEUE: usize = 4096;
@@ -28,32 +30,45 @@ pub(crate) fn run(arguments: &RunArguments) -> u8 {
 /// The errors are those that can be known before the run.
 fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     arguments.environment.map_or(Ok(()), green::choose)?;
-    let inputs = inputs(&arguments.inputs)?;
-    let workflow = Workflow::load(&arguments.graph)?;
-    let run = workflow.prepare(inputs, &options(arguments, &workflow)?)?;
+    let workflow = load(arguments)?;
+    if arguments.dry_run {
+        return Ok(printed(report::describe(&workflow, arguments.format), exit::FINISHED));
+    }
+    let run = workflow.prepare(Data::new(), &options(arguments, &workflow)?)?;
     let outcome = run.wait();
     report::explain(&outcome);
-    let mut code = exit::code(&outcome.ending, outcome.signal);
-    if let Err(error) = report::print_result(outcome.result.as_ref(), arguments.format) {
-        line(&format!("error: the result could not be printed: {error}"));
-        code = code.max(exit::FAILED);
-    }
-    Ok(code)
+    let code = exit::code(&outcome.ending, outcome.signal);
+    let text = match arguments.format {
+        Format::Text => report::as_text(&outcome, arguments.output),
+        Format::Json => json::of_run(&workflow, &outcome, arguments.output),
+    };
+    Ok(printed(text, code))
 }
 
-fn inputs(given: &[(String, Value)]) -> Result<Data, String> {
-    let mut inputs = Data::new();
-    for (name, value) in given {
-        if inputs.named(name).is_some() {
-            return Err(format!("the input {name:?} is given twice"));
+/// Prints what there is to print; the exit code, which is that of a failure if it can't be printed.
+fn printed(text: Result<String, CodecError>, code: u8) -> u8 {
+    match text.map_err(io::Error::other).and_then(|text| report::print(&text)) {
+        Ok(()) => code,
+        Err(error) => {
+            line(&format!("error: the result could not be printed: {error}"));
+            code.max(exit::FAILED)
         }
-        inputs.insert(Key::from(name.as_str()), Payload::from(value.clone()));
     }
-    Ok(inputs)
+}
+
+/// Loads the graph, with its inputs.
+fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
+    let inputs = inputs::of(arguments)?;
+    let options = LoadOptions { root: arguments.root_dir.clone(), inputs };
+    Ok(if inputs::is_standard_input(&arguments.graph) {
+        Workflow::read(io::stdin(), "standard input", &options)?
+    } else {
+        Workflow::load_with(&arguments.graph, &options)?
+    })
 }
 
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
-    let printer = Lossy::new(TaskOutput::new(workflow), QUEUE)?;
+    let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress), QUEUE)?;
     Ok(RunOptions {
         pool: arguments.pool.unwrap_or_default(),
         pool_options: PoolOptions {
@@ -70,6 +85,11 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
         stop_signals: StopSignal::ALL.to_vec(),
         python: PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() },
         observers: vec![Arc::new(printer)],
-        ..RunOptions::default()
+        outputs: match arguments.output {
+            Output::Last => Outputs::Last,
+            Output::Ends => Outputs::Ends,
+            Output::All => Outputs::All,
+        },
+        limits: Limits { max_rounds: arguments.max_rounds, ..Limits::default() },
     })
 }

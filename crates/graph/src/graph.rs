@@ -21,6 +21,17 @@ pub enum Origin {
     Ewoks,
 }
 
+/// What a graph asks for of its runs, where whoever runs it asks for nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunSettings {
+    /// How long a run may take.
+    pub timeout: Option<Duration>,
+    /// How long each attempt of a task may take from its start, where its actor has no limit of its own.
+    pub attempt_timeout: Option<Duration>,
+    /// How often an actor may run in one run, where it has no limit of its own.
+    pub max_rounds: Option<u64>,
+}
+
 /// Actors and links.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -36,6 +47,7 @@ pub struct Graph {
     pub(crate) scopes: Scopes,
     pub(crate) rounds: HashMap<ActorId, u64>,
     pub(crate) times: HashMap<ActorId, Duration>,
+    pub(crate) settings: RunSettings,
 }
 
 impl Graph {
@@ -88,6 +100,11 @@ impl Graph {
     /// The task actors whose attempts may take only so long, with how long.
     pub fn time_limits(&self) -> impl Iterator<Item = (ActorId, Duration)> {
         self.times.iter().map(|(&actor, &time)| (actor, time))
+    }
+
+    /// What the graph asks for of its runs: of a graph file the settings under `pushflow`.
+    pub fn settings(&self) -> RunSettings {
+        self.settings
     }
 
     /// How many actors there are.

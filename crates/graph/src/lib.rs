@@ -35,7 +35,7 @@ pub use check::{Warning, WarningKind};
 pub use condition::{Condition, Test};
 pub use equality::ewoks_equal;
 pub use error::GraphError;
-pub use graph::{Graph, Origin};
+pub use graph::{Graph, Origin, RunSettings};
 pub use link::{Arrival, FieldMap, Link, LinkId, Mapping};
 pub use router::{Port, Router};
 pub use scope::{Scope, ScopeId};

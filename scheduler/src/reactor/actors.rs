@@ -16,11 +16,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pushflow_graph::{ActorId, ActorKind, Behaviour, Passing, Task, Work};
+use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::{Data, Key, Payload, Value};
 
 use super::failure::is_error;
+use super::outputs::Execution;
 use super::plan::{Exit, Plan};
 use super::spread::{Handed, Refused, spread};
 use super::{Action, Base, OpenAttempt, Phase, Reactor, Step};
@@ -52,11 +53,14 @@ impl Reactor {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
                     let handed = handed(task.passing, inputs, &plan.travelling);
-                    self.outputs.executed(actor, &handed.data);
+                    self.note_execution(actor, None, &got, Ok(&handed.data), step);
                     let done = self.hand_on(plan, plan.exits(actor), handed);
                     done.map_err(|refused| Box::new(Refused { data: got, ..*refused }))
                 }
-                Err(error) => Err(Box::new(Refused { error, data: got })),
+                Err(error) => {
+                    self.note_execution(actor, None, &got, Err(&error), step);
+                    Err(Box::new(Refused { error, data: got }))
+                }
             },
         };
         match done {
@@ -131,6 +135,7 @@ impl Reactor {
             return;
         }
         let exits = plan.exits(actor);
+        let noted = self.outputs.wants_executions().then(|| got.clone());
         let (outputs, kept) = match base {
             Base::Nothing => (result, Some(got)),
             Base::Other(inputs) => (inputs.merged(&result), Some(got)),
@@ -139,7 +144,9 @@ impl Reactor {
             Base::Got => (got.clone().merged(&result), Some(got)),
         };
         let handed = handed(task.passing, outputs, &plan.travelling);
-        self.outputs.executed(actor, &handed.data);
+        if let Some(got) = noted {
+            self.note_execution(actor, Some(attempt), &got, Ok(&handed.data), step);
+        }
         if let Err(refused) = self.hand_on(plan, exits, handed) {
             self.fail(actor, Some(attempt), refused.error, kept.unwrap_or(refused.data), step);
         }
@@ -149,7 +156,29 @@ impl Reactor {
     pub(super) fn attempt_failed(&mut self, attempt: AttemptId, error: TaskError, step: &mut Step<'_>) {
         let Some(open) = self.end_attempt(attempt) else { return };
         let error = self.told(error, &open);
+        self.note_execution(open.actor, Some(attempt), &open.got, Err(&error), step);
         self.fail(open.actor, Some(attempt), error, open.got, step);
+    }
+
+    /// Keeps an execution for the outcome, if it is to list them.
+    fn note_execution(
+        &mut self,
+        actor: ActorId,
+        attempt: Option<AttemptId>,
+        got: &Data,
+        result: Result<&Data, &TaskError>,
+        step: &Step<'_>,
+    ) {
+        if !self.outputs.wants_executions() {
+            return;
+        }
+        let Actor { name, kind } = step.plan.actor(actor);
+        let inputs = match kind {
+            ActorKind::Task(task) => inputs(task, got.clone(), &step.plan.travelling).unwrap_or_else(|_| got.clone()),
+            _ => got.clone(),
+        };
+        let result = result.cloned().map_err(TaskError::clone);
+        self.outputs.executed(Execution { actor, name: name.clone(), attempt, inputs, result });
     }
 
     fn end_attempt(&mut self, attempt: AttemptId) -> Option<OpenAttempt> {

@@ -12,9 +12,10 @@ use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::Data;
 
+use super::outputs::Taken;
 use super::rounds::too_many;
 use super::stopping::SoftStop;
-use super::{Action, OpenAttempt, Output, Phase, Reactor, Step};
+use super::{Action, Execution, OpenAttempt, Output, Phase, Reactor, Step};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,9 @@ pub struct Ending {
     pub result: Option<Data>,
     /// What else was asked for ([`super::Outputs`]).
     pub outputs: Vec<Output>,
-    /// How many outputs there were before those listed.
+    /// Each execution, if that was asked for ([`super::Outputs::All`]).
+    pub executions: Vec<Execution>,
+    /// How many executions there were before those listed.
     pub more_outputs: u64,
     /// The last text that an error handler or status actor set the run's status to; none if none did.
     pub status: Option<String>,
@@ -53,6 +56,8 @@ pub struct Ending {
     pub stalled: Vec<String>,
     /// How many failures were handled.
     pub handled_errors: u64,
+    /// The first of the failures that were handled, at most [`super::Limits::errors`].
+    pub handled: Vec<ActorError>,
     /// The failures that nothing handled in the order in which they came in, at most [`super::Limits::errors`].
     pub errors: Vec<ActorError>,
     /// How many failures there were beyond those listed.
@@ -83,13 +88,15 @@ pub(super) struct Closing {
 #[derive(Debug)]
 pub(super) struct Errors {
     listed: Vec<ActorError>,
+    /// The first of those that were handled, which count for nothing else.
+    handled: Vec<ActorError>,
     more: u64,
     limit: usize,
 }
 
 impl Errors {
     pub(super) fn new(limit: usize) -> Self {
-        Errors { listed: Vec::new(), more: 0, limit }
+        Errors { listed: Vec::new(), handled: Vec::new(), more: 0, limit }
     }
 
     pub(super) fn add(&mut self, error: ActorError) {
@@ -97,6 +104,12 @@ impl Errors {
             self.listed.push(error);
         } else {
             self.more += 1;
+        }
+    }
+
+    pub(super) fn add_handled(&mut self, error: ActorError) {
+        if self.handled.len() < self.limit {
+            self.handled.push(error);
         }
     }
 
@@ -165,15 +178,17 @@ impl Reactor {
             }
         };
         self.forget_arrivals();
-        let (outputs, more_outputs) = self.outputs.take(step.plan);
+        let Taken { outputs, executions, dropped: more_outputs } = self.outputs.take(step.plan);
         step.actions.push(Action::Finish(Box::new(Ending {
             kind,
             result: self.result.take(),
             outputs,
+            executions,
             more_outputs,
             status: self.status.take(),
             stalled,
             handled_errors: self.handled,
+            handled: std::mem::take(&mut self.errors.handled),
             errors: std::mem::take(&mut self.errors.listed),
             more_errors: self.errors.more,
         })));

@@ -50,6 +50,7 @@ impl Reactor {
         let failure = ActorError { actor, name, attempt, error };
         if handled {
             self.handled += 1;
+            self.errors.add_handled(failure.clone());
         } else {
             self.errors.add(failure.clone());
         }

@@ -57,7 +57,7 @@ use pushflow_value::Data;
 
 pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
-pub use outputs::{Output, Outputs};
+pub use outputs::{Execution, Output, Outputs};
 
 use arrive::{Keep, Ready};
 use ending::{Closing, Errors};

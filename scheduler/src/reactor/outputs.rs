@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pushflow_graph::ActorId;
+use pushflow_protocol::{AttemptId, TaskError};
 use pushflow_value::Data;
 
 use super::failure::is_error;
@@ -18,20 +19,43 @@ pub enum Outputs {
     /// one, else the first that came from a failure. What a workflow's error handlers deliver there directly is under the
     /// stop actor's own name.
     Ends,
-    /// What each execution of a task handed on, in the order in which they ended; at most [`super::Limits::outputs`], the
-    /// last ones. Executions that failed handed nothing on.
+    /// Each execution of a task, in the order in which they ended, with its inputs and what it handed on or how it failed;
+    /// at most [`super::Limits::outputs`], the last ones.
     All,
 }
 
-/// What an actor handed on.
+/// What an actor delivered at the stop actor.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// Which one.
     pub actor: ActorId,
     /// Its name.
     pub name: String,
-    /// What it handed on.
+    /// What it delivered.
     pub data: Data,
+}
+
+/// One execution of a task.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// Whose task.
+    pub actor: ActorId,
+    /// Its name.
+    pub name: String,
+    /// The attempt; none for what runs no task (ewoks `ppfport`) and for inputs that are no task's.
+    pub attempt: Option<AttemptId>,
+    /// What the task got; what the actor got, where that is no input for its task.
+    pub inputs: Data,
+    /// What was handed on, or how it failed.
+    pub result: Result<Data, TaskError>,
+}
+
+/// What a run has kept for its outcome.
+pub(super) struct Taken {
+    pub(super) outputs: Vec<Output>,
+    pub(super) executions: Vec<Execution>,
+    /// How many executions there were before these.
+    pub(super) dropped: u64,
 }
 
 /// What has been kept so far.
@@ -40,7 +64,7 @@ pub(super) struct Kept {
     wanted: Outputs,
     limit: usize,
     ends: BTreeMap<ActorId, Data>,
-    executions: VecDeque<(ActorId, Data)>,
+    executions: VecDeque<Execution>,
     dropped: u64,
 }
 
@@ -56,12 +80,14 @@ impl Kept {
         }
     }
 
-    /// A task handed something on.
-    pub(super) fn executed(&mut self, actor: ActorId, data: &Data) {
-        if self.wanted != Outputs::All {
-            return;
-        }
-        self.executions.push_back((actor, data.clone()));
+    /// Whether executions are kept.
+    pub(super) fn wants_executions(&self) -> bool {
+        self.wanted == Outputs::All
+    }
+
+    /// An execution ended.
+    pub(super) fn executed(&mut self, execution: Execution) {
+        self.executions.push_back(execution);
         if self.executions.len() > self.limit {
             self.executions.pop_front();
             self.dropped += 1;
@@ -69,10 +95,13 @@ impl Kept {
     }
 
     /// All of it, and how much had to be dropped.
-    pub(super) fn take(&mut self, plan: &Plan) -> (Vec<Output>, u64) {
+    pub(super) fn take(&mut self, plan: &Plan) -> Taken {
         let name = |actor| plan.actor(actor).name.clone();
         let ends = std::mem::take(&mut self.ends).into_iter();
-        let outputs = ends.chain(std::mem::take(&mut self.executions));
-        (outputs.map(|(actor, data)| Output { actor, name: name(actor), data }).collect(), self.dropped)
+        Taken {
+            outputs: ends.map(|(actor, data)| Output { actor, name: name(actor), data }).collect(),
+            executions: std::mem::take(&mut self.executions).into(),
+            dropped: self.dropped,
+        }
     }
 }

@@ -15,13 +15,16 @@ fn assert_refused(program: Program, sentence: &str) -> Finished {
     finished
 }
 
-/// A graph file with this text is refused with this sentence after its name, and no other word.
+/// A graph file with this text is refused with this sentence after its name and the place in it, and no other word.
 #[track_caller]
 fn assert_graph_refused(text: &str, sentence: &str) {
     let folder = Folder::new();
     let graph = folder.write("graph.json", text);
     let finished = assert_refused(Program::pushflow_run(&graph), sentence);
-    assert_eq!(finished.stderr, format!("error: {}: {sentence}\n", graph.display()));
+    let place = format!("error: {}, line ", graph.display());
+    assert!(finished.stderr.starts_with(&place), "{finished:?}");
+    assert!(finished.stderr.ends_with(&format!(": {sentence}\n")), "{finished:?}");
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
 }
 
 fn graph(nodes: Value, links: Value) -> String {
@@ -58,8 +61,11 @@ fn a_folder_is_no_graph_file() {
 
 #[test]
 fn text_that_is_no_json_is_said_with_line_and_column() {
-    let sentence = "the text is no JSON: expected value, at line 2 column 11";
+    let sentence = "the text is no JSON: expected value";
     assert_graph_refused("{\"graph\": {\"id\": \"x\"},\n\"nodes\": [}", sentence);
+    let folder = Folder::new();
+    let graph = folder.write("graph.json", "{\"graph\": {\"id\": \"x\"},\n\"nodes\": [}");
+    assert_refused(Program::pushflow_run(graph), "graph.json, line 2 column 11: the text");
 }
 
 #[test]
@@ -67,15 +73,61 @@ fn a_cut_off_file_an_empty_one_and_garbage_are_no_json() {
     let folder = Folder::new();
     for content in [&b""[..], b"{\"graph\": {\"id\": \"x", b"\x00\xff\xfe\x80", b"nodes: []\n"] {
         let graph = folder.write("graph.json", content);
-        assert_refused(Program::pushflow_run(&graph), "graph.json: ").assert_error("error: ");
+        assert_refused(Program::pushflow_run(&graph), "graph.json, line 1 column ").assert_error("error: ");
     }
 }
 
 #[test]
 fn nesting_without_end_is_refused() {
     let folder = Folder::new();
-    let graph = folder.write("graph.json", "[".repeat(1_000_000));
-    assert_refused(Program::pushflow_run(&graph), "error: ");
+    let inline = (0..10_000).fold("{}".to_owned(), |text, _| format!(r#"{{"nodes":[{{"id":"g","graph":{text}}}]}}"#));
+    let blocks: String = (0..10_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    for (name, text) in [
+        ("brackets.json", "[".repeat(1_000_000)),
+        ("inline.json", inline),
+        ("brackets.yaml", "[".repeat(10_000)),
+        ("blocks.yaml", blocks),
+    ] {
+        let graph = folder.write(name, text);
+        let finished = assert_refused(Program::pushflow_run(&graph), &format!("{name}, line "));
+        assert!(finished.stderr.ends_with(": the value nests deeper than 128 levels\n"), "{finished:?}");
+    }
+}
+
+#[test]
+fn what_no_graph_can_hold_is_refused_with_its_place() {
+    let folder = Folder::new();
+    let deep = "inner.json";
+    folder.write(deep, json!({"nodes": [{"id": "g", "graph": "graph.json"}]}).to_string());
+    let circle = json!({"nodes": [{"id": "g", "graph": deep}]}).to_string();
+    let cases: [(&[u8], &str); 6] = [
+        (
+            b"{\"nodes\": [],\n \"nodes\": []}",
+            "graph.json, line 2 column 8: the key \"nodes\" comes twice in one map: remove one",
+        ),
+        (b"{\"x\":\n 9223372036854775808}", "graph.json, line 2 column 20: the integer 9223372036854775808"),
+        (b"{\"x\":\n \"\xff\"}", "graph.json, line 2 column 3: byte 9 is not UTF-8, so this is no text"),
+        (b"{\"x\":\n [1", "graph.json, line 2 column 3: the text is no JSON: EOF while parsing a list"),
+        (b"[]", "graph.json, line 1 column 1: graph: must be an object with attributes, not a list"),
+        (
+            circle.as_bytes(),
+            "node \"g\": the graph file \"graph.json\" contains itself: graph.json -> inner.json -> graph.json",
+        ),
+    ];
+    for (text, sentence) in cases {
+        let graph = folder.write("graph.json", text);
+        let finished = assert_refused(Program::pushflow_run(&graph), sentence);
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    }
+}
+
+#[test]
+fn a_graph_file_that_may_not_be_read_is_said() {
+    let folder = Folder::new();
+    // Not a matter of permissions, which do not bind every user: a socket can't be opened.
+    let socket = folder.path("graph.json");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert_refused(Program::pushflow_run(&socket), "graph.json: the file can't be read: ");
 }
 
 #[test]
@@ -273,7 +325,7 @@ fn a_script_that_fails_is_an_error_only_if_that_is_asked_for() {
     finished.assert_error("script| the reason").assert_error("    the reason");
     let not_asked = Folder::with_script(script, json!([]));
     let finished = Program::pushflow_run(not_asked.graph()).args(["--format", "json"]).run();
-    assert_eq!(finished.assert_code(0).json()["return_code"], 3);
+    assert_eq!(finished.assert_code(0).result()["return_code"], 3);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_loop_of_a_thousand_rounds_keeps_memory_and_workers_flat() {
     let mut most_workers = 0;
     running.watch(|mark| most_workers = most_workers.max(mark.workers().len()));
     let finished = running.wait();
-    assert_eq!(finished.assert_code(0).json()["_ppfdict"], json!({"value": 1000, "limit": 1000, "again": false}));
+    assert_eq!(finished.assert_code(0).result()["_ppfdict"], json!({"value": 1000, "limit": 1000, "again": false}));
     assert!((1..=2).contains(&most_workers), "{most_workers} workers");
     let memory = folder.read("memory");
     let kilobytes: Vec<u64> =

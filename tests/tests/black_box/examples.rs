@@ -6,6 +6,7 @@ use std::process::Command;
 use pushflow_tests::binaries::{build_folder, cargo, example};
 use pushflow_tests::folder::Folder;
 use pushflow_tests::run::Program;
+use serde_json::json;
 
 #[test]
 fn hello_greets_whoever_it_is_given() {
@@ -15,10 +16,10 @@ fn hello_greets_whoever_it_is_given() {
 }
 
 #[test]
-fn hello_as_json_is_what_the_original_engine_returns() {
+fn hello_as_json_has_what_the_original_engine_returns() {
     let finished = Program::pushflow_run(example("hello.json")).args(["name=World", "--format", "json"]).run();
-    let expected = "{\"_ppfdict\":{\"name\":\"World\",\"reply\":\"Hello World!\"}}\n";
-    assert_eq!(finished.assert_code(0).stdout, expected);
+    let expected = json!({"_ppfdict": {"name": "World", "reply": "Hello World!"}});
+    assert_eq!(finished.assert_code(0).result(), expected);
 }
 
 #[test]
@@ -37,8 +38,8 @@ fn a_graph_file_is_found_from_its_own_folder() {
 #[test]
 fn the_loop_counts_to_its_limit() {
     let finished = Program::pushflow_run(example("loop.json")).args(["limit=10", "--format", "json"]).run();
-    let expected = "{\"_ppfdict\":{\"value\":10,\"limit\":10,\"again\":false}}\n";
-    assert_eq!(finished.assert_code(0).stdout, expected);
+    let expected = json!({"_ppfdict": {"value": 10, "limit": 10, "again": false}});
+    assert_eq!(finished.assert_code(0).result(), expected);
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn the_checksums_are_those_of_sha256sum() {
         .args(inputs)
         .args(["--workers", "4", "--format", "json"])
         .run();
-    let result = finished.assert_code(0).json();
+    let result = finished.assert_code(0).result();
     let manifest = fs::read_to_string(output.join("manifest.sha256")).unwrap();
     assert_eq!(result["return_value"], manifest);
     assert_eq!(sorted(&manifest), sorted(&sha256sum(&files)));

@@ -158,7 +158,7 @@ fn a_script_whose_child_holds_the_output_open_does_not_delay_the_end() {
     for capture in [true, false] {
         let folder = Folder::with_script(script, json!([{"name": "_capture_output", "value": capture}]));
         let finished = Program::pushflow_run(folder.graph()).args(["--format", "json"]).run();
-        let result = finished.assert_code(0).json();
+        let result = finished.assert_code(0).result();
         assert_eq!(result["return_code"], 0, "{result}");
         assert_eq!(result["out"].as_str(), capture.then_some("started\n"), "{result}");
     }

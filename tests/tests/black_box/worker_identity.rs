@@ -26,7 +26,7 @@ fn who() -> Folder {
 
 /// The program of the worker in what `pushflow run --format json` printed.
 fn executable(finished: &Finished) -> PathBuf {
-    let result = finished.assert_code(0).json();
+    let result = finished.assert_code(0).result();
     PathBuf::from(result["_ppfdict"]["executable"].as_str().expect("the task says it"))
 }
 
@@ -41,7 +41,7 @@ fn tasks_run_in_pushflow_worker_and_not_in_the_scheduler() {
     let scheduler = running.pid();
     let finished = running.wait();
     assert_eq!(executable(&finished), binaries().worker);
-    let result = finished.json();
+    let result = finished.result();
     assert_ne!(result["_ppfdict"]["worker"], json!(scheduler));
     assert_ne!(result["_ppfdict"]["pid"], json!(scheduler));
 }

@@ -1,42 +1,52 @@
 //! The last step: nodes and links become the actors and links of a [`Graph`].
 
 use super::conditions::{NamedValues, conditions};
-use super::error::{Place, Problem};
+use super::error::LoadError;
 use super::read::{Entries, LinkEntry, NodeEntry};
+use super::spot::{Reading, Spot};
 use super::{ends, links, required};
 use crate::graph::Origin;
 use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
-
-impl From<GraphError> for Problem {
-    fn from(error: GraphError) -> Self {
-        Place::Graph.invalid(error.to_string())
-    }
-}
 
 /// Makes the graph: a start actor, the nodes in the order of the file, a stop actor.
 ///
 /// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
 /// stop actor (`parity.md` P145).
-pub(super) fn graph(entries: Entries) -> Result<Graph, Problem> {
-    let Entries { name, nodes, links } = entries;
-    let links = links::merge(&nodes, links)?;
+pub(super) fn graph(entries: Entries) -> Reading<Graph> {
+    let Entries { name, nodes, links, settings, spot } = entries;
+    let links = links::merge(links)?;
     let required = required::required(nodes.len(), &links);
     links::refuse_contested_inputs(&nodes, &links, &required)?;
     let named = NamedValues::of(&links);
-    let starts = ends::start_nodes(&nodes, &links)?;
-    let ends = ends::end_nodes(&nodes, &links, &named)?;
+    let starts = ends::start_nodes(&nodes, &links, &spot)?;
+    let ends = ends::end_nodes(&nodes, &links, &named, &spot)?;
     let made_links: Vec<(&LinkEntry, Link)> =
         links.iter().zip(required).map(|(link, required)| (link, made(link, required, &nodes, &named))).collect();
 
-    let mut graph = Graph { name, origin: Origin::Ewoks, ..Graph::default() };
-    let start = graph.add_start(free_name("Start", &nodes))?;
-    let actors = nodes.iter().map(|node| add_node(&mut graph, node)).collect::<Result<Vec<_>, _>>()?;
-    let stop = graph.add_stop(free_name("Stop", &nodes))?;
-    for position in starts {
+    let mut graph = Graph { name, origin: Origin::Ewoks, settings, ..Graph::default() };
+    add_all(&mut graph, &nodes, &starts, &ends, made_links).map_err(|error| refused(&spot, &error))?;
+    Ok(graph)
+}
+
+/// What the graph itself refuses.
+fn refused(spot: &Spot, error: &GraphError) -> Box<LoadError> {
+    spot.invalid(error.to_string())
+}
+
+fn add_all(
+    graph: &mut Graph,
+    nodes: &[NodeEntry],
+    starts: &[usize],
+    ends: &[usize],
+    links: Vec<(&LinkEntry, Link)>,
+) -> Result<(), GraphError> {
+    let start = graph.add_start(free_name("Start", nodes))?;
+    let actors = nodes.iter().map(|node| add_node(graph, node)).collect::<Result<Vec<_>, _>>()?;
+    let stop = graph.add_stop(free_name("Stop", nodes))?;
+    for &position in starts {
         graph.connect(start, actors[position], Link { arrival: Arrival::Start, ..Link::direct() })?;
     }
-    connect_nodes(&mut graph, &actors, stop, made_links, &ends)?;
-    Ok(graph)
+    connect_nodes(graph, &actors, stop, links, ends)
 }
 
 /// A name for an actor that is no node: the usual one, unless a node has it.
@@ -54,6 +64,12 @@ fn add_node(graph: &mut Graph, node: &NodeEntry) -> Result<ActorId, GraphError> 
     if let Some(label) = &node.label {
         graph.labels.insert(id, label.clone());
     }
+    if let Some(rounds) = node.settings.max_rounds {
+        graph.limit_rounds(id, rounds)?;
+    }
+    if let Some(time) = node.settings.timeout {
+        graph.limit_time(id, time)?;
+    }
     Ok(id)
 }
 
@@ -63,7 +79,7 @@ fn made(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &NamedValu
         conditions: conditions(link, &nodes[link.source], named),
         mapping: links::mapping(link),
         arrival: links::arrival(link, required),
-        on_error: false,
+        on_error: link.is_on_error(),
     }
 }
 

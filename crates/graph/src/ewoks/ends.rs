@@ -5,29 +5,30 @@ use std::collections::HashSet;
 use pushflow_value::Value;
 
 use super::conditions::NamedValues;
-use super::error::{Place, Problem};
 use super::read::{LinkEntry, NodeEntry};
+use super::spot::{Reading, Spot};
 use crate::ewoks_equal;
 
 /// The start nodes, by position: those that no link enters, and those with `force_start_node`.
-pub(super) fn start_nodes(nodes: &[NodeEntry], links: &[LinkEntry]) -> Result<Vec<usize>, Problem> {
+pub(super) fn start_nodes(nodes: &[NodeEntry], links: &[LinkEntry], graph: &Spot) -> Reading<Vec<usize>> {
     let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
     let starts = positions(nodes, |position, node| node.force_start || !entered.contains(&position));
     if starts.is_empty() && !nodes.is_empty() {
         let message = "there is no start node, since a link enters every node; set \"force_start_node\" to true on the \
                        node to begin with";
-        return Err(Place::Graph.invalid(message));
+        return Err(graph.invalid(message));
     }
     Ok(starts)
 }
 
-/// The end nodes, by position: those that no link leaves; where there is none, those whose conditions may all fail.
+/// The end nodes, by position: those that no link leaves but those for errors; where there is none, those whose conditions may all fail.
 pub(super) fn end_nodes(
     nodes: &[NodeEntry],
     links: &[LinkEntry],
     named: &NamedValues<'_>,
-) -> Result<Vec<usize>, Problem> {
-    let left: HashSet<usize> = links.iter().map(|link| link.source).collect();
+    graph: &Spot,
+) -> Reading<Vec<usize>> {
+    let left: HashSet<usize> = links.iter().filter(|link| !link.is_on_error()).map(|link| link.source).collect();
     let pure = positions(nodes, |position, _| !left.contains(&position));
     if !pure.is_empty() || nodes.is_empty() {
         return Ok(pure);
@@ -36,7 +37,7 @@ pub(super) fn end_nodes(
     if ends.is_empty() {
         let message = "there is no end node, since every node always triggers another one; give the link that closes \
                        the loop a condition";
-        return Err(Place::Graph.invalid(message));
+        return Err(graph.invalid(message));
     }
     Ok(ends)
 }

@@ -2,16 +2,24 @@
 
 use std::fmt;
 
-use pushflow_value::JsonError;
-
 /// Why an ewoks graph can't be loaded.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{file}: {problem}")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadError {
-    /// The file, as it was asked for.
+    /// The file, as it was asked for; a file that a graph node names as it was found.
     pub file: String,
+    /// Where in the file, where that is known.
+    pub position: Option<Position>,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in bytes for JSON and in characters for YAML.
+    pub column: usize,
 }
 
 /// What is wrong with an ewoks graph file.
@@ -20,9 +28,9 @@ pub enum Problem {
     /// The file can't be read.
     #[error("{0}")]
     File(String),
-    /// The text is no JSON; the line and column are in the error.
-    #[error(transparent)]
-    Json(#[from] JsonError),
+    /// The text is no JSON or no YAML, or holds a value that can't travel.
+    #[error("{0}")]
+    Text(String),
     /// A rule of the format is broken.
     #[error("{place}: {message}")]
     Invalid {
@@ -41,7 +49,7 @@ pub enum Problem {
     },
 }
 
-/// A place in an ewoks graph file.
+/// A place in an ewoks graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The file's top level, or its `graph` attributes.
@@ -68,17 +76,22 @@ pub enum Place {
         /// Counted from 1.
         number: usize,
     },
+    /// A list of inputs.
+    Inputs,
+    /// One of a list of inputs; counted from 1.
+    InputNumber(usize),
 }
 
-impl Place {
-    /// A broken rule at this place.
-    pub(super) fn invalid(&self, message: impl Into<String>) -> Problem {
-        Problem::Invalid { place: self.clone(), message: message.into() }
-    }
+impl std::error::Error for LoadError {}
 
-    /// Something at this place that this version does not have.
-    pub(super) fn unsupported(&self, feature: impl Into<String>) -> Problem {
-        Problem::Unsupported { place: self.clone(), feature: feature.into() }
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some(Position { line, column }) => {
+                write!(f, "{}, line {line} column {column}: {}", self.file, self.problem)
+            }
+            None => write!(f, "{}: {}", self.file, self.problem),
+        }
     }
 }
 
@@ -90,6 +103,8 @@ impl fmt::Display for Place {
             Place::NodeNumber(number) => write!(f, "node number {number}"),
             Place::Link { source, target } => write!(f, "link {:?}", format!("{source} -> {target}")),
             Place::LinkNumber(number) => write!(f, "link number {number}"),
+            Place::Inputs => f.write_str("inputs"),
+            Place::InputNumber(number) => write!(f, "input number {number}"),
             Place::Item { owner, list, number } => write!(f, "{owner}, item {number} of {list:?}"),
         }
     }

@@ -1,29 +1,44 @@
 //! [`Fields`]: the attributes of one object of the file, read by name and type, with messages that say where.
 
+use std::sync::LazyLock;
+
 use pushflow_value::{Map, Value};
 
-use super::error::{Place, Problem};
+use super::error::{LoadError, Place};
+use super::spot::{Reading, Spot};
 use crate::nearest::nearest;
 
-/// The attributes of one JSON object, and the place of the object.
+/// The attributes of one object, and where the object stands.
 pub(super) struct Fields<'a> {
-    pub(super) place: Place,
+    pub(super) spot: Spot,
     map: &'a Map,
 }
 
 impl<'a> Fields<'a> {
     /// The attributes of a value that must be an object.
-    pub(super) fn of(value: &'a Value, place: Place) -> Result<Self, Problem> {
+    pub(super) fn of(value: &'a Value, spot: Spot) -> Reading<Self> {
         match value {
-            Value::Map(map) => Ok(Fields { place, map }),
-            other => Err(place.invalid(format!("must be an object with attributes, not {}", other.type_name()))),
+            Value::Map(map) => Ok(Fields { spot, map }),
+            other => Err(spot.invalid(format!("must be an object with attributes, not {}", other.type_name()))),
         }
     }
 
-    /// An object without an attribute.
-    pub(super) fn none(place: Place) -> Fields<'static> {
-        static NOTHING: std::sync::LazyLock<Map> = std::sync::LazyLock::new(Map::default);
-        Fields { place, map: &NOTHING }
+    /// The attributes of an object.
+    pub(super) fn of_map(map: &'a Map, spot: Spot) -> Self {
+        Fields { spot, map }
+    }
+
+    /// An object that is an attribute of this one; without attributes where it is not there.
+    pub(super) fn object(&self, name: &'static str) -> Reading<Fields<'a>> {
+        static NOTHING: LazyLock<Map> = LazyLock::new(Map::default);
+        let spot = self.spot.attribute(name);
+        self.get(name)
+            .map_or_else(|| Ok(Fields { spot: spot.clone(), map: &NOTHING }), |value| Fields::of(value, spot.clone()))
+    }
+
+    /// All of them.
+    pub(super) fn attributes(&self) -> &'a Map {
+        self.map
     }
 
     /// The attribute as it is, null included.
@@ -37,12 +52,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A text, where there is one.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, Problem> {
+    pub(super) fn text(&self, name: &'static str) -> Reading<Option<&'a str>> {
         self.typed(name, "a text", Value::as_str)
     }
 
     /// True or false, where it says so.
-    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
+    pub(super) fn boolean(&self, name: &'static str) -> Reading<Option<bool>> {
         self.typed(name, "true or false", |value| match value {
             Value::Bool(truth) => Some(*truth),
             _ => None,
@@ -50,7 +65,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list; empty where there is none.
-    pub(super) fn list(&self, name: &str) -> Result<&'a [Value], Problem> {
+    pub(super) fn list(&self, name: &'static str) -> Reading<&'a [Value]> {
         let list = self.typed(name, "a list", |value| match value {
             Value::List(list) => Some(list.as_slice()),
             _ => None,
@@ -61,39 +76,47 @@ impl<'a> Fields<'a> {
     /// The objects of a list, each knowing its place as `place_of` its number, counted from 1.
     pub(super) fn objects(
         &self,
-        name: &str,
+        name: &'static str,
         place_of: impl Fn(usize) -> Place,
-    ) -> Result<impl Iterator<Item = Result<Fields<'a>, Problem>>, Problem> {
+    ) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
         let values = self.list(name)?;
-        Ok(values.iter().enumerate().map(move |(index, value)| Fields::of(value, place_of(index + 1))))
+        let spot = self.spot.clone();
+        let items = values.iter().enumerate();
+        Ok(items.map(move |(index, value)| Fields::of(value, spot.item(name, index, place_of(index + 1)))))
     }
 
-    /// The place of an item of one of this object's lists.
-    pub(super) fn item_place(&self, list: &'static str, number: usize) -> Place {
-        Place::Item { owner: Box::new(self.place.clone()), list, number }
+    /// The objects of a list that is called by its own name.
+    pub(super) fn items(&self, name: &'static str) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
+        let owner = self.spot.place.clone();
+        self.objects(name, move |number| Place::Item { owner: Box::new(owner.clone()), list: name, number })
     }
 
     /// A broken rule of this object.
-    pub(super) fn invalid(&self, message: impl Into<String>) -> Problem {
-        self.place.invalid(message)
+    pub(super) fn invalid(&self, message: impl Into<String>) -> Box<LoadError> {
+        self.spot.invalid(message)
+    }
+
+    /// A broken rule of one attribute of this object.
+    pub(super) fn wrong(&self, name: &'static str, message: impl Into<String>) -> Box<LoadError> {
+        self.spot.attribute(name).invalid(message)
     }
 
     /// An attribute that must be there.
-    pub(super) fn missing(&self, name: &str) -> Problem {
+    pub(super) fn missing(&self, name: &str) -> Box<LoadError> {
         self.invalid(format!("{name:?} is missing"))
     }
 
     /// Refuses attributes that ask for something this version does not have; null, false and empty ask for nothing.
-    pub(super) fn refuse_unsupported(&self, names: &[&str]) -> Result<(), Problem> {
-        let asks = |name: &&&str| self.get(name).is_some_and(|value| !is_empty(value));
+    pub(super) fn refuse_unsupported(&self, names: &[&'static str]) -> Reading<()> {
+        let asks = |name: &&&'static str| self.get(name).is_some_and(|value| !is_empty(value));
         match names.iter().find(asks) {
-            Some(name) => Err(self.place.unsupported(format!("{name:?}"))),
+            Some(name) => Err(self.spot.attribute(name).unsupported(format!("{name:?}"))),
             None => Ok(()),
         }
     }
 
     /// Refuses an attribute that looks like a slip in a known name; any other unknown attribute is information.
-    pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> Result<(), Problem> {
+    pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> Reading<()> {
         let known = || known.iter().copied().flatten().copied();
         for name in self.map.keys().filter(|name| !known().any(|right| right == name.as_str())) {
             if let Some(right) = nearest(name, known()) {
@@ -105,14 +128,14 @@ impl<'a> Fields<'a> {
 
     fn typed<T>(
         &self,
-        name: &str,
+        name: &'static str,
         expected: &str,
         take: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, Problem> {
+    ) -> Reading<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match take(value) {
             Some(taken) => Ok(Some(taken)),
-            None => Err(self.invalid(format!("{name:?} must be {expected}, not {}", value.type_name()))),
+            None => Err(self.wrong(name, format!("{name:?} must be {expected}, not {}", value.type_name()))),
         }
     }
 }

@@ -2,73 +2,114 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::error::Problem;
+use super::error::LoadError;
+use super::position::of_offset;
+use super::spot::{Reading, Syntax, bad_file, broken_text};
 use crate::nearest::nearest;
 
-/// Where the relative file names of a graph are looked up: the graph's own folder, then the current one.
+/// What may be left out at the end of the name of a graph file.
+const EXTENSIONS: &[&str] = &[".json", ".yml", ".yaml"];
+
+/// Where the relative file names of a graph are looked up: the root folder, if one was asked for, the graph's own folder,
+/// then the current one.
+#[derive(Clone, Debug)]
 pub(super) struct Folders {
+    root: Option<PathBuf>,
     base: PathBuf,
     current: PathBuf,
 }
 
 impl Folders {
-    /// The folders for a graph that lives in `base`.
-    pub(super) fn at(base: &Path) -> Result<Self, Problem> {
+    /// The folders for a graph that lives in `base`; `name` is what messages call it.
+    pub(super) fn at(base: &Path, root: Option<&Path>, name: &str) -> Reading<Self> {
         let current = std::env::current_dir()
-            .map_err(|error| Problem::File(format!("the current folder can't be determined: {error}")))?;
-        Ok(Folders { base: current.join(base), current })
+            .map_err(|error| bad_file(name, format!("the current folder can't be determined: {error}")))?;
+        Ok(Folders { root: root.map(|root| current.join(root)), base: current.join(base), current })
     }
 
-    /// The folders for the graph in that file.
-    pub(super) fn around(file: &Path) -> Result<Self, Problem> {
-        Folders::at(file.parent().unwrap_or(Path::new("")))
+    /// The folders for the graph in another file.
+    pub(super) fn around(&self, file: &Path) -> Self {
+        Folders { base: self.base.join(file.parent().unwrap_or(Path::new(""))), ..self.clone() }
     }
 
     /// The absolute path of an existing file of that name.
     pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
-        [&self.base, &self.current].into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+        self.all().map(|folder| folder.join(name)).find(|path| path.is_file())
     }
 
-    /// The absolute path of a file of that name, in the graph's own folder if it does not exist.
+    /// The absolute path of a file of that name, in the first folder if it does not exist.
     pub(super) fn locate(&self, name: &str) -> PathBuf {
-        self.find(name).unwrap_or_else(|| self.base.join(name))
+        self.find(name).unwrap_or_else(|| self.root.as_ref().unwrap_or(&self.base).join(name))
+    }
+
+    /// The absolute path of a graph file of that name, whose extension may be left out.
+    pub(super) fn locate_graph(&self, name: &str) -> PathBuf {
+        let extended = || EXTENSIONS.iter().find_map(|extension| self.find(&format!("{name}{extension}")));
+        self.find(name).or_else(extended).unwrap_or_else(|| self.locate(name))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.root.iter().chain([&self.base, &self.current])
     }
 }
 
+/// The path of a graph file as it was asked for, with the extension that may have been left out.
+pub(super) fn with_extension(path: &Path) -> PathBuf {
+    let with = |extension: &&str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(extension);
+        PathBuf::from(name)
+    };
+    let found = || EXTENSIONS.iter().map(with).find(|path| path.is_file());
+    if path.exists() { path.to_owned() } else { found().unwrap_or_else(|| path.to_owned()) }
+}
+
 /// The text of a graph file.
-pub(super) fn read_text(path: &Path) -> Result<String, Problem> {
+pub(super) fn read_text(path: &Path) -> Reading<String> {
+    let name = path.display().to_string();
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Problem::File(missing(path)),
-        _ => unreadable(&error),
+        io::ErrorKind::NotFound => bad_file(&name, missing(path)),
+        _ => unreadable(&name, &error),
     })?;
     if metadata.is_dir() {
-        return Err(Problem::File("this is a folder, not a graph file".to_owned()));
+        return Err(bad_file(&name, "this is a folder, not a graph file"));
     }
-    if is_yaml(path) {
-        let message = "a graph file in YAML is not supported by this version of pushflow yet; write it in JSON";
-        return Err(Problem::File(message.to_owned()));
-    }
-    let bytes = fs::read(path).map_err(|error| unreadable(&error))?;
+    let bytes = fs::read(path).map_err(|error| unreadable(&name, &error))?;
+    as_text(&name, bytes)
+}
+
+/// The text of a graph that comes from elsewhere than a file.
+pub(super) fn read_all(name: &str, mut reader: impl Read) -> Reading<String> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
+    as_text(name, bytes)
+}
+
+fn as_text(name: &str, bytes: Vec<u8>) -> Reading<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
-        let position = error.utf8_error().valid_up_to() + 1;
-        Problem::File(format!("byte {position} is not UTF-8, so this is no JSON text"))
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+        broken_text(name, of_offset(&text, valid), format!("byte {} is not UTF-8, so this is no text", valid + 1))
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-fn is_yaml(path: &Path) -> bool {
+/// What a file is written in, by its name; a file of any other name is JSON if it begins like it.
+pub(super) fn syntax(path: &Path, text: &str) -> Syntax {
     let extension = path.extension().unwrap_or_default();
-    extension.eq_ignore_ascii_case("yml") || extension.eq_ignore_ascii_case("yaml")
+    let is = |wanted: &str| extension.eq_ignore_ascii_case(wanted);
+    let like_json = || matches!(text.trim_start().bytes().next(), None | Some(b'{' | b'['));
+    if is("json") || !(is("yml") || is("yaml")) && like_json() { Syntax::Json } else { Syntax::Yaml }
 }
 
-fn unreadable(error: &io::Error) -> Problem {
-    Problem::File(format!("the file can't be read: {error}"))
+fn unreadable(name: &str, error: &io::Error) -> Box<LoadError> {
+    bad_file(name, format!("the file can't be read: {error}"))
 }
 
-fn missing(path: &Path) -> String {
+pub(super) fn missing(path: &Path) -> String {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return format!("there is no such file, nor a folder {:?}", folder.display().to_string());

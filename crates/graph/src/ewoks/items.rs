@@ -2,8 +2,9 @@
 
 use pushflow_value::{Data, Key, Payload, Value};
 
-use super::error::Problem;
+use super::error::LoadError;
 use super::fields::Fields;
+use super::spot::Reading;
 
 const DEFAULT_INPUT: &[&str] = &["name", "value"];
 const MAPPED: &[&str] = &["source_output", "target_input"];
@@ -14,7 +15,7 @@ const CONDITION: &[&str] = &["source_output", "value"];
 const MAX_POSITION: u32 = 65_535;
 
 /// The `default_inputs` of a node; the last of one name counts.
-pub(super) fn default_inputs(node: &Fields<'_>) -> Result<Data, Problem> {
+pub(super) fn default_inputs(node: &Fields<'_>) -> Reading<Data> {
     let read = |item: Fields<'_>| {
         let name = input_key(&item, "name")?;
         let value = item.raw("value").ok_or_else(|| item.missing("value"))?;
@@ -24,12 +25,12 @@ pub(super) fn default_inputs(node: &Fields<'_>) -> Result<Data, Problem> {
 }
 
 /// The `data_mapping` of a link, as pairs of output and input.
-pub(super) fn data_mapping(link: &Fields<'_>) -> Result<Vec<(Key, Key)>, Problem> {
+pub(super) fn data_mapping(link: &Fields<'_>) -> Reading<Vec<(Key, Key)>> {
     items(link, "data_mapping", MAPPED, |item| Ok((output_key(&item)?, input_key(&item, "target_input")?)))
 }
 
 /// The `conditions` of a link, as pairs of output and value.
-pub(super) fn conditions(link: &Fields<'_>) -> Result<Vec<(String, Value)>, Problem> {
+pub(super) fn conditions(link: &Fields<'_>) -> Reading<Vec<(String, Value)>> {
     items(link, "conditions", CONDITION, |item| {
         let output = item.text("source_output")?.ok_or_else(|| item.missing("source_output"))?;
         let value = item.raw("value").ok_or_else(|| item.missing("value"))?;
@@ -39,12 +40,12 @@ pub(super) fn conditions(link: &Fields<'_>) -> Result<Vec<(String, Value)>, Prob
 }
 
 /// Refuses a value that no condition can look for.
-pub(super) fn check_comparable(value: &Value, name: &str, fields: &Fields<'_>) -> Result<(), Problem> {
+pub(super) fn check_comparable(value: &Value, name: &'static str, fields: &Fields<'_>) -> Reading<()> {
     match value {
         Value::List(_) | Value::Map(_) => {
             let found = value.type_name();
-            Err(fields
-                .invalid(format!("{name:?} is {found}, but a condition needs a text, a number, a boolean or null")))
+            let message = format!("{name:?} is {found}, but a condition needs a text, a number, a boolean or null");
+            Err(fields.wrong(name, message))
         }
         _ => Ok(()),
     }
@@ -54,10 +55,10 @@ fn items<T>(
     owner: &Fields<'_>,
     list: &'static str,
     known: &[&str],
-    read: impl Fn(Fields<'_>) -> Result<T, Problem>,
-) -> Result<Vec<T>, Problem> {
-    let objects = owner.objects(list, |number| owner.item_place(list, number))?;
-    objects
+    read: impl Fn(Fields<'_>) -> Reading<T>,
+) -> Reading<Vec<T>> {
+    owner
+        .items(list)?
         .map(|item| {
             let item = item?;
             item.refuse_misspelt(&[known])?;
@@ -66,7 +67,7 @@ fn items<T>(
         .collect()
 }
 
-fn output_key(item: &Fields<'_>) -> Result<Key, Problem> {
+fn output_key(item: &Fields<'_>) -> Reading<Key> {
     match item.get("source_output") {
         Some(Value::Str(name)) => Ok(Key::from(name.as_str())),
         Some(Value::Int(position)) => input_position(*position, "source_output", item),
@@ -76,7 +77,7 @@ fn output_key(item: &Fields<'_>) -> Result<Key, Problem> {
 }
 
 /// The input of a task: a name, or a position as a whole number or as a text of digits.
-fn input_key(item: &Fields<'_>, name: &str) -> Result<Key, Problem> {
+pub(super) fn input_key(item: &Fields<'_>, name: &'static str) -> Reading<Key> {
     match item.get(name) {
         Some(Value::Str(digits)) if is_position(digits) => {
             // More digits than 64 bits hold are beyond the highest position, like the number that stands for them.
@@ -93,13 +94,13 @@ fn is_position(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn input_position(position: i64, name: &str, item: &Fields<'_>) -> Result<Key, Problem> {
+fn input_position(position: i64, name: &'static str, item: &Fields<'_>) -> Reading<Key> {
     match u32::try_from(position) {
         Ok(position) if position <= MAX_POSITION => Ok(Key::Position(position)),
-        _ => Err(item.invalid(format!("{name:?} is a position, so it must be between 0 and {MAX_POSITION}"))),
+        _ => Err(item.wrong(name, format!("{name:?} is a position, so it must be between 0 and {MAX_POSITION}"))),
     }
 }
 
-fn wrong_key(name: &str, found: &Value, item: &Fields<'_>) -> Problem {
-    item.invalid(format!("{name:?} must be a text or a position, not {}", found.type_name()))
+fn wrong_key(name: &'static str, found: &Value, item: &Fields<'_>) -> Box<LoadError> {
+    item.wrong(name, format!("{name:?} must be a text or a position, not {}", found.type_name()))
 }

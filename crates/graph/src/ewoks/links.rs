@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::error::{Place, Problem};
+use super::error::Place;
 use super::read::{LinkEntry, NodeEntry};
+use super::spot::{Reading, Spot};
 use crate::{Arrival, FieldMap, Mapping};
 
 /// Merges parallel links: lists are joined, anything else must agree.
 ///
 /// The result is ordered by source node, then as in the file: the order in which the original triggers the targets of a
 /// node (`parity.md` P145) and merges what arrives at one.
-pub(super) fn merge(nodes: &[NodeEntry], links: Vec<LinkEntry>) -> Result<Vec<LinkEntry>, Problem> {
+pub(super) fn merge(links: Vec<LinkEntry>) -> Reading<Vec<LinkEntry>> {
     let mut merged: Vec<LinkEntry> = Vec::with_capacity(links.len());
     let mut positions = HashMap::new();
     for link in links {
@@ -21,33 +22,39 @@ pub(super) fn merge(nodes: &[NodeEntry], links: Vec<LinkEntry>) -> Result<Vec<Li
                 position.insert(merged.len());
                 merged.push(link);
             }
-            Entry::Occupied(position) => absorb(&mut merged[*position.get()], link, nodes)?,
+            Entry::Occupied(position) => absorb(&mut merged[*position.get()], link)?,
         }
     }
     merged.sort_by_key(|link| link.source);
     for link in &merged {
         if link.map_all_data == Some(true) && !link.data_mapping.is_empty() {
             let message = "\"map_all_data\" and \"data_mapping\" can't be used together; keep one of them";
-            return Err(place(link, nodes).invalid(message));
+            return Err(link.spot.invalid(message));
+        }
+        if link.is_on_error() && !link.conditions.is_empty() {
+            let message = "\"on_error\" and \"conditions\" can't be used together, since a node that fails has no outputs; \
+                           keep one of them";
+            return Err(link.spot.invalid(message));
         }
     }
     Ok(merged)
 }
 
-fn absorb(link: &mut LinkEntry, other: LinkEntry, nodes: &[NodeEntry]) -> Result<(), Problem> {
-    let place = place(link, nodes);
-    agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &place)?;
-    agree(&mut link.required, other.required, "required", &place)?;
-    agree(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &place)?;
+fn absorb(link: &mut LinkEntry, other: LinkEntry) -> Reading<()> {
+    let spot = other.spot;
+    agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &spot)?;
+    agree(&mut link.required, other.required, "required", &spot)?;
+    agree(&mut link.on_error, other.on_error, "on_error", &spot)?;
+    agree(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &spot)?;
     join(&mut link.data_mapping, other.data_mapping);
     join(&mut link.conditions, other.conditions);
     Ok(())
 }
 
-fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, place: &Place) -> Result<(), Problem> {
+fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, spot: &Spot) -> Reading<()> {
     if mine.is_some() && other.is_some() && *mine != other {
         let message = format!("there are several links between these nodes and they disagree on {name:?}; make it one");
-        return Err(place.invalid(message));
+        return Err(spot.invalid(message));
     }
     *mine = mine.or(other);
     Ok(())
@@ -61,22 +68,18 @@ fn join<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
 }
 
 /// Refuses two values for one input where both are waited for; where they are not, the later one wins.
-pub(super) fn refuse_contested_inputs(
-    nodes: &[NodeEntry],
-    links: &[LinkEntry],
-    required: &[bool],
-) -> Result<(), Problem> {
+pub(super) fn refuse_contested_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> Reading<()> {
     let mut fillers = HashMap::new();
     for (link, _) in links.iter().zip(required).filter(|(_, required)| **required) {
         for (_, input) in &link.data_mapping {
             let Some(first) = fillers.insert((link.target, input), link) else { continue };
-            let [first, second] = [first, link].map(|link| place(link, nodes));
-            let message = if first == second {
+            let message = if first.source == link.source {
                 format!("two items of \"data_mapping\" fill the input \"{input}\"; keep one of them")
             } else {
+                let second = named(link, nodes);
                 format!("this and {second} are both required and fill the input \"{input}\"; keep one of them")
             };
-            return Err(first.invalid(message));
+            return Err(first.spot.invalid(message));
         }
     }
     Ok(())
@@ -113,6 +116,6 @@ pub(super) fn last_wins<K: Eq + Hash, V>(pairs: &[(K, V)]) -> Vec<(&K, &V)> {
     kept
 }
 
-fn place(link: &LinkEntry, nodes: &[NodeEntry]) -> Place {
+fn named(link: &LinkEntry, nodes: &[NodeEntry]) -> Place {
     Place::Link { source: nodes[link.source].id.clone(), target: nodes[link.target].id.clone() }
 }

@@ -1,12 +1,16 @@
-//! Reading ewoks graph files (`ewoks_format.md`): JSON text in, a [`Graph`] out, or one sentence on what is wrong.
+//! Reading ewoks graph files (`ewoks_format.md`): JSON or YAML text in, a [`Graph`] out, or one sentence on what is wrong,
+//! with the file, the line and the column.
 //!
-//! The way of a file: `file.rs` gets its text, `read.rs` (with `fields.rs`, `items.rs` and `task.rs`) turns it into
-//! nodes and links, `links.rs` merges parallel links, `conditions.rs`,
-//! `required.rs` and `ends.rs` work out what the file leaves unsaid, `assemble.rs` makes the graph.
+//! The way of a file: `file.rs` gets its text and `yaml.rs` or the JSON parser its values; `raw.rs` takes a graph apart into
+//! nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs that its nodes name in their place and `handlers.rs`
+//! links its default error handlers; `read.rs` (with `fields.rs`, `items.rs`, `task.rs` and `settings.rs`) reads what the
+//! nodes and links say; `inputs.rs` gives nodes the inputs that were asked for; `links.rs` merges parallel links,
+//! `conditions.rs`, `required.rs` and `ends.rs` work out what the file leaves unsaid, `assemble.rs` makes the graph.
+//! Whatever is wrong is said by a `Spot`, which knows where it stands in the text.
 //!
-//! Node ids become the names of actors. What this version does not support is refused by name, never ignored.
-//! Attributes that the format does not know are information for people and other programs, and ignored, unless they look
-//! like a slip in a name that it knows.
+//! Node ids become the names of actors; those of nodes in nested graphs are joined with `:`. What this version does not
+//! support is refused by name, never ignored. Attributes that the format does not know are information for people and
+//! other programs, and ignored, unless they look like a slip in a name that it knows.
 
 mod assemble;
 mod conditions;
@@ -14,28 +18,58 @@ mod ends;
 mod error;
 mod fields;
 mod file;
+mod flatten;
+mod handlers;
+mod inputs;
 mod items;
 mod links;
+mod nested;
+mod position;
+mod raw;
 mod read;
 mod required;
+mod settings;
+mod spot;
 mod task;
+mod yaml;
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use pushflow_value::parse_json;
+use pushflow_value::{Value, parse_json};
 
 use crate::Graph;
 use file::Folders;
+use flatten::Flattener;
+use spot::{Reading, Source, Spot, Syntax, broken_text};
 
-pub use error::{LoadError, Place, Problem};
+pub use error::{LoadError, Place, Position, Problem};
+pub use inputs::{Input, InputNodes, parse_inputs};
 
-/// Reads a graph file in JSON. Relative file names in it are looked up in its own folder first.
+/// What may be said about the loading of a graph.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadOptions {
+    /// Where relative file names are looked up first: the graph's own, and those in it.
+    pub root: Option<PathBuf>,
+    /// Values for inputs of nodes, in place of their `default_inputs`.
+    pub inputs: Vec<Input>,
+}
+
+/// Reads a graph file in JSON or YAML. Relative file names in it are looked up in its own folder first.
 ///
 /// # Errors
-/// When the file can't be read, is no JSON, breaks a rule of the format or asks for what this version does not support.
+/// When the file can't be read, is neither, breaks a rule of the format or asks for what this version does not support.
 pub fn load_file(path: &Path) -> Result<Graph, LoadError> {
-    let loaded = file::read_text(path).and_then(|text| load(&text, &Folders::around(path)?));
-    loaded.map_err(|problem| LoadError { file: path.display().to_string(), problem })
+    load_file_with(path, &LoadOptions::default())
+}
+
+/// Reads a graph file as [`load_file`], with options. The extension of its name may be left out.
+///
+/// # Errors
+/// As [`load_file`]; when an input is for a node that is not there.
+pub fn load_file_with(path: &Path, options: &LoadOptions) -> Result<Graph, LoadError> {
+    from_file(path, options).map_err(|error| *error)
 }
 
 /// Reads a graph from JSON text. Relative file names in it are looked up in `base_folder` first; `name` is what messages
@@ -51,19 +85,69 @@ pub fn load_file(path: &Path) -> Result<Graph, LoadError> {
 /// assert!(graph.find("greet").is_some());
 ///
 /// let error = ewoks::load_str("{", Path::new("."), "hello.json").unwrap_err();
-/// assert!(error.to_string().starts_with("hello.json: "));
+/// assert!(error.to_string().starts_with("hello.json, line 1 column 1: "));
 /// # Ok::<(), ewoks::LoadError>(())
 /// ```
 ///
 /// # Errors
 /// When the text is no JSON, breaks a rule of the format or asks for what this version does not support.
 pub fn load_str(text: &str, base_folder: &Path, name: &str) -> Result<Graph, LoadError> {
-    let loaded = Folders::at(base_folder).and_then(|folders| load(text, &folders));
-    loaded.map_err(|problem| LoadError { file: name.to_owned(), problem })
+    let folders = Folders::at(base_folder, None, name);
+    let source =
+        folders.map(|folders| Source { name: name.to_owned(), text: text.to_owned(), syntax: Syntax::Json, folders });
+    let loaded = source.and_then(|source| load(source, None, &[]));
+    loaded.map_err(|error| *error)
 }
 
-fn load(text: &str, folders: &Folders) -> Result<Graph, Problem> {
-    let document = parse_json(text)?;
-    let entries = read::entries(&document, folders)?;
+/// Reads a graph in JSON or YAML from anywhere, to its end. Relative file names in it are looked up in the root folder of
+/// the options, if there is one, then in the current folder; `name` is what messages call the text.
+///
+/// # Errors
+/// As [`load_file_with`].
+pub fn load_reader(reader: impl Read, name: &str, options: &LoadOptions) -> Result<Graph, LoadError> {
+    let text = file::read_all(name, reader);
+    let loaded = text.and_then(|text| {
+        let folders = Folders::at(Path::new(""), options.root.as_deref(), name)?;
+        let source = Source { name: name.to_owned(), syntax: file::syntax(Path::new(""), &text), text, folders };
+        load(source, None, &options.inputs)
+    });
+    loaded.map_err(|error| *error)
+}
+
+/// Where the file of a graph is: in the root folder, if it is there, else as it was asked for; its extension may be left
+/// out.
+pub fn find_file(path: &Path, options: &LoadOptions) -> PathBuf {
+    let in_root = options.root.as_ref().map(|root| file::with_extension(&root.join(path)));
+    in_root.filter(|path| path.exists()).unwrap_or_else(|| file::with_extension(path))
+}
+
+fn from_file(path: &Path, options: &LoadOptions) -> Reading<Graph> {
+    let path = find_file(path, options);
+    let name = path.display().to_string();
+    let folders = Folders::at(Path::new(""), options.root.as_deref(), &name)?.around(&path);
+    load(source_of_file(&path, folders)?, path.canonicalize().ok(), &options.inputs)
+}
+
+fn source_of_file(path: &Path, folders: Folders) -> Reading<Source> {
+    let text = file::read_text(path)?;
+    Ok(Source { name: path.display().to_string(), syntax: file::syntax(path, &text), text, folders })
+}
+
+/// The values of a text, and the spot where it begins.
+fn parse(source: Arc<Source>) -> Reading<(Value, Spot)> {
+    let at = |line, column| Position { line, column };
+    let parsed = match source.syntax {
+        Syntax::Json => parse_json(&source.text).map_err(|error| (at(error.line, error.column), error.message)),
+        Syntax::Yaml => yaml::parse(&source.text),
+    };
+    let value = parsed.map_err(|(position, message)| broken_text(&source.name, position, message))?;
+    Ok((value, Spot::top(source)))
+}
+
+fn load(source: Source, path: Option<PathBuf>, inputs: &[Input]) -> Reading<Graph> {
+    let (document, spot) = parse(Arc::new(source))?;
+    let flat = Flattener::of_file(path).flatten(&document, spot)?;
+    let mut entries = read::entries(flat)?;
+    inputs::apply(&mut entries, inputs)?;
     assemble::graph(entries)
 }

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use pushflow_protocol::{PythonTask, Returns, ScriptTask, TaskSpec};
+use pushflow_value::{Map, Value};
 
-use super::error::Problem;
 use super::fields::Fields;
 use super::file::Folders;
+use super::settings;
+use super::spot::Reading;
 use crate::nearest::did_you_mean;
 use crate::{Passing, Work};
 
@@ -16,17 +18,47 @@ pub(super) const ATTRIBUTES: &[&str] = &["task_type", "task_identifier", "task_g
 const OLD_SPELLINGS: &[&str] = &["class", "graph", "method", "notebook", "ppfmethod", "ppfport", "script", "task"];
 
 const TASK_TYPES: &[&str] = &["class", "generated", "graph", "method", "notebook", "ppfmethod", "ppfport", "script"];
-const SUPPORTED: &str = "\"method\", \"ppfmethod\", \"ppfport\" and \"script\"";
+/// The task type of a node that stands for a graph.
+const GRAPH: &str = "graph";
+const SUPPORTED: &str = "\"graph\", \"method\", \"ppfmethod\", \"ppfport\" and \"script\"";
+
+/// Whether a node with these attributes stands for a graph.
+pub(super) fn is_graph(attributes: &Map) -> bool {
+    let task_type = attributes.get("task_type").and_then(Value::as_str);
+    task_type == Some(GRAPH) || attributes.get(GRAPH).is_some_and(|graph| *graph != Value::Null)
+}
+
+/// What a node that stands for a graph names, and the attribute that names it.
+pub(super) fn graph_identifier<'a>(node: &Fields<'a>) -> Reading<(&'static str, &'a Value)> {
+    let (_, attribute) = task_type(node)?;
+    node.get(attribute).map(|identifier| (attribute, identifier)).ok_or_else(|| node.missing(attribute))
+}
+
+/// What names the task of a node, as the file has it.
+pub(super) fn identifier(node: &Fields<'_>) -> Option<String> {
+    let (_, attribute) = task_type(node).ok()?;
+    node.get(attribute).and_then(Value::as_str).map(str::to_owned)
+}
 
 /// The work of a node, and what it passes on.
-pub(super) fn work(node: &Fields<'_>, folders: &Folders) -> Result<(Work, Passing), Problem> {
+pub(super) fn work(node: &Fields<'_>) -> Reading<(Work, Passing)> {
+    if let Some(own) = settings::task(node)? {
+        let said = ["task_type"].iter().chain(OLD_SPELLINGS).find(|name| node.get(name).is_some());
+        if let Some(attribute) = said {
+            let message =
+                format!("{attribute:?} and {:?} both say what the node does; keep one of them", settings::KEY);
+            return Err(node.invalid(message));
+        }
+        return Ok((Work::Attempt(own), Passing::Result));
+    }
     let (task_type, identifier_attribute) = task_type(node)?;
+    let folders = &node.spot.source.folders;
     if !TASK_TYPES.contains(&task_type) {
         let meant = did_you_mean(task_type, TASK_TYPES.iter().copied());
         return Err(node.invalid(format!("unknown task type {task_type:?}{meant}")));
     }
     if !matches!(task_type, "method" | "ppfmethod" | "ppfport" | "script") {
-        return Err(node.place.unsupported(format!("task type {task_type:?}")));
+        return Err(node.spot.unsupported(format!("task type {task_type:?}")));
     }
     if node.get("task_generator").is_some() {
         return Err(node.invalid("\"task_generator\" belongs to task type \"generated\"; leave it out"));
@@ -46,7 +78,7 @@ pub(super) fn work(node: &Fields<'_>, folders: &Folders) -> Result<(Work, Passin
 }
 
 /// The task type, and the attribute that has the identifier.
-fn task_type<'a>(node: &Fields<'a>) -> Result<(&'a str, &'static str), Problem> {
+fn task_type<'a>(node: &Fields<'a>) -> Reading<(&'a str, &'static str)> {
     let named = node.text("task_type")?.map(|name| (name, "task_type", "task_identifier"));
     let old = OLD_SPELLINGS.iter().filter(|name| node.get(name).is_some()).map(|name| match *name {
         "task" => ("generated", *name, *name),
@@ -64,14 +96,14 @@ fn task_type<'a>(node: &Fields<'a>) -> Result<(&'a str, &'static str), Problem> 
     }
 }
 
-fn port(node: &Fields<'_>) -> Result<(Work, Passing), Problem> {
+fn port(node: &Fields<'_>) -> Reading<(Work, Passing)> {
     if node.get("task_identifier").is_some_and(|identifier| identifier.as_str() != Some("")) {
         return Err(node.invalid("task type \"ppfport\" runs no task; leave \"task_identifier\" out"));
     }
     Ok((Work::Identity, Passing::Dict))
 }
 
-fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folders) -> Result<Work, Problem> {
+fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folders) -> Reading<Work> {
     let (module, function) = python_function(identifier, folders)
         .map_err(|advice| node.invalid(format!("task identifier {identifier:?} names no Python function; {advice}")))?;
     Ok(Work::Attempt(TaskSpec::Python(PythonTask { module, function, returns })))

@@ -174,8 +174,16 @@ fn conditions_on_true_and_false_may_still_all_fail() {
 }
 
 #[test]
+fn a_loop_without_conditions_loads() {
+    let links = [link("a", "b", ""), link("b", "c", ""), link("c", "b", ""), link("c", "d", "")].join(", ");
+    let graph = load(&ports("a b c d", &links)).unwrap();
+    assert!(is_required(&graph, "a", "b") && is_required(&graph, "c", "b"));
+    assert_eq!(crate::sources(&graph, "Stop"), ["d"]);
+}
+
+#[test]
 fn a_graph_that_never_ends_is_refused() {
-    let expected = "demo.json: graph: there is no end node, since every node always triggers another one; give the link \
+    let expected = "demo.json, line 1 column 1: graph: there is no end node, since every node always triggers another one; give the link \
                     that closes the loop a condition";
     assert_eq!(ends_of_loop("null", &[r#""x""#, "null"]).unwrap_err(), expected);
     assert_eq!(ends_of_loop("2.0", &["2", "7"]).unwrap_err(), expected);

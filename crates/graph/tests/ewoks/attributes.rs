@@ -1,6 +1,6 @@
 //! What may stand where in a file, and what is refused, with the sentence that says so.
 
-use crate::{load, one_link, one_node, ports, refused};
+use crate::{load, one_link, one_node, ports, refused, refused_at};
 
 const PORT: &str = r#""task_type": "ppfport""#;
 
@@ -73,25 +73,36 @@ fn links_under_the_name_edges_are_refused() {
 fn what_this_version_does_not_support_is_refused_by_name() {
     let cases = [
         (r#"{"__ewoks_serialize__": {"version": 1}}"#.to_owned(), "graph", r#""__ewoks_serialize__""#),
-        (r#"{"graph": {"input_nodes": [{"id": "in"}]}}"#.to_owned(), "graph", r#""input_nodes""#),
-        (r#"{"graph": {"output_nodes": [{"id": "out"}]}}"#.to_owned(), "graph", r#""output_nodes""#),
         (one_node(r#""task_type": "class", "task_identifier": "a.B""#), r#"node "a""#, r#"task type "class""#),
         (one_node(r#""task_type": "notebook""#), r#"node "a""#, r#"task type "notebook""#),
         (one_node(r#""task_type": "generated""#), r#"node "a""#, r#"task type "generated""#),
-        (one_node(r#""task_type": "graph", "task_identifier": {}"#), r#"node "a""#, r#"task type "graph""#),
         (one_node(r#""task": "a.b""#), r#"node "a""#, r#"task type "generated""#),
         (one_node(r#""class": "a.B""#), r#"node "a""#, r#"task type "class""#),
-        (one_node(&format!(r#"{PORT}, "default_error_node": true"#)), r#"node "a""#, r#""default_error_node""#),
-        (one_link(r#""on_error": true"#), r#"link "a -> b""#, r#""on_error""#),
-        (one_link(r#""sub_source": "x""#), r#"link "a -> b""#, r#""sub_source""#),
-        (one_link(r#""sub_target": "x""#), r#"link "a -> b""#, r#""sub_target""#),
-        (one_link(r#""sub_target_attributes": {"label": "x"}"#), r#"link "a -> b""#, r#""sub_target_attributes""#),
-        (r#"{"nodes": [{"id": ["a", "b"]}]}"#.to_owned(), "node number 1", r#"a nested id, as in "id","#),
     ];
     for (text, place, feature) in cases {
         let expected = format!("{place}: {feature} is not supported by this version of pushflow yet");
         assert_eq!(refused(&text), expected);
     }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line_and_column() {
+    let text = |node: &str, link: &str| {
+        format!(
+            "{{\n \"nodes\": [\n  {{\"id\": \"a\", \"task_type\": \"ppfport\"}},\n  {node}],\n \"links\": [{link}]}}"
+        )
+    };
+    let b = r#"{"id": "b", "task_type": "ppfport"}"#;
+    assert_eq!(refused_at(&text(r#"{"id": "b"}"#, "")), (4, 3), "a missing attribute: the object");
+    assert_eq!(refused_at(&text(r#"{"id": "b", "task_type": 7}"#, "")), (4, 28), "a wrong value: the value");
+    assert_eq!(refused_at(&text(b, r#"{"source": "a", "target": "c"}"#)), (5, 12));
+    let conditions = r#"{"source": "a", "target": "b", "conditions": [{}]}"#;
+    assert_eq!(refused_at(&text(b, conditions)), (5, 58), "an item of a list in a link");
+    let message = load(&text(b, conditions)).unwrap_err().to_string();
+    assert!(
+        message.starts_with("demo.json, line 5 column 58: link \"a -> b\", item 1 of \"conditions\": "),
+        "{message}"
+    );
 }
 
 #[test]
@@ -118,6 +129,7 @@ fn a_value_of_the_wrong_type_is_refused_with_its_place() {
             one_node(&format!(r#"{PORT}, "force_start_node": "yes""#)),
             r#"node "a": "force_start_node" must be true or false, not a text"#,
         ),
+        (one_link(r#""on_error": 1"#), r#"link "a -> b": "on_error" must be true or false, not an integer"#),
         (one_link(r#""required": 1"#), r#"link "a -> b": "required" must be true or false, not an integer"#),
         (one_link(r#""data_mapping": "x""#), r#"link "a -> b": "data_mapping" must be a list, not a text"#),
         (
@@ -149,18 +161,21 @@ fn a_link_that_names_no_node_is_refused_with_the_nearest_id() {
 
 #[test]
 fn a_text_that_is_no_json_is_refused_with_line_and_column() {
-    let message = refused("{\n  \"nodes\": [}\n}");
-    assert!(message.contains("at line 2 column"), "{message}");
+    let text = "{\n  \"nodes\": [}\n}";
+    assert!(refused(text).starts_with("the text is no JSON: "));
+    assert_eq!(refused_at(text), (2, 13));
 }
 
 #[test]
 fn an_attribute_twice_in_one_object_is_refused() {
-    let message = refused(r#"{"nodes": [], "nodes": []}"#);
-    assert!(message.contains("nodes") && message.contains("line 1"), "{message}");
+    let text = r#"{"nodes": [], "nodes": []}"#;
+    assert_eq!(refused(text), r#"the key "nodes" comes twice in one map: remove one"#);
+    assert_eq!(refused_at(text), (1, 21));
 }
 
 #[test]
 fn a_file_that_nests_without_end_is_refused() {
     let text = format!(r#"{{"ows": {}"#, "[".repeat(1_000_000));
-    assert!(refused(&text).contains("at line 1 column"));
+    assert_eq!(refused(&text), "the value nests deeper than 128 levels");
+    assert_eq!(refused_at(&text).0, 1);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use pushflow_graph::Work;
-use pushflow_graph::ewoks::{Problem, load_file, load_str};
+use pushflow_graph::ewoks::{LoadOptions, Problem, load_file, load_file_with, load_reader, load_str};
 use pushflow_protocol::{ScriptTask, TaskSpec};
 
 use crate::task;
@@ -22,7 +22,8 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 fn refused(path: &Path) -> String {
     let error = load_file(path).expect_err("the file was accepted");
     assert_eq!(error.file, path.display().to_string());
-    error.to_string().strip_prefix(&format!("{}: ", error.file)).expect("the file is named first").to_owned()
+    assert!(error.to_string().starts_with(&error.file), "the file is named first: {error}");
+    error.problem.to_string()
 }
 
 #[test]
@@ -42,7 +43,6 @@ fn a_missing_file_is_refused_with_the_nearest_name() {
     let folder = folder(&[("demo.json", b"{}"), ("other.json", b"{}")]);
     let expected = r#"there is no such file; did you mean "demo.json"?"#;
     assert_eq!(refused(&folder.path().join("dmeo.json")), expected);
-    assert_eq!(refused(&folder.path().join("demo")), expected);
     assert_eq!(refused(&folder.path().join("nothing-like-it.json")), "there is no such file");
 }
 
@@ -69,24 +69,55 @@ fn a_file_below_a_file_is_refused() {
 #[test]
 fn a_file_that_is_not_utf_8_is_refused_with_the_position() {
     let folder = folder(&[("demo.json", b"{\"a\xff\": 1}")]);
-    let expected = "byte 4 is not UTF-8, so this is no JSON text";
-    assert_eq!(refused(&folder.path().join("demo.json")), expected);
+    let error = load_file(&folder.path().join("demo.json")).unwrap_err();
+    assert!(
+        error.to_string().ends_with("demo.json, line 1 column 4: byte 4 is not UTF-8, so this is no text"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_yaml_file_is_refused_by_name() {
-    let folder = folder(&[("demo.yaml", b"{}"), ("demo.YML", b"{}")]);
-    let expected = "a graph file in YAML is not supported by this version of pushflow yet; write it in JSON";
-    for name in ["demo.yaml", "demo.YML"] {
-        assert_eq!(refused(&folder.path().join(name)), expected);
+fn a_yaml_file_is_read_and_an_error_in_it_has_its_place() {
+    let text: &[u8] = b"graph: {id: demo}\nnodes:\n- id: a\n  task_type: ppfport\n  label: [1]\n";
+    let folder = folder(&[("good.YML", &text[..55]), ("bad.yaml", text), ("graph", &text[..55])]);
+    for name in ["good.YML", "graph"] {
+        assert!(load_file(&folder.path().join(name)).unwrap().find("a").is_some(), "{name}");
     }
+    let error = load_file(&folder.path().join("bad.yaml")).unwrap_err().to_string();
+    assert!(error.ends_with("bad.yaml, line 5 column 10: node \"a\": \"label\" must be a text, not a list"), "{error}");
+}
+
+#[test]
+fn the_extension_of_a_graph_file_may_be_left_out() {
+    let folder = folder(&[("one.json", b"{}"), ("two.yaml", b"graph: {id: two}")]);
+    assert!(load_file(&folder.path().join("one")).is_ok());
+    assert_eq!(load_file(&folder.path().join("two")).unwrap().name, "two");
+}
+
+#[test]
+fn a_root_folder_is_looked_up_first() {
+    let [root, other] = [("in root", "root"), ("elsewhere", "other")].map(|(label, _)| {
+        folder(&[("demo.json", format!(r#"{{"graph": {{"id": "demo", "label": "{label}"}}}}"#).as_bytes())])
+    });
+    let options = LoadOptions { root: Some(root.path().to_owned()), ..LoadOptions::default() };
+    assert_eq!(load_file_with(Path::new("demo.json"), &options).unwrap().name, "in root");
+    assert_eq!(load_file_with(&other.path().join("demo.json"), &options).unwrap().name, "elsewhere");
+}
+
+#[test]
+fn a_graph_is_read_from_anything_that_can_be_read() {
+    let read = |text: &[u8]| load_reader(text, "standard input", &LoadOptions::default());
+    assert_eq!(read(b"{\"graph\": {\"id\": \"demo\"}}").unwrap().name, "demo");
+    assert_eq!(read(b"graph:\n  id: demo\n").unwrap().name, "demo");
+    let error = read(b"{").unwrap_err().to_string();
+    assert!(error.starts_with("standard input, line 1 column 1: the text is no JSON: "), "{error}");
 }
 
 #[test]
 fn an_empty_file_is_refused_as_no_json() {
     let folder = folder(&[("demo.json", b"")]);
     let error = load_file(&folder.path().join("demo.json")).unwrap_err();
-    assert!(matches!(error.problem, Problem::Json(_)), "{error}");
+    assert!(matches!(*error.problem, Problem::Text(_)), "{error}");
 }
 
 /// The work of a script node of a graph in that folder.

@@ -1,13 +1,18 @@
 //! How ewoks graph files are read, through the public interface only.
 //!
 //! `attributes`: what may stand where, and what is refused; `nodes`: tasks, inputs; `links`: mappings, conditions,
-//! parallel links; `analysis`: required links, start and end nodes, order; `files`: finding and reading files.
+//! parallel links; `analysis`: required links, start and end nodes, order; `files`: finding and reading files;
+//! `subgraphs`: graphs in graphs; `handlers`: links for errors; `inputs`: inputs from outside; `settings`: pushflow's own.
 
 mod analysis;
 mod attributes;
 mod files;
+mod handlers;
+mod inputs;
 mod links;
 mod nodes;
+mod settings;
+mod subgraphs;
 
 use std::path::Path;
 
@@ -19,10 +24,17 @@ fn load(text: &str) -> Result<Graph, LoadError> {
     load_str(text, Path::new("/graphs"), "demo.json")
 }
 
-/// The message about a text that must be refused, without the name of the file.
+/// The message about a text that must be refused, without the name of the file and the place in it.
 fn refused(text: &str) -> String {
-    let message = load(text).expect_err("the text was accepted").to_string();
-    message.strip_prefix("demo.json: ").expect("the file is named first").to_owned()
+    let error = load(text).expect_err("the text was accepted");
+    assert!(error.to_string().starts_with("demo.json, line "), "the file is named first: {error}");
+    error.problem.to_string()
+}
+
+/// Where in a text that must be refused the message says that it is wrong.
+fn refused_at(text: &str) -> (usize, usize) {
+    let position = load(text).expect_err("the text was accepted").position.expect("the text has a place for it");
+    (position.line, position.column)
 }
 
 /// The text of a graph with one node that has these attributes beside its id, "a".

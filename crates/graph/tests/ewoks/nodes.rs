@@ -100,8 +100,7 @@ fn the_older_spelling_of_a_supported_task_type_is_read() {
 
 #[test]
 fn a_node_must_say_what_it_does() {
-    let missing =
-        r#"node "a": "task_type" is missing; this version supports "method", "ppfmethod", "ppfport" and "script""#;
+    let missing = r#"node "a": "task_type" is missing; this version supports "graph", "method", "ppfmethod", "ppfport" and "script""#;
     assert_eq!(refused(&one_node(r#""label": "a""#)), missing);
     let unknown = r#"node "a": unknown task type "ppf_method"; did you mean "ppfmethod"?"#;
     assert_eq!(refused(&one_node(r#""task_type": "ppf_method""#)), unknown);

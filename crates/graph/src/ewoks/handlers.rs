@@ -1,0 +1,123 @@
+//! Default error handlers: nodes with `default_error_node` get a link for errors from every node that has no handler
+//! (`ewoks_format.md`, `default_error_node`; `parity.md` P156).
+
+use std::collections::{HashMap, HashSet};
+
+use pushflow_value::Map;
+
+use super::fields::Fields;
+use super::raw::{RawLink, RawNode};
+use super::spot::{Reading, Spot};
+
+/// A default error handler, by position.
+struct Handler {
+    node: usize,
+    attributes: Map,
+    spot: Spot,
+}
+
+/// Links the default error handlers of one graph. Where no node needs them, those that nothing else leads to are dropped,
+/// with what only they lead to.
+///
+/// A node has no need of one that has an error link of its own, that is one itself, or that comes after one.
+pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> Reading<()> {
+    let handlers = take_handlers(nodes)?;
+    if handlers.is_empty() {
+        return Ok(());
+    }
+    let without = nodes_without_handler(nodes, links, &handlers)?;
+    if without.is_empty() {
+        return drop_unused(nodes, links, &handlers);
+    }
+    for source in without {
+        for handler in &handlers {
+            links.push(RawLink {
+                source: nodes[source].id.clone(),
+                target: nodes[handler.node].id.clone(),
+                attributes: handler.attributes.clone(),
+                spot: handler.spot.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The handlers, whose nodes are plain nodes from here on for the graphs around.
+fn take_handlers(nodes: &mut [RawNode]) -> Reading<Vec<Handler>> {
+    let mut handlers = Vec::new();
+    let asked = nodes.iter_mut().enumerate().filter(|(_, node)| node.attributes.contains_key("default_error_node"));
+    for (position, node) in asked {
+        let fields = Fields::of_map(&node.attributes, node.spot.clone());
+        let is_handler = fields.boolean("default_error_node")? == Some(true);
+        let own = fields.object("default_error_attributes")?;
+        let (mut attributes, spot) = (own.attributes().clone(), own.spot.clone());
+        node.attributes.shift_remove("default_error_node");
+        if !is_handler {
+            continue;
+        }
+        node.attributes.shift_remove("default_error_attributes");
+        attributes.insert("on_error".to_owned(), true.into());
+        if !attributes.contains_key("map_all_data") && !attributes.contains_key("data_mapping") {
+            attributes.insert("map_all_data".to_owned(), true.into());
+        }
+        handlers.push(Handler { node: position, attributes, spot });
+    }
+    Ok(handlers)
+}
+
+/// The positions of the nodes that need a handler.
+fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handler]) -> Reading<Vec<usize>> {
+    let positions = positions(nodes);
+    let mut served: HashSet<usize> = handlers.iter().map(|handler| handler.node).collect();
+    let mut targets = vec![Vec::new(); nodes.len()];
+    for link in links {
+        let (source, target) = (positions[&link.source], positions[&link.target]);
+        targets[source].push(target);
+        if Fields::of_map(&link.attributes, link.spot.clone()).boolean("on_error")? == Some(true) {
+            served.insert(source);
+        }
+    }
+    let mut pending: Vec<usize> = handlers.iter().map(|handler| handler.node).collect();
+    let mut behind = HashSet::new();
+    while let Some(node) = pending.pop() {
+        pending.extend(targets[node].iter().copied().filter(|target| behind.insert(*target)));
+    }
+    Ok((0..nodes.len()).filter(|node| !served.contains(node) && !behind.contains(node)).collect())
+}
+
+/// Drops the handlers that no link leads to, with the nodes that nothing but a dropped one leads to.
+fn drop_unused(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>, handlers: &[Handler]) -> Reading<()> {
+    let positions = positions(nodes);
+    let ends = |link: &RawLink| (positions[&link.source], positions[&link.target]);
+    let mut entering = vec![0_usize; nodes.len()];
+    let mut targets = vec![Vec::new(); nodes.len()];
+    for (source, target) in links.iter().map(ends).filter(|(source, target)| source != target) {
+        entering[target] += 1;
+        targets[source].push(target);
+    }
+    let mut dropped: HashSet<usize> = HashSet::new();
+    let mut pending: Vec<usize> =
+        handlers.iter().map(|handler| handler.node).filter(|&node| entering[node] == 0).collect();
+    while let Some(node) = pending.pop() {
+        if !dropped.insert(node) {
+            continue;
+        }
+        for &target in &targets[node] {
+            entering[target] -= 1;
+            if entering[target] == 0 {
+                pending.push(target);
+            }
+        }
+    }
+    links.retain(|link| {
+        let (source, target) = (positions[&link.source], positions[&link.target]);
+        !dropped.contains(&source) && !dropped.contains(&target)
+    });
+    let numbered = std::mem::take(nodes).into_iter().enumerate();
+    *nodes = numbered.filter(|(position, _)| !dropped.contains(position)).map(|(_, node)| node).collect();
+    Ok(())
+}
+
+fn positions(nodes: &[RawNode]) -> HashMap<String, usize> {
+    nodes.iter().enumerate().map(|(position, node)| (node.id.clone(), position)).collect()
+}

@@ -1,0 +1,154 @@
+//! [`Input`]: a value for an input of some nodes of a graph, in place of what their `default_inputs` say
+//! (`ewoks_format.md`, "inputs=").
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pushflow_value::{Key, Payload, Value};
+
+use super::error::LoadError;
+use super::fields::Fields;
+use super::file::Folders;
+use super::read::{Entries, NodeEntry};
+use super::spot::{Reading, Source, Syntax};
+use super::{Place, ends, file, items, raw};
+use crate::nearest::did_you_mean;
+
+/// A value for an input of some nodes. What arrives on a link overrides it, and it overrides `default_inputs`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The input: a name or a position.
+    pub name: Key,
+    /// Its value.
+    pub value: Value,
+    /// Which nodes get it.
+    pub nodes: InputNodes,
+}
+
+/// Which nodes get an input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum InputNodes {
+    /// Those at which a run begins.
+    #[default]
+    Start,
+    /// All.
+    All,
+    /// The one of that id; a node of a graph in the graph is `graph:node`.
+    Id(String),
+    /// All of this label and of a task identifier that ends so, where these are given.
+    Like {
+        /// The label; for a node without one its id.
+        label: Option<String>,
+        /// How the task identifier ends.
+        task_identifier: Option<String>,
+    },
+}
+
+const ITEM: &[&str] = &["name", "value", "id", "label", "task_identifier", "all"];
+
+impl Input {
+    /// An input of the nodes at which a run begins.
+    pub fn of_start(name: impl Into<Key>, value: impl Into<Value>) -> Input {
+        Input { name: name.into(), value: value.into(), nodes: InputNodes::Start }
+    }
+}
+
+/// Reads a list of inputs: JSON or YAML, objects with `name` and `value`, and `id`, `label`, `task_identifier` or `all`
+/// for the nodes; with none of these the nodes at which a run begins. `name` is what messages call the text.
+///
+/// ```
+/// use pushflow_graph::ewoks::{self, Input};
+///
+/// let inputs = ewoks::parse_inputs(r#"[{"name": "a", "value": 1}]"#, "inputs.json")?;
+/// assert_eq!(inputs, [Input::of_start("a", 1)]);
+/// # Ok::<(), ewoks::LoadError>(())
+/// ```
+///
+/// # Errors
+/// When the text is no such list.
+pub fn parse_inputs(text: &str, name: &str) -> Result<Vec<Input>, LoadError> {
+    parse(text, name).map_err(|error| *error)
+}
+
+fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
+    let folders = Folders::at(Path::new(""), None, name)?;
+    let syntax = file::syntax(Path::new(name), text);
+    let syntax = if Path::new(name).extension().is_none() { Syntax::Json } else { syntax };
+    let source = Source { name: name.to_owned(), text: text.to_owned(), syntax, folders };
+    let (document, spot) = super::parse(Arc::new(source))?;
+    let spot = spot.named(Place::Inputs);
+    let Value::List(list) = &document else {
+        return Err(spot.invalid(format!("must be a list of objects, not {}", document.type_name())));
+    };
+    let item = |(index, value)| input(&Fields::of(value, spot.index(index, Place::InputNumber(index + 1)))?);
+    list.iter().enumerate().map(item).collect()
+}
+
+fn input(item: &Fields<'_>) -> Reading<Input> {
+    item.refuse_misspelt(&[ITEM])?;
+    let name = items::input_key(item, "name")?;
+    let value = item.raw("value").cloned().ok_or_else(|| item.missing("value"))?;
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let (label, task_identifier) = (owned(item.text("label")?), owned(item.text("task_identifier")?));
+    let nodes = match item.get("id") {
+        Some(id) => InputNodes::Id(raw::joined_id(id, "id", item)?),
+        None if label.is_some() || task_identifier.is_some() => InputNodes::Like { label, task_identifier },
+        None if item.boolean("all")? == Some(true) => InputNodes::All,
+        None => InputNodes::Start,
+    };
+    Ok(Input { name, value, nodes })
+}
+
+/// Gives the nodes their inputs; a later one overrides an earlier one of the same name.
+pub(super) fn apply(entries: &mut Entries, inputs: &[Input]) -> Reading<()> {
+    if inputs.is_empty() {
+        return Ok(());
+    }
+    let starts = ends::start_nodes(&entries.nodes, &entries.links, &entries.spot)?;
+    for Input { name, value, nodes } in inputs {
+        let chosen: Vec<usize> = match nodes {
+            InputNodes::Start => starts.clone(),
+            wanted => (0..entries.nodes.len()).filter(|&node| is_meant(wanted, &entries.nodes[node])).collect(),
+        };
+        if chosen.is_empty() && !entries.nodes.is_empty() {
+            return Err(entries.spot.invalid(nobody(name, nodes, &entries.nodes)));
+        }
+        for node in chosen {
+            entries.nodes[node].defaults.insert(name.clone(), Payload::from(value.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn is_meant(wanted: &InputNodes, node: &NodeEntry) -> bool {
+    match wanted {
+        InputNodes::Start => false,
+        InputNodes::All => true,
+        InputNodes::Id(id) => node.id == *id,
+        InputNodes::Like { label, task_identifier } => {
+            let named = label.as_ref().is_none_or(|label| node.name() == label);
+            let ends = |end: &String| node.identifier.as_ref().is_some_and(|identifier| identifier.ends_with(end));
+            named && task_identifier.as_ref().is_none_or(ends)
+        }
+    }
+}
+
+/// An input that no node gets, with the name that was probably meant.
+fn nobody(name: &Key, wanted: &InputNodes, nodes: &[NodeEntry]) -> String {
+    let ids = || nodes.iter().map(|node| node.id.as_str());
+    let (what, meant) = match wanted {
+        InputNodes::Id(id) => (format!("of id {id:?}"), did_you_mean(id, ids())),
+        InputNodes::Like { label: Some(label), task_identifier: None } => {
+            (format!("labelled {label:?}"), did_you_mean(label, nodes.iter().map(NodeEntry::name)))
+        }
+        InputNodes::Like { label: Some(label), task_identifier: Some(end) } => {
+            (format!("labelled {label:?} with a task identifier that ends in {end:?}"), String::new())
+        }
+        InputNodes::Like { task_identifier: Some(end), .. } => {
+            let known = nodes.iter().filter_map(|node| node.identifier.as_deref());
+            (format!("with a task identifier that ends in {end:?}"), did_you_mean(end, known))
+        }
+        _ => ("at all".to_owned(), String::new()),
+    };
+    format!("the input \"{name}\" is for a node {what}, and there is none{meant}")
+}

@@ -1,0 +1,183 @@
+//! [`Nested`]: the graph nodes of a graph, and how links and attributes reach into them.
+
+use std::collections::HashMap;
+
+use pushflow_value::{Map, Value};
+
+use super::error::Place;
+use super::fields::Fields;
+use super::flatten::{check_ends, merged};
+use super::raw::{RawLink, RawNode, joined_id, nested_id};
+use super::spot::Reading;
+use super::{read, task};
+
+/// The attributes of a graph node that replace those of the graph's input nodes.
+const HANDED_DOWN: &[&str] = &["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
+/// What a link says about its ends inside graph nodes.
+const SUB: &[&str] = &["sub_source", "sub_target", "sub_target_attributes"];
+
+/// Another name for a node, by the id of the node itself.
+#[derive(Clone)]
+pub(super) struct Alias {
+    pub(super) id: String,
+    pub(super) node: String,
+    pub(super) link_attributes: Map,
+}
+
+impl Alias {
+    pub(super) fn moved_into(self, graph: &str) -> Self {
+        Alias { node: nested_id(graph, &self.node), ..self }
+    }
+}
+
+/// Nodes at one end of a link, each with the attributes of the alias that led there.
+pub(super) type Ends = Vec<(String, Map)>;
+
+/// The graph nodes of one graph, in their order.
+#[derive(Default)]
+pub(super) struct Nested {
+    graphs: Vec<NestedGraph>,
+    by_id: HashMap<String, usize>,
+}
+
+struct NestedGraph {
+    node: RawNode,
+    inputs: Vec<Alias>,
+    outputs: Vec<Alias>,
+}
+
+impl Nested {
+    pub(super) fn add(&mut self, node: RawNode, inputs: Vec<Alias>, outputs: Vec<Alias>) {
+        self.by_id.insert(node.id.clone(), self.graphs.len());
+        self.graphs.push(NestedGraph { node, inputs, outputs });
+    }
+
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// Replaces attributes of the graphs' input nodes by those of the graph nodes.
+    pub(super) fn update_inputs(&self, nodes: &mut [RawNode], positions: &HashMap<String, usize>) -> Reading<()> {
+        for NestedGraph { node, inputs, .. } in &self.graphs {
+            let handed = node.attributes.iter().filter(|(name, _)| HANDED_DOWN.contains(&name.as_str()));
+            let handed: Map = handed.map(|(name, value)| (name.clone(), value.clone())).collect();
+            for alias in inputs.iter().filter(|_| !handed.is_empty()) {
+                let Some(&position) = positions.get(&alias.node) else {
+                    let message = format!("its input {:?} names no node of the graph, {:?}", alias.id, alias.node);
+                    return Err(node.spot.invalid(message));
+                };
+                replace(&mut nodes[position].attributes, &handed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The links that reach into a nested graph in the order of the original: for each graph those into it, then those out
+    /// of it.
+    pub(super) fn in_order(&self, links: Vec<RawLink>) -> Vec<RawLink> {
+        let rank = |link: &RawLink| {
+            let into = self.by_id.get(&link.target).map(|&graph| (graph, 0));
+            let out_of = self.by_id.get(&link.source).map(|&graph| (graph, 1));
+            into.into_iter().chain(out_of).min()
+        };
+        let mut links = links;
+        links.sort_by_key(rank);
+        links
+    }
+
+    /// Where a link with an end in a nested graph really begins, and where it really ends.
+    pub(super) fn both_ends(&self, link: &RawLink) -> Reading<(Ends, Ends)> {
+        Ok((self.own_ends(link, "source", "sub_source", false)?, self.own_ends(link, "target", "sub_target", true)?))
+    }
+
+    /// The links between nodes that a link with an end in a nested graph stands for.
+    pub(super) fn expand(
+        &self,
+        link: RawLink,
+        (sources, targets): (Ends, Ends),
+        nodes: &mut [RawNode],
+        positions: &HashMap<String, usize>,
+    ) -> Reading<Vec<RawLink>> {
+        let mut own = link.attributes.clone();
+        SUB.iter().for_each(|name| _ = own.shift_remove(*name));
+        let mut expanded = Vec::new();
+        for (source, below) in &sources {
+            for (target, above) in &targets {
+                let place = Place::Link { source: source.clone(), target: target.clone() };
+                expanded.push(RawLink {
+                    source: source.clone(),
+                    target: target.clone(),
+                    attributes: merged(merged(below.clone(), above), &own),
+                    spot: link.spot.named(place),
+                });
+            }
+        }
+        expanded.iter().try_for_each(|link| check_ends(link, positions))?;
+        if let Some(attributes) = self.target_attributes(&link)? {
+            targets.iter().for_each(|(target, _)| replace(&mut nodes[positions[target]].attributes, attributes));
+        }
+        Ok(expanded)
+    }
+
+    /// Where a link to this node of a nested graph, or to this alias in it, really ends; with the attributes of the alias.
+    pub(super) fn ends(&self, graph: &str, node: &str, is_input: bool) -> Ends {
+        let aliases = self.by_id.get(graph).map(|&graph| &self.graphs[graph]);
+        let aliases = aliases.map_or(&[][..], |graph| if is_input { &graph.inputs } else { &graph.outputs });
+        let found = aliases.iter().filter(|alias| alias.id == node);
+        let found: Vec<_> = found.map(|alias| (alias.node.clone(), alias.link_attributes.clone())).collect();
+        if found.is_empty() { vec![(nested_id(graph, node), Map::default())] } else { found }
+    }
+
+    fn own_ends(&self, link: &RawLink, end: &'static str, sub: &'static str, is_target: bool) -> Reading<Ends> {
+        let id = if is_target { &link.target } else { &link.source };
+        if !self.contains(id) {
+            self.refuse_sub_attributes(link, !is_target, is_target)?;
+            return Ok(vec![(id.clone(), Map::default())]);
+        }
+        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        let Some(node) = fields.get(sub) else {
+            let message = format!("the {end} {id:?} is a graph; say which of its nodes with {sub:?}");
+            return Err(link.spot.invalid(message));
+        };
+        Ok(self.ends(id, &joined_id(node, sub, &fields)?, is_target))
+    }
+
+    /// Refuses what only a link with an end in a nested graph may say.
+    pub(super) fn refuse_sub_attributes(&self, link: &RawLink, of_source: bool, of_target: bool) -> Reading<()> {
+        if !SUB.iter().any(|name| link.attributes.contains_key(*name)) {
+            return Ok(());
+        }
+        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        for (name, end, is_asked) in
+            [(SUB[0], "source", of_source), (SUB[1], "target", of_target), (SUB[2], "target", of_target)]
+        {
+            if is_asked && fields.get(name).is_some_and(|value| !is_empty_map(value)) {
+                let id = if end == "source" { &link.source } else { &link.target };
+                return Err(fields.wrong(name, format!("the {end} {id:?} is no graph; leave {name:?} out")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The attributes that a link gives the node that it leads to.
+    fn target_attributes<'a>(&self, link: &'a RawLink) -> Reading<Option<&'a Map>> {
+        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        let attributes = fields.object(SUB[2])?;
+        attributes.refuse_misspelt(&[read::NODE, task::ATTRIBUTES])?;
+        Ok(fields.get(SUB[2]).and_then(Value::as_map))
+    }
+}
+
+fn is_empty_map(value: &Value) -> bool {
+    value.as_map().is_some_and(|map| map.is_empty())
+}
+
+/// Replaces attributes; a map is replaced entry by entry.
+fn replace(attributes: &mut Map, by: &Map) {
+    for (name, value) in by.iter() {
+        match (attributes.get_mut(name), value) {
+            (Some(Value::Map(old)), Value::Map(new)) => replace(old, new),
+            _ => _ = attributes.insert(name.clone(), value.clone()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Where in a JSON text a value stands. Looked for only when there is something to say about it.
+
+use super::error::Position;
+use super::spot::Step;
+
+/// Where the value begins that these steps lead to in a valid JSON text; where they lead nowhere, the last value that they
+/// do lead to.
+pub(super) fn in_json(text: &str, steps: &[Step]) -> Position {
+    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    cursor.skip_space();
+    let mut found = cursor.at;
+    for step in steps {
+        let inside = match step {
+            Step::Key(name) => cursor.enter_object(name),
+            Step::Index(index) => cursor.enter_list(*index),
+        };
+        if !inside {
+            break;
+        }
+        found = cursor.at;
+    }
+    of_offset(text, found)
+}
+
+/// The line and column of a byte.
+pub(super) fn of_offset(text: &str, offset: usize) -> Position {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+    let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+    Position { line, column: 1 + before.len() - line_start }
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn byte(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while self.byte().is_some_and(|byte| byte.is_ascii_whitespace()) {
+            self.at += 1;
+        }
+    }
+
+    /// Steps over this byte and the space behind it, if it is the next one.
+    fn take(&mut self, wanted: u8) -> bool {
+        let found = self.byte() == Some(wanted);
+        if found {
+            self.at += 1;
+            self.skip_space();
+        }
+        found
+    }
+
+    /// Goes to the value of that name; whether there is one.
+    fn enter_object(&mut self, name: &str) -> bool {
+        if !self.take(b'{') {
+            return false;
+        }
+        while self.byte() == Some(b'"') {
+            let start = self.at;
+            self.skip_string();
+            let is_it = &self.bytes[start + 1..self.at.saturating_sub(1).max(start + 1)] == name.as_bytes();
+            self.skip_space();
+            if !self.take(b':') {
+                return false;
+            }
+            if is_it {
+                return true;
+            }
+            self.skip_value();
+            if !self.take(b',') {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Goes to the item at that index; whether there is one.
+    fn enter_list(&mut self, index: usize) -> bool {
+        if !self.take(b'[') || self.byte() == Some(b']') {
+            return false;
+        }
+        (0..index).all(|_| {
+            self.skip_value();
+            self.take(b',')
+        })
+    }
+
+    fn skip_value(&mut self) {
+        let mut depth = 0_usize;
+        while let Some(byte) = self.byte() {
+            match byte {
+                b'"' => self.skip_string(),
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' | b',' if depth == 0 => break,
+                b'}' | b']' => {
+                    depth -= 1;
+                    self.at += 1;
+                }
+                _ => self.at += 1,
+            }
+            if depth == 0 && matches!(byte, b'"' | b'}' | b']') {
+                break;
+            }
+        }
+        self.skip_space();
+    }
+
+    fn skip_string(&mut self) {
+        self.at += 1;
+        while let Some(byte) = self.byte() {
+            self.at += if byte == b'\\' { 2 } else { 1 };
+            if byte == b'"' {
+                return;
+            }
+        }
+        self.at = self.at.min(self.bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str, steps: &[Step]) -> (usize, usize) {
+        let Position { line, column } = in_json(text, steps);
+        (line, column)
+    }
+
+    #[test]
+    fn steps_lead_to_the_value_they_name() {
+        let text = "{\n  \"a\": [1, {\"x\": \"]\\\"}\"}, [[], {}], 7],\n  \"nodes\" : [ true ]\n}";
+        assert_eq!(found(text, &[]), (1, 1));
+        assert_eq!(found(text, &[Step::Key("a")]), (2, 8));
+        assert_eq!(found(text, &[Step::Key("a"), Step::Index(1), Step::Key("x")]), (2, 18));
+        assert_eq!(found(text, &[Step::Key("a"), Step::Index(3)]), (2, 37));
+        assert_eq!(found(text, &[Step::Key("nodes"), Step::Index(0)]), (3, 15));
+    }
+
+    #[test]
+    fn steps_that_lead_nowhere_end_at_the_last_value_they_lead_to() {
+        let text = "{\"a\": {\"b\": []}}";
+        assert_eq!(found(text, &[Step::Key("a"), Step::Key("c"), Step::Index(0)]), (1, 7));
+        assert_eq!(found(text, &[Step::Key("a"), Step::Key("b"), Step::Index(0)]), (1, 13));
+        assert_eq!(found("[1]", &[Step::Key("a")]), (1, 1));
+        assert_eq!(found("[1]", &[Step::Index(4)]), (1, 1));
+    }
+
+    #[test]
+    fn text_that_ends_anywhere_is_never_read_past() {
+        let text = "{\"a\": [1, {\"x\": \"\\\"}\"}]}";
+        for end in 0..=text.len() {
+            in_json(&text[..end], &[Step::Key("a"), Step::Index(1), Step::Key("x")]);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One graph as its text has it, taken apart: nodes, links and aliases whose attributes are not looked at yet, since those
+//! of a graph around it may replace them.
+
+use std::collections::HashMap;
+
+use pushflow_value::{Map, Value};
+
+use super::error::Place;
+use super::fields::Fields;
+use super::spot::{Reading, Spot};
+
+/// A graph before its graph nodes are resolved.
+pub(super) struct RawGraph {
+    /// The graph's label, else its id.
+    pub(super) name: String,
+    pub(super) nodes: Vec<RawNode>,
+    pub(super) links: Vec<RawLink>,
+    pub(super) inputs: Vec<RawAlias>,
+    pub(super) outputs: Vec<RawAlias>,
+    /// The graph's own settings under the key `pushflow`.
+    pub(super) settings: Map,
+    pub(super) spot: Spot,
+}
+
+/// One node.
+#[derive(Clone)]
+pub(super) struct RawNode {
+    pub(super) id: String,
+    pub(super) attributes: Map,
+    pub(super) spot: Spot,
+}
+
+/// One link, between nodes by their ids.
+#[derive(Clone)]
+pub(super) struct RawLink {
+    pub(super) source: String,
+    pub(super) target: String,
+    pub(super) attributes: Map,
+    pub(super) spot: Spot,
+}
+
+/// Another name for a node of a graph, for the links of the graph around it.
+pub(super) struct RawAlias {
+    pub(super) id: String,
+    pub(super) node: String,
+    /// The node in `node`, where that is a graph.
+    pub(super) sub_node: Option<String>,
+    /// What the links have that end here, unless they say it themselves.
+    pub(super) link_attributes: Map,
+    pub(super) spot: Spot,
+}
+
+const TOP_LEVEL: &[&str] = &["graph", "nodes", "links", "directed", "multigraph"];
+const GRAPH: &[&str] =
+    &["id", "label", "schema_version", "requirements", "input_nodes", "output_nodes", super::settings::KEY];
+const ALIAS: &[&str] = &["id", "node", "sub_node", "link_attributes"];
+/// What joins the ids of nested nodes.
+const SEPARATOR: &str = ":";
+
+/// Takes a document apart.
+pub(super) fn graph(document: &Value, spot: Spot) -> Reading<RawGraph> {
+    let top = Fields::of(document, spot)?;
+    check_top_level(&top)?;
+    let graph = top.object("graph")?;
+    graph.refuse_misspelt(&[GRAPH])?;
+    check_version(&graph)?;
+    let nodes = top.objects("nodes", Place::NodeNumber)?.map(|fields| node(fields?)).collect::<Reading<Vec<_>>>()?;
+    refuse_doubles(&nodes)?;
+    let links = top.objects("links", Place::LinkNumber)?.map(|fields| link(fields?)).collect::<Reading<_>>()?;
+    Ok(RawGraph {
+        name: name(&graph)?,
+        nodes,
+        links,
+        inputs: aliases(&graph, "input_nodes")?,
+        outputs: aliases(&graph, "output_nodes")?,
+        settings: graph.object(super::settings::KEY)?.attributes().clone(),
+        spot: graph.spot,
+    })
+}
+
+fn check_top_level(top: &Fields<'_>) -> Reading<()> {
+    top.refuse_unsupported(&["__ewoks_serialize__"])?;
+    if top.get("edges").is_some() {
+        return Err(top.wrong("edges", "unknown attribute \"edges\"; did you mean \"links\"?"));
+    }
+    top.refuse_misspelt(&[TOP_LEVEL])?;
+    if top.boolean("directed")? == Some(false) {
+        let message = "\"directed\" is false, but every link of a graph has a direction; set it to true";
+        return Err(top.wrong("directed", message));
+    }
+    Ok(())
+}
+
+/// Refuses versions of the format other than 1.0 to 1.2; what is newer in one of these is understood in all of them, as by
+/// the original, whose conversion changes nothing but the number.
+fn check_version(graph: &Fields<'_>) -> Reading<()> {
+    const KNOWN: &[&str] = &["1.0", "1.1", "1.2"];
+    let Some(version) = graph.text("schema_version")? else { return Ok(()) };
+    let mut short = version.trim().trim_start_matches('v');
+    while let Some(shorter) = short.strip_suffix(".0").filter(|shorter| shorter.contains('.')) {
+        short = shorter;
+    }
+    if KNOWN.contains(&short) {
+        return Ok(());
+    }
+    let known = KNOWN.join(", ");
+    let message = format!("schema version {version:?} is unknown; this program reads {known}");
+    Err(graph.wrong("schema_version", message))
+}
+
+fn name(graph: &Fields<'_>) -> Reading<String> {
+    let id = match graph.get("id") {
+        Some(id) => joined_id(id, "id", graph)?,
+        None => "notspecified".to_owned(),
+    };
+    Ok(graph.text("label")?.map_or(id, str::to_owned))
+}
+
+fn node(fields: Fields<'_>) -> Reading<RawNode> {
+    let id = required_id(&fields, "id", super::read::NODE)?;
+    let spot = fields.spot.named(Place::Node(id.clone()));
+    Ok(RawNode { id, attributes: fields.attributes().clone(), spot })
+}
+
+fn refuse_doubles(nodes: &[RawNode]) -> Reading<()> {
+    let mut positions = HashMap::with_capacity(nodes.len());
+    for (position, node) in nodes.iter().enumerate() {
+        if let Some(first) = positions.insert(node.id.as_str(), position) {
+            let message =
+                format!("nodes number {} and {} have this id; give each an id of its own", first + 1, position + 1);
+            return Err(node.spot.invalid(message));
+        }
+    }
+    Ok(())
+}
+
+fn link(fields: Fields<'_>) -> Reading<RawLink> {
+    let source = required_id(&fields, "source", super::read::LINK)?;
+    let target = required_id(&fields, "target", super::read::LINK)?;
+    let place = Place::Link { source: source.clone(), target: target.clone() };
+    Ok(RawLink { source, target, attributes: fields.attributes().clone(), spot: fields.spot.named(place) })
+}
+
+fn aliases(graph: &Fields<'_>, list: &'static str) -> Reading<Vec<RawAlias>> {
+    graph.items(list)?.map(|fields| alias(&fields?)).collect()
+}
+
+fn alias(fields: &Fields<'_>) -> Reading<RawAlias> {
+    fields.refuse_misspelt(&[ALIAS])?;
+    let attributes = fields.object("link_attributes")?;
+    attributes.refuse_misspelt(&[super::read::LINK])?;
+    let sub_node = fields.get("sub_node").map(|id| joined_id(id, "sub_node", fields)).transpose()?;
+    Ok(RawAlias {
+        id: required_id(fields, "id", ALIAS)?,
+        node: required_id(fields, "node", ALIAS)?,
+        sub_node,
+        link_attributes: attributes.attributes().clone(),
+        spot: fields.spot.clone(),
+    })
+}
+
+/// An id that must be there; where it is not, an attribute with nearly that name is the likely reason.
+fn required_id(fields: &Fields<'_>, name: &'static str, known: &[&str]) -> Reading<String> {
+    match fields.get(name) {
+        Some(id) => joined_id(id, name, fields),
+        None => {
+            fields.refuse_misspelt(&[known])?;
+            Err(fields.missing(name))
+        }
+    }
+}
+
+/// The id of a node as text: a whole number in decimal, a nested id (`["graph", "node"]`) joined with `:`.
+pub(super) fn joined_id(value: &Value, name: &'static str, fields: &Fields<'_>) -> Reading<String> {
+    match value {
+        Value::Str(id) => Ok(id.clone()),
+        Value::Int(number) => Ok(number.to_string()),
+        Value::List(parts) if !parts.is_empty() => {
+            let parts = parts.iter().map(|part| joined_id(part, name, fields)).collect::<Reading<Vec<_>>>()?;
+            Ok(parts.join(SEPARATOR))
+        }
+        other => Err(fields.wrong(name, format!("{name:?} must be a text, not {}", other.type_name()))),
+    }
+}
+
+/// The id of a node inside a graph node.
+pub(super) fn nested_id(graph: &str, node: &str) -> String {
+    format!("{graph}{SEPARATOR}{node}")
+}
+
+/// A nested id's first part and the rest of it.
+pub(super) fn split_id(id: &str) -> Option<(&str, &str)> {
+    id.split_once(SEPARATOR)
+}

@@ -1,0 +1,138 @@
+//! Pushflow's own settings in a graph file: what nodes and graphs have under the key `pushflow` (`docs/ewoks.md`).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pushflow_protocol::{CommandTask, TaskSpec};
+use pushflow_value::Value;
+
+use super::error::LoadError;
+use super::fields::Fields;
+use super::spot::Reading;
+use crate::RunSettings;
+
+/// The attribute that holds them.
+pub(super) const KEY: &str = "pushflow";
+
+const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
+const OF_NODE: &[&str] = &["timeout", "max_rounds", "rust", "command"];
+const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
+
+/// How a time is written.
+const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\" or \"1h\"";
+
+/// What a node asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NodeSettings {
+    /// How long each attempt may take.
+    pub(super) timeout: Option<Duration>,
+    /// How often it may run in one run.
+    pub(super) max_rounds: Option<u64>,
+}
+
+/// The settings of a graph.
+pub(super) fn of_graph(fields: &Fields<'_>) -> Reading<RunSettings> {
+    refuse_unknown(fields, &[OF_GRAPH])?;
+    Ok(RunSettings {
+        timeout: time(fields, "timeout")?,
+        attempt_timeout: time(fields, "attempt_timeout")?,
+        max_rounds: rounds(fields)?,
+    })
+}
+
+/// The settings of a node.
+pub(super) fn of_node(node: &Fields<'_>) -> Reading<NodeSettings> {
+    if node.get(KEY).is_none() {
+        return Ok(NodeSettings::default());
+    }
+    let fields = node.object(KEY)?;
+    Ok(NodeSettings { timeout: time(&fields, "timeout")?, max_rounds: rounds(&fields)? })
+}
+
+/// The task that a node's settings name: a Rust task or a command.
+pub(super) fn task(node: &Fields<'_>) -> Reading<Option<TaskSpec>> {
+    if node.get(KEY).is_none() {
+        return Ok(None);
+    }
+    let fields = node.object(KEY)?;
+    match (fields.text("rust")?, fields.get("command")) {
+        (None, None) => refuse_unknown(&fields, &[OF_NODE]).map(|()| None),
+        (Some(_), Some(_)) => {
+            Err(fields.invalid("\"rust\" and \"command\" both say what the node does; keep one of them"))
+        }
+        (Some(""), None) => Err(fields.wrong("rust", "\"rust\" must be the name of a task")),
+        (Some(name), None) => refuse_unknown(&fields, &[OF_NODE]).map(|()| Some(TaskSpec::rust(name))),
+        (None, Some(_)) => command(&fields).map(|task| Some(TaskSpec::Command(task))),
+    }
+}
+
+fn command(fields: &Fields<'_>) -> Reading<CommandTask> {
+    refuse_unknown(fields, &[OF_NODE, OF_COMMAND])?;
+    let argv = texts(fields.list("command")?).filter(|argv| !argv.is_empty());
+    let argv = argv.ok_or_else(|| {
+        fields.wrong("command", "\"command\" must be a list of texts: the program, then its arguments")
+    })?;
+    let environment = fields.object("environment")?;
+    let variables = environment.attributes().iter().map(|(name, value)| match value {
+        Value::Str(text) => Ok((name.clone(), text.clone())),
+        other => Err(environment.invalid(format!("the variable {name:?} must be a text, not {}", other.type_name()))),
+    });
+    Ok(CommandTask {
+        argv,
+        stdin: fields.text("stdin")?.map(str::to_owned),
+        environment: variables.collect::<Reading<_>>()?,
+        directory: fields.text("directory")?.map(PathBuf::from),
+        any_exit_code: fields.boolean("any_exit_code")?.unwrap_or(false),
+    })
+}
+
+fn texts(values: &[Value]) -> Option<Vec<String>> {
+    values.iter().map(|value| value.as_str().map(str::to_owned)).collect()
+}
+
+/// These settings are pushflow's alone: what is not known here means nothing anywhere.
+fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Reading<()> {
+    fields.refuse_misspelt(known)?;
+    let known: Vec<&str> = known.iter().copied().flatten().copied().collect();
+    match fields.attributes().keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(fields.invalid(format!("unknown setting {name:?}; there are {}", known.join(", ")))),
+    }
+}
+
+fn time(fields: &Fields<'_>, name: &'static str) -> Reading<Option<Duration>> {
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    let seconds = match value {
+        Value::Int(seconds) => Some(*seconds as f64),
+        Value::Float(seconds) => Some(*seconds),
+        Value::Str(text) => seconds(text),
+        _ => None,
+    };
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.map(Some).ok_or_else(|| not_a_time(fields, name))
+}
+
+fn not_a_time(fields: &Fields<'_>, name: &'static str) -> Box<LoadError> {
+    fields.wrong(name, format!("{name:?} must be a time above zero: {TIME}"))
+}
+
+/// `400ms`, `1.5s`, `2m`, `1h`.
+fn seconds(text: &str) -> Option<f64> {
+    let unit_at = text.find(|letter: char| letter != '.' && !letter.is_ascii_digit())?;
+    let unit = match &text[unit_at..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    text[..unit_at].parse::<f64>().ok().map(|number| number * unit)
+}
+
+fn rounds(fields: &Fields<'_>) -> Reading<Option<u64>> {
+    match fields.get("max_rounds") {
+        None => Ok(None),
+        Some(Value::Int(rounds)) if *rounds > 0 => Ok(Some(rounds.unsigned_abs())),
+        Some(_) => Err(fields.wrong("max_rounds", "\"max_rounds\" must be a whole number above zero")),
+    }
+}
