@@ -135,6 +135,6 @@ fn long_values_of_python_tasks_arrive_whole() {
     let node = |id| json!({"id": id, "task_type": "ppfmethod", "task_identifier": format!("tasks.{id}")});
     let link = json!({"source": "make", "target": "check", "map_all_data": true});
     folder.write_graph(json!([node("make"), node("check")]), json!([link]));
-    let result = Program::pushflow_run(folder.graph()).args(["--format", "json"]).run().assert_code(0).json();
+    let result = Program::pushflow_run(folder.graph()).args(["--format", "json"]).run().assert_code(0).result();
     assert_eq!(result["_ppfdict"], json!({"text": 2_000_000, "bytes": 2_560_000}), "{result}");
 }

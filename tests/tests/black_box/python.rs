@@ -30,7 +30,7 @@ fn on(pool: &str, folder: &Folder) -> Finished {
 
 /// What the last task of the graph added to the travelling dictionary, as JSON.
 fn dictionary(finished: &Finished) -> Value {
-    finished.assert_code(0).json()["_ppfdict"].clone()
+    finished.assert_code(0).result()["_ppfdict"].clone()
 }
 
 #[test]

@@ -63,7 +63,7 @@ const fn python(event: &'static str, step: &'static str, seen: &'static str, ori
 }
 
 /// Python tasks on the pool `thread`.
-pub const REFUSED: &str = "`Unsupported`: Python tasks do not run on the thread pool yet: choose --pool process";
+pub const REFUSED: &str = "`Unsupported`: this pool was opened without a Python interpreter";
 
 const RAISES: &str = "the exception, on processes with the remote traceback";
 const RETURNS: &str = "thread: delivered; (nd)process: AttributeError; others: MaybeEncodingError";
@@ -110,12 +110,8 @@ pub const ROWS: &[Row] = &[
         Thread::Sees("the result"),
         RETURNS,
     ),
-    python(
-        "Python: returns an object",
-        r#"{"python": "returns_an_object"}"#,
-        "`BadResult`: the result's entry \"object\" is an object, which can't leave Python yet",
-        RETURNS,
-    ),
+    python("Python: returns an object", r#"{"python": "returns_an_object"}"#, "the result", RETURNS),
+    python("Python: returns what can't be pickled", r#"{"python": "returns_a_lock"}"#, "?", RETURNS),
     python(
         "Python: returns what contains itself",
         r#"{"python": "returns_no_end"}"#,
@@ -369,6 +365,10 @@ def raises():
 
 def returns_an_object():
     return {"object": object()}
+
+def returns_a_lock():
+    import threading
+    return {"lock": threading.Lock()}
 
 def returns_no_end():
     value = {}

@@ -24,6 +24,6 @@ fn a_worker_that_has_gone_without_closing_its_channel_is_waited_for_no_longer_th
     world.on(Event::Exited { worker, exit: Exit::Code(3), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::OutputDrained { worker });
     world.on(Event::Gone { worker });
-    let failed = essence(&world.pass(Duration::from_millis(500)));
+    let failed = essence(&world.pass(Duration::from_secs(2)));
     assert!(failed.contains(&"1 failed: WorkerLost".to_owned()), "{failed:?}");
 }
