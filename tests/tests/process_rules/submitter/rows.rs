@@ -111,7 +111,12 @@ pub const ROWS: &[Row] = &[
         RETURNS,
     ),
     python("Python: returns an object", r#"{"python": "returns_an_object"}"#, "the result", RETURNS),
-    python("Python: returns what can't be pickled", r#"{"python": "returns_a_lock"}"#, "?", RETURNS),
+    python(
+        "Python: returns what can't be pickled",
+        r#"{"python": "returns_a_lock"}"#,
+        "`BadResult`: the result's entry \"lock\" holds a _thread.lock that can't be pickled (TypeError: cannot pickle '_thread.lock' object)",
+        RETURNS,
+    ),
     python(
         "Python: returns what contains itself",
         r#"{"python": "returns_no_end"}"#,
@@ -236,7 +241,7 @@ pub const ROWS: &[Row] = &[
     python(
         "Python: no such function",
         r#"{"python": "is_fin"}"#,
-        "`NotFound`: the module \"tasks\" has no function \"is_fin\"; did you mean \"is_fine\"?",
+        "`NotFound`: the module \"tasks\" has no function \"is_fin\"; did you mean \"is_fine\"`BadResult`: the result's entry \"lock\" holds a _thread.lock that can't be pickled (TypeError: cannot pickle '_thread.lock' object)",
         UNSENT,
     ),
     row(
