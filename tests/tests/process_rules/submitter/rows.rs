@@ -241,7 +241,7 @@ pub const ROWS: &[Row] = &[
     python(
         "Python: no such function",
         r#"{"python": "is_fin"}"#,
-        "`NotFound`: the module \"tasks\" has no function \"is_fin\"; did you mean \"is_fine\"`BadResult`: the result's entry \"lock\" holds a _thread.lock that can't be pickled (TypeError: cannot pickle '_thread.lock' object)",
+        "`NotFound`: the module \"tasks\" has no function \"is_fin\"; did you mean \"is_fine\"?",
         UNSENT,
     ),
     row(
