@@ -27,7 +27,7 @@ pub trait Child: Send + Sync {
     /// Its process id.
     fn pid(&self) -> u32;
 
-    /// Sends a signal to its process group if it leads one, else to the process; does nothing once it was reaped.
+    /// Sends a signal to the process group that it leads; does nothing once it was reaped.
     ///
     /// # Errors
     /// When the process may not be signalled.
@@ -40,7 +40,7 @@ pub trait Child: Send + Sync {
     fn wait(&self, limit: Option<Duration>) -> io::Result<Option<Exit>>;
 }
 
-/// What to start.
+/// What to start: a process that leads a process group of its own, which gets its signals.
 #[derive(Debug, Default)]
 pub struct Launch {
     /// The program, then its arguments. A program without `/` is looked up in the `PATH` that it will see.
@@ -49,8 +49,6 @@ pub struct Launch {
     pub environment: Vec<(OsString, OsString)>,
     /// The folder to run in; the caller's by default.
     pub directory: Option<PathBuf>,
-    /// Whether it leads a process group of its own, which then gets its signals.
-    pub own_group: bool,
     /// Its standard input; `/dev/null` by default.
     pub stdin: Option<OwnedFd>,
     /// Its standard output; the caller's by default.

@@ -1,7 +1,6 @@
 //! Executes one attempt: what a worker, or a thread of the thread pool, does with a task.
 
 mod command;
-mod direct;
 mod execute;
 mod interrupt;
 mod launch;
@@ -18,7 +17,6 @@ use std::sync::Arc;
 use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, TaskError, TaskSpec};
 use pushflow_value::Data;
 
-pub use direct::DirectLauncher;
 pub use execute::execute;
 pub use interrupt::{Guard, Interrupted, Interrupter};
 pub use launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};

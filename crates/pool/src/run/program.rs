@@ -54,7 +54,6 @@ pub(super) fn run_program(
     if interrupter.is_interrupted() {
         return Err(TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it began"));
     }
-    launch.own_group = true;
     let pipes = redirect(&mut launch, output).map_err(|error| lost(&program, &error))?;
     let child = launcher.launch(launch).map_err(|error| error.into_task_error(&program))?;
     let guard = interrupter.register(Arc::clone(&child));

@@ -1,6 +1,7 @@
 //! Attempts with real programs and a real Python.
 
 mod commands;
+mod direct;
 mod docs;
 mod errors;
 mod forms;
@@ -22,7 +23,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, Returns, TaskError, TaskSpec};
 use pushflow_value::{Data, Payload, Value};
 
-use super::{DirectLauncher, Interrupter, Runner};
+use self::direct::DirectLauncher;
+use super::{Interrupter, Runner};
 
 /// A folder of its own for one test, removed with it.
 struct Folder(PathBuf);

@@ -1,4 +1,4 @@
-//! [`DirectLauncher`]: processes started by this process itself.
+//! [`DirectLauncher`]: processes started by this process itself, without a guardian.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,13 +7,13 @@ use std::process::{self, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use pushflow_os::PidFd;
 use pushflow_protocol::Exit;
 
-use super::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
 use crate::green::wait_readable;
+use crate::run::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
 
 /// Starts processes as children of this process, without ever forking it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,9 +31,7 @@ impl Launcher for DirectLauncher {
         if let Some(directory) = &launch.directory {
             command.current_dir(directory);
         }
-        if launch.own_group {
-            command.process_group(0);
-        }
+        command.process_group(0);
         let mut child =
             command.spawn().map_err(|error| classify_launch_error(error, &program, launch.directory.as_deref()))?;
         let process = match PidFd::open(id(&child)) {
@@ -45,7 +43,7 @@ impl Launcher for DirectLauncher {
             }
         };
         let pid = child.id();
-        Ok(Arc::new(DirectChild { pid, process, leads_group: launch.own_group, state: Mutex::new((child, None)) }))
+        Ok(Arc::new(DirectChild { pid, process, state: Mutex::new((child, None)) }))
     }
 }
 
@@ -62,7 +60,6 @@ struct DirectChild {
     pid: u32,
     /// Readable when it has ended.
     process: PidFd,
-    leads_group: bool,
     /// The process, and its end once it was reaped. Locked while it is signalled and while it is reaped, so that no signal
     /// reaches another process that got its id; not locked while it is waited for.
     state: Mutex<(process::Child, Option<Exit>)>,
@@ -96,7 +93,7 @@ impl Child for DirectChild {
             return Ok(());
         }
         let id = id(&state.0);
-        let sent = if self.leads_group { killpg(id, signal) } else { kill(id, signal) };
+        let sent = killpg(id, signal);
         sent.map_err(io::Error::from)
     }
 
