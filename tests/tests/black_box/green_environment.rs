@@ -123,3 +123,13 @@ fn a_stack_overflow_ends_the_program_and_leaves_nothing() {
     let finished = test_program(&json!({"task": "overflows_its_stack", "pool": "gevent"})).run();
     assert_eq!(finished.signal(), Some(Signal::SIGSEGV as i32), "{finished:#?}");
 }
+
+#[test]
+fn a_green_task_that_waits_for_a_pool_of_its_own_lets_others_run() {
+    let folder = Folder::new();
+    let inputs = json!({"file": folder.path("file")});
+    let settings =
+        json!({"task": "nests_until_another_has_run", "shape": "wide", "width": 2, "pool": "gevent", "inputs": inputs});
+    let report = test_program(&settings).env("PUSHFLOW_ENVIRONMENT", "green").run().assert_code(0).json();
+    assert_eq!(report["runs"][0]["ending"], "Finished", "{report}");
+}

@@ -1,5 +1,7 @@
 //! Tasks that have pools of their own.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use pushflow::{Data, PoolOptions, PoolType, TaskContext, TaskPool, TaskSpec, current_process, task};
 
 type Failure = Box<dyn std::error::Error>;
@@ -42,6 +44,27 @@ fn nests_for_ever(pool: String, file: String, context: &TaskContext) -> Result<(
     let nested = open(&pool, "default", context)?;
     nested.submit(TaskSpec::rust("hides_a_child_and_sleeps"), Data::new().with("file", file))?.wait()?;
     Ok(())
+}
+
+/// The first one waits for a process of its own, which waits for the file that the second one writes: on one thread both
+/// end only if the first lets the second run meanwhile.
+#[task]
+fn nests_until_another_has_run(file: String, context: &TaskContext) -> Result<(), Failure> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    if COUNT.fetch_add(1, Ordering::Relaxed) > 0 {
+        return Ok(std::fs::write(file, "")?);
+    }
+    let nested = open("process", "default", context)?;
+    nested.submit(TaskSpec::rust("waits_for_a_file"), Data::new().with("file", file))?.wait()?;
+    let in_time = nested.join(None) && nested.shutdown(None, false);
+    if in_time { Ok(()) } else { Err("the pool did not end".into()) }
+}
+
+#[task]
+fn waits_for_a_file(file: String) {
+    while !std::path::Path::new(&file).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 fn open(pool: &str, start_method: &str, context: &TaskContext) -> Result<TaskPool, Failure> {
