@@ -51,9 +51,21 @@ check_test() {
         echo "the tests run Python tasks: install python3 (3.8 or newer) first" >&2
         return 1
     fi
+    python_with_libraries
     # The black-box tests start the programs, which cargo test does not build for another package.
     cargo build --workspace --bins
     cargo test --workspace
+}
+
+# Makes the interpreter of the tests, a virtual environment that is used again, unless PUSHFLOW_PYTHON names one. Without
+# a package index the tests that need its libraries say so, and fail in CI.
+python_with_libraries() {
+    if [[ -n ${PUSHFLOW_PYTHON:-} ]]; then return; fi
+    if ! .venv/bin/python3 -c "import billiard, numpy" 2> /dev/null; then
+        python3 -m venv .venv && .venv/bin/pip install --quiet --requirement tests/requirements.txt ||
+            echo "the Python libraries of tests/requirements.txt could not be installed: some tests need them" >&2
+    fi
+    if [[ -x .venv/bin/python3 ]]; then export PUSHFLOW_PYTHON=$PWD/.venv/bin/python3; fi
 }
 
 passed=()
