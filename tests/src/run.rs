@@ -173,6 +173,17 @@ impl Running {
         found.expect("that was waited for")
     }
 
+    /// Waits until there is a guardian, and gives it: it is the program's own child. A keeper that it has just forked has
+    /// its name for a moment, too.
+    pub fn wait_for_guardian(&self) -> Process {
+        let mut found = None;
+        wait_until("a guardian", HANG, || {
+            found = self.mark.named("pushflow-guard").into_iter().find(|process| process.parent == self.pid());
+            found.is_some()
+        });
+        found.expect("that was waited for")
+    }
+
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is a child of this process").is_none()

@@ -321,7 +321,7 @@ fn without_its_guardian_a_run_fails_and_says_so() {
     let folder = sleeper();
     let running = Program::pushflow_run(folder.graph()).start();
     folder.wait_for("ready");
-    let guardian = running.wait_for_process("pushflow-guard");
+    let guardian = running.wait_for_guardian();
     let directories = running.mark().run_directories();
     guardian.kill();
     // What is left behind is a named exception, and is ended and removed here.

@@ -61,7 +61,7 @@ fn kill_guardian(policy: &Policy, method: &str, nested: bool, delay: Duration) -
     let running = start_sleepers(&folder, policy, method, nested);
     let directories = wait_for_run_directories(&running);
     thread::sleep(delay);
-    let guardian = running.wait_for_process("pushflow-guard");
+    let guardian = running.wait_for_guardian();
     let alive = running.mark().processes().len();
     guardian.kill();
     // The death signals of keepers and workers end everything, and the scheduler ends by itself.
@@ -94,7 +94,7 @@ fn a_run_whose_guardian_is_stopped_ends_nevertheless_and_the_guardian_ends_the_r
         let arguments = ["--timeout", timeout, "--interrupt-grace", "300ms", "--workers", "2"];
         let running = Program::pushflow_run(folder.graph()).args(arguments).start();
         running.wait_for_process("sleep");
-        let guardian = running.wait_for_process("pushflow-guard");
+        let guardian = running.wait_for_guardian();
         let tell = |signal| kill(Pid::from_raw(guardian.pid), signal).expect("it is there");
         tell(Signal::SIGSTOP);
         signal.into_iter().for_each(|signal| running.signal(signal));
