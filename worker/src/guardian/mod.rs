@@ -232,7 +232,7 @@ impl Guardian {
             ToGuardian::Watch => {}
             ToGuardian::Start { process, launch } => self.start(Key { client, process }, launch, files),
             ToGuardian::Signal { process, signal } => {
-                let process = self.processes.get(&Key { client, process });
+                let process = self.processes.get_mut(&Key { client, process });
                 if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
                     process.signal_group(signal);
                 }

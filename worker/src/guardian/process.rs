@@ -28,6 +28,8 @@ pub(super) struct Process {
     /// What it is called as a client, if it is one.
     pub(super) client: Option<ClientId>,
     pid: u32,
+    /// Signals for it from before it was known to run.
+    missed: Vec<Signal>,
     /// The process itself; `None` before it has started and after it has ended.
     main: Option<(Pid, PidFd)>,
     on_orphan: OnOrphan,
@@ -59,7 +61,18 @@ impl Process {
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
         }
         let (settled, pid, main, ending) = (false, 0, None, Ending::No);
-        Process { keeper, reports: Some(reports), drains, settled, client, pid, main, on_orphan, ending }
+        Process {
+            keeper,
+            reports: Some(reports),
+            drains,
+            settled,
+            client,
+            pid,
+            missed: Vec::new(),
+            main,
+            on_orphan,
+            ending,
+        }
     }
 
     /// The process runs under this pid.
@@ -71,6 +84,9 @@ impl Process {
         if self.is_child_of_keeper(pid) {
             self.main = process.map(|process| (pid, process));
         }
+        for signal in std::mem::take(&mut self.missed) {
+            self.signal_group(signal);
+        }
     }
 
     /// Its pid; 0 before it has started.
@@ -78,9 +94,15 @@ impl Process {
         self.pid
     }
 
-    /// Sends a signal to the group that the process leads, once to each of its members.
-    pub(super) fn signal_group(&self, signal: Signal) {
-        let Some((pid, process)) = &self.main else { return };
+    /// Sends a signal to the group that the process leads, once to each of its members; as soon as its keeper has said
+    /// that it runs, where whoever asks has heard of that earlier.
+    pub(super) fn signal_group(&mut self, signal: Signal) {
+        let Some((pid, process)) = &self.main else {
+            if self.pid == 0 && !self.settled {
+                self.missed.push(signal);
+            }
+            return;
+        };
         // While the leader is there its pid is the group's and nobody else's. A group that is gone needs no signal.
         if !self.is_child_of_keeper(*pid) {
             return;
