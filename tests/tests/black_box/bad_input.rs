@@ -5,15 +5,9 @@ use pushflow_tests::folder::Folder;
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
-// ----- known before the run: exit code 2, nothing on standard output -----
+use crate::assert_refused;
 
-#[track_caller]
-fn assert_refused(program: Program, sentence: &str) -> Finished {
-    let finished = program.run();
-    finished.assert_code(2).assert_error(sentence);
-    assert_eq!(finished.stdout, "");
-    finished
-}
+// ----- known before the run: exit code 2, nothing on standard output -----
 
 /// A graph file with this text is refused with this sentence after its name and the place in it, and no other word.
 #[track_caller]

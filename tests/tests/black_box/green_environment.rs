@@ -3,10 +3,10 @@
 use nix::sys::signal::Signal;
 use pushflow::PoolType;
 use pushflow_tests::folder::Folder;
-use pushflow_tests::run::{Finished, Program};
+use pushflow_tests::run::Program;
 use serde_json::json;
 
-use crate::test_program;
+use crate::{assert_refused, test_program};
 
 fn hello() -> Folder {
     Folder::with_tasks("def hello(**inputs):\n    return {}\n", &["hello"])
@@ -29,14 +29,6 @@ fn green(folder: &Folder) -> Program {
 }
 
 // ----- choosing -----
-
-#[track_caller]
-fn assert_refused(program: Program, sentence: &str) -> Finished {
-    let finished = program.run();
-    finished.assert_code(2).assert_error(sentence);
-    assert_eq!(finished.stdout, "");
-    finished
-}
 
 #[test]
 fn gevent_is_refused_in_the_plain_environment_with_what_to_do() {

@@ -50,11 +50,20 @@ mod worker_identity;
 
 use std::path::Path;
 
-use pushflow_tests::run::Program;
+use pushflow_tests::run::{Finished, Program};
 
 /// The tests' own program, which runs a workflow of one of its tasks; see its source for the settings. It is in the
 /// environment that its pool needs.
 fn test_program(settings: &serde_json::Value) -> Program {
     let program = Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string());
     if settings["pool"] == "gevent" { program.env("PUSHFLOW_ENVIRONMENT", "green") } else { program }
+}
+
+/// The program is refused with this sentence before it runs anything: exit code 2, nothing on standard output.
+#[track_caller]
+fn assert_refused(program: Program, sentence: &str) -> Finished {
+    let finished = program.run();
+    finished.assert_code(2).assert_error(sentence);
+    assert_eq!(finished.stdout, "");
+    finished
 }

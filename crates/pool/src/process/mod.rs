@@ -339,7 +339,7 @@ impl Pool for ProcessPool {
         self.tell(Event::Interrupt(attempt));
     }
 
-    /// Its worker is being ended, however long that takes: it is not replaced before.
+    /// Its worker is being ended, and the dispatcher gives up and replaces one that can't be.
     fn give_up(&self, _: AttemptId) {}
 
     fn interrupt_running(&self) {
