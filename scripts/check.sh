@@ -61,7 +61,7 @@ check_test() {
 # a package index the tests that need its libraries say so, and fail in CI.
 python_with_libraries() {
     if [[ -n ${PUSHFLOW_PYTHON:-} ]]; then return; fi
-    if ! .venv/bin/python3 -c "import billiard, numpy" 2> /dev/null; then
+    if ! .venv/bin/python3 -c "import billiard, ewoksppf, gevent, ipykernel, numpy, papermill" 2> /dev/null; then
         python3 -m venv .venv && .venv/bin/pip install --quiet --requirement tests/requirements.txt ||
             echo "the Python libraries of tests/requirements.txt could not be installed: some tests need them" >&2
     fi
