@@ -255,7 +255,6 @@ impl Dispatcher {
         let Some(given) = self.take_answered(id, attempt, now) else { return };
         self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
         self.report_settled(id, now, actions);
-        self.with(id, |worker| actions.extend(worker.announce_first()));
     }
 
     fn not_sent(
@@ -273,7 +272,7 @@ impl Dispatcher {
         }
     }
 
-    /// Reports the attempts of a worker whose output has been read, or has had its time.
+    /// Reports the attempts of a worker whose output has been read, or has had its time, and then the one that it runs.
     fn report_settled(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.settling.is_empty() {
@@ -281,6 +280,7 @@ impl Dispatcher {
         }
         let settled = worker.settled(now);
         self.report(settled, actions);
+        self.with(id, |worker| actions.extend(worker.announce_first()));
     }
 
     fn report(&mut self, settled: Vec<(AttemptId, Result<Data, TaskError>)>, actions: &mut Vec<Action>) {

@@ -186,8 +186,12 @@ impl Worker {
         self.given.remove(position)
     }
 
-    /// Tells, once, that the attempt that it runs now has started.
+    /// Tells, once, that the attempt that it runs now has started: after the end of the one before, which may wait for
+    /// its output, so that no worker seems to run two at a time.
     pub(super) fn announce_first(&mut self) -> Option<Action> {
+        if !self.settling.is_empty() {
+            return None;
+        }
         let pid = self.pid.unwrap_or(0);
         let given = self.given.front_mut().filter(|given| !given.announced)?;
         given.announced = true;

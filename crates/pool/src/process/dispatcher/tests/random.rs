@@ -64,8 +64,8 @@ struct Account {
     times_given: u32,
     asked_back: bool,
     interrupted: bool,
-    /// It was told that it runs.
-    runs: bool,
+    /// It was told that it runs, and where.
+    runs: Option<u32>,
     /// The worker's answer has arrived: whether it was a result, and when.
     answered: Option<Answer>,
     ended: bool,
@@ -247,14 +247,16 @@ impl Owner {
 
     fn hear(&mut self, event: PoolEvent) {
         match event {
-            PoolEvent::Started { attempt, .. } => {
+            PoolEvent::Started { attempt, pid } => {
+                let is_free = self.accounts.values().all(|account| account.runs != Some(pid));
+                assert!(is_free, "{attempt} starts while its worker runs another");
                 let account = self.accounts.get_mut(&attempt).expect("it was submitted");
                 assert!(!account.ended, "{attempt} is over, and starts");
-                assert!(!std::mem::replace(&mut account.runs, true), "{attempt} has started twice");
+                assert!(account.runs.replace(pid).is_none(), "{attempt} has started twice");
             }
             PoolEvent::Requeued { attempt } => {
                 let account = self.accounts.get_mut(&attempt).expect("it was submitted");
-                assert!(std::mem::take(&mut account.runs), "{attempt} had not started");
+                assert!(account.runs.take().is_some(), "{attempt} had not started");
                 assert!(!self.begun.contains(&attempt), "{attempt} has begun, and waits again");
                 account.given = None;
             }
@@ -280,7 +282,7 @@ impl Owner {
     fn end(&mut self, attempt: AttemptId) {
         let account = self.accounts.get_mut(&attempt).expect("it was submitted");
         assert!(!std::mem::replace(&mut account.ended, true), "{attempt} ends twice");
-        account.runs = false;
+        account.runs = None;
     }
 
     /// A failure has a reason: an answer, an interrupt, or the death of a worker that had begun it and had not answered.
@@ -368,7 +370,7 @@ impl Owner {
     fn is_held_up(&self) -> bool {
         self.known.iter().filter(|(_, known)| known.ready && !known.ending && !known.stopped).any(|(worker, _)| {
             let of_worker = self.accounts.values().filter(|account| account.given == Some(*worker));
-            of_worker.filter(|account| !account.runs && !account.asked_back).count() > 0
+            of_worker.filter(|account| account.runs.is_none() && !account.asked_back).count() > 0
         })
     }
 
