@@ -28,11 +28,13 @@
 //! ```
 
 mod deadlines;
+mod delayed;
 mod event;
 mod handle;
 mod observer;
 mod options;
 mod outcome;
+mod pools;
 mod preflight;
 pub mod reactor;
 mod run;
@@ -45,7 +47,9 @@ pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::{Outcome, RunError};
 pub use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, parse_inputs};
-pub use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Warning, WarningKind};
+pub use pushflow_graph::{
+    ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Warning, WarningKind,
+};
 #[doc(hidden)]
 pub use pushflow_pool::__private;
 pub use pushflow_pool::green;

@@ -1,48 +1,77 @@
-//! What can be known before a run, and the pool for it: the tasks, the interpreter, the worker program.
+//! What can be known before a run, and the pools for it: the tasks, the interpreter, the worker program.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use pushflow_graph::Graph;
+use pushflow_graph::{ActorId, Graph};
 use pushflow_pool::run::find_interpreter;
 use pushflow_pool::{EventSink, Policy, Pool, PoolType, find_task, own_tasks};
 use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
 
+use crate::pools::{self, Pools};
 use crate::run::tasks;
 use crate::{RunError, RunOptions};
 
-/// Checks the tasks of the graph, and opens the pool that they are to run on.
-pub(crate) fn open_pool(
+/// Checks the tasks of the graph, and opens the pools that they are to run on.
+pub(crate) fn open_pools(
     graph: &Graph,
+    folder: Option<&Path>,
+    options: &RunOptions,
+    events: &EventSink,
+) -> Result<Pools, RunError> {
+    let open =
+        |pool| Ok((pool, open_pool(&Share { graph, pool, usual: options.pool }, folder, options, events.clone())?));
+    let pools = pools::needed(graph, options.pool).into_iter().map(open).collect::<Result<_, RunError>>()?;
+    Ok(Pools::new(pools, graph, options.pool))
+}
+
+/// The tasks of a graph that run on one of its pools.
+struct Share<'a> {
+    graph: &'a Graph,
+    pool: PoolType,
+    usual: PoolType,
+}
+
+impl<'a> Share<'a> {
+    fn tasks(&self) -> impl Iterator<Item = (ActorId, &'a TaskSpec)> {
+        tasks(self.graph).filter(|&(actor, _)| pools::pool_type(self.graph, actor, self.usual) == self.pool)
+    }
+
+    fn name(&self, actor: ActorId) -> String {
+        self.graph.actor(actor).name.clone()
+    }
+}
+
+fn open_pool(
+    share: &Share<'_>,
     folder: Option<&Path>,
     options: &RunOptions,
     events: EventSink,
 ) -> Result<Box<dyn Pool>, RunError> {
-    check_rust_tasks(graph, options.pool)?;
+    check_rust_tasks(share)?;
     let mut pool_options = options.pool_options.clone();
-    if options.pool == PoolType::Gevent {
-        refuse_python(graph, options.pool)?;
-    } else if tasks(graph).any(|(_, task)| needs_python(task)) {
+    if share.pool == PoolType::Gevent {
+        refuse_python(share)?;
+    } else if share.tasks().any(|(_, task)| needs_python(task)) {
         pool_options.python = Some(python(folder, options)?);
     }
-    Ok(pushflow_pool::open_pool(options.pool, &pool_options, has_commands(graph), events)?)
+    Ok(pushflow_pool::open_pool(share.pool, &pool_options, has_commands(share), events)?)
 }
 
 /// Whether a task needs a process.
-fn has_commands(graph: &Graph) -> bool {
-    tasks(graph).any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }))
+fn has_commands(share: &Share<'_>) -> bool {
+    share.tasks().any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }))
 }
 
 /// In this process every Rust task must be one of this program's. In workers it is the worker program that must know it, which
 /// is this program exactly where it has tasks of its own.
-fn check_rust_tasks(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
-    if Policy::of(pool).is_some() && own_tasks().next().is_none() {
+fn check_rust_tasks(share: &Share<'_>) -> Result<(), RunError> {
+    if Policy::of(share.pool).is_some() && own_tasks().next().is_none() {
         return Ok(());
     }
-    for (id, task) in tasks(graph) {
+    for (id, task) in share.tasks() {
         if let TaskSpec::Rust { name } = task {
-            let actor = || graph.actor(id).name.clone();
-            find_task(name).map_err(|source| RunError::Task { actor: actor(), source })?;
+            find_task(name).map_err(|source| RunError::Task { actor: share.name(id), source })?;
         }
     }
     Ok(())
@@ -57,12 +86,15 @@ fn needs_python(task: &TaskSpec) -> bool {
     }
 }
 
-fn refuse_python(graph: &Graph, pool: PoolType) -> Result<(), RunError> {
-    match tasks(graph).find(|(_, task)| matches!(task, TaskSpec::Python(_))) {
+fn refuse_python(share: &Share<'_>) -> Result<(), RunError> {
+    match share.tasks().find(|(_, task)| matches!(task, TaskSpec::Python(_))) {
         None => Ok(()),
         Some((id, _)) => Err(RunError::Unsupported {
-            actor: graph.actor(id).name.clone(),
-            reason: format!("Python tasks do not run on the pool \"{pool}\" in this version: choose \"process\""),
+            actor: share.name(id),
+            reason: format!(
+                "Python tasks do not run on the pool \"{}\" in this version: choose \"process\"",
+                share.pool
+            ),
         }),
     }
 }

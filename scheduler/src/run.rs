@@ -3,7 +3,7 @@
 //!
 //! # What it waits for
 //! The pool's events, a request to stop, the run's deadline, the moment at which an attempt has had its time
-//! (`deadlines.rs`), and the moment at which an interrupted one has had its. An attempt that does not end by then (on the
+//! (`deadlines.rs`), the moment at which an interrupted one has had its, and the one at which a task is tried again. An attempt that does not end by then (on the
 //! thread pool it can't be made to) is reported as failed and left behind: the run never waits for what may never come.
 //!
 //! An attempt whose time is over is looked at behind everything that has been told by then: the run sends itself a word,
@@ -16,13 +16,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, ActorKind, Graph, Work};
-use pushflow_pool::{Attempt, Pool, PoolEvent};
+use pushflow_pool::{Attempt, EventSink, PoolEvent};
 use pushflow_protocol::{AttemptId, TaskError, TaskSpec};
 use pushflow_value::Data;
 
 use crate::deadlines::{self, Deadlines, TimeLimits};
+use crate::delayed::Delayed;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::handle::{Explanation, OpenAttempt, StopHandle};
+use crate::pools::Pools;
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Limits, Reactor};
 use crate::stop_signals::Listening;
@@ -42,7 +44,7 @@ pub struct Run {
     /// The task of each actor that has one, shared by its attempts.
     tasks: HashMap<ActorId, Arc<TaskSpec>>,
     names: HashMap<ActorId, Arc<str>>,
-    pool: Box<dyn Pool>,
+    pools: Pools,
     timeout: Option<Duration>,
     observers: Vec<Arc<dyn Observer>>,
     inputs: Receiver<Input>,
@@ -54,6 +56,8 @@ pub struct Run {
     running: Deadlines,
     /// When the patience with interrupted attempts ends.
     interrupted: Deadlines,
+    /// What is to be tried again later.
+    delayed: Delayed,
     /// Whether [`Input::TimeUp`] is on its way.
     time_up_sent: bool,
     /// Whether an attempt was given up while it still ran.
@@ -101,7 +105,8 @@ impl Run {
         let from_pool = to_self.clone();
         // That nobody listens any more means that the run is over.
         let sink = Arc::new(move |events| drop(from_pool.send(Input::Pool(events))));
-        let pool = preflight::open_pool(&graph, workflow.folder(), options, sink)?;
+        let sink: EventSink = sink;
+        let pools = preflight::open_pools(&graph, workflow.folder(), options, &sink)?;
         let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
         let names = tasks_names(&graph);
         let signals = match &options.stop_signals[..] {
@@ -121,7 +126,7 @@ impl Run {
             graph,
             tasks,
             names,
-            pool,
+            pools,
             timeout: options.timeout.or(asked.timeout),
             observers: options.observers.clone(),
             inputs,
@@ -129,6 +134,7 @@ impl Run {
             open: HashMap::new(),
             running: Deadlines::default(),
             interrupted: Deadlines::default(),
+            delayed: Delayed::default(),
             time_up_sent: false,
             left_behind: false,
             signals,
@@ -170,7 +176,13 @@ impl Run {
         let mut go_on = false;
         for action in actions {
             match action {
-                Action::Submit { attempt, actor, inputs } => submitted.push(self.attempt(attempt, actor, inputs)),
+                Action::Submit { attempt, actor, inputs, delay } => {
+                    let attempt = (actor, self.attempt(attempt, actor, inputs));
+                    match delay {
+                        Duration::ZERO => submitted.push(attempt),
+                        delay => self.delayed.add(attempt, delay),
+                    }
+                }
                 Action::Interrupt { attempt } => self.interrupt(attempt),
                 Action::Continue => go_on = true,
                 Action::Passed { .. } => {}
@@ -182,7 +194,7 @@ impl Run {
             }
         }
         if !submitted.is_empty() {
-            self.pool.submit(submitted);
+            self.pools.submit(submitted);
         }
         if go_on {
             // Behind whatever else has happened meanwhile.
@@ -199,7 +211,8 @@ impl Run {
 
     /// Waits until something has happened.
     fn next_events(&mut self, deadline: &mut Option<Instant>) -> Vec<Event> {
-        let received = match [*deadline, self.running.next(), self.interrupted.next()].into_iter().flatten().min() {
+        let times = [*deadline, self.running.next(), self.interrupted.next(), self.delayed.next()];
+        let received = match times.into_iter().flatten().min() {
             Some(at) => self.inputs.recv_deadline(at),
             None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
@@ -216,6 +229,10 @@ impl Run {
         if deadline.is_some_and(|at| at <= now) {
             *deadline = None;
             events.push(Event::Deadline);
+        }
+        let due = self.delayed.take_due(now);
+        if !due.is_empty() {
+            self.pools.submit(due);
         }
         let due = |deadlines: &Deadlines| deadlines.next().is_some_and(|at| at <= now);
         if !self.time_up_sent && (due(&self.running) || due(&self.interrupted)) {
@@ -321,9 +338,13 @@ impl Run {
     /// Asks an attempt to end, once, and begins to wait for that.
     fn interrupt(&mut self, attempt: AttemptId) {
         self.running.remove(attempt);
-        if self.open.contains_key(&attempt) && !self.interrupted.contains(attempt) {
-            self.interrupted.set(attempt, Instant::now() + self.pool.patience());
-            self.pool.interrupt(attempt);
+        let Some(&Open { actor, .. }) = self.open.get(&attempt) else { return };
+        if self.delayed.remove(attempt) {
+            let error = deadlines::interrupted_before_start();
+            self.to_self.send(Input::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
+        } else if !self.interrupted.contains(attempt) {
+            self.interrupted.set(attempt, Instant::now() + self.pools.patience(actor));
+            self.pools.interrupt(actor, attempt);
         }
     }
 
@@ -339,7 +360,7 @@ impl Run {
 
     /// Ends everything at once: what the pool says about it is among the inputs then.
     fn kill(&mut self) -> Event {
-        self.pool.close(Some(Instant::now()));
+        self.pools.close(Instant::now());
         // The patience with what was interrupted before is over; the rest is interrupted now.
         self.interrupted.set_all(Instant::now());
         Event::StopAsked { reason: "killed".into() }
@@ -348,8 +369,9 @@ impl Run {
     /// Reports attempts that were interrupted and did not end in their time.
     fn give_up_overdue(&mut self, now: Instant, events: &mut Vec<Event>) {
         for attempt in self.interrupted.take_due(now) {
+            let Some(&Open { actor, .. }) = self.open.get(&attempt) else { continue };
             self.left_behind = true;
-            self.pool.give_up(attempt);
+            self.pools.give_up(actor, attempt);
             events.extend(self.ended(attempt, Err(deadlines::left_behind())));
         }
     }
@@ -357,7 +379,7 @@ impl Run {
     fn end(mut self, ending: Ending) -> Outcome {
         // What was left behind on a thread is not waited for a second time.
         let patience = if self.left_behind { Duration::ZERO } else { CLOSE_TIMEOUT };
-        self.pool.close(Some(Instant::now() + patience));
+        self.pools.close(Instant::now() + patience);
         while let Ok(input) = self.inputs.try_recv() {
             self.take_in(input, &mut Vec::new());
         }

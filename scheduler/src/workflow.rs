@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pushflow_graph::ewoks::{self, LoadError, LoadOptions};
-use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Router, Submodel, Task, Warning};
+use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Task, Warning};
+use pushflow_pool::PoolType;
 use pushflow_value::{Data, Value};
 
 use crate::{Outcome, Run, RunError, RunOptions};
@@ -226,6 +227,24 @@ impl Workflow {
     /// When it is not of this workflow, or runs no task.
     pub fn limit_time(&mut self, actor: ActorId, time: Duration) -> Result<(), GraphError> {
         self.edit().limit_time(actor, time)
+    }
+
+    /// Has a task actor tried again when it fails; see [`Retries`]. Only the last failure is that of the actor; those
+    /// before it are told as handled ones.
+    ///
+    /// # Errors
+    /// When it is not of this workflow, or runs no task.
+    pub fn retry(&mut self, actor: ActorId, retries: Retries) -> Result<(), GraphError> {
+        self.edit().retry(actor, retries)
+    }
+
+    /// Has the attempts of a task actor run on this pool, whatever the pool of the run is. Each pool of a run has the
+    /// options of that run, its number of workers among them.
+    ///
+    /// # Errors
+    /// When it is not of this workflow, or runs no task.
+    pub fn run_on(&mut self, actor: ActorId, pool: PoolType) -> Result<(), GraphError> {
+        self.edit().run_on(actor, pool.name())
     }
 
     /// Links two actors: what the source hands on triggers the target.

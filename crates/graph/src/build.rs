@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use petgraph::graph::NodeIndex;
+use pushflow_protocol::POOL_NAMES;
 
-use crate::{Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Router, Task, Work};
+use crate::nearest::did_you_mean;
+use crate::{
+    Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, Task, Work,
+};
 
 impl Graph {
     /// Adds an actor.
@@ -138,14 +142,43 @@ impl Graph {
     /// # Errors
     /// When it is no actor of this graph, or runs no task.
     pub fn limit_time(&mut self, actor: ActorId, time: Duration) -> Result<(), GraphError> {
-        let Actor { name, kind } = self.own_actor(actor, "source")?;
-        if !matches!(kind, ActorKind::Task(Task { work: Work::Attempt(_), .. })) {
-            let message =
-                format!("actor {name:?} can't have a time limit: it runs no task; limit the tasks, or the run");
-            return Err(GraphError::Misplaced(message));
-        }
+        self.require_task(actor, "a time limit", "limit the tasks, or the run")?;
         self.times.insert(actor, time);
         Ok(())
+    }
+
+    /// Has a task actor tried again when it fails; only then has it failed for its error path and the run. Every failure
+    /// is told, those that were tried again as handled.
+    ///
+    /// # Errors
+    /// When it is no actor of this graph, or runs no task.
+    pub fn retry(&mut self, actor: ActorId, retries: Retries) -> Result<(), GraphError> {
+        self.require_task(actor, "retries", "give them to the tasks")?;
+        self.retries.insert(actor, retries);
+        Ok(())
+    }
+
+    /// Has the attempts of a task actor run on the pool of that name, whatever the pool of the run is.
+    ///
+    /// # Errors
+    /// When it is no actor of this graph, or runs no task; when there is no such pool.
+    pub fn run_on(&mut self, actor: ActorId, pool: &str) -> Result<(), GraphError> {
+        self.require_task(actor, "a pool", "give it to the tasks")?;
+        let known = POOL_NAMES.into_iter().find(|known| *known == pool);
+        let unknown = || GraphError::UnknownPool { name: pool.to_owned(), hint: did_you_mean(pool, POOL_NAMES) };
+        let pool = known.ok_or_else(unknown)?;
+        self.pools.insert(actor, pool);
+        Ok(())
+    }
+
+    /// Refuses what is meant for tasks, for an actor that runs none.
+    fn require_task(&self, actor: ActorId, what: &str, instead: &str) -> Result<(), GraphError> {
+        let Actor { name, kind } = self.own_actor(actor, "source")?;
+        if matches!(kind, ActorKind::Task(Task { work: Work::Attempt(_), .. })) {
+            return Ok(());
+        }
+        let message = format!("actor {name:?} can't have {what}: it runs no task; {instead}");
+        Err(GraphError::Misplaced(message))
     }
 
     /// Checks what must be true before a run. An actor that no link reaches is no error.

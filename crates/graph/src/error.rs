@@ -1,5 +1,7 @@
 //! [`GraphError`]: why a graph can't be built or run.
 
+use pushflow_protocol::POOL_NAMES;
+
 /// Why a graph can't be built or run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GraphError {
@@ -72,6 +74,14 @@ pub enum GraphError {
         /// The ports there are.
         ports: String,
         /// The port that was probably meant.
+        hint: String,
+    },
+    /// A pool that does not exist.
+    #[error("there is no pool {name:?}: choose one of {known}{hint}", known = POOL_NAMES.join(", "))]
+    UnknownPool {
+        /// The name asked for.
+        name: String,
+        /// The pool that was probably meant.
         hint: String,
     },
     /// A start or stop actor is missing.

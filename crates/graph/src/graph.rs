@@ -9,7 +9,7 @@ use petgraph::visit::EdgeRef;
 
 use crate::actor::GraphMark;
 use crate::scope::Scopes;
-use crate::{Actor, ActorId, Link, LinkId};
+use crate::{Actor, ActorId, Link, LinkId, Retries};
 
 /// Where a graph comes from, where that decides how a run of it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Graph {
     pub(crate) scopes: Scopes,
     pub(crate) rounds: HashMap<ActorId, u64>,
     pub(crate) times: HashMap<ActorId, Duration>,
+    pub(crate) retries: HashMap<ActorId, Retries>,
+    pub(crate) pools: HashMap<ActorId, &'static str>,
     pub(crate) settings: RunSettings,
 }
 
@@ -100,6 +102,16 @@ impl Graph {
     /// The task actors whose attempts may take only so long, with how long.
     pub fn time_limits(&self) -> impl Iterator<Item = (ActorId, Duration)> {
         self.times.iter().map(|(&actor, &time)| (actor, time))
+    }
+
+    /// The task actors that are tried again when they fail, with how often.
+    pub fn retries(&self) -> impl Iterator<Item = (ActorId, Retries)> {
+        self.retries.iter().map(|(&actor, &retries)| (actor, retries))
+    }
+
+    /// The name of the pool on which the attempts of a task actor run, if that is not the one of the run.
+    pub fn pool_of(&self, actor: ActorId) -> Option<&'static str> {
+        self.pools.get(&actor).copied()
     }
 
     /// What the graph asks for of its runs: of a graph file the settings under `pushflow`.

@@ -100,6 +100,8 @@ impl Graph {
         self.scopes.contained.extend(inner.scopes.contained.iter().map(|&id| moved(id)));
         self.rounds.extend(inner.rounds.iter().map(|(&id, &rounds)| (moved(id), rounds)));
         self.times.extend(inner.times.iter().map(|(&id, &time)| (moved(id), time)));
+        self.retries.extend(inner.retries.iter().map(|(&id, &retries)| (moved(id), retries)));
+        self.pools.extend(inner.pools.iter().map(|(&id, &pool)| (moved(id), pool)));
         let scope = self.add_scopes(&name, first, inner);
         Ok(Submodel { name, scope, ports })
     }

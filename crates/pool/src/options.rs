@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use pushflow_protocol::PythonOptions;
+use pushflow_protocol::{POOL_NAMES, PythonOptions};
 
 use crate::green::{self, Environment};
 
@@ -53,15 +53,7 @@ impl PoolType {
 
     /// The name by which users know it.
     pub const fn name(self) -> &'static str {
-        match self {
-            PoolType::Thread => "thread",
-            PoolType::Process => "process",
-            PoolType::NdProcess => "ndprocess",
-            PoolType::Multiprocessing => "multiprocessing",
-            PoolType::NdMultiprocessing => "ndmultiprocessing",
-            PoolType::Billiard => "billiard",
-            PoolType::Gevent => "gevent",
-        }
+        POOL_NAMES[self as usize]
     }
 }
 
@@ -84,9 +76,9 @@ const SCALING: &str = "scaling";
 fn choices(name: &str) -> String {
     if name == SCALING {
         let how = "scaling is an option that every pool has, and on by default (PoolOptions::scaling, --no-scaling)";
-        return format!("{how}; {}", choose(&PoolType::ALL.map(PoolType::name)));
+        return format!("{how}; {}", choose(&POOL_NAMES));
     }
-    advice(name, &PoolType::ALL.map(PoolType::name))
+    advice(name, &POOL_NAMES)
 }
 
 /// The nearest right name, or all of them where none is near.

@@ -11,6 +11,7 @@ mod exit;
 mod guardian;
 mod ids;
 pub mod marker;
+mod pool_names;
 pub mod slabs;
 mod task;
 pub mod transport;
@@ -24,6 +25,7 @@ pub use guardian::{
     FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, StartFailure, ToGuardian, ToSnapshot,
 };
 pub use ids::AttemptId;
+pub use pool_names::POOL_NAMES;
 pub use task::{CommandTask, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{
     BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,

@@ -15,6 +15,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
@@ -23,6 +24,7 @@ use pushflow_value::{Data, Key, Payload, Value};
 use super::failure::is_error;
 use super::outputs::Execution;
 use super::plan::{Exit, Plan};
+use super::retry::Again;
 use super::spread::{Handed, Refused, spread};
 use super::{Action, Base, OpenAttempt, Phase, Reactor, Step};
 
@@ -115,15 +117,23 @@ impl Reactor {
         if self.soft_stop.is_some() {
             return self.refuse(actor, got, step);
         }
-        self.counts.submitted += 1;
-        let attempt = AttemptId(self.counts.submitted);
         let base = match task.passing {
             Passing::Result => Base::Nothing,
             Passing::Merged if task.defaults.is_empty() => Base::Got,
             Passing::Merged | Passing::Dict => Base::Other(inputs.clone()),
         };
-        self.open.insert(attempt, OpenAttempt { actor, submitted: step.now, got, base });
-        step.actions.push(Action::Submit { attempt, actor, inputs });
+        let again = self.retries.get(&actor).map(|&left| Box::new(Again { left, inputs: inputs.clone() }));
+        let attempt = OpenAttempt { actor, submitted: step.now, got, base, again };
+        self.open_attempt(attempt, inputs, Duration::ZERO, step);
+    }
+
+    /// Asks for an attempt, not before that much time has passed.
+    pub(super) fn open_attempt(&mut self, open: OpenAttempt, inputs: Data, delay: Duration, step: &mut Step<'_>) {
+        self.counts.submitted += 1;
+        let attempt = AttemptId(self.counts.submitted);
+        let actor = open.actor;
+        self.open.insert(attempt, open);
+        step.actions.push(Action::Submit { attempt, actor, inputs, delay });
     }
 
     /// An attempt ended well: its result goes on, unless the run is closing.
@@ -157,7 +167,9 @@ impl Reactor {
         let Some(open) = self.end_attempt(attempt) else { return };
         let error = self.told(error, &open);
         self.note_execution(open.actor, Some(attempt), &open.got, Err(&error), step);
-        self.fail(open.actor, Some(attempt), error, open.got, step);
+        if let Some((open, error)) = self.try_again(open, attempt, error, step) {
+            self.fail(open.actor, Some(attempt), error, open.got, step);
+        }
     }
 
     /// Keeps an execution for the outcome, if it is to list them.

@@ -1,5 +1,7 @@
 //! What the caller tells the reactor and what the reactor asks of the caller.
 
+use std::time::Duration;
+
 use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, TaskError};
 use pushflow_value::Data;
@@ -53,6 +55,8 @@ pub enum Action {
         actor: ActorId,
         /// What the task gets.
         inputs: Data,
+        /// How long to wait before; not zero only where the task is tried again.
+        delay: Duration,
     },
     /// End an open attempt early; how it ended is reported as ever. At most once for each attempt.
     Interrupt {
@@ -70,7 +74,7 @@ pub enum Action {
     Failed {
         /// Which one, and how.
         failure: Box<ActorError>,
-        /// Whether something was triggered by it; if not, the [`Ending`] lists it again.
+        /// Whether something was triggered by it, or the task is tried again; if not, the [`Ending`] lists it again.
         handled: bool,
     },
     /// The status of the run is this text now; it has no other effect.

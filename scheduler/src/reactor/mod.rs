@@ -27,8 +27,8 @@
 //!
 //! The parts: `plan` (the graph, compiled), `arrive` and `join` (how arrivals merge), `actors` (what an actor does when it
 //! runs), `spread` and `route` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
-//! (errors, closing, the end), `stall` (why nothing goes on), `stopping`, `rounds`
-//! and `outputs` (what a run may be asked for) and `message` (events and actions).
+//! (errors, closing, the end), `stall` (why nothing goes on), `stopping`, `rounds`,
+//! `retry` and `outputs` (what a run may be asked for) and `message` (events and actions).
 
 mod actors;
 mod arrive;
@@ -39,6 +39,7 @@ mod join;
 mod message;
 mod outputs;
 mod plan;
+mod retry;
 mod rounds;
 mod route;
 mod spread;
@@ -47,11 +48,11 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_graph::{ActorId, Graph};
+use pushflow_graph::{ActorId, Graph, Retries};
 use pushflow_protocol::AttemptId;
 use pushflow_value::Data;
 
@@ -63,6 +64,7 @@ use arrive::{Keep, Ready};
 use ending::{Closing, Errors};
 use outputs::Kept;
 use plan::{Plan, Way};
+use retry::Again;
 use rounds::Rounds;
 use stopping::SoftStop;
 
@@ -103,6 +105,7 @@ pub struct Reactor {
     outputs: Kept,
     rounds: Rounds,
     soft_stop: Option<SoftStop>,
+    retries: HashMap<ActorId, Retries>,
 }
 
 #[derive(Debug)]
@@ -130,6 +133,8 @@ struct OpenAttempt {
     got: Data,
     /// What the result is laid on before it is handed on.
     base: Base,
+    /// With what it is tried again, if it may be.
+    again: Option<Box<Again>>,
 }
 
 /// What a result is laid on before it is handed on.
@@ -157,7 +162,6 @@ impl Reactor {
         Reactor {
             rounds: Rounds::new(plan.graph(), limits.max_rounds),
             keeps: plan.keeps(),
-            plan: Arc::new(plan),
             limits,
             phase: Phase::Waiting { inputs },
             queue: VecDeque::new(),
@@ -170,6 +174,8 @@ impl Reactor {
             handled: 0,
             outputs: Kept::new(Outputs::default(), limits.outputs),
             soft_stop: None,
+            retries: plan.graph().retries().collect(),
+            plan: Arc::new(plan),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use pushflow_pool::{PoolType, Stream, task};
+use pushflow_graph::Retries;
+use pushflow_pool::{Pool, PoolType, Stream, task};
 use pushflow_protocol::ErrorKind;
 
 use super::*;
@@ -56,9 +57,17 @@ const ONE: AttemptId = AttemptId(1);
 
 impl World {
     fn begin() -> World {
+        World::with(None)
+    }
+
+    /// The task is tried again this often.
+    fn with(retries: Option<Retries>) -> World {
         let mut workflow = Workflow::new("limits");
         let start = workflow.start().unwrap();
         let task = workflow.task("task", TaskSpec::rust("is_never_run")).unwrap();
+        if let Some(retries) = retries {
+            workflow.retry(task, retries).unwrap();
+        }
         let stop = workflow.stop().unwrap();
         workflow.connect(start, task).unwrap();
         workflow.connect(task, stop).unwrap();
@@ -66,7 +75,7 @@ impl World {
             RunOptions { pool: PoolType::Thread, attempt_timeout: Some(Duration::ZERO), ..RunOptions::default() };
         let mut run = Run::prepare(&workflow, Data::new(), &options).unwrap();
         let noted = Noted::default();
-        run.pool = Box::new(noted.clone());
+        run.pools = Pools::new(vec![(PoolType::Thread, Box::new(noted.clone()))], &run.graph, PoolType::Thread);
         assert!(run.step(vec![Event::Begin]).is_none());
         World { run, noted }
     }
@@ -155,4 +164,34 @@ fn an_attempt_that_ends_as_the_run_is_stopped_leaves_nothing_behind() {
     world.end();
     assert_eq!(world.noted.all(), ["submit 1"]);
     assert!(world.run.interrupted.next().is_none());
+}
+
+const TWO: AttemptId = AttemptId(2);
+
+fn again(delay: Duration) -> World {
+    let mut world = World::with(Some(Retries { errors: 1, delay, ..Retries::default() }));
+    world.tell(PoolEvent::Failed { attempt: ONE, error: TaskError::new(ErrorKind::Raised, "no") });
+    assert!(world.turn().is_none());
+    world
+}
+
+#[test]
+fn what_is_tried_again_later_is_submitted_when_its_time_has_come() {
+    let mut world = again(Duration::from_millis(1));
+    assert!(world.turn().is_none());
+    assert_eq!(world.noted.all(), ["submit 1", "submit 2"]);
+    world.tell(PoolEvent::Finished { attempt: TWO, result: Data::new() });
+    assert!(world.end().errors.is_empty());
+}
+
+#[test]
+fn what_waits_to_be_tried_again_is_told_and_ends_at_once_when_the_run_is_stopped() {
+    let mut world = again(Duration::from_secs(3600));
+    assert_eq!(world.run.explain().attempts[0].running, None, "it waits");
+    world.run.to_self.send(Input::Stop { reason: "enough".into() }).unwrap();
+    let ending = world.end();
+    assert_eq!(world.noted.all(), ["submit 1"]);
+    let message = &ending.errors[0].error.message;
+    assert!(message.ends_with("(the attempt was interrupted before it started)"), "{message}");
+    assert!(world.run.delayed.next().is_none());
 }

@@ -249,7 +249,7 @@ fn the_schema_is_printed_as_it_is_in_the_repository() {
     let finished = Program::at(&binaries().pushflow).arg("schema").run();
     let schema = finished.assert_code(0).json();
     assert_eq!(finished.stdout, include_str!("../../../docs/pushflow-graph.schema.json"));
-    for name in ["timeout", "max_rounds", "rust", "command"] {
+    for name in ["timeout", "max_rounds", "retries", "pool", "rust", "command"] {
         assert!(schema["$defs"]["node_settings"]["properties"][name].is_object(), "{name}");
     }
 }

@@ -9,6 +9,7 @@
 //! - [`green_environment`]: the pool `gevent`, chosen and refused, and its commands.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
+//! - [`node_settings`]: nodes with a pool of their own, and nodes that are tried again.
 //! - [`pool_suite`]: what every pool does, asked of each.
 //! - [`single_process`]: processes that tasks start.
 //! - [`probe`]: what runs on which pool, interrupted and killed too.
@@ -35,6 +36,7 @@ mod green_environment;
 mod large_values;
 mod lifetime;
 mod nested;
+mod node_settings;
 mod originals;
 mod orphans;
 mod output;

@@ -70,6 +70,12 @@ fn add_node(graph: &mut Graph, node: &NodeEntry) -> Result<ActorId, GraphError> 
     if let Some(time) = node.settings.timeout {
         graph.limit_time(id, time)?;
     }
+    if let Some(retries) = node.settings.retries {
+        graph.retry(id, retries)?;
+    }
+    if let Some(pool) = node.settings.pool {
+        graph.run_on(id, pool)?;
+    }
     Ok(id)
 }
 

@@ -112,8 +112,11 @@ fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
     let else_value = fields.get("conditions_else_value").cloned().unwrap_or_default();
     items::check_comparable(&else_value, "conditions_else_value", &fields)?;
     let settings = settings::of_node(&fields)?;
-    if settings.timeout.is_some() && work == Work::Identity {
-        return Err(fields.wrong(settings::KEY, "a node that runs no task can't have a \"timeout\"; leave it out"));
+    if work == Work::Identity
+        && let Some(setting) = settings.for_tasks()
+    {
+        let message = format!("a node that runs no task can't have {setting:?}; leave it out");
+        return Err(fields.wrong(settings::KEY, message));
     }
     Ok(NodeEntry {
         label: fields.text("label")?.map(str::to_owned),

@@ -3,19 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pushflow_protocol::{CommandTask, TaskSpec};
+use pushflow_protocol::{CommandTask, POOL_NAMES, TaskSpec};
 use pushflow_value::Value;
 
 use super::error::LoadError;
 use super::fields::Fields;
 use super::spot::Reading;
-use crate::RunSettings;
+use crate::nearest::did_you_mean;
+use crate::{Retries, RunSettings};
 
 /// The attribute that holds them.
 pub(super) const KEY: &str = "pushflow";
 
 const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
-const OF_NODE: &[&str] = &["timeout", "max_rounds", "rust", "command"];
+const OF_NODE: &[&str] = &["timeout", "max_rounds", "retries", "pool", "rust", "command"];
+const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
 const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
 
 /// How a time is written.
@@ -28,6 +30,19 @@ pub(super) struct NodeSettings {
     pub(super) timeout: Option<Duration>,
     /// How often it may run in one run.
     pub(super) max_rounds: Option<u64>,
+    /// How often it is tried again.
+    pub(super) retries: Option<Retries>,
+    /// The pool on which it runs.
+    pub(super) pool: Option<&'static str>,
+}
+
+impl NodeSettings {
+    /// The first setting that only a task can have.
+    pub(super) fn for_tasks(&self) -> Option<&'static str> {
+        let set =
+            [("timeout", self.timeout.is_some()), ("retries", self.retries.is_some()), ("pool", self.pool.is_some())];
+        set.into_iter().find_map(|(name, is_set)| is_set.then_some(name))
+    }
 }
 
 /// The settings of a graph.
@@ -46,7 +61,51 @@ pub(super) fn of_node(node: &Fields<'_>) -> Reading<NodeSettings> {
         return Ok(NodeSettings::default());
     }
     let fields = node.object(KEY)?;
-    Ok(NodeSettings { timeout: time(&fields, "timeout")?, max_rounds: rounds(&fields)? })
+    Ok(NodeSettings {
+        timeout: time(&fields, "timeout")?,
+        max_rounds: rounds(&fields)?,
+        retries: retries(&fields)?,
+        pool: pool(&fields)?,
+    })
+}
+
+/// A number for each kind of failure, or an object with one for each.
+fn retries(fields: &Fields<'_>) -> Reading<Option<Retries>> {
+    let wrong = |fields: &Fields<'_>, name| {
+        let message = format!("{name:?} must be a whole number from 0 to {}", u32::MAX);
+        fields.wrong(name, message)
+    };
+    let number = |fields: &Fields<'_>, name| match fields.get(name) {
+        None => Ok(0),
+        Some(Value::Int(count)) => u32::try_from(*count).map_err(|_| wrong(fields, name)),
+        Some(_) => Err(wrong(fields, name)),
+    };
+    match fields.get("retries") {
+        None => Ok(None),
+        Some(Value::Int(_)) => Ok(Some(Retries::of_each(number(fields, "retries")?))),
+        Some(Value::Map(_)) => {
+            let fields = fields.object("retries")?;
+            refuse_unknown(&fields, &[OF_RETRIES])?;
+            let [errors, crashes, timeouts] = ["errors", "crashes", "timeouts"].map(|name| number(&fields, name));
+            let delay = time(&fields, "delay")?.unwrap_or_default();
+            Ok(Some(Retries { errors: errors?, crashes: crashes?, timeouts: timeouts?, delay }))
+        }
+        Some(_) => {
+            let message =
+                format!("\"retries\" must be a whole number, or an object with some of {}", OF_RETRIES.join(", "));
+            Err(fields.wrong("retries", message))
+        }
+    }
+}
+
+fn pool(fields: &Fields<'_>) -> Reading<Option<&'static str>> {
+    let Some(name) = fields.text("pool")? else { return Ok(None) };
+    let known = POOL_NAMES.into_iter().find(|known| *known == name);
+    let unknown = || {
+        let meant = did_you_mean(name, POOL_NAMES);
+        fields.wrong("pool", format!("there is no pool {name:?}: choose one of {}{meant}", POOL_NAMES.join(", ")))
+    };
+    known.map(Some).ok_or_else(unknown)
 }
 
 /// The task that a node's settings name: a Rust task or a command.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pushflow_graph::{Passing, RunSettings, Work};
+use pushflow_graph::{Passing, Retries, RunSettings, Work};
 use pushflow_protocol::TaskSpec;
 
 use crate::{load, one_node, refused, task};
@@ -28,6 +28,20 @@ fn a_node_has_limits_of_its_own() {
     let a = graph.find("a").unwrap();
     assert_eq!(graph.time_limits().collect::<Vec<_>>(), [(a, Duration::from_millis(400))]);
     assert_eq!(graph.round_limits().collect::<Vec<_>>(), [(a, 3)]);
+}
+
+#[test]
+fn a_node_is_tried_again_and_has_a_pool_of_its_own() {
+    let settings = |settings: &str| {
+        let text = one_node(&format!(r#""task_type": "method", "task_identifier": "a.b", "pushflow": {settings}"#));
+        let graph = load(&text).unwrap();
+        let retries: Vec<_> = graph.retries().map(|(_, retries)| retries).collect();
+        (retries, graph.pool_of(graph.find("a").unwrap()))
+    };
+    assert_eq!(settings("{}"), (vec![], None));
+    assert_eq!(settings(r#"{"retries": 3, "pool": "thread"}"#), (vec![Retries::of_each(3)], Some("thread")));
+    let each = Retries { errors: 2, crashes: 1, timeouts: 0, delay: Duration::from_millis(1500) };
+    assert_eq!(settings(r#"{"retries": {"errors": 2, "crashes": 1, "delay": "1.5s"}}"#).0, [each]);
 }
 
 #[test]
@@ -59,11 +73,30 @@ fn a_setting_that_makes_no_sense_is_refused() {
             node(r#"{"timeout": "5"}"#),
             r#"node "a": "timeout" must be a time above zero: a number of seconds, or a text such as "400ms", "1.5s", "2m" or "1h""#,
         ),
-        (node(r#"{"timeout": 5}"#), r#"node "a": a node that runs no task can't have a "timeout"; leave it out"#),
+        (node(r#"{"timeout": 5}"#), r#"node "a": a node that runs no task can't have "timeout"; leave it out"#),
+        (node(r#"{"pool": "thread"}"#), r#"node "a": a node that runs no task can't have "pool"; leave it out"#),
+        (node(r#"{"retries": 1}"#), r#"node "a": a node that runs no task can't have "retries"; leave it out"#),
+        (
+            own(r#"{"rust": "x", "pool": "proces"}"#),
+            r#"node "a": there is no pool "proces": choose one of thread, process, ndprocess, multiprocessing, ndmultiprocessing, billiard, gevent; did you mean "process"?"#,
+        ),
+        (own(r#"{"rust": "x", "retries": -1}"#), r#"node "a": "retries" must be a whole number from 0 to 4294967295"#),
+        (
+            own(r#"{"rust": "x", "retries": "3"}"#),
+            r#"node "a": "retries" must be a whole number, or an object with some of errors, crashes, timeouts, delay"#,
+        ),
+        (
+            own(r#"{"rust": "x", "retries": {"crashes": 1.5}}"#),
+            r#"node "a": "crashes" must be a whole number from 0 to 4294967295"#,
+        ),
+        (
+            own(r#"{"rust": "x", "retries": {"crash": 1}}"#),
+            r#"node "a": unknown setting "crash"; there are errors, crashes, timeouts, delay"#,
+        ),
         (node(r#"{"timeuot": 5}"#), r#"node "a": unknown attribute "timeuot"; did you mean "timeout"?"#),
         (
             node(r#"{"colour": 5}"#),
-            r#"node "a": unknown setting "colour"; there are timeout, max_rounds, rust, command"#,
+            r#"node "a": unknown setting "colour"; there are timeout, max_rounds, retries, pool, rust, command"#,
         ),
         (
             node(r#"{"rust": "x"}"#),
@@ -77,7 +110,7 @@ fn a_setting_that_makes_no_sense_is_refused() {
         (own(r#"{"rust": ""}"#), r#"node "a": "rust" must be the name of a task"#),
         (
             own(r#"{"rust": "x", "stdin": ""}"#),
-            r#"node "a": unknown setting "stdin"; there are timeout, max_rounds, rust, command"#,
+            r#"node "a": unknown setting "stdin"; there are timeout, max_rounds, retries, pool, rust, command"#,
         ),
         (own(r#"{"command": []}"#), r#"node "a": "command" must be a list of texts: the program, then its arguments"#),
         (

@@ -12,6 +12,7 @@ mod native;
 mod outputs;
 mod properties;
 mod reference;
+mod retries;
 mod speed;
 mod stopping;
 mod submodels;
@@ -175,7 +176,7 @@ impl Run {
 
     fn note(&mut self, action: Action) {
         match action {
-            Action::Submit { attempt, actor, inputs } => {
+            Action::Submit { attempt, actor, inputs, .. } => {
                 let name = self.name(actor);
                 self.log.push(format!("submit {name} {}", show(&inputs)).trim_end().to_owned());
                 let before = self.open.insert(attempt, (name, inputs));
