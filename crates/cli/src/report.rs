@@ -108,8 +108,16 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
     })
 }
 
-/// Says how a run ended that did not finish, and why.
+/// Says what went wrong, and how a run ended that did not finish.
 pub(crate) fn explain(outcome: &Outcome) {
+    if let Some(first) = outcome.handled.first() {
+        let more = match outcome.handled_errors {
+            1 => String::new(),
+            count => format!("; so were {} more, which --format json lists", count - 1),
+        };
+        let at = first.attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
+        line(&format!("note: an error of {}{at} was handled: {}{more}", first.name, first.error));
+    }
     for error in &outcome.errors {
         explain_error(error);
     }

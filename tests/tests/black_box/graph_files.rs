@@ -94,6 +94,10 @@ fn an_error_that_is_handled_is_listed_as_such_and_the_handler_gets_the_data() {
     let finished = run(&folder, &["code=4", "--format", "json", "--output", "all"]).run();
     let object = finished.assert_code(0).json();
     assert_eq!((&object["outcome"], &object["errors"][0]["handled"]), (&json!("finished"), &json!(true)));
+    assert_eq!(
+        finished.stderr, "note: an error of sh (attempt 1) was handled: CommandFailed: sh exited with code 4\n",
+        "nothing fails in silence"
+    );
     let got = &object["nodes"]["handler"]["executions"][0]["inputs"];
     assert!(got["WorkflowException"]["errorMessage"].as_str().is_some_and(|text| !text.is_empty()), "{object}");
     assert_eq!(got["code"], Value::Null, "inputs from outside are default inputs, which an error link does not carry");

@@ -87,12 +87,15 @@ fn assert_tried_again(pool: &str, crash: &str) {
     let folder = nodes("flaky", &[settings]);
     let text = folder.read("graph.json").replace("count", crash);
     folder.write("graph.json", text);
-    let object = run(&folder, &["--pool", pool, "--interrupt-grace", "500ms"]).assert_code(0).json();
+    let finished = run(&folder, &["--pool", pool, "--interrupt-grace", "500ms"]);
+    let object = finished.assert_code(0).json();
     let executions = object["nodes"]["0"]["executions"].as_array().expect("a list");
     let statuses: Vec<&Value> = executions.iter().map(|execution| &execution["status"]).collect();
     assert_eq!(statuses, ["failed", "lost", "timed_out", "finished"], "{pool}: {object}");
     assert_eq!(object["result"]["return_value"], json!({"tries": 4}), "{pool}: {object}");
     let errors = object["errors"].as_array().expect("a list");
+    let note = "note: an error of 0 (attempt 1) was handled: ConnectionError: not yet; so were 2 more, which";
+    assert!(finished.stderr.starts_with(note), "{pool}: {finished:?}");
     assert!(errors.len() == 3 && errors.iter().all(|error| error["handled"] == true), "{pool}: {object}");
 }
 
