@@ -53,6 +53,7 @@ pub use pushflow_graph::{
 #[doc(hidden)]
 pub use pushflow_pool::__private;
 pub use pushflow_pool::green;
+pub use pushflow_pool::run::{PythonError, find_interpreter};
 pub use pushflow_pool::{
     AtExit, Cancellation, Cancelled, CurrentProcess, OpenError, POLICIES, Pending, Policy, PoolClosed, PoolOptions,
     PoolType, Process, ProcessFamily, ProcessKind, StartMethod, Stream, TaskContext, TaskPool, TaskResult,

@@ -32,8 +32,10 @@ impl Dispatcher {
         }
         if self.closing && self.queue.is_empty() {
             for (&id, worker) in &mut self.workers {
-                if worker.is_idle() || matches!(worker.state, State::Starting { .. }) {
-                    worker.dismiss(id, now, actions);
+                match worker.state {
+                    State::Starting { .. } => worker.discard(id, now, actions),
+                    _ if worker.is_idle() => worker.dismiss(id, now, actions),
+                    _ => {}
                 }
             }
         }

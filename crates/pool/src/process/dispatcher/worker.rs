@@ -230,6 +230,13 @@ impl Worker {
         actions.push(Action::Dismiss(id));
     }
 
+    /// Ends one that was never ready, and that nobody needs any more: it does not hear yet that it is to go. It counts as
+    /// one that leaves, not as one that could not be started.
+    pub(super) fn discard(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+        self.state = State::Leaving { until: now };
+        self.end(id, now, actions);
+    }
+
     /// Asks for the end of its tree, once: the guardian repeats what it takes until nothing is left.
     pub(super) fn end(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         if self.exit.is_none() && self.end_asked.is_none() {

@@ -370,3 +370,11 @@ fn inputs_that_cannot_travel_fail_their_attempt_and_free_the_worker() {
     let not_sent = Event::NotSent { worker: WorkerId(1), attempt: AttemptId(1), error };
     assert_eq!(essence(&world.on(not_sent)), ["1 failed: BadInput", "2 started in 1001", "run 2 on 1"]);
 }
+
+#[test]
+fn a_worker_that_is_not_ready_when_the_pool_closes_is_ended_at_once_and_is_no_failed_start() {
+    let mut world = World::open(Rules { max_workers: 2, scaling: false, ..rules() });
+    assert_eq!(essence(&world.on(Event::Close)), ["dismiss 1", "end 2"]);
+    assert!(essence(&world.dies(2, 0, Exit::Signal(9))).iter().all(|action| !action.starts_with("start")));
+    assert!(world.dispatcher.broken().is_none());
+}
