@@ -46,8 +46,28 @@ pub struct TaskError {
     pub pid: Option<u32>,
     /// The last lines that the attempt wrote to its standard error, oldest first; at most 20.
     pub stderr: Vec<String>,
-    /// The error as its own language has it, as an encoded value: a Python exception, if it could be pickled.
-    pub instance: Option<Box<Bytes>>,
+    /// What else its own language knows of it.
+    pub details: Option<Box<ErrorDetails>>,
+}
+
+/// What the language of a task knows of an error beside its type and text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetails {
+    /// What was noted on it on its way, oldest first (Python's `add_note`).
+    pub notes: Vec<String>,
+    /// Errors of the same failure, as [`TaskError::causes`] has them.
+    pub causes: Vec<ErrorCause>,
+    /// The error itself, as an encoded value: a Python exception, if it could be pickled.
+    pub instance: Option<Bytes>,
+}
+
+/// An error that belongs to the failure of a task, beside the one that the task raised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorCause {
+    /// The name of its type.
+    pub type_name: String,
+    /// What it says.
+    pub message: String,
 }
 
 impl TaskError {
@@ -64,8 +84,24 @@ impl TaskError {
             traceback: Vec::new(),
             pid: None,
             stderr: Vec::new(),
-            instance: None,
+            details: None,
         }
+    }
+
+    /// What was noted on the error on its way, oldest first.
+    pub fn notes(&self) -> &[String] {
+        self.details.as_ref().map_or(&[], |details| &details.notes)
+    }
+
+    /// The other errors of this failure: those that were raised around the task's own, outermost first, then those that
+    /// it was raised from or during, nearest first.
+    pub fn causes(&self) -> &[ErrorCause] {
+        self.details.as_ref().map_or(&[], |details| &details.causes)
+    }
+
+    /// The error as its own language has it, as an encoded value: a Python exception, if it could be pickled.
+    pub fn instance(&self) -> Option<&Bytes> {
+        self.details.as_ref()?.instance.as_ref()
     }
 }
 

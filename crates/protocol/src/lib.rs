@@ -19,14 +19,14 @@ mod window;
 mod worker;
 
 pub use class::{Family, NO_CHILDREN, ProcessClass};
-pub use error::{ERROR_CODEC, ErrorKind, TaskError};
+pub use error::{ERROR_CODEC, ErrorCause, ErrorDetails, ErrorKind, TaskError};
 pub use exit::Exit;
 pub use guardian::{
     FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, StartFailure, ToGuardian, ToSnapshot,
 };
 pub use ids::AttemptId;
 pub use pool_names::POOL_NAMES;
-pub use task::{CommandTask, PythonTask, Returns, ScriptTask, TaskSpec};
+pub use task::{CommandTask, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{
     BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,
     SHARED_WORDS, ToWorker, WorkerSettings,

@@ -14,6 +14,8 @@ pub enum TaskSpec {
     },
     /// A Python function.
     Python(PythonTask),
+    /// A task as ewoks runs it, in a Python interpreter that has `ewokscore`.
+    Ewoks(EwoksTask),
     /// A program with arguments.
     Command(CommandTask),
     /// A program or script as ewoks runs it: the inputs become its arguments.
@@ -67,6 +69,50 @@ pub enum Returns {
     Mapping,
     /// Any value: the result has the one entry `return_value` (ewoks `method`).
     Value,
+}
+
+/// What `ewokscore` runs of the node of an ewoks graph file (`ewoks_format.md`): its outputs by their names are the result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EwoksTask {
+    /// What is run.
+    pub work: EwoksWork,
+    /// The node's id, as the task and messages of `ewokscore` see it.
+    pub node: String,
+    /// The node's label, where it has one.
+    pub label: Option<String>,
+}
+
+/// The task types of ewoks that `ewokscore` itself runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EwoksWork {
+    /// `class`: a class that derives from `ewokscore.Task`.
+    Class(EwoksClass),
+    /// `generated`: such a class, made by a function from a text.
+    Generated {
+        /// The dotted name of the function's module, or the path of its `.py` file.
+        module: String,
+        /// The function.
+        generator: String,
+        /// What the function gets.
+        identifier: String,
+    },
+    /// `notebook`: a Jupyter notebook, run by papermill.
+    Notebook {
+        /// Its path, or whatever else papermill opens.
+        path: String,
+    },
+    /// No task of a graph, but a question about one: what a class needs. The result has the entries `required` and
+    /// `optional`, the names of its inputs.
+    InputNames(EwoksClass),
+}
+
+/// Where a class that derives from `ewokscore.Task` is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EwoksClass {
+    /// The dotted name of its module, or the path of its `.py` file.
+    pub module: String,
+    /// Its name in the module.
+    pub name: String,
 }
 
 /// A program and its arguments: no shell unless the program is one.

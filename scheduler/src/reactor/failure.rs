@@ -2,7 +2,7 @@
 //!
 //! A failure goes, in this order, along the error links of the actor that failed, and to the handlers of each scope it is
 //! in, from the innermost to the workflow's. Each of them gets what had reached the actor, with the entry
-//! `WorkflowException` (`errorMessage`, `traceBack`) and the error itself, `WorkflowExceptionInstance`, on top: a Python
+//! `WorkflowException` (`errorMessage`, `traceBack`, and `notes` and `causes` where there are any) and the error itself, `WorkflowExceptionInstance`, on top: a Python
 //! exception as it was raised, of any other error one with its text. The failure is *handled* if at least one of them was
 //! triggered; only what is not handled makes the run fail.
 //!
@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 use pushflow_graph::ActorId;
-use pushflow_protocol::{AttemptId, ERROR_CODEC, TaskError};
+use pushflow_protocol::{AttemptId, ERROR_CODEC, ErrorCause, TaskError};
 use pushflow_value::{Data, Map, Opaque, Payload, Value};
 
 use super::ending::ActorError;
@@ -79,17 +79,30 @@ impl Reactor {
 /// What travels on an error path.
 fn error_data(got: Data, error: &TaskError, plan: &Plan) -> Data {
     let lines = error.traceback.iter().map(|line| Value::from(line.as_str())).collect::<Vec<_>>();
-    let exception: Map =
+    let mut exception: Map =
         [("errorMessage", Value::from(error.message.as_str())), ("traceBack", lines.into())].into_iter().collect();
+    if !error.notes().is_empty() {
+        let notes: Vec<Value> = error.notes().iter().map(|note| Value::from(note.as_str())).collect();
+        exception.insert("notes".into(), notes.into());
+    }
+    if !error.causes().is_empty() {
+        let causes: Vec<Value> = error.causes().iter().map(cause).collect();
+        exception.insert("causes".into(), causes.into());
+    }
     let mut data = got;
     data.insert(plan.exception.clone(), Payload::from(Value::Map(exception)));
     data.insert(plan.instance.clone(), instance(error));
     data
 }
 
+fn cause(cause: &ErrorCause) -> Value {
+    let parts = [("type", cause.type_name.as_str()), ("message", cause.message.as_str())];
+    Value::Map(parts.into_iter().map(|(name, text)| (name, Value::from(text))).collect())
+}
+
 /// The error itself, where its language has it; else what stands for one.
 fn instance(error: &TaskError) -> Payload {
-    match &error.instance {
+    match error.instance() {
         Some(encoded) => Payload::from_encoded(Bytes::clone(encoded)),
         None => {
             let stand_in = Opaque::new(ERROR_CODEC, error.type_name.as_str()).with_text(error.to_string());

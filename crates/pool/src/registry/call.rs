@@ -11,7 +11,7 @@ use std::error::Error;
 use std::iter::successors;
 use std::marker::PhantomData;
 
-use pushflow_protocol::{ErrorKind, TaskError};
+use pushflow_protocol::{ErrorCause, ErrorDetails, ErrorKind, TaskError};
 use pushflow_value::{Key, Payload, Value, from_value, to_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,9 @@ pub type TaskResult = Result<Data, TaskError>;
 
 /// How many causes of an error are told at most: a chain of them may be endless.
 const CAUSES: usize = 16;
+
+/// The type of an error that does not tell its own.
+const UNKNOWN_ERROR: &str = "Error";
 
 /// One call of one task, while its inputs are taken apart.
 pub struct Call<'a> {
@@ -166,7 +169,7 @@ pub struct Failure<E>(E);
 impl Failure<Box<dyn Error>> {
     /// The error as it travels. This type needs a method of its own, since it converts to no error that can be sent.
     pub fn describe(self) -> TaskError {
-        raised("Error", &*self.0)
+        raised(UNKNOWN_ERROR, &*self.0)
     }
 }
 
@@ -189,9 +192,13 @@ impl<E> DescribeFailure<E> for Failure<E> {
 
 fn raised(type_name: &str, error: &(dyn Error + 'static)) -> TaskError {
     let causes = successors(error.source(), |&cause| cause.source()).take(CAUSES);
+    // What type a source has nobody can tell.
+    let causes: Vec<_> =
+        causes.map(|cause| ErrorCause { type_name: UNKNOWN_ERROR.to_owned(), message: cause.to_string() }).collect();
     TaskError {
         type_name: type_name.to_owned(),
-        traceback: causes.map(|cause| format!("caused by: {cause}")).collect(),
+        traceback: causes.iter().map(|cause| format!("caused by: {}", cause.message)).collect(),
+        details: (!causes.is_empty()).then(|| Box::new(ErrorDetails { causes, ..ErrorDetails::default() })),
         ..TaskError::new(ErrorKind::Raised, error.to_string())
     }
 }
@@ -200,7 +207,7 @@ fn raised(type_name: &str, error: &(dyn Error + 'static)) -> TaskError {
 fn short_name(type_name: &str) -> &str {
     let path = type_name.split('<').next().unwrap_or(type_name);
     match path.rsplit("::").next().unwrap_or(path) {
-        "&str" | "String" | "Cow" | "Box" => "Error",
+        "&str" | "String" | "Cow" | "Box" => UNKNOWN_ERROR,
         name => name,
     }
 }

@@ -14,13 +14,13 @@ mod template;
 use std::path::Path;
 use std::sync::Arc;
 
-use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, TaskError, TaskSpec};
+use pushflow_protocol::{ErrorKind, PythonOptions, TaskError, TaskSpec};
 use pushflow_value::Data;
 
 pub use execute::execute;
 pub use interrupt::{Guard, Interrupted, Interrupter};
 pub use launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-pub use python::{PythonError, PythonHost, SharedPython, find_interpreter};
+pub use python::{PythonCall, PythonError, PythonHost, SharedPython, find_interpreter};
 
 /// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
 pub struct Runner {
@@ -76,7 +76,8 @@ impl Runner {
                 let python = self.python.options().map_or("python3".as_ref(), |python| python.interpreter.as_os_str());
                 script::run_script(self.launcher.as_ref(), task, Path::new(python), inputs, interrupter)
             }
-            TaskSpec::Python(task) => self.run_python(task, inputs, interrupter),
+            TaskSpec::Python(task) => self.run_python(&PythonCall::Function(task), inputs, interrupter),
+            TaskSpec::Ewoks(task) => self.run_python(&PythonCall::Ewoks(task), inputs, interrupter),
         }
     }
 
@@ -91,7 +92,12 @@ impl Runner {
         self.host.insert(host).make_ready(&Interrupter::new())
     }
 
-    fn run_python(&mut self, task: &PythonTask, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
+    fn run_python(
+        &mut self,
+        call: &PythonCall<'_>,
+        inputs: &Data,
+        interrupter: &Interrupter,
+    ) -> Result<Data, TaskError> {
         let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
             (Some(host), _) => host,
             (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref())?,
@@ -101,7 +107,7 @@ impl Runner {
                 return Err(TaskError::new(ErrorKind::Unsupported, message));
             }
         };
-        self.host.insert(host).run(task, inputs, interrupter)
+        self.host.insert(host).run(call, inputs, interrupter)
     }
 }
 

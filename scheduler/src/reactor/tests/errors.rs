@@ -29,10 +29,25 @@ fn a_handler_gets_the_error_itself_where_its_language_has_it() {
     let python =
         Value::from(Opaque::new("exception", "ValueError").with_text("ValueError('no')").with_content(vec![1]));
     let encoded = Payload::from(python.clone()).encoded().unwrap().clone();
-    let error = TaskError { instance: Some(Box::new(encoded)), ..TaskError::new(ErrorKind::Raised, "no") };
+    let details = ErrorDetails { instance: Some(encoded), ..ErrorDetails::default() };
+    let error = TaskError { details: Some(Box::new(details)), ..TaskError::new(ErrorKind::Raised, "no") };
     assert_eq!(instance(error), python);
     let lost = TaskError::new(ErrorKind::WorkerLost, "killed");
     assert_eq!(instance(lost).to_json().unwrap()["$repr"], "WorkerLost: killed");
+}
+
+#[test]
+fn a_handler_gets_the_notes_and_causes_of_the_error_where_there_are_any() {
+    let mut run = one_task().on_error("a", "own").begin(nothing());
+    let cause = |type_name: &str, message: &str| ErrorCause { type_name: type_name.into(), message: message.into() };
+    let causes = vec![cause("OSError", "the disk is full"), cause("KeyError", "'x'")];
+    let details = ErrorDetails { notes: vec!["at sample 3".into()], causes, instance: None };
+    let error = TaskError { details: Some(Box::new(details)), ..TaskError::new(ErrorKind::Raised, "no") };
+    run.tell(Event::Failed { attempt: run.open_of("a"), error });
+    let exception = run.open[&run.open_of("own")].1.value("WorkflowException").unwrap().unwrap().to_json().unwrap();
+    let causes = r#"[{"type":"OSError","message":"the disk is full"},{"type":"KeyError","message":"'x'"}]"#;
+    let expected = format!(r#"{{"errorMessage":"no","traceBack":[],"notes":["at sample 3"],"causes":{causes}}}"#);
+    assert_eq!(exception.to_string(), expected);
 }
 
 #[test]

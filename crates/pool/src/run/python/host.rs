@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{ErrorKind, Exit, PythonOptions, PythonTask, TaskError};
+use pushflow_protocol::{ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_value::Data;
 
 use super::channel::{Broken, Channel};
-use super::message::{self, Reply};
+use super::message::{self, PythonCall, Reply};
 use super::shared::Thread;
 use super::source::{launch, source};
 use crate::run::interrupt::Interrupter;
@@ -34,7 +34,7 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 /// How long a process may take to be gone after it was killed, before nobody waits for it any more.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
-/// A Python interpreter process; see [`PythonTask`] for what it runs.
+/// A Python interpreter process; see [`PythonCall`] for what it runs.
 ///
 /// Every value that can be pickled keeps its type from one task to the next; see `docs/python.md` for what others see of
 /// it. Dropping the host ends the process.
@@ -100,8 +100,8 @@ impl PythonHost {
     ///
     /// # Errors
     /// When the task is not found, fails, returns what can't be a result, is interrupted, or its process is lost.
-    pub fn run(&mut self, task: &PythonTask, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
-        let request = message::run(task, inputs)?;
+    pub fn run(&mut self, call: &PythonCall<'_>, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
+        let request = message::run(call, inputs)?;
         self.make_ready(interrupter)?;
         let child = Arc::clone(&self.child);
         self.begin_request();

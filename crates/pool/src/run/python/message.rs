@@ -1,6 +1,8 @@
 //! What a worker and its Python interpreter say to each other.
 
-use pushflow_protocol::{ErrorKind, PythonTask, Returns, TaskError};
+use pushflow_protocol::{
+    ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, TaskError,
+};
 use pushflow_value::{Data, Key, Opaque, Payload, Value};
 
 use super::channel::{HEADER, MAGIC};
@@ -9,17 +11,42 @@ use super::pickle::{EXCEPTION, PickleWriter, Pickled};
 /// The highest position of an argument: all below it are passed too.
 const MAX_POSITION: u32 = 65_535;
 
+/// What an interpreter can be asked to run.
+pub enum PythonCall<'a> {
+    /// A function.
+    Function(&'a PythonTask),
+    /// A task of `ewokscore`.
+    Ewoks(&'a EwoksTask),
+}
+
+impl PythonCall<'_> {
+    /// What makes the task: the module, what is called there, and whether only a mapping can be its result.
+    fn origin(&self) -> (&str, &str, bool) {
+        match self {
+            PythonCall::Function(task) => (&task.module, &task.function, task.returns == Returns::Mapping),
+            PythonCall::Ewoks(task) => match &task.work {
+                EwoksWork::Class(EwoksClass { module, name }) | EwoksWork::InputNames(EwoksClass { module, name }) => {
+                    (module, name, true)
+                }
+                EwoksWork::Generated { module, generator, .. } => (module, generator, true),
+                EwoksWork::Notebook { .. } => ("", "", true),
+            },
+        }
+    }
+}
+
 /// A request that a task be run: names become keyword arguments, positions positional ones, gaps filled with `None`
 /// (`parity.md` P25, P26).
 ///
 /// # Errors
 /// When an input can't be sent.
-pub(super) fn run(task: &PythonTask, inputs: &Data) -> Result<Vec<u8>, TaskError> {
+pub(super) fn run(call: &PythonCall<'_>, inputs: &Data) -> Result<Vec<u8>, TaskError> {
     let mut pickle = PickleWriter::new(started());
+    let (module, function, wants_mapping) = call.origin();
     pickle.begin_tuple();
-    pickle.text(&task.module);
-    pickle.text(&task.function);
-    pickle.boolean(task.returns == Returns::Mapping);
+    pickle.text(module);
+    pickle.text(function);
+    pickle.boolean(wants_mapping);
     positional(&mut pickle, inputs)?;
     pickle.begin_dict();
     for (key, payload) in inputs {
@@ -29,9 +56,29 @@ pub(super) fn run(task: &PythonTask, inputs: &Data) -> Result<Vec<u8>, TaskError
         }
     }
     pickle.end_dict();
+    if let PythonCall::Ewoks(task) = call {
+        ewoks(&mut pickle, task);
+    }
     pickle.end_tuple();
     let kind = if pickle.has_objects() { b'O' } else { b'T' };
     Ok(finished(pickle.finish(), kind))
+}
+
+/// What `host_source/ewoks.py` needs beside: which task type, its identifier, and the node.
+fn ewoks(pickle: &mut PickleWriter, task: &EwoksTask) {
+    let (kind, identifier) = match &task.work {
+        EwoksWork::Class(_) => ("class", ""),
+        EwoksWork::Generated { identifier, .. } => ("generated", identifier.as_str()),
+        EwoksWork::Notebook { path } => ("notebook", path.as_str()),
+        EwoksWork::InputNames(_) => ("input names", ""),
+    };
+    pickle.begin_tuple();
+    [kind, identifier, &task.node].into_iter().for_each(|text| pickle.text(text));
+    match &task.label {
+        Some(label) => pickle.text(label),
+        None => pickle.none(),
+    }
+    pickle.end_tuple();
 }
 
 fn positional(pickle: &mut PickleWriter, inputs: &Data) -> Result<(), TaskError> {
@@ -123,24 +170,39 @@ fn too_deep() -> TaskError {
     TaskError::new(ErrorKind::BadResult, message)
 }
 
-/// The name of its type, its text, the lines of its traceback, and itself: a text, and a pickle where there can be one.
+/// The name of its type, its text, the lines of its traceback, its text and pickle as a value, where it can be pickled, its
+/// notes, and the names and texts of the errors around and before it.
 fn exception(pickle: &[u8]) -> Result<TaskError, String> {
     let Value::List(parts) = value(pickle)? else { return Err("an exception is a list".to_owned()) };
-    let Ok([Value::Str(type_name), Value::Str(message), Value::List(lines), Value::Str(text), content]) =
-        <[Value; 5]>::try_from(parts.into_vec())
+    let Ok([Value::Str(type_name), Value::Str(message), lines, Value::Str(text), content, notes, Value::List(causes)]) =
+        <[Value; 7]>::try_from(parts.into_vec())
     else {
-        return Err("an exception has a type, a text, lines and itself".to_owned());
+        return Err("an exception has a type, a text, lines, itself, notes and causes".to_owned());
     };
     let instance = match content {
         Value::Bytes(content) => {
             let object = Opaque::new(EXCEPTION, type_name.as_str()).with_text(text).with_content(content);
             let payload = Payload::from(Value::from(object));
-            Some(Box::new(payload.encoded().map_err(|error| error.to_string())?.clone()))
+            Some(payload.encoded().map_err(|error| error.to_string())?.clone())
         }
         _ => None,
     };
-    let traceback = lines.iter().map(|line| line.as_str().unwrap_or_default().to_owned()).collect();
-    Ok(TaskError { type_name, traceback, instance, ..TaskError::new(ErrorKind::Raised, message) })
+    let details =
+        ErrorDetails { notes: texts(&notes)?, causes: causes.iter().map(cause).collect::<Result<_, _>>()?, instance };
+    let details = (details != ErrorDetails::default()).then(|| Box::new(details));
+    Ok(TaskError { type_name, traceback: texts(&lines)?, details, ..TaskError::new(ErrorKind::Raised, message) })
+}
+
+fn cause(pair: &Value) -> Result<ErrorCause, String> {
+    match <[String; 2]>::try_from(texts(pair)?) {
+        Ok([type_name, message]) => Ok(ErrorCause { type_name, message }),
+        Err(_) => Err("a cause has a type and a text".to_owned()),
+    }
+}
+
+fn texts(list: &Value) -> Result<Vec<String>, String> {
+    let Value::List(list) = list else { return Err(format!("it has {} where a list is expected", list.type_name())) };
+    Ok(list.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect())
 }
 
 fn text(pickle: &[u8]) -> Result<String, String> {

@@ -10,5 +10,6 @@ mod shared;
 mod source;
 
 pub use host::PythonHost;
+pub use message::PythonCall;
 pub use options::{PythonError, find_interpreter};
 pub use shared::SharedPython;

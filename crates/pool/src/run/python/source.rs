@@ -10,8 +10,10 @@ use pushflow_protocol::PythonOptions;
 use crate::current_process;
 use crate::run::launch::Launch;
 
-/// The modules, in the order in which they import each other.
-const MODULES: [(&str, &str); 4] = [
+/// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
+/// needed first.
+const MODULES: [(&str, &str); 5] = [
+    ("_pushflow_ewoks?", include_str!("host_source/ewoks.py")),
     ("_pushflow_finding", include_str!("host_source/finding.py")),
     ("_pushflow_values", include_str!("host_source/values.py")),
     ("_pushflow_restoring", include_str!("host_source/restoring.py")),
@@ -31,9 +33,13 @@ source = b''
 while len(source) < length:
     source += os.read(0, length - len(source)) or sys.exit(1)
 parts = iter(source.decode().split('\\0'))
+later = {}
 for name in parts:
+    if name[-1] == '?':
+        later[name[:-1]] = next(parts)
+        continue
     module = sys.modules[name] = type(sys)(name)
-    module.ARGUMENTS = sys.argv[1:]
+    module.ARGUMENTS, module.LATER = sys.argv[1:], later
     exec(compile(next(parts), '<pushflow host>', 'exec'), module.__dict__)
 ";
 

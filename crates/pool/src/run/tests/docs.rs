@@ -63,7 +63,7 @@ def handles(error): return {'type': type(error).__name__, 'text': str(error)}
         let pid = format!("(pid {})", error.pid.unwrap());
         assert_eq!(error.type_name, type_name, "{statement}");
         assert!(error.message.replace(&pid, "(pid N)").starts_with(&message), "{statement}: {error}");
-        let instance = error.instance.as_deref().cloned().map(Payload::from_encoded).unwrap_or_else(|| {
+        let instance = error.instance().cloned().map(Payload::from_encoded).unwrap_or_else(|| {
             let stand_in = pushflow_value::Opaque::new(pushflow_protocol::ERROR_CODEC, &*error.type_name);
             Payload::from(Value::from(stand_in.with_text(error.to_string())))
         });

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A module of tasks that needs a library; `None` without it.
-fn with_library(library: &str, source: &str) -> Option<Python> {
+pub(super) fn with_library(library: &str, source: &str) -> Option<Python> {
     let mut python = Python::new(&format!(
         "import importlib.util\ndef is_there(): return {{'x': importlib.util.find_spec({library:?}) is not None}}\n{source}"
     ));

@@ -4,6 +4,7 @@ mod commands;
 mod direct;
 mod docs;
 mod errors;
+mod ewoks;
 mod forms;
 mod host;
 mod interrupts;

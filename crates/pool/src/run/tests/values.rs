@@ -214,7 +214,7 @@ def reraises(error):
 ",
     );
     let error = python.failure("fails");
-    let instance = Payload::from_encoded(*error.instance.unwrap());
+    let instance = Payload::from_encoded(error.instance().unwrap().clone());
     assert_eq!(
         instance.value().unwrap().to_json().unwrap().to_string(),
         r#"{"$type":"tasks.Own","$repr":"Own(5, 'broken')"}"#
@@ -245,7 +245,7 @@ def holds():
     );
     for (function, type_name, message) in [("needs", "tasks.Needs", "text"), ("holds", "ValueError", "v")] {
         let error = python.failure(function);
-        assert_eq!((error.type_name.as_str(), error.message.as_str(), &error.instance), (type_name, message, &None));
+        assert_eq!((error.type_name.as_str(), error.message.as_str(), error.instance()), (type_name, message, None));
         let last = error.traceback.last().unwrap();
         assert!(last.starts_with("The exception can't be pickled ("), "{last}");
     }

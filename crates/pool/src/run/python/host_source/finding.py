@@ -15,6 +15,17 @@ class Missing(Exception):
     """The task's module or function does not exist."""
 
 
+def own_module(name):
+    """A module of this host that few tasks need: it is made when one does."""
+    module = sys.modules.get(name)
+    if module is None:
+        module = ModuleType(name)
+        exec(compile(LATER[name], own_module.__code__.co_filename, "exec"), module.__dict__)  # noqa: F821 (see LOADER)
+        # Another thread may have been faster.
+        module = sys.modules.setdefault(name, module)
+    return module
+
+
 def find_task(module, function):
     """What to call: a function, or whatever else can be called, as `module:function` names it.
 

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
 
-from _pushflow_finding import SEARCH, Missing, clean, find_task, type_name
+from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
 from _pushflow_restoring import Restorer, flush
 from _pushflow_values import (
     BadArgument,
@@ -212,13 +212,17 @@ class Server:
     def settle(self):
         """From here on no interrupt of the last task is on its way any more."""
 
-    def run(self, module, function, wants_mapping, positional, named):
-        """Runs one task: the kind of the reply and what is in it."""
+    def run(self, module, function, wants_mapping, positional, named, ewoks=None):
+        """Runs one task: the kind of the reply and what is in it. `ewoks` is what a task of `ewokscore` needs beside."""
         try:
             self.running = True
             if self.pending:
                 raise NotStarted
-            result = find_task(module, function)(*positional, **named)
+            if ewoks is None:
+                task = find_task(module, function)
+            else:
+                task = own_module("_pushflow_ewoks").make_call(module, function, *ewoks)
+            result = task(*positional, **named)
             if not wants_mapping or type(result) is not dict:
                 result = self.checked(result, wants_mapping)
             self.running = False
@@ -229,6 +233,9 @@ class Server:
         except Missing as error:
             self.running = False
             return MISSING, clean(str(error))
+        except BadArgument as error:
+            self.running = False
+            return BAD_INPUT, clean(str(error))
         except BadResult as error:
             self.running = False
             return BAD_RESULT, clean(str(error))

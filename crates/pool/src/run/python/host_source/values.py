@@ -20,6 +20,9 @@ from _pushflow_finding import clean, load_file, loaded_files, own_frames, type_n
 TEXT_LIMIT = 200
 ARRAY_LIMIT = 20
 
+# How many notes and causes of an exception are told.
+CHAIN_LIMIT = 20
+
 # Plain without a closer look, which makes a difference for small results.
 ATOMS = frozenset((type(None), bool, int, float, str))
 
@@ -44,7 +47,15 @@ class Unpicklable(Exception):
 
 
 class BadArgument(Exception):
-    """Something in an argument can't be unpickled."""
+    """Something in an argument can't be unpickled, or is missing."""
+
+
+class Wrapped(Exception):
+    """A task's own exception, and the one that a library raised around it."""
+
+    def __init__(self, own, wrapper):
+        super().__init__(own)
+        self.own, self.wrapper = own, wrapper
 
 
 class RemoteTraceback(Exception):
@@ -160,7 +171,11 @@ def shown(error):
 
 
 def describe(error):
-    """The name of an exception's type, its text, its traceback as lines, and itself: a text, and a pickle or `None`."""
+    """The name of an exception's type, its text, its traceback as lines, itself as a text, and as a pickle or `None`, its
+    notes, and what else belongs to it: pairs of the name of a type and a text."""
+    around = []
+    if type(error) is Wrapped:
+        around, error = [error.wrapper], error.own
     name, text, lines = type_name(type(error)), shown(error), traceback_of(error)
     try:
         pickle = dumps(error, 5)
@@ -170,7 +185,24 @@ def describe(error):
     except BaseException as refusal:
         pickle = None
         lines.append("The exception can't be pickled ({}: {}).".format(type_name(type(refusal)), shown(refusal)))
-    return [name, text, lines, text_of(error), pickle]
+    causes = [[type_name(type(cause)), shown(cause)] for cause in around + causes_of(error)]
+    return [name, text, lines, text_of(error), pickle, notes_of(error), causes]
+
+
+def notes_of(error):
+    notes = getattr(error, "__notes__", None)
+    return [clean(str(note)) for note in notes[:CHAIN_LIMIT]] if isinstance(notes, list) else []
+
+
+def causes_of(error):
+    """The exceptions that this one was raised from, or while they were handled, the nearest first."""
+    causes = []
+    while len(causes) < CHAIN_LIMIT:
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if error is None or isinstance(error, RemoteTraceback) or any(error is cause for cause in causes):
+            break
+        causes.append(error)
+    return causes
 
 
 def traceback_of(error):

@@ -1,0 +1,124 @@
+"""Runs what ewoks graphs leave to `ewokscore`: task classes, those that a function makes, and notebooks.
+
+It does what ewoksppf does in a worker (`ewoksppf/ppfrunscript.py`): makes the task with its inputs, executes it, and hands
+on all its outputs; one that the task has not set is `MISSING_DATA` there and here. What ewokscore says about a task that it
+can't make or execute becomes one sentence, or the exception that the task itself raised.
+
+This module, and `ewokscore` with it, is loaded with the first such task of an interpreter.
+"""
+
+import os
+import sys
+
+from _pushflow_finding import Missing, did_you_mean, find_task, load_file, load_module, type_name
+from _pushflow_values import BadArgument, Wrapped, quoted
+
+
+def library():
+    """The class that all tasks derive from."""
+    try:
+        from ewokscore.task import Task
+    except ModuleNotFoundError as error:
+        if error.name not in ("ewokscore", "ewokscore.task"):
+            raise
+        advice = "install it there, or choose another interpreter with --python or PUSHFLOW_PYTHON"
+        message = 'the task needs the Python package "ewokscore", which {} does not have: {}'
+        raise Missing(message.format(sys.executable, advice)) from None
+    return Task
+
+
+def make_call(module, name, kind, identifier, node, label):
+    """What runs the task when it is called with the task's inputs."""
+    task = library()
+    if kind == "notebook":
+        return caller(*notebook(identifier), node, label)
+    if kind == "generated":
+        return caller(generated(task, module, name, identifier), {}, node, label)
+    found = find_class(task, module, name)
+    return (lambda: input_names(found)) if kind == "input names" else caller(found, {}, node, label)
+
+
+# ---- which class ---------------------------------------------------------------------------------------------------
+
+
+def find_class(task, module, name):
+    found = thing = load_file(module) if module.endswith(".py") else load_module(module)
+    for part in name.split("."):
+        thing = getattr(thing, part, None)
+    if thing is None:
+        classes = [known for known, value in vars(found).items() if isinstance(value, type)]
+        advice = did_you_mean(name, classes)
+        raise Missing('the module "{}" has no class "{}"{}'.format(module, name, advice))
+    return checked(task, thing, '"{}" of the module "{}"'.format(name, module))
+
+
+def generated(task, module, generator, identifier):
+    made = find_task(module, generator)(identifier)
+    subject = 'what "{}" of the module "{}" made of "{}"'.format(generator, module, identifier)
+    return checked(task, made, subject)
+
+
+def checked(task, found, subject):
+    if not isinstance(found, type):
+        raise Missing("{} is no ewoks task class, but of type {}".format(subject, type_name(type(found))))
+    if not issubclass(found, task):
+        raise Missing("{} is no ewoks task class: it does not derive from ewokscore.Task".format(subject))
+    return found
+
+
+def notebook(path):
+    """The class that runs notebooks, and the input that says which."""
+    from ewokscore import notebooktask
+
+    if notebooktask.execute_notebook is None:
+        message = 'the task needs the Python package "papermill", which {} does not have: install ewokscore[notebooks]'
+        raise Missing(message.format(sys.executable))
+    if "://" not in path and not os.path.isfile(path):
+        raise Missing('there is no notebook "{}"'.format(path))
+    return notebooktask.NotebookExecutorTask, {notebooktask.NOTEBOOK_ARGUMENT: path}
+
+
+def input_names(found):
+    return {"required": sorted(found.required_input_names()), "optional": sorted(found.optional_input_names())}
+
+
+# ---- running it ----------------------------------------------------------------------------------------------------
+
+
+def caller(found, own_inputs, node, label):
+    def call(*positional, **named):
+        inputs = {**named, **dict(enumerate(positional)), **own_inputs}
+        refuse_incomplete(found, inputs)
+        attributes = {"id": node, "task_identifier": found.class_registry_name()}
+        if label is not None:
+            attributes["label"] = label
+        return execute(found(inputs=inputs, node_id=node, node_attrs=attributes))
+
+    return call
+
+
+def refuse_incomplete(found, inputs):
+    """What ewokscore would refuse too, in its own words and in several lines."""
+    name = type_name(found)
+    missing = sorted(found.required_input_names() - inputs.keys())
+    if missing:
+        known = found.required_input_names() | found.optional_input_names()
+        unexpected = [key for key in inputs if isinstance(key, str) and key not in known]
+        meant = [did_you_mean(key, unexpected).replace("did you mean", "is it what came as") for key in missing]
+        message = "the task class {} lacks the required input{} {}{}"
+        listed = " and ".join(map(quoted, missing))
+        raise BadArgument(message.format(name, "s" * (len(missing) > 1), listed, "".join(meant)))
+    for position in range(found.n_required_positional_inputs()):
+        if position not in inputs:
+            raise BadArgument("the task class {} lacks the required input at position {}".format(name, position))
+
+
+def execute(task):
+    try:
+        task.execute()
+    except Exception as wrapper:
+        own = task.exception
+        if own is None or own is wrapper:
+            raise
+        raise Wrapped(own, wrapper) from None
+    return {name: variable.value for name, variable in task.output_variables.items()}
