@@ -27,6 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod classes;
 mod deadlines;
 mod delayed;
 mod event;
@@ -41,12 +42,13 @@ mod run;
 mod stop_signals;
 mod workflow;
 
+pub use classes::PythonClasses;
 pub use event::{EventKind, RunId, WorkflowEvent};
 pub use handle::{Explanation, OpenAttempt, StopHandle};
 pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::{Outcome, RunError};
-pub use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, parse_inputs};
+pub use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, TaskClasses, UnknownClass, parse_inputs};
 pub use pushflow_graph::{
     ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Warning, WarningKind,
 };
@@ -60,7 +62,8 @@ pub use pushflow_pool::{
     UnknownPoolType, UnknownStartMethod, current_process, task,
 };
 pub use pushflow_protocol::{
-    AttemptId, CommandTask, ErrorKind, Exit, Family, ProcessClass, PythonOptions, TaskError, TaskSpec,
+    AttemptId, CommandTask, ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, Exit, Family,
+    ProcessClass, PythonOptions, TaskError, TaskSpec,
 };
 pub use pushflow_value::{
     CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,

@@ -10,7 +10,7 @@ use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
 
 use crate::pools::{self, Pools};
 use crate::run::tasks;
-use crate::{RunError, RunOptions};
+use crate::{PythonSettings, RunError, RunOptions};
 
 /// Checks the tasks of the graph, and opens the pools that they are to run on.
 pub(crate) fn open_pools(
@@ -53,7 +53,7 @@ fn open_pool(
     if share.pool == PoolType::Gevent {
         refuse_python(share)?;
     } else if share.tasks().any(|(_, task)| needs_python(task)) {
-        pool_options.python = Some(python(folder, options)?);
+        pool_options.python = Some(python(folder, &options.python)?);
     }
     Ok(pushflow_pool::open_pool(share.pool, &pool_options, has_commands(share), events)?)
 }
@@ -80,14 +80,14 @@ fn check_rust_tasks(share: &Share<'_>) -> Result<(), RunError> {
 /// Whether a task runs in a Python interpreter, be it as a script.
 fn needs_python(task: &TaskSpec) -> bool {
     match task {
-        TaskSpec::Python(_) => true,
+        TaskSpec::Python(_) | TaskSpec::Ewoks(_) => true,
         TaskSpec::Script(ScriptTask::File(path)) => path.extension().is_some_and(|extension| extension == "py"),
         _ => false,
     }
 }
 
 fn refuse_python(share: &Share<'_>) -> Result<(), RunError> {
-    match share.tasks().find(|(_, task)| matches!(task, TaskSpec::Python(_))) {
+    match share.tasks().find(|(_, task)| matches!(task, TaskSpec::Python(_) | TaskSpec::Ewoks(_))) {
         None => Ok(()),
         Some((id, _)) => Err(RunError::Unsupported {
             actor: share.name(id),
@@ -100,10 +100,10 @@ fn refuse_python(share: &Share<'_>) -> Result<(), RunError> {
 }
 
 /// The interpreter, and where it finds modules: the graph file's folder, then what the user named.
-fn python(folder: Option<&Path>, options: &RunOptions) -> Result<PythonOptions, RunError> {
+pub(crate) fn python(folder: Option<&Path>, settings: &PythonSettings) -> Result<PythonOptions, RunError> {
     let interpreter =
-        find_interpreter(options.python.interpreter.as_deref()).map_err(|error| RunError::Python(error.to_string()))?;
-    let named = options.python.path.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        find_interpreter(settings.interpreter.as_deref()).map_err(|error| RunError::Python(error.to_string()))?;
+    let named = settings.path.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let search_path: Vec<OsString> = folder.map(Path::to_owned).into_iter().chain(named).map(Into::into).collect();
     Ok(PythonOptions { interpreter: interpreter.into(), search_path })
 }

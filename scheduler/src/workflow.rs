@@ -10,6 +10,7 @@ use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Retries, Route
 use pushflow_pool::PoolType;
 use pushflow_value::{Data, Value};
 
+use crate::classes::with_classes;
 use crate::{Outcome, Run, RunError, RunOptions};
 
 /// Actors and the links between them, ready to be run as often as you like.
@@ -50,7 +51,7 @@ impl Workflow {
     /// As [`Workflow::load`]; when an input is for a node that is not there.
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Workflow, LoadError> {
         let path = ewoks::find_file(path.as_ref(), options);
-        let graph = ewoks::load_file_with(path.as_ref(), options)?;
+        let graph = ewoks::load_file_with(path.as_ref(), &with_classes(options))?;
         let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         Ok(Workflow { graph: Arc::new(graph), folder })
     }
@@ -61,7 +62,7 @@ impl Workflow {
     /// # Errors
     /// As [`Workflow::load_with`].
     pub fn read(reader: impl Read, name: &str, options: &LoadOptions) -> Result<Workflow, LoadError> {
-        let graph = ewoks::load_reader(reader, name, options)?;
+        let graph = ewoks::load_reader(reader, name, &with_classes(options))?;
         let folder = options.root.as_deref().unwrap_or(Path::new("."));
         Ok(Workflow { graph: Arc::new(graph), folder: std::path::absolute(folder).ok() })
     }

@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use pushflow::{ActorError, CodecError, Data, EndingKind, ErrorKind, Execution, Outcome, TaskError, Value, Workflow};
+use pushflow::{
+    ActorError, CodecError, Data, EndingKind, ErrorCause, ErrorKind, Execution, Outcome, TaskError, Value, Workflow,
+};
 use serde_json::{Map, Value as Json, json};
 
 use crate::arguments::Output;
@@ -73,7 +75,11 @@ fn one(Execution { attempt, inputs, result, .. }: &Execution) -> Result<Json, Co
         Ok(outputs) => json!({"status": "finished", "attempt": attempt, "inputs": inputs, "outputs": object(outputs)?}),
         Err(error) => {
             let TaskError { type_name, message, traceback, .. } = error;
-            let told = json!({"type": type_name, "message": message, "traceback": traceback});
+            let cause = |cause: &ErrorCause| json!({"type": cause.type_name, "message": cause.message});
+            let causes: Vec<Json> = error.causes().iter().map(cause).collect();
+            let told = json!({
+                "type": type_name, "message": message, "traceback": traceback, "notes": error.notes(), "causes": causes,
+            });
             json!({"status": status(error.kind), "attempt": attempt, "inputs": inputs, "error": told})
         }
     })

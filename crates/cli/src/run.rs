@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use pushflow::{
-    CodecError, Data, Limits, LoadOptions, Lossy, Outputs, PoolOptions, PythonSettings, RunOptions, StopSignal,
-    Workflow, green,
+    CodecError, Data, Limits, LoadOptions, Lossy, Outputs, PoolOptions, PythonClasses, PythonSettings, RunOptions,
+    StopSignal, Workflow, green,
 };
 
 use crate::arguments::{Format, Output, RunArguments};
@@ -59,12 +59,22 @@ fn printed(text: Result<String, CodecError>, code: u8) -> u8 {
 /// Loads the graph, with its inputs.
 fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     let inputs = inputs::of(arguments)?;
-    let options = LoadOptions { root: arguments.root_dir.clone(), inputs };
+    let usual = PythonClasses::default();
+    let classes = PythonClasses {
+        python: python(arguments),
+        worker: arguments.worker.clone(),
+        limit: arguments.attempt_timeout.unwrap_or(usual.limit),
+    };
+    let options = LoadOptions { root: arguments.root_dir.clone(), inputs, classes: Some(Arc::new(classes)) };
     Ok(if inputs::is_standard_input(&arguments.graph) {
         Workflow::read(io::stdin(), "standard input", &options)?
     } else {
         Workflow::load_with(&arguments.graph, &options)?
     })
+}
+
+fn python(arguments: &RunArguments) -> PythonSettings {
+    PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() }
 }
 
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
@@ -83,7 +93,7 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
         timeout: arguments.timeout,
         attempt_timeout: arguments.attempt_timeout,
         stop_signals: StopSignal::ALL.to_vec(),
-        python: PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() },
+        python: python(arguments),
         observers: vec![Arc::new(printer)],
         outputs: match arguments.output {
             Output::Last => Outputs::Last,

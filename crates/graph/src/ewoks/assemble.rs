@@ -4,6 +4,7 @@ use super::conditions::{NamedValues, conditions};
 use super::error::LoadError;
 use super::read::{Entries, LinkEntry, NodeEntry};
 use super::spot::{Reading, Spot};
+use super::starts::Starts;
 use super::{ends, links, required};
 use crate::graph::Origin;
 use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
@@ -12,13 +13,12 @@ use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 ///
 /// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
 /// stop actor (`parity.md` P145).
-pub(super) fn graph(entries: Entries) -> Reading<Graph> {
+pub(super) fn graph(entries: Entries, starts: &mut Starts<'_>) -> Reading<Graph> {
     let Entries { name, nodes, links, settings, spot } = entries;
-    let links = links::merge(links)?;
     let required = required::required(nodes.len(), &links);
     links::refuse_contested_inputs(&nodes, &links, &required)?;
     let named = NamedValues::of(&links);
-    let starts = ends::start_nodes(&nodes, &links, &spot)?;
+    let starts = starts.of(&nodes, &links, &spot)?;
     let ends = ends::end_nodes(&nodes, &links, &named, &spot)?;
     let made_links: Vec<(&LinkEntry, Link)> =
         links.iter().zip(required).map(|(link, required)| (link, made(link, required, &nodes, &named))).collect();

@@ -1,4 +1,4 @@
-//! Where a run begins and where it may end (`ewoks_format.md`, "Start nodes", "End nodes").
+//! Where a run may end (`ewoks_format.md`, "End nodes").
 
 use std::collections::HashSet;
 
@@ -8,18 +8,6 @@ use super::conditions::NamedValues;
 use super::read::{LinkEntry, NodeEntry};
 use super::spot::{Reading, Spot};
 use crate::ewoks_equal;
-
-/// The start nodes, by position: those that no link enters, and those with `force_start_node`.
-pub(super) fn start_nodes(nodes: &[NodeEntry], links: &[LinkEntry], graph: &Spot) -> Reading<Vec<usize>> {
-    let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
-    let starts = positions(nodes, |position, node| node.force_start || !entered.contains(&position));
-    if starts.is_empty() && !nodes.is_empty() {
-        let message = "there is no start node, since a link enters every node; set \"force_start_node\" to true on the \
-                       node to begin with";
-        return Err(graph.invalid(message));
-    }
-    Ok(starts)
-}
 
 /// The end nodes, by position: those that no link leaves but those for errors; where there is none, those whose conditions may all fail.
 pub(super) fn end_nodes(
@@ -42,7 +30,8 @@ pub(super) fn end_nodes(
     Ok(ends)
 }
 
-fn positions(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeEntry) -> bool) -> Vec<usize> {
+/// The positions of those nodes.
+pub(super) fn positions(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeEntry) -> bool) -> Vec<usize> {
     nodes.iter().enumerate().filter(|(position, node)| chosen(*position, node)).map(|(position, _)| position).collect()
 }
 

@@ -11,7 +11,8 @@ use super::fields::Fields;
 use super::file::Folders;
 use super::read::{Entries, NodeEntry};
 use super::spot::{Reading, Source, Syntax};
-use super::{Place, ends, file, items, raw};
+use super::starts::Starts;
+use super::{Place, file, items, raw};
 use crate::nearest::did_you_mean;
 
 /// A value for an input of some nodes. What arrives on a link overrides it, and it overrides `default_inputs`.
@@ -100,11 +101,11 @@ fn input(item: &Fields<'_>) -> Reading<Input> {
 }
 
 /// Gives the nodes their inputs; a later one overrides an earlier one of the same name.
-pub(super) fn apply(entries: &mut Entries, inputs: &[Input]) -> Reading<()> {
+pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut Starts<'_>) -> Reading<()> {
     if inputs.is_empty() {
         return Ok(());
     }
-    let starts = ends::start_nodes(&entries.nodes, &entries.links, &entries.spot)?;
+    let starts = starts.of(&entries.nodes, &entries.links, &entries.spot)?;
     for Input { name, value, nodes } in inputs {
         let chosen: Vec<usize> = match nodes {
             InputNodes::Start => starts.clone(),

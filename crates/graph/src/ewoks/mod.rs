@@ -4,8 +4,9 @@
 //! The way of a file: `file.rs` gets its text and `yaml.rs` or the JSON parser its values; `raw.rs` takes a graph apart into
 //! nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs that its nodes name in their place and `handlers.rs`
 //! links its default error handlers; `read.rs` (with `fields.rs`, `items.rs`, `task.rs` and `settings.rs`) reads what the
-//! nodes and links say; `inputs.rs` gives nodes the inputs that were asked for; `links.rs` merges parallel links,
-//! `conditions.rs`, `required.rs` and `ends.rs` work out what the file leaves unsaid, `assemble.rs` makes the graph.
+//! nodes and links say; `links.rs` merges parallel links; `inputs.rs` gives nodes the inputs that were asked for;
+//! `conditions.rs`, `required.rs`, `starts.rs` and `ends.rs` work out what the file leaves unsaid, `assemble.rs` makes the
+//! graph.
 //! Whatever is wrong is said by a `Spot`, which knows where it stands in the text.
 //!
 //! Node ids become the names of actors; those of nodes in nested graphs are joined with `:`. What this version does not
@@ -30,6 +31,7 @@ mod read;
 mod required;
 mod settings;
 mod spot;
+mod starts;
 mod task;
 mod yaml;
 
@@ -43,17 +45,21 @@ use crate::Graph;
 use file::Folders;
 use flatten::Flattener;
 use spot::{Reading, Source, Spot, Syntax, broken_text};
+use starts::Starts;
 
 pub use error::{LoadError, Place, Position, Problem};
 pub use inputs::{Input, InputNodes, parse_inputs};
+pub use starts::{TaskClasses, UnknownClass};
 
 /// What may be said about the loading of a graph.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// Where relative file names are looked up first: the graph's own, and those in it.
     pub root: Option<PathBuf>,
     /// Values for inputs of nodes, in place of their `default_inputs`.
     pub inputs: Vec<Input>,
+    /// Who is asked where a run begins, if that depends on what a task class needs; without it such a graph is refused.
+    pub classes: Option<Arc<dyn TaskClasses>>,
 }
 
 /// Reads a graph file in JSON or YAML. Relative file names in it are looked up in its own folder first.
@@ -95,7 +101,7 @@ pub fn load_str(text: &str, base_folder: &Path, name: &str) -> Result<Graph, Loa
     let folders = Folders::at(base_folder, None, name);
     let source =
         folders.map(|folders| Source { name: name.to_owned(), text: text.to_owned(), syntax: Syntax::Json, folders });
-    let loaded = source.and_then(|source| load(source, None, &[]));
+    let loaded = source.and_then(|source| load(source, None, &LoadOptions::default(), base_folder));
     loaded.map_err(|error| *error)
 }
 
@@ -109,7 +115,7 @@ pub fn load_reader(reader: impl Read, name: &str, options: &LoadOptions) -> Resu
     let loaded = text.and_then(|text| {
         let folders = Folders::at(Path::new(""), options.root.as_deref(), name)?;
         let source = Source { name: name.to_owned(), syntax: file::syntax(Path::new(""), &text), text, folders };
-        load(source, None, &options.inputs)
+        load(source, None, options, options.root.as_deref().unwrap_or(Path::new(".")))
     });
     loaded.map_err(|error| *error)
 }
@@ -125,7 +131,8 @@ fn from_file(path: &Path, options: &LoadOptions) -> Reading<Graph> {
     let path = find_file(path, options);
     let name = path.display().to_string();
     let folders = Folders::at(Path::new(""), options.root.as_deref(), &name)?.around(&path);
-    load(source_of_file(&path, folders)?, path.canonicalize().ok(), &options.inputs)
+    let folder = path.parent().unwrap_or(Path::new(""));
+    load(source_of_file(&path, folders)?, path.canonicalize().ok(), options, folder)
 }
 
 fn source_of_file(path: &Path, folders: Folders) -> Reading<Source> {
@@ -144,10 +151,13 @@ fn parse(source: Arc<Source>) -> Reading<(Value, Spot)> {
     Ok((value, Spot::top(source)))
 }
 
-fn load(source: Source, path: Option<PathBuf>, inputs: &[Input]) -> Reading<Graph> {
+/// Loads the graph of a source, whose file, if it is in one, and folder are there.
+fn load(source: Source, path: Option<PathBuf>, options: &LoadOptions, folder: &Path) -> Reading<Graph> {
     let (document, spot) = parse(Arc::new(source))?;
     let flat = Flattener::of_file(path).flatten(&document, spot)?;
     let mut entries = read::entries(flat)?;
-    inputs::apply(&mut entries, inputs)?;
-    assemble::graph(entries)
+    entries.links = links::merge(entries.links)?;
+    let mut starts = Starts::new(options.classes.as_deref(), folder);
+    inputs::apply(&mut entries, &options.inputs, &mut starts)?;
+    assemble::graph(entries, &mut starts)
 }

@@ -36,6 +36,7 @@ pub(super) struct NodeEntry {
     pub(super) force_start: bool,
     pub(super) else_value: Value,
     pub(super) settings: NodeSettings,
+    pub(super) spot: Spot,
 }
 
 impl NodeEntry {
@@ -108,7 +109,7 @@ pub(super) fn entries(graph: FlatGraph) -> Reading<Entries> {
 fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
     let fields = Fields::of_map(attributes, spot.clone());
     fields.refuse_misspelt(&[NODE, task::ATTRIBUTES])?;
-    let (work, passing) = task::work(&fields)?;
+    let (work, passing) = task::work(id, &fields)?;
     let else_value = fields.get("conditions_else_value").cloned().unwrap_or_default();
     items::check_comparable(&else_value, "conditions_else_value", &fields)?;
     let settings = settings::of_node(&fields)?;
@@ -128,6 +129,7 @@ fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
         else_value,
         settings,
         id: id.clone(),
+        spot: spot.clone(),
     })
 }
 

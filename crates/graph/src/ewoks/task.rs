@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use pushflow_protocol::{PythonTask, Returns, ScriptTask, TaskSpec};
+use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 use pushflow_value::{Map, Value};
 
+use super::error::LoadError;
 use super::fields::Fields;
 use super::file::Folders;
 use super::settings;
@@ -20,7 +21,8 @@ const OLD_SPELLINGS: &[&str] = &["class", "graph", "method", "notebook", "ppfmet
 const TASK_TYPES: &[&str] = &["class", "generated", "graph", "method", "notebook", "ppfmethod", "ppfport", "script"];
 /// The task type of a node that stands for a graph.
 const GRAPH: &str = "graph";
-const SUPPORTED: &str = "\"graph\", \"method\", \"ppfmethod\", \"ppfport\" and \"script\"";
+/// The task type of a node whose task class a function makes.
+const GENERATED: &str = "generated";
 
 /// Whether a node with these attributes stands for a graph.
 pub(super) fn is_graph(attributes: &Map) -> bool {
@@ -40,8 +42,8 @@ pub(super) fn identifier(node: &Fields<'_>) -> Option<String> {
     node.get(attribute).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The work of a node, and what it passes on.
-pub(super) fn work(node: &Fields<'_>) -> Reading<(Work, Passing)> {
+/// The work of the node of this id, and what it passes on.
+pub(super) fn work(id: &str, node: &Fields<'_>) -> Reading<(Work, Passing)> {
     if let Some(own) = settings::task(node)? {
         let said = ["task_type"].iter().chain(OLD_SPELLINGS).find(|name| node.get(name).is_some());
         if let Some(attribute) = said {
@@ -57,10 +59,8 @@ pub(super) fn work(node: &Fields<'_>) -> Reading<(Work, Passing)> {
         let meant = did_you_mean(task_type, TASK_TYPES.iter().copied());
         return Err(node.invalid(format!("unknown task type {task_type:?}{meant}")));
     }
-    if !matches!(task_type, "method" | "ppfmethod" | "ppfport" | "script") {
-        return Err(node.spot.unsupported(format!("task type {task_type:?}")));
-    }
-    if node.get("task_generator").is_some() {
+    let generator = node.text("task_generator")?.filter(|generator| !generator.is_empty());
+    if generator.is_some() && task_type != GENERATED {
         return Err(node.invalid("\"task_generator\" belongs to task type \"generated\"; leave it out"));
     }
     if task_type == "ppfport" {
@@ -73,7 +73,16 @@ pub(super) fn work(node: &Fields<'_>) -> Reading<(Work, Passing)> {
     Ok(match task_type {
         "method" => (python(identifier, Returns::Value, node, folders)?, Passing::Result),
         "ppfmethod" => (python(identifier, Returns::Mapping, node, folders)?, Passing::Dict),
-        _ => (script(identifier, folders), Passing::Result),
+        "script" => (script(identifier, folders), Passing::Result),
+        _ => {
+            let work = match task_type {
+                GENERATED => generated(generator.ok_or_else(|| node.missing("task_generator"))?, identifier, node)?,
+                "notebook" => notebook(identifier, node)?,
+                _ => class(identifier, node)?,
+            };
+            let label = node.text("label")?.map(str::to_owned);
+            (Work::Attempt(TaskSpec::Ewoks(EwoksTask { work, node: id.to_owned(), label })), Passing::Result)
+        }
     })
 }
 
@@ -81,12 +90,12 @@ pub(super) fn work(node: &Fields<'_>) -> Reading<(Work, Passing)> {
 fn task_type<'a>(node: &Fields<'a>) -> Reading<(&'a str, &'static str)> {
     let named = node.text("task_type")?.map(|name| (name, "task_type", "task_identifier"));
     let old = OLD_SPELLINGS.iter().filter(|name| node.get(name).is_some()).map(|name| match *name {
-        "task" => ("generated", *name, *name),
+        "task" => (GENERATED, *name, *name),
         name => (name, name, name),
     });
     let mut found = named.into_iter().chain(old);
     let Some((task_type, attribute, identifier)) = found.next() else {
-        return Err(node.invalid(format!("\"task_type\" is missing; this version supports {SUPPORTED}")));
+        return Err(node.invalid(format!("\"task_type\" is missing; it may be {}", TASK_TYPES.join(", "))));
     };
     match found.next() {
         Some((_, second, _)) => {
@@ -104,41 +113,91 @@ fn port(node: &Fields<'_>) -> Reading<(Work, Passing)> {
 }
 
 fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folders) -> Reading<Work> {
-    let (module, function) = python_function(identifier, folders)
-        .map_err(|advice| node.invalid(format!("task identifier {identifier:?} names no Python function; {advice}")))?;
+    let (module, function) =
+        python_name(identifier, Some(USUAL_FUNCTION), folders).map_err(|wrong| wrong.said(identifier, node))?;
     Ok(Work::Attempt(TaskSpec::Python(PythonTask { module, function, returns })))
+}
+
+fn class(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
+    let named = python_name(identifier, None, &node.spot.source.folders);
+    let (module, name) = named.map_err(|wrong| match wrong {
+        Misnamed::Form => node.invalid(format!(
+            "task identifier {identifier:?} names no Python class; write it as \"package.module.Class\" or \
+             \"path/to/file.py::Class\""
+        )),
+        wrong => wrong.said(identifier, node),
+    })?;
+    Ok(EwoksWork::Class(EwoksClass { module, name }))
+}
+
+fn generated(generator: &str, identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
+    let named = python_name(generator, None, &node.spot.source.folders);
+    let (module, function) = named.map_err(|wrong| wrong.said(generator, node))?;
+    Ok(EwoksWork::Generated { module, generator: function, identifier: identifier.to_owned() })
+}
+
+/// A file, which may not be there yet, or an address, which papermill can open too.
+fn notebook(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
+    if identifier.contains("://") {
+        return Ok(EwoksWork::Notebook { path: identifier.to_owned() });
+    }
+    let path = node.spot.source.folders.locate(identifier);
+    let path = path.to_str().ok_or_else(|| Misnamed::Folder.said(identifier, node))?;
+    Ok(EwoksWork::Notebook { path: path.to_owned() })
 }
 
 /// The function that a task has if its identifier names none (`parity.md` P22).
 const USUAL_FUNCTION: &str = "run";
 
-/// The module, or the absolute path of the file, and the function; or advice on how to write them.
+/// Why an identifier names nothing in a Python module.
+enum Misnamed {
+    /// It is not written as such names are.
+    Form,
+    /// The file is in a folder whose name is no text.
+    Folder,
+}
+
+impl Misnamed {
+    /// As an error about a function of that name.
+    fn said(self, identifier: &str, node: &Fields<'_>) -> Box<LoadError> {
+        let advice = match self {
+            Misnamed::Form => {
+                "write it as \"package.module:function\", \"package.module.function\" or \
+                 \"path/to/file.py::function\""
+            }
+            Misnamed::Folder => "the path of the graph's folder must be UTF-8",
+        };
+        node.invalid(format!("task identifier {identifier:?} names no Python function; {advice}"))
+    }
+}
+
+/// The module, or the absolute path of the file, and the name of something in it: the usual one, where there is one, if the
+/// identifier has none.
 ///
 /// `package.module.function` may be a module itself, whose `run` is meant: only the interpreter can tell.
-fn python_function(identifier: &str, folders: &Folders) -> Result<(String, String), String> {
+fn python_name(identifier: &str, usual: Option<&str>, folders: &Folders) -> Result<(String, String), Misnamed> {
     let is_file = |name: &str| is_python_file(name) && (name.contains('/') || folders.find(name).is_some());
     let separated = identifier.rsplit_once("::").or_else(|| identifier.rsplit_once(':'));
-    let (module, function) = match separated {
-        Some((module, function)) => (module, function),
-        None if is_python_file(identifier) => (identifier, USUAL_FUNCTION),
-        None => identifier.rsplit_once('.').unwrap_or((identifier, USUAL_FUNCTION)),
+    let (module, name) = match separated {
+        Some(parts) => parts,
+        None if is_python_file(identifier) => (identifier, usual.ok_or(Misnamed::Form)?),
+        None => match identifier.rsplit_once('.') {
+            Some(parts) => parts,
+            None => (identifier, usual.ok_or(Misnamed::Form)?),
+        },
     };
     let dotted = |name: &str| name.split('.').all(is_python_name);
-    if !dotted(function) {
-        return Err(ADVICE.to_owned());
+    if !dotted(name) {
+        return Err(Misnamed::Form);
     }
     if is_file(module) || (separated.is_some() && is_python_file(module)) {
         let path = folders.locate(module);
-        let path = path.to_str().ok_or("the path of the graph's folder must be UTF-8")?;
-        return Ok((path.to_owned(), function.to_owned()));
+        let path = path.to_str().ok_or(Misnamed::Folder)?;
+        return Ok((path.to_owned(), name.to_owned()));
     }
     let module = module.strip_suffix(".py").filter(|_| separated.is_none()).unwrap_or(module);
-    if dotted(module) { Ok((module.to_owned(), function.to_owned())) } else { Err(ADVICE.to_owned()) }
+    if dotted(module) { Ok((module.to_owned(), name.to_owned())) } else { Err(Misnamed::Form) }
 }
-
-/// How to name a Python function.
-const ADVICE: &str =
-    "write it as \"package.module:function\", \"package.module.function\" or \"path/to/file.py::function\"";
 
 fn is_python_file(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "py")

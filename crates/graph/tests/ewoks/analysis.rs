@@ -142,8 +142,9 @@ fn a_run_begins_at_a_forced_start_node_too() {
 #[test]
 fn a_graph_without_a_start_node_is_refused() {
     let text = ports("a b", &[link("a", "b", CONDITIONAL), link("b", "a", CONDITIONAL)].join(","));
-    let expected = "graph: there is no start node, since a link enters every node; set \"force_start_node\" to true on \
-                    the node to begin with";
+    let expected = "graph: there is no start node, since a link enters every node and none of them is of task type \
+                    \"class\", without required links and with all required inputs in \"default_inputs\"; set \
+                    \"force_start_node\" to true on the node to begin with";
     assert_eq!(refused(&text), expected);
 }
 

@@ -71,14 +71,7 @@ fn links_under_the_name_edges_are_refused() {
 
 #[test]
 fn what_this_version_does_not_support_is_refused_by_name() {
-    let cases = [
-        (r#"{"__ewoks_serialize__": {"version": 1}}"#.to_owned(), "graph", r#""__ewoks_serialize__""#),
-        (one_node(r#""task_type": "class", "task_identifier": "a.B""#), r#"node "a""#, r#"task type "class""#),
-        (one_node(r#""task_type": "notebook""#), r#"node "a""#, r#"task type "notebook""#),
-        (one_node(r#""task_type": "generated""#), r#"node "a""#, r#"task type "generated""#),
-        (one_node(r#""task": "a.b""#), r#"node "a""#, r#"task type "generated""#),
-        (one_node(r#""class": "a.B""#), r#"node "a""#, r#"task type "class""#),
-    ];
+    let cases = [(r#"{"__ewoks_serialize__": {"version": 1}}"#.to_owned(), "graph", r#""__ewoks_serialize__""#)];
     for (text, place, feature) in cases {
         let expected = format!("{place}: {feature} is not supported by this version of pushflow yet");
         assert_eq!(refused(&text), expected);

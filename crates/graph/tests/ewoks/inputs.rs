@@ -93,7 +93,7 @@ fn the_nodes_of_a_nested_graph_are_named_by_their_joined_ids() {
     fs::write(folder.path().join("inner.json"), GRAPH).unwrap();
     let outer = r#"{"nodes": [{"id": "g", "task_type": "graph", "task_identifier": "inner"}]}"#;
     let inputs = parse_inputs(r#"[{"name": "x", "value": 1, "id": ["g", "b"]}]"#, "inputs.json").unwrap();
-    let options = LoadOptions { inputs, root: Some(Path::new(folder.path()).to_owned()) };
+    let options = LoadOptions { inputs, root: Some(Path::new(folder.path()).to_owned()), ..LoadOptions::default() };
     let graph = load_reader(outer.as_bytes(), "outer.json", &options).unwrap();
     assert_eq!(task(&graph, "g:b").defaults.value("x").unwrap(), Some(&1.into()));
 }

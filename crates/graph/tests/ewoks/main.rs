@@ -2,7 +2,8 @@
 //!
 //! `attributes`: what may stand where, and what is refused; `nodes`: tasks, inputs; `links`: mappings, conditions,
 //! parallel links; `analysis`: required links, start and end nodes, order; `files`: finding and reading files;
-//! `subgraphs`: graphs in graphs; `handlers`: links for errors; `inputs`: inputs from outside; `settings`: pushflow's own.
+//! `subgraphs`: graphs in graphs; `handlers`: links for errors; `inputs`: inputs from outside; `settings`: pushflow's own;
+//! `starts`: start nodes that depend on what task classes need.
 
 mod analysis;
 mod attributes;
@@ -12,6 +13,7 @@ mod inputs;
 mod links;
 mod nodes;
 mod settings;
+mod starts;
 mod subgraphs;
 
 use std::path::Path;

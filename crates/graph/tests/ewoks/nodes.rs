@@ -1,7 +1,7 @@
 //! Tasks and their inputs.
 
 use pushflow_graph::{Passing, Work};
-use pushflow_protocol::{PythonTask, Returns, ScriptTask, TaskSpec};
+use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 use pushflow_value::{Key, Value};
 
 use crate::{load, one_node, refused, task};
@@ -80,6 +80,69 @@ fn a_function_after_a_colon_may_be_inside_a_class() {
     assert_eq!(method("add.py:run"), python("/graphs/add.py", "run", Returns::Value));
 }
 
+fn ewoks(attributes: &str) -> EwoksWork {
+    match work(attributes) {
+        (Work::Attempt(TaskSpec::Ewoks(EwoksTask { work, node, label: None })), Passing::Result) if node == "a" => work,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn class(module: &str, name: &str) -> EwoksWork {
+    EwoksWork::Class(EwoksClass { module: module.into(), name: name.into() })
+}
+
+#[test]
+fn a_class_is_in_a_module_or_in_a_file_of_the_graphs_folder() {
+    let named = |identifier: &str| ewoks(&format!(r#""task_type": "class", "task_identifier": "{identifier}""#));
+    assert_eq!(named("pkg.mod.Sum"), class("pkg.mod", "Sum"));
+    assert_eq!(named("pkg.mod:Outer.Sum"), class("pkg.mod", "Outer.Sum"));
+    assert_eq!(named("tasks/add.py::Sum"), class("/graphs/tasks/add.py", "Sum"));
+    assert_eq!(named("pkg.mod::Sum"), class("pkg.mod", "Sum"));
+    assert_eq!(ewoks(r#""class": "pkg.mod.Sum""#), class("pkg.mod", "Sum"));
+    for identifier in ["Sum", "tasks/add.py", ".Sum", "mod.", "a b.Sum", "pkg.mod.1"] {
+        let text = one_node(&format!(r#""task_type": "class", "task_identifier": "{identifier}""#));
+        let expected = format!(
+            "node \"a\": task identifier {identifier:?} names no Python class; write it as \"package.module.Class\" or \
+             \"path/to/file.py::Class\""
+        );
+        assert_eq!(refused(&text), expected);
+    }
+}
+
+#[test]
+fn a_generated_task_names_the_function_that_makes_its_class() {
+    let expected =
+        EwoksWork::Generated { module: "pkg.mod".into(), generator: "make".into(), identifier: "any thing".into() };
+    let rest = r#""task_identifier": "any thing", "task_generator": "pkg.mod.make""#;
+    assert_eq!(ewoks(&format!(r#""task_type": "generated", {rest}"#)), expected);
+    assert_eq!(ewoks(r#""task": "any thing", "task_generator": "pkg.mod.make""#), expected);
+    let without = r#"node "a": "task_generator" is missing"#;
+    assert_eq!(refused(&one_node(r#""task": "any thing""#)), without);
+    assert_eq!(refused(&one_node(r#""task": "any thing", "task_generator": """#)), without);
+    let wrong = refused(&one_node(r#""task": "x", "task_generator": "make""#));
+    let advice = r#"write it as "package.module:function", "package.module.function" or "path/to/file.py::function""#;
+    assert_eq!(wrong, format!(r#"node "a": task identifier "make" names no Python function; {advice}"#));
+}
+
+#[test]
+fn a_notebook_is_a_file_or_an_address() {
+    let notebook = |path: &str| ewoks(&format!(r#""task_type": "notebook", "task_identifier": "{path}""#));
+    let expected = |path: &str| EwoksWork::Notebook { path: path.into() };
+    assert_eq!(notebook("fit.ipynb"), expected("/graphs/fit.ipynb"));
+    assert_eq!(notebook("https://somewhere/fit.ipynb"), expected("https://somewhere/fit.ipynb"));
+    assert_eq!(ewoks(r#""notebook": "/n/fit.ipynb""#), expected("/n/fit.ipynb"));
+}
+
+#[test]
+fn a_task_of_ewokscore_knows_its_node_by_id_and_label() {
+    let text = r#"{"nodes": [{"id": "g", "task_type": "graph", "task_identifier": {"nodes": [
+        {"id": "a", "label": "Node A", "task_type": "class", "task_identifier": "m.C"}]}}]}"#;
+    let Work::Attempt(TaskSpec::Ewoks(task)) = task(&load(text).unwrap(), "g:a").work.clone() else {
+        panic!("it is a class")
+    };
+    assert_eq!((task.node.as_str(), task.label.as_deref()), ("g:a", Some("Node A")));
+}
+
 #[test]
 fn a_script_that_is_no_file_is_a_command_split_at_single_spaces() {
     let (work, passing) = work(r#""task_type": "script", "task_identifier": "python -c  print(1)""#);
@@ -100,7 +163,7 @@ fn the_older_spelling_of_a_supported_task_type_is_read() {
 
 #[test]
 fn a_node_must_say_what_it_does() {
-    let missing = r#"node "a": "task_type" is missing; this version supports "graph", "method", "ppfmethod", "ppfport" and "script""#;
+    let missing = r#"node "a": "task_type" is missing; it may be class, generated, graph, method, notebook, ppfmethod, ppfport, script"#;
     assert_eq!(refused(&one_node(r#""label": "a""#)), missing);
     let unknown = r#"node "a": unknown task type "ppf_method"; did you mean "ppfmethod"?"#;
     assert_eq!(refused(&one_node(r#""task_type": "ppf_method""#)), unknown);
