@@ -1,6 +1,8 @@
 //! The result on standard output, and what went wrong on standard error.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
 use serde_json::json;
@@ -19,11 +21,29 @@ const MAX_WARNINGS: usize = 20;
 /// # Errors
 /// When the output can't be written (a full disk).
 pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    print_on(&mut io::stdout().lock(), text)
+}
+
+/// Prints a text as [`print()`], there.
+///
+/// # Errors
+/// As [`print()`].
+pub(crate) fn print_on(output: &mut dyn Write, text: &str) -> io::Result<()> {
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// Standard output, for the result alone: what tasks in this process, and programs that work for them, print there from now
+/// on goes to standard error.
+///
+/// # Errors
+/// When the system can't give another file.
+pub(crate) fn take_stdout() -> io::Result<File> {
+    let own = io::stdout().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdout(io::stderr())?;
+    Ok(own.into())
 }
 
 /// What a run gave, in lines.

@@ -1,7 +1,7 @@
 //! `pushflow run`: loads a graph file, runs it, prints the result.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use pushflow::{
@@ -30,9 +30,13 @@ pub(crate) fn run(arguments: &RunArguments) -> u8 {
 /// The errors are those that can be known before the run.
 fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     arguments.environment.map_or(Ok(()), green::choose)?;
+    let mut output: Box<dyn Write> = match arguments.format {
+        Format::Text => Box::new(io::stdout()),
+        Format::Json => Box::new(report::take_stdout()?),
+    };
     let workflow = load(arguments)?;
     if arguments.dry_run {
-        return Ok(printed(report::describe(&workflow, arguments.format), exit::FINISHED));
+        return Ok(printed(report::describe(&workflow, arguments.format), exit::FINISHED, &mut output));
     }
     let run = workflow.prepare(Data::new(), &options(arguments, &workflow)?)?;
     let outcome = run.wait();
@@ -42,12 +46,12 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
         Format::Text => report::as_text(&outcome, arguments.output),
         Format::Json => json::of_run(&workflow, &outcome, arguments.output),
     };
-    Ok(printed(text, code))
+    Ok(printed(text, code, &mut output))
 }
 
 /// Prints what there is to print; the exit code, which is that of a failure if it can't be printed.
-fn printed(text: Result<String, CodecError>, code: u8) -> u8 {
-    match text.map_err(io::Error::other).and_then(|text| report::print(&text)) {
+fn printed(text: Result<String, CodecError>, code: u8, output: &mut dyn Write) -> u8 {
+    match text.map_err(io::Error::other).and_then(|text| report::print_on(output, &text)) {
         Ok(()) => code,
         Err(error) => {
             line(&format!("error: the result could not be printed: {error}"));

@@ -152,13 +152,6 @@ fn an_unknown_task_type_is_said_with_the_nearest_right_one() {
 }
 
 #[test]
-fn a_task_type_that_comes_later_is_refused_by_name() {
-    let nodes = json!([{"id": "a", "task_type": "class", "task_identifier": "tasks.Hello"}]);
-    let sentence = "node \"a\": task type \"class\" is not supported by this version of pushflow yet";
-    assert_graph_refused(&graph(nodes, json!([])), sentence);
-}
-
-#[test]
 fn an_unknown_pool_is_said_with_the_nearest_right_one() {
     let folder = hello();
     let run = |pool| Program::pushflow_run(folder.graph()).args(["--pool", pool]);

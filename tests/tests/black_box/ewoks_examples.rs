@@ -13,7 +13,7 @@ use pushflow_tests::parallel;
 use pushflow_tests::run::Program;
 use serde_json::{Map, Value};
 
-const POOLS: [&str; 3] = ["thread", "process", "multiprocessing"];
+pub(crate) const POOLS: [&str; 3] = ["thread", "process", "multiprocessing"];
 
 /// The folder of the script that records what ewoksppf does, and of what its interpreters and ours load at their start.
 fn scripts() -> &'static Path {
@@ -21,7 +21,7 @@ fn scripts() -> &'static Path {
 }
 
 /// The interpreter, if it has ewoksppf.
-fn interpreter() -> Option<String> {
+pub(crate) fn interpreter() -> Option<String> {
     let interpreter = std::env::var("PUSHFLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let looks = "import importlib.util, sys; sys.exit(importlib.util.find_spec('ewoksppf') is None)";
     if Command::new(&interpreter).args(["-c", looks]).status().is_ok_and(|status| status.success()) {

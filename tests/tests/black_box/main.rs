@@ -19,6 +19,8 @@
 //! - [`random_kills`]: SIGKILL at random moments.
 //! - [`orphans`]: many short processes, and threads that end.
 //! - [`python`]: Python tasks on every pool.
+//! - [`ewoks_tasks`]: tasks that `ewokscore` runs, on every pool.
+//! - [`ewoks_examples`]: the example workflows of ewokscore and ewoksppf, compared with the original.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -30,6 +32,7 @@ mod cost;
 mod deadlines;
 mod embedding;
 mod ewoks_examples;
+mod ewoks_tasks;
 mod examples;
 mod graph_files;
 mod green_environment;

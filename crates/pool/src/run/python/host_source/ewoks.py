@@ -10,7 +10,7 @@ This module, and `ewokscore` with it, is loaded with the first such task of an i
 import os
 import sys
 
-from _pushflow_finding import Missing, did_you_mean, find_task, load_file, load_module, type_name
+from _pushflow_finding import Missing, clean, did_you_mean, find_task, load_file, load_module, type_name
 from _pushflow_values import BadArgument, Wrapped, quoted
 
 
@@ -113,6 +113,13 @@ def refuse_incomplete(found, inputs):
             raise BadArgument("the task class {} lacks the required input at position {}".format(name, position))
 
 
+def of_cell(error):
+    """The name and text of the exception of a notebook's cell, where papermill tells of one."""
+    name, text = getattr(error, "ename", None), getattr(error, "evalue", None)
+    is_told = type(error).__module__.startswith("papermill.") and type(name) is str and type(text) is str
+    return (clean(name), clean(text)) if is_told else None
+
+
 def execute(task):
     try:
         task.execute()
@@ -120,5 +127,5 @@ def execute(task):
         own = task.exception
         if own is None or own is wrapper:
             raise
-        raise Wrapped(own, wrapper) from None
+        raise Wrapped(own, wrapper, of_cell(own)) from None
     return {name: variable.value for name, variable in task.output_variables.items()}

@@ -51,11 +51,12 @@ class BadArgument(Exception):
 
 
 class Wrapped(Exception):
-    """A task's own exception, and the one that a library raised around it."""
+    """A task's own exception, and the one that a library raised around it; `told` are the name and the text of one in yet
+    another process, of which the task's own only tells."""
 
-    def __init__(self, own, wrapper):
+    def __init__(self, own, wrapper, told):
         super().__init__(own)
-        self.own, self.wrapper = own, wrapper
+        self.own, self.wrapper, self.told = own, wrapper, told
 
 
 class RemoteTraceback(Exception):
@@ -173,10 +174,13 @@ def shown(error):
 def describe(error):
     """The name of an exception's type, its text, its traceback as lines, itself as a text, and as a pickle or `None`, its
     notes, and what else belongs to it: pairs of the name of a type and a text."""
-    around = []
+    around, told = [], None
     if type(error) is Wrapped:
-        around, error = [error.wrapper], error.own
-    name, text, lines = type_name(type(error)), shown(error), traceback_of(error)
+        around, told, error = [error.wrapper], error.told, error.own
+    if told is not None:
+        around.append(error)
+    name, text = told or (type_name(type(error)), shown(error))
+    lines = traceback_of(error)
     try:
         pickle = dumps(error, 5)
         if type(loads(pickle)) is not type(error):
