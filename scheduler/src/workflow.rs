@@ -32,7 +32,7 @@ impl Workflow {
     /// Loads an ewoks graph file (JSON or YAML); see `docs/ewoks.md`.
     ///
     /// # Errors
-    /// When the file can't be read, is no such graph, or asks for what this version does not have.
+    /// When the file can't be read, or is no such graph.
     pub fn load(path: impl AsRef<Path>) -> Result<Workflow, LoadError> {
         Workflow::load_with(path, &LoadOptions::default())
     }

@@ -5,6 +5,7 @@
 //! through shared memory ([`slabs`]). [`marker`] keeps apart what the attempts of one worker print.
 
 mod class;
+mod codecs;
 pub mod courier;
 mod error;
 mod exit;
@@ -19,6 +20,7 @@ mod window;
 mod worker;
 
 pub use class::{Family, NO_CHILDREN, ProcessClass};
+pub use codecs::{PICKLE_CODEC, PYTHON_CODEC};
 pub use error::{ERROR_CODEC, ErrorCause, ErrorDetails, ErrorKind, TaskError};
 pub use exit::Exit;
 pub use guardian::{

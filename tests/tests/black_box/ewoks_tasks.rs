@@ -226,3 +226,31 @@ fn a_notebook_runs_with_its_inputs_and_gives_its_results() {
     assert_eq!((&error["type"], &error["message"]), (&json!("ZeroDivisionError"), &json!("division by zero")));
     assert_eq!(error["causes"][1]["type"], "papermill.exceptions.PapermillExecutionError", "{error}");
 }
+
+#[test]
+fn a_graph_is_taken_as_ewokscore_saves_it() {
+    let node = json!({"id": "a", "task_type": "method", "task_identifier": "kinds.of", "default_inputs": []});
+    let Some(folder) = folder(json!([node]), json!([])) else { return };
+    folder.write("kinds.py", "def of(**values): return {name: repr(value) for name, value in values.items()}");
+    let save = "
+import datetime, sys
+from ewokscore import load_graph
+values = {'pair': (1, {2}), 'date': datetime.date(2000, 1, 2), 'bytes': b'ab', 'plain': [1, None]}
+graph = load_graph('graph.json')
+for serializer in (None, 'json_pickle'):
+    inputs = [{'name': name, 'value': value} for name, value in values.items() if serializer or name == 'plain']
+    graph.graph.nodes['a']['default_inputs'] = inputs
+    graph.dump('{}.json'.format(serializer), serializer=serializer)
+";
+    folder.write("save.py", save);
+    let interpreter = interpreter().expect("it was there a moment ago");
+    let saved = Program::at(std::path::Path::new(&interpreter)).arg("save.py").in_folder(folder.path("")).run();
+    saved.assert_code(0);
+    let result = |name: &str| {
+        let program = Program::pushflow_run(folder.path(name)).args(["--format", "json"]);
+        program.run().assert_code(0).result()["return_value"].clone()
+    };
+    assert_eq!(result("None.json"), json!({"plain": "[1, None]"}));
+    let all = json!({"pair": "(1, {2})", "date": "datetime.date(2000, 1, 2)", "bytes": "b'ab'", "plain": "[1, None]"});
+    assert_eq!(result("json_pickle.json"), all);
+}

@@ -39,14 +39,6 @@ pub enum Problem {
         /// What is wrong there, and what to do.
         message: String,
     },
-    /// The graph needs what this version does not have.
-    #[error("{place}: {feature} is not supported by this version of pushflow yet")]
-    Unsupported {
-        /// Where.
-        place: Place,
-        /// The attribute, value or type that is not supported.
-        feature: String,
-    },
 }
 
 /// A place in an ewoks graph.

@@ -106,15 +106,6 @@ impl<'a> Fields<'a> {
         self.invalid(format!("{name:?} is missing"))
     }
 
-    /// Refuses attributes that ask for something this version does not have; null, false and empty ask for nothing.
-    pub(super) fn refuse_unsupported(&self, names: &[&'static str]) -> Reading<()> {
-        let asks = |name: &&&'static str| self.get(name).is_some_and(|value| !is_empty(value));
-        match names.iter().find(asks) {
-            Some(name) => Err(self.spot.attribute(name).unsupported(format!("{name:?}"))),
-            None => Ok(()),
-        }
-    }
-
     /// Refuses an attribute that looks like a slip in a known name; any other unknown attribute is information.
     pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> Reading<()> {
         let known = || known.iter().copied().flatten().copied();
@@ -137,14 +128,5 @@ impl<'a> Fields<'a> {
             Some(taken) => Ok(Some(taken)),
             None => Err(self.wrong(name, format!("{name:?} must be {expected}, not {}", value.type_name()))),
         }
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Bool(truth) => !truth,
-        Value::List(list) => list.is_empty(),
-        Value::Map(map) => map.is_empty(),
-        _ => false,
     }
 }

@@ -17,7 +17,7 @@ use super::handlers;
 use super::nested::{Alias, Nested};
 use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, nested_id, split_id};
 use super::spot::{Reading, Source, Spot, Syntax};
-use super::{file, read, source_of_file, task};
+use super::{file, read, serialized, source_of_file, task};
 use crate::nearest::did_you_mean;
 
 /// How deep graphs may nest.
@@ -55,7 +55,8 @@ impl Flattener {
 
     /// The graph of a document.
     pub(super) fn flatten(&mut self, document: &Value, spot: Spot) -> Reading<FlatGraph> {
-        let RawGraph { name, nodes, links, inputs, outputs, settings, spot } = raw::graph(document, spot)?;
+        let document = serialized::restored(document, &spot)?;
+        let RawGraph { name, nodes, links, inputs, outputs, settings, spot } = raw::graph(&document, spot)?;
         let (graphs, tasks): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| task::is_graph(&node.attributes));
         let mut flat = FlatGraph {
             name,

@@ -1,17 +1,16 @@
 //! Reading ewoks graph files (`ewoks_format.md`): JSON or YAML text in, a [`Graph`] out, or one sentence on what is wrong,
 //! with the file, the line and the column.
 //!
-//! The way of a file: `file.rs` gets its text and `yaml.rs` or the JSON parser its values; `raw.rs` takes a graph apart into
-//! nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs that its nodes name in their place and `handlers.rs`
-//! links its default error handlers; `read.rs` (with `fields.rs`, `items.rs`, `task.rs` and `settings.rs`) reads what the
+//! The way of a file: `file.rs` gets its text and `yaml.rs` or the JSON parser its values; `serialized.rs` puts back what
+//! JSON can't hold; `raw.rs` takes a graph apart into nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs that
+//! its nodes name in their place and `handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`, `items.rs`, `task.rs` and `settings.rs`) reads what the
 //! nodes and links say; `links.rs` merges parallel links; `inputs.rs` gives nodes the inputs that were asked for;
 //! `conditions.rs`, `required.rs`, `starts.rs` and `ends.rs` work out what the file leaves unsaid, `assemble.rs` makes the
-//! graph.
-//! Whatever is wrong is said by a `Spot`, which knows where it stands in the text.
+//! graph. Whatever is wrong is said by a `Spot`, which knows where it stands in the text.
 //!
-//! Node ids become the names of actors; those of nodes in nested graphs are joined with `:`. What this version does not
-//! support is refused by name, never ignored. Attributes that the format does not know are information for people and
-//! other programs, and ignored, unless they look like a slip in a name that it knows.
+//! Node ids become the names of actors; those of nodes in nested graphs are joined with `:`. Attributes that the format
+//! does not know are information for people and other programs, and ignored, unless they look like a slip in a name that it
+//! knows.
 
 mod assemble;
 mod conditions;
@@ -29,6 +28,7 @@ mod position;
 mod raw;
 mod read;
 mod required;
+mod serialized;
 mod settings;
 mod spot;
 mod starts;
@@ -65,7 +65,7 @@ pub struct LoadOptions {
 /// Reads a graph file in JSON or YAML. Relative file names in it are looked up in its own folder first.
 ///
 /// # Errors
-/// When the file can't be read, is neither, breaks a rule of the format or asks for what this version does not support.
+/// When the file can't be read, is neither, or breaks a rule of the format.
 pub fn load_file(path: &Path) -> Result<Graph, LoadError> {
     load_file_with(path, &LoadOptions::default())
 }
@@ -96,7 +96,7 @@ pub fn load_file_with(path: &Path, options: &LoadOptions) -> Result<Graph, LoadE
 /// ```
 ///
 /// # Errors
-/// When the text is no JSON, breaks a rule of the format or asks for what this version does not support.
+/// When the text is no JSON, or breaks a rule of the format.
 pub fn load_str(text: &str, base_folder: &Path, name: &str) -> Result<Graph, LoadError> {
     let folders = Folders::at(base_folder, None, name);
     let source =

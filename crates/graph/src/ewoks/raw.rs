@@ -50,7 +50,7 @@ pub(super) struct RawAlias {
     pub(super) spot: Spot,
 }
 
-const TOP_LEVEL: &[&str] = &["graph", "nodes", "links", "directed", "multigraph"];
+const TOP_LEVEL: &[&str] = &["graph", "nodes", "links", "directed", "multigraph", super::serialized::KEY];
 const GRAPH: &[&str] =
     &["id", "label", "schema_version", "requirements", "input_nodes", "output_nodes", super::settings::KEY];
 const ALIAS: &[&str] = &["id", "node", "sub_node", "link_attributes"];
@@ -79,7 +79,6 @@ pub(super) fn graph(document: &Value, spot: Spot) -> Reading<RawGraph> {
 }
 
 fn check_top_level(top: &Fields<'_>) -> Reading<()> {
-    top.refuse_unsupported(&["__ewoks_serialize__"])?;
     if top.get("edges").is_some() {
         return Err(top.wrong("edges", "unknown attribute \"edges\"; did you mean \"links\"?"));
     }

@@ -76,15 +76,7 @@ impl Spot {
 
     /// A broken rule here.
     pub(super) fn invalid(&self, message: impl Into<String>) -> Box<LoadError> {
-        self.error(Problem::Invalid { place: self.place.clone(), message: message.into() })
-    }
-
-    /// Something here that this version does not have.
-    pub(super) fn unsupported(&self, feature: impl Into<String>) -> Box<LoadError> {
-        self.error(Problem::Unsupported { place: self.place.clone(), feature: feature.into() })
-    }
-
-    fn error(&self, problem: Problem) -> Box<LoadError> {
+        let problem = Problem::Invalid { place: self.place.clone(), message: message.into() };
         let Source { name, text, syntax, .. } = &*self.source;
         let position = match syntax {
             Syntax::Json => position::in_json(text, &self.steps),

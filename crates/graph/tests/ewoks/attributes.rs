@@ -70,15 +70,6 @@ fn links_under_the_name_edges_are_refused() {
 }
 
 #[test]
-fn what_this_version_does_not_support_is_refused_by_name() {
-    let cases = [(r#"{"__ewoks_serialize__": {"version": 1}}"#.to_owned(), "graph", r#""__ewoks_serialize__""#)];
-    for (text, place, feature) in cases {
-        let expected = format!("{place}: {feature} is not supported by this version of pushflow yet");
-        assert_eq!(refused(&text), expected);
-    }
-}
-
-#[test]
 fn what_is_wrong_is_said_with_its_line_and_column() {
     let text = |node: &str, link: &str| {
         format!(
@@ -99,7 +90,7 @@ fn what_is_wrong_is_said_with_its_line_and_column() {
 }
 
 #[test]
-fn an_unsupported_attribute_that_asks_for_nothing_is_accepted() {
+fn an_attribute_that_asks_for_nothing_is_accepted() {
     assert!(load(r#"{"graph": {"input_nodes": [], "output_nodes": null}}"#).is_ok());
     assert!(load(&one_node(&format!(r#"{PORT}, "default_error_node": false"#))).is_ok());
     assert!(load(&one_link(r#""on_error": false, "sub_source": null"#)).is_ok());

@@ -14,10 +14,8 @@ pub(super) use write::PickleWriter;
 #[cfg(test)]
 use write::Unwritable;
 
-/// The codec of what the worker itself takes apart and puts together again: Python's own types that are not plain.
-pub(super) const PYTHON: &str = "python";
-/// The codec of an object that is written as a pickle.
-pub(super) const PICKLE: &str = "pickle";
+pub(super) use pushflow_protocol::{PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON};
+
 /// The codec of one that needs a file to be loaded before it is read: a pickle of the path and the pickle.
 pub(super) const PICKLE_WITH_FILE: &str = "pickle with file";
 /// The codec of an exception that left a task, which comes with its traceback.
