@@ -61,6 +61,10 @@ fn fail_with_box_to_send() -> Result<(), Box<dyn Error + Send + Sync>> {
 fn an_error_is_raised_with_its_type_and_its_causes() {
     let cause = "caused by: an error occurred when formatting an argument";
     assert_raised("fail_with_causes", "MotorError", "can't read the motor", &["caused by: the line is dead", cause]);
+    let error = failure("fail_with_causes");
+    let causes = error.causes().iter().map(|cause| (cause.type_name.as_str(), cause.message.as_str()));
+    let formatting = "an error occurred when formatting an argument";
+    assert_eq!(causes.collect::<Vec<_>>(), [("Error", "the line is dead"), ("Error", formatting)]);
     assert_raised("fail_with_box", "Error", "the line is dead", &[cause]);
     assert_raised("fail_with_box_to_send", "Error", "the line is dead", &[cause]);
 }

@@ -113,3 +113,15 @@ fn the_example_workflows_give_their_results_on_every_pool() {
     let examples: Vec<Example<'_>> = records.iter().flat_map(on_pools).collect();
     parallel::run_all(&examples, Example::compare);
 }
+
+#[test]
+fn the_example_in_files_loads() {
+    let Some(interpreter) = interpreter() else { return };
+    let prints = "import ewokscore.tests.examples.loadtest as example; print(list(example.__path__)[0])";
+    let output =
+        Command::new(&interpreter).args(["-c", prints]).env("PYTHONPATH", scripts()).output().expect("it runs");
+    let folder = String::from_utf8(output.stdout).expect("a path is a text");
+    let graph = Path::new(folder.trim()).join("graph.json");
+    let finished = Program::pushflow_run(graph).args(["--dry-run", "--format", "json"]).run();
+    assert_eq!(finished.assert_code(0).json()["nodes"], 2);
+}

@@ -264,10 +264,60 @@ def run():
         raise error from cause
 ",
     );
-    let lines = python.failure("run").traceback;
+    let error = python.failure("run");
+    let lines = &error.traceback;
     for line in ["ZeroDivisionError: division by zero", "ValueError: v", "first note", "second note"] {
         assert!(lines.iter().any(|known| known == line), "{line}: {lines:#?}");
     }
+    assert_eq!(error.notes(), ["first note", "second note"]);
+    assert_eq!(causes(&error), ["ZeroDivisionError: division by zero"]);
+}
+
+fn causes(error: &TaskError) -> Vec<String> {
+    error.causes().iter().map(|cause| format!("{}: {}", cause.type_name, cause.message)).collect()
+}
+
+#[test]
+fn causes_and_contexts_are_told_the_nearest_first_unless_they_are_hidden() {
+    let mut python = Python::new(
+        "
+def nested():
+    try:
+        try:
+            raise KeyError('a')
+        except KeyError:
+            raise TypeError('b')
+    except TypeError as error:
+        raise ValueError('c') from error
+def hides():
+    try:
+        raise KeyError('a')
+    except KeyError:
+        raise ValueError('c') from None
+def in_a_circle():
+    first, second = ValueError('1'), ValueError('2')
+    first.__cause__, second.__cause__ = second, first
+    raise first
+def for_ever():
+    error = ValueError('last')
+    for number in range(1000):
+        outer = ValueError(str(number))
+        outer.__cause__ = error
+        error = outer
+    raise error
+def again(error):
+    raise error
+",
+    );
+    let mut told = |function| causes(&python.failure(function));
+    assert_eq!(told("nested"), ["TypeError: b", "KeyError: 'a'"]);
+    assert!(told("hides").is_empty());
+    assert_eq!(told("in_a_circle"), ["ValueError: 2"]);
+    assert_eq!(told("for_ever").len(), 20);
+    // What a handler raises again has its origin as text, which is no cause.
+    let instance = Payload::from_encoded(python.failure("hides").instance().unwrap().clone());
+    let again = python.call("again", &Data::from_iter([("error", instance)])).unwrap_err();
+    assert!(causes(&again).is_empty(), "{again:?}");
 }
 
 #[test]

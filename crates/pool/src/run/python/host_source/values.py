@@ -200,13 +200,13 @@ def notes_of(error):
 
 def causes_of(error):
     """The exceptions that this one was raised from, or while they were handled, the nearest first."""
-    causes = []
-    while len(causes) < CHAIN_LIMIT:
+    chain = [error]
+    while len(chain) <= CHAIN_LIMIT:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        if error is None or isinstance(error, RemoteTraceback) or any(error is cause for cause in causes):
+        if error is None or isinstance(error, RemoteTraceback) or any(error is known for known in chain):
             break
-        causes.append(error)
-    return causes
+        chain.append(error)
+    return chain[1:]
 
 
 def traceback_of(error):
