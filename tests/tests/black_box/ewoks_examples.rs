@@ -20,16 +20,22 @@ fn scripts() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/black_box/ewoks"))
 }
 
-/// The interpreter, if it has ewoksppf.
-pub(crate) fn interpreter() -> Option<String> {
+/// The interpreter, if it has all these packages.
+pub(crate) fn interpreter_with(packages: &[&str]) -> Option<String> {
     let interpreter = std::env::var("PUSHFLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let looks = "import importlib.util, sys; sys.exit(importlib.util.find_spec('ewoksppf') is None)";
-    if Command::new(&interpreter).args(["-c", looks]).status().is_ok_and(|status| status.success()) {
+    let looks = "import importlib.util, sys; sys.exit(None in map(importlib.util.find_spec, sys.argv[1:]))";
+    let looked = Command::new(&interpreter).args(["-c", looks]).args(packages).status();
+    if looked.is_ok_and(|status| status.success()) {
         return Some(interpreter);
     }
-    assert!(std::env::var_os("CI").is_none(), "ewoksppf is needed: install it for the interpreter that runs the tests");
-    eprintln!("not tested: {interpreter} has no ewoksppf");
+    let packages = packages.join(", ");
+    assert!(std::env::var_os("CI").is_none(), "{packages} are needed: install them for {interpreter}");
+    eprintln!("not tested: {interpreter} lacks one of {packages}");
     None
+}
+
+fn interpreter() -> Option<String> {
+    interpreter_with(&["ewokscore", "ewoksppf"])
 }
 
 /// The workflows with their inputs and the results that ewoksppf gives them.

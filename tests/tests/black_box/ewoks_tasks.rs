@@ -1,14 +1,14 @@
 //! Tasks that `ewokscore` runs, on every pool: classes, generated classes and notebooks; how they fail, what error links
 //! carry, and where a run begins if that depends on a class.
 //!
-//! They need the interpreter of the tests to have `ewokscore`; see [`crate::ewoks_examples::interpreter`].
+//! They need the interpreter of the tests to have `ewokscore`; see [`interpreter_with`].
 
 use pushflow_tests::folder::Folder;
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
 use crate::assert_refused;
-use crate::ewoks_examples::{POOLS, interpreter};
+use crate::ewoks_examples::{POOLS, interpreter_with};
 
 const TASKS: &str = "
 from ewokscore import Task
@@ -41,7 +41,7 @@ def speaks(**_):
 
 /// A folder with the tasks and a graph; `None` where the interpreter lacks ewokscore.
 fn folder(nodes: Value, links: Value) -> Option<Folder> {
-    interpreter()?;
+    interpreter_with(&["ewokscore"])?;
     let folder = Folder::new();
     folder.write("tasks.py", TASKS);
     folder.write_graph(nodes, links);
@@ -214,6 +214,9 @@ fn a_notebook_runs_with_its_inputs_and_gives_its_results() {
         json!([{"id": "a", "task_type": "notebook", "task_identifier": "half.ipynb",
                 "default_inputs": [{"name": "a", "value": a}]}])
     };
+    if interpreter_with(&["papermill", "ipykernel"]).is_none() {
+        return;
+    }
     let Some(folder) = folder(node(4), json!([])) else { return };
     folder.write("half.ipynb", NOTEBOOK);
     for pool in ["process", "thread"] {
@@ -243,7 +246,7 @@ for serializer in (None, 'json_pickle'):
     graph.dump('{}.json'.format(serializer), serializer=serializer)
 ";
     folder.write("save.py", save);
-    let interpreter = interpreter().expect("it was there a moment ago");
+    let interpreter = interpreter_with(&[]).expect("there is one");
     let saved = Program::at(std::path::Path::new(&interpreter)).arg("save.py").in_folder(folder.path("")).run();
     saved.assert_code(0);
     let result = |name: &str| {
