@@ -211,11 +211,26 @@ fn panicked(panic: &(dyn Any + Send)) -> TaskError {
 
 /// What a task gets of what its actor got.
 fn inputs(task: &Task, got: Data, travelling: &Key) -> Result<Data, TaskError> {
-    let inputs = if task.defaults.is_empty() { got } else { task.defaults.clone().merged(&got) };
+    let inputs = if task.defaults.is_empty() { got } else { defaults_below(task, &got).merged(&got) };
     match task.passing {
         Passing::Merged | Passing::Result => Ok(inputs),
         Passing::Dict => unpacked(inputs, travelling),
     }
+}
+
+/// The defaults of a task, without those of positions that are left open before one that arrived: these are none, as the
+/// arguments before an argument are (`ewoks_format.md`, `data_mapping`).
+fn defaults_below(task: &Task, got: &Data) -> Data {
+    let position = |key: &Key| match key {
+        Key::Position(position) => Some(*position),
+        Key::Name(_) => None,
+    };
+    let mut defaults = task.defaults.clone();
+    if let Some(last) = got.iter().filter_map(|(key, _)| position(key)).max() {
+        let is_hidden = |key: &&Key| position(key).is_some_and(|position| position < last);
+        task.defaults.iter().map(|(key, _)| key).filter(is_hidden).for_each(|key| _ = defaults.remove(key));
+    }
+    defaults
 }
 
 /// The inputs with the entries of the travelling dictionary on top, and without the dictionary itself.

@@ -77,6 +77,19 @@ fn a_node_with_only_optional_links_runs_at_each_arrival() {
 }
 
 #[test]
+fn a_position_that_is_left_open_before_one_that_arrived_hides_its_default() {
+    let defaults = data(&[("x", 1)]);
+    let at = |mut data: Data, position, value: i64| {
+        data.insert(Key::Position(position), Value::from(value).into());
+        data
+    };
+    let defaults = at(at(at(defaults, 0, 5), 1, 6), 2, 7);
+    let net = Net::code().start().task_with("a", Passing::Result, defaults);
+    let mut run = net.chain(&["start", "a"]).begin(at(nothing(), 1, 8));
+    assert_eq!(run.submitted(), ["a 1=8 2=7 x=1"]);
+}
+
+#[test]
 fn start_inputs_are_kept_below_everything_and_above_the_defaults() {
     let defaults = data(&[("x", 1), ("y", 1), ("z", 1)]);
     let net = Net::code().start().task_with("a", Passing::Result, defaults);
