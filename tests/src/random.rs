@@ -53,6 +53,11 @@ impl Random {
         usize::try_from(self.next() % limit).expect("it is below a usize")
     }
 
+    /// True so many times out of a hundred.
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
     /// A time below the limit, to the microsecond.
     pub fn time_below(&mut self, limit: Duration) -> Duration {
         let micros = usize::try_from(limit.as_micros()).expect("no test waits that long");

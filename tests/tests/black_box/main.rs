@@ -14,6 +14,7 @@
 //! - [`single_process`]: processes that tasks start.
 //! - [`probe`]: what runs on which pool, interrupted and killed too.
 //! - [`deadlines`]: attempts that take longer than they may.
+//! - [`differential`]: random ewoks graphs, here and in the original engine.
 //! - [`output`]: what tasks print.
 //! - [`policy_facts`]: what each process is to the kernel.
 //! - [`random_kills`]: SIGKILL at random moments.
@@ -30,6 +31,7 @@
 mod bad_input;
 mod cost;
 mod deadlines;
+mod differential;
 mod embedding;
 mod ewoks_examples;
 mod ewoks_tasks;

@@ -1,0 +1,372 @@
+//! A graph file without graph nodes, by the rules of the format and as slowly as they are told: an account of its own, to
+//! which both engines are held.
+//!
+//! Where the two are known to differ, a graph is left out, and says why ([`LeftOut`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::analyse::finish;
+use super::census::inner;
+use super::tasks::{Data, Form};
+
+/// Why a graph is not compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftOut {
+    /// An attribute that is said twice and differently, or an end that is not there: a refusal.
+    Refused,
+    /// There is no start or no end node: a refusal.
+    NoEnds,
+    /// A link names an output that is not there (`docs/ewoks.md`).
+    MissingOutput,
+    /// What a condition looks at can't be looked up in a set of Python.
+    Unhashable,
+    /// It does not end, or not soon.
+    Endless,
+    /// Its values get long.
+    TooLong,
+    /// There are more orders than there is patience for.
+    TooManyOrders,
+    /// Its outcome depends on the order in which things end.
+    Timing,
+}
+
+/// Why the original does something else (`docs/ewoks.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Known {
+    /// Of links that aliases make parallel it keeps the last one.
+    ParallelByAlias,
+    /// It connects default handlers before it looks at the links into and out of nested graphs.
+    EarlyHandlers,
+    /// Where a node is triggered again before it fails, its error link carries what the last trigger brought (`parity.md`
+    /// P33).
+    OverlappingFailures,
+}
+
+/// A graph of tasks only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flat {
+    pub nodes: Vec<Node>,
+    /// By source, in the order in which they are taken.
+    pub links: Vec<Link>,
+    pub starts: Vec<usize>,
+    pub ends: Vec<usize>,
+    /// Where the original is known to make another graph of it.
+    pub known: Option<Known>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub id: String,
+    pub form: Form,
+    pub program: String,
+    pub defaults: Data,
+    pub otherwise: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    pub source: usize,
+    pub target: usize,
+    /// Of several on one output the last.
+    pub conditions: BTreeMap<String, Value>,
+    /// All that the file has.
+    pub named: Vec<(String, Value)>,
+    pub everything: bool,
+    /// From target input to source output.
+    pub mapping: BTreeMap<String, String>,
+    pub on_error: bool,
+    pub required: bool,
+    pub cached: bool,
+}
+
+pub(super) type Attributes = Map<String, Value>;
+
+#[derive(Clone)]
+struct Alias {
+    id: String,
+    node: String,
+    attributes: Attributes,
+}
+
+#[derive(Clone)]
+pub(super) struct RawLink {
+    pub(super) source: String,
+    pub(super) target: String,
+    pub(super) attributes: Attributes,
+}
+
+#[derive(Default)]
+pub(super) struct Level {
+    pub(super) nodes: Vec<(String, Attributes)>,
+    pub(super) links: Vec<RawLink>,
+    inputs: Vec<Alias>,
+    outputs: Vec<Alias>,
+    has_parallel_by_alias: bool,
+}
+
+/// When default error handlers are connected, in a graph with graphs in it.
+#[derive(Clone, Copy, PartialEq)]
+enum Handlers {
+    /// When all links are there.
+    Late,
+    /// Before there are links into and out of nested graphs, as the original does.
+    Early,
+}
+
+/// The graph of a file with its inputs.
+pub fn flatten(graph: &Value, inputs: &[Value]) -> Result<Flat, LeftOut> {
+    let late = level(graph, Handlers::Late)?;
+    let has_parallel_by_alias = late.has_parallel_by_alias;
+    let flat = finish(late, inputs)?;
+    let has_handlers = graph.to_string().contains("default_error_node");
+    let is_early = || level(graph, Handlers::Early).and_then(|level| finish(level, inputs)).as_ref() != Ok(&flat);
+    let known = if has_parallel_by_alias {
+        Some(Known::ParallelByAlias)
+    } else {
+        (has_handlers && is_early()).then_some(Known::EarlyHandlers)
+    };
+    Ok(Flat { known, ..flat })
+}
+
+pub(super) fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
+    of.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn object(value: Option<&Value>) -> Attributes {
+    value.and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// A node id, nested or not, with colons.
+pub(super) fn joined(id: &Value) -> String {
+    match id {
+        Value::Array(parts) => parts.iter().map(joined).collect::<Vec<_>>().join(":"),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn is_true(attributes: &Attributes, name: &str) -> bool {
+    attributes.get(name) == Some(&json!(true))
+}
+
+fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
+    let mut level = Level::default();
+    let mut subs: Vec<(String, Attributes, Level)> = Vec::new();
+    for node in list(graph, "nodes") {
+        let attributes = object(Some(node));
+        let id = joined(&node["id"]);
+        if attributes["task_type"] == "graph" {
+            subs.push((id, attributes.clone(), self::level(&inner(&attributes["task_identifier"]), when)?));
+        } else {
+            level.nodes.push((id, attributes));
+        }
+    }
+    for (id, _, sub) in &subs {
+        let inner = |name: &String| format!("{id}:{name}");
+        level.nodes.extend(sub.nodes.iter().map(|(name, attributes)| (inner(name), attributes.clone())));
+    }
+    let is_sub = |id: &str| subs.iter().any(|(sub, ..)| sub == id);
+    let (own, crossing): (Vec<_>, Vec<_>) = list(graph, "links")
+        .iter()
+        .map(|link| {
+            let link = object(Some(link));
+            RawLink { source: joined(&link["source"]), target: joined(&link["target"]), attributes: link }
+        })
+        .partition(|link| !is_sub(&link.source) && !is_sub(&link.target));
+    level.links.extend(own);
+    level.has_parallel_by_alias = subs.iter().any(|(.., sub)| sub.has_parallel_by_alias);
+    for (id, _, sub) in &subs {
+        let inner = |name: &String| format!("{id}:{name}");
+        level.links.extend(sub.links.iter().map(|link| RawLink {
+            source: inner(&link.source),
+            target: inner(&link.target),
+            attributes: link.attributes.clone(),
+        }));
+    }
+    level.links = merge(level.links)?;
+    if when == Handlers::Early && !subs.is_empty() {
+        connect_handlers(&mut level);
+    }
+    for (id, attributes, sub) in &subs {
+        hand_down(id, attributes, sub, &mut level);
+    }
+    for link in in_order(&crossing, &subs) {
+        expand(&link, &subs, &mut level)?;
+    }
+    for (side, aliases) in [(true, "input_nodes"), (false, "output_nodes")] {
+        let resolved = list(&graph["graph"], aliases).iter().flat_map(|alias| resolve(alias, &subs, side)).collect();
+        *if side { &mut level.inputs } else { &mut level.outputs } = resolved;
+    }
+    connect_handlers(&mut level);
+    Ok(level)
+}
+
+/// Links between the same nodes become one, where the first of them was.
+pub(super) fn merge(links: Vec<RawLink>) -> Result<Vec<RawLink>, LeftOut> {
+    let mut merged: Vec<RawLink> = Vec::new();
+    for link in links {
+        match merged.iter_mut().find(|other| (&other.source, &other.target) == (&link.source, &link.target)) {
+            None => merged.push(link),
+            Some(other) => {
+                for (name, value) in link.attributes {
+                    match other.attributes.get_mut(&name) {
+                        None => _ = other.attributes.insert(name, value),
+                        Some(old) if *old == value => {}
+                        Some(Value::Array(old)) => old.extend(value.as_array().cloned().unwrap_or_default()),
+                        Some(_) => return Err(LeftOut::Refused),
+                    }
+                }
+            }
+        }
+    }
+    Ok(merged)
+}
+
+/// Attributes of a graph node that its input nodes get.
+fn hand_down(id: &str, attributes: &Attributes, sub: &Level, level: &mut Level) {
+    let names = ["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
+    for alias in &sub.inputs {
+        let target = format!("{id}:{}", alias.node);
+        for (node, own) in level.nodes.iter_mut().filter(|(node, _)| *node == target) {
+            let _ = node;
+            own.extend(names.iter().filter_map(|name| Some(((*name).to_owned(), attributes.get(*name)?.clone()))));
+        }
+    }
+}
+
+/// Links with an end in a nested graph: for each graph those into it, then those out of it, the ones with the same other
+/// end together.
+fn in_order(crossing: &[RawLink], subs: &[(String, Attributes, Level)]) -> Vec<RawLink> {
+    let mut left: Vec<&RawLink> = crossing.iter().collect();
+    let mut ordered = Vec::new();
+    for (sub, ..) in subs {
+        for into in [true, false] {
+            let near = |link: &RawLink| if into { link.target.clone() } else { link.source.clone() };
+            let far = |link: &RawLink| if into { link.source.clone() } else { link.target.clone() };
+            while let Some(first) = left.iter().find(|link| near(link) == *sub).map(|link| far(link)) {
+                let (now, later) = left.into_iter().partition(|link| near(link) == *sub && far(link) == first);
+                left = later;
+                ordered.extend::<Vec<&RawLink>>(now);
+            }
+        }
+    }
+    ordered.into_iter().cloned().collect()
+}
+
+/// The nodes that a name in a nested graph stands for, with what the alias says of links.
+fn meant(
+    graph: &str,
+    name: &str,
+    subs: &[(String, Attributes, Level)],
+    side: bool,
+) -> Option<Vec<(String, Attributes)>> {
+    let (.., sub) = subs.iter().find(|(id, ..)| id == graph)?;
+    let aliases = if side { &sub.inputs } else { &sub.outputs };
+    let found = aliases.iter().filter(|alias| alias.id == name);
+    let found: Vec<_> = found.map(|alias| (format!("{graph}:{}", alias.node), alias.attributes.clone())).collect();
+    Some(if found.is_empty() { vec![(format!("{graph}:{name}"), Attributes::new())] } else { found })
+}
+
+fn expand(link: &RawLink, subs: &[(String, Attributes, Level)], level: &mut Level) -> Result<(), LeftOut> {
+    let end = |id: &String, sub: &str, side: bool| {
+        let name = link.attributes.get(sub).map(joined).unwrap_or_default();
+        meant(id, &name, subs, side).unwrap_or_else(|| vec![(id.clone(), Attributes::new())])
+    };
+    let own = link.attributes.iter().filter(|(name, _)| !name.starts_with("sub_"));
+    let own: Attributes = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+    for (source, below) in end(&link.source, "sub_source", false) {
+        for (target, above) in end(&link.target, "sub_target", true) {
+            let mut attributes = below.clone();
+            attributes.extend(above);
+            attributes.extend(own.clone());
+            if level.links.iter().any(|other| other.source == source && other.target == target) {
+                level.has_parallel_by_alias = true;
+            }
+            let there = |id: &String| level.nodes.iter().any(|(node, _)| node == id);
+            if !there(&source) || !there(&target) {
+                return Err(LeftOut::Refused);
+            }
+            let replaced = object(link.attributes.get("sub_target_attributes"));
+            let node = level.nodes.iter_mut().find(|(node, _)| *node == target).expect("it is there");
+            node.1.extend(replaced);
+            level.links.push(RawLink { source: source.clone(), target, attributes });
+        }
+    }
+    Ok(())
+}
+
+fn resolve(alias: &Value, subs: &[(String, Attributes, Level)], side: bool) -> Vec<Alias> {
+    let id = joined(&alias["id"]);
+    let node = joined(&alias["node"]);
+    let attributes = object(alias.get("link_attributes"));
+    let inner = alias.get("sub_node").map(joined).unwrap_or_default();
+    let found = meant(&node, &inner, subs, side).unwrap_or_else(|| vec![(node, Attributes::new())]);
+    let with = |(node, mut below): (String, Attributes)| {
+        below.extend(attributes.clone());
+        Alias { id: id.clone(), node, attributes: below }
+    };
+    found.into_iter().map(with).collect()
+}
+
+/// Links every node without a handler to the default ones; drops those where there is no such node.
+fn connect_handlers(level: &mut Level) {
+    let mut handlers: Vec<(String, Attributes)> = Vec::new();
+    for (id, attributes) in &mut level.nodes {
+        let asked = attributes.remove("default_error_node");
+        if asked == Some(json!(true)) {
+            let mut link = object(attributes.remove("default_error_attributes").as_ref());
+            link.insert("on_error".to_owned(), json!(true));
+            if !link.contains_key("map_all_data") && !link.contains_key("data_mapping") {
+                link.insert("map_all_data".to_owned(), json!(true));
+            }
+            handlers.push((id.clone(), link));
+        }
+    }
+    let is_handler = |id: &str| handlers.iter().any(|(handler, _)| handler == id);
+    let has_own = |id: &str| level.links.iter().any(|link| link.source == id && is_true(&link.attributes, "on_error"));
+    let after = |id: &str| reached_from(&level.links, id).iter().any(|node| is_handler(node));
+    let without = |(id, _): &&(String, Attributes)| !is_handler(id) && !has_own(id) && !after(id);
+    let without: Vec<String> = level.nodes.iter().filter(without).map(|(id, _)| id.clone()).collect();
+    for source in &without {
+        for (target, attributes) in &handlers {
+            let link = RawLink { source: source.clone(), target: target.clone(), attributes: attributes.clone() };
+            level.links.push(link);
+        }
+    }
+    if without.is_empty() && !handlers.is_empty() {
+        drop_unused(level, handlers.into_iter().map(|(id, _)| id).collect());
+    }
+}
+
+/// The nodes from which links lead to this one.
+fn reached_from(links: &[RawLink], id: &str) -> BTreeSet<String> {
+    let mut above = BTreeSet::new();
+    let mut next = vec![id.to_owned()];
+    while let Some(node) = next.pop() {
+        for link in links.iter().filter(|link| link.target == node) {
+            if above.insert(link.source.clone()) {
+                next.push(link.source.clone());
+            }
+        }
+    }
+    above
+}
+
+/// Drops these handlers, if nothing leads to them, and then whatever nothing but a dropped node leads to.
+fn drop_unused(level: &mut Level, handlers: BTreeSet<String>) {
+    let mut dropped = BTreeSet::new();
+    loop {
+        let led_to = |id: &str| {
+            let leads = |link: &&RawLink| link.target == id && link.source != id && !dropped.contains(&link.source);
+            level.links.iter().any(|link| leads(&link))
+        };
+        let behind = |id: &str| level.links.iter().any(|link| link.target == id && dropped.contains(&link.source));
+        let unused = |id: &String| !dropped.contains(id) && (handlers.contains(id) || behind(id)) && !led_to(id);
+        let Some(next) = level.nodes.iter().map(|(id, _)| id).find(|id| unused(id)).cloned() else { break };
+        dropped.insert(next);
+    }
+    level.nodes.retain(|(id, _)| !dropped.contains(id));
+    level.links.retain(|link| !dropped.contains(&link.source) && !dropped.contains(&link.target));
+}

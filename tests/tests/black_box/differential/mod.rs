@@ -1,0 +1,255 @@
+//! Random ewoks graphs, run by the original engine (`ewoksppf`) and by `pushflow`: each node runs as often, with the same
+//! inputs, and gives the same.
+//!
+//! - [`generate`] makes a graph of [`blocks`] and of the [`tasks`] that `random_tasks.py` has.
+//! - [`flatten`], [`analyse`] and [`model`] say what it comes to, in all orders in which its tasks may end, and leave it out if that is
+//!   not the same: so nothing that is compared depends on timing.
+//! - [`original`] asks the original, which may crash or hang; [`compare`] holds both to the model.
+//! - [`shrink`] makes a graph that fails small; [`census`] counts what there was.
+//!
+//! `PUSHFLOW_TEST_GRAPHS` is how many graphs there are, `PUSHFLOW_TEST_GRAPH` a file with one that failed before.
+
+mod analyse;
+mod blocks;
+mod census;
+mod compare;
+mod flatten;
+mod generate;
+mod model;
+mod original;
+mod shrink;
+mod tasks;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pushflow_tests::binaries::python;
+use pushflow_tests::folder::Folder;
+use pushflow_tests::parallel::run_all;
+use pushflow_tests::random::{Random, say};
+use pushflow_tests::run::Program;
+use serde_json::{Value, json};
+
+use census::Census;
+use compare::Seen;
+use flatten::{Flat, LeftOut};
+use generate::Case;
+use model::Expected;
+use original::{Ended, Originals};
+
+/// How many graphs there are.
+const GRAPHS: &str = "PUSHFLOW_TEST_GRAPHS";
+const USUALLY: u64 = 200;
+/// A file with a graph that failed before, to run only that.
+const GRAPH: &str = "PUSHFLOW_TEST_GRAPH";
+
+/// The folder of the scripts.
+fn scripts() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/black_box/differential"))
+}
+
+/// A graph and where it is run.
+struct Experiment {
+    name: String,
+    case: Case,
+    expected: Expected,
+    pool: &'static str,
+}
+
+impl fmt::Display for Experiment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} on {}", self.name, self.pool)
+    }
+}
+
+fn understood(case: &Case) -> Result<(Flat, Expected), LeftOut> {
+    let flat = flatten::flatten(&case.graph, &case.inputs)?;
+    let expected = model::explore(&flat)?;
+    Ok((flat, expected))
+}
+
+/// The graphs of a seed.
+fn experiments(random: &Random, count: u64, census: &mut Census) -> Vec<Experiment> {
+    let mut experiments = Vec::new();
+    for number in 0..count {
+        let mut branch = random.branch(number);
+        let (case, (flat, expected)) = loop {
+            let again = branch.below(usize::MAX) as u64;
+            let case = generate::generate(random.branch(again));
+            match understood(&case) {
+                Ok((_, expected)) if expected.is_dull() && branch.chance(85) => census.dull(),
+                Ok((_, expected)) if expected.known.is_some() && branch.chance(80) => {}
+                Ok(found) => break (case, found),
+                Err(why) => census.left_out(why),
+            }
+        };
+        census.graph(&case, &flat, &expected);
+        let pool = match number % 20 {
+            0 => "process",
+            10 => "multiprocessing",
+            _ => "thread",
+        };
+        experiments.push(Experiment { name: format!("graph {number}"), case, expected, pool });
+    }
+    experiments
+}
+
+/// How one of the engines differs from the model.
+#[derive(Debug, PartialEq, Eq)]
+enum Difference {
+    Refused(String),
+    Other(String),
+}
+
+/// How the engines differ from the model.
+#[derive(Debug, Default)]
+struct Differences {
+    original: Option<Difference>,
+    pushflow: Option<Difference>,
+}
+
+impl Differences {
+    fn is_none(&self) -> bool {
+        self.original.is_none() && self.pushflow.is_none()
+    }
+
+    /// Whether it is the same engine that differs, in the same way.
+    fn is_like(&self, other: &Differences) -> bool {
+        let kind = |difference: &Option<Difference>| difference.as_ref().map(std::mem::discriminant);
+        kind(&self.original) == kind(&other.original) && kind(&self.pushflow) == kind(&other.pushflow)
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (who, difference) in [("the original", &self.original), ("pushflow", &self.pushflow)] {
+            match difference {
+                Some(Difference::Refused(how)) => writeln!(formatter, "{who} refuses it: {how}")?,
+                Some(Difference::Other(how)) => writeln!(formatter, "{who}:\n{how}")?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What pushflow makes of a graph that is not what it should.
+fn pushflow(case: &Case, pool: &str, expected: &Expected) -> Option<Difference> {
+    let folder = Folder::new();
+    folder.write("graph.json", case.graph.to_string());
+    let inputs = folder.write("inputs.json", json!(case.inputs).to_string());
+    let program = Program::pushflow_run(folder.graph())
+        .args(["--format", "json", "--output", "all", "--workers", "3", "--pool", pool])
+        .arg("--inputs")
+        .arg(inputs)
+        .arg("--python-path")
+        .arg(scripts());
+    let finished = program.run();
+    if finished.code() == Some(2) {
+        return Some(Difference::Refused(finished.stderr));
+    }
+    assert!(matches!(finished.code(), Some(0 | 1)), "{finished:#?}");
+    Seen::of_pushflow(&finished.json()).difference(expected).map(Difference::Other)
+}
+
+/// What the original makes of it; where it breaks, it is asked once more on a calm pool. Where it is known to do something
+/// else it is not asked.
+fn original(case: &Case, expected: &Expected, originals: &Originals, broken: &dyn Fn(&Ended)) -> Option<Difference> {
+    if expected.known.is_some() {
+        return None;
+    }
+    let first = originals.run(case, "thread");
+    if let Ended::ByItself(seen) = first {
+        return seen.difference(expected).map(Difference::Other);
+    }
+    broken(&first);
+    match originals.run(case, "calm") {
+        Ended::ByItself(seen) => seen.difference(expected).map(Difference::Other),
+        Ended::Hung(why) => Some(Difference::Other(format!("it hangs on a calm pool, too: {why}"))),
+        Ended::Crashed(why) => (!Census::is_known(&why)).then_some(Difference::Refused(why)),
+    }
+}
+
+/// Runs a graph on both engines.
+fn run(case: &Case, pool: &str, expected: &Expected, originals: &Originals, broken: &dyn Fn(&Ended)) -> Differences {
+    let original = original(case, expected, originals, broken);
+    Differences { original, pushflow: pushflow(case, pool, expected) }
+}
+
+/// Fails, with a small graph the first time.
+fn fail(experiment: &Experiment, how: &Differences, originals: &Originals, shrunk: &AtomicBool) -> ! {
+    if shrunk.swap(true, Ordering::Relaxed) {
+        panic!("{how}");
+    }
+    let again = |case: &Case| {
+        let (_, expected) = understood(case).ok()?;
+        Some(run(case, experiment.pool, &expected, originals, &|_| ()))
+    };
+    let small = shrink::shrink(&experiment.case, |case| again(case).is_some_and(|seen| seen.is_like(how)));
+    let smallest = again(&small).expect("it was understood before");
+    // What does not happen again is told as it was.
+    let how = if smallest.is_like(how) { &smallest } else { how };
+    let file = failures().join(format!("{}.json", experiment.name.replace(' ', "-")));
+    fs::create_dir_all(failures()).expect("a folder can be made");
+    fs::write(&file, json!({"graph": small.graph, "inputs": small.inputs}).to_string()).expect("a file can be written");
+    panic!("{how}run it again with {GRAPH}={} and this test", file.display());
+}
+
+fn failures() -> PathBuf {
+    std::env::temp_dir().join("pushflow-differential")
+}
+
+/// Whether there is an original to compare with; in CI there must be one.
+fn has_original() -> bool {
+    let status = Command::new(python()).args(["-c", "import ewoksppf"]).output().expect("the interpreter runs").status;
+    if status.success() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "ewoksppf is needed: install tests/requirements.txt for {:?}", python());
+    say("not tested: the interpreter has no ewoksppf");
+    false
+}
+
+#[test]
+fn random_graphs_do_here_what_they_do_in_the_original() {
+    if !has_original() {
+        return;
+    }
+    let mut census = Census::default();
+    let experiments = match std::env::var_os(GRAPH) {
+        Some(file) => vec![failed_before(Path::new(&file))],
+        None => {
+            let random = Random::of_test("random graphs");
+            let count = std::env::var(GRAPHS).map_or(USUALLY, |count| count.parse().expect("it is a number"));
+            experiments(&random, count, &mut census)
+        }
+    };
+    let originals = Originals::default();
+    let (census, shrunk) = (Mutex::new(census), AtomicBool::new(false));
+    run_all(&experiments, |experiment| {
+        let Experiment { case, pool, expected, .. } = experiment;
+        let broken = |how: &Ended| census.lock().expect("nobody panics with the lock").broken(how);
+        let how = run(case, pool, expected, &originals, &broken);
+        if !how.is_none() {
+            fail(experiment, &how, &originals, &shrunk);
+        }
+    });
+    let census = census.into_inner().expect("nobody panics with the lock");
+    say(&census.to_string());
+    if std::env::var_os(GRAPH).is_none() {
+        census.assert_all_occurred();
+    }
+}
+
+fn failed_before(file: &Path) -> Experiment {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let read: Value = serde_json::from_str(&text).expect("it is JSON");
+    let inputs = read["inputs"].as_array().cloned().unwrap_or_default();
+    let case = Case { graph: read["graph"].clone(), inputs };
+    let (_, expected) = understood(&case).unwrap_or_else(|why| panic!("it is not compared: {why:?}"));
+    Experiment { name: file.display().to_string(), case, expected, pool: "thread" }
+}
