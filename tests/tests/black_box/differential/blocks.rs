@@ -26,7 +26,7 @@ impl Generator {
         if size == 0 {
             return self.single(level);
         }
-        match self.random.below(14) {
+        match self.random.below(16) {
             0 | 1 => self.single(level),
             2 => {
                 let count = 2 + self.random.below(2);
@@ -312,9 +312,6 @@ impl Generator {
                 4 => {
                     link["required"] = json!(false);
                     link["cache_if_optional"] = json!(true);
-                }
-                5..9 if link.get("sub_target").is_some() => {
-                    link["sub_target_attributes"] = json!({"default_inputs": self.defaults(Form::Dictionary)});
                 }
                 _ => {}
             }

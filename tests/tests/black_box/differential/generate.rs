@@ -212,6 +212,9 @@ impl Generator {
                 link[name] = inner.clone();
             }
         }
+        if target.inner.is_some() && self.random.chance(30) {
+            link["sub_target_attributes"] = json!({"default_inputs": self.defaults(Form::Dictionary)});
+        }
         let link_attributes = link.as_object_mut().expect("it is one");
         link_attributes.extend(mapping);
         link_attributes.extend(with);

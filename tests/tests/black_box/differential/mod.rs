@@ -52,17 +52,45 @@ fn scripts() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/black_box/differential"))
 }
 
-/// A graph and where it is run.
-struct Experiment {
-    name: String,
-    case: Case,
-    expected: Expected,
-    pool: &'static str,
+/// One graph of a seed, or one of a file.
+enum Experiment {
+    Number(u64, Random),
+    File(PathBuf),
 }
 
 impl fmt::Display for Experiment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} on {}", self.name, self.pool)
+        match self {
+            Experiment::Number(number, _) => write!(formatter, "graph {number} on {}", self.pool()),
+            Experiment::File(file) => write!(formatter, "{}", file.display()),
+        }
+    }
+}
+
+impl Experiment {
+    /// Where it is run.
+    fn pool(&self) -> &'static str {
+        match self {
+            Experiment::Number(number, _) if number % 20 == 0 => "process",
+            Experiment::Number(number, _) if number % 20 == 10 => "multiprocessing",
+            _ => "thread",
+        }
+    }
+
+    /// Where the graph is written to, if it fails.
+    fn file(&self) -> PathBuf {
+        match self {
+            Experiment::Number(number, _) => failures().join(format!("graph-{number}.json")),
+            Experiment::File(file) => file.with_extension("smaller.json"),
+        }
+    }
+
+    /// The graph and what it comes to.
+    fn make(&self, census: &Mutex<Census>) -> (Case, Expected) {
+        match self {
+            Experiment::Number(_, random) => random_graph(random.clone(), census),
+            Experiment::File(file) => failed_before(file),
+        }
     }
 }
 
@@ -72,30 +100,31 @@ fn understood(case: &Case) -> Result<(Flat, Expected), LeftOut> {
     Ok((flat, expected))
 }
 
-/// The graphs of a seed.
-fn experiments(random: &Random, count: u64, census: &mut Census) -> Vec<Experiment> {
-    let mut experiments = Vec::new();
-    for number in 0..count {
-        let mut branch = random.branch(number);
-        let (case, (flat, expected)) = loop {
-            let again = branch.below(usize::MAX) as u64;
-            let case = generate::generate(random.branch(again));
-            match understood(&case) {
-                Ok((_, expected)) if expected.is_dull() && branch.chance(85) => census.dull(),
-                Ok((_, expected)) if expected.known.is_some() && branch.chance(80) => {}
-                Ok(found) => break (case, found),
-                Err(why) => census.left_out(why),
+/// The first random graph that can be compared; of those in which little is to be seen only some.
+fn random_graph(mut random: Random, census: &Mutex<Census>) -> (Case, Expected) {
+    let census = || census.lock().expect("nobody panics with the lock");
+    loop {
+        let again = random.below(usize::MAX) as u64;
+        let case = generate::generate(random.branch(again));
+        match understood(&case) {
+            Ok((_, expected)) if expected.is_dull() && random.chance(85) => census().dull(),
+            Ok((_, expected)) if expected.known.is_some() && random.chance(80) => {}
+            Ok((flat, expected)) => {
+                census().graph(&case, &flat, &expected);
+                return (case, expected);
             }
-        };
-        census.graph(&case, &flat, &expected);
-        let pool = match number % 20 {
-            0 => "process",
-            10 => "multiprocessing",
-            _ => "thread",
-        };
-        experiments.push(Experiment { name: format!("graph {number}"), case, expected, pool });
+            Err(why) => census().left_out(why),
+        }
     }
-    experiments
+}
+
+fn failed_before(file: &Path) -> (Case, Expected) {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let read: Value = serde_json::from_str(&text).expect("it is JSON");
+    let inputs = read["inputs"].as_array().cloned().unwrap_or_default();
+    let case = Case { graph: read["graph"].clone(), inputs };
+    let (_, expected) = understood(&case).unwrap_or_else(|why| panic!("it is not compared: {why:?}"));
+    (case, expected)
 }
 
 /// How one of the engines differs from the model.
@@ -181,22 +210,20 @@ fn run(case: &Case, pool: &str, expected: &Expected, originals: &Originals, brok
 }
 
 /// Fails, with a small graph the first time.
-fn fail(experiment: &Experiment, how: &Differences, originals: &Originals, shrunk: &AtomicBool) -> ! {
-    if shrunk.swap(true, Ordering::Relaxed) {
-        panic!("{how}");
-    }
+fn fail(experiment: &Experiment, case: &Case, how: Differences, originals: &Originals, shrunk: &AtomicBool) -> ! {
     let again = |case: &Case| {
         let (_, expected) = understood(case).ok()?;
-        Some(run(case, experiment.pool, &expected, originals, &|_| ()))
+        Some(run(case, experiment.pool(), &expected, originals, &|_| ())).filter(|seen| seen.is_like(&how))
     };
-    let small = shrink::shrink(&experiment.case, |case| again(case).is_some_and(|seen| seen.is_like(how)));
-    let smallest = again(&small).expect("it was understood before");
+    let is_first = !shrunk.swap(true, Ordering::Relaxed);
+    let small = if is_first { shrink::shrink(case, |case| again(case).is_some()) } else { case.clone() };
     // What does not happen again is told as it was.
-    let how = if smallest.is_like(how) { &smallest } else { how };
-    let file = failures().join(format!("{}.json", experiment.name.replace(' ', "-")));
+    let smallest = if is_first { again(&small) } else { None };
+    let file = experiment.file();
     fs::create_dir_all(failures()).expect("a folder can be made");
     fs::write(&file, json!({"graph": small.graph, "inputs": small.inputs}).to_string()).expect("a file can be written");
-    panic!("{how}run it again with {GRAPH}={} and this test", file.display());
+    let how = smallest.unwrap_or(how);
+    panic!("{how}run it again: {GRAPH}={} cargo test -p pushflow-tests --test black_box differential", file.display());
 }
 
 fn failures() -> PathBuf {
@@ -219,23 +246,22 @@ fn random_graphs_do_here_what_they_do_in_the_original() {
     if !has_original() {
         return;
     }
-    let mut census = Census::default();
-    let experiments = match std::env::var_os(GRAPH) {
-        Some(file) => vec![failed_before(Path::new(&file))],
+    let experiments: Vec<Experiment> = match std::env::var_os(GRAPH) {
+        Some(file) => vec![Experiment::File(file.into())],
         None => {
             let random = Random::of_test("random graphs");
             let count = std::env::var(GRAPHS).map_or(USUALLY, |count| count.parse().expect("it is a number"));
-            experiments(&random, count, &mut census)
+            (0..count).map(|number| Experiment::Number(number, random.branch(number))).collect()
         }
     };
     let originals = Originals::default();
-    let (census, shrunk) = (Mutex::new(census), AtomicBool::new(false));
+    let (census, shrunk) = (Mutex::<Census>::default(), AtomicBool::new(false));
     run_all(&experiments, |experiment| {
-        let Experiment { case, pool, expected, .. } = experiment;
+        let (case, expected) = experiment.make(&census);
         let broken = |how: &Ended| census.lock().expect("nobody panics with the lock").broken(how);
-        let how = run(case, pool, expected, &originals, &broken);
+        let how = run(&case, experiment.pool(), &expected, &originals, &broken);
         if !how.is_none() {
-            fail(experiment, &how, &originals, &shrunk);
+            fail(experiment, &case, how, &originals, &shrunk);
         }
     });
     let census = census.into_inner().expect("nobody panics with the lock");
@@ -243,13 +269,4 @@ fn random_graphs_do_here_what_they_do_in_the_original() {
     if std::env::var_os(GRAPH).is_none() {
         census.assert_all_occurred();
     }
-}
-
-fn failed_before(file: &Path) -> Experiment {
-    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let read: Value = serde_json::from_str(&text).expect("it is JSON");
-    let inputs = read["inputs"].as_array().cloned().unwrap_or_default();
-    let case = Case { graph: read["graph"].clone(), inputs };
-    let (_, expected) = understood(&case).unwrap_or_else(|why| panic!("it is not compared: {why:?}"));
-    Experiment { name: file.display().to_string(), case, expected, pool: "thread" }
 }
