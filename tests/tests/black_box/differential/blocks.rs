@@ -111,22 +111,16 @@ impl Generator {
         let mut exits = Vec::new();
         for value in &values {
             let when = attributes(&json!({"conditions": [{"source_output": output, "value": value}]}));
-            match self.random.below(4) {
-                0 => exits.push((entry.clone(), when)),
-                _ => {
-                    let branch = self.block(level, size);
-                    self.link(level, &entry, &branch.entry, when);
-                    for (exit, more) in branch.exits {
-                        self.link(level, &exit, &meeting, more);
-                    }
-                }
+            if exits.is_empty() && self.random.chance(25) {
+                exits.push((entry.clone(), when));
+                continue;
+            }
+            let branch = self.block(level, size);
+            self.link(level, &entry, &branch.entry, when);
+            for (exit, more) in branch.exits {
+                self.link(level, &exit, &meeting, more);
             }
         }
-        let mut seen = 0;
-        exits.retain(|_| {
-            seen += 1;
-            seen == 1
-        });
         exits.push((meeting, Attributes::new()));
         Block { entry, exits }
     }

@@ -35,8 +35,8 @@ pub enum LeftOut {
 /// Why the original does something else (`docs/ewoks.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Known {
-    /// Of links that aliases make parallel it keeps the last one.
-    ParallelByAlias,
+    /// Of parallel links into or out of a nested graph it keeps the last one.
+    ParallelAcross,
     /// It connects default handlers before it looks at the links into and out of nested graphs.
     EarlyHandlers,
     /// Where a node is triggered again before it fails, its error link carries what the last trigger brought (`parity.md`
@@ -97,13 +97,16 @@ pub(super) struct RawLink {
     pub(super) attributes: Attributes,
 }
 
+/// A graph in another: its id, what its node says, and what is in it.
+type Sub = (String, Attributes, Level);
+
 #[derive(Default)]
 pub(super) struct Level {
     pub(super) nodes: Vec<(String, Attributes)>,
     pub(super) links: Vec<RawLink>,
     inputs: Vec<Alias>,
     outputs: Vec<Alias>,
-    has_parallel_by_alias: bool,
+    has_parallel_across: bool,
 }
 
 /// When default error handlers are connected, in a graph with graphs in it.
@@ -118,12 +121,12 @@ enum Handlers {
 /// The graph of a file with its inputs.
 pub fn flatten(graph: &Value, inputs: &[Value]) -> Result<Flat, LeftOut> {
     let late = level(graph, Handlers::Late)?;
-    let has_parallel_by_alias = late.has_parallel_by_alias;
+    let has_parallel_across = late.has_parallel_across;
     let flat = finish(late, inputs)?;
     let has_handlers = graph.to_string().contains("default_error_node");
     let is_early = || level(graph, Handlers::Early).and_then(|level| finish(level, inputs)).as_ref() != Ok(&flat);
-    let known = if has_parallel_by_alias {
-        Some(Known::ParallelByAlias)
+    let known = if has_parallel_across {
+        Some(Known::ParallelAcross)
     } else {
         (has_handlers && is_early()).then_some(Known::EarlyHandlers)
     };
@@ -153,7 +156,7 @@ pub(super) fn is_true(attributes: &Attributes, name: &str) -> bool {
 
 fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
     let mut level = Level::default();
-    let mut subs: Vec<(String, Attributes, Level)> = Vec::new();
+    let mut subs: Vec<Sub> = Vec::new();
     for node in list(graph, "nodes") {
         let attributes = object(Some(node));
         let id = joined(&node["id"]);
@@ -176,7 +179,7 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
         })
         .partition(|link| !is_sub(&link.source) && !is_sub(&link.target));
     level.links.extend(own);
-    level.has_parallel_by_alias = subs.iter().any(|(.., sub)| sub.has_parallel_by_alias);
+    level.has_parallel_across = subs.iter().any(|(.., sub)| sub.has_parallel_across);
     for (id, _, sub) in &subs {
         let inner = |name: &String| format!("{id}:{name}");
         level.links.extend(sub.links.iter().map(|link| RawLink {
@@ -229,8 +232,7 @@ fn hand_down(id: &str, attributes: &Attributes, sub: &Level, level: &mut Level) 
     let names = ["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
     for alias in &sub.inputs {
         let target = format!("{id}:{}", alias.node);
-        for (node, own) in level.nodes.iter_mut().filter(|(node, _)| *node == target) {
-            let _ = node;
+        for (_, own) in level.nodes.iter_mut().filter(|(node, _)| *node == target) {
             own.extend(names.iter().filter_map(|name| Some(((*name).to_owned(), attributes.get(*name)?.clone()))));
         }
     }
@@ -238,7 +240,7 @@ fn hand_down(id: &str, attributes: &Attributes, sub: &Level, level: &mut Level) 
 
 /// Links with an end in a nested graph: for each graph those into it, then those out of it, the ones with the same other
 /// end together.
-fn in_order(crossing: &[RawLink], subs: &[(String, Attributes, Level)]) -> Vec<RawLink> {
+fn in_order(crossing: &[RawLink], subs: &[Sub]) -> Vec<RawLink> {
     let mut left: Vec<&RawLink> = crossing.iter().collect();
     let mut ordered = Vec::new();
     for (sub, ..) in subs {
@@ -256,12 +258,7 @@ fn in_order(crossing: &[RawLink], subs: &[(String, Attributes, Level)]) -> Vec<R
 }
 
 /// The nodes that a name in a nested graph stands for, with what the alias says of links.
-fn meant(
-    graph: &str,
-    name: &str,
-    subs: &[(String, Attributes, Level)],
-    side: bool,
-) -> Option<Vec<(String, Attributes)>> {
+fn meant(graph: &str, name: &str, subs: &[Sub], side: bool) -> Option<Vec<(String, Attributes)>> {
     let (.., sub) = subs.iter().find(|(id, ..)| id == graph)?;
     let aliases = if side { &sub.inputs } else { &sub.outputs };
     let found = aliases.iter().filter(|alias| alias.id == name);
@@ -269,7 +266,7 @@ fn meant(
     Some(if found.is_empty() { vec![(format!("{graph}:{name}"), Attributes::new())] } else { found })
 }
 
-fn expand(link: &RawLink, subs: &[(String, Attributes, Level)], level: &mut Level) -> Result<(), LeftOut> {
+fn expand(link: &RawLink, subs: &[Sub], level: &mut Level) -> Result<(), LeftOut> {
     let end = |id: &String, sub: &str, side: bool| {
         let name = link.attributes.get(sub).map(joined).unwrap_or_default();
         meant(id, &name, subs, side).unwrap_or_else(|| vec![(id.clone(), Attributes::new())])
@@ -282,7 +279,7 @@ fn expand(link: &RawLink, subs: &[(String, Attributes, Level)], level: &mut Leve
             attributes.extend(above);
             attributes.extend(own.clone());
             if level.links.iter().any(|other| other.source == source && other.target == target) {
-                level.has_parallel_by_alias = true;
+                level.has_parallel_across = true;
             }
             let there = |id: &String| level.nodes.iter().any(|(node, _)| node == id);
             if !there(&source) || !there(&target) {
@@ -297,7 +294,7 @@ fn expand(link: &RawLink, subs: &[(String, Attributes, Level)], level: &mut Leve
     Ok(())
 }
 
-fn resolve(alias: &Value, subs: &[(String, Attributes, Level)], side: bool) -> Vec<Alias> {
+fn resolve(alias: &Value, subs: &[Sub], side: bool) -> Vec<Alias> {
     let id = joined(&alias["id"]);
     let node = joined(&alias["node"]);
     let attributes = object(alias.get("link_attributes"));
