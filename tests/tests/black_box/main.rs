@@ -51,6 +51,7 @@ mod random_kills;
 mod rust_tasks;
 mod single_process;
 mod start_methods;
+mod warm;
 mod worker_identity;
 
 use std::path::Path;

@@ -54,6 +54,8 @@ pub struct PythonHost {
     stream: UnixStream,
     interpreter: PathBuf,
     state: State,
+    /// How long each import before the first task may take.
+    import_limit: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +85,8 @@ impl Start {
     }
 
     /// Whether it takes too long.
-    fn is_late(&self) -> bool {
-        self.since.elapsed() > self.limit()
-    }
-
-    fn limit(&self) -> Duration {
-        if self.imports.is_some() { IMPORT_LIMIT } else { START_LIMIT }
+    fn is_late(&self, import_limit: Duration) -> bool {
+        self.since.elapsed() > if self.imports.is_some() { import_limit } else { START_LIMIT }
     }
 }
 
@@ -106,10 +104,10 @@ impl PythonHost {
         let mut channel = Channel::new(ours, PATIENCE).map_err(failed)?;
         let launch = launch(options, OWN, theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
-        let state = Start::now();
+        let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
         let sent = channel.send(&source(&options.modules), &mut || Err(Broken::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
-        let mut host = PythonHost { child, process, thread: None, channel, stream, interpreter, state };
+        let mut host = PythonHost { child, process, thread: None, channel, stream, interpreter, state, import_limit };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)
     }
@@ -122,8 +120,17 @@ impl PythonHost {
         interpreter: &Path,
     ) -> io::Result<PythonHost> {
         let channel = Channel::new(stream.try_clone()?, PATIENCE)?;
-        let (state, interpreter) = (Start::now(), interpreter.to_owned());
-        Ok(PythonHost { child: thread.clone(), process, thread: Some(thread), channel, stream, interpreter, state })
+        let (state, interpreter, import_limit) = (Start::now(), interpreter.to_owned(), IMPORT_LIMIT);
+        Ok(PythonHost {
+            child: thread.clone(),
+            process,
+            thread: Some(thread),
+            channel,
+            stream,
+            interpreter,
+            state,
+            import_limit,
+        })
     }
 
     /// Runs one task and waits for its result.
@@ -147,6 +154,11 @@ impl PythonHost {
             Ok(unexpected) => Err(self.lost(Broken::Garbage(format!("{unexpected:?} after a task")))),
             Err(broken) => Err(self.lost_in_attempt(broken, interrupter)),
         }
+    }
+
+    #[cfg(test)]
+    pub(in crate::run) fn limit_imports(&mut self, limit: Duration) {
+        self.import_limit = limit;
     }
 
     /// Whether the process is there and waits for a task, as far as can be told.
@@ -191,8 +203,9 @@ impl PythonHost {
                 State::Idle => return Ok(()),
                 State::Starting(start) => start.clone(),
             };
+            let limit = self.import_limit;
             let mut give_up =
-                || if interrupter.is_interrupted() || start.is_late() { Err(Broken::GivenUp) } else { Ok(()) };
+                || if interrupter.is_interrupted() || start.is_late(limit) { Err(Broken::GivenUp) } else { Ok(()) };
             let reply = self.channel.receive_one_of_many(&mut give_up);
             match reply.and_then(|message| Reply::read(message).map_err(Broken::Garbage)) {
                 Ok(Reply::Started) => self.go_on_starting(start.imports),
@@ -272,7 +285,7 @@ impl PythonHost {
         let message = match start {
             None => format!("the Python interpreter (pid {}) {what}", self.pid()),
             Some(Start { imports: Some(module), .. }) if is_late => {
-                let limit = IMPORT_LIMIT.as_secs();
+                let limit = self.import_limit.as_secs();
                 format!(
                     "the Python interpreter {interpreter} had not imported the module {module:?} after {limit} s, and was killed"
                 )

@@ -7,6 +7,7 @@ mod errors;
 mod ewoks;
 mod forms;
 mod host;
+mod importing;
 mod interrupts;
 mod leaks;
 mod libraries;
