@@ -137,6 +137,7 @@ class Interpreter:
 
     def say_warm(self):
         import gc
+        import select  # noqa: F401 (each host needs it, and loading it takes longer than everything else that a host does)
 
         _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
         flush()
