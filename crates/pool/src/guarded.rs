@@ -50,7 +50,7 @@ impl Launcher for GuardedLauncher {
         };
         let environment = std::env::vars_os().chain(launch.environment).map(|(name, value)| (name, Some(value)));
         let request = GuardianLaunch {
-            source: launch.warm.map_or(Source::Program, Source::Warm),
+            source: launch.warm.map_or(Source::Program, |warm| Source::Warm(Box::new(warm))),
             program: program.clone().into_os_string(),
             arguments: launch.argv,
             environment: environment.collect::<Vec<(OsString, Option<OsString>)>>(),

@@ -81,7 +81,7 @@ pub enum Source {
     /// A copy of the guardian that serves as a worker, without `exec`.
     Guardian,
     /// A copy of a Python interpreter that has imported what tasks need; the program, by `exec`, where there is none.
-    Warm(Warm),
+    Warm(Box<Warm>),
 }
 
 /// How to start the interpreter of which copies are made, and what such a copy is told.

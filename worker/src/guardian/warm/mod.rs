@@ -70,10 +70,10 @@ pub(super) struct Order {
 }
 
 impl WarmPrograms {
-    /// Orders a process of a warm interpreter, which is started if there is none; gives everything back where that is
-    /// not possible.
-    pub(super) fn order(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) -> Result<(), (Launch, Vec<OwnedFd>)> {
-        let Some(index) = self.program_for(&launch, &files) else { return Err((launch, files)) };
+    /// Orders a process of a warm interpreter, which is started if there is none; gives back what is to be started by
+    /// `exec`, since that is not possible.
+    pub(super) fn order(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) -> Option<(Launch, Vec<OwnedFd>)> {
+        let Some(index) = self.program_for(&launch, &files) else { return Some((launch, files)) };
         self.count += 1;
         let program = &mut self.programs[index];
         program.last_order = self.count;
@@ -81,9 +81,9 @@ impl WarmPrograms {
         match program.send(&launch, &files) {
             Ok(reports) => {
                 program.orders.push(Order { id, launch, files, reports, due: Instant::now() + limit });
-                Ok(())
+                None
             }
-            Err(_) => Err((launch, files)),
+            Err(_) => Some((launch, files)),
         }
     }
 

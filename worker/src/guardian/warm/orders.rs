@@ -22,10 +22,8 @@ impl Guardian {
         launch: Launch,
         files: Vec<OwnedFd>,
     ) -> Option<StartFailure> {
-        let refused = match self.warm.order(id, launch, files) {
-            Ok(()) => return None,
-            Err((launch, files)) => self.fork_keeper(id, launch, files),
-        };
+        let (launch, files) = self.warm.order(id, launch, files)?;
+        let refused = self.fork_keeper(id, launch, files);
         refused.err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
     }
 

@@ -85,12 +85,12 @@ impl WarmProgram {
 
     /// Orders a process: where its keeper will report.
     pub(super) fn send(&self, launch: &Launch, files: &[OwnedFd]) -> io::Result<SeqPacket> {
-        let Source::Warm(Warm { name, .. }) = &launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Source::Warm(warm) = &launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
         let socket = self.socket.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         let (ours, theirs) = SeqPacket::pair()?;
         let worker = launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
         let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
-        let texts = [name.as_bytes(), worker.as_bytes(), self.keeper.as_os_str().as_bytes()];
+        let texts = [warm.name.as_bytes(), worker.as_bytes(), self.keeper.as_os_str().as_bytes()];
         let order: Vec<u8> = texts.iter().flat_map(|text| text.iter().copied().chain([0])).collect();
         let files: Vec<RawFd> =
             [theirs.as_fd().as_raw_fd()].into_iter().chain(files.iter().map(AsRawFd::as_raw_fd)).collect();
