@@ -14,6 +14,8 @@
 //! that what double-forks, calls `setsid` or clears its environment still has a place in one tree. The death signal of
 //! the process follows its keeper, the keeper's follows the guardian.
 //!
+//! A [`warm`] interpreter is a child of the guardian, too, and has no keeper: it runs no task.
+//!
 //! Who asks is a [`client`]: the scheduler, or a worker, which has a socket to the guardian for what its tasks need. A
 //! client that is daemonic is refused what daemonic processes may not have. What a worker asked for ends with it.
 //!
@@ -134,6 +136,7 @@ enum Wake {
     Drain(Key),
     Warm(Pid),
     Order(Key),
+    Spare(Pid),
 }
 
 impl Guardian {
@@ -165,6 +168,7 @@ impl Guardian {
                     Wake::Drain(process) => self.drain(process),
                     Wake::Warm(pid) => self.hear_warm(pid),
                     Wake::Order(process) => self.hear_order(process),
+                    Wake::Spare(program) => self.hear_spare(program),
                 }
             }
             self.sweep();

@@ -9,13 +9,16 @@
 //! - *warm*: it said so. An order takes a millisecond or two, at most [`ORDER_LIMIT`].
 //! - *ending*: it was killed, since an order took too long, others need its place, or the scheduler is gone.
 //!
+//! As soon as one is warm, and after each order, a *spare* is made in advance: a process that waits for what to be. The
+//! next order takes it, and so is done without waiting for two forks.
+//!
 //! # The states of an order
-//! - *open*: it was sent. The keeper that is made for it is a child of the guardian that the guardian does not know, so
+//! - *open*: it was sent, or took a spare that is being made. The keeper that is made for it is a child of the guardian that the guardian does not know, so
 //!   that strays are not looked for while a warm interpreter has open orders: at most [`ORDER_LIMIT`].
 //! - *made*: the keeper has said its pid where it will report. The guardian knows it from here on as it knows any other,
-//!   and lets its process begin ([`GO`]). What goes wrong from here on is the loss of that process.
+//!   and sends its process the worker's files. What goes wrong from here on is the loss of that process.
 //! - *given up*: anything else happened. The process is started by `exec`. Whatever was made of the order sees the end of
-//!   its socket, leaves, and has touched nothing of the worker's; or it is a stray, and is killed.
+//!   its socket, leaves, and had nothing of the worker's; or it is a stray, and is killed.
 //!
 //! So nothing that happens to a warm interpreter fails an attempt. One that could not be warmed, or did not answer, is not
 //! tried again; one that was killed later is.
@@ -44,8 +47,6 @@ const ORDER_LIMIT: Duration = Duration::from_secs(5);
 const MAX_PROGRAMS: usize = 4;
 /// How many recipes are known of which there can be none.
 const MAX_COLD: usize = 64;
-/// Lets the process of an order begin.
-const GO: &[u8] = b"g";
 
 /// All warm interpreters of a guardian, and what was ordered of them.
 #[derive(Default)]
@@ -66,24 +67,80 @@ pub(super) struct Order {
     pub(super) files: Vec<OwnedFd>,
     /// Where its keeper says its pid, and reports.
     pub(super) reports: SeqPacket,
+    /// The warm interpreter.
+    pub(super) program: Pid,
     due: Instant,
 }
 
+/// A process that is made before it is ordered.
+pub(super) struct Spare {
+    reports: SeqPacket,
+    /// Its keeper, once that has said so.
+    keeper: Option<Pid>,
+    due: Instant,
+}
+
+/// What became of the wish for a process.
+pub(super) enum Ordered {
+    /// It is being made.
+    Open,
+    /// A spare was there: the pid of its keeper.
+    Made(Box<Order>, Pid),
+    /// It is to be started by `exec`.
+    Refused(Launch, Vec<OwnedFd>),
+}
+
 impl WarmPrograms {
-    /// Orders a process of a warm interpreter, which is started if there is none; gives back what is to be started by
-    /// `exec`, since that is not possible.
-    pub(super) fn order(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) -> Option<(Launch, Vec<OwnedFd>)> {
-        let Some(index) = self.program_for(&launch, &files) else { return Some((launch, files)) };
+    /// Orders a process of a warm interpreter, which is started if there is none.
+    pub(super) fn order(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) -> Ordered {
+        let Some(index) = self.program_for(&launch, &files) else { return Ordered::Refused(launch, files) };
         self.count += 1;
         let program = &mut self.programs[index];
         program.last_order = self.count;
         let limit = if program.is_warm { ORDER_LIMIT } else { WARM_LIMIT };
-        match program.send(&launch, &files) {
-            Ok(reports) => {
-                program.orders.push(Order { id, launch, files, reports, due: Instant::now() + limit });
-                None
+        let (reports, keeper) = match program.spare.take() {
+            Some(Spare { reports, keeper, .. }) => (reports, keeper),
+            None => match program.send(&launch, &files) {
+                Ok(reports) => (reports, None),
+                Err(_) => return Ordered::Refused(launch, files),
+            },
+        };
+        let order = Order { id, launch, files, reports, program: program.pid, due: Instant::now() + limit };
+        match keeper {
+            Some(keeper) => Ordered::Made(Box::new(order), keeper),
+            None => {
+                program.orders.push(order);
+                Ordered::Open
             }
-            Err(_) => Some((launch, files)),
+        }
+    }
+
+    /// Has a process made that nobody has ordered yet, by this warm interpreter.
+    fn make_spare(&mut self, pid: Pid) {
+        let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid) else { return };
+        if program.is_warm && !program.is_ending && program.spare.is_none() && program.orders.is_empty() {
+            let spare = program.send_for_spare();
+            program.spare =
+                spare.ok().map(|reports| Spare { reports, keeper: None, due: Instant::now() + ORDER_LIMIT });
+        }
+    }
+
+    /// The keeper of a spare that is being made may have said its pid.
+    fn hear_spare(&mut self, pid: Pid) -> Option<Pid> {
+        let program = self.programs.iter_mut().find(|program| program.pid == pid)?;
+        match heard_keeper(&program.spare.as_ref()?.reports) {
+            Heard::Nothing => {}
+            Heard::Keeper(keeper) => return Some(keeper),
+            Heard::End => program.spare = None,
+        }
+        None
+    }
+
+    /// The keeper of a spare is this child of the guardian.
+    fn keep_spare(&mut self, pid: Pid, keeper: Pid) {
+        let program = self.programs.iter_mut().find(|program| program.pid == pid);
+        if let Some(spare) = program.and_then(|program| program.spare.as_mut()) {
+            spare.keeper = Some(keeper);
         }
     }
 
@@ -136,13 +193,16 @@ impl WarmPrograms {
     pub(super) fn files(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Wake)> {
         self.programs.iter().flat_map(|program| {
             let own = program.socket.iter().map(|socket| (socket.as_fd(), Wake::Warm(program.pid)));
-            own.chain(program.orders.iter().map(|order| (order.reports.as_fd(), Wake::Order(order.id))))
+            let spare = program.spare.iter().filter(|spare| spare.keeper.is_none());
+            let spare = spare.map(|spare| (spare.reports.as_fd(), Wake::Spare(program.pid)));
+            let orders = program.orders.iter().map(|order| (order.reports.as_fd(), Wake::Order(order.id)));
+            own.chain(spare).chain(orders)
         })
     }
 
     /// When an order takes too long.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.orders().map(|order| order.due).min()
+        self.programs.iter().filter_map(WarmProgram::due).min()
     }
 
     fn orders(&self) -> impl Iterator<Item = &Order> {
@@ -151,11 +211,12 @@ impl WarmPrograms {
 
     /// Whether one of them may have made a keeper that is not known yet.
     pub(super) fn may_have_made(&self) -> bool {
-        self.programs.iter().any(|program| program.is_warm && !program.orders.is_empty())
+        self.programs.iter().any(|program| program.is_warm && program.due().is_some())
     }
 
+    /// Whether this is one of them, or the keeper of a spare.
     pub(super) fn is_one(&self, pid: Pid) -> bool {
-        self.programs.iter().any(|program| program.pid == pid)
+        self.programs.iter().any(|program| program.pid == pid || program.is_keeper_of_spare(pid))
     }
 
     /// Whether there is none, not even one that is ending.
@@ -188,10 +249,10 @@ impl WarmPrograms {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         let (orders, index) =
             orders.filter_map(|orders| orders.iter().position(|order| order.id == id).map(|i| (orders, i))).next()?;
-        let keeper = match orders[index].reports.receive(false) {
-            Ok(Some(packet)) => <[u8; 4]>::try_from(packet.bytes).ok().map(i32::from_le_bytes).map(Pid::from_raw),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Ok(None) | Err(_) => None,
+        let keeper = match heard_keeper(&orders[index].reports) {
+            Heard::Nothing => return None,
+            Heard::Keeper(keeper) => Some(keeper),
+            Heard::End => None,
         };
         Some((orders.swap_remove(index), keeper))
     }
@@ -207,7 +268,7 @@ impl WarmPrograms {
         let mut given_up = Vec::new();
         let mut late = Vec::new();
         for program in &mut self.programs {
-            if program.orders.iter().any(|order| order.due <= now) {
+            if program.due().is_some_and(|due| due <= now) {
                 program.end();
                 late.push(program.recipe.clone());
                 given_up.append(&mut program.orders);
@@ -217,8 +278,12 @@ impl WarmPrograms {
         given_up
     }
 
-    /// One of them has been reaped, if it was one: the orders that it leaves.
+    /// One of them, or the keeper of a spare, has been reaped, if it was one: the orders that it leaves.
     fn ended(&mut self, pid: Pid) -> Option<Vec<Order>> {
+        if let Some(program) = self.programs.iter_mut().find(|program| program.is_keeper_of_spare(pid)) {
+            program.spare = None;
+            return Some(Vec::new());
+        }
         let index = self.programs.iter().position(|program| program.pid == pid)?;
         let program = self.programs.swap_remove(index);
         if !program.is_warm && !program.is_ending {
@@ -232,6 +297,24 @@ impl WarmPrograms {
         self.closed = true;
         self.programs.iter_mut().for_each(WarmProgram::end);
         self.programs.iter_mut().flat_map(|program| std::mem::take(&mut program.orders)).collect()
+    }
+}
+
+/// What came from a keeper that is being made.
+enum Heard {
+    Nothing,
+    Keeper(Pid),
+    End,
+}
+
+fn heard_keeper(reports: &SeqPacket) -> Heard {
+    match reports.receive(false) {
+        Ok(Some(packet)) => {
+            let pid = <[u8; 4]>::try_from(packet.bytes).map(i32::from_le_bytes);
+            pid.map_or(Heard::End, |pid| Heard::Keeper(Pid::from_raw(pid)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+        Ok(None) | Err(_) => Heard::End,
     }
 }
 

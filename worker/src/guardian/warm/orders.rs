@@ -12,7 +12,7 @@ use pushflow_protocol::{FromGuardian, Launch, StartFailure};
 use super::super::client::{ClientId, Key};
 use super::super::process::Process;
 use super::super::{Guardian, keeper};
-use super::{GO, Order, is_of};
+use super::{Order, Ordered, is_of};
 
 impl Guardian {
     /// Has a process made by a warm interpreter if it may be; else starts it by `exec`.
@@ -22,25 +22,46 @@ impl Guardian {
         launch: Launch,
         files: Vec<OwnedFd>,
     ) -> Option<StartFailure> {
-        let (launch, files) = self.warm.order(id, launch, files)?;
-        let refused = self.fork_keeper(id, launch, files);
-        refused.err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
+        let (launch, files) = match self.warm.order(id, launch, files) {
+            Ordered::Open => return None,
+            Ordered::Made(order, keeper) => {
+                self.begin(*order, keeper);
+                return None;
+            }
+            Ordered::Refused(launch, files) => (launch, files),
+        };
+        self.fork_keeper(id, launch, files).err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
     }
 
     pub(in super::super) fn hear_warm(&mut self, pid: Pid) {
         self.warm.hear(pid);
+        self.warm.make_spare(pid);
     }
 
     pub(in super::super) fn hear_order(&mut self, id: Key) {
         let Some((order, keeper)) = self.warm.hear_order(id) else { return };
         match keeper.filter(|&keeper| self.is_unknown_child(keeper)) {
-            Some(keeper) if order.reports.send(GO, &[], false).is_ok() => {
-                let process = Process::new(keeper, order.reports, Vec::new(), order.launch.on_orphan, None);
-                self.by_keeper.insert(keeper, id);
-                self.processes.insert(id, process);
-            }
-            _ => self.fork_instead(order),
+            Some(keeper) => self.begin(order, keeper),
+            None => self.fork_instead(order),
         }
+    }
+
+    pub(in super::super) fn hear_spare(&mut self, program: Pid) {
+        // One that is no child of the guardian any more has ended, and hears nothing: so will whoever orders it.
+        if let Some(keeper) = self.warm.hear_spare(program).filter(|&keeper| self.is_unknown_child(keeper)) {
+            self.warm.keep_spare(program, keeper);
+        }
+    }
+
+    /// Lets a process begin that was made; the next one can be made meanwhile.
+    fn begin(&mut self, order: Order, keeper: Pid) {
+        if order.hand_over().is_err() {
+            return self.fork_instead(order);
+        }
+        let Order { id, launch, reports, program, .. } = order;
+        self.by_keeper.insert(keeper, id);
+        self.processes.insert(id, Process::new(keeper, reports, Vec::new(), launch.on_orphan, None));
+        self.warm.make_spare(program);
     }
 
     /// Whether this is a process that nobody has reaped, and that no other name stands for.

@@ -6,6 +6,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{AccessFlags, Pid, access, getpid};
@@ -14,7 +15,7 @@ use pushflow_pool::run::python_source;
 use pushflow_protocol::{Launch, Source, TaskModule, WORKER_PID, Warm};
 
 use super::super::keeper;
-use super::Order;
+use super::{Order, Spare};
 
 /// The file at which it finds the socket for orders.
 const ORDERS: RawFd = 3;
@@ -58,6 +59,7 @@ pub(super) struct WarmProgram {
     pub(super) is_ending: bool,
     /// What it has not answered.
     pub(super) orders: Vec<Order>,
+    pub(super) spare: Option<Spare>,
     /// The number of its last order.
     pub(super) last_order: u64,
     keeper: PathBuf,
@@ -80,30 +82,63 @@ impl WarmProgram {
         let pid = keeper::fork_child(&launch, &files)?;
         let (is_warm, is_ending) = (false, false);
         let (socket, orders) = (Some(ours), Vec::new());
-        Ok(WarmProgram { recipe, pid, socket, is_warm, is_ending, orders, last_order: 0, keeper })
+        Ok(WarmProgram { recipe, pid, socket, is_warm, is_ending, orders, spare: None, last_order: 0, keeper })
     }
 
     /// Orders a process: where its keeper will report.
     pub(super) fn send(&self, launch: &Launch, files: &[OwnedFd]) -> io::Result<SeqPacket> {
-        let Source::Warm(warm) = &launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let (Source::Warm(warm), Some(channel)) = (&launch.source, files.first()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        self.send_for(&warm.name, &[channel.as_raw_fd()])
+    }
+
+    /// Orders a process that nobody needs yet.
+    pub(super) fn send_for_spare(&self) -> io::Result<SeqPacket> {
+        self.send_for("", &[])
+    }
+
+    fn send_for(&self, name: &str, files: &[RawFd]) -> io::Result<SeqPacket> {
         let socket = self.socket.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         let (ours, theirs) = SeqPacket::pair()?;
-        let worker = launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
-        let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
-        let texts = [warm.name.as_bytes(), worker.as_bytes(), self.keeper.as_os_str().as_bytes()];
-        let order: Vec<u8> = texts.iter().flat_map(|text| text.iter().copied().chain([0])).collect();
-        let files: Vec<RawFd> =
-            [theirs.as_fd().as_raw_fd()].into_iter().chain(files.iter().map(AsRawFd::as_raw_fd)).collect();
-        socket.send(&order, &files, false)?;
+        let files: Vec<RawFd> = [theirs.as_fd().as_raw_fd()].iter().chain(files).copied().collect();
+        socket.send(&texts(&[self.keeper.as_os_str().as_bytes(), name.as_bytes()]), &files, false)?;
         Ok(ours)
+    }
+
+    /// When an order, or a spare that is being made, takes too long.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let spare = self.spare.iter().filter(|spare| spare.keeper.is_none()).map(|spare| spare.due);
+        self.orders.iter().map(|order| order.due).chain(spare).min()
+    }
+
+    pub(super) fn is_keeper_of_spare(&self, pid: Pid) -> bool {
+        self.spare.as_ref().is_some_and(|spare| spare.keeper == Some(pid))
     }
 
     /// Kills it, and what its imports have started. What it leaves to the guardian meanwhile is a stray.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
+        self.spare = None;
         tree::kill_below(self.pid, BUDGET);
         tree::kill_child(getpid(), self.pid).ok();
     }
+}
+
+impl Order {
+    /// Sends a process that was made what it is to be, and the worker's files.
+    pub(super) fn hand_over(&self) -> io::Result<()> {
+        let Source::Warm(warm) = &self.launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let worker = self.launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
+        let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
+        let files: Vec<RawFd> = self.files.iter().map(AsRawFd::as_raw_fd).collect();
+        self.reports.send(&texts(&[warm.name.as_bytes(), worker.as_bytes()]), &files, false)
+    }
+}
+
+/// Texts in a message, each ended by a zero byte.
+fn texts(texts: &[&[u8]]) -> Vec<u8> {
+    texts.iter().flat_map(|text| text.iter().copied().chain([0])).collect()
 }
 
 /// The program that this process runs, under the name of keepers. Not by its path: there may be another file by now.

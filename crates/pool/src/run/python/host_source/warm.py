@@ -1,16 +1,18 @@
 """A warm interpreter: it has imported what tasks need, and makes hosts of copies of itself.
 
-The guardian starts it as its own child, and asks it for hosts over a socket, file 3. An order has four files: where the
-keeper of the new host reports, and the host's standard input (its channel), output and error. In it are texts, each
-ended by a zero byte: the name of the host for `multiprocessing`, the pid of its worker, and the program of keepers.
+The guardian starts it as its own child, and asks it for hosts over a socket, file 3. An order has one file, where the
+keeper of the new host reports, and texts, each ended by a zero byte: the program of keepers, and the name of the host
+for `multiprocessing`. Often it is for a host that is made in advance.
 
-1. The first order is there before the first import: its channel hears at once that an interpreter runs, and what the
-   imports print goes where that host prints. After the imports this process prints to nowhere.
+1. The first order is there before the first import. It has one more file, the channel of its host: that hears at once
+   that an interpreter runs. What the imports print goes where that host prints. After the imports this process prints
+   to nowhere.
 2. When all is imported it says WARM. With more than one thread it leaves instead: threads do not survive a fork.
 3. For each order it makes a copy that is a child of the guardian, not its own (CLONE_PARENT): the keeper. That says its
    pid where it reports, forks the host, and executes the program of keepers, of which the host is a child then.
-4. The host waits for the guardian's GO on the same socket, and touches nothing of the worker's before. If the guardian
-   has given the order up, or is gone, the host sees the end of that socket, and leaves.
+4. The host waits, on the same socket, for its standard input (the channel), output and error, its name, and the pid of
+   its worker: until then it has nothing of a worker's. If the guardian has given the order up, or is gone, the host sees
+   the end of that socket, and leaves.
 
 The first copy is made by the bare system call, without Python's or the C library's handlers: it is a copy of one thread
 that holds no lock, and lives for a moment. The second is an ordinary `os.fork()`, so that handlers run once for each
@@ -26,7 +28,7 @@ from _pushflow_importing import named_modules, try_import
 from _pushflow_restoring import Restorer, flush, rename
 
 ORDERS = 3
-WARM, GO = b"w", b"g"
+WARM = b"w"
 WORKER_PID = b"PUSHFLOW_WORKER_PID"
 KEEPER_NAME = b"pushflow-keep"
 
@@ -64,16 +66,18 @@ class Library:
             os._exit(1)
 
 
-class Order:
-    """A host to be made."""
+def receive(socket):
+    """The texts and files of a message; ends the process at the end of the socket."""
+    from array import array
+    from _socket import CMSG_SPACE, MSG_CMSG_CLOEXEC
 
-    def __init__(self, texts, files):
-        name, self.worker, self.keeper = texts.split(b"\0")[:3]
-        self.name, self.files = name.decode(errors="replace"), files
-
-    def close(self):
-        for file in self.files:
-            os.close(file)
+    texts, extra, _, _ = socket.recvmsg(65536, CMSG_SPACE(16), MSG_CMSG_CLOEXEC)
+    if not texts:
+        os._exit(0)
+    files = array("i")
+    for _level, _kind, content in extra:
+        files.frombytes(content)
+    return texts.split(b"\0"), list(files)
 
 
 def become_host(first_word):
@@ -82,19 +86,20 @@ def become_host(first_word):
         warm = Interpreter()
     except (ImportError, KeyError, OSError):  # no ctypes, an unknown machine, no files left: there is no warm one
         os._exit(0)
-    order = warm.next_order()
+    (keeper, name, *_), (reports, channel) = receive(warm.socket)
     try:
-        os.write(order.files[1], first_word)
+        os.write(channel, first_word)
     except OSError:  # it has been given up
         pass
-    rename(order.name)
+    os.close(channel)
+    rename(name.decode(errors="replace"))
     warm.import_modules()
     warm.say_warm()
-    while True:
-        if warm.is_copied(order):
-            return
-        order.close()
-        order = warm.next_order()
+    while not warm.is_copied(keeper, reports):
+        os.close(reports)
+        (keeper, *_), (reports, *others) = receive(warm.socket)
+        for channel in others:
+            os.close(channel)
 
 
 class Interpreter:
@@ -109,18 +114,6 @@ class Interpreter:
         self.null = os.open(os.devnull, os.O_RDWR)
         os.dup2(self.null, 0)
         self.library.prctl(SET_SUBREAPER, 1, 0, 0, 0)
-
-    def next_order(self):
-        from array import array
-        from _socket import CMSG_SPACE, MSG_CMSG_CLOEXEC
-
-        texts, extra, _, _ = self.socket.recvmsg(65536, CMSG_SPACE(16), MSG_CMSG_CLOEXEC)
-        if not texts:
-            os._exit(0)
-        files = array("i")
-        for _level, _kind, content in extra:
-            files.frombytes(content)
-        return Order(texts, list(files))
 
     def import_modules(self):
         # As in a host whose task is not running.
@@ -155,51 +148,52 @@ class Interpreter:
         if len(os.listdir("/proc/self/task")) > 1:
             os._exit(0)
 
-    def is_copied(self, order):
+    def is_copied(self, program, reports):
         """Makes a host: true in the host, false here."""
         self.leave_if_threads()
         if self.library.copy_for_parent() != 0:
             return False
         try:
-            return self.keep(order)
+            return self.keep(program, reports)
         except BaseException:
             os._exit(1)
 
-    def keep(self, order):
+    def keep(self, program, reports):
         """What the first copy does: true in the second one."""
         self.library.die_with(self.guardian)
         os.setpgid(0, os.getpgid(self.guardian))
         self.library.rename(KEEPER_NAME)
         self.library.prctl(SET_SUBREAPER, 1, 0, 0, 0)
-        reports, keeper = order.files[0], os.getpid()
+        keeper = os.getpid()
         os.write(reports, keeper.to_bytes(4, "little"))
         try:
             host = os.fork()
         except OSError as error:
             host = -error.errno
         if host == 0:
-            self.begin(order, keeper)
+            self.begin(reports, keeper)
             return True
         os.dup2(reports, 0)
         arguments = [KEEPER_NAME, b"%d" % self.guardian, b"%d" % host]
-        os.execve(order.keeper, arguments, self.environment)
+        os.execve(program, arguments, self.environment)
 
-    def begin(self, order, keeper):
+    def begin(self, reports, keeper):
         """What the second copy does before it is a host like any other."""
         self.library.die_with(keeper)
         os.setpgid(0, 0)
         self.library.rename(self.name)
-        if os.read(order.files[0], 1) != GO:
-            os._exit(0)
-        for number, file in enumerate(order.files[1:]):
-            os.dup2(file, number)
-        order.close()
         self.socket.close()
-        if order.worker:
-            os.environb[WORKER_PID] = order.worker
-        rename(order.name)
-        skip_source()
         new_random_numbers()
+        guardian = type(self.socket)(fileno=reports)
+        (name, worker, *_), files = receive(guardian)
+        guardian.close()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        if worker:
+            os.environb[WORKER_PID] = worker
+        rename(name.decode(errors="replace"))
+        skip_source()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
 
 
