@@ -210,7 +210,7 @@ fn an_import_that_hangs_ends_with_its_run() {
     for method in ["spawn", "forkserver"] {
         let folder = folder("time.sleep(600)\n", &["meets"]);
         let finished = run(&folder, method, 2).args(["--timeout", "2s"]).run();
-        finished.assert_code(3).assert_error("n0 (attempt 1): TimedOut");
+        finished.assert_code(3).assert_error("TimedOut").assert_error("imported the module \"tasks\"");
         assert_eq!(lines(&folder, "imported").len(), 1, "{method}");
     }
 }
@@ -276,9 +276,10 @@ def meets(**_):
     for file in ["counts", "guardian", "warm"] {
         let counts: Vec<u32> = lines(&folder, file).iter().map(|count| count.parse().expect("a number")).collect();
         assert_eq!(counts.len(), COUNT, "{file}");
-        // At any moment one keeper may be leaving, and a spare may be made.
-        let least = |part: &[u32]| part.iter().min().copied();
-        assert!(least(&counts[COUNT / 2..]) <= least(&counts[..COUNT / 2]), "{file}: {counts:?}");
+        // At any moment one keeper may be leaving, and a spare may be made; what was left behind each time would be more.
+        let least = |part: &[u32]| *part.iter().min().expect("there are some");
+        let (early, late) = counts.split_at(COUNT / 2);
+        assert!(least(late) <= least(early) + 2, "{file}: {counts:?}");
     }
 }
 
