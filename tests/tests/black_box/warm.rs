@@ -84,7 +84,7 @@ fn a_copy_is_in_its_libraries_who_it_is_and_draws_numbers_of_its_own() {
     let module = "
 import multiprocessing, random
 try:
-    import numpy
+    import numpy.random
     draw = lambda: (random.random(), float(numpy.random.random()))
 except ImportError:
     draw = lambda: (random.random(),)
