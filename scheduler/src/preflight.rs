@@ -1,16 +1,20 @@
 //! What can be known before a run, and the pools for it: the tasks, the interpreter, the worker program.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 
 use pushflow_graph::{ActorId, Graph};
 use pushflow_pool::run::find_interpreter;
 use pushflow_pool::{EventSink, Policy, Pool, PoolType, find_task, own_tasks};
-use pushflow_protocol::{PythonOptions, ScriptTask, TaskSpec};
+use pushflow_protocol::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
 
 use crate::pools::{self, Pools};
 use crate::run::tasks;
 use crate::{PythonSettings, RunError, RunOptions};
+
+/// How many bytes the names of modules to import before the first task may have: every interpreter is told them.
+const MODULES_SIZE: usize = 16 * 1024;
 
 /// Checks the tasks of the graph, and opens the pools that they are to run on.
 pub(crate) fn open_pools(
@@ -53,7 +57,8 @@ fn open_pool(
     if share.pool == PoolType::Gevent {
         refuse_python(share)?;
     } else if share.tasks().any(|(_, task)| needs_python(task)) {
-        pool_options.python = Some(python(folder, &options.python)?);
+        let python = python(folder, &options.python)?;
+        pool_options.python = Some(PythonOptions { modules: modules(share), ..python });
     }
     Ok(pushflow_pool::open_pool(share.pool, &pool_options, has_commands(share), events)?)
 }
@@ -99,11 +104,42 @@ fn refuse_python(share: &Share<'_>) -> Result<(), RunError> {
     }
 }
 
+/// The module that a task needs, and what it wants of it.
+fn module(task: &TaskSpec) -> Option<(&str, &str)> {
+    match task {
+        TaskSpec::Python(PythonTask { module, function, .. }) => Some((module, function)),
+        TaskSpec::Ewoks(EwoksTask { work, .. }) => match work {
+            EwoksWork::Class(class) | EwoksWork::InputNames(class) => Some((&class.module, &class.name)),
+            EwoksWork::Generated { module, generator, .. } => Some((module, generator)),
+            EwoksWork::Notebook { .. } => None,
+        },
+        _ => None,
+    }
+}
+
+/// The modules of the pool's Python tasks, each once, as far as there is room: what is left out is imported when a task
+/// needs it.
+fn modules(share: &Share<'_>) -> Vec<TaskModule> {
+    let (mut known, mut modules, mut left) = (HashSet::new(), Vec::new(), MODULES_SIZE);
+    for (_, task) in share.tasks() {
+        let Some((module, function)) = module(task) else { continue };
+        if !known.insert((module, function)) {
+            continue;
+        }
+        match left.checked_sub(module.len() + function.len()) {
+            Some(less) => left = less,
+            None => break,
+        }
+        modules.push(TaskModule { module: module.to_owned(), function: function.to_owned() });
+    }
+    modules
+}
+
 /// The interpreter, and where it finds modules: the graph file's folder, then what the user named.
 pub(crate) fn python(folder: Option<&Path>, settings: &PythonSettings) -> Result<PythonOptions, RunError> {
     let interpreter =
         find_interpreter(settings.interpreter.as_deref()).map_err(|error| RunError::Python(error.to_string()))?;
     let named = settings.path.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let search_path: Vec<OsString> = folder.map(Path::to_owned).into_iter().chain(named).map(Into::into).collect();
-    Ok(PythonOptions { interpreter: interpreter.into(), search_path })
+    Ok(PythonOptions::new(interpreter, search_path))
 }

@@ -52,9 +52,10 @@ fn serve_as(role: &str) -> bool {
     let served = environment::remove(lookup::ROLE).and_then(|()| match role {
         lookup::GUARDIAN => guardian(),
         lookup::WORKER => worker(),
-        other => {
-            Err(std::io::Error::other(format!("PUSHFLOW_ROLE is {other:?}, which is neither guardian nor worker")))
-        }
+        lookup::KEEPER => guardian::keep_adopted(std::env::args_os()),
+        other => Err(std::io::Error::other(format!(
+            "PUSHFLOW_ROLE is {other:?}, which is none of guardian, worker and keeper"
+        ))),
     });
     report_failure(role, &served);
     served.is_ok()

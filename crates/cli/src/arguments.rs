@@ -99,7 +99,8 @@ pub(crate) struct RunArguments {
     pub(crate) python_path: Vec<PathBuf>,
 
     /// How workers are started: `spawn` (the worker program, executed afresh), `forkserver` (copies of one that was
-    /// executed once) or `fork` (copies of this program); `default` is `spawn`
+    /// executed once; their Python interpreters are copies of one that has imported the graph's modules) or `fork`
+    /// (copies of this program); `default` is `spawn`
     #[arg(long, value_name = "METHOD", default_value_t = StartMethod::Default)]
     pub(crate) start_method: StartMethod,
 

@@ -6,11 +6,14 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{AttemptId, Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure};
+use pushflow_protocol::{
+    AttemptId, Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, WORKER_PID,
+};
 
 use crate::attempt::PoolEvent;
 use crate::green::Monitor;
@@ -20,9 +23,6 @@ use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, re
 
 /// The error number of what is not permitted.
 const EPERM: i32 = nix::errno::Errno::EPERM as i32;
-
-/// The variable that tells commands and interpreters the pid of the worker that they work for.
-const WORKER_PID: &str = "PUSHFLOW_WORKER_PID";
 
 /// How long the guardian may take to start a process; it takes a millisecond.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,13 +43,14 @@ pub(crate) type StopListener = Arc<dyn Fn(&ProcessEvent) + Send + Sync>;
 impl Launcher for GuardedLauncher {
     fn launch(&self, launch: Launch) -> Result<Arc<dyn Child>, LaunchError> {
         let program = resolve_program(&launch)?;
+        let is_warm = launch.warm.is_some();
         let directory = match &launch.directory {
             Some(directory) => std::path::absolute(directory)?,
             None => std::env::current_dir()?,
         };
         let environment = std::env::vars_os().chain(launch.environment).map(|(name, value)| (name, Some(value)));
         let request = GuardianLaunch {
-            source: Source::Program,
+            source: launch.warm.map_or(Source::Program, |warm| Source::Warm(Box::new(warm))),
             program: program.clone().into_os_string(),
             arguments: launch.argv,
             environment: environment.collect::<Vec<(OsString, Option<OsString>)>>(),
@@ -75,10 +76,11 @@ impl Launcher for GuardedLauncher {
         let process = self.started.launch(&self.guardian, request, &files, Box::new(listener))?;
         drop(files);
         let entry = Entry { started: self.started.clone(), process };
-        match progress.wait_for_start() {
-            Ok(pid) => Ok(Arc::new(GuardedChild { guardian: self.guardian.clone(), entry, pid, progress })),
-            Err(NotStarted::Refused(error)) => Err(classify_launch_error(error, &program, Some(&directory))),
-            Err(NotStarted::KeeperKilled) => Err(LaunchError::KeeperKilled),
+        let child = GuardedChild { guardian: self.guardian.clone(), entry, progress, program, directory };
+        // A warm one may still have much to import, which whoever waits for it can stop waiting for.
+        match (!is_warm).then(|| child.refusal_after_wait()).flatten() {
+            Some(refusal) => Err(refusal),
+            None => Ok(Arc::new(child)),
         }
     }
 }
@@ -179,6 +181,13 @@ enum NotStarted {
     KeeperKilled,
 }
 
+fn as_start(started: Result<u32, Option<i32>>) -> Result<u32, NotStarted> {
+    started.map_err(|errno| match errno {
+        Some(errno) => NotStarted::Refused(io::Error::from_raw_os_error(errno)),
+        None => NotStarted::KeeperKilled,
+    })
+}
+
 impl Progress {
     fn note(&self, event: ProcessEvent) {
         self.state.change(|state| match event {
@@ -201,12 +210,14 @@ impl Progress {
 
     /// The guardian answers, or is lost, or was stopped from outside.
     fn wait_for_start(&self) -> Result<u32, NotStarted> {
-        match self.state.wait(Some(Instant::now() + ANSWER_TIMEOUT), |state| state.started) {
-            Some(Ok(pid)) => Ok(pid),
-            Some(Err(Some(errno))) => Err(NotStarted::Refused(io::Error::from_raw_os_error(errno))),
-            Some(Err(None)) => Err(NotStarted::KeeperKilled),
-            None => Err(NotStarted::Refused(io::Error::other("the guardian does not answer"))),
-        }
+        let started = self.state.wait(Some(Instant::now() + ANSWER_TIMEOUT), |state| state.started);
+        let unanswered = || NotStarted::Refused(io::Error::other("the guardian does not answer"));
+        started.map_or_else(|| Err(unanswered()), as_start)
+    }
+
+    /// Whether it was started, if that is known.
+    fn start(&self) -> Option<Result<u32, NotStarted>> {
+        self.state.look(|state| state.started).map(as_start)
     }
 
     fn wait_for_exit(&self, limit: Option<Duration>) -> Option<Exit> {
@@ -218,13 +229,32 @@ impl Progress {
 struct GuardedChild {
     guardian: Arc<Guardian>,
     entry: Entry,
-    pid: u32,
     progress: Arc<Progress>,
+    program: PathBuf,
+    directory: PathBuf,
+}
+
+impl GuardedChild {
+    /// Waits until it is known whether it was started.
+    fn refusal_after_wait(&self) -> Option<LaunchError> {
+        self.progress.wait_for_start().err().map(|refused| self.classified(refused))
+    }
+
+    fn classified(&self, refused: NotStarted) -> LaunchError {
+        match refused {
+            NotStarted::Refused(error) => classify_launch_error(error, &self.program, Some(&self.directory)),
+            NotStarted::KeeperKilled => LaunchError::KeeperKilled,
+        }
+    }
 }
 
 impl Child for GuardedChild {
     fn pid(&self) -> u32 {
-        self.pid
+        self.progress.wait_for_start().unwrap_or_default()
+    }
+
+    fn refusal(&self) -> Option<LaunchError> {
+        self.progress.start().and_then(Result::err).map(|refused| self.classified(refused))
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {

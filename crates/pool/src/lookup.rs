@@ -11,6 +11,8 @@ pub const ROLE: &str = "PUSHFLOW_ROLE";
 pub const GUARDIAN: &str = "guardian";
 /// The value of [`ROLE`] for a worker.
 pub const WORKER: &str = "worker";
+/// The value of [`ROLE`] for a keeper that a warm interpreter has made.
+pub const KEEPER: &str = "keeper";
 /// The variable that tells a worker its run directory.
 pub const RUN_DIRECTORY: &str = "PUSHFLOW_RUN_DIRECTORY";
 /// The variable with which users choose the worker program.

@@ -112,7 +112,8 @@ pub enum StartMethod {
     Default,
     /// Each worker is the worker program, executed afresh.
     Spawn,
-    /// The worker program is executed once, and its workers are copies of it.
+    /// The worker program is executed once, and its workers are copies of it. Their Python interpreters are copies of one
+    /// that has imported what tasks need; see `docs/python.md`.
     Forkserver,
     /// Each worker is a copy of this program as it was at `init()`; refused where there was none, or not with one
     /// thread.

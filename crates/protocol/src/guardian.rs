@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, ProcessClass};
+use crate::{Exit, ProcessClass, TaskModule};
 
 /// Names a process that the guardian was asked to start; chosen by the client, which never uses one twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,13 +74,30 @@ pub struct Launch {
 }
 
 /// What a process is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// The program, by `exec`.
     Program,
     /// A copy of the guardian that serves as a worker, without `exec`.
     Guardian,
+    /// A copy of a Python interpreter that has imported what tasks need; the program, by `exec`, where there is none.
+    Warm(Box<Warm>),
 }
+
+/// How to start the interpreter of which copies are made, and what such a copy is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// The arguments of the interpreter; the first is the name it goes by.
+    pub arguments: Vec<OsString>,
+    /// What it imports.
+    pub modules: Vec<TaskModule>,
+    /// What `multiprocessing` is to call the copy.
+    pub name: String,
+}
+
+/// The variable that tells commands and interpreters the pid of the worker that they work for: all that may differ in the
+/// environments of copies of one interpreter.
+pub const WORKER_PID: &str = "PUSHFLOW_WORKER_PID";
 
 /// What becomes of a process when the scheduler is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

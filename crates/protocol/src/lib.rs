@@ -24,12 +24,13 @@ pub use codecs::{PICKLE_CODEC, PYTHON_CODEC};
 pub use error::{ERROR_CODEC, ErrorCause, ErrorDetails, ErrorKind, TaskError};
 pub use exit::Exit;
 pub use guardian::{
-    FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, StartFailure, ToGuardian, ToSnapshot,
+    FromGuardian, FromSnapshot, KeeperReport, Launch, OnOrphan, ProcessId, Source, StartFailure, ToGuardian,
+    ToSnapshot, WORKER_PID, Warm,
 };
 pub use ids::AttemptId;
 pub use pool_names::POOL_NAMES;
 pub use task::{CommandTask, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{
     BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,
-    SHARED_WORDS, ToWorker, WorkerSettings,
+    SHARED_WORDS, TaskModule, ToWorker, WorkerSettings,
 };

@@ -22,6 +22,7 @@
 //! - [`python`]: Python tasks on every pool.
 //! - [`ewoks_tasks`]: tasks that `ewokscore` runs, on every pool.
 //! - [`ewoks_examples`]: the example workflows of ewokscore and ewoksppf, compared with the original.
+//! - [`warm`]: modules that are imported before the first task, once for all workers or by each.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -53,6 +54,7 @@ mod random_kills;
 mod rust_tasks;
 mod single_process;
 mod start_methods;
+mod warm;
 mod worker_identity;
 
 use std::path::Path;

@@ -38,6 +38,35 @@ pub(super) fn fork(launch: &Launch, files: &[OwnedFd], inherited: &[RawFd]) -> i
     }
 }
 
+/// Starts a program that has no keeper, as a child of this process itself: its pid. That it can't be executed is seen
+/// by its end.
+pub(super) fn fork_child(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> {
+    let image = image(launch)?;
+    let guardian = getpid();
+    match pushflow_os::fork()? {
+        Fork::Parent(process) => Ok(process),
+        Fork::Child => live_as_copy(|| {
+            let Err(_) = become_program(guardian, &image, launch, files);
+            127
+        }),
+    }
+}
+
+/// The life of a keeper that a warm interpreter has made, from where it has executed this program. Its file 0 is where it
+/// reports; `process` is the process that it had forked before, or the negative error number of that fork.
+pub(super) fn keep_adopted(guardian: Pid, process: i32) -> io::Result<()> {
+    die_with(guardian)?;
+    nix::sys::prctl::set_name(c"pushflow-keep")?;
+    files::close_all_except(&[0, 1, 2])?;
+    let reports = SeqPacket::from_fd(files::take_inherited(0)?);
+    let report = |report| courier::send(&reports, &report, &[]);
+    if process < 0 {
+        return report(KeeperReport::NotStarted { errno: -process });
+    }
+    report(KeeperReport::Started { pid: process.unsigned_abs() })?;
+    reap_all(Pid::from_raw(process), report)
+}
+
 /// The keeper's whole life.
 fn keep(guardian: Pid, launch: &Launch, files: &[OwnedFd], inherited: &[RawFd], reports: &SeqPacket) -> io::Result<()> {
     die_with(guardian)?;
@@ -84,7 +113,8 @@ fn start(launch: &Launch, files: &[OwnedFd], inherited: &[RawFd]) -> io::Result<
         }
         Fork::Child => live_as_copy(|| {
             let error = match launch.source {
-                Source::Program => {
+                // The program, where there is no warm interpreter to make a copy of.
+                Source::Program | Source::Warm(_) => {
                     let Err(error) = become_program(keeper, &image, launch, files);
                     error
                 }

@@ -14,6 +14,8 @@
 //! that what double-forks, calls `setsid` or clears its environment still has a place in one tree. The death signal of
 //! the process follows its keeper, the keeper's follows the guardian.
 //!
+//! A [`warm`] interpreter is a child of the guardian, too, and has no keeper: it runs no task.
+//!
 //! Who asks is a [`client`]: the scheduler, or a worker, which has a socket to the guardian for what its tasks need. A
 //! client that is daemonic is refused what daemonic processes may not have. What a worker asked for ends with it.
 //!
@@ -37,6 +39,7 @@ mod client;
 mod copy;
 mod keeper;
 mod process;
+mod warm;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -57,6 +60,8 @@ use tempfile::TempDir;
 
 use self::client::{Client, ClientId, Key};
 use self::process::Process;
+use self::warm::WarmPrograms;
+pub(crate) use self::warm::keep_adopted;
 
 /// How long to wait between two sweeps of a tree that is being ended.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(2);
@@ -114,6 +119,7 @@ struct Guardian {
     child_ended: SignalFd,
     processes: HashMap<Key, Process>,
     by_keeper: HashMap<Pid, Key>,
+    warm: WarmPrograms,
     /// Numbers of files that workers which are copies keep.
     inherited: Vec<RawFd>,
     /// A keeper was killed, so that what was below it may be the guardian's own child now.
@@ -128,6 +134,9 @@ enum Wake {
     ChildEnded,
     Keeper(Key),
     Drain(Key),
+    Warm(Pid),
+    Order(Key),
+    Spare(Pid),
 }
 
 impl Guardian {
@@ -142,13 +151,14 @@ impl Guardian {
             child_ended: SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
             processes: HashMap::new(),
             by_keeper: HashMap::new(),
+            warm: WarmPrograms::default(),
             inherited,
             strays: false,
         })
     }
 
     fn serve(&mut self) -> io::Result<()> {
-        while self.scheduler.is_some() || !self.processes.is_empty() || self.strays {
+        while self.scheduler.is_some() || !self.processes.is_empty() || !self.warm.is_empty() || self.strays {
             for wake in self.wait()? {
                 match wake {
                     Wake::Client(client) => self.hear_client(client),
@@ -156,6 +166,9 @@ impl Guardian {
                     Wake::ChildEnded => self.reap(),
                     Wake::Keeper(process) => self.hear_keeper(process),
                     Wake::Drain(process) => self.drain(process),
+                    Wake::Warm(pid) => self.hear_warm(pid),
+                    Wake::Order(process) => self.hear_order(process),
+                    Wake::Spare(program) => self.hear_spare(program),
                 }
             }
             self.sweep();
@@ -183,6 +196,7 @@ impl Guardian {
                 files.extend(process.drains.iter().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN, Wake::Drain(id))));
             }
         }
+        files.extend(self.warm.files().map(|(file, wake)| (file, PollFlags::POLLIN, wake)));
         let mut polled: Vec<PollFd<'_>> = files.iter().map(|(file, flags, _)| PollFd::new(*file, *flags)).collect();
         match poll(&mut polled, self.timeout()) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -200,7 +214,8 @@ impl Guardian {
 
     fn timeout(&self) -> PollTimeout {
         let next = if self.strays { Some(Instant::now() + SWEEP_INTERVAL) } else { None };
-        let next = self.processes.values().filter_map(|process| process.next_sweep(SWEEP_INTERVAL)).chain(next).min();
+        let next = self.processes.values().filter_map(|process| process.next_sweep(SWEEP_INTERVAL)).chain(next);
+        let next = next.chain(self.warm.due()).min();
         match next {
             None => PollTimeout::NONE,
             // Rounded up: a timeout of 0 ms before the time has come would spin.
@@ -237,23 +252,27 @@ impl Guardian {
                     process.signal_group(signal);
                 }
             }
-            ToGuardian::End { process } => self.end(Key { client, process }),
+            ToGuardian::End { process } => {
+                let id = Key { client, process };
+                if !self.cancel_order(id) {
+                    self.end(id);
+                }
+            }
         }
     }
 
     fn start(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) {
         let Some(client) = self.clients.get(&id.client) else { return };
-        if self.processes.contains_key(&id) {
+        if self.processes.contains_key(&id) || self.warm.has_order(id) {
             // A name that is used twice: whoever says that is no client.
             return self.client_garbled(id.client);
         }
-        let started = match client.may_start(launch.class) {
-            true => self.fork_keeper(id, launch, files).map_err(|error| StartFailure::Errno(keeper::errno_of(&error))),
-            false => Err(StartFailure::Daemonic),
+        let refused = match client.may_start(launch.class) {
+            true => self.make_or_fork(id, launch, files),
+            false => Some(StartFailure::Daemonic),
         };
-        if let Err(reason) = started {
-            self.tell(id.client, &FromGuardian::NotStarted { process: id.process, reason });
-            self.tell(id.client, &FromGuardian::Gone { process: id.process });
+        if let Some(reason) = refused {
+            self.refuse(id, reason);
         }
     }
 
@@ -284,12 +303,14 @@ impl Guardian {
     /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
     fn client_gone(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
+        self.forget_orders_of(id);
         if id == ClientId::SCHEDULER {
             self.hear_last_words(&client);
             self.scheduler = None;
             let now = Instant::now();
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
             owned.for_each(|(_, process)| process.orphan(now));
+            self.close_warm();
         } else {
             self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
         }
@@ -385,7 +406,9 @@ impl Guardian {
         while let Ok(Some(reaped)) = wait::reap_any() {
             // A keeper that was killed could not see to what is below it.
             self.strays |= reaped.status != Status::Exited(0);
-            self.keeper_ended(reaped.pid);
+            if !self.warm_ended(reaped.pid) {
+                self.keeper_ended(reaped.pid);
+            }
         }
     }
 
@@ -446,15 +469,17 @@ impl Guardian {
             self.tell(id.client, &FromGuardian::Unkillable { process: id.process, pids });
             self.bury(id);
         }
-        if self.strays {
+        self.give_up_orders();
+        if self.strays && !self.warm.may_have_made() {
             self.sweep_strays();
         }
     }
 
-    /// Kills what the death of a keeper left to the guardian: any child that is no known keeper.
+    /// Kills what the death of a keeper left to the guardian: any child that is neither a known keeper nor a warm
+    /// interpreter.
     fn sweep_strays(&mut self) {
-        let strays: Vec<Pid> =
-            tree::children(nix::unistd::getpid()).into_iter().filter(|pid| !self.by_keeper.contains_key(pid)).collect();
+        let is_known = |pid: &Pid| self.by_keeper.contains_key(pid) || self.warm.is_one(*pid);
+        let strays: Vec<Pid> = tree::children(nix::unistd::getpid()).into_iter().filter(|pid| !is_known(pid)).collect();
         for &stray in &strays {
             tree::kill_below(stray, SWEEP_BUDGET);
             tree::kill_child(nix::unistd::getpid(), stray).ok();

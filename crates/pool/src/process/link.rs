@@ -132,7 +132,7 @@ impl WorkerKind {
             variable(lookup::RUN_DIRECTORY, self.guardian.run_directory.clone()),
         ]);
         Ok(Launch {
-            source: self.source,
+            source: self.source.clone(),
             program: program.to_owned(),
             arguments: vec![program.to_owned(), format!("pushflow-worker-{}", worker.0).into()],
             environment: environment.collect(),

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use pushflow_protocol::slabs::SlabStore;
-use pushflow_protocol::{AttemptId, NO_CHILDREN, Source};
+use pushflow_protocol::{AttemptId, NO_CHILDREN, PythonOptions, Source};
 
 use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
 use self::link::{Receivers, WorkerKind};
@@ -151,7 +151,7 @@ impl ProcessPool {
                 guardian,
                 policy,
                 marker: marker.clone(),
-                python: options.python.clone(),
+                python: python(options),
                 on_orphan: policy.on_orphan(options.orphan_grace),
                 slabs: SlabStore::default(),
                 receivers: Receivers::new(),
@@ -308,6 +308,12 @@ fn source(method: StartMethod) -> Source {
         StartMethod::Default | StartMethod::Spawn => Source::Program,
         StartMethod::Forkserver | StartMethod::Fork => Source::Guardian,
     }
+}
+
+/// How Python tasks are run.
+fn python(options: &PoolOptions) -> Option<PythonOptions> {
+    let warm = options.start_method == StartMethod::Forkserver;
+    options.python.clone().map(|python| PythonOptions { warm, ..python })
 }
 
 fn rules(options: &PoolOptions) -> Rules {

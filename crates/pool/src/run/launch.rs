@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{ErrorKind, Exit, TaskError};
+use pushflow_protocol::{ErrorKind, Exit, TaskError, Warm};
 
 /// Starts processes.
 pub trait Launcher: Send + Sync {
@@ -24,7 +24,7 @@ pub trait Launcher: Send + Sync {
 ///
 /// Dropping it neither ends the process nor reaps it: whoever started it calls [`Child::wait`] to the end.
 pub trait Child: Send + Sync {
-    /// Its process id.
+    /// Its process id; 0 if it was not started after all.
     fn pid(&self) -> u32;
 
     /// Sends a signal to the process group that it leads; does nothing once it was reaped.
@@ -38,6 +38,11 @@ pub trait Child: Send + Sync {
     /// # Errors
     /// When the process can't be waited for.
     fn wait(&self, limit: Option<Duration>) -> io::Result<Option<Exit>>;
+
+    /// Why it was not started after all, where that was not known yet when it was launched.
+    fn refusal(&self) -> Option<LaunchError> {
+        None
+    }
 }
 
 /// What to start: a process that leads a process group of its own, which gets its signals.
@@ -55,6 +60,9 @@ pub struct Launch {
     pub stdout: Option<OwnedFd>,
     /// Its standard error; the caller's by default.
     pub stderr: Option<OwnedFd>,
+    /// How it can be a copy of a program that runs already, if that is wanted. A launcher may do without. With it, the
+    /// launch does not wait for the start.
+    pub warm: Option<Warm>,
 }
 
 /// Why a process could not be started.

@@ -20,7 +20,7 @@ use pushflow_value::Data;
 pub use execute::execute;
 pub use interrupt::{Guard, Interrupted, Interrupter};
 pub use launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-pub use python::{PythonCall, PythonError, PythonHost, SharedPython, find_interpreter};
+pub use python::{PythonCall, PythonError, PythonHost, SharedPython, find_interpreter, python_source};
 
 /// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
 pub struct Runner {
@@ -81,15 +81,15 @@ impl Runner {
         }
     }
 
-    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them, and waits until it is
-    /// ready.
+    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them, and waits until it
+    /// runs. What it has to import, it imports meanwhile; the first attempt waits for that.
     ///
     /// # Errors
     /// When it can't be started.
     pub fn start_python(&mut self) -> Result<(), TaskError> {
         let Python::Own(options) = &self.python else { return Ok(()) };
         let host = PythonHost::start(options, self.launcher.as_ref())?;
-        self.host.insert(host).make_ready(&Interrupter::new())
+        self.host.insert(host).make_run()
     }
 
     fn run_python(

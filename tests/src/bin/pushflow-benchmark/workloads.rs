@@ -52,8 +52,8 @@ impl Case<'_> {
         let python = match self.language {
             Language::Rust => None,
             Language::Python => {
-                let interpreter = pushflow::find_interpreter(None)?.into();
-                Some(PythonOptions { interpreter, search_path: Vec::new() })
+                let interpreter = pushflow::find_interpreter(None)?;
+                Some(PythonOptions::new(interpreter, Vec::new()))
             }
         };
         Ok(PoolOptions { max_workers: Some(WORKERS), scaling: false, python, ..PoolOptions::default() })

@@ -48,10 +48,7 @@ pub(crate) fn take(steps: &[Value], settings: &Value) -> Result<Value, Failure> 
 
 fn open(settings: &Value, folder: &Path) -> Result<TaskPool, Failure> {
     let text = |name: &str, default| settings[name].as_str().unwrap_or(default);
-    let python = || PythonOptions {
-        interpreter: std::env::var_os("PUSHFLOW_PYTHON").unwrap_or_default(),
-        search_path: vec![folder.into()],
-    };
+    let python = || PythonOptions::new(std::env::var_os("PUSHFLOW_PYTHON").unwrap_or_default(), vec![folder.into()]);
     let options = PoolOptions {
         max_workers: Some(settings["workers"].as_u64().map_or(2, |workers| usize::try_from(workers).unwrap_or(2))),
         start_method: text("start_method", "default").parse()?,

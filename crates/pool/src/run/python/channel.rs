@@ -106,6 +106,21 @@ impl Channel {
         }
     }
 
+    /// Like [`Channel::receive`], where other messages may follow at once: reads none of them, and sleeps from the
+    /// beginning.
+    pub(super) fn receive_one_of_many(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], Broken> {
+        self.filled = 0;
+        loop {
+            let wanted = self.message_length()?.unwrap_or(HEADER);
+            match self.filled == wanted {
+                true if wanted > HEADER => return Ok(&self.buffer[HEADER..wanted]),
+                true => return Err(Broken::Garbage("a message of no bytes".to_owned())),
+                false if self.read_up_to(wanted)? == 0 => self.wait(PollFlags::POLLIN, still_waiting)?,
+                false => {}
+            }
+        }
+    }
+
     /// Whether the other side is there and has said nothing that nobody asked for.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
@@ -132,7 +147,15 @@ impl Channel {
         if self.filled == self.buffer.len() {
             self.buffer.resize(2 * self.filled, 0);
         }
-        match self.stream.read(&mut self.buffer[self.filled..]) {
+        self.read_up_to(self.buffer.len())
+    }
+
+    /// Reads what is there, until so many bytes are here; 0 if there is nothing yet.
+    fn read_up_to(&mut self, end: usize) -> Result<usize, Broken> {
+        if end > self.buffer.len() {
+            self.buffer.resize(end, 0);
+        }
+        match self.stream.read(&mut self.buffer[self.filled..end]) {
             Ok(0) => Err(Broken::Closed),
             Ok(count) => {
                 self.filled += count;

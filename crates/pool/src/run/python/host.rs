@@ -3,6 +3,7 @@
 //! The process stays in the process group of whoever started it, and interrupts go to it alone: Python itself decides what
 //! becomes of what a task has started, as it does when `KeyboardInterrupt` is raised in any program.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -17,12 +18,15 @@ use pushflow_value::Data;
 use super::channel::{Broken, Channel};
 use super::message::{self, PythonCall, Reply};
 use super::shared::Thread;
-use super::source::{launch, source};
+use super::source::{OWN, launch, source};
 use crate::run::interrupt::Interrupter;
 use crate::run::launch::{Child, LaunchError, Launcher};
 
 /// How long an interpreter may take to start; imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long each import before the first task may take; the import of a task itself may take as long as the attempt.
+const IMPORT_LIMIT: Duration = Duration::from_secs(600);
 
 /// How often a wait for the interpreter looks whether to go on. A process that ended is noticed at once by the end of its
 /// channel, unless something that it forked keeps that open.
@@ -50,16 +54,40 @@ pub struct PythonHost {
     stream: UnixStream,
     interpreter: PathBuf,
     state: State,
+    /// How long each import before the first task may take.
+    import_limit: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// It has not yet said that it is ready.
-    Starting(Instant),
+    Starting(Start),
     /// It waits for a request.
     Idle,
     /// It is of no use any more.
     Lost,
+}
+
+/// How far the start of an interpreter has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Start {
+    /// When it was started, or last said something.
+    since: Instant,
+    /// It has said that it runs.
+    runs: bool,
+    /// The module that it imports.
+    imports: Option<String>,
+}
+
+impl Start {
+    fn now() -> State {
+        State::Starting(Start { since: Instant::now(), runs: false, imports: None })
+    }
+
+    /// Whether it takes too long.
+    fn is_late(&self, import_limit: Duration) -> bool {
+        self.since.elapsed() > if self.imports.is_some() { import_limit } else { START_LIMIT }
+    }
 }
 
 impl PythonHost {
@@ -74,12 +102,12 @@ impl PythonHost {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let stream = ours.try_clone().map_err(failed)?;
         let mut channel = Channel::new(ours, PATIENCE).map_err(failed)?;
-        let launch = launch(options, "own", theirs.into());
-        let child = launcher.launch(launch).map_err(|error| not_started(options, error))?;
-        let state = State::Starting(Instant::now());
-        let sent = channel.send(&source(), &mut || Err(Broken::GivenUp));
+        let launch = launch(options, OWN, theirs.into());
+        let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
+        let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
+        let sent = channel.send(&source(&options.modules), &mut || Err(Broken::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
-        let mut host = PythonHost { child, process, thread: None, channel, stream, interpreter, state };
+        let mut host = PythonHost { child, process, thread: None, channel, stream, interpreter, state, import_limit };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)
     }
@@ -92,8 +120,17 @@ impl PythonHost {
         interpreter: &Path,
     ) -> io::Result<PythonHost> {
         let channel = Channel::new(stream.try_clone()?, PATIENCE)?;
-        let (state, interpreter) = (State::Starting(Instant::now()), interpreter.to_owned());
-        Ok(PythonHost { child: thread.clone(), process, thread: Some(thread), channel, stream, interpreter, state })
+        let (state, interpreter, import_limit) = (Start::now(), interpreter.to_owned(), IMPORT_LIMIT);
+        Ok(PythonHost {
+            child: thread.clone(),
+            process,
+            thread: Some(thread),
+            channel,
+            stream,
+            interpreter,
+            state,
+            import_limit,
+        })
     }
 
     /// Runs one task and waits for its result.
@@ -113,10 +150,15 @@ impl PythonHost {
             Ok(Reply::Interrupted(error)) if interrupter.is_interrupted() => Err(self.told(interrupted(error))),
             // By somebody else's signal: an exception like any other.
             Ok(Reply::Interrupted(error)) => Err(self.told(error)),
-            Ok(Reply::NotStarted) => Err(self.told(not_begun())),
+            Ok(Reply::NotStarted) => Err(self.told(not_begun(None))),
             Ok(unexpected) => Err(self.lost(Broken::Garbage(format!("{unexpected:?} after a task")))),
             Err(broken) => Err(self.lost_in_attempt(broken, interrupter)),
         }
+    }
+
+    #[cfg(test)]
+    pub(in crate::run) fn limit_imports(&mut self, limit: Duration) {
+        self.import_limit = limit;
     }
 
     /// Whether the process is there and waits for a task, as far as can be told.
@@ -138,25 +180,59 @@ impl PythonHost {
     /// # Errors
     /// When it is no interpreter that can be used, or the wait was interrupted.
     pub fn make_ready(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
+        self.wait_until(|state| *state == State::Idle, interrupter)
+    }
+
+    /// Waits until the interpreter runs, whatever it still has to import.
+    ///
+    /// # Errors
+    /// When it is no interpreter that can be used.
+    pub fn make_run(&mut self) -> Result<(), TaskError> {
+        let runs = |state: &State| !matches!(state, State::Starting(Start { runs: false, .. }));
+        self.wait_until(runs, &Interrupter::new())
+    }
+
+    fn wait_until(&mut self, is_far_enough: fn(&State) -> bool, interrupter: &Interrupter) -> Result<(), TaskError> {
         if interrupter.is_interrupted() {
-            return Err(not_begun());
+            return Err(not_begun(None));
         }
-        let reply = match self.state {
-            State::Idle => return Ok(()),
-            State::Lost => return Err(self.lost(Broken::Closed)),
-            State::Starting(since) => self.ask(&[], &mut || give_up(since, interrupter)),
-        };
-        match reply {
-            Ok(Reply::Ready) => {
-                self.state = State::Idle;
-                Ok(())
+        loop {
+            let start = match &self.state {
+                State::Lost => return Err(self.lost(Broken::Closed)),
+                state if is_far_enough(state) => return Ok(()),
+                State::Idle => return Ok(()),
+                State::Starting(start) => start.clone(),
+            };
+            let limit = self.import_limit;
+            let mut give_up =
+                || if interrupter.is_interrupted() || start.is_late(limit) { Err(Broken::GivenUp) } else { Ok(()) };
+            let reply = self.channel.receive_one_of_many(&mut give_up);
+            match reply.and_then(|message| Reply::read(message).map_err(Broken::Garbage)) {
+                Ok(Reply::Started) => self.go_on_starting(start.imports),
+                Ok(Reply::Importing(module)) => self.go_on_starting(Some(module)),
+                Ok(Reply::Ready) => self.state = State::Idle,
+                Err(Broken::GivenUp) if interrupter.is_interrupted() => {
+                    self.abandon();
+                    return Err(not_begun(start.imports.as_deref()));
+                }
+                Ok(unexpected) => return Err(self.lost(Broken::Garbage(format!("{unexpected:?} before a task")))),
+                Err(broken) => return Err(self.lost(broken)),
             }
-            Err(Broken::GivenUp) if interrupter.is_interrupted() => {
-                self.end(Duration::ZERO);
-                Err(not_begun())
+        }
+    }
+
+    fn go_on_starting(&mut self, imports: Option<String>) {
+        self.state = State::Starting(Start { since: Instant::now(), runs: true, imports });
+    }
+
+    /// Ends a process that starts for nobody. What others share goes on: its thread leaves when it has done its imports.
+    fn abandon(&mut self) {
+        match self.thread {
+            Some(_) => {
+                self.stream.shutdown(Shutdown::Both).ok();
+                self.state = State::Lost;
             }
-            Ok(unexpected) => Err(self.lost(Broken::Garbage(format!("{unexpected:?} before a task")))),
-            Err(broken) => Err(self.lost(broken)),
+            None => drop(self.end(Duration::ZERO)),
         }
     }
 
@@ -197,15 +273,31 @@ impl PythonHost {
 
     /// Ends the process, whatever is wrong with it, and says what that was.
     fn lost(&mut self, broken: Broken) -> TaskError {
-        let was_starting = matches!(self.state, State::Starting(_));
+        let start = if let State::Starting(start) = &self.state { Some(start.clone()) } else { None };
         let patience = if matches!(broken, Broken::Closed) { END_LIMIT } else { Duration::ZERO };
+        let is_late = matches!(broken, Broken::GivenUp);
         let own_end = self.end(patience);
         let what = own_end.map_or_else(|| format!("{broken}, and was killed"), |exit| exit.to_string());
+        if let Some(refusal) = self.process.refusal() {
+            return not_started(self.interpreter.as_os_str(), refusal);
+        }
         let interpreter = self.interpreter.display();
-        let message = if was_starting {
-            format!("the Python interpreter {interpreter} {what} before it was ready; it must be Python 3.8 or newer")
-        } else {
-            format!("the Python interpreter (pid {}) {what}", self.pid())
+        let message = match start {
+            None => format!("the Python interpreter (pid {}) {what}", self.pid()),
+            Some(Start { imports: Some(module), .. }) if is_late => {
+                let limit = self.import_limit.as_secs();
+                format!(
+                    "the Python interpreter {interpreter} had not imported the module {module:?} after {limit} s, and was killed"
+                )
+            }
+            Some(Start { imports: Some(module), .. }) => {
+                format!("the Python interpreter {interpreter} {what} while it imported the module {module:?}")
+            }
+            Some(_) => {
+                format!(
+                    "the Python interpreter {interpreter} {what} before it was ready; it must be Python 3.8 or newer"
+                )
+            }
         };
         self.told(TaskError::new(ErrorKind::WorkerLost, message))
     }
@@ -241,22 +333,23 @@ impl Drop for PythonHost {
         if self.thread.is_some() {
             return; // its thread leaves
         }
-        self.end(if is_closed { END_LIMIT } else { Duration::ZERO });
+        let is_idle = self.state == State::Idle;
+        self.end(if is_closed && is_idle { END_LIMIT } else { Duration::ZERO });
     }
 }
 
-fn give_up(since: Instant, interrupter: &Interrupter) -> Result<(), Broken> {
-    if interrupter.is_interrupted() || since.elapsed() > START_LIMIT { Err(Broken::GivenUp) } else { Ok(()) }
-}
-
-pub(super) fn not_started(options: &PythonOptions, error: LaunchError) -> TaskError {
-    let interpreter = Path::new(&options.interpreter).display();
+pub(super) fn not_started(interpreter: &OsStr, error: LaunchError) -> TaskError {
+    let interpreter = Path::new(interpreter).display();
     let message = format!("the Python interpreter {interpreter} could not be started: {error}");
     TaskError::new(ErrorKind::NotFound, message)
 }
 
-fn not_begun() -> TaskError {
-    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it began")
+/// The error of an attempt that was interrupted before its task began, maybe while the interpreter imported a module.
+fn not_begun(imports: Option<&str>) -> TaskError {
+    let import = imports
+        .map(|module| format!(", while the Python interpreter imported the module {module:?}"))
+        .unwrap_or_default();
+    TaskError::new(ErrorKind::Stopped, format!("the attempt was interrupted before it began{import}"))
 }
 
 /// What an exception becomes that left a task after it was interrupted.

@@ -129,6 +129,10 @@ fn finished(mut message: Vec<u8>, kind: u8) -> Vec<u8> {
 #[derive(Debug)]
 pub(super) enum Reply {
     /// It has started.
+    Started,
+    /// It imports this module.
+    Importing(String),
+    /// It has imported what it was to import, and waits for a task.
     Ready,
     /// The attempt has ended so.
     Ended(Result<Data, TaskError>),
@@ -146,6 +150,8 @@ impl Reply {
     pub(super) fn read(message: &[u8]) -> Result<Reply, String> {
         let (kind, pickle) = message.split_first().ok_or("it is empty")?;
         Ok(match kind {
+            b'S' => Reply::Started,
+            b'L' => Reply::Importing(text(pickle)?),
             b'H' => Reply::Ready,
             b'N' => Reply::NotStarted,
             b'R' => Reply::Ended(result(pickle)?),

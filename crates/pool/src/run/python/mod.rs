@@ -13,3 +13,4 @@ pub use host::PythonHost;
 pub use message::PythonCall;
 pub use options::{PythonError, find_interpreter};
 pub use shared::SharedPython;
+pub use source::source as python_source;

@@ -79,9 +79,9 @@ impl SharedPython {
         let (ours, theirs) = SeqPacket::pair().map_err(|error| failed(&error))?;
         ours.set_send_timeout(ORDER_LIMIT).map_err(|error| failed(&error))?;
         let launch = launch(&self.options, "shared", theirs.into_fd());
-        let child = self.launcher.launch(launch).map_err(|error| not_started(&self.options, error))?;
+        let child = self.launcher.launch(launch).map_err(|error| not_started(&self.options.interpreter, error))?;
         let interpreter = Arc::new(Interpreter { child, orders: Mutex::new(Orders { socket: ours, threads: 0 }) });
-        interpreter.send_source();
+        interpreter.send_source(&source(&self.options.modules));
         Ok(current.insert(interpreter).clone())
     }
 
@@ -108,8 +108,8 @@ struct Orders {
 
 impl Interpreter {
     /// What can't be sent is read by nobody: the first channel says how the process has ended.
-    fn send_source(&self) {
-        let (source, orders) = (source(), self.lock());
+    fn send_source(&self, source: &[u8]) {
+        let orders = self.lock();
         let (length, text) = source.split_at(size_of::<u64>());
         let mut parts = std::iter::once(length).chain(text.chunks(CHUNK));
         if let Err(error) = parts.try_for_each(|part| orders.socket.send(part, &[], true)) {

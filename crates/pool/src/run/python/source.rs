@@ -5,20 +5,31 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
-use pushflow_protocol::PythonOptions;
+use pushflow_protocol::{PythonOptions, TaskModule, Warm};
 
 use crate::current_process;
 use crate::run::launch::Launch;
 
 /// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
 /// needed first.
-const MODULES: [(&str, &str); 5] = [
+const MODULES: [(&str, &str); 7] = [
     ("_pushflow_ewoks?", include_str!("host_source/ewoks.py")),
+    ("_pushflow_warm?", include_str!("host_source/warm.py")),
     ("_pushflow_finding", include_str!("host_source/finding.py")),
+    ("_pushflow_importing", include_str!("host_source/importing.py")),
     ("_pushflow_values", include_str!("host_source/values.py")),
     ("_pushflow_restoring", include_str!("host_source/restoring.py")),
     ("_pushflow_host", include_str!("host_source/host.py")),
 ];
+
+/// The module that names those which are to be imported; it comes before all others.
+const NAMES_MODULE: &str = "_pushflow_modules";
+
+/// The mode of an interpreter that serves one worker.
+pub(super) const OWN: &str = "own";
+
+/// The mode of one that copies are made of.
+const WARM: &str = "warm";
 
 /// Between the names and sources of modules.
 const SEPARATOR: &str = "\0";
@@ -47,21 +58,42 @@ for name in parts:
 /// work for, unless the user has said otherwise.
 const THREADS: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
 
-/// What the loader reads first.
-pub(super) fn source() -> Vec<u8> {
-    let parts: Vec<&str> = MODULES.iter().flat_map(|(name, source)| [*name, *source]).collect();
+/// What the loader of an interpreter that imports these modules reads first.
+pub fn source(modules: &[TaskModule]) -> Vec<u8> {
+    let names = names(modules);
+    let first = [(NAMES_MODULE, names.as_str())];
+    let parts: Vec<&str> = first.iter().chain(&MODULES).flat_map(|(name, source)| [*name, *source]).collect();
     let text = parts.join(SEPARATOR);
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+/// A module with the names of other modules, which may hold anything: as hexadecimal digits.
+fn names(modules: &[TaskModule]) -> String {
+    let is_possible = |module: &&TaskModule| !module.module.contains('\0') && !module.function.contains('\0');
+    let names: Vec<&str> =
+        modules.iter().filter(is_possible).flat_map(|module| [&*module.module, &*module.function]).collect();
+    let digits: String = names.join(SEPARATOR).bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("NAMES = bytes.fromhex('{digits}').decode().split('\\0')")
 }
 
 /// How to start an interpreter that serves in this mode, `own` or `shared`.
 pub(super) fn launch(options: &PythonOptions, mode: &str, channel: OwnedFd) -> Launch {
     let process = current_process();
-    let class = if process.daemonic { "daemonic" } else { "free" };
-    let mut argv = vec![options.interpreter.clone()];
-    argv.extend(["-c", LOADER, mode, &process.name, class].map(OsString::from));
-    argv.extend_from_slice(&options.search_path);
     let unset = THREADS.iter().filter(|name| std::env::var_os(name).is_none());
     let environment = unset.map(|name| (OsString::from(name), OsString::from("1"))).collect();
-    Launch { argv, environment, stdin: Some(channel), ..Launch::default() }
+    let warm = (options.warm && mode == OWN).then(|| Warm {
+        arguments: arguments(options, WARM, "", process.daemonic),
+        modules: options.modules.clone(),
+        name: process.name.clone(),
+    });
+    let argv = arguments(options, mode, &process.name, process.daemonic);
+    Launch { argv, environment, stdin: Some(channel), warm, ..Launch::default() }
+}
+
+fn arguments(options: &PythonOptions, mode: &str, name: &str, daemonic: bool) -> Vec<OsString> {
+    let class = if daemonic { "daemonic" } else { "free" };
+    let mut arguments = vec![options.interpreter.clone()];
+    arguments.extend(["-c", LOADER, mode, name, class].map(OsString::from));
+    arguments.extend_from_slice(&options.search_path);
+    arguments
 }

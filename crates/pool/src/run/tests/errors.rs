@@ -222,7 +222,7 @@ fn without_python_its_tasks_are_refused() {
 
 #[test]
 fn an_interpreter_that_does_not_exist_is_named() {
-    let options = PythonOptions { interpreter: "/no/python3".into(), search_path: Vec::new() };
+    let options = PythonOptions::new("/no/python3", Vec::new());
     let mut runner = Runner::new(Arc::new(DirectLauncher), Some(options));
     let error = runner.run(&task("tasks", "run"), &Data::new(), &Interrupter::new()).unwrap_err();
     let message = "the Python interpreter /no/python3 could not be started: there is no such program";
@@ -231,7 +231,7 @@ fn an_interpreter_that_does_not_exist_is_named() {
 
 #[test]
 fn an_interpreter_that_is_none_is_lost_before_it_was_ready() {
-    let options = PythonOptions { interpreter: "/bin/false".into(), search_path: Vec::new() };
+    let options = PythonOptions::new("/bin/false", Vec::new());
     let mut runner = Runner::new(Arc::new(DirectLauncher), Some(options));
     let error = runner.run(&task("tasks", "run"), &Data::new(), &Interrupter::new()).unwrap_err();
     let message =

@@ -193,7 +193,7 @@ fn an_interpreter_that_does_not_start_is_given_up_when_interrupted() {
     let folder = Folder::with("python3", "#!/bin/sh\ntouch $0.ready\nsleep 60\n");
     let python = folder.path().join("python3");
     fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let options = PythonOptions { interpreter: python.clone().into(), search_path: Vec::new() };
+    let options = PythonOptions::new(python.clone(), Vec::new());
     let mut runner = Runner::new(Arc::new(DirectLauncher), Some(options));
     let file = folder.path().join("python3.ready");
     let error = interrupted(&mut runner, &task("tasks", "run"), &Data::new(), &file).unwrap_err();

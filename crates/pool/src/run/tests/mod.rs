@@ -7,6 +7,7 @@ mod errors;
 mod ewoks;
 mod forms;
 mod host;
+mod importing;
 mod interrupts;
 mod leaks;
 mod libraries;
@@ -76,7 +77,7 @@ fn python_runner(folder: &Folder) -> Runner {
 
 fn options(folder: &Folder) -> PythonOptions {
     let interpreter = super::find_interpreter(None).unwrap();
-    PythonOptions { interpreter: interpreter.into(), search_path: vec![folder.path().into()] }
+    PythonOptions::new(interpreter, vec![folder.path().into()])
 }
 
 /// A Python task that is one function `run` of the module `tasks`, with a runner for it.

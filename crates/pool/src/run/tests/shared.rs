@@ -136,7 +136,7 @@ fn an_interpreter_that_is_killed_ends_what_runs_in_it() {
 
 #[test]
 fn a_shared_interpreter_that_is_none_is_said() {
-    let options = PythonOptions { interpreter: "/bin/false".into(), search_path: Vec::new() };
+    let options = PythonOptions::new("/bin/false", Vec::new());
     let shared = Arc::new(SharedPython::new(options, Arc::new(DirectLauncher)));
     let error = call(&mut Runner::sharing(Arc::new(DirectLauncher), shared), "pid", &Interrupter::new()).unwrap_err();
     let message =

@@ -1,10 +1,10 @@
 """Runs Python tasks for pushflow until the channel closes.
 
 Started with the channel as standard input. Its arguments are how it serves (`own`: one task after the other, for a
-worker; `shared`: several at a time, each in a thread of its own, for a pool of threads), the name of the process,
-whether that is `daemonic` or `free`, and the folders to search. A message on the channel is MAGIC, the length of what
-follows (8 bytes, little endian), one byte that says what it is, and a pickle. Of a shared host that channel only
-carries orders: see `Switchboard`.
+worker; `shared`: several at a time, each in a thread of its own, for a pool of threads; `warm`: copies of it serve, see
+`warm.py`), the name of the process, whether that is `daemonic` or `free`, and the folders to search. A message on the
+channel is MAGIC, the length of what follows (8 bytes, little endian), one byte that says what it is, and a pickle. Of a
+shared host that channel only carries orders: see `Switchboard`.
 """
 
 import os
@@ -15,6 +15,7 @@ from time import perf_counter
 import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
 
 from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
+from _pushflow_importing import named_modules, try_import
 from _pushflow_restoring import Restorer, flush
 from _pushflow_values import (
     BadArgument,
@@ -34,8 +35,10 @@ HEADER = len(MAGIC) + 8
 
 # The requests: a task whose arguments are all plain, and one with objects among them.
 TASK, TASK_WITH_OBJECTS = b"TO"
-# The replies. NOT_STARTED: an interrupt came before the task began.
-READY, RESULT, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED, BAD_RESULT, BAD_INPUT = b"HRDEMINPB"
+# The replies. STARTED, IMPORTING (a module) and READY come before the first request, the others after one each.
+# NOT_STARTED: an interrupt came before the task began.
+STARTED, IMPORTING, READY = b"SLH"
+RESULT, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED, BAD_RESULT, BAD_INPUT = b"RDEMINPB"
 
 # How long, in seconds, the next request is waited for without sleeping: waking up takes as long again.
 SPIN = 50e-6
@@ -171,6 +174,15 @@ class Server:
             self.running = False
             raise KeyboardInterrupt
         self.pending = True
+
+    def import_modules(self):
+        """Imports what tasks are known to need. The worker knows what was being imported if this process ends."""
+        self.channel.send(framed(STARTED))
+        for module, function in named_modules():
+            error = try_import(module, function, lambda name: self.channel.send(framed(IMPORTING, name)))
+            leave_if_copy(error)
+        self.restorer.restore()
+        self.channel.send(framed(READY))
 
     def serve(self):
         while True:
@@ -327,6 +339,7 @@ class ThreadServer(Server):
 
         self.thread = get_ident()
         try:
+            self.import_modules()
             self.serve()
         finally:
             leave()
@@ -380,7 +393,6 @@ class Switchboard:
             number, attempt = int.from_bytes(order[1:9], "little"), int.from_bytes(order[9:], "little")
             if order[:1] == b"C":
                 server = self.servers[number] = ThreadServer(Channel(files[0]), Restorer(False))
-                server.channel.send(framed(READY))
                 leave = (lambda number=number: self.servers.pop(number, None),)
                 name = "pushflow-{}".format(number)
                 Thread(target=server.serve_and_leave, args=leave, name=name, daemon=True).start()
@@ -410,10 +422,14 @@ def prepare(name, is_daemonic):
 
 
 def main(mode, name, class_name, *folders):
+    global HOST
     SEARCH[:] = [os.path.abspath(folder) for folder in folders]
+    prepare(name, class_name == "daemonic")
+    if mode == "warm":
+        own_module("_pushflow_warm").become_host(framed(STARTED))
+        HOST = os.getpid()
     channel = Channel(open_channel())
     os.register_at_fork(after_in_child=channel.close_in_copy)
-    prepare(name, class_name == "daemonic")
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
     if mode == "shared":
         # Not ignored, which programs that tasks start would inherit.
@@ -422,7 +438,10 @@ def main(mode, name, class_name, *folders):
     server = Server(channel, None)
     _signal.signal(_signal.SIGINT, server.on_interrupt)
     server.restorer = Restorer(True)
-    channel.send(framed(READY))
+    if mode == "warm":
+        channel.send(framed(READY))
+    else:
+        server.import_modules()
     server.serve()
 
 

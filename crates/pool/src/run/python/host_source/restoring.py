@@ -14,7 +14,7 @@ def watch(module, *names):
     """Has the functions of a module say when they are called: asking the system after each task would take too long."""
     for name in names:
         function = getattr(module, name, None)
-        if function is not None:
+        if function is not None and not hasattr(function, "is_watched"):
             replacement = watched(function)
             # Also where somebody has a copy of its name already.
             for place in (module, sys.modules.get(module.__name__.lstrip("_"))):
@@ -30,6 +30,7 @@ def watched(function):
 
     call.__name__ = call.__qualname__ = function.__name__
     call.__doc__ = function.__doc__
+    call.is_watched = True
     return call
 
 
@@ -75,6 +76,13 @@ class Restorer:
         self.restore_files()
         self.restore_signals()
         touched = False
+
+    def forget_files(self):
+        """Keeps no standard file open any more."""
+        for copy, identity in self.files:
+            if copy is not None and identity_of(copy) == identity:
+                os.close(copy)
+        self.files = []
 
     def restore_files(self):
         for number, (copy, identity) in enumerate(self.files):
@@ -130,6 +138,16 @@ def reopen(stream, number):
 def introduce(name, is_daemonic):
     """Has `multiprocessing` and `billiard` know, once imported, the name of this process and what it may start."""
     sys.meta_path.insert(0, Introduction(name, is_daemonic))
+
+
+def rename(name):
+    """Has them know this process, which was introduced already, by another name."""
+    for finder in sys.meta_path:
+        if isinstance(finder, Introduction):
+            finder.name = name
+    for module in Introduction.MODULES:
+        if module in sys.modules:
+            sys.modules[module].current_process()._name = name
 
 
 class Introduction:
