@@ -136,3 +136,79 @@ impl Ear {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use pushflow_os::SeqPacket;
+    use pushflow_protocol::slabs::{Lender, SlabStore};
+    use pushflow_protocol::transport::{self, FromWorkerReceiver, FromWorkerSender, ToWorkerSender, WorkerServer};
+    use pushflow_protocol::{Family, GuardianAddress, Identity, ProcessClass, WorkerSettings};
+
+    use super::*;
+
+    /// An ear, and what keeps its channel open.
+    fn ear() -> (Ear, impl Sized) {
+        let class = ProcessClass { family: Family::ConcurrentFutures, daemonic: false };
+        let settings = WorkerSettings {
+            identity: Identity { name: "worker".into(), parent: 1, class },
+            guardian: GuardianAddress { pid: 1, program: "worker".into(), run_directory: "run".into() },
+            marker: "mark".into(),
+            python: None,
+            start_python: false,
+        };
+        let server = WorkerServer::open().expect("a server can be opened");
+        let lender = Lender::new(SlabStore::default(), SeqPacket::pair().expect("a pair of sockets").0);
+        let scheduler = transport::connect(server.name().to_owned(), settings, lender).expect("it is there");
+        let (sender, receiver, _) = server.accept().expect("the scheduler has connected");
+        let kept: ((ToWorkerSender, FromWorkerReceiver), FromWorkerSender) = (scheduler, sender);
+        (Ear::new(receiver), kept)
+    }
+
+    #[test]
+    fn the_main_thread_listens_while_it_is_idle_and_the_control_thread_while_it_is_busy_for_long() {
+        let (ear, _kept) = ear();
+        let listening = ear.lend_to_control().expect("the main thread prepares itself for long");
+        assert!(ear.lend_to_idle().is_none(), "the control thread still listens");
+        assert!(!ear.is_busy(), "which it sees, and stops");
+        drop(listening);
+        assert!(ear.lend_to_idle().is_some());
+        ear.busy();
+        assert!(ear.lend_to_control().is_some(), "it runs something for long");
+    }
+
+    #[test]
+    fn a_control_thread_that_sleeps_is_woken_when_the_main_thread_begins_something_for_long() {
+        let (ear, _kept) = ear();
+        let idle = ear.lend_to_idle();
+        thread::scope(|scope| {
+            let (says, listens) = mpsc::channel();
+            let ear = &ear;
+            scope.spawn(move || says.send(ear.lend_to_control().is_some()));
+            while !ear.lock().asleep {
+                thread::yield_now();
+            }
+            drop(idle);
+            ear.busy();
+            assert_eq!(listens.recv(), Ok(true));
+        });
+    }
+
+    #[test]
+    fn whoever_waits_for_what_the_scheduler_says_is_listened_for_at_once() {
+        let (ear, _kept) = ear();
+        drop(ear.lend_to_idle());
+        ear.listen_for_me();
+        assert!(ear.lend_to_control().is_some());
+        assert!(!ear.lock().wanted, "once");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_channel_that_has_ended() {
+        let (ear, _kept) = ear();
+        ear.close();
+        assert!(ear.lend_to_control().is_none());
+    }
+}
