@@ -172,6 +172,8 @@ impl ProcessPool {
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(ending.clone())?;
+        // Before anybody can submit anything.
+        engine.open();
         let end = RunnerEnd(progress.clone());
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
             let _end = end;

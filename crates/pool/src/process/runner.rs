@@ -37,7 +37,6 @@ pub(super) struct Runner {
 impl Runner {
     /// Runs until the pool was closed and nothing of it is left.
     pub(super) fn run(mut self) {
-        self.engine.open();
         loop {
             let Agenda { chores, due, over } = self.engine.agenda();
             if over {
