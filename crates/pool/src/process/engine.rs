@@ -68,9 +68,8 @@ pub(super) struct Agenda {
 
 pub(super) struct Engine {
     state: Mutex<State>,
-    /// Held by who tells.
-    telling: Mutex<()>,
-    events: EventSink,
+    /// Held by who tells; empty when the pool is over: that the owner's end is dropped tells it so.
+    owner: Mutex<Option<EventSink>>,
     to_runner: Sender<Input>,
     /// Told when the pool can be used, or why it can't.
     progress: Arc<Progress>,
@@ -111,7 +110,7 @@ impl Engine {
             runner_woken: true,
             opening: true,
         };
-        Engine { state: Mutex::new(state), telling: Mutex::new(()), events, to_runner, progress, worker_count }
+        Engine { state: Mutex::new(state), owner: Mutex::new(Some(events)), to_runner, progress, worker_count }
     }
 
     /// Starts the workers that are there from the beginning.
@@ -190,21 +189,31 @@ impl Engine {
     /// Tells the owner what there is to tell, unless another thread does so, or it may wait.
     pub(super) fn tell(&self) {
         while self.lock().has_to_tell() {
-            let telling = match self.telling.try_lock() {
-                Ok(telling) => telling,
-                Err(TryLockError::Poisoned(telling)) => telling.into_inner(),
+            let owner = match self.owner.try_lock() {
+                Ok(owner) => owner,
+                Err(TryLockError::Poisoned(owner)) => owner.into_inner(),
                 // That one looks again when it has told its part.
                 Err(TryLockError::WouldBlock) => return,
             };
-            loop {
-                let reports = self.lock().take_reports();
-                if reports.is_empty() {
-                    break;
-                }
-                (self.events)(reports);
-            }
-            drop(telling);
+            self.tell_all(owner.as_ref());
         }
+    }
+
+    fn tell_all(&self, owner: Option<&EventSink>) {
+        loop {
+            let reports = self.lock().take_reports();
+            match owner {
+                Some(tell) if !reports.is_empty() => tell(reports),
+                _ => return,
+            }
+        }
+    }
+
+    /// The pool is over: what is left is told, and nothing after that.
+    pub(super) fn close(&self) {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tell_all(owner.as_ref());
+        *owner = None;
     }
 
     fn say_whether_open(&self, state: &mut State) {

@@ -174,7 +174,7 @@ impl ProcessPool {
         let registration = Registration::new(ending.clone())?;
         // Before anybody can submit anything.
         engine.open();
-        let end = RunnerEnd(progress.clone());
+        let end = RunnerEnd { engine: engine.clone(), progress: progress.clone() };
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
             let _end = end;
             runner.run();
@@ -259,11 +259,15 @@ struct Stage {
 }
 
 /// Says, however the runner ends, that it has.
-struct RunnerEnd(Arc<Progress>);
+struct RunnerEnd {
+    engine: Arc<Engine>,
+    progress: Arc<Progress>,
+}
 
 impl Drop for RunnerEnd {
     fn drop(&mut self) {
-        self.0.change(|stage| stage.over = true);
+        self.engine.close();
+        self.progress.change(|stage| stage.over = true);
     }
 }
 

@@ -40,7 +40,6 @@ impl Runner {
         loop {
             let Agenda { chores, due, over } = self.engine.agenda();
             if over {
-                self.engine.tell();
                 return self.kind.receivers.wait();
             }
             if !chores.is_empty() {
