@@ -27,6 +27,16 @@ struct State {
     waiting: VecDeque<Job>,
     running: Option<Running>,
     closed: bool,
+    nudged: bool,
+}
+
+/// What there is to run.
+pub(crate) enum Next {
+    Job(Job, Interrupter),
+    /// Nothing now.
+    Nothing,
+    /// Nothing any more.
+    Closed,
 }
 
 struct Running {
@@ -89,21 +99,30 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// Waits for the next job, which counts as running until [`Inbox::done`]; `None` once closed.
-    pub(crate) fn next(&self) -> Option<(Job, Interrupter)> {
+    /// The next job, which counts as running until [`Inbox::done`].
+    pub(crate) fn next(&self) -> Next {
         let mut state = self.lock();
-        loop {
-            if state.closed {
-                return None;
-            }
-            if let Some(job) = state.waiting.pop_front() {
-                let interrupter = Interrupter::new();
-                let has_process = !matches!(job.task, TaskSpec::Rust { .. });
-                state.running = Some(Running { attempt: job.attempt, interrupter: interrupter.clone(), has_process });
-                return Some((job, interrupter));
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return Next::Closed;
         }
+        let Some(job) = state.waiting.pop_front() else { return Next::Nothing };
+        let interrupter = Interrupter::new();
+        let has_process = !matches!(job.task, TaskSpec::Rust { .. });
+        state.running = Some(Running { attempt: job.attempt, interrupter: interrupter.clone(), has_process });
+        Next::Job(job, interrupter)
+    }
+
+    /// Waits until there is a job, the inbox was closed, or somebody nudges.
+    pub(crate) fn wait(&self) {
+        let nothing = |state: &mut State| state.waiting.is_empty() && !state.closed && !state.nudged;
+        let waited = self.changed.wait_while(self.lock(), nothing);
+        waited.unwrap_or_else(PoisonError::into_inner).nudged = false;
+    }
+
+    /// Ends a wait, or the next one.
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.changed.notify_one();
     }
 
     /// The job that ran is over: whether others wait.
@@ -127,17 +146,24 @@ mod tests {
         Job { attempt: AttemptId(attempt), actor: "actor".into(), task, inputs: Default::default() }
     }
 
+    fn next(inbox: &Inbox) -> (Job, Interrupter) {
+        match inbox.next() {
+            Next::Job(job, interrupter) => (job, interrupter),
+            Next::Nothing | Next::Closed => panic!("there is a job"),
+        }
+    }
+
     #[test]
     fn an_interrupt_reaches_the_attempt_that_it_names_and_no_other() {
         let inbox = Inbox::default();
         inbox.add(vec![job(1), job(2)]);
-        let (_, first) = inbox.next().unwrap();
+        let (_, first) = next(&inbox);
         assert!(inbox.interrupt(AttemptId(2)), "it waited");
         assert!(!inbox.interrupt(AttemptId(1)), "it runs");
         assert!(first.is_interrupted());
         inbox.done();
         inbox.add(vec![job(3)]);
-        let (third, interrupter) = inbox.next().unwrap();
+        let (third, interrupter) = next(&inbox);
         assert_eq!(third.attempt, AttemptId(3));
         assert!(!inbox.interrupt(AttemptId(1)), "it is over");
         assert!(!interrupter.is_interrupted());
@@ -147,10 +173,10 @@ mod tests {
     fn what_has_begun_is_not_given_back() {
         let inbox = Inbox::default();
         inbox.add(vec![job(1), job(2), job(3)]);
-        inbox.next().unwrap();
+        next(&inbox);
         assert_eq!(inbox.give_back(&[AttemptId(1), AttemptId(3), AttemptId(9)]), [AttemptId(3)]);
         assert!(inbox.done(), "the second still waits");
-        assert_eq!(inbox.next().unwrap().0.attempt, AttemptId(2));
+        assert_eq!(next(&inbox).0.attempt, AttemptId(2));
     }
 
     #[test]
@@ -158,6 +184,17 @@ mod tests {
         let inbox = Inbox::default();
         inbox.add(vec![job(1)]);
         inbox.close();
-        assert!(inbox.next().is_none());
+        assert!(matches!(inbox.next(), Next::Closed));
+        inbox.wait();
+    }
+
+    #[test]
+    fn a_nudge_ends_one_wait_also_one_that_begins_later() {
+        let inbox = Inbox::default();
+        inbox.nudge();
+        inbox.wait();
+        assert!(matches!(inbox.next(), Next::Nothing));
+        inbox.add(vec![job(1)]);
+        inbox.wait();
     }
 }

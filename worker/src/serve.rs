@@ -1,9 +1,10 @@
 //! Serving tasks: the worker's life from its start to the end of its channel.
 //!
 //! # Threads
-//! The main thread runs attempts, one after another. The control thread hears the scheduler: it adds jobs, gives back what
-//! has not begun, delivers interrupts, hands over room for long results, and acknowledges what it received. A third sends
-//! answers that would wait too long, a fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or
+//! The main thread runs attempts, one after another, and hears the scheduler while it has none; the control thread hears it
+//! while it has one for long (`ear.rs`). Who hears adds jobs, gives back what has not begun, delivers interrupts, hands over
+//! room for long results, and acknowledges what it received. A third thread sends answers that would wait too long, a
+//! fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or
 //! has no more use for this worker: what waits is forgotten, an attempt that runs may finish (the guardian knows how long),
 //! and the worker leaves.
 //!
@@ -28,7 +29,8 @@ use pushflow_protocol::{
 };
 use pushflow_value::Data;
 
-use crate::inbox::{Inbox, Job};
+use crate::ear::Ear;
+use crate::inbox::{Inbox, Job, Next};
 use crate::outbox::{Closed, Outbox};
 use crate::signals::Signals;
 
@@ -56,12 +58,12 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
     let slabs = Arc::new(Borrower::new(control));
     let outbox = Outbox::new(sender, slabs.clone());
-    let worker = Arc::new(Worker { inbox: Inbox::default(), outbox, slabs });
+    let worker = Arc::new(Worker { inbox: Inbox::default(), outbox, slabs, ear: Ear::new(receiver) });
     let printed = Printed::new(&settings, shared)?;
     let (listening, sending) = (worker.clone(), worker.clone());
     let signals = Signals::watch()?;
     let signalled = worker.clone();
-    thread("pushflow-control", move || listening.listen(receiver))?;
+    thread("pushflow-control", move || listening.listen())?;
     thread("pushflow-signals", move || signals.hear(&signalled.inbox))?;
     thread("pushflow-answers", move || sending.outbox.send_late_answers())?;
     worker.work(settings, printed);
@@ -91,23 +93,37 @@ struct Worker {
     inbox: Inbox,
     outbox: Outbox,
     slabs: Arc<Borrower>,
+    ear: Ear,
 }
 
 impl Worker {
-    // ----- the control thread -----
+    // ----- whoever listens -----
 
-    fn listen(&self, mut receiver: ToWorkerReceiver) {
-        let ended = loop {
-            if let Err(ended) = self.hear(&mut receiver) {
-                break ended;
+    /// The life of the control thread.
+    fn listen(&self) {
+        while let Some(mut receiver) = self.ear.lend_to_control() {
+            loop {
+                if let Err(ended) = self.hear(&mut receiver) {
+                    return self.end(&ended);
+                }
+                if !self.ear.is_busy() {
+                    break;
+                }
             }
-        };
+            drop(receiver);
+            self.inbox.nudge();
+        }
+    }
+
+    /// Nothing will be heard any more.
+    fn end(&self, ended: &TransportError) {
         if !matches!(ended, TransportError::Closed) {
             // Among the last lines on standard error of the attempts that this worker loses.
             eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
         }
         self.inbox.close();
         self.slabs.close();
+        self.ear.close();
     }
 
     fn hear(&self, receiver: &mut ToWorkerReceiver) -> Result<(), TransportError> {
@@ -151,7 +167,7 @@ impl Worker {
             return self.say(FromWorker::Unable { reason: error.message });
         }
         self.say(FromWorker::Ready { pid: std::process::id() });
-        while let Some((job, interrupter)) = self.inbox.next() {
+        while let Some((job, interrupter)) = self.next_job() {
             let attempt = job.attempt;
             printed.begin(attempt);
             // Kept until the answer is on its way, which may name what is in it.
@@ -172,9 +188,33 @@ impl Worker {
         }
     }
 
+    /// Waits for the next job, and listens meanwhile; `None` when there will be none.
+    fn next_job(&self) -> Option<(Job, Interrupter)> {
+        loop {
+            match self.inbox.next() {
+                Next::Closed => return None,
+                Next::Job(job, interrupter) => {
+                    self.ear.busy();
+                    return Some((job, interrupter));
+                }
+                Next::Nothing => match self.ear.lend_to_idle() {
+                    Some(mut receiver) => {
+                        if let Err(ended) = self.hear(&mut receiver) {
+                            self.end(&ended);
+                        }
+                    }
+                    None => self.inbox.wait(),
+                },
+            }
+        }
+    }
+
     /// Writes a result down, if it is long where the scheduler reads it.
     fn pack(&self, result: &Data) -> Result<Parcel, TaskError> {
-        let packed = self.slabs.pack(result, |bytes| self.say(FromWorker::NeedsRoom { bytes }));
+        let packed = self.slabs.pack(result, |bytes| {
+            self.say(FromWorker::NeedsRoom { bytes });
+            self.ear.listen_for_me();
+        });
         packed.map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
     }
 

@@ -8,9 +8,11 @@
 //! (`first_look.rs`), is the loss of that worker and of nothing else.
 
 mod first_look;
+mod wakeful;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::first_look::FirstLook;
+use self::wakeful::Wakeful;
 use crate::slabs::{Lender, Parcel, Reference};
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
 use crate::{FromWorker, ToWorker, WorkerSettings};
@@ -96,14 +99,15 @@ pub fn connect(
     let (sender, their_receiver) = bytes_channel()?;
     let (their_sender, receiver) = bytes_channel()?;
     let bootstrap = Bootstrap { receiver: their_receiver, sender: their_sender, settings };
-    let look = Some(FirstLook::at(&receiver)?);
+    let socket = socket_of(&receiver)?;
+    let (look, wakeful) = (Some(FirstLook::at(socket)), Wakeful::at(socket));
     // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
     // worker's death would go unseen.
     IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
     let lender = Arc::new(Mutex::new(lender));
     Ok((
         ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), lender: lender.clone() },
-        FromWorkerReceiver { frames: FrameReader { receiver, look, message: Vec::new() }, lender },
+        FromWorkerReceiver { frames: FrameReader { receiver, wakeful, look, message: Vec::new() }, lender },
     ))
 }
 
@@ -235,7 +239,8 @@ impl WorkerServer {
     /// When what connects says something else.
     pub fn accept(self) -> Result<(FromWorkerSender, ToWorkerReceiver, WorkerSettings), TransportError> {
         let (_, bootstrap) = self.server.accept().map_err(receive_error)?;
-        let frames = FrameReader { receiver: bootstrap.receiver, look: None, message: Vec::new() };
+        let wakeful = Wakeful::at(socket_of(&bootstrap.receiver)?);
+        let frames = FrameReader { receiver: bootstrap.receiver, wakeful, look: None, message: Vec::new() };
         let receiver = ToWorkerReceiver { frames, received: 0, unacknowledged_bytes: 0, acknowledged: 0 };
         Ok((FromWorkerSender { sender: bootstrap.sender }, receiver, bootstrap.settings))
     }
@@ -303,6 +308,7 @@ impl ToWorkerReceiver {
 /// Puts frames together to messages.
 struct FrameReader {
     receiver: IpcBytesReceiver,
+    wakeful: Wakeful,
     /// At what comes from a worker; the scheduler is trusted.
     look: Option<FirstLook>,
     message: Vec<u8>,
@@ -311,6 +317,7 @@ struct FrameReader {
 impl FrameReader {
     /// Waits for a frame: its size, and whether it ends a message.
     fn frame(&mut self) -> Result<(usize, bool), TransportError> {
+        self.wakeful.wait();
         self.look.iter().try_for_each(FirstLook::wait)?;
         let frame = loop {
             match self.receiver.recv() {
@@ -319,6 +326,7 @@ impl FrameReader {
                 Err(error) => return Err(receive_error(error)),
             }
         };
+        self.wakeful.heard();
         match frame.split_first() {
             Some((&mark @ (LAST | MORE), part)) => {
                 self.message.extend_from_slice(part);
@@ -338,6 +346,20 @@ impl FrameReader {
         while !self.frame()?.1 {}
         self.take()
     }
+}
+
+/// The number of a receiver's socket, as long as that lives.
+///
+/// ipc-channel does not give it away, but for what `Debug` prints. Its version is pinned, and a receiver whose number
+/// can't be found is not used.
+fn socket_of(receiver: &IpcBytesReceiver) -> io::Result<RawFd> {
+    let text = format!("{receiver:?}");
+    number_in(&text).ok_or_else(|| io::Error::other(format!("{text} names no socket")))
+}
+
+/// The first number in what `Debug` prints of an end of a channel, which is that of its socket.
+fn number_in(text: &str) -> Option<RawFd> {
+    text.split(|letter: char| !letter.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse().ok()
 }
 
 fn lock(lender: &Mutex<Lender>) -> MutexGuard<'_, Lender> {
@@ -469,7 +491,7 @@ mod tests {
     fn a_packet_that_is_not_of_ipc_channel_is_the_loss_of_the_worker_only() {
         for length in [1, 3, 7, 8, 9, 15, 16, 17, 100, 4000, 60_000] {
             let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
-            let socket = first_look::number_in(&format!("{:?}", sender.sender)).unwrap();
+            let socket = number_in(&format!("{:?}", sender.sender)).unwrap();
             nix::sys::socket::send(socket, &vec![0xa5; length], nix::sys::socket::MsgFlags::empty()).unwrap();
             sender.send(vec![FromWorker::Ready { pid: 1 }], 0, Vec::new()).unwrap();
             assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{length} bytes");

@@ -22,6 +22,7 @@ use pushflow_protocol::{
 };
 
 use super::dispatcher::{Event, WorkerId};
+use super::engine::{Engine, Heard};
 use super::runner::Input;
 use crate::guardian::{Guardian, ProcessEvent};
 use crate::policy::Policy;
@@ -76,6 +77,7 @@ impl WorkerKind {
         &self,
         worker: WorkerId,
         start_python: bool,
+        engine: &Arc<Engine>,
         inputs: &Sender<Input>,
     ) -> io::Result<StartedWorker> {
         let (stdout, their_stdout) = io::pipe()?;
@@ -92,10 +94,10 @@ impl WorkerKind {
             stderr.try_clone()?.into(),
         ];
         let receiver = {
-            let (settings, slabs, inputs) = (self.settings(worker, start_python), self.slabs.clone(), inputs.clone());
+            let (settings, slabs, engine) = (self.settings(worker, start_python), self.slabs.clone(), engine.clone());
             let alive = self.receivers.0.clone();
             move || {
-                receive(worker, shake_hands(control, settings, slabs), &inputs);
+                receive(worker, shake_hands(control, settings, slabs), &engine);
                 drop(alive);
             }
         };
@@ -176,39 +178,29 @@ pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
     Some(AttemptId(shared.word(BEGUN).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
 }
 
-/// The receiving thread's whole life. That nobody listens any more ends it too.
-fn receive(worker: WorkerId, met: Result<Ends, Refusal>, inputs: &Sender<Input>) {
-    let tell = |event| inputs.send(Input::Event(event)).is_ok();
-    let mut receiver = match met {
+/// The receiving thread's whole life.
+fn receive(worker: WorkerId, met: Result<Ends, Refusal>, engine: &Engine) {
+    let end = match met {
         Ok((sender, receiver)) => {
-            if inputs.send(Input::Connected { worker, sender }).is_err() {
-                return;
-            }
-            receiver
+            engine.connected(worker, sender);
+            let garbage = match hear_all(worker, receiver, engine) {
+                TransportError::Closed => None,
+                error => Some(error.to_string()),
+            };
+            Event::ChannelClosed { worker, garbage }
         }
-        Err(Refusal::Ended) => {
-            tell(Event::ChannelClosed { worker, garbage: None });
-            return;
-        }
-        Err(Refusal::Wrong { reason, fatal }) => {
-            tell(Event::Refused { worker, reason, fatal });
-            return;
-        }
+        Err(Refusal::Ended) => Event::ChannelClosed { worker, garbage: None },
+        Err(Refusal::Wrong { reason, fatal }) => Event::Refused { worker, reason, fatal },
     };
+    engine.on_all([end]);
+}
+
+/// Hears a worker until it can't be heard any more: why.
+fn hear_all(worker: WorkerId, mut receiver: FromWorkerReceiver, engine: &Engine) -> TransportError {
     loop {
-        let input = match hear(worker, &mut receiver) {
-            Ok(input) => input,
-            Err(error) => {
-                let garbage = match error {
-                    TransportError::Closed => None,
-                    error => Some(error.to_string()),
-                };
-                tell(Event::ChannelClosed { worker, garbage });
-                return;
-            }
-        };
-        if inputs.send(input).is_err() {
-            return;
+        match hear(worker, &mut receiver) {
+            Ok(heard) => engine.heard(heard),
+            Err(end) => return end,
         }
     }
 }
@@ -238,7 +230,7 @@ fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -
 }
 
 /// The next things that a worker says.
-fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Input, TransportError> {
+fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, TransportError> {
     let mut heard = receiver.receive()?;
     let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
     for message in heard.messages.drain(..) {
@@ -259,5 +251,5 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Input, Tr
     }
     let frames = heard.frames;
     receiver.settle(heard)?;
-    Ok(Input::Heard { worker, events, rooms, frames })
+    Ok(Heard { worker, events, rooms, frames })
 }

@@ -1,14 +1,15 @@
 //! [`ProcessPool`]: isolated worker processes, started and buried by the guardian.
 //!
 //! ```text
-//! ProcessPool ──Input──▶ runner ◀──▶ dispatcher (decides)
-//!                        │  ▲  ▲
-//!      ToWorker          │  │  └── output reader: what workers print (one thread)
-//!   (never blocks)       ▼  └───── links: what workers say (one thread each)
-//!                      workers          and the guardian: what became of their processes
+//! ProcessPool ─submit──▶ engine ◀──▶ dispatcher (decides)
+//!                        │ ▲  ▲
+//!      ToWorker          │ │  └── runner: chores and time; what the guardian says of processes,
+//!   (never blocks)       ▼ │              and the output reader of what workers print
+//!                     workers ──▶ links: what workers say (one thread each)
 //! ```
 
 mod dispatcher;
+mod engine;
 mod link;
 mod output;
 mod room;
@@ -22,14 +23,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
 use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{AttemptId, NO_CHILDREN, PythonOptions, Source};
 
 use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
+use self::engine::Engine;
 use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
-use self::runner::{Input, Runner};
+use self::runner::Runner;
 use crate::attempt::{Attempt, EventSink, Pool};
 use crate::exit::{AtProcessExit, Registration};
 use crate::green::{self, EnvironmentError, Monitor};
@@ -98,7 +99,7 @@ pub enum OpenError {
 /// Dropped without having been closed, the pool lets running attempts end, as [`PoolOptions::wait_on_exit`] and its
 /// companions say; dropped by a panic, it does what it does when the process exits.
 pub struct ProcessPool {
-    inputs: Sender<Input>,
+    engine: Arc<Engine>,
     runner: Option<JoinHandle<()>>,
     worker_count: Arc<AtomicUsize>,
     progress: Arc<Progress>,
@@ -145,8 +146,10 @@ impl ProcessPool {
         let marker = random_word()?;
         let progress = Arc::<Progress>::default();
         let worker_count = Arc::<AtomicUsize>::default();
+        let dispatcher = Dispatcher::new(rules);
+        let engine = Arc::new(Engine::new(dispatcher, events, inputs.clone(), progress.clone(), worker_count.clone()));
         let runner = Runner {
-            dispatcher: Dispatcher::new(rules),
+            engine: engine.clone(),
             kind: WorkerKind {
                 guardian,
                 policy,
@@ -159,28 +162,25 @@ impl ProcessPool {
             },
             output: OutputReader::start(marker, inputs.clone())?,
             inputs: received,
-            to_self: inputs.clone(),
-            events,
-            reports: Vec::new(),
-            progress: progress.clone(),
-            opening: true,
-            worker_count: worker_count.clone(),
-            links: HashMap::new(),
+            to_self: inputs,
+            processes: HashMap::new(),
         };
         let ending = Ending {
-            inputs: inputs.clone(),
+            engine: engine.clone(),
             progress: progress.clone(),
             terminates: policy.at_exit == AtExit::Terminate,
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(ending.clone())?;
-        let end = RunnerEnd(progress.clone());
+        // Before anybody can submit anything.
+        engine.open();
+        let end = RunnerEnd { engine: engine.clone(), progress: progress.clone() };
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
             let _end = end;
             runner.run();
         })?;
         let mut pool = ProcessPool {
-            inputs,
+            engine,
             runner: Some(runner),
             worker_count,
             progress,
@@ -227,9 +227,8 @@ impl ProcessPool {
         }
     }
 
-    /// That the runner has ended is seen elsewhere.
     fn tell(&self, event: Event) {
-        self.inputs.send(Input::Event(event)).ok();
+        self.engine.on(event);
     }
 }
 
@@ -260,11 +259,15 @@ struct Stage {
 }
 
 /// Says, however the runner ends, that it has.
-struct RunnerEnd(Arc<Progress>);
+struct RunnerEnd {
+    engine: Arc<Engine>,
+    progress: Arc<Progress>,
+}
 
 impl Drop for RunnerEnd {
     fn drop(&mut self) {
-        self.0.change(|stage| stage.over = true);
+        self.engine.close();
+        self.progress.change(|stage| stage.over = true);
     }
 }
 
@@ -276,7 +279,7 @@ fn wait_until_over(progress: &Progress, deadline: Option<Instant>) -> bool {
 /// What ends a pool whose process exits, from whatever thread.
 #[derive(Clone)]
 struct Ending {
-    inputs: Sender<Input>,
+    engine: Arc<Engine>,
     progress: Arc<Progress>,
     terminates: bool,
     limit: Option<Duration>,
@@ -284,7 +287,7 @@ struct Ending {
 
 impl Ending {
     fn begin(&self, terminate: bool) {
-        self.inputs.send(Input::Event(Event::Exit { terminate })).ok();
+        self.engine.on(Event::Exit { terminate });
     }
 }
 
@@ -296,7 +299,7 @@ impl AtProcessExit for Ending {
     fn finish(&self, since: Instant) {
         let deadline = self.limit.and_then(|limit| since.checked_add(limit));
         if !wait_until_over(&self.progress, deadline) {
-            self.inputs.send(Input::Event(Event::Abort)).ok();
+            self.engine.on(Event::Abort);
             wait_until_over(&self.progress, None);
         }
     }

@@ -4,14 +4,9 @@
 //! wrong, ipc-channel waits for the rest, for ever, and takes what comes next for it; where the second is wrong, it
 //! panics. A task can write into the worker's sockets, so every packet is looked at while it is still in the queue. Each
 //! message of a worker is cut into frames of one packet, so that both numbers follow from the packet's length.
-//!
-//! ipc-channel does not give the number of its socket away, but for what `Debug` prints. Its version is pinned, and a
-//! receiver whose number can't be found is not used.
 
-use std::io;
 use std::os::fd::RawFd;
 
-use ipc_channel::ipc::IpcBytesReceiver;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
@@ -26,11 +21,9 @@ pub(super) struct FirstLook {
 }
 
 impl FirstLook {
-    /// For this receiver, as long as it lives.
-    pub(super) fn at(receiver: &IpcBytesReceiver) -> io::Result<FirstLook> {
-        let text = format!("{receiver:?}");
-        let socket = number_in(&text).ok_or_else(|| io::Error::other(format!("{text} names no socket")))?;
-        Ok(FirstLook { socket })
+    /// At what comes over this socket.
+    pub(super) fn at(socket: RawFd) -> FirstLook {
+        FirstLook { socket }
     }
 
     /// Waits for a packet and leaves it where it is.
@@ -55,9 +48,4 @@ impl FirstLook {
         }
         Err(TransportError::Garbage(format!("a packet of {length} bytes that is no frame")))
     }
-}
-
-/// The first number in what `Debug` prints of an end of a channel, which is that of its socket.
-pub(super) fn number_in(text: &str) -> Option<RawFd> {
-    text.split(|letter: char| !letter.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse().ok()
 }

@@ -118,6 +118,11 @@ impl Dispatcher {
         self.workers.len()
     }
 
+    /// Whether this worker is still to be talked to.
+    pub(super) fn wants(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(Worker::stays)
+    }
+
     /// Whether everything has ended after a close.
     pub(super) fn is_over(&self) -> bool {
         self.closing && self.workers.is_empty() && self.queue.is_empty()

@@ -1,0 +1,330 @@
+//! The engine: the dispatcher behind a lock, and how it is driven by whatever thread something happens on.
+//!
+//! # Who does what
+//! What makes a task start or end is done at once, on the thread that hears of it: whoever submits hands the attempt to a
+//! worker, the thread that hears a worker's answer gives that worker the next attempt and tells the owner. Waking a thread
+//! costs more than a small task. Whatever may take a while is a [`Chore`] of the runner (`runner.rs`), a thread of its
+//! own: all that is asked of the guardian and of the output's reader, and what time alone brings.
+//!
+//! # Rules
+//! - With the lock held nothing waits: a worker is sent no more than surely fits (`window.rs` of the protocol), and
+//!   nothing is asked of the guardian, whose listeners take this lock.
+//! - The owner is told without the lock, by one thread at a time, in the order of what happened: who finds that another
+//!   one tells leaves its part to that one. An owner may be slow (it prints), so only threads of the pool tell, never the
+//!   one that submits.
+//! - That attempts have started may wait a moment for what comes next: often that is the end of one, and each telling
+//!   wakes a thread.
+//! - The runner sleeps until [`State::runner_wakes`]; who needs it earlier sends it [`Input::Wake`], once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use nix::sys::signal::Signal;
+use pushflow_protocol::transport::ToWorkerSender;
+use pushflow_protocol::{ErrorKind, Job, TaskError, ToWorker};
+
+use super::Progress;
+use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
+use super::runner::Input;
+use crate::attempt::{Attempt, EventSink, PoolEvent};
+
+/// How long the report that an attempt has started may wait for company.
+const START_REPORT_DELAY: Duration = Duration::from_millis(1);
+
+/// What the runner is to do.
+#[derive(Debug)]
+pub(super) enum Chore {
+    /// Start a worker; `first` if none has been ready yet.
+    Start { worker: WorkerId, first: bool },
+    /// Send a signal to its process group.
+    Signal(WorkerId, Signal),
+    /// End its tree.
+    End(WorkerId),
+    /// Read what it has printed, without waiting for more.
+    DrainOutput(WorkerId),
+}
+
+/// What a worker has said.
+pub(super) struct Heard {
+    pub(super) worker: WorkerId,
+    pub(super) events: Vec<Event>,
+    /// It needs room for results of so many bytes.
+    pub(super) rooms: Vec<u64>,
+    /// How many frames it has received.
+    pub(super) frames: u64,
+}
+
+/// What the runner is to look at next.
+pub(super) struct Agenda {
+    pub(super) chores: Vec<Chore>,
+    /// When time alone will bring something.
+    pub(super) due: Option<Instant>,
+    /// The pool was closed and nothing of it is left.
+    pub(super) over: bool,
+}
+
+pub(super) struct Engine {
+    state: Mutex<State>,
+    /// Held by who tells; empty when the pool is over: that the owner's end is dropped tells it so.
+    owner: Mutex<Option<EventSink>>,
+    to_runner: Sender<Input>,
+    /// Told when the pool can be used, or why it can't.
+    progress: Arc<Progress>,
+    worker_count: Arc<AtomicUsize>,
+}
+
+struct State {
+    dispatcher: Dispatcher,
+    /// How the workers are reached that can be.
+    senders: HashMap<WorkerId, ToWorkerSender>,
+    /// What is still to be told, in this order.
+    reports: Vec<PoolEvent>,
+    /// When it is to be told at the latest.
+    tell_by: Option<Instant>,
+    chores: Vec<Chore>,
+    /// Until when the runner sleeps if nobody wakes it; `None`: for ever.
+    runner_wakes: Option<Instant>,
+    /// The runner is awake, or was sent a word.
+    runner_woken: bool,
+    opening: bool,
+}
+
+impl Engine {
+    pub(super) fn new(
+        dispatcher: Dispatcher,
+        events: EventSink,
+        to_runner: Sender<Input>,
+        progress: Arc<Progress>,
+        worker_count: Arc<AtomicUsize>,
+    ) -> Engine {
+        let state = State {
+            dispatcher,
+            senders: HashMap::new(),
+            reports: Vec::new(),
+            tell_by: None,
+            chores: Vec::new(),
+            runner_wakes: None,
+            runner_woken: true,
+            opening: true,
+        };
+        Engine { state: Mutex::new(state), owner: Mutex::new(Some(events)), to_runner, progress, worker_count }
+    }
+
+    /// Starts the workers that are there from the beginning.
+    pub(super) fn open(&self) {
+        self.drive(|state, now, actions| {
+            state.dispatcher.open(now, actions);
+        });
+    }
+
+    /// Something happened, on a thread that must not wait for the owner to be told.
+    pub(super) fn on(&self, event: Event) {
+        self.drive(|state, now, actions| state.dispatcher.on(event, now, actions));
+    }
+
+    /// These things happened, on a thread of the pool.
+    pub(super) fn on_all(&self, events: impl IntoIterator<Item = Event>) {
+        self.drive(|state, now, actions| events.into_iter().for_each(|event| state.take_in(event, now, actions)));
+        self.tell();
+    }
+
+    /// A worker can be talked to.
+    pub(super) fn connected(&self, worker: WorkerId, sender: ToWorkerSender) {
+        self.drive(|state, _, _| {
+            if state.dispatcher.wants(worker) {
+                state.senders.insert(worker, sender);
+            }
+        });
+    }
+
+    /// A worker said something.
+    pub(super) fn heard(&self, heard: Heard) {
+        self.drive(|state, now, actions| {
+            if let Some(sender) = state.senders.get_mut(&heard.worker) {
+                // If it is gone, its channel and its exit say so.
+                sender.acknowledged(heard.frames).ok();
+                heard.rooms.into_iter().for_each(|bytes| drop(sender.grant(bytes)));
+            }
+            heard.events.into_iter().for_each(|event| state.take_in(event, now, actions));
+        });
+        self.tell();
+    }
+
+    /// What the runner has to do and until when it may sleep; asked again when that is done.
+    pub(super) fn agenda(&self) -> Agenda {
+        let mut state = self.lock();
+        let chores = std::mem::take(&mut state.chores);
+        let over = state.dispatcher.is_over();
+        state.runner_wakes = state.due();
+        // With chores it comes back before it sleeps.
+        state.runner_woken = !chores.is_empty();
+        if over {
+            state.senders.clear();
+        }
+        Agenda { chores, due: state.runner_wakes, over }
+    }
+
+    /// Something happens, and all that follows from it.
+    fn drive(&self, happen: impl FnOnce(&mut State, Instant, &mut Vec<Action>)) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let mut actions = Vec::new();
+        happen(&mut state, now, &mut actions);
+        state.perform(&mut actions);
+        state.note_reports(now);
+        self.worker_count.store(state.dispatcher.workers(), Ordering::Relaxed);
+        if state.opening {
+            self.say_whether_open(&mut state);
+        }
+        if !state.runner_woken && state.needs_runner() {
+            state.runner_woken = true;
+            // That the runner has ended means that nothing is left to do.
+            self.to_runner.send(Input::Wake).ok();
+        }
+    }
+
+    /// Tells the owner what there is to tell, unless another thread does so, or it may wait.
+    pub(super) fn tell(&self) {
+        while self.lock().has_to_tell() {
+            let owner = match self.owner.try_lock() {
+                Ok(owner) => owner,
+                Err(TryLockError::Poisoned(owner)) => owner.into_inner(),
+                // That one looks again when it has told its part.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            self.tell_all(owner.as_ref());
+        }
+    }
+
+    fn tell_all(&self, owner: Option<&EventSink>) {
+        loop {
+            let reports = self.lock().take_reports();
+            match owner {
+                Some(tell) if !reports.is_empty() => tell(reports),
+                _ => return,
+            }
+        }
+    }
+
+    /// The pool is over: what is left is told, and nothing after that.
+    pub(super) fn close(&self) {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tell_all(owner.as_ref());
+        *owner = None;
+    }
+
+    fn say_whether_open(&self, state: &mut State) {
+        let opened = match state.dispatcher.broken() {
+            Some(reason) => Err(reason.to_owned()),
+            None if state.dispatcher.is_ready() => Ok(()),
+            None => return,
+        };
+        state.opening = false;
+        self.progress.change(|stage| stage.opened = Some(opened));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        if let Event::Gone { worker } = event {
+            self.senders.remove(&worker);
+        }
+        self.dispatcher.on(event, now, actions);
+    }
+
+    fn perform(&mut self, actions: &mut Vec<Action>) {
+        while !actions.is_empty() {
+            for action in std::mem::take(actions) {
+                match action {
+                    Action::Start(worker) => {
+                        // Until a worker has been ready it is not known whether the interpreter can be started.
+                        let first = !self.dispatcher.is_ready();
+                        self.chores.push(Chore::Start { worker, first });
+                    }
+                    Action::Run { worker, attempts } => self.run_attempts(worker, attempts, actions),
+                    Action::AskBack { worker, attempts } => self.send(worker, &ToWorker::AskBack { attempts }),
+                    Action::Interrupt { worker, attempt } => self.send(worker, &ToWorker::Interrupt { attempt }),
+                    Action::Dismiss(worker) => drop(self.senders.remove(&worker)),
+                    Action::Signal(worker, signal) => self.chores.push(Chore::Signal(worker, signal)),
+                    Action::End(worker) => self.chores.push(Chore::End(worker)),
+                    Action::DrainOutput(worker) => self.chores.push(Chore::DrainOutput(worker)),
+                    Action::Report(event) => self.reports.push(event),
+                }
+            }
+        }
+    }
+
+    fn run_attempts(&mut self, worker: WorkerId, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
+        // A worker that can't be sent to is gone: its channel and its exit say so.
+        let Some(sender) = self.senders.get_mut(&worker) else { return };
+        let mut jobs = Vec::with_capacity(attempts.len());
+        for Attempt { id, actor, task, inputs } in attempts {
+            match sender.pack(&inputs) {
+                Ok(inputs) => {
+                    jobs.push(Job { attempt: id, actor: actor.to_string(), task: (*task).clone(), inputs });
+                }
+                // The attempt fails; the worker has not heard of it.
+                Err(error) => {
+                    let message = format!("the inputs can't be sent to a worker: {error}");
+                    let error = TaskError::new(ErrorKind::BadInput, message);
+                    self.dispatcher.on(Event::NotSent { worker, attempt: id, error }, Instant::now(), actions);
+                }
+            }
+        }
+        if !jobs.is_empty() {
+            self.send(worker, &ToWorker::Run(jobs));
+        }
+    }
+
+    /// A worker that can't be sent to is gone: its channel and its exit say so.
+    fn send(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let Some(sender) = self.senders.get_mut(&worker) {
+            sender.send(message).ok();
+        }
+    }
+
+    // ----- telling -----
+
+    /// Whether what is to be told says no more than that attempts have started.
+    fn are_starts(&self) -> bool {
+        self.reports.iter().all(|event| matches!(event, PoolEvent::Started { .. }))
+    }
+
+    /// Something was added to what is to be told.
+    fn note_reports(&mut self, now: Instant) {
+        if self.reports.is_empty() {
+            return;
+        }
+        let by = if self.are_starts() { now + START_REPORT_DELAY } else { now };
+        self.tell_by = Some(self.tell_by.map_or(by, |before| before.min(by)));
+    }
+
+    fn has_to_tell(&self) -> bool {
+        let is_due = || self.tell_by.is_some_and(|by| by <= Instant::now());
+        !self.reports.is_empty() && (!self.are_starts() || is_due())
+    }
+
+    fn take_reports(&mut self) -> Vec<PoolEvent> {
+        self.tell_by = None;
+        std::mem::take(&mut self.reports)
+    }
+
+    // ----- the runner -----
+
+    fn needs_runner(&self) -> bool {
+        let earlier = |due: Instant| self.runner_wakes.is_none_or(|wakes| due < wakes);
+        !self.chores.is_empty() || self.dispatcher.is_over() || self.due().is_some_and(earlier)
+    }
+
+    /// When time alone will bring something.
+    fn due(&self) -> Option<Instant> {
+        self.dispatcher.next_tick().into_iter().chain(self.tell_by).min()
+    }
+}
