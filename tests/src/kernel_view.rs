@@ -58,7 +58,7 @@ pub struct Holdings {
     pub files: usize,
     /// Threads.
     pub threads: usize,
-    /// Mapped segments of memory.
+    /// Mapped segments of files and of shared memory.
     pub mappings: usize,
     /// Children that have ended and that it has not waited for.
     pub zombies: usize,
@@ -76,10 +76,16 @@ impl Holdings {
             name: field(&status, "Name")?.to_owned(),
             files: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
             threads: field(&status, "Threads")?.parse().ok()?,
-            mappings: fs::read_to_string(format!("/proc/{pid}/maps")).ok()?.lines().count(),
+            mappings: mapped_segments(&fs::read_to_string(format!("/proc/{pid}/maps")).ok()?),
             zombies: children(pid).iter().filter(|child| zombie(child)).count(),
         })
     }
+}
+
+/// How many of these mappings, as `/proc/PID/maps` has them, are of a file or of shared memory: those have an inode. What
+/// else there is the allocator has mapped, for as many threads as happened to need memory at the same time.
+pub fn mapped_segments(maps: &str) -> usize {
+    maps.lines().filter(|line| line.split_whitespace().nth(4).is_some_and(|inode| inode != "0")).count()
 }
 
 /// The children of a process, of all its threads, those included that have ended and are not waited for.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, raise};
 use pushflow::{Data, List, Value, task};
+use pushflow_tests::kernel_view::mapped_segments;
 use serde::Serialize;
 
 /// What samples repeat: of no length that anything else has.
@@ -131,7 +132,7 @@ pub fn facts() -> Facts {
     };
     Facts {
         files: std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
-        mappings: maps.lines().count(),
+        mappings: mapped_segments(&maps),
         slabs: maps.lines().filter(|line| line.contains("pushflow slab")).count(),
         memory: field("RssAnon:"),
         shared: field("RssShmem:"),
