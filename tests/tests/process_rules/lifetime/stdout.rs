@@ -38,8 +38,8 @@ pub fn command_line_prints(place: Place) -> String {
     let folder = Folder::with_script("#!/bin/sh\necho hello\n", json!([]));
     let program = Program::pushflow_run(folder.graph()).args(["--pool", place.pool, "--start-method", place.method]);
     let finished = program.args(["--format", "json"]).stdout(closed_pipe()).run();
-    // On threads a command writes to the very pipe.
-    let printed = if place.is_thread() { "" } else { "script| hello\n" };
+    // On threads a command writes to standard error by itself: standard output is for the object alone.
+    let printed = if place.is_thread() { "hello\n" } else { "script| hello\n" };
     assert_eq!(finished.assert_code(0).stderr, printed);
     "T finishes, exit code 0".into()
 }
