@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_stays_bytes() {
-        assert_eq!(text_or_bytes(vec![0xff, 0]), Value::Bytes(vec![0xff, 0]));
+        assert_eq!(text_or_bytes(vec![0xff, 0]), Value::Bytes(vec![0xff, 0].into()));
         assert_eq!(text_or_bytes("é".into()), Value::from("é"));
     }
 }

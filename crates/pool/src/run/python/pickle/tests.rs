@@ -101,7 +101,7 @@ fn values() -> impl Strategy<Value = Value> {
         any::<i16>().prop_map(|number| Value::Int(number.into())),
         any::<f64>().prop_filter("equal to itself", |number| !number.is_nan()).prop_map(Value::Float),
         ".*".prop_map(Value::Str),
-        proptest::collection::vec(any::<u8>(), 0..300).prop_map(Value::Bytes),
+        proptest::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| Value::Bytes(bytes.into())),
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
