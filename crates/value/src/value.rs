@@ -146,6 +146,12 @@ impl From<Bytes> for Blob {
     }
 }
 
+impl FromIterator<u8> for Blob {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        bytes.into_iter().collect::<Bytes>().into()
+    }
+}
+
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
         Bytes::from(bytes).into()

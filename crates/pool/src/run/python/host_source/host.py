@@ -9,16 +9,17 @@ carries orders: see `Switchboard`.
 
 import os
 import sys
-from io import BytesIO
 from time import perf_counter
 
 import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
 
+from _pushflow_buffers import FILES_LOST, LEAST, receive, reply, with_released
 from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
 from _pushflow_restoring import Restorer, flush
 from _pushflow_values import (
     BadArgument,
     Unpicklable,
+    decode_with_long_parts,
     decode_with_objects,
     describe,
     dumps,
@@ -32,8 +33,9 @@ from _pushflow_values import (
 MAGIC = b"pfpy"
 HEADER = len(MAGIC) + 8
 
-# The requests: a task whose arguments are all plain, and one with objects among them.
-TASK, TASK_WITH_OBJECTS = b"TO"
+# The requests: a task whose arguments are all plain, one with objects among them, and one with long parts, which are
+# elsewhere (`buffers.py`).
+TASK, TASK_WITH_OBJECTS, TASK_WITH_LONG_PARTS = b"TOS"
 # The replies. NOT_STARTED: an interrupt came before the task began.
 READY, RESULT, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED, BAD_RESULT, BAD_INPUT = b"HRDEMINPB"
 
@@ -98,12 +100,16 @@ class Channel:
         except ConnectionError:
             return 0
 
-    def receive(self):
-        """The next message without its header, valid until the next call; None at the end."""
-        message, filled = self.buffer, 0
+    def wait(self):
+        """Waits a moment for something to read, without sleeping; whoever reads then waits on."""
         latest = perf_counter() + SPIN
         while not self.poll(0) and perf_counter() < latest:
             os.sched_yield()
+
+    def receive(self):
+        """The next message without its header, valid until the next call; None at the end."""
+        message, filled = self.buffer, 0
+        self.wait()
         while filled < HEADER:
             count = self.read(message[filled:])
             if count == 0:
@@ -120,34 +126,35 @@ class Channel:
             filled += count
         return message[HEADER:length]
 
-    def send(self, message):
-        """Also makes sure that what the task printed is out before its result."""
+    def send(self, pieces):
+        """Sends one message. Also makes sure that what the task printed is out before its result."""
         flush()
+        self.write(pieces)
+
+    def write(self, pieces):
+        length = sum(map(len, pieces))
+        pieces = [MAGIC + length.to_bytes(8, "little")] + pieces
         try:
-            sent = os.write(self.file, message)
-            while sent < len(message):
-                sent += os.write(self.file, message[sent:])
+            # No long piece is copied.
+            for piece in [b"".join(pieces)] if length < LEAST else pieces:
+                sent = os.write(self.file, piece)
+                while sent < len(piece):
+                    sent += os.write(self.file, memoryview(piece)[sent:])
         except ConnectionError:  # nobody wants to know any more
             sys.exit(1)
         except OSError as error:
             sys.exit("a task broke the channel to the worker: {}".format(error))
-        if type(message) is memoryview:
-            message.release()  # its buffer could complain later, should a traceback keep this frame
 
 
-def framed(kind, value=None):
-    """One message; `value` is left out if it is `None`."""
+def encoded(kind, value=None):
+    """The pieces of a reply, or what is left to do to have them; `value` is left out if it is `None`."""
+    if value is None:
+        return [bytes([kind])]
     if kind == RESULT and is_simple(value):
         pickle = dumps(value, 4)
-        return MAGIC + (1 + len(pickle)).to_bytes(8, "little") + b"R" + pickle
-    buffer = BytesIO()
-    buffer.write(MAGIC + bytes(8))
-    buffer.write(bytes([kind]))
-    if value is not None:
-        encode(buffer, value)
-    message = buffer.getbuffer()
-    message[len(MAGIC) : HEADER] = (len(message) - HEADER).to_bytes(8, "little")
-    return message
+        if len(pickle) < LEAST:
+            return [b"R", pickle]
+    return encode(value)
 
 
 # ---- running tasks -------------------------------------------------------------------------------------------------
@@ -181,6 +188,13 @@ class Server:
                 self.answer(loads, request[1:])
             elif request[0] == TASK_WITH_OBJECTS:
                 self.answer(decode_with_objects, request[1:])
+            elif request[0] == TASK_WITH_LONG_PARTS:
+                arrived = receive(self.channel, request[1:])
+                if arrived is None:
+                    self.channel.write([bytes([FILES_LOST])])
+                else:
+                    self.answer(decode_with_long_parts, arrived)
+                    arrived = None
             else:
                 sys.exit("the worker sent a request of unknown kind {}".format(request[0]))
 
@@ -191,7 +205,7 @@ class Server:
         except Exception as error:
             reason = str(error) if isinstance(error, BadArgument) else "the inputs can't be read: {!r}".format(error)
             self.running = self.pending = False
-            return self.channel.send(framed(BAD_INPUT, clean(reason)))
+            return self.reply(BAD_INPUT, encoded(BAD_INPUT, clean(reason)))
         try:
             kind, value = self.run(*arguments)
             self.settle()
@@ -200,14 +214,20 @@ class Server:
         leave_if_copy(None)
         self.restorer.restore()
         try:
-            message = framed(kind, value)
+            message = encoded(kind, value)
         except RecursionError:
-            message = framed(TOO_DEEP)
+            kind, message = TOO_DEEP, encoded(TOO_DEEP)
         except Unpicklable:
-            message = framed(BAD_RESULT, entry_at_fault(value))
+            kind, message = BAD_RESULT, encoded(BAD_RESULT, entry_at_fault(value))
         except Exception as error:  # a derived type misbehaved, or another thread changed the result meanwhile
-            message = framed(FAILED, describe(error))
-        self.channel.send(message)
+            kind, message = FAILED, encoded(FAILED, describe(error))
+        arguments = value = None  # what is not needed any more is told with the reply
+        self.reply(kind, message)
+
+    def reply(self, kind, message):
+        if type(message) is not list:
+            message = reply(self.channel, kind, message)
+        self.channel.send(with_released(message))
 
     def settle(self):
         """From here on no interrupt of the last task is on its way any more."""
@@ -380,7 +400,7 @@ class Switchboard:
             number, attempt = int.from_bytes(order[1:9], "little"), int.from_bytes(order[9:], "little")
             if order[:1] == b"C":
                 server = self.servers[number] = ThreadServer(Channel(files[0]), Restorer(False))
-                server.channel.send(framed(READY))
+                server.channel.send(encoded(READY))
                 leave = (lambda number=number: self.servers.pop(number, None),)
                 name = "pushflow-{}".format(number)
                 Thread(target=server.serve_and_leave, args=leave, name=name, daemon=True).start()
@@ -422,7 +442,7 @@ def main(mode, name, class_name, *folders):
     server = Server(channel, None)
     _signal.signal(_signal.SIGINT, server.on_interrupt)
     server.restorer = Restorer(True)
-    channel.send(framed(READY))
+    channel.send(encoded(READY))
     server.serve()
 
 

@@ -1,0 +1,155 @@
+//! Long parts of Python values: they arrive whole and alone, do not go through the channel, and pile up nowhere.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use pushflow_value::Opaque;
+
+use super::*;
+
+const MIB: usize = 1 << 20;
+
+/// An array type without any library: its elements are a buffer to pickle, as those of numpy are.
+const ARRAY: &str = "
+import pickle, os, mmap, sys
+class Array:
+    def __init__(self, content, more=None): self.content, self.more = content, more
+    def __reduce_ex__(self, protocol):
+        assert protocol == 5
+        return Array, (pickle.PickleBuffer(self.content), self.more)
+def files():
+    return len(os.listdir('/proc/self/fd'))
+def mappings():
+    return sum('pushflow slab' in line for line in open('/proc/self/maps'))
+";
+
+fn python(functions: &str) -> Python {
+    Python::new(&[ARRAY, functions].concat())
+}
+
+/// A task that is given what another one has returned.
+fn on(python: &mut Python, function: &str, data: &Data) -> Data {
+    python.call(function, data).unwrap_or_else(|error| panic!("{function}: {error} {:?}", error.traceback))
+}
+
+impl Python {
+    fn carried(&self) -> u64 {
+        self.runner.host.as_ref().unwrap().carried()
+    }
+
+    fn lent(&self) -> usize {
+        self.runner.host.as_ref().unwrap().lent()
+    }
+}
+
+fn opaque(data: &Data, name: &str) -> Opaque {
+    let Value::Opaque(opaque) = value(data, name) else { panic!("{name} is not opaque") };
+    *opaque
+}
+
+#[test]
+fn long_parts_do_not_go_through_the_channel() {
+    let mut python = python(
+        "
+def make():
+    content = bytearray(64 << 20)
+    content[::4096] = b'x' * len(content[::4096])
+    return {'array': Array(content), 'bytes': bytes(content), 'bytearray': content}
+def check(array, bytes, bytearray):
+    assert type(array.content) is memoryview and not array.content.readonly
+    assert array.content == bytes == bytearray and len(bytes) == 64 << 20
+    assert [type(x).__name__ for x in (bytes, bytearray)] == ['bytes', 'bytearray']
+    return {'array': array, 'bytes': bytes, 'bytearray': bytearray}
+",
+    );
+    let made = on(&mut python, "make", &Data::new());
+    let Value::Bytes(plain) = value(&made, "bytes") else { panic!("no bytes") };
+    assert_eq!((plain.len(), plain[4096]), (64 * MIB, b'x'));
+    assert_eq!(opaque(&made, "array").buffers, [(*plain).clone()]);
+    let mut data = made;
+    for _ in 0..3 {
+        data = on(&mut python, "check", &data);
+    }
+    assert!(python.carried() < 64 * 1024, "{} bytes went through the channel", python.carried());
+}
+
+#[test]
+fn what_a_task_changes_nobody_else_sees_and_what_it_keeps_nobody_changes() {
+    let mut python = python(
+        "
+kept = []
+def make(byte): return {'array': Array(bytearray([byte]) * (1 << 20))}
+def change(array):
+    kept.append(array)
+    array.content[5] = 99
+    return {'array': array}
+def read(array): return {'bytes': [array.content[0], array.content[5]]}
+def check_kept(): return {'bytes': [[array.content[5], array.content[6]] for array in kept]}
+",
+    );
+    let bytes = |data: &Data| value(data, "bytes");
+    let numbers = |numbers: &[i64]| Value::from(numbers.iter().map(|number| Value::Int(*number)).collect::<Vec<_>>());
+    let mut expected = Vec::new();
+    for byte in 0..20 {
+        let made = on(&mut python, "make", &Data::new().with("byte", byte));
+        let changed = on(&mut python, "change", &made);
+        assert_eq!(bytes(&on(&mut python, "read", &made)), numbers(&[byte, byte]), "what was changed is another's");
+        assert_eq!(bytes(&on(&mut python, "read", &changed)), numbers(&[byte, 99]));
+        expected.push(numbers(&[99, byte]));
+    }
+    assert_eq!(bytes(&on(&mut python, "check_kept", &Data::new())), Value::from(expected));
+    assert_eq!(python.lent(), 20, "what is kept, and nothing else");
+}
+
+#[test]
+fn what_is_handed_on_unchanged_is_the_same_memory() {
+    let mut python = python(
+        "
+def make(): return {'array': Array(bytearray(1 << 20))}
+def hand_on(array): return {'array': array, 'part': Array(array.content[8:1 << 19]), 'again': array}
+def change(array):
+    array.content[-1] = 1
+    return {'array': array}
+",
+    );
+    let made = on(&mut python, "make", &Data::new());
+    let handed = on(&mut python, "hand_on", &made);
+    let address = |data: &Data, name: &str| opaque(data, name).buffers[0].as_ptr().addr();
+    let before = address(&made, "array");
+    assert_eq!((address(&handed, "array"), address(&handed, "again")), (before, before));
+    assert_eq!(address(&handed, "part"), before + 8);
+    drop(made);
+    let again = on(&mut python, "hand_on", &Data::new().merged(&handed_array(&handed)));
+    assert_eq!(address(&again, "array"), before);
+    let changed = on(&mut python, "change", &handed_array(&handed));
+    assert_ne!(address(&changed, "array"), before);
+    let ends = |data: &Data| *opaque(data, "array").buffers[0].last().unwrap();
+    assert_eq!((ends(&handed), ends(&changed)), (0, 1));
+}
+
+fn handed_array(data: &Data) -> Data {
+    Data::from_iter([("array", data.named("array").unwrap().clone())])
+}
+
+#[test]
+fn nothing_piles_up_in_many_rounds() {
+    let mut python = python(
+        "
+def start(): return {'array': Array(bytearray(1 << 20), bytes(200_000)), 'seen': []}
+def round(array, seen):
+    array.content[0] = (array.content[0] + 1) % 256
+    return {'array': array, 'seen': [files(), mappings()]}
+",
+    );
+    let mut data = on(&mut python, "start", &Data::new());
+    let (mut seen, mut used) = (Vec::new(), HashSet::new());
+    for _ in 0..200 {
+        data = on(&mut python, "round", &data);
+        seen.push((value(&data, "seen"), python.lent()));
+        used.extend(opaque(&data, "array").buffers.iter().map(|buffer| buffer.as_ptr().addr()));
+    }
+    assert!(seen[3..].iter().all(|facts| *facts == seen[3]), "{:?} {:?}", seen[3], seen.last());
+    assert_eq!(seen[3].1, 0, "nothing is lent between rounds");
+    assert_eq!(opaque(&data, "array").buffers.iter().map(Bytes::len).collect::<Vec<_>>(), [200_000, MIB]);
+    assert!(used.len() <= 6, "the same memory is used again and again: {used:?}");
+}
