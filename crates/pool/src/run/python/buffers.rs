@@ -266,3 +266,6 @@ fn counted(message: &[u8], size: usize) -> Result<(usize, &[u8]), String> {
 fn numbers(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes.as_chunks().0.iter().map(|number| u64::from_le_bytes(*number))
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,3 +153,138 @@ def round(array, seen):
     assert_eq!(opaque(&data, "array").buffers.iter().map(Bytes::len).collect::<Vec<_>>(), [200_000, MIB]);
     assert!(used.len() <= 6, "the same memory is used again and again: {used:?}");
 }
+
+#[test]
+fn a_copy_of_the_interpreter_keeps_what_it_had() {
+    let mut python = python(
+        "
+import time
+def make(byte): return {'array': Array(bytearray([byte]) * (1 << 20))}
+def forks(array, folder):
+    child = os.fork()
+    if child:
+        return {'child': child}
+    while not os.path.exists(folder + '/go'):
+        time.sleep(0.001)
+    same = bytes(array.content) == bytes([1]) * (1 << 20)
+    os.write(os.open(folder + '/seen.part', os.O_WRONLY | os.O_CREAT), str(same).encode())
+    os.rename(folder + '/seen.part', folder + '/seen')
+    os._exit(0)
+def waits(child):
+    os.waitpid(child, 0)
+    return {}
+",
+    );
+    let folder = python.folder.path().to_owned();
+    let make = |python: &mut Python, byte: i32| on(python, "make", &Data::new().with("byte", byte));
+    let made = make(&mut python, 1);
+    let given = handed_array(&made).with("folder", folder.to_str().unwrap());
+    let forked = on(&mut python, "forks", &given);
+    assert_eq!(python.lent(), 0, "before it forked, the interpreter made the memory its own");
+    let address = opaque(&made, "array").buffers[0].as_ptr().addr();
+    drop((made, given));
+    // The memory is used again.
+    assert_eq!(opaque(&make(&mut python, 2), "array").buffers[0].as_ptr().addr(), address);
+    fs::write(folder.join("go"), "").unwrap();
+    on(&mut python, "waits", &forked);
+    assert_eq!(fs::read_to_string(folder.join("seen")).unwrap(), "True");
+}
+
+#[test]
+fn without_a_number_for_a_file_everything_goes_through_the_channel() {
+    let mut python = python(
+        "
+import resource
+def make(): return {'array': Array(bytearray(b'ab') * 500_000, b'cd' * 50_000), 'bytes': b'ef' * 500_000}
+def limit():
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, 4096))
+    return {}
+def hand_on(array, bytes):
+    assert array.content == bytearray(b'ab') * 500_000 and array.more == b'cd' * 50_000 and bytes == b'ef' * 500_000
+    array.content[0] = array.content[0]
+    return {'array': array, 'bytes': bytes}
+",
+    );
+    let made = on(&mut python, "make", &Data::new());
+    on(&mut python, "limit", &Data::new());
+    let before = python.carried();
+    let handed = on(&mut python, "hand_on", &made);
+    assert!(python.carried() - before > 4 * MIB as u64, "both ways");
+    assert_eq!(python.lent(), 0);
+    let again = on(&mut python, "hand_on", &handed);
+    assert_eq!(value(&again, "bytes"), value(&made, "bytes"));
+}
+
+/// Shared memory of which there is none.
+struct NoRooms;
+
+impl pushflow_protocol::slabs::Rooms for NoRooms {
+    fn room(&self, _: usize) -> Option<pushflow_protocol::slabs::Room> {
+        None
+    }
+
+    fn place(&self, _: &Bytes) -> Option<pushflow_protocol::slabs::Place> {
+        None
+    }
+}
+
+/// One of every kind of thing that is long, or holds what is.
+const KINDS: &str = "
+import collections, dataclasses
+class Own(bytes): pass
+@dataclasses.dataclass
+class Record:
+    array: object
+    text: str
+    content: bytes
+def make():
+    long, shared = bytes(range(256)) * 1000, Array(bytearray(100_000))
+    sizes = [0, 1, 65_535, 65_536, 65_537, 300_000]
+    return {
+        'nested': {'list': [Array(bytearray(b'x' * 70_000)), (1, Array(b'y' * 80_000))], 3: long},
+        'record': Record(Array(bytearray(b'r' * 90_000)), 'text \\u20ac' * 20_000, b'c' * 100_000),
+        'own': Own(long), 'text': '\\U0001f600' * 100_000, 'odd': '\\ud800' * 100_000,
+        'twice': [shared, shared], 'inside': Record(shared, shared, shared),
+        'sizes': [Array(bytearray(b's' * size)) for size in sizes], 'bytes': [b's' * size for size in sizes],
+        'bytearrays': [bytearray(b's' * size) for size in sizes], 'read_only': Array(long),
+        'keys': {Own(long): 1, frozenset([long]): 2}, 'set': {long}, 'large': 1 << 2_000_000,
+        'counter': collections.OrderedDict(x=long),
+    }
+def check(**values):
+    expected = make()
+    def same(left, right):
+        assert type(left) is type(right) or {type(left), type(right)} <= {memoryview, bytes, bytearray}, (type(left), type(right))
+        if isinstance(left, dict):
+            assert list(left) == list(right)
+            return all(same(left[key], right[key]) for key in left)
+        if isinstance(left, (list, tuple)):
+            return len(left) == len(right) and all(map(same, left, right))
+        if hasattr(left, '__dict__') and vars(left):
+            return same(vars(left), vars(right))
+        return left == right
+    for name, value in values.items():
+        assert same(expected[name], value), name
+    inside = values['inside']
+    assert inside.array is inside.text is inside.content, 'one object stays one'
+    writable = [memoryview(x).readonly for x in (values['twice'][0].content, values['read_only'].content)]
+    assert writable == [False, True], writable
+    return values
+";
+
+#[test]
+fn every_kind_of_long_thing_arrives_as_it_was() {
+    for rooms in [None, Some(Arc::new(NoRooms))] {
+        let mut python = python(KINDS);
+        if let Some(rooms) = rooms {
+            python.runner = python_runner(&python.folder).with_rooms(rooms);
+        }
+        let made = on(&mut python, "make", &Data::new());
+        let once = on(&mut python, "check", &made);
+        // As between a worker and another.
+        let travelled = Data::decode(&once.encode().unwrap()).unwrap();
+        on(&mut python, "check", &travelled);
+        assert_eq!(made.len(), 15);
+    }
+}

@@ -144,7 +144,7 @@ def placed(channel, parts):
 def found_origin(part):
     try:
         return origin(part)
-    except ImportError:  # no ctypes
+    except (ImportError, OSError):  # no ctypes, or no number left for its file
         return None
 
 
@@ -287,9 +287,13 @@ def receive(channel, request):
 
 def receive_files(channel, most):
     """The files that come with one byte; fewer when there is no number left for them."""
-    from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, socket
-
     channel.wait()
+    try:
+        from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, socket
+    except (ImportError, OSError):  # there is no number left for its file
+        if not channel.read(memoryview(bytearray(1))):
+            sys.exit(1)
+        return []
     connection = socket(fileno=channel.file)
     try:
         data, extra, _, _ = connection.recvmsg(1, CMSG_LEN(4 * most), MSG_CMSG_CLOEXEC)
