@@ -21,6 +21,7 @@
 //! - [`python`]: Python tasks on every pool.
 //! - [`ewoks_tasks`]: tasks that `ewokscore` runs, on every pool.
 //! - [`ewoks_examples`]: the example workflows of ewokscore and ewoksppf, compared with the original.
+//! - [`python_arrays`]: arrays of Python tasks, which no socket carries.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -47,6 +48,7 @@ mod policy_facts;
 mod pool_suite;
 mod probe;
 mod python;
+mod python_arrays;
 mod random_kills;
 mod rust_tasks;
 mod single_process;

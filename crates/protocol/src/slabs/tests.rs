@@ -1,5 +1,7 @@
 //! Both sides together, over a real control socket.
 
+mod rooms;
+
 use std::cell::RefCell;
 
 use bytes::Bytes;
