@@ -19,9 +19,9 @@
 //! - [`random_kills`]: SIGKILL at random moments.
 //! - [`orphans`]: many short processes, and threads that end.
 //! - [`python`]: Python tasks on every pool.
+//! - [`python_arrays`]: arrays of Python tasks, which no socket carries.
 //! - [`ewoks_tasks`]: tasks that `ewokscore` runs, on every pool.
 //! - [`ewoks_examples`]: the example workflows of ewokscore and ewoksppf, compared with the original.
-//! - [`python_arrays`]: arrays of Python tasks, which no socket carries.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.

@@ -41,7 +41,8 @@ def facts():
 
 /// A folder with these tasks; `None` where there is no numpy.
 fn folder(functions: &str) -> Option<Folder> {
-    let found = Command::new(python()).args(["-c", "import numpy"]).stderr(Stdio::null()).status().expect("python starts");
+    let found =
+        Command::new(python()).args(["-c", "import numpy"]).stderr(Stdio::null()).status().expect("python starts");
     if !found.success() {
         assert!(std::env::var_os("CI").is_none(), "numpy is needed: install it for the interpreter of the tests");
         eprintln!("not tested: the interpreter has no numpy");
@@ -111,8 +112,7 @@ def compare(changed, left):
     return [float(changed.sum()), float(left.sum())]
 ";
     let Some(folder) = folder(functions) else { return };
-    let node =
-        |id: &str| json!({"id": id, "task_type": "method", "task_identifier": format!("tasks.{id}")});
+    let node = |id: &str| json!({"id": id, "task_type": "method", "task_identifier": format!("tasks.{id}")});
     let link = |source: &str, target: &str, input: &str| {
         let mapping = json!([{"source_output": "return_value", "target_input": input}]);
         json!({"source": source, "target": target, "data_mapping": mapping, "required": true})

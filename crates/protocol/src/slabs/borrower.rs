@@ -19,8 +19,8 @@ use pushflow_os::SeqPacket;
 use pushflow_os::slab::{View, ViewPart};
 use pushflow_value::{Apart, CodecError, Data};
 
-use super::store::SHARED_MOST;
 use super::room::{Place, Room as OwnRoom};
+use super::store::SHARED_MOST;
 use super::written::{Named, WrittenTable};
 use super::{Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
 use crate::courier;

@@ -194,11 +194,7 @@ impl<S: Shelf> Packing<'_, S> {
     }
 
     /// The value without its long bytes, which is long itself.
-    fn outline(
-        &mut self,
-        value: &Payload,
-        length: usize,
-    ) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
+    fn outline(&mut self, value: &Payload, length: usize) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
         match value.encoded_form().and_then(|encoded| self.shelf.find(encoded)) {
             Some(reference) => Ok(Some((reference, None))),
             None => self.shelf.put(length, &mut |into| value.write_outline(into)),

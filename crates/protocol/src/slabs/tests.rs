@@ -59,7 +59,8 @@ fn values_up_to_16_kib_are_in_the_message_and_longer_ones_are_not() {
         let answered = write(&lender, &borrower, &data);
         assert_eq!(answered.apart.is_empty(), inline, "{bytes}");
     }
-    let many: Data = (0..100u32).map(|position| (position, Payload::from(Value::Bytes(vec![7; 1000].into())))).collect();
+    let many: Data =
+        (0..100u32).map(|position| (position, Payload::from(Value::Bytes(vec![7; 1000].into())))).collect();
     let sent = lender.borrow_mut().pack(&many).unwrap();
     assert!(sent.apart.is_empty() && matches!(sent.rest, Rest::InSlab(_)), "all of it in one piece");
     assert_same(&borrower.open(sent).unwrap().into_data().unwrap(), &many);
@@ -266,8 +267,14 @@ fn a_worker_that_names_what_is_not_its_own_is_garbage() {
     for reference in wrong {
         for parcel in [
             Parcel { rest: Rest::InSlab(reference), apart: Vec::new() },
-            Parcel { rest: Rest::Inline(Bytes::new()), apart: vec![Entry { index: 0, encoded: Some(reference), long: vec![] }] },
-            Parcel { rest: Rest::Inline(Bytes::new()), apart: vec![Entry { index: 0, encoded: None, long: vec![Long::InSlab(reference)] }] },
+            Parcel {
+                rest: Rest::Inline(Bytes::new()),
+                apart: vec![Entry { index: 0, encoded: Some(reference), long: vec![] }],
+            },
+            Parcel {
+                rest: Rest::Inline(Bytes::new()),
+                apart: vec![Entry { index: 0, encoded: None, long: vec![Long::InSlab(reference)] }],
+            },
         ] {
             let opened = lender.borrow_mut().open(parcel);
             assert!(matches!(opened, Err(TransportError::Garbage(_))), "{reference:?}");

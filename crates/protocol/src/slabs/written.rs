@@ -79,8 +79,7 @@ impl WrittenTable {
         let mut ranges = lock(&self.ranges);
         let before = ranges.all.range_mut(..=(reference.slab, reference.offset)).next_back();
         let holds = |range: &Range| {
-            range.reference.slab == reference.slab
-                && reference.offset - range.reference.offset < range.reference.length
+            range.reference.slab == reference.slab && reference.offset - range.reference.offset < range.reference.length
         };
         match before {
             Some((_, range)) if holds(range) => {

@@ -196,8 +196,9 @@ impl Buffers {
         let mut rooms: Vec<Option<Bytes>> = rooms.into_iter().map(|room| Some(room.into_bytes())).collect();
         let mut parts = Parts::default();
         for entry in table.chunks_exact(ENTRY) {
-            let [kind, from, offset, length, position] =
-                *numbers(entry).collect::<Vec<_>>() else { return Err("an entry of its table is short".to_owned()) };
+            let [kind, from, offset, length, position] = *numbers(entry).collect::<Vec<_>>() else {
+                return Err("an entry of its table is short".to_owned());
+            };
             let size = usize::try_from(length).map_err(|_| "a part is too long".to_owned())?;
             let part = match kind {
                 0 => {

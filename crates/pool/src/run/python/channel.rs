@@ -89,7 +89,11 @@ impl Channel {
     }
 
     /// Sends files, with one byte.
-    pub(super) fn send_files(&mut self, files: &[BorrowedFd<'_>], still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
+    pub(super) fn send_files(
+        &mut self,
+        files: &[BorrowedFd<'_>],
+        still_waiting: StillWaiting<'_>,
+    ) -> Result<(), Broken> {
         let numbers: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let control = [ControlMessage::ScmRights(&numbers)];
         let control = if numbers.is_empty() { &[][..] } else { &control };

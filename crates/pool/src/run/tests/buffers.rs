@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use pushflow_protocol::slabs::{Place, Room, Rooms, SlabStore};
 use pushflow_value::Opaque;
 
 use super::*;
+use crate::run::SharedPython;
 
 const MIB: usize = 1 << 20;
 
@@ -180,7 +182,7 @@ def waits(child):
     let made = make(&mut python, 1);
     let given = handed_array(&made).with("folder", folder.to_str().unwrap());
     let forked = on(&mut python, "forks", &given);
-    assert_eq!(python.lent(), 0, "before it forked, the interpreter made the memory its own");
+    assert_eq!(python.lent(), 0, "the interpreter has released what its copy still has");
     let address = opaque(&made, "array").buffers[0].as_ptr().addr();
     drop((made, given));
     // The memory is used again.
@@ -220,12 +222,12 @@ def hand_on(array, bytes):
 /// Shared memory of which there is none.
 struct NoRooms;
 
-impl pushflow_protocol::slabs::Rooms for NoRooms {
-    fn room(&self, _: usize) -> Option<pushflow_protocol::slabs::Room> {
+impl Rooms for NoRooms {
+    fn room(&self, _: usize) -> Option<Room> {
         None
     }
 
-    fn place(&self, _: &Bytes) -> Option<pushflow_protocol::slabs::Place> {
+    fn place(&self, _: &Bytes) -> Option<Place> {
         None
     }
 }
@@ -273,18 +275,122 @@ def check(**values):
     return values
 ";
 
+/// Makes one of every kind, and has it checked twice.
+fn hand_on_every_kind(python: &mut Python) {
+    let made = on(python, "make", &Data::new());
+    let once = on(python, "check", &made);
+    // As in a message that holds all of it.
+    let travelled = Data::decode(&once.encode().unwrap()).unwrap();
+    on(python, "check", &travelled);
+    assert_eq!(made.len(), 15);
+}
+
 #[test]
 fn every_kind_of_long_thing_arrives_as_it_was() {
-    for rooms in [None, Some(Arc::new(NoRooms))] {
-        let mut python = python(KINDS);
-        if let Some(rooms) = rooms {
-            python.runner = python_runner(&python.folder).with_rooms(rooms);
-        }
-        let made = on(&mut python, "make", &Data::new());
-        let once = on(&mut python, "check", &made);
-        // As between a worker and another.
-        let travelled = Data::decode(&once.encode().unwrap()).unwrap();
-        on(&mut python, "check", &travelled);
-        assert_eq!(made.len(), 15);
+    hand_on_every_kind(&mut python(KINDS));
+}
+
+#[test]
+fn every_kind_of_long_thing_arrives_as_it_was_where_there_is_no_room() {
+    let mut python = python(KINDS);
+    python.runner = python_runner(&python.folder).with_rooms(Arc::new(NoRooms));
+    hand_on_every_kind(&mut python);
+}
+
+#[test]
+fn every_kind_of_long_thing_arrives_as_it_was_in_every_python() {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let versions = fs::read_dir(Path::new(&home).join(".pyenv/versions")).into_iter().flatten().flatten();
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let minor = |name: &str| name.strip_prefix("3.")?.split('.').next()?.parse::<u32>().ok();
+    for version in versions.map(|version| version.path()).filter(|path| minor(&name(path)).is_some_and(|it| it >= 8)) {
+        let mut python = python(&[KINDS, CHANGES].concat());
+        let options = PythonOptions { interpreter: version.join("bin/python3").into(), ..options(&python.folder) };
+        python.runner = Runner::new(Arc::new(DirectLauncher), Some(options));
+        hand_on_every_kind(&mut python);
+        let made = on(&mut python, "make_one", &Data::new());
+        let changed = on(&mut python, "change", &made);
+        let address = |data: &Data, name: &str| opaque(data, name).buffers[0].as_ptr().addr();
+        assert_eq!(address(&changed, "same"), address(&made, "same"), "{}", version.display());
+        assert_ne!(address(&changed, "array"), address(&made, "array"), "{}", version.display());
+        assert_eq!((opaque(&made, "array").buffers[0][5], opaque(&changed, "array").buffers[0][5]), (0, 1));
+        assert_eq!(python.lent(), 0, "{}", version.display());
     }
+}
+
+const CHANGES: &str = "
+def make_one(): return {'array': Array(bytearray(1 << 20)), 'same': Array(bytearray(1 << 20))}
+def change(array, same):
+    before = files()
+    array.content[5] = 1
+    assert mappings() >= 2 and files() == before, 'a mapping keeps no file open'
+    return {'array': array, 'same': same}
+";
+
+#[test]
+fn what_an_interpreter_leaves_behind_that_is_killed_is_used_again() {
+    let mut python = python(
+        "
+import signal
+def make(): return {'array': Array(bytearray(8 << 20))}
+def dies(array):
+    def pwrite(*_): os.kill(os.getpid(), signal.SIGKILL)
+    os.pwrite = pwrite
+    return {'array': array, 'new': Array(bytearray(8 << 20))}
+",
+    );
+    let store = SlabStore::default();
+    python.runner = python_runner(&python.folder).with_rooms(Arc::new(store.clone()));
+    let mut places = HashSet::new();
+    for _ in 0..10 {
+        let made = on(&mut python, "make", &Data::new());
+        let error = python.call("dies", &made).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::WorkerLost);
+        assert!(error.message.ends_with("was killed by signal 9 (SIGKILL)"), "{}", error.message);
+        assert_eq!(python.lent(), 0);
+        drop(made);
+        let rooms = [0; 2].map(|_| Rooms::room(&store, 8 * MIB).unwrap().into_bytes());
+        places.extend(rooms.map(|room| room.as_ptr().addr()));
+    }
+    assert_eq!(places.len(), 2, "the same two slabs again and again");
+}
+
+#[test]
+fn the_threads_of_one_interpreter_hand_on_what_others_were_given() {
+    let source = "
+import threading
+both = threading.Barrier(2)
+given = []
+def make(byte): return {'array': Array(bytearray([byte]) * (1 << 20))}
+def meets(array, byte):
+    given.append(array)
+    both.wait(60)
+    pair = {'own': array, 'other': next(x for x in given if x is not array)}
+    both.wait(60)
+    given.clear()
+    return pair
+def look(own, other, byte):
+    assert own.content[0] == byte and other.content[0] == 3 - byte
+    return {}
+";
+    let folder = Folder::with("tasks.py", &[ARRAY, source].concat());
+    let shared = Arc::new(SharedPython::new(options(&folder), Arc::new(DirectLauncher)));
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            for byte in 1..3 {
+                let runner = Runner::sharing(Arc::new(DirectLauncher), shared.clone());
+                let folder = Folder::new();
+                scope.spawn(move || {
+                    let (mut python, byte) = (Python { runner, folder }, Data::new().with("byte", byte));
+                    let made = on(&mut python, "make", &byte);
+                    let pair = on(&mut python, "meets", &made.merged(&byte));
+                    on(&mut python, "look", &pair.merged(&byte));
+                });
+            }
+        });
+    }
+    let mut python = Python { runner: Runner::sharing(Arc::new(DirectLauncher), shared), folder };
+    on(&mut python, "make", &Data::new().with("byte", 1));
+    on(&mut python, "make", &Data::new().with("byte", 1));
+    assert_eq!(python.lent(), 0);
 }

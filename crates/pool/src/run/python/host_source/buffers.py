@@ -10,7 +10,8 @@ again. A token that is not needed any more is told before the next reply.
 
 Out. A result is pickled to the end, and its long parts are left out (`Outgoing`). The worker is asked for room for all of
 them at once; they are written there, and the reply says which part is where. A buffer that a task was given, did not
-change and returns is not even written: the reply names its token.
+change and returns is not even written: the reply names its token, which must not be released before that reply was
+read. Where several threads reply, each on a channel of its own, the thread keeps the mapping until its next request.
 
 Where anything of this is not to be had (no room, no number for another file, no `ctypes`), long parts travel in the
 message, or are copied: slower, and always possible.
@@ -70,6 +71,8 @@ class Outgoing:
         # What the pickle leaves out, with the positions; the buffers that it names; those of the objects in it, which
         # are pickles of their own.
         self.holes, self.buffers, self.objects = [], [], []
+        # The mappings that the reply names.
+        self.named = []
 
     def write(self, chunk):
         if len(chunk) >= LEAST and self.pieces and announces(self.pieces[-1], len(chunk)):
@@ -116,17 +119,18 @@ def reply(channel, kind, outgoing):
     if not parts:
         return pickle
     del outgoing.objects[:], outgoing.holes[:]
-    entries, inline = placed(channel, parts)
+    entries, inline = placed(channel, parts, outgoing.named)
     return [bytes([LONG]) + number(len(parts))] + entries + inline + pickle
 
 
-def placed(channel, parts):
+def placed(channel, parts, named):
     """What the table of a reply says of each part, and those that are in the message."""
     entries, written, inline = [None] * len(parts), [], []
     for index, (position, part) in enumerate(parts):
         found = found_origin(part)
         if found is not None:
-            entries[index] = entry(AS_IT_CAME, found[0], found[1], len(part), position)
+            named.append(found[0])
+            entries[index] = entry(AS_IT_CAME, found[0].token, found[1], len(part), position)
         elif len(written) < MOST_PARTS:
             written.append(index)
     if not write_into_room(channel, [parts[index][1] for index in written]):

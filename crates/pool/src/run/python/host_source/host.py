@@ -165,6 +165,8 @@ class Server:
 
     def __init__(self, channel, restorer):
         self.channel, self.restorer = channel, restorer
+        # Whether nobody else in this process replies, and the mappings that the last reply has named: see `buffers.py`.
+        self.is_alone, self.named = False, None
         # Whether a task runs that has not been interrupted yet. Nothing but a task ever gets a KeyboardInterrupt, and
         # only one.
         self.running = False
@@ -184,6 +186,7 @@ class Server:
             request = self.channel.receive()
             if request is None:
                 return
+            self.named = None
             if request[0] == TASK:
                 self.answer(loads, request[1:])
             elif request[0] == TASK_WITH_OBJECTS:
@@ -226,7 +229,8 @@ class Server:
 
     def reply(self, kind, message):
         if type(message) is not list:
-            message = reply(self.channel, kind, message)
+            outgoing, message = message, reply(self.channel, kind, message)
+            self.named, outgoing.named = None if self.is_alone else outgoing.named, None
         self.channel.send(with_released(message))
 
     def settle(self):
@@ -440,6 +444,7 @@ def main(mode, name, class_name, *folders):
         _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
         return Switchboard(channel.file).serve()
     server = Server(channel, None)
+    server.is_alone = True
     _signal.signal(_signal.SIGINT, server.on_interrupt)
     server.restorer = Restorer(True)
     channel.send(encoded(READY))

@@ -1,9 +1,8 @@
 """Buffers of arguments, mapped privately: the memory of a task's array is that which another process has written, until
 the task writes to it; then the page is copied, and nobody else sees the change.
 
-The memory below a mapping stays as it is until its token was released (see `buffers.py`), which is when nobody can look
-at it any more: the mapping is gone, or it has become the process's own. That is so in every copy of this process, too:
-before a fork all mappings become its own, since the copy may live on when they are released here.
+The memory below a mapping stays as it is until its token was released (see `buffers.py`), which is when the mapping is
+gone. A copy of this process may live longer than that: so before a fork all that is mapped becomes the process's own.
 
 A mapping keeps no file open: a task may hold as many of them as it likes, and may close whatever files it likes.
 """
@@ -55,7 +54,7 @@ def mapped_type():
     from mmap import mmap
 
     class Mapped(mmap):
-        token, within = None, 0
+        token, within, is_own = None, 0, False
 
         def __del__(self, released=released, mappings=mappings):
             if self.token is not None:
@@ -88,8 +87,9 @@ def detach_all():
     """Makes all that is mapped this process's own."""
     for reference in list(mappings.values()):
         mapped = reference()
-        if mapped is not None and mapped.token is not None:
+        if mapped is not None and not mapped.is_own:
             detach(mapped)
+            mapped.is_own = True
 
 
 def detach(mapped):
@@ -100,24 +100,20 @@ def detach(mapped):
     except OSError:  # Linux before 5.14
         for at in range(0, len(mapped), PAGESIZE):
             mapped[at] = mapped[at]
-    token, mapped.token = mapped.token, None
-    mappings.pop(token, None)
-    released.append(token)
 
 
 def origin(part):
-    """The token with which a part came, and where in that it begins, if it is a part of a buffer that came and nobody has
-    written to it since."""
+    """The mapping that a part is in, and where in its buffer it begins, if nobody has written there since it came."""
     if not mappings or type(part) is not memoryview or part.readonly:
         return None
     address = address_of(part)
-    for token, reference in list(mappings.items()):
+    for reference in list(mappings.values()):
         mapped = reference()
-        if mapped is None or mapped.token is None:
+        if mapped is None:
             continue
         offset = address - address_of(mapped) - mapped.within
         if 0 <= offset <= len(mapped) - mapped.within - len(part):
-            return (token, offset) if is_unchanged(address, len(part)) else None
+            return (mapped, offset) if is_unchanged(address, len(part)) else None
     return None
 
 
