@@ -8,9 +8,9 @@ In. A request names its long parts in a table, each with a number, the *token*. 
 own; a buffer is mapped (`mapping.py`), and as long as anything looks at it the worker keeps its memory from being used
 again. A token that is not needed any more is told before the next reply.
 
-Out. A result is pickled to the end, and its long parts are left out (`Outgoing`). The worker is asked for room for all of
-them at once; they are written there, and the reply says which part is where. A buffer that a task was given, did not
-change and returns is not even written: the reply names its token, which must not be released before that reply was
+Out. A result is pickled to the end, and its long parts are left out (`outgoing.py`). The worker is asked for room for
+all of them at once; they are written there, and the reply says which part is where. A buffer that a task was given, did
+not change and returns is not even written: the reply names its token, which must not be released before that reply was
 read. Where several threads reply, each on a channel of its own, the thread keeps the mapping until its next request.
 
 Where anything of this is not to be had (no room, no number for another file, no `ctypes`), long parts travel in the
@@ -26,14 +26,14 @@ import sys
 from io import BytesIO
 
 try:
-    from _pickle import Pickler, Unpickler
+    from _pickle import Unpickler
 except ImportError:
-    from pickle import Pickler, Unpickler
+    from pickle import Unpickler
 
-from _pushflow_mapping import ALIGNMENT, map_privately, origin, released
+from _pushflow_finding import own_module
+from _pushflow_outgoing import released
 
-# From how many bytes on a part is long. The pickler does not hand over on their own `bytes` that have less.
-LEAST = 64 * 1024
+mapping = own_module("_pushflow_mapping")
 
 # How many long parts are written into room; further ones are in the message.
 MOST_PARTS = 1000
@@ -44,9 +44,6 @@ FILES, FILES_LOST, ROOM, RELEASED, LONG = b"FUWLX"
 INLINE, IN_ROOM, AS_IT_CAME = 0, 1, 2
 # Not a position in the pickle: an object names the part.
 NOWHERE = 2**64 - 1
-
-# What is at the end of what the pickler writes before a long part: an operation, and the length of the part.
-LENGTHS = ((5, b"BX"), (9, b"\x8e\x8d\x96"))
 
 # As much as one read returns.
 MOST_READ = 0x7FFFF000
@@ -63,64 +60,13 @@ def numbers(data):
 # ---- out -----------------------------------------------------------------------------------------------------------
 
 
-class Outgoing:
-    """What a pickler writes, without its long parts."""
-
-    def __init__(self):
-        self.pieces, self.size = [], 0
-        # What the pickle leaves out, with the positions; the buffers that it names; those of the objects in it, which
-        # are pickles of their own.
-        self.holes, self.buffers, self.objects = [], [], []
-        # The mappings that the reply names.
-        self.named = []
-
-    def write(self, chunk):
-        if len(chunk) >= LEAST and self.pieces and announces(self.pieces[-1], len(chunk)):
-            self.holes.append((self.size, chunk))
-        else:
-            self.pieces.append(chunk)
-            self.size += len(chunk)
-
-    def take(self, buffer):
-        """Looks at a buffer that the pickler hands over: whether it is to be in the pickle."""
-        try:
-            raw = buffer.raw()
-        except BufferError:
-            return True
-        if raw.nbytes < LEAST:
-            return True
-        self.buffers.append(raw)
-        return False
-
-
-def announces(chunk, length):
-    """Whether a piece ends with the operation for a long part of this length, which so does not end with the piece."""
-    return any(
-        len(chunk) >= size and chunk[-size] in operations and int.from_bytes(chunk[1 - size :], "little") == length
-        for size, operations in LENGTHS
-    )
-
-
-def pickle_object(value, outgoing):
-    """The pickle of an object, the positions in it of what it leaves out, the number of its first long part among those
-    of `outgoing`, and how many there are: what it leaves out, then its buffers."""
-    own = Outgoing()
-    Pickler(own, 5, buffer_callback=own.take).dump(value)
-    first = len(outgoing.objects)
-    outgoing.objects += [part for _, part in own.holes] + own.buffers
-    positions = [position for position, _ in own.holes]
-    return b"".join(own.pieces), positions, first, len(outgoing.objects) - first
-
-
-def reply(channel, kind, outgoing):
-    """The pieces of a reply. Nothing in them holds on to what was pickled, but for what has to be in the message."""
-    pickle = [bytes([kind])] + outgoing.pieces
+def place(channel, outgoing):
+    """Puts the long parts of a reply where the worker finds them: the pieces of the message that tell where that is,
+    and those parts that have to be in the message. Nothing else holds on to what was pickled any more."""
     parts = [(NOWHERE, part) for part in outgoing.objects] + outgoing.holes
-    if not parts:
-        return pickle
     del outgoing.objects[:], outgoing.holes[:]
     entries, inline = placed(channel, parts, outgoing.named)
-    return [bytes([LONG]) + number(len(parts))] + entries + inline + pickle
+    return [bytes([LONG]) + number(len(parts))] + entries + inline
 
 
 def placed(channel, parts, named):
@@ -147,7 +93,7 @@ def placed(channel, parts, named):
 
 def found_origin(part):
     try:
-        return origin(part)
+        return mapping.origin(part)
     except (ImportError, OSError):  # no ctypes, or no number left for its file
         return None
 
@@ -186,8 +132,6 @@ def write_all(file, part, offset):
 
 def with_released(pieces):
     """A reply, and before it what was released."""
-    if not released:
-        return pieces
     tokens = []
     while released:
         tokens.append(number(released.pop()))
@@ -228,9 +172,9 @@ class Incoming:
     def buffer(self, index):
         """A part that may be written to."""
         token, file, offset, length = self.table[index]
-        if offset % ALIGNMENT == 0 and token not in self.mapped:
+        if offset % mapping.ALIGNMENT == 0 and token not in self.mapped:
             try:
-                mapped = map_privately(self.files[file], offset, length, token)
+                mapped = mapping.map_privately(self.files[file], offset, length, token)
                 self.mapped.add(token)
                 return mapped
             except (ImportError, OSError, ValueError, MemoryError):
@@ -276,7 +220,8 @@ class Inline:
 
 
 def receive(channel, request):
-    """The long parts of a request, and what follows their table; `None` when their files could not be taken."""
+    """The long parts of a request, and what follows their table; `None` when their files could not be taken, and the
+    request comes again."""
     count, most = numbers(bytes(request[:16]))
     end = 16 + 32 * count
     fields = numbers(bytes(request[16:end]))
@@ -285,6 +230,7 @@ def receive(channel, request):
     files = receive_files(channel, most)
     if len(files) < most:
         close_all(files)
+        channel.write([bytes([FILES_LOST])])
         return None
     return Incoming([fields[at : at + 4] for at in range(0, len(fields), 4)], files), rest
 
@@ -347,7 +293,8 @@ class WithHoles:
         return len(view)
 
 
-def unpickle_object(pickle, positions, parts):
-    """What `pickle_object` has pickled."""
+def unpickle_object(pickle, positions, parts, incoming):
+    """What `outgoing.py` has pickled. Each part is the number of one of the request, or bytes in the request."""
+    parts = [Shared(incoming, part) if type(part) is int else Inline(part) for part in parts]
     buffers = [part.buffer() for part in parts[len(positions) :]]
     return Unpickler(WithHoles(pickle, positions, parts), buffers=buffers).load()

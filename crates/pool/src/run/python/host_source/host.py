@@ -13,8 +13,8 @@ from time import perf_counter
 
 import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
 
-from _pushflow_buffers import FILES_LOST, LEAST, receive, reply, with_released
 from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
+from _pushflow_outgoing import LEAST, released
 from _pushflow_restoring import Restorer, flush
 from _pushflow_values import (
     BadArgument,
@@ -192,10 +192,8 @@ class Server:
             elif request[0] == TASK_WITH_OBJECTS:
                 self.answer(decode_with_objects, request[1:])
             elif request[0] == TASK_WITH_LONG_PARTS:
-                arrived = receive(self.channel, request[1:])
-                if arrived is None:
-                    self.channel.write([bytes([FILES_LOST])])
-                else:
+                arrived = own_module("_pushflow_buffers").receive(self.channel, request[1:])
+                if arrived is not None:
                     self.answer(decode_with_long_parts, arrived)
                     arrived = None
             else:
@@ -229,9 +227,13 @@ class Server:
 
     def reply(self, kind, message):
         if type(message) is not list:
-            outgoing, message = message, reply(self.channel, kind, message)
-            self.named, outgoing.named = None if self.is_alone else outgoing.named, None
-        self.channel.send(with_released(message))
+            outgoing, message = message, [bytes([kind])] + message.pieces
+            if outgoing.has_long_parts():
+                message = own_module("_pushflow_buffers").place(self.channel, outgoing) + message
+                self.named, outgoing.named = None if self.is_alone else outgoing.named, None
+        if released:
+            message = own_module("_pushflow_buffers").with_released(message)
+        self.channel.send(message)
 
     def settle(self):
         """From here on no interrupt of the last task is on its way any more."""

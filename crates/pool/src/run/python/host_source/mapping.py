@@ -10,8 +10,9 @@ A mapping keeps no file open: a task may hold as many of them as it likes, and m
 import os
 import sys
 
-# The tokens that are to be told, and the mappings that are there, by their tokens (weak references).
-released = []
+from _pushflow_outgoing import released
+
+# The mappings that are there, by their tokens (weak references).
 mappings = {}
 
 # The alignment that every element of an array is content with.

@@ -15,8 +15,8 @@ try:
 except ImportError:
     from pickle import Pickler, Unpickler, dumps, loads
 
-from _pushflow_buffers import Inline, Outgoing, Shared, pickle_object, unpickle_object
-from _pushflow_finding import clean, load_file, loaded_files, own_frames, type_name
+from _pushflow_finding import clean, load_file, loaded_files, own_frames, own_module, type_name
+from _pushflow_outgoing import Outgoing, pickle_object
 
 # How much of an object's text is kept, in characters, and from how many elements on an array is only described.
 TEXT_LIMIT = 200
@@ -101,7 +101,7 @@ def is_simple(result):
 
 
 def pickled(value, name, outgoing):
-    """The name of the codec, the pickle, which of the long parts of `outgoing` are its own, and the text that stands for it
+    """The name of the codec, the pickle, which of the long parts of `outgoing` are its own, and the text for it
     where its `repr` would take long."""
     try:
         pickle, positions, first, count = pickle_object(value, outgoing)
@@ -255,8 +255,7 @@ class RequestUnpickler(Unpickler):
             return self.incoming.bytearray(thing[0])
         place, codec, name, content = thing[:4]
         try:
-            parts = [Shared(self.incoming, part) if type(part) is int else Inline(part) for part in thing[4:]]
-            return revive(codec, content, parts)
+            return revive(codec, content, thing[4:], self.incoming)
         except Exception as error:
             message = "the input {} holds {} that can't be unpickled here ({}: {})".format(
                 quoted(place), with_article(name), type_name(type(error)), shown(error)
@@ -279,13 +278,13 @@ def decode_with_long_parts(arrived):
         incoming.close()
 
 
-def revive(codec, content, parts):
+def revive(codec, content, parts, incoming):
     """What another interpreter has pickled."""
     if codec == "pickle in parts":
         file, positions, pickle = loads(content)
         if file is not None:
             load_file(file)
-        return unpickle_object(pickle, positions, parts)
+        return own_module("_pushflow_buffers").unpickle_object(pickle, positions, parts, incoming)
     if codec == "exception":
         file, pickle, lines = loads(content)
         error = load_beside(file, pickle)
