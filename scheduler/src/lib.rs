@@ -66,7 +66,7 @@ pub use pushflow_protocol::{
     ProcessClass, PythonOptions, TaskError, TaskSpec,
 };
 pub use pushflow_value::{
-    CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
+    Blob, CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };
 pub use pushflow_worker::init;
 pub use reactor::{ActorError, EndingKind, Execution, Limits, Output, Outputs};

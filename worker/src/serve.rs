@@ -18,11 +18,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use nix::unistd::{dup2_stderr, dup2_stdout};
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
-use pushflow_protocol::slabs::{Borrower, Parcel};
+use pushflow_protocol::slabs::{Borrower, Parcel, Place, Room, Rooms};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
     AttemptId, BEGUN, ErrorKind, FromWorker, Hello, TaskError, ToWorker, WorkerSettings, courier, marker,
@@ -66,7 +67,8 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     thread("pushflow-control", move || listening.listen())?;
     thread("pushflow-signals", move || signals.hear(&signalled.inbox))?;
     thread("pushflow-answers", move || sending.outbox.send_late_answers())?;
-    worker.work(settings, printed);
+    let rooms = Arc::new(OfWorker(worker.clone()));
+    worker.work(settings, printed, rooms);
     Ok(())
 }
 
@@ -159,8 +161,8 @@ impl Worker {
 
     // ----- the main thread -----
 
-    fn work(&self, settings: WorkerSettings, mut printed: Printed) {
-        let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python);
+    fn work(&self, settings: WorkerSettings, mut printed: Printed, rooms: Arc<dyn Rooms>) {
+        let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(rooms);
         if settings.start_python
             && let Err(error) = runner.start_python()
         {
@@ -227,6 +229,19 @@ impl Worker {
         if said.is_err() {
             self.inbox.close();
         }
+    }
+}
+
+/// The slabs of the scheduler, for the worker's interpreter.
+struct OfWorker(Arc<Worker>);
+
+impl Rooms for OfWorker {
+    fn room(&self, length: usize) -> Option<Room> {
+        self.0.slabs.room(length, |bytes| self.0.say(FromWorker::NeedsRoom { bytes }))
+    }
+
+    fn place(&self, bytes: &Bytes) -> Option<Place> {
+        self.0.slabs.place(bytes)
     }
 }
 

@@ -169,7 +169,7 @@ mod tests {
     fn what_json_cant_hold_is_shown_with_its_type() {
         assert_eq!(value(&f64::NAN.into()), json!({"$type": "float", "$repr": "nan"}));
         assert_eq!(value(&f64::NEG_INFINITY.into()), json!({"$type": "float", "$repr": "-inf"}));
-        let bytes = Value::Bytes(b"a'\n\x00\\\xff".to_vec());
+        let bytes = Value::Bytes(b"a'\n\x00\\\xff".to_vec().into());
         assert_eq!(value(&bytes), json!({"$type": "bytes", "$repr": r#"b"a'\n\x00\\\xff""#}));
         assert_eq!(value(&Value::from(vec![1.into(), 1.5.into()])), json!([1, 1.5]));
     }

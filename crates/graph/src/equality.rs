@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn text_bytes_null_and_numbers_are_never_equal_to_each_other() {
         assert!(equal("a", "a") && equal((), ()));
-        assert!(!equal("a", Value::Bytes(b"a".to_vec())));
+        assert!(!equal("a", Value::Bytes(b"a".to_vec().into())));
         assert!(!equal("1", 1) && !equal("", ()) && !equal(0, ()) && !equal("true", true));
-        assert!(equal(Value::Bytes(b"a".to_vec()), Value::Bytes(b"a".to_vec())));
+        assert!(equal(Value::Bytes(b"a".to_vec().into()), Value::Bytes(b"a".to_vec().into())));
     }
 
     #[test]

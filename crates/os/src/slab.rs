@@ -236,7 +236,10 @@ fn check_pages(offset: usize, length: usize) -> io::Result<()> {
 
 /// A slab of another process.
 #[derive(Clone, Debug)]
-pub struct View(Arc<Mapping>);
+pub struct View {
+    memory: Arc<Mapping>,
+    file: Arc<OwnedFd>,
+}
 
 /// A range of a slab of another process, which may read it until this is dropped.
 #[derive(Debug)]
@@ -257,7 +260,7 @@ pub struct ViewWriter {
 }
 
 impl View {
-    /// Maps the slab that this file is; the file is closed.
+    /// Maps the slab that this file is.
     ///
     /// # Errors
     /// When it is no slab, or there is no room for another mapping.
@@ -269,18 +272,24 @@ impl View {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is no slab"));
         }
         // Opened for both, since only then a part of the mapping can become writable.
-        Ok(View(Arc::new(Mapping::new(&file, length, libc::PROT_READ)?)))
+        let memory = Arc::new(Mapping::new(&file, length, libc::PROT_READ)?);
+        Ok(View { memory, file: Arc::new(file.into()) })
+    }
+
+    /// Its file, by which a process that works for this one can map it.
+    pub fn file(&self) -> &Arc<OwnedFd> {
+        &self.file
     }
 
     /// A range to read; `None` if it is not in the slab.
     pub fn part(&self, offset: usize, length: usize) -> Option<ViewPart> {
-        let within = offset.checked_add(length).is_some_and(|end| end <= self.0.length);
-        within.then(|| ViewPart { memory: self.0.clone(), offset, length })
+        let within = offset.checked_add(length).is_some_and(|end| end <= self.memory.length);
+        within.then(|| ViewPart { memory: self.memory.clone(), offset, length })
     }
 
     /// Where in the slab these bytes are, if they are there.
     pub fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
-        offset_in(self.0.address.as_ptr().addr(), self.0.length, bytes)
+        offset_in(self.memory.address.as_ptr().addr(), self.memory.length, bytes)
     }
 
     /// Makes a range writable until the writer is dropped.
@@ -292,8 +301,8 @@ impl View {
         if self.part(offset, length).is_none() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the range is not in the slab"));
         }
-        self.0.protect(offset, length, libc::PROT_READ | libc::PROT_WRITE)?;
-        Ok(ViewWriter { memory: self.0.clone(), offset, length, written: 0 })
+        self.memory.protect(offset, length, libc::PROT_READ | libc::PROT_WRITE)?;
+        Ok(ViewWriter { memory: self.memory.clone(), offset, length, written: 0 })
     }
 }
 
@@ -435,7 +444,7 @@ mod tests {
         let view = View::open(file).unwrap();
         let maps = || {
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-            let start = format!("{:x}-", view.0.address.as_ptr().addr() + pages(1));
+            let start = format!("{:x}-", view.memory.address.as_ptr().addr() + pages(1));
             maps.lines().find(|line| line.starts_with(&start)).map(|line| line.contains(" rw-s "))
         };
         assert_eq!(maps(), None, "all of it is one mapping");

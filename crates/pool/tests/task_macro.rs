@@ -167,8 +167,8 @@ fn pass(anything: Value, more: Option<Value>) -> Value {
 
 #[test]
 fn a_value_is_taken_and_given_as_it_is() {
-    let passed = result("pass", Data::new().with("anything", Value::Bytes(vec![1, 255])));
-    assert_eq!(passed.value("anything"), Ok(Some(&Value::Bytes(vec![1, 255]))));
+    let passed = result("pass", Data::new().with("anything", Value::Bytes(vec![1, 255].into())));
+    assert_eq!(passed.value("anything"), Ok(Some(&Value::Bytes(vec![1, 255].into()))));
     assert_eq!(passed.value("more"), Ok(Some(&Value::Bool(false))));
 }
 

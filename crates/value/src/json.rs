@@ -46,7 +46,7 @@ pub struct JsonError {
 ///
 /// assert_eq!(parse_json("1")?, Value::Int(1));
 /// assert_eq!(parse_json("1.0")?, Value::Float(1.0));
-/// assert_eq!(parse_json(r#"{"$bytes": "AAE="}"#)?, Value::Bytes(vec![0, 1]));
+/// assert_eq!(parse_json(r#"{"$bytes": "AAE="}"#)?, Value::Bytes(vec![0, 1].into()));
 ///
 /// let error = parse_json(r#"{"retries": 3, "retries": 4}"#).unwrap_err();
 /// assert_eq!(error.to_string(), r#"the key "retries" comes twice in one map: remove one, at line 1 column 24"#);
@@ -140,7 +140,7 @@ fn read_tagged(mut map: Map) -> Result<Value, String> {
     let content = map.shift_remove(&tag).unwrap_or_default();
     match (tag.as_str(), content) {
         (BYTES, Value::Str(text)) => match STANDARD.decode(&text) {
-            Ok(bytes) => Ok(Value::Bytes(bytes)),
+            Ok(bytes) => Ok(Value::Bytes(bytes.into())),
             Err(error) => Err(format!("{BYTES:?} holds no base64: {error}")),
         },
         (FLOAT, Value::Str(text)) => read_float(&text),
@@ -178,7 +178,7 @@ impl Value {
     /// ```
     /// use pushflow_value::Value;
     ///
-    /// let value = Value::from(vec![Value::from(1.0), Value::from(f64::INFINITY), Value::Bytes(vec![0, 1])]);
+    /// let value = Value::from(vec![Value::from(1.0), Value::from(f64::INFINITY), Value::Bytes(vec![0, 1].into())]);
     /// assert_eq!(value.to_json()?.to_string(), r#"[1.0,{"$float":"inf"},{"$bytes":"AAE="}]"#);
     /// # Ok::<(), pushflow_value::CodecError>(())
     /// ```
@@ -215,7 +215,7 @@ fn write(value: &Value, levels: usize) -> Result<Json, CodecError> {
         Value::Int(number) => Ok(Json::from(*number)),
         Value::Float(number) => Ok(write_float(*number)),
         Value::Str(text) => Ok(Json::String(text.clone())),
-        Value::Bytes(bytes) => Ok(tagged(BYTES, STANDARD.encode(bytes))),
+        Value::Bytes(bytes) => Ok(tagged(BYTES, STANDARD.encode(bytes.as_ref()))),
         Value::List(list) => write_list(list, levels.checked_sub(1).ok_or(CodecError::TooDeep)?),
         Value::Map(map) => write_map(map, levels.checked_sub(1).ok_or(CodecError::TooDeep)?),
         Value::Opaque(opaque) => opaque.view().map_or_else(|| Ok(write_opaque(opaque)), |view| write(view, levels)),

@@ -13,10 +13,10 @@ mod opaque;
 mod payload;
 mod value;
 
-pub use codec::{CodecError, MAX_DEPTH};
+pub use codec::{APART_ABOVE, Apart, CodecError, Form, MAX_DEPTH};
 pub use convert::{ConvertError, from_value, to_value};
 pub use data::{Data, Key};
 pub use json::{JsonError, parse_json};
 pub use opaque::Opaque;
-pub use payload::Payload;
-pub use value::{List, Map, Value};
+pub use payload::{Outline, Payload};
+pub use value::{Blob, List, Map, Value};

@@ -28,8 +28,11 @@ pub struct Opaque {
     pub type_name: String,
     /// The thing as its own language prints it, shortened; may be empty.
     pub text: String,
-    /// The thing itself, as far as the view does not hold it.
+    /// The thing itself, as far as the view and the buffers do not hold it.
     pub content: Bytes,
+    /// Long parts of the thing that its content leaves out, such as the elements of an array: they travel as they are and
+    /// are not copied on the way.
+    pub buffers: Vec<Bytes>,
     /// Never opaque itself.
     view: Option<Value>,
 }
@@ -52,14 +55,25 @@ impl Opaque {
         Opaque { content: content.into(), ..self }
     }
 
+    /// This thing with its long parts.
+    #[must_use]
+    pub fn with_buffers(self, buffers: Vec<Bytes>) -> Self {
+        Opaque { buffers, ..self }
+    }
+
     /// This thing with its plain counterpart; that of an opaque value is its own view.
     #[must_use]
-    pub fn with_view(self, view: Value) -> Self {
-        let view = match view {
+    pub fn with_view(mut self, view: Value) -> Self {
+        self.set_view(view);
+        self
+    }
+
+    /// As [`Opaque::with_view`], where it lies.
+    pub(crate) fn set_view(&mut self, view: Value) {
+        self.view = match view {
             Value::Opaque(inner) => inner.view,
             plain => Some(plain),
         };
-        Opaque { view, ..self }
     }
 
     /// The plain counterpart, if there is one. Values inside it may be opaque.

@@ -24,12 +24,28 @@ use crate::{Data, Key, Map, Value};
 #[derive(Clone)]
 pub struct Payload(Arc<Forms>);
 
-/// At least one of the three is set.
+/// At least one of them is set.
 #[derive(Default)]
 struct Forms {
     value: OnceLock<Value>,
     encoded: OnceLock<Bytes>,
+    outlined: OnceLock<Outlined>,
     fields: OnceLock<Fields>,
+}
+
+/// An encoded value without its long bytes, and these.
+struct Outlined {
+    outline: Bytes,
+    apart: Vec<Bytes>,
+}
+
+/// How an encoded value may be taken apart.
+#[derive(Debug)]
+pub struct Outline {
+    /// How many bytes it has without what is apart.
+    pub length: usize,
+    /// The long bytes in it, which can travel on a way of their own.
+    pub apart: Vec<Bytes>,
 }
 
 /// The entries of a payload that is a map, which may be such payloads themselves; dropped without recursion.
@@ -39,6 +55,14 @@ impl Payload {
     /// A value in its encoded form, which is not looked at before somebody asks for it.
     pub fn from_encoded(encoded: Bytes) -> Self {
         Payload(Arc::new(Forms { encoded: OnceLock::from(encoded), ..Forms::default() }))
+    }
+
+    /// A value in its encoded form without its long bytes, and these.
+    pub fn from_outline(outline: Bytes, apart: Vec<Bytes>) -> Self {
+        if apart.is_empty() {
+            return Payload::from_encoded(outline);
+        }
+        Payload(Arc::new(Forms { outlined: OnceLock::from(Outlined { outline, apart }), ..Forms::default() }))
     }
 
     /// A map whose values stay in the form they are in.
@@ -62,10 +86,11 @@ impl Payload {
         if let Some(value) = self.0.value.get() {
             return Ok(value);
         }
-        let value = match (self.0.encoded.get(), self.0.fields.get()) {
-            (Some(encoded), _) => codec::decode(encoded)?,
-            (None, Some(fields)) => fold(&fields.0, levels)?,
-            (None, None) => unreachable!("a payload has at least one form"),
+        let value = match (self.0.outlined.get(), self.0.encoded.get(), self.0.fields.get()) {
+            (Some(Outlined { outline, apart }), ..) => codec::decode_outline(outline, apart)?,
+            (None, Some(encoded), _) => codec::decode(encoded)?,
+            (None, None, Some(fields)) => fold(&fields.0, levels)?,
+            (None, None, None) => unreachable!("a payload has at least one form"),
         };
         Ok(self.0.value.get_or_init(|| value))
     }
@@ -87,35 +112,47 @@ impl Payload {
         self.0.encoded.get()
     }
 
-    /// How many bytes the encoded value has; that form is not made for it.
+    /// How long the encoded value is without its long bytes, and these; nothing is encoded for it. Of one that is encoded
+    /// already, nothing is apart.
     ///
     /// # Errors
     /// When the value nests too deep to be encoded.
-    pub fn encoded_len(&self) -> Result<usize, CodecError> {
-        match self.encoded_form() {
-            Some(encoded) => Ok(encoded.len()),
-            None => codec::encoded_len(self.value()?),
+    pub fn outline(&self) -> Result<Outline, CodecError> {
+        if let Some(Outlined { outline, apart }) = self.0.outlined.get() {
+            return Ok(Outline { length: outline.len(), apart: apart.clone() });
         }
+        let (length, apart) = match self.encoded_form() {
+            Some(encoded) => (encoded.len(), Vec::new()),
+            None => codec::outline(self.value()?)?,
+        };
+        Ok(Outline { length, apart })
     }
 
-    /// Writes the encoded value, [`Payload::encoded_len`] bytes, to where it is needed; that form is not kept.
+    /// Writes the encoded value without its long bytes, which [`Payload::outline`] names, to where it is needed; that form
+    /// is not kept.
     ///
     /// # Errors
     /// When the value nests too deep to be encoded.
     ///
     /// # Panics
     /// When `into` does not take all of it.
-    pub fn encode_to(&self, mut into: impl Write) -> Result<(), CodecError> {
-        if let Some(encoded) = self.encoded_form() {
-            into.write_all(encoded).expect("the writer takes all of it");
+    pub fn write_outline(&self, mut into: impl Write) -> Result<(), CodecError> {
+        let ready = self.0.outlined.get().map(|outlined| &outlined.outline).or_else(|| self.encoded_form());
+        if let Some(ready) = ready {
+            into.write_all(ready).expect("the writer takes all of it");
             return Ok(());
         }
-        codec::encode_to(self.value()?, into)
+        codec::write_outline(self.value()?, into)
     }
 
-    /// Keeps what [`Payload::encode_to`] wrote as the encoded form, unless there is one.
-    pub fn keep_encoded(&self, encoded: Bytes) {
-        self.0.encoded.get_or_init(|| encoded);
+    /// Keeps what [`Payload::write_outline`] wrote, and copies of what is apart from it, as a form of this value, unless it
+    /// has that form.
+    pub fn keep_outline(&self, outline: Bytes, apart: Vec<Bytes>) {
+        if apart.is_empty() {
+            self.0.encoded.get_or_init(|| outline);
+        } else {
+            self.0.outlined.get_or_init(|| Outlined { outline, apart });
+        }
     }
 
     /// The entries of a map as data of their own; `None` if this is no map.
@@ -129,11 +166,13 @@ impl Payload {
         if let Some(fields) = self.0.fields.get() {
             return Ok(Some(&fields.0));
         }
-        let fields = match (self.0.value.get(), self.0.encoded.get()) {
+        let outlined = self.0.outlined.get().map(|Outlined { outline, apart }| (outline, apart.as_slice()));
+        let encoded = outlined.or_else(|| self.0.encoded.get().map(|encoded| (encoded, &[][..])));
+        let fields = match (self.0.value.get(), encoded) {
             (Some(value), _) => unfold(value)?,
             // Its view may be a map.
-            (None, Some(encoded)) if codec::is_opaque(encoded) => unfold(self.value()?)?,
-            (None, Some(encoded)) => codec::split_map(encoded)?,
+            (None, Some((encoded, _))) if codec::is_opaque(encoded) => unfold(self.value()?)?,
+            (None, Some((encoded, apart))) => codec::split_map(encoded, apart)?,
             (None, None) => unreachable!("a payload has at least one form"),
         };
         Ok(fields.map(|fields| &self.0.fields.get_or_init(|| Fields(fields)).0))
@@ -190,6 +229,10 @@ impl From<Value> for Payload {
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let forms = &self.0;
+        if let Some(Outlined { outline, apart }) = forms.outlined.get() {
+            let length = outline.len() + apart.iter().map(Bytes::len).sum::<usize>();
+            return write!(f, "<{length} bytes encoded>");
+        }
         match (forms.encoded.get(), forms.value.get(), forms.fields.get()) {
             (Some(encoded), ..) => write!(f, "<{} bytes encoded>", encoded.len()),
             (None, Some(value), _) => write!(f, "<{}>", value.type_name()),

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 
 use crate::Opaque;
@@ -35,7 +36,7 @@ pub enum Value {
     /// Unicode text.
     Str(String),
     /// Bytes that are no text.
-    Bytes(Vec<u8>),
+    Bytes(Blob),
     /// Values in a row.
     List(List),
     /// Values by name, in the order of insertion.
@@ -104,6 +105,12 @@ impl Value {
     }
 }
 
+/// The content of a [`Value::Bytes`]; cloning shares it.
+///
+/// Boxed, because every value would take more room otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob(Box<Bytes>);
+
 /// The elements of a [`Value::List`].
 ///
 /// A type of its own so that dropping a deep list needs no deep stack.
@@ -118,6 +125,38 @@ pub struct List(Vec<Value>);
 /// Boxed, because it would more than double the size of every value otherwise, those in long lists of numbers included.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map(Box<IndexMap<String, Value>>);
+
+impl Blob {
+    /// The bytes, taken out; copied only where they are shared.
+    pub fn into_vec(self) -> Vec<u8> {
+        Vec::from(*self.0)
+    }
+}
+
+impl Deref for Blob {
+    type Target = Bytes;
+    fn deref(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl From<Bytes> for Blob {
+    fn from(bytes: Bytes) -> Self {
+        Blob(Box::new(bytes))
+    }
+}
+
+impl FromIterator<u8> for Blob {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        bytes.into_iter().collect::<Bytes>().into()
+    }
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
 
 impl List {
     /// The elements, taken out.
@@ -254,6 +293,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Self {
         Value::Str(value)
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(value: Bytes) -> Self {
+        Value::Bytes(value.into())
     }
 }
 

@@ -20,6 +20,7 @@
 //! - [`random_kills`]: SIGKILL at random moments.
 //! - [`orphans`]: many short processes, and threads that end.
 //! - [`python`]: Python tasks on every pool.
+//! - [`python_arrays`]: arrays of Python tasks, which no socket carries.
 //! - [`ewoks_tasks`]: tasks that `ewokscore` runs, on every pool.
 //! - [`ewoks_examples`]: the example workflows of ewokscore and ewoksppf, compared with the original.
 //! - [`warm`]: modules that are imported before the first task, once for all workers or by each.
@@ -50,6 +51,7 @@ mod policy_facts;
 mod pool_suite;
 mod probe;
 mod python;
+mod python_arrays;
 mod random_kills;
 mod rust_tasks;
 mod single_process;

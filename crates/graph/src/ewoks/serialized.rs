@@ -79,7 +79,7 @@ fn tagged(tag: &Value, map: &Map) -> Result<Value, String> {
         (Some(name @ ("tuple" | "set")), Some(Value::List(list))) => {
             Ok(Opaque::new(PYTHON_CODEC, name).with_view(elements(list)?).into())
         }
-        (Some("bytes"), _) => Ok(Value::Bytes(data()?)),
+        (Some("bytes"), _) => Ok(Value::Bytes(data()?.into())),
         // What it is only Python can tell.
         (Some("pickle"), _) => {
             Ok(Opaque::new(PICKLE_CODEC, "object").with_text("<a pickled object>").with_content(data()?).into())

@@ -27,7 +27,7 @@ fn without_a_serializer_values_are_what_they_look_like() {
 #[test]
 fn what_json_can_not_hold_is_put_back() {
     let pickled = |saved: &str| value(r#""json_pickle""#, saved);
-    assert_eq!(pickled(r#"{"__ewoks__": "bytes", "data": "YWI="}"#), Value::Bytes(b"ab".to_vec()));
+    assert_eq!(pickled(r#"{"__ewoks__": "bytes", "data": "YWI="}"#), Value::Bytes(b"ab".to_vec().into()));
     let pair = |name: &str| Value::from(Opaque::new("python", name).with_view(vec![1.into(), Value::Null].into()));
     assert_eq!(pickled(r#"[{"__ewoks__": "tuple", "items": [1, null]}]"#), vec![pair("tuple")].into());
     assert_eq!(pickled(r#"{"__ewoks__": "set", "items": [1, null]}"#), pair("set"));
@@ -65,5 +65,5 @@ fn each_file_or_inline_graph_has_its_own_serializer() {
     let outer = format!(r#"{{"nodes": [{{"id": "g", "task_type": "graph", "task_identifier": {inner}}}]}}"#);
     let graph = load(&outer).unwrap();
     let value = task(&graph, "g:a").defaults.value("x").unwrap().unwrap().clone();
-    assert_eq!(value, Value::Bytes(b"ab".to_vec()));
+    assert_eq!(value, Value::Bytes(b"ab".to_vec().into()));
 }

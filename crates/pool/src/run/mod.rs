@@ -14,6 +14,7 @@ mod template;
 use std::path::Path;
 use std::sync::Arc;
 
+use pushflow_protocol::slabs::{Rooms, SlabStore};
 use pushflow_protocol::{ErrorKind, PythonOptions, TaskError, TaskSpec};
 use pushflow_value::Data;
 
@@ -27,6 +28,8 @@ pub struct Runner {
     launcher: Arc<dyn Launcher>,
     python: Python,
     host: Option<PythonHost>,
+    /// Shared memory for the interpreter.
+    rooms: Arc<dyn Rooms>,
 }
 
 /// Where Python tasks run.
@@ -52,12 +55,18 @@ impl Python {
 impl Runner {
     /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
     pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
-        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None }
+        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None, rooms: own_rooms() }
     }
 
     /// A runner whose Python tasks run in an interpreter that others use too.
     pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
-        Runner { launcher, python: Python::Shared(python), host: None }
+        Runner { launcher, python: Python::Shared(python), host: None, rooms: own_rooms() }
+    }
+
+    /// This runner with this shared memory for long parts of values, in the place of its own.
+    #[must_use]
+    pub fn with_rooms(self, rooms: Arc<dyn Rooms>) -> Self {
+        Runner { rooms, ..self }
     }
 
     /// Runs one attempt of a task.
@@ -88,7 +97,7 @@ impl Runner {
     /// When it can't be started.
     pub fn start_python(&mut self) -> Result<(), TaskError> {
         let Python::Own(options) = &self.python else { return Ok(()) };
-        let host = PythonHost::start(options, self.launcher.as_ref())?;
+        let host = PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?;
         self.host.insert(host).make_run()
     }
 
@@ -100,7 +109,7 @@ impl Runner {
     ) -> Result<Data, TaskError> {
         let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
             (Some(host), _) => host,
-            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref())?,
+            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?,
             (None, Python::Shared(shared)) => shared.connect()?,
             (None, Python::Nowhere) => {
                 let message = "this pool was opened without a Python interpreter";
@@ -109,6 +118,11 @@ impl Runner {
         };
         self.host.insert(host).run(call, inputs, interrupter)
     }
+}
+
+/// Makes no slab before one is needed.
+fn own_rooms() -> Arc<dyn Rooms> {
+    Arc::new(SlabStore::default())
 }
 
 #[cfg(test)]

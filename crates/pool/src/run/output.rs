@@ -93,7 +93,7 @@ impl Pipe {
 
 /// What a program wrote, as a value: text, or bytes where it is no UTF-8.
 pub(super) fn text_or_bytes(written: Vec<u8>) -> Value {
-    String::from_utf8(written).map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Str)
+    String::from_utf8(written).map_or_else(|error| Value::Bytes(error.into_bytes().into()), Value::Str)
 }
 
 /// The last lines of what a program wrote, oldest first; at most `count`.
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_stays_bytes() {
-        assert_eq!(text_or_bytes(vec![0xff, 0]), Value::Bytes(vec![0xff, 0]));
+        assert_eq!(text_or_bytes(vec![0xff, 0]), Value::Bytes(vec![0xff, 0].into()));
         assert_eq!(text_or_bytes("é".into()), Value::from("é"));
     }
 }

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn bytes_and_what_json_has_no_number_for_are_inserted_too() {
-        let inputs = Data::new().with("raw", Value::Bytes(vec![0xff, 0xfe])).with("infinite", f64::INFINITY);
+        let inputs = Data::new().with("raw", Value::Bytes(vec![0xff, 0xfe].into())).with("infinite", f64::INFINITY);
         assert_eq!(render("{raw}", &inputs).unwrap(), [0xff, 0xfe]);
         assert_eq!(rendered("{infinite}", &inputs), "inf");
     }

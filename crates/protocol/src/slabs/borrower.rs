@@ -17,10 +17,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use pushflow_os::SeqPacket;
 use pushflow_os::slab::{View, ViewPart};
-use pushflow_value::{CodecError, Data, Payload};
+use pushflow_value::{Apart, CodecError, Data};
 
+use super::room::{Place, Room as OwnRoom};
 use super::store::SHARED_MOST;
-use super::{Parcel, Reference, Rest, Shelf, SlabFile, SlabId, pack, whole_pages};
+use super::written::{Named, WrittenTable};
+use super::{Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
 use crate::courier;
 use crate::transport::TransportError;
 
@@ -31,7 +33,7 @@ const RESULTS_AHEAD: usize = 8;
 #[derive(Debug, Default)]
 pub struct Contents {
     pub(super) rest: Bytes,
-    pub(super) apart: Vec<(usize, Bytes)>,
+    pub(super) apart: Vec<Apart>,
 }
 
 impl Contents {
@@ -50,6 +52,8 @@ pub struct Borrower {
     control: SeqPacket,
     slabs: Mutex<HashMap<SlabId, View>>,
     released: Arc<Mutex<Vec<Reference>>>,
+    /// What was written for this worker by its interpreter, and is still held here.
+    written: WrittenTable,
     room: Mutex<Room>,
     answered: Condvar,
 }
@@ -72,8 +76,10 @@ struct Loan {
 impl Borrower {
     /// For the worker with this control socket, once it has said hello on it.
     pub fn new(control: SeqPacket) -> Borrower {
-        let (slabs, released, room) = (Mutex::default(), Arc::default(), Mutex::default());
-        Borrower { control, slabs, released, room, answered: Condvar::new() }
+        let released = Arc::<Mutex<Vec<Reference>>>::default();
+        let written = WrittenTable::new(released.clone());
+        let (slabs, room) = (Mutex::default(), Mutex::default());
+        Borrower { control, slabs, released, written, room, answered: Condvar::new() }
     }
 
     // ----- reading -----
@@ -83,12 +89,7 @@ impl Borrower {
     /// # Errors
     /// When it names what is in no slab.
     pub fn open(&self, parcel: Parcel) -> Result<Contents, TransportError> {
-        let rest = match parcel.rest {
-            Rest::Inline(rest) => rest,
-            Rest::InSlab(reference) => self.borrow(reference)?,
-        };
-        let apart = parcel.apart.into_iter().map(|(index, reference)| Ok((index as usize, self.borrow(reference)?)));
-        Ok(Contents { rest, apart: apart.collect::<Result<_, TransportError>>()? })
+        open(parcel, |reference| self.borrow(reference))
     }
 
     /// What was released since this was asked last; to be told to the scheduler.
@@ -141,6 +142,32 @@ impl Borrower {
             lock(&self.released).extend(writing.written);
         }
         packed
+    }
+
+    /// Room for so many bytes that somebody else is to write, the interpreter that works for this worker; `None` if there is
+    /// none. `ask` asks the scheduler. What was written there can be in a result, and is released if it never is.
+    pub fn room(&self, length: usize, mut ask: impl FnMut(u64)) -> Option<OwnRoom> {
+        let reference = self.room_for(length, &mut ask)?;
+        let view = self.view(reference.slab).zip(reference.range());
+        let found = view.and_then(|(view, (offset, length))| Some((view.part(offset, length)?, view, offset)));
+        let Some((part, view, offset)) = found else {
+            lock(&self.released).push(reference);
+            return None;
+        };
+        let place = Place::new(view.file().clone(), offset);
+        Some(OwnRoom::of_borrower(place, length, self.written.add(reference, part)))
+    }
+
+    /// Where these bytes are in a slab, if they are there.
+    pub fn place(&self, bytes: &Bytes) -> Option<Place> {
+        let (reference, view) = self.locate(bytes)?;
+        Some(Place::new(view.file().clone(), reference.range()?.0))
+    }
+
+    fn locate(&self, bytes: &Bytes) -> Option<(Reference, View)> {
+        let known = lock(&self.slabs);
+        let (slab, view, offset) = known.iter().find_map(|(slab, view)| Some((*slab, view, view.offset_of(bytes)?)))?;
+        Some((Reference::new(slab, offset, bytes.len()), view.clone()))
     }
 
     /// The scheduler's answer: the room that it grants, if any.
@@ -228,23 +255,27 @@ struct Writing<'a, F> {
 }
 
 impl<F: FnMut(u64)> Shelf for Writing<'_, F> {
-    fn find(&mut self, encoded: &Bytes) -> Option<Reference> {
-        let known = lock(&self.borrower.slabs);
-        let found = known.iter().find_map(|(slab, view)| Some((*slab, view.offset_of(encoded)?)));
-        found.map(|(slab, offset)| Reference::new(slab, offset, encoded.len()))
+    fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
+        let reference = self.borrower.locate(bytes)?.0;
+        match self.borrower.written.name(reference) {
+            Named::NotWritten => {}
+            Named::Now => self.written.push(reference),
+            Named::Not => return None,
+        }
+        Some(reference)
     }
 
-    fn put(&mut self, value: &Payload, length: usize) -> Result<Option<Reference>, CodecError> {
+    fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
         let Some(reference) = self.borrower.room_for(length, &mut self.ask) else { return Ok(None) };
         self.written.push(reference);
         let writer = self.borrower.view(reference.slab).zip(reference.range().zip(whole_pages(length)));
         let writer = writer.and_then(|(view, ((offset, _), size))| view.writer(offset, size).ok());
-        let Some(writer) = writer else {
+        let Some(mut writer) = writer else {
             lock(&self.borrower.released).extend(self.written.pop());
             return Ok(None);
         };
-        value.encode_to(writer)?;
-        Ok(Some(reference))
+        write(&mut writer)?;
+        Ok(Some((reference, None)))
     }
 }
 

@@ -6,10 +6,10 @@ use std::os::fd::AsRawFd;
 use bytes::Bytes;
 use pushflow_os::SeqPacket;
 use pushflow_os::slab::page_size;
-use pushflow_value::{CodecError, Data, Payload};
+use pushflow_value::{CodecError, Data};
 
 use super::store::{Lease, SlabStore};
-use super::{Contents, Parcel, Reference, Rest, Shelf, SlabFile, SlabId, pack, whole_pages};
+use super::{Contents, Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
 use crate::courier::Letter;
 use crate::transport::TransportError;
 
@@ -65,12 +65,7 @@ impl Lender {
     /// # Errors
     /// When it names what was neither granted nor lent to it.
     pub fn open(&mut self, parcel: Parcel) -> Result<Contents, TransportError> {
-        let rest = match parcel.rest {
-            Rest::Inline(rest) => rest,
-            Rest::InSlab(reference) => self.written(reference)?,
-        };
-        let apart = parcel.apart.into_iter().map(|(index, reference)| Ok((index as usize, self.written(reference)?)));
-        Ok(Contents { rest, apart: apart.collect::<Result<_, TransportError>>()? })
+        open(parcel, |reference| self.written(reference))
     }
 
     /// The worker reads this no more, or does not need this room.
@@ -173,23 +168,22 @@ struct Lending<'a> {
 }
 
 impl Shelf for Lending<'_> {
-    fn find(&mut self, encoded: &Bytes) -> Option<Reference> {
-        let (slab, offset) = self.lender.store.locate(encoded)?;
-        let reference = self.lender.lend(Reference::new(slab, offset, encoded.len()), encoded.clone())?;
+    fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
+        let (slab, offset) = self.lender.store.locate(bytes)?;
+        let reference = self.lender.lend(Reference::new(slab, offset, bytes.len()), bytes.clone())?;
         self.lent.push(reference);
         Some(reference)
     }
 
-    fn put(&mut self, value: &Payload, length: usize) -> Result<Option<Reference>, CodecError> {
+    fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
         let Some(mut lease) = self.lender.lease(length) else { return Ok(None) };
         let mut room = &mut lease.region_mut().as_mut()[..length];
-        value.encode_to(&mut room)?;
+        write(&mut room)?;
         let reference = Reference::new(lease.slab(), lease.offset(), length);
         let bytes = Bytes::from_owner(lease).slice(..length);
-        // The next attempt that gets this value is lent the same region.
-        value.keep_encoded(bytes.clone());
-        let reference = self.lender.lend(reference, bytes);
+        let reference = self.lender.lend(reference, bytes.clone());
         self.lent.extend(reference);
-        Ok(reference)
+        // The next attempt that gets this value is lent the same region.
+        Ok(reference.map(|reference| (reference, Some(bytes))))
     }
 }

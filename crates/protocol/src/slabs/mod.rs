@@ -16,6 +16,11 @@
 //!   worker asks ahead while its results are small, so that it need not wait for the answer. What it does not use it
 //!   releases. A value that the worker was lent itself it names where it lies.
 //!
+//! A value's long bytes (see [`APART_ABOVE`](pushflow_value::APART_ABOVE)) are references of their own, which the value names:
+//! so a value that holds an array or two travels without anybody touching these.
+//!
+//! A Python interpreter writes long bytes where its worker was granted [`Room`], and reads where they lie ([`Rooms`]).
+//!
 //! When a worker is gone, nothing is lent or granted to it any more.
 //!
 //! # When there is no slab
@@ -29,15 +34,20 @@
 
 mod borrower;
 mod lender;
+mod room;
 mod store;
+mod written;
+
+use std::io;
 
 use bytes::Bytes;
 use pushflow_os::slab::page_size;
-use pushflow_value::{CodecError, Data, Payload};
+use pushflow_value::{Apart, CodecError, Data, Form, Payload};
 use serde::{Deserialize, Serialize};
 
 pub use borrower::{Borrower, Contents};
 pub use lender::Lender;
+pub use room::{Place, Room, Rooms};
 pub use store::SlabStore;
 
 /// The most bytes of an encoded value, and of all that is left without the longer ones, that travel in the message.
@@ -65,8 +75,24 @@ struct SlabFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parcel {
     rest: Rest,
-    /// By the place of their entry.
-    apart: Vec<(u32, Reference)>,
+    /// In the order of the entries.
+    apart: Vec<Entry>,
+}
+
+/// What is apart of one entry of encoded data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    index: u32,
+    /// The encoded value, or its outline, if the entry is empty.
+    encoded: Option<Reference>,
+    long: Vec<Long>,
+}
+
+/// Long bytes that are apart from the outline of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Long {
+    InSlab(Reference),
+    Inline(Bytes),
 }
 
 /// Encoded data without the values that are apart.
@@ -101,41 +127,117 @@ fn whole_pages(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(page_size())
 }
 
+/// Writes what a shelf has made room for.
+type WriteTo<'a> = &'a mut dyn FnMut(&mut dyn io::Write) -> Result<(), CodecError>;
+
 /// Where long values go.
 trait Shelf {
     /// A reference to these bytes, if they lie in a slab of the other side already.
-    fn find(&mut self, encoded: &Bytes) -> Option<Reference>;
-    /// Writes a value of so many bytes into a slab: where it is; `None` if there is no room.
-    fn put(&mut self, value: &Payload, length: usize) -> Result<Option<Reference>, CodecError>;
+    fn find(&mut self, bytes: &Bytes) -> Option<Reference>;
+    /// Has so many bytes written into a slab: where they are, and themselves, if this side keeps them; `None` if there is no
+    /// room.
+    fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError>;
 }
 
 /// Writes data down, its long values on the shelf where that has room.
 fn pack(data: &Data, shelf: &mut impl Shelf) -> Result<Parcel, CodecError> {
     let mut apart = Vec::new();
     let rest = data.encode_apart(|index, value| {
-        let length = value.encoded_len()?;
-        if length <= INLINE_MOST {
-            return Ok(false);
+        let outline = value.outline()?;
+        if outline.apart.is_empty() && outline.length <= INLINE_MOST {
+            return Ok(Form::Whole);
         }
-        let found = value.encoded_form().and_then(|encoded| shelf.find(encoded));
-        let reference = match found {
-            Some(reference) => Some(reference),
-            None => shelf.put(value, length)?,
+        let mut packing = Packing { shelf, kept: Some(Vec::new()) };
+        let long = outline.apart.into_iter().map(|bytes| packing.long(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let encoded = if outline.length <= INLINE_MOST { None } else { packing.outline(value, outline.length)? };
+        packing.keep(value, encoded.as_ref())?;
+        let form = match (&encoded, long.is_empty()) {
+            (Some(_), _) => Form::Apart,
+            (None, true) => return Ok(Form::Whole),
+            (None, false) => Form::Outline,
         };
-        match (reference, u32::try_from(index)) {
-            (Some(reference), Ok(index)) => apart.push((index, reference)),
-            _ => return Ok(false),
-        }
-        Ok(true)
+        let index = u32::try_from(index).expect("data has fewer entries than its message bytes");
+        apart.push(Entry { index, encoded: encoded.map(|(reference, _)| reference), long });
+        Ok(form)
     })?;
-    if rest.len() > INLINE_MOST {
-        let rest = Payload::from_encoded(rest);
-        if let Some(reference) = shelf.put(&rest, rest.encoded_len()?)? {
-            return Ok(Parcel { rest: Rest::InSlab(reference), apart });
-        }
-        return Ok(Parcel { rest: Rest::Inline(rest.encoded()?.clone()), apart });
+    if rest.len() > INLINE_MOST
+        && let Some((reference, _)) = shelf.put(rest.len(), &mut |mut into| write_all(&mut into, &rest))?
+    {
+        return Ok(Parcel { rest: Rest::InSlab(reference), apart });
     }
     Ok(Parcel { rest: Rest::Inline(rest), apart })
+}
+
+/// Puts one value on the shelf.
+struct Packing<'a, S> {
+    shelf: &'a mut S,
+    /// The long bytes where they lie now, if all of them were kept.
+    kept: Option<Vec<Bytes>>,
+}
+
+impl<S: Shelf> Packing<'_, S> {
+    fn long(&mut self, bytes: Bytes) -> Result<Long, CodecError> {
+        if let Some(reference) = self.shelf.find(&bytes) {
+            self.kept.iter_mut().for_each(|kept| kept.push(bytes.clone()));
+            return Ok(Long::InSlab(reference));
+        }
+        match self.shelf.put(bytes.len(), &mut |mut into| write_all(&mut into, &bytes))? {
+            Some((reference, written)) => {
+                self.kept = self.kept.take().zip(written).map(|(kept, written)| [kept, vec![written]].concat());
+                Ok(Long::InSlab(reference))
+            }
+            None => {
+                self.kept = None;
+                Ok(Long::Inline(bytes))
+            }
+        }
+    }
+
+    /// The value without its long bytes, which is long itself.
+    fn outline(&mut self, value: &Payload, length: usize) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
+        match value.encoded_form().and_then(|encoded| self.shelf.find(encoded)) {
+            Some(reference) => Ok(Some((reference, None))),
+            None => self.shelf.put(length, &mut |into| value.write_outline(into)),
+        }
+    }
+
+    /// Has the value keep what was written, for the next attempt that gets it.
+    fn keep(self, value: &Payload, encoded: Option<&(Reference, Option<Bytes>)>) -> Result<(), CodecError> {
+        let Some(kept) = self.kept else { return Ok(()) };
+        match encoded {
+            Some((_, Some(outline))) => value.keep_outline(outline.clone(), kept),
+            None if !kept.is_empty() => {
+                let mut outline = Vec::new();
+                value.write_outline(&mut outline)?;
+                value.keep_outline(outline.into(), kept);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn write_all(into: &mut impl io::Write, bytes: &[u8]) -> Result<(), CodecError> {
+    into.write_all(bytes).expect("a shelf takes as much as it has made room for");
+    Ok(())
+}
+
+/// What is in a parcel, given how to read a reference.
+fn open<E>(parcel: Parcel, mut read: impl FnMut(Reference) -> Result<Bytes, E>) -> Result<Contents, E> {
+    let rest = match parcel.rest {
+        Rest::Inline(rest) => rest,
+        Rest::InSlab(reference) => read(reference)?,
+    };
+    let mut apart = Vec::with_capacity(parcel.apart.len());
+    for Entry { index, encoded, long } in parcel.apart {
+        let long = long.into_iter().map(|long| match long {
+            Long::InSlab(reference) => read(reference),
+            Long::Inline(bytes) => Ok(bytes),
+        });
+        let bytes = long.collect::<Result<_, E>>()?;
+        apart.push(Apart { index: index as usize, encoded: encoded.map(&mut read).transpose()?, bytes });
+    }
+    Ok(Contents { rest, apart })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Both sides together, over a real control socket.
 
+mod rooms;
+
 use std::cell::RefCell;
 
 use bytes::Bytes;
@@ -19,6 +21,10 @@ fn ends(store: &SlabStore) -> (RefCell<Lender>, Borrower) {
 
 fn data(text: &str, length: usize) -> Data {
     Data::new().with("short", 1).with("long", text.repeat(length)).with("other", text.repeat(length / 2))
+}
+
+fn first_reference(parcel: &Parcel) -> Reference {
+    parcel.apart[0].encoded.unwrap()
 }
 
 fn is_inline(parcel: &Parcel) -> bool {
@@ -47,13 +53,14 @@ fn values_up_to_16_kib_are_in_the_message_and_longer_ones_are_not() {
     let (lender, borrower) = ends(&store);
     // A tag and a length of three bytes.
     for (bytes, inline) in [(INLINE_MOST - 5, true), (INLINE_MOST - 4, true), (INLINE_MOST - 3, false)] {
-        let data = Data::new().with("x", Value::Bytes(vec![7; bytes]));
+        let data = Data::new().with("x", Value::Bytes(vec![7; bytes].into()));
         let sent = lender.borrow_mut().pack(&data).unwrap();
         assert_eq!(sent.apart.is_empty(), inline, "{bytes}");
         let answered = write(&lender, &borrower, &data);
         assert_eq!(answered.apart.is_empty(), inline, "{bytes}");
     }
-    let many: Data = (0..100u32).map(|position| (position, Payload::from(Value::Bytes(vec![7; 1000])))).collect();
+    let many: Data =
+        (0..100u32).map(|position| (position, Payload::from(Value::Bytes(vec![7; 1000].into())))).collect();
     let sent = lender.borrow_mut().pack(&many).unwrap();
     assert!(sent.apart.is_empty() && matches!(sent.rest, Rest::InSlab(_)), "all of it in one piece");
     assert_same(&borrower.open(sent).unwrap().into_data().unwrap(), &many);
@@ -228,7 +235,7 @@ fn slabs_that_are_gone_are_forgotten_by_who_had_them() {
     let (lender, borrower) = ends(&store);
     let parcel = lender.borrow_mut().pack(&data("abc", LONG)).unwrap();
     assert_eq!(lender.borrow_mut().gone(), []);
-    let slab = parcel.apart[0].1.slab;
+    let slab = first_reference(&parcel).slab;
     drop(borrower.open(parcel.clone()).unwrap());
     settle(&lender, &borrower);
     assert_eq!(store.usage().0, 0);
@@ -245,7 +252,7 @@ fn a_worker_that_names_what_is_not_its_own_is_garbage() {
     let granted = lender.borrow_mut().grant(100_000).unwrap();
     let others = other.borrow_mut().grant(100_000).unwrap();
     let inputs = data("abc", LONG);
-    let lent = lender.borrow_mut().pack(&inputs).unwrap().apart[0].1;
+    let lent = first_reference(&lender.borrow_mut().pack(&inputs).unwrap());
     let wrong = [
         others,
         Reference { slab: SlabId(99), ..granted },
@@ -260,7 +267,14 @@ fn a_worker_that_names_what_is_not_its_own_is_garbage() {
     for reference in wrong {
         for parcel in [
             Parcel { rest: Rest::InSlab(reference), apart: Vec::new() },
-            Parcel { rest: Rest::Inline(Bytes::new()), apart: vec![(0, reference)] },
+            Parcel {
+                rest: Rest::Inline(Bytes::new()),
+                apart: vec![Entry { index: 0, encoded: Some(reference), long: vec![] }],
+            },
+            Parcel {
+                rest: Rest::Inline(Bytes::new()),
+                apart: vec![Entry { index: 0, encoded: None, long: vec![Long::InSlab(reference)] }],
+            },
         ] {
             let opened = lender.borrow_mut().open(parcel);
             assert!(matches!(opened, Err(TransportError::Garbage(_))), "{reference:?}");
@@ -278,7 +292,7 @@ fn a_worker_that_names_what_is_not_its_own_is_garbage() {
 fn a_worker_believes_no_reference_outside_its_slabs() {
     let store = SlabStore::default();
     let (lender, borrower) = ends(&store);
-    let right = lender.borrow_mut().pack(&data("abc", LONG)).unwrap().apart[0].1;
+    let right = first_reference(&lender.borrow_mut().pack(&data("abc", LONG)).unwrap());
     for reference in [
         Reference { slab: SlabId(99), ..right },
         Reference { offset: 1 << 40, ..right },

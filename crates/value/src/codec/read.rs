@@ -6,13 +6,15 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::{CodecError, FORMAT, tag};
+use super::{Apart, CodecError, FORMAT, tag};
 use crate::{Data, Key, List, Map, Opaque, Payload, Value};
 
 /// How many bytes an element of a list takes at least: its tag.
 const LEAST_ELEMENT: usize = 1;
 /// How many bytes an entry of a map takes at least: the length of its name, and the tag of its value.
 const LEAST_ENTRY: usize = 2;
+/// How many bytes a part of an opaque value takes at least: whether it is apart, and its length or number.
+const LEAST_PART: usize = 2;
 /// How many bytes an entry of data takes at least: the key's tag, the key, and the length of the value.
 const LEAST_FIELD: usize = 3;
 
@@ -25,11 +27,19 @@ pub struct Reader<'a> {
     rest: &'a [u8],
     total: usize,
     owed: usize,
+    apart: &'a [Bytes],
+    /// Whether something that was read over is apart.
+    saw_apart: bool,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Reader { rest: bytes, total: bytes.len(), owed: 0 }
+        Reader { rest: bytes, total: bytes.len(), owed: 0, apart: &[], saw_apart: false }
+    }
+
+    /// Reads outlines, of which this is apart.
+    pub fn with_apart(self, apart: &'a [Bytes]) -> Self {
+        Reader { apart, ..self }
     }
 
     /// Checks that nothing is left.
@@ -42,32 +52,73 @@ impl<'a> Reader<'a> {
 
     /// Reads a value that may have `levels` levels.
     pub fn value(&mut self, levels: usize) -> Result<Value, CodecError> {
-        Ok(match self.get::<u8>()? {
+        match self.get::<u8>()? {
+            tag::LIST => self.list(below(levels)?).map(Value::List),
+            tag::MAP => self.map(below(levels)?).map(Value::Map),
+            opaque @ (tag::OPAQUE | tag::OPAQUE_IN_PARTS) => self.opaque(opaque, levels),
+            leaf => self.leaf(leaf),
+        }
+    }
+
+    /// A value with no others in it: a function of its own, as what it needs would be on the stack for each level.
+    fn leaf(&mut self, tag: u8) -> Result<Value, CodecError> {
+        Ok(match tag {
             tag::NULL => Value::Null,
             tag::BOOL => Value::Bool(self.get()?),
             tag::INT => Value::Int(self.get()?),
             tag::FLOAT => Value::Float(self.get()?),
             tag::STR => Value::Str(self.get::<&str>()?.to_owned()),
-            tag::BYTES => Value::Bytes(self.get::<&[u8]>()?.to_owned()),
-            tag::LIST => Value::List(self.list(below(levels)?)?),
-            tag::MAP => Value::Map(self.map(below(levels)?)?),
-            tag::OPAQUE => Value::from(self.opaque(levels)?),
+            tag::BYTES => Value::from(Bytes::copy_from_slice(self.get()?)),
+            tag::BYTES_APART => Value::from(self.bytes_apart()?.clone()),
             unknown => return Err(self.unknown_tag(unknown)),
         })
     }
 
-    fn opaque(&mut self, levels: usize) -> Result<Opaque, CodecError> {
+    fn opaque(&mut self, tag: u8, levels: usize) -> Result<Value, CodecError> {
+        let mut opaque = Box::new(self.opaque_without_view(tag == tag::OPAQUE_IN_PARTS)?);
+        if self.has_view()? {
+            opaque.set_view(self.value(levels)?);
+        }
+        Ok(Value::Opaque(opaque))
+    }
+
+    fn opaque_without_view(&mut self, in_parts: bool) -> Result<Opaque, CodecError> {
         let (codec, type_name, text) = (self.get::<&str>()?, self.get::<&str>()?, self.get::<&str>()?);
-        let content = Bytes::copy_from_slice(self.get::<&[u8]>()?);
-        let opaque = Opaque::new(codec, type_name).with_text(text).with_content(content);
-        Ok(if self.has_view()? { opaque.with_view(self.value(levels)?) } else { opaque })
+        let mut opaque = Opaque::new(codec, type_name).with_text(text);
+        if in_parts {
+            opaque.content = self.part()?;
+            let count = self.count(LEAST_PART)?;
+            opaque.buffers.reserve_exact(count);
+            for _ in 0..count {
+                self.owed -= LEAST_PART;
+                opaque.buffers.push(self.part()?);
+            }
+        } else {
+            opaque.content = Bytes::copy_from_slice(self.get()?);
+        }
+        Ok(opaque)
+    }
+
+    /// Bytes that may be apart.
+    fn part(&mut self) -> Result<Bytes, CodecError> {
+        match self.get::<bool>()? {
+            true => self.bytes_apart().cloned(),
+            false => Ok(Bytes::copy_from_slice(self.get()?)),
+        }
+    }
+
+    fn bytes_apart(&mut self) -> Result<&'a Bytes, CodecError> {
+        self.saw_apart = true;
+        let number = self.get::<u64>()?;
+        let bytes = usize::try_from(number).ok().and_then(|number| self.apart.get(number));
+        bytes.ok_or_else(|| self.malformed(format!("nothing is apart as number {number}")))
     }
 
     /// Whether a view follows, which is never opaque itself: so the views of views can't use up the stack.
     fn has_view(&mut self) -> Result<bool, CodecError> {
         let has_view = self.get::<bool>()?;
         match self.rest.first() {
-            Some(&tag::OPAQUE) if has_view => Err(self.malformed("a view is opaque")),
+            Some(&(tag::OPAQUE | tag::OPAQUE_IN_PARTS)) if has_view => Err(self.malformed("a view is opaque")),
             _ => Ok(has_view),
         }
     }
@@ -98,7 +149,7 @@ impl<'a> Reader<'a> {
     pub fn map_entries(&mut self, bytes: &Bytes, levels: usize) -> Result<Option<Data>, CodecError> {
         match self.get::<u8>()? {
             tag::MAP => {}
-            tag::NULL..=tag::LIST | tag::OPAQUE => return Ok(None),
+            tag::NULL..=tag::LIST | tag::OPAQUE..=tag::BYTES_APART => return Ok(None),
             unknown => return Err(self.unknown_tag(unknown)),
         }
         let below = below(levels)?;
@@ -108,9 +159,15 @@ impl<'a> Reader<'a> {
             self.owed -= LEAST_ENTRY;
             let name = Key::from(self.get::<&str>()?);
             let value = self.rest;
+            self.saw_apart = false;
             self.skip(below)?;
             let encoded = bytes.slice_ref(&value[..value.len() - self.rest.len()]);
-            self.insert(&mut entries, name, Payload::from_encoded(encoded))?;
+            let payload = match self.saw_apart {
+                // Its numbers are those of the whole list.
+                true => Payload::from(Reader::new(&encoded).with_apart(self.apart).value(below)?),
+                false => Payload::from_encoded(encoded),
+            };
+            self.insert(&mut entries, name, payload)?;
         }
         Ok(Some(Data::from(entries)))
     }
@@ -138,9 +195,19 @@ impl<'a> Reader<'a> {
                     self.skip(below)?;
                 }
             }
-            tag::OPAQUE => {
-                for _ in 0..4 {
+            tag::BYTES_APART => self.bytes_apart().map(drop)?,
+            opaque @ (tag::OPAQUE | tag::OPAQUE_IN_PARTS) => {
+                for _ in 0..3 {
                     self.get::<&[u8]>()?;
+                }
+                if opaque == tag::OPAQUE {
+                    self.get::<&[u8]>()?;
+                } else {
+                    self.skip_part()?;
+                    for _ in 0..self.count(LEAST_PART)? {
+                        self.owed -= LEAST_PART;
+                        self.skip_part()?;
+                    }
                 }
                 if self.has_view()? {
                     self.skip(levels)?;
@@ -151,8 +218,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    fn skip_part(&mut self) -> Result<(), CodecError> {
+        match self.get::<bool>()? {
+            true => self.bytes_apart().map(drop),
+            false => self.get::<&[u8]>().map(drop),
+        }
+    }
+
     /// Reads data, whose values are parts of `bytes` that are not looked at, or are one of those `apart`.
-    pub fn data(&mut self, bytes: &Bytes, apart: Vec<(usize, Bytes)>) -> Result<Data, CodecError> {
+    pub fn data(&mut self, bytes: &Bytes, apart: Vec<Apart>) -> Result<Data, CodecError> {
         let mut apart = apart.into_iter().peekable();
         let count = self.count(LEAST_FIELD)?;
         let mut entries = IndexMap::with_capacity(count);
@@ -164,14 +238,16 @@ impl<'a> Reader<'a> {
                 unknown => return Err(self.unknown_tag(unknown)),
             };
             let here = self.get::<&[u8]>()?;
-            let encoded = match apart.next_if(|next| next.0 == index && here.is_empty()) {
-                Some((_, encoded)) => encoded,
-                None => bytes.slice_ref(here),
+            let payload = match apart.next_if(|next| next.index == index && next.encoded.is_some() == here.is_empty()) {
+                Some(Apart { encoded, bytes: apart, .. }) => {
+                    Payload::from_outline(encoded.unwrap_or_else(|| bytes.slice_ref(here)), apart)
+                }
+                None => Payload::from_encoded(bytes.slice_ref(here)),
             };
-            self.insert(&mut entries, key, Payload::from_encoded(encoded))?;
+            self.insert(&mut entries, key, payload)?;
         }
         match apart.next() {
-            Some((index, _)) => Err(self.malformed(format!("a value belongs to entry {index}, which is not empty"))),
+            Some(Apart { index, .. }) => Err(self.malformed(format!("what is apart does not fit entry {index}"))),
             None => Ok(Data::from(entries)),
         }
     }

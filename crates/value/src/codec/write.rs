@@ -4,12 +4,17 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 
-use super::{CodecError, FORMAT, tag};
+use super::{APART_ABOVE, CodecError, FORMAT, Form, tag};
 use crate::{Data, Key, Opaque, Payload, Value};
 
-/// Wire form in the making; `W` must take all that it is given.
+/// Wire form in the making.
 #[derive(Default)]
-pub struct Writer<W = Vec<u8>>(W);
+pub struct Writer<W = Vec<u8>> {
+    /// Takes all that it is given.
+    into: W,
+    /// Where long bytes go, if this is to be an outline.
+    apart: Option<Vec<Bytes>>,
+}
 
 /// Counts what is written.
 #[derive(Default)]
@@ -29,21 +34,26 @@ impl Write for Count {
 impl Writer {
     /// The bytes written.
     pub fn finish(self) -> Bytes {
-        Bytes::from(self.0)
+        Bytes::from(self.into)
     }
 }
 
 impl Writer<Count> {
-    /// How many bytes would have been written.
-    pub fn count(self) -> usize {
-        self.0.0
+    /// How many bytes would have been written, and what is apart from them.
+    pub fn count(self) -> (usize, Vec<Bytes>) {
+        (self.into.0, self.apart.unwrap_or_default())
     }
 }
 
 impl<W: Write> Writer<W> {
     /// Writes to `into`.
     pub fn new(into: W) -> Self {
-        Writer(into)
+        Writer { into, apart: None }
+    }
+
+    /// Writes outlines.
+    pub fn with_apart(self) -> Self {
+        Writer { apart: Some(Vec::new()), ..self }
     }
 
     /// Writes one value that may have `levels` levels.
@@ -54,7 +64,10 @@ impl<W: Write> Writer<W> {
             Value::Int(number) => self.put((tag::INT, number)),
             Value::Float(number) => self.put((tag::FLOAT, number)),
             Value::Str(text) => self.put((tag::STR, text.as_str())),
-            Value::Bytes(bytes) => self.put((tag::BYTES, bytes.as_slice())),
+            Value::Bytes(bytes) => match self.set_apart(bytes) {
+                Some(number) => self.put((tag::BYTES_APART, number)),
+                None => self.put((tag::BYTES, bytes.as_ref())),
+            },
             Value::List(list) => {
                 let below = levels.checked_sub(1).ok_or(CodecError::TooDeep)?;
                 self.put((tag::LIST, list.len()));
@@ -74,18 +87,41 @@ impl<W: Write> Writer<W> {
     }
 
     fn opaque(&mut self, opaque: &Opaque, levels: usize) -> Result<(), CodecError> {
-        let Opaque { codec, type_name, text, content, .. } = opaque;
-        self.put((tag::OPAQUE, codec.as_str(), type_name.as_str(), text.as_str()));
-        self.put((content.as_ref(), opaque.view().is_some()));
+        let Opaque { codec, type_name, text, content, buffers, .. } = opaque;
+        let texts = (codec.as_str(), type_name.as_str(), text.as_str());
+        if buffers.is_empty() && (self.apart.is_none() || content.len() <= APART_ABOVE) {
+            self.put((tag::OPAQUE, texts, content.as_ref()));
+        } else {
+            self.put((tag::OPAQUE_IN_PARTS, texts));
+            self.part(content);
+            self.put(buffers.len());
+            buffers.iter().for_each(|buffer| self.part(buffer));
+        }
+        self.put(opaque.view().is_some());
         opaque.view().map_or(Ok(()), |view| self.value(view, levels))
     }
 
-    /// Writes all entries; their values are encoded if they aren't yet. Those that are to be `apart` are left empty,
-    /// which no encoded value is.
+    /// Bytes that may be apart: whether they are, then their number or themselves.
+    fn part(&mut self, bytes: &Bytes) {
+        match self.set_apart(bytes) {
+            Some(number) => self.put((true, number)),
+            None => self.put((false, bytes.as_ref())),
+        }
+    }
+
+    /// The number of bytes that are apart; `None` if they are not.
+    fn set_apart(&mut self, bytes: &Bytes) -> Option<usize> {
+        let apart = self.apart.as_mut().filter(|_| bytes.len() > APART_ABOVE)?;
+        apart.push(bytes.clone());
+        Some(apart.len() - 1)
+    }
+
+    /// Writes all entries, each value in the `form` that is asked for; they are encoded if they aren't yet. What is apart
+    /// is left empty, which no encoded value is.
     pub fn data(
         &mut self,
         data: &Data,
-        mut apart: impl FnMut(usize, &Payload) -> Result<bool, CodecError>,
+        mut form: impl FnMut(usize, &Payload) -> Result<Form, CodecError>,
     ) -> Result<(), CodecError> {
         self.put(data.len());
         for (index, (key, payload)) in data.iter().enumerate() {
@@ -93,16 +129,21 @@ impl<W: Write> Writer<W> {
                 Key::Name(name) => self.put((tag::NAME, &**name)),
                 Key::Position(position) => self.put((tag::POSITION, position)),
             }
-            match apart(index, payload)? {
-                true => self.put(&[][..] as &[u8]),
-                false => self.put(payload.encoded()?.as_ref()),
+            match form(index, payload)? {
+                Form::Apart => self.put(&[][..] as &[u8]),
+                Form::Whole => self.put(payload.encoded()?.as_ref()),
+                Form::Outline => {
+                    let mut outline = Vec::new();
+                    payload.write_outline(&mut outline)?;
+                    self.put(outline.as_slice());
+                }
             }
         }
         Ok(())
     }
 
     fn put(&mut self, item: impl bincode::Encode) {
-        bincode::encode_into_std_write(item, &mut self.0, FORMAT)
+        bincode::encode_into_std_write(item, &mut self.into, FORMAT)
             .expect("numbers, texts and bytes can be encoded, and the writer takes all of them");
     }
 }

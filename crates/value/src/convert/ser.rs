@@ -121,7 +121,7 @@ impl Serializer for ToValue {
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<Value, ConvertError> {
-        Ok(Value::Bytes(value.to_owned()))
+        Ok(Value::Bytes(value.to_owned().into()))
     }
 
     fn serialize_none(self) -> Result<Value, ConvertError> {

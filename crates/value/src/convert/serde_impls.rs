@@ -178,11 +178,11 @@ impl<'de> Visitor<'de> for ValueSeed {
     }
 
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
-        Ok(Value::Bytes(bytes.to_owned()))
+        Ok(Value::Bytes(bytes.to_owned().into()))
     }
 
     fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Value, E> {
-        Ok(Value::Bytes(bytes))
+        Ok(Value::Bytes(bytes.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {

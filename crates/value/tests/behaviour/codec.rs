@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use pushflow_value::{CodecError, Data, Key, MAX_DEPTH, Map, Payload, Value};
+use pushflow_value::{APART_ABOVE, Apart, CodecError, Data, Form, Key, MAX_DEPTH, Map, Opaque, Payload, Value};
 
 use crate::values::{
     BOTTOMLESS, any_value, any_value_or_opaque, lists_around, maps_around, on_a_small_stack, opaque_around, wire,
@@ -116,7 +116,7 @@ proptest! {
 #[test]
 fn the_wire_form_is_the_one_that_is_documented() {
     let map = Map::from_iter([("a", Value::Int(-1)), ("b", Value::Bool(true))]);
-    let value = Value::from(vec![Value::Null, Value::Float(1.0), Value::Bytes(vec![9]), Value::Map(map)]);
+    let value = Value::from(vec![Value::Null, Value::Float(1.0), Value::Bytes(vec![9].into()), Value::Map(map)]);
     let expected: &[&[u8]] = &[
         &[LIST, 4],
         &[0],
@@ -134,7 +134,7 @@ fn the_wire_form_is_the_one_that_is_documented() {
 #[test]
 fn the_bytes_of_a_message_say_what_is_wrong_and_where() {
     assert_eq!(malformed(vec![]), "it ends too early, at byte 0 of 0");
-    assert_eq!(malformed(vec![9]), "9 is no tag, at byte 1 of 1");
+    assert_eq!(malformed(vec![11]), "11 is no tag, at byte 1 of 1");
     assert_eq!(malformed(vec![1, 2]), "2 is no boolean, at byte 1 of 2");
     assert_eq!(malformed(vec![STR, 1, 0xff]), "a text is not UTF-8, at byte 1 of 3");
     assert_eq!(malformed(vec![INT, 255]), "a number is out of range, at byte 1 of 2");
@@ -171,7 +171,7 @@ fn lists_inside_one_another_cannot_all_claim_the_same_bytes() {
 fn as_many_levels_as_documented_are_accepted_and_no_more() {
     on_a_small_stack(|| {
         for around in [lists_around, maps_around, opaque_around] {
-            for core in [Value::Int(1), Value::Bytes(vec![1])] {
+            for core in [Value::Int(1), Value::Bytes(vec![1].into())] {
                 let deepest = around(core.clone(), MAX_DEPTH);
                 assert_eq!(decode(encode(deepest.clone()).unwrap()).unwrap(), deepest);
                 assert_eq!(encode(around(core, MAX_DEPTH + 1)), Err(CodecError::TooDeep));
@@ -259,9 +259,9 @@ fn values_that_travel_apart_are_put_back_in_their_places() {
         let rest = data.encode_apart(|index, payload| {
             let takes = apart & (1 << index) != 0;
             if takes {
-                taken.push((index, payload.encoded()?.clone()));
+                taken.push(whole(index, payload.encoded()?));
             }
-            Ok(takes)
+            Ok(if takes { Form::Apart } else { Form::Whole })
         });
         let back = Data::decode_joined(&rest.unwrap(), taken).unwrap();
         for name in names {
@@ -274,12 +274,86 @@ fn values_that_travel_apart_are_put_back_in_their_places() {
 fn a_value_that_belongs_to_no_empty_entry_is_refused() {
     let full = Data::new().with("x", 1).encode().unwrap();
     for index in [0, 1, 7] {
-        let refused = Data::decode_joined(&full, vec![(index, Bytes::from_static(&[0]))]);
-        assert!(refused.unwrap_err().to_string().contains(&format!("a value belongs to entry {index}")));
+        let refused = Data::decode_joined(&full, vec![whole(index, &Bytes::from_static(&[0]))]);
+        assert!(refused.unwrap_err().to_string().contains(&format!("what is apart does not fit entry {index}")));
     }
-    let empty = Data::new().with("x", 1).encode_apart(|_, _| Ok(true)).unwrap();
-    let twice = vec![(0, Bytes::from_static(&[0])), (0, Bytes::from_static(&[0]))];
+    let empty = Data::new().with("x", 1).encode_apart(|_, _| Ok(Form::Apart)).unwrap();
+    let twice = vec![whole(0, &Bytes::from_static(&[0])), whole(0, &Bytes::from_static(&[0]))];
     assert!(Data::decode_joined(&empty, twice).is_err());
+    let without_its_value = vec![Apart { index: 0, encoded: None, bytes: Vec::new() }];
+    assert!(Data::decode_joined(&empty, without_its_value).is_err());
+}
+
+fn whole(index: usize, encoded: &Bytes) -> Apart {
+    Apart { index, encoded: Some(encoded.clone()), bytes: Vec::new() }
+}
+
+/// A value with everything that may be apart, and what of it is.
+fn with_long_bytes() -> (Value, [Bytes; 3]) {
+    let long = [1, 2, 3].map(|byte| Bytes::from(vec![byte; APART_ABOVE + 1]));
+    let [one, two, three] = long.clone();
+    let opaque = Opaque::new("pickle", "array").with_content(one).with_buffers(vec![two, Bytes::from_static(b"short")]);
+    let entries = [("opaque", opaque.with_view(Value::Null).into()), ("bytes", three.into()), ("int", Value::Int(1))];
+    (Value::from(vec![Map::from_iter(entries).into()]), long)
+}
+
+#[test]
+fn long_bytes_can_go_their_own_way_and_are_not_copied() {
+    let (value, long) = with_long_bytes();
+    let data = Data::new().with("x", value.clone()).with("y", 2);
+    let mut taken = Vec::new();
+    let rest = data.encode_apart(|index, payload| {
+        let apart = payload.outline()?.apart;
+        if apart.is_empty() {
+            return Ok(Form::Whole);
+        }
+        taken.push(Apart { index, encoded: None, bytes: apart });
+        Ok(Form::Outline)
+    });
+    let rest = rest.unwrap();
+    assert!(rest.len() < 200, "{} bytes", rest.len());
+    let back = Data::decode_joined(&rest, taken).unwrap();
+    assert_eq!(back.value("x").unwrap(), Some(&value));
+    assert_eq!(back.value("y").unwrap(), Some(&Value::Int(2)));
+    let list = back.named("x").unwrap().value().unwrap();
+    let Value::List(list) = list else { panic!("no list") };
+    let map = list[0].as_map().unwrap();
+    let Value::Opaque(opaque) = &map["opaque"] else { panic!("no opaque value") };
+    let Value::Bytes(bytes) = &map["bytes"] else { panic!("no bytes") };
+    for (here, there) in [&opaque.content, &opaque.buffers[0], &**bytes].into_iter().zip(&long) {
+        assert_eq!(here.as_ptr(), there.as_ptr());
+    }
+}
+
+#[test]
+fn what_is_apart_is_in_the_whole_form_and_in_the_fields() {
+    let (value, long) = with_long_bytes();
+    let Value::List(list) = &value else { unreachable!("it is a list") };
+    let payload = Payload::from(list[0].clone());
+    let mut outline = Vec::new();
+    payload.write_outline(&mut outline).unwrap();
+    assert_eq!(outline.len(), payload.outline().unwrap().length);
+    let arrived = Payload::from_outline(outline.into(), payload.outline().unwrap().apart);
+    let fields = arrived.fields().unwrap().unwrap();
+    assert_eq!(fields.value("int").unwrap(), Some(&Value::Int(1)));
+    assert_eq!(fields.value("bytes").unwrap(), Some(&Value::from(long[2].clone())));
+    assert_eq!(fields.value("opaque").unwrap(), Some(&list[0].as_map().unwrap()["opaque"]));
+    let whole = arrived.encoded().unwrap();
+    assert!(whole.len() > 3 * APART_ABOVE);
+    assert_eq!(Payload::from_encoded(whole.clone()).value().unwrap(), &list[0]);
+}
+
+#[test]
+fn a_number_for_which_nothing_is_apart_is_refused() {
+    let (value, _) = with_long_bytes();
+    let payload = Payload::from(value);
+    let (mut outline, mut apart) = (Vec::new(), payload.outline().unwrap().apart);
+    payload.write_outline(&mut outline).unwrap();
+    apart.pop();
+    let refused = Payload::from_outline(outline.clone().into(), apart).value().cloned().unwrap_err().to_string();
+    assert!(refused.contains("nothing is apart as number 2"), "{refused}");
+    let refused = Payload::from_encoded(outline.into()).value().cloned().unwrap_err().to_string();
+    assert!(refused.contains("nothing is apart as number 0"), "{refused}");
 }
 
 proptest! {
@@ -287,13 +361,13 @@ proptest! {
     fn a_value_is_as_long_as_was_counted_and_the_same_wherever_it_is_written(value in any_value()) {
         let payload = Payload::from(value.clone());
         let mut written = Vec::new();
-        payload.encode_to(&mut written).unwrap();
-        prop_assert_eq!(payload.encoded_len().unwrap(), written.len());
+        payload.write_outline(&mut written).unwrap();
+        prop_assert_eq!(payload.outline().unwrap().length, written.len());
         prop_assert!(payload.encoded_form().is_none(), "nobody asked for that form");
         prop_assert_eq!(payload.encoded().unwrap(), &written);
         let mut again = Vec::new();
-        payload.encode_to(&mut again).unwrap();
+        payload.write_outline(&mut again).unwrap();
         prop_assert_eq!(again, written);
-        prop_assert_eq!(payload.encoded_len().unwrap(), payload.encoded().unwrap().len());
+        prop_assert_eq!(payload.outline().unwrap().length, payload.encoded().unwrap().len());
     }
 }

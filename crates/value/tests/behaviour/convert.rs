@@ -167,7 +167,7 @@ fn types_have_the_forms_that_serde_json_gives_them() {
     both_ways((1, 2.0, "c".to_owned()), json(r#"[1, 2.0, "c"]"#));
     both_ways(Point { x: 1, y: None }, json(r#"{"x": 1, "y": null}"#));
     both_ways(vec![Point { x: 1, y: Some(0.5) }], json(r#"[{"x": 1, "y": 0.5}]"#));
-    both_ways(Raw(vec![0, 255]), Value::Bytes(vec![0, 255]));
+    both_ways(Raw(vec![0, 255]), Value::Bytes(vec![0, 255].into()));
     both_ways(BTreeMap::from([(Id(7), 'x')]), json(r#"{"7": "x"}"#));
     both_ways(Either::Text("t".to_owned()), Value::from("t"));
     both_ways(Open { known: true, rest: BTreeMap::from([("a".to_owned(), 1)]) }, json(r#"{"known": true, "a": 1}"#));
@@ -206,11 +206,11 @@ fn an_integer_beyond_64_bits_cannot_travel() {
 
 #[test]
 fn bytes_and_lists_of_small_integers_stand_for_each_other() {
-    assert_eq!(from_value::<Vec<u8>>(&Value::Bytes(vec![1, 2])).unwrap(), [1, 2]);
-    assert_eq!(from_value::<[u8; 2]>(&Value::Bytes(vec![1, 2])).unwrap(), [1, 2]);
+    assert_eq!(from_value::<Vec<u8>>(&Value::Bytes(vec![1, 2].into())).unwrap(), [1, 2]);
+    assert_eq!(from_value::<[u8; 2]>(&Value::Bytes(vec![1, 2].into())).unwrap(), [1, 2]);
     assert_eq!(from_value::<Raw>(&json("[1, 255]")).unwrap(), Raw(vec![1, 255]));
     refused::<Raw>(&json("[1, 256]"), "expected u8, found the integer 256, at [1]");
-    assert!(from_value::<[u8; 1]>(&Value::Bytes(vec![1, 2])).is_err());
+    assert!(from_value::<[u8; 1]>(&Value::Bytes(vec![1, 2].into())).is_err());
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn texts_and_bytes_can_be_borrowed() {
 fn a_refusal_says_what_was_expected_what_was_found_and_where() {
     refused::<i32>(&Value::from("7"), "expected i32, found the text \"7\"");
     refused::<i32>(&Value::from("s".repeat(41)), "expected i32, found a text of 41 bytes");
-    refused::<String>(&Value::Bytes(vec![1]), "expected a string, found 1 bytes");
+    refused::<String>(&Value::Bytes(vec![1].into()), "expected a string, found 1 bytes");
     refused::<Raw>(&Value::from("text"), "expected bytes, found the text \"text\"");
     refused::<String>(&Value::Null, "expected a string, found null");
     refused::<()>(&json("[]"), "expected unit, found a list");

@@ -91,8 +91,8 @@ fn an_integer_beyond_64_bits_is_refused_wherever_it_stands() {
 #[test]
 fn what_json_cannot_hold_has_a_tagged_form() {
     for (text, value) in [
-        (r#"{"$bytes":""}"#, Value::Bytes(vec![])),
-        (r#"{"$bytes":"/+8A"}"#, Value::Bytes(vec![0xff, 0xef, 0])),
+        (r#"{"$bytes":""}"#, Value::Bytes(vec![].into())),
+        (r#"{"$bytes":"/+8A"}"#, Value::Bytes(vec![0xff, 0xef, 0].into())),
         (r#"{"$float":"nan"}"#, Value::Float(f64::NAN)),
         (r#"{"$float":"inf"}"#, Value::Float(f64::INFINITY)),
         (r#"{"$float":"-inf"}"#, Value::Float(f64::NEG_INFINITY)),
@@ -152,7 +152,7 @@ fn what_is_no_json_is_refused_with_its_place() {
 fn as_many_levels_as_documented_go_through_json_and_no_more() {
     on_a_small_stack(|| {
         for around in [lists_around, maps_around] {
-            for core in [Value::Int(1), Value::Bytes(vec![1]), Value::Float(f64::INFINITY)] {
+            for core in [Value::Int(1), Value::Bytes(vec![1].into()), Value::Float(f64::INFINITY)] {
                 let deepest = around(core.clone(), MAX_DEPTH);
                 assert_eq!(parse_json(&print(&deepest)).unwrap(), deepest);
                 assert_eq!(around(core, MAX_DEPTH + 1).to_json(), Err(CodecError::TooDeep));
@@ -185,6 +185,6 @@ fn a_text_that_nests_too_deep_is_refused_where_it_does() {
 
 #[test]
 fn data_becomes_an_object_in_its_order() {
-    let data = Data::new().with("b", 1).with(2, Value::Bytes(vec![0])).with("a", ());
+    let data = Data::new().with("b", 1).with(2, Value::Bytes(vec![0].into())).with("a", ());
     assert_eq!(data.to_json().unwrap().to_string(), r#"{"b":1,"2":{"$bytes":"AA=="},"a":null}"#);
 }

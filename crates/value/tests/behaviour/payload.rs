@@ -81,7 +81,7 @@ fn a_form_is_made_once() {
 fn no_payload_is_ever_formatted() {
     let secret = || Value::from("secret");
     let fields = Payload::from_fields(Data::new().with("inner", secret()));
-    let mut data = Data::new().with("name", secret()).with(1, Value::Bytes(b"secret".to_vec()));
+    let mut data = Data::new().with("name", secret()).with(1, Value::Bytes(b"secret".to_vec().into()));
     data.insert("list".into(), Payload::from(Value::from(vec![secret()])));
     data.insert("fields".into(), fields);
     data.insert("encoded".into(), Payload::from_encoded(wire(&secret())));

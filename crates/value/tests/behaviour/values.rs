@@ -20,8 +20,9 @@ pub fn any_value() -> impl Strategy<Value = Value> {
 /// Any value of a few levels, opaque ones with and without a view among them.
 pub fn any_value_or_opaque() -> impl Strategy<Value = Value> {
     let content = || prop::collection::vec(any::<u8>(), 0..20);
-    let opaque = (any::<[String; 3]>(), content()).prop_map(|([codec, type_name, text], content)| {
-        Value::from(Opaque::new(codec, type_name).with_text(text).with_content(content))
+    let buffers = prop::collection::vec(content().prop_map(Bytes::from), 0..3);
+    let opaque = (any::<[String; 3]>(), content(), buffers).prop_map(|([codec, type_name, text], content, buffers)| {
+        Value::from(Opaque::new(codec, type_name).with_text(text).with_content(content).with_buffers(buffers))
     });
     prop_oneof![leaf(), opaque].prop_recursive(6, 64, 6, |inside| {
         prop_oneof![
@@ -43,7 +44,7 @@ fn leaf() -> impl Strategy<Value = Value> {
         prop::sample::select(vec![0.0, -0.0, 1.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324, 1e300])
             .prop_map(Value::Float),
         any::<String>().prop_map(Value::Str),
-        prop::collection::vec(any::<u8>(), 0..20).prop_map(Value::Bytes),
+        prop::collection::vec(any::<u8>(), 0..20).prop_map(|bytes| Value::Bytes(bytes.into())),
     ]
 }
 

@@ -72,7 +72,10 @@ impl Settings {
             inputs.insert(Key::from(name.as_str()), pushflow::parse_json(&value.to_string())?.into());
         }
         if let Some(bytes) = self.0["value_bytes"].as_u64() {
-            inputs.insert(Key::from("value"), pushflow::Value::Bytes(tasks::sample(usize::try_from(bytes)?)).into());
+            inputs.insert(
+                Key::from("value"),
+                pushflow::Value::Bytes(tasks::sample(usize::try_from(bytes)?).into()).into(),
+            );
         }
         Ok(inputs)
     }

@@ -36,13 +36,13 @@ fn value(inputs: &Data) -> Result<&[u8], String> {
 
 #[task]
 fn makes(bytes: usize) -> Data {
-    Data::new().with("value", Value::Bytes(sample(bytes)))
+    Data::new().with("value", Value::Bytes(sample(bytes).into()))
 }
 
 /// Looks at the value, and returns another one that is the same.
 #[task]
 fn copies(inputs: Data) -> Result<Data, String> {
-    Ok(Data::new().with("value", Value::Bytes(value(&inputs)?.to_vec())))
+    Ok(Data::new().with("value", Value::Bytes(value(&inputs)?.to_vec().into())))
 }
 
 /// Returns the value without a look at it.
@@ -79,7 +79,7 @@ fn goes_on(inputs: Data) -> Result<Data, String> {
     let round = number("round") + 1;
     let bytes = usize::try_from(number("bytes")).map_err(|error| error.to_string())?;
     let result = Data::new().with("round", round).with("again", round < number("limit"));
-    Ok(result.with("value", Value::Bytes(sample(bytes))))
+    Ok(result.with("value", Value::Bytes(sample(bytes).into())))
 }
 
 /// Is killed while its result is written: a thread waits until the memory that is written shows among the mappings.

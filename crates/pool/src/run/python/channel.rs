@@ -1,14 +1,15 @@
 //! The channel between a worker and its Python interpreter: whole messages over a socket, however the other side behaves.
 
 use std::cmp::Ordering;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 /// What every message starts with, to notice when something else writes on the channel.
 pub(super) const MAGIC: &[u8; 4] = b"pfpy";
@@ -56,6 +57,8 @@ pub(super) struct Channel {
     /// How much of the buffer is the message that arrives.
     filled: usize,
     patience: PollTimeout,
+    /// How many bytes went through it, in both directions.
+    carried: u64,
 }
 
 impl Channel {
@@ -63,14 +66,17 @@ impl Channel {
     pub(super) fn new(stream: UnixStream, patience: Duration) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let patience = PollTimeout::try_from(patience).map_err(io::Error::other)?;
-        Ok(Channel { stream, buffer: vec![0; CHUNK], filled: 0, patience })
+        Ok(Channel { stream, buffer: vec![0; CHUNK], filled: 0, patience, carried: 0 })
     }
 
     /// Sends bytes, waiting for the other side to read them.
     pub(super) fn send(&mut self, mut bytes: &[u8], still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    self.carried += count as u64;
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT, still_waiting)?,
                     io::ErrorKind::Interrupted => {}
@@ -80,6 +86,33 @@ impl Channel {
             }
         }
         Ok(())
+    }
+
+    /// Sends files, with one byte.
+    pub(super) fn send_files(
+        &mut self,
+        files: &[BorrowedFd<'_>],
+        still_waiting: StillWaiting<'_>,
+    ) -> Result<(), Broken> {
+        let numbers: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
+        let control = [ControlMessage::ScmRights(&numbers)];
+        let control = if numbers.is_empty() { &[][..] } else { &control };
+        loop {
+            let sent = sendmsg::<()>(
+                self.stream.as_raw_fd(),
+                &[IoSlice::new(&[0])],
+                control,
+                MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+                None,
+            );
+            match sent {
+                Ok(_) => return Ok(()),
+                Err(Errno::EAGAIN) => self.wait(PollFlags::POLLOUT, still_waiting)?,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Broken::Closed),
+                Err(error) => return Err(Broken::Failed(error.into())),
+            }
+        }
     }
 
     /// Waits for one message and returns what follows its header.
@@ -121,6 +154,12 @@ impl Channel {
         }
     }
 
+    /// How many bytes went through it, in both directions.
+    #[cfg(test)]
+    pub(in crate::run) fn carried(&self) -> u64 {
+        self.carried
+    }
+
     /// Whether the other side is there and has said nothing that nobody asked for.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
@@ -159,6 +198,7 @@ impl Channel {
             Ok(0) => Err(Broken::Closed),
             Ok(count) => {
                 self.filled += count;
+                self.carried += count as u64;
                 Ok(count)
             }
             Err(error) => match error.kind() {

@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use pushflow_protocol::slabs::Rooms;
 use pushflow_protocol::{ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_value::Data;
 
-use super::channel::{Broken, Channel};
+use super::buffers::{Buffers, Lent, Parts};
+use super::channel::{Broken, Channel, StillWaiting};
 use super::message::{self, PythonCall, Reply};
 use super::shared::Thread;
 use super::source::{OWN, launch, source};
@@ -50,12 +52,20 @@ pub struct PythonHost {
     /// The thread of a shared interpreter that this is a host over.
     thread: Option<Arc<Thread>>,
     channel: Channel,
+    buffers: Buffers,
     /// To shut the channel down with.
     stream: UnixStream,
     interpreter: PathBuf,
     state: State,
     /// How long each import before the first task may take.
     import_limit: Duration,
+}
+
+/// A request, and what was lent with it.
+#[derive(Default)]
+struct Request {
+    message: Vec<u8>,
+    lent: Lent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +105,11 @@ impl PythonHost {
     ///
     /// # Errors
     /// When the interpreter can't be started.
-    pub fn start(options: &PythonOptions, launcher: &dyn Launcher) -> Result<PythonHost, TaskError> {
+    pub fn start(
+        options: &PythonOptions,
+        launcher: &dyn Launcher,
+        rooms: Arc<dyn Rooms>,
+    ) -> Result<PythonHost, TaskError> {
         let failed = |error: io::Error| {
             TaskError::new(ErrorKind::WorkerLost, format!("the Python interpreter could not be started: {error}"))
         };
@@ -107,7 +121,9 @@ impl PythonHost {
         let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
         let sent = channel.send(&source(&options.modules), &mut || Err(Broken::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
-        let mut host = PythonHost { child, process, thread: None, channel, stream, interpreter, state, import_limit };
+        let (thread, buffers) = (None, Buffers::new(rooms));
+        let mut host =
+            PythonHost { child, process, thread, channel, buffers, stream, interpreter, state, import_limit };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)
     }
@@ -118,19 +134,12 @@ impl PythonHost {
         thread: Arc<Thread>,
         process: Arc<dyn Child>,
         interpreter: &Path,
+        buffers: Buffers,
     ) -> io::Result<PythonHost> {
         let channel = Channel::new(stream.try_clone()?, PATIENCE)?;
         let (state, interpreter, import_limit) = (Start::now(), interpreter.to_owned(), IMPORT_LIMIT);
-        Ok(PythonHost {
-            child: thread.clone(),
-            process,
-            thread: Some(thread),
-            channel,
-            stream,
-            interpreter,
-            state,
-            import_limit,
-        })
+        let (child, thread) = (thread.clone(), Some(thread));
+        Ok(PythonHost { child, process, thread, channel, buffers, stream, interpreter, state, import_limit })
     }
 
     /// Runs one task and waits for its result.
@@ -138,14 +147,17 @@ impl PythonHost {
     /// # Errors
     /// When the task is not found, fails, returns what can't be a result, is interrupted, or its process is lost.
     pub fn run(&mut self, call: &PythonCall<'_>, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
-        let request = message::run(call, inputs)?;
-        self.make_ready(interrupter)?;
+        let first = self.request(call, inputs, true)?;
+        if let Err(error) = self.make_ready(interrupter) {
+            self.buffers.take_back(&first.lent);
+            return Err(error);
+        }
         let child = Arc::clone(&self.child);
         self.begin_request();
         let guard = interrupter.register(child);
-        let reply = self.ask_until_started(&request, interrupter);
+        let reply = self.ask_until_started(first, call, inputs, interrupter);
         drop(guard);
-        match reply {
+        match reply? {
             Ok(Reply::Ended(result)) => result.map_err(|error| self.told(error)),
             Ok(Reply::Interrupted(error)) if interrupter.is_interrupted() => Err(self.told(interrupted(error))),
             // By somebody else's signal: an exception like any other.
@@ -168,6 +180,18 @@ impl PythonHost {
             State::Idle => self.channel.is_quiet(),
             State::Lost => false,
         }
+    }
+
+    /// How many bytes went through the channel so far.
+    #[cfg(test)]
+    pub(in crate::run) fn carried(&self) -> u64 {
+        self.channel.carried()
+    }
+
+    /// How many parts of values the interpreter has mapped, as far as is known.
+    #[cfg(test)]
+    pub(in crate::run) fn lent(&self) -> usize {
+        self.buffers.lent()
     }
 
     /// The id of the interpreter's process.
@@ -207,7 +231,8 @@ impl PythonHost {
             let mut give_up =
                 || if interrupter.is_interrupted() || start.is_late(limit) { Err(Broken::GivenUp) } else { Ok(()) };
             let reply = self.channel.receive_one_of_many(&mut give_up);
-            match reply.and_then(|message| Reply::read(message).map_err(Broken::Garbage)) {
+            // No long parts come with what an interpreter says of its start.
+            match reply.and_then(|message| Reply::read(message, &Parts::default()).map_err(Broken::Garbage)) {
                 Ok(Reply::Started) => self.go_on_starting(start.imports),
                 Ok(Reply::Importing(module)) => self.go_on_starting(Some(module)),
                 Ok(Reply::Ready) => self.state = State::Idle,
@@ -238,17 +263,42 @@ impl PythonHost {
 
     /// Asks again where a signal came before the task that was not meant for it: it came too late for the last task, or from
     /// elsewhere.
-    fn ask_until_started(&mut self, request: &[u8], interrupter: &Interrupter) -> Result<Reply, Broken> {
+    fn ask_until_started(
+        &mut self,
+        first: Request,
+        call: &PythonCall<'_>,
+        inputs: &Data,
+        interrupter: &Interrupter,
+    ) -> Result<Result<Reply, Broken>, TaskError> {
         let child = Arc::clone(&self.process);
         let mut still_waiting = || match child.wait(Some(Duration::ZERO)) {
             Ok(None) => Ok(()),
             _ => Err(Broken::Closed),
         };
+        let (mut request, mut apart) = (first, true);
         loop {
-            match self.ask(request, &mut still_waiting)? {
-                Reply::NotStarted if !interrupter.is_interrupted() => self.begin_request(),
+            match self.ask(&request, &mut still_waiting) {
+                Ok(Reply::NotStarted) if !interrupter.is_interrupted() => self.begin_request(),
+                Ok(Reply::FilesLost) if apart => {
+                    self.buffers.take_back(&request.lent);
+                    apart = false;
+                }
                 reply => return Ok(reply),
             }
+            // What was lent with the last one is released.
+            request = self.request(call, inputs, apart)?;
+        }
+    }
+
+    /// The request for an attempt, its long parts where the interpreter can read them if they may be `apart`.
+    fn request(&self, call: &PythonCall<'_>, inputs: &Data, apart: bool) -> Result<Request, TaskError> {
+        let (message, parts) = message::run(call, inputs, apart)?;
+        if parts.is_empty() {
+            return Ok(Request { message, lent: Lent::default() });
+        }
+        match self.buffers.lend(parts) {
+            Some(lent) => Ok(Request { message: message::with_table(&message, &lent.table), lent }),
+            None => self.request(call, inputs, false),
         }
     }
 
@@ -258,9 +308,25 @@ impl PythonHost {
         }
     }
 
-    fn ask(&mut self, request: &[u8], still_waiting: &mut dyn FnMut() -> Result<(), Broken>) -> Result<Reply, Broken> {
-        self.channel.send(request, still_waiting)?;
-        Reply::read(self.channel.receive(still_waiting)?).map_err(Broken::Garbage)
+    fn ask(&mut self, request: &Request, still_waiting: StillWaiting<'_>) -> Result<Reply, Broken> {
+        self.channel.send(&request.message, still_waiting)?;
+        let mut rooms = Vec::new();
+        loop {
+            let message = self.channel.receive(still_waiting)?;
+            match message.split_first() {
+                Some((b'F', [])) => self.channel.send_files(&request.lent.files.borrow(), still_waiting)?,
+                Some((b'W', lengths)) => {
+                    let (made, files, places) = self.buffers.room(lengths).map_err(Broken::Garbage)?;
+                    rooms = made;
+                    self.channel.send_files(&files.borrow(), still_waiting)?;
+                    self.channel.send(&message::granted(&places), still_waiting)?;
+                }
+                _ => {
+                    let (parts, reply) = self.buffers.open(message, rooms).map_err(Broken::Garbage)?;
+                    return Reply::read(reply, &parts).map_err(Broken::Garbage);
+                }
+            }
+        }
     }
 
     /// The error of an attempt whose interpreter was lost; one that an interrupt has ended was stopped.
@@ -305,6 +371,14 @@ impl PythonHost {
     /// Waits for the end of the process, at most `patience`, then kills it; returns how it ended by itself, if it did.
     fn end(&mut self, patience: Duration) -> Option<Exit> {
         self.state = State::Lost;
+        let own_end = self.wait_or_kill(patience);
+        if self.thread.is_none() {
+            self.buffers.take_all_back();
+        }
+        own_end
+    }
+
+    fn wait_or_kill(&self, patience: Duration) -> Option<Exit> {
         if let Ok(Some(exit)) = self.process.wait(Some(patience)) {
             return Some(exit);
         }

@@ -1,10 +1,12 @@
 //! What a worker and its Python interpreter say to each other.
 
+use bytes::Bytes;
 use pushflow_protocol::{
     ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, TaskError,
 };
 use pushflow_value::{Data, Key, Opaque, Payload, Value};
 
+use super::buffers::Parts;
 use super::channel::{HEADER, MAGIC};
 use super::pickle::{EXCEPTION, PickleWriter, Pickled};
 
@@ -36,12 +38,19 @@ impl PythonCall<'_> {
 }
 
 /// A request that a task be run: names become keyword arguments, positions positional ones, gaps filled with `None`
-/// (`parity.md` P25, P26).
+/// (`parity.md` P25, P26). With it its long parts, which are to be sent on another way, if they may be.
 ///
 /// # Errors
 /// When an input can't be sent.
-pub(super) fn run(call: &PythonCall<'_>, inputs: &Data) -> Result<Vec<u8>, TaskError> {
+pub(super) fn run(
+    call: &PythonCall<'_>,
+    inputs: &Data,
+    may_be_apart: bool,
+) -> Result<(Vec<u8>, Vec<Bytes>), TaskError> {
     let mut pickle = PickleWriter::new(started());
+    if may_be_apart {
+        pickle.set_long_parts_apart();
+    }
     let (module, function, wants_mapping) = call.origin();
     pickle.begin_tuple();
     pickle.text(module);
@@ -61,7 +70,24 @@ pub(super) fn run(call: &PythonCall<'_>, inputs: &Data) -> Result<Vec<u8>, TaskE
     }
     pickle.end_tuple();
     let kind = if pickle.has_objects() { b'O' } else { b'T' };
-    Ok(finished(pickle.finish(), kind))
+    let apart = pickle.take_apart();
+    Ok((finished(pickle.finish(), kind), apart))
+}
+
+/// The same request with the table of its long parts.
+pub(super) fn with_table(request: &[u8], table: &[u8]) -> Vec<u8> {
+    framed(b'S', &[table, &request[HEADER + 1..]])
+}
+
+/// Where the room is that the interpreter asked for.
+pub(super) fn granted(places: &[u8]) -> Vec<u8> {
+    framed(b'G', &[places])
+}
+
+fn framed(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut message = started();
+    parts.iter().for_each(|part| message.extend_from_slice(part));
+    finished(message, kind)
 }
 
 /// What `host_source/ewoks.py` needs beside: which task type, its identifier, and the node.
@@ -140,6 +166,8 @@ pub(super) enum Reply {
     Interrupted(TaskError),
     /// An interrupt came before the task.
     NotStarted,
+    /// The files with the long parts of the request could not be taken.
+    FilesLost,
 }
 
 impl Reply {
@@ -147,13 +175,15 @@ impl Reply {
     ///
     /// # Errors
     /// Why it is no reply.
-    pub(super) fn read(message: &[u8]) -> Result<Reply, String> {
+    pub(super) fn read(message: &[u8], parts: &Parts) -> Result<Reply, String> {
         let (kind, pickle) = message.split_first().ok_or("it is empty")?;
+        let pickle = Written { pickle, parts };
         Ok(match kind {
             b'S' => Reply::Started,
             b'L' => Reply::Importing(text(pickle)?),
             b'H' => Reply::Ready,
             b'N' => Reply::NotStarted,
+            b'U' => Reply::FilesLost,
             b'R' => Reply::Ended(result(pickle)?),
             b'P' => Reply::Ended(Err(TaskError::new(ErrorKind::BadResult, text(pickle)?))),
             b'B' => Reply::Ended(Err(TaskError::new(ErrorKind::BadInput, text(pickle)?))),
@@ -166,8 +196,15 @@ impl Reply {
     }
 }
 
-fn result(pickle: &[u8]) -> Result<Result<Data, TaskError>, String> {
-    let pickled = Pickled::read(pickle).map_err(|error| error.to_string())?;
+/// A pickle, and its long parts.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    pickle: &'a [u8],
+    parts: &'a Parts,
+}
+
+fn result(written: Written<'_>) -> Result<Result<Data, TaskError>, String> {
+    let pickled = Pickled::read(written.pickle, written.parts).map_err(|error| error.to_string())?;
     Ok(pickled.into_data().map_err(|refused| TaskError::new(ErrorKind::BadResult, refused.to_string())))
 }
 
@@ -178,7 +215,7 @@ fn too_deep() -> TaskError {
 
 /// The name of its type, its text, the lines of its traceback, its text and pickle as a value, where it can be pickled, its
 /// notes, and the names and texts of the errors around and before it.
-fn exception(pickle: &[u8]) -> Result<TaskError, String> {
+fn exception(pickle: Written<'_>) -> Result<TaskError, String> {
     let Value::List(parts) = value(pickle)? else { return Err("an exception is a list".to_owned()) };
     let Ok([Value::Str(type_name), Value::Str(message), lines, Value::Str(text), content, notes, Value::List(causes)]) =
         <[Value; 7]>::try_from(parts.into_vec())
@@ -187,7 +224,7 @@ fn exception(pickle: &[u8]) -> Result<TaskError, String> {
     };
     let instance = match content {
         Value::Bytes(content) => {
-            let object = Opaque::new(EXCEPTION, type_name.as_str()).with_text(text).with_content(content);
+            let object = Opaque::new(EXCEPTION, type_name.as_str()).with_text(text).with_content((*content).clone());
             let payload = Payload::from(Value::from(object));
             Some(payload.encoded().map_err(|error| error.to_string())?.clone())
         }
@@ -211,14 +248,14 @@ fn texts(list: &Value) -> Result<Vec<String>, String> {
     Ok(list.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect())
 }
 
-fn text(pickle: &[u8]) -> Result<String, String> {
+fn text(pickle: Written<'_>) -> Result<String, String> {
     match value(pickle)? {
         Value::Str(text) => Ok(text),
         other => Err(format!("it has {} where a text is expected", other.type_name())),
     }
 }
 
-fn value(pickle: &[u8]) -> Result<Value, String> {
-    let pickled = Pickled::read(pickle).map_err(|error| error.to_string())?;
+fn value(written: Written<'_>) -> Result<Value, String> {
+    let pickled = Pickled::read(written.pickle, written.parts).map_err(|error| error.to_string())?;
     pickled.into_value().map_err(|error| error.to_string())
 }

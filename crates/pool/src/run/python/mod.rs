@@ -1,6 +1,7 @@
 //! Python tasks: an interpreter process of its own for each worker, or one for all threads of a pool, started at first use
 //! and used again.
 
+mod buffers;
 mod channel;
 mod host;
 mod message;

@@ -21,8 +21,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use pushflow_os::SeqPacket;
+use pushflow_protocol::slabs::{Rooms, SlabStore};
 use pushflow_protocol::{ErrorKind, Exit, PythonOptions, TaskError};
 
+use super::buffers::Buffers;
 use super::host::{PythonHost, not_started};
 use super::source::{launch, source};
 use crate::run::launch::{Child, Launcher};
@@ -40,13 +42,14 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 pub struct SharedPython {
     options: PythonOptions,
     launcher: Arc<dyn Launcher>,
+    rooms: Arc<dyn Rooms>,
     current: Mutex<Option<Arc<Interpreter>>>,
 }
 
 impl SharedPython {
     /// An interpreter that `launcher` starts when the first task comes.
     pub fn new(options: PythonOptions, launcher: Arc<dyn Launcher>) -> Self {
-        SharedPython { options, launcher, current: Mutex::new(None) }
+        SharedPython { options, launcher, rooms: Arc::new(SlabStore::default()), current: Mutex::new(None) }
     }
 
     /// Which interpreter it is.
@@ -80,7 +83,8 @@ impl SharedPython {
         ours.set_send_timeout(ORDER_LIMIT).map_err(|error| failed(&error))?;
         let launch = launch(&self.options, "shared", theirs.into_fd());
         let child = self.launcher.launch(launch).map_err(|error| not_started(&self.options.interpreter, error))?;
-        let interpreter = Arc::new(Interpreter { child, orders: Mutex::new(Orders { socket: ours, threads: 0 }) });
+        let (orders, buffers) = (Mutex::new(Orders { socket: ours, threads: 0 }), Buffers::new(self.rooms.clone()));
+        let interpreter = Arc::new(Interpreter { child, orders, buffers });
         interpreter.send_source(&source(&self.options.modules));
         Ok(current.insert(interpreter).clone())
     }
@@ -98,6 +102,8 @@ fn failed(error: &io::Error) -> TaskError {
 struct Interpreter {
     child: Arc<dyn Child>,
     orders: Mutex<Orders>,
+    /// What its threads have mapped: each may release what another was lent.
+    buffers: Buffers,
 }
 
 struct Orders {
@@ -128,7 +134,7 @@ impl Interpreter {
         }
         drop((orders, theirs));
         let thread = Arc::new(Thread { interpreter: self.clone(), number, requests: AtomicU64::new(0) });
-        PythonHost::of_thread(ours, thread, self.child.clone(), program)
+        PythonHost::of_thread(ours, thread, self.child.clone(), program, self.buffers.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, Orders> {

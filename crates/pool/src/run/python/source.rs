@@ -12,11 +12,14 @@ use crate::run::launch::Launch;
 
 /// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
 /// needed first.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 10] = [
+    ("_pushflow_mapping?", include_str!("host_source/mapping.py")),
+    ("_pushflow_buffers?", include_str!("host_source/buffers.py")),
     ("_pushflow_ewoks?", include_str!("host_source/ewoks.py")),
     ("_pushflow_warm?", include_str!("host_source/warm.py")),
     ("_pushflow_finding", include_str!("host_source/finding.py")),
     ("_pushflow_importing", include_str!("host_source/importing.py")),
+    ("_pushflow_outgoing", include_str!("host_source/outgoing.py")),
     ("_pushflow_values", include_str!("host_source/values.py")),
     ("_pushflow_restoring", include_str!("host_source/restoring.py")),
     ("_pushflow_host", include_str!("host_source/host.py")),

@@ -42,7 +42,7 @@ fn inputs_go_to_their_places_and_output_comes_back_as_text() {
 #[test]
 fn output_that_is_no_text_comes_back_as_bytes() {
     let result = run(shell(r"printf '\377\000'; printf 'é' >&2"), &Data::new()).unwrap();
-    assert_eq!(value(&result, "stdout"), Value::Bytes(vec![0xff, 0]));
+    assert_eq!(value(&result, "stdout"), Value::Bytes(vec![0xff, 0].into()));
     assert_eq!(value(&result, "stderr"), Value::from("é"));
 }
 

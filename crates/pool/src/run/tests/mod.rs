@@ -1,5 +1,6 @@
 //! Attempts with real programs and a real Python.
 
+mod buffers;
 mod commands;
 mod direct;
 mod docs;

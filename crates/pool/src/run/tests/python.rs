@@ -22,7 +22,11 @@ fn every_plain_value_comes_back_as_it_went() {
     let floats = [0.0, -0.0, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, 5e-324];
     let mut values: Vec<Value> = integers.into_iter().map(Value::Int).chain(floats.map(Value::Float)).collect();
     values.extend([Value::Null, true.into(), false.into(), "".into(), text.into()]);
-    values.extend([Value::Bytes(Vec::new()), Value::Bytes((0..=255).collect()), Value::Bytes(vec![7; 70_000])]);
+    values.extend([
+        Value::Bytes(Vec::new().into()),
+        Value::Bytes((0..=255).collect()),
+        Value::Bytes(vec![7; 70_000].into()),
+    ]);
     let map: Map = [("z", Value::from(1)), ("a", Value::from(Vec::new())), ("", Value::from(Map::default()))]
         .into_iter()
         .collect();

@@ -21,7 +21,7 @@ fn captured() -> Data {
 
 #[test]
 fn inputs_become_options_in_their_order_and_positions_come_last() {
-    let nested: Map = [("k", Value::Bytes(vec![0, b'a']))].into_iter().collect();
+    let nested: Map = [("k", Value::Bytes(vec![0, b'a'].into()))].into_iter().collect();
     let inputs = captured()
         .with("zz", 1.0)
         .with("a", true)

@@ -9,17 +9,18 @@ shared host that channel only carries orders: see `Switchboard`.
 
 import os
 import sys
-from io import BytesIO
 from time import perf_counter
 
 import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
 
 from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
 from _pushflow_importing import named_modules, try_import
+from _pushflow_outgoing import LEAST, released
 from _pushflow_restoring import Restorer, flush
 from _pushflow_values import (
     BadArgument,
     Unpicklable,
+    decode_with_long_parts,
     decode_with_objects,
     describe,
     dumps,
@@ -33,8 +34,9 @@ from _pushflow_values import (
 MAGIC = b"pfpy"
 HEADER = len(MAGIC) + 8
 
-# The requests: a task whose arguments are all plain, and one with objects among them.
-TASK, TASK_WITH_OBJECTS = b"TO"
+# The requests: a task whose arguments are all plain, one with objects among them, and one with long parts, which are
+# elsewhere (`buffers.py`).
+TASK, TASK_WITH_OBJECTS, TASK_WITH_LONG_PARTS = b"TOS"
 # The replies. STARTED, IMPORTING (a module) and READY come before the first request, the others after one each.
 # NOT_STARTED: an interrupt came before the task began.
 STARTED, IMPORTING, READY = b"SLH"
@@ -101,12 +103,16 @@ class Channel:
         except ConnectionError:
             return 0
 
-    def receive(self):
-        """The next message without its header, valid until the next call; None at the end."""
-        message, filled = self.buffer, 0
+    def wait(self):
+        """Waits a moment for something to read, without sleeping; whoever reads then waits on."""
         latest = perf_counter() + SPIN
         while not self.poll(0) and perf_counter() < latest:
             os.sched_yield()
+
+    def receive(self):
+        """The next message without its header, valid until the next call; None at the end."""
+        message, filled = self.buffer, 0
+        self.wait()
         while filled < HEADER:
             count = self.read(message[filled:])
             if count == 0:
@@ -123,34 +129,39 @@ class Channel:
             filled += count
         return message[HEADER:length]
 
-    def send(self, message):
-        """Also makes sure that what the task printed is out before its result."""
+    def send(self, pieces):
+        """Sends one message. Also makes sure that what the task printed is out before its result."""
         flush()
+        self.write(pieces)
+
+    def write(self, pieces):
+        pieces = framed(pieces)
         try:
-            sent = os.write(self.file, message)
-            while sent < len(message):
-                sent += os.write(self.file, message[sent:])
+            # No long piece is copied.
+            for piece in [b"".join(pieces)] if sum(map(len, pieces)) < LEAST else pieces:
+                sent = os.write(self.file, piece)
+                while sent < len(piece):
+                    sent += os.write(self.file, memoryview(piece)[sent:])
         except ConnectionError:  # nobody wants to know any more
             sys.exit(1)
         except OSError as error:
             sys.exit("a task broke the channel to the worker: {}".format(error))
-        if type(message) is memoryview:
-            message.release()  # its buffer could complain later, should a traceback keep this frame
 
 
-def framed(kind, value=None):
-    """One message; `value` is left out if it is `None`."""
+def framed(pieces):
+    """The pieces of a message, with its header."""
+    return [MAGIC + sum(map(len, pieces)).to_bytes(8, "little")] + pieces
+
+
+def encoded(kind, value=None):
+    """The pieces of a reply, or what is left to do to have them; `value` is left out if it is `None`."""
+    if value is None:
+        return [bytes([kind])]
     if kind == RESULT and is_simple(value):
         pickle = dumps(value, 4)
-        return MAGIC + (1 + len(pickle)).to_bytes(8, "little") + b"R" + pickle
-    buffer = BytesIO()
-    buffer.write(MAGIC + bytes(8))
-    buffer.write(bytes([kind]))
-    if value is not None:
-        encode(buffer, value)
-    message = buffer.getbuffer()
-    message[len(MAGIC) : HEADER] = (len(message) - HEADER).to_bytes(8, "little")
-    return message
+        if len(pickle) < LEAST:
+            return [b"R", pickle]
+    return encode(value)
 
 
 # ---- running tasks -------------------------------------------------------------------------------------------------
@@ -161,6 +172,8 @@ class Server:
 
     def __init__(self, channel, restorer):
         self.channel, self.restorer = channel, restorer
+        # Whether nobody else in this process replies, and the mappings that the last reply has named: see `buffers.py`.
+        self.is_alone, self.named = False, None
         # Whether a task runs that has not been interrupted yet. Nothing but a task ever gets a KeyboardInterrupt, and
         # only one.
         self.running = False
@@ -177,22 +190,28 @@ class Server:
 
     def import_modules(self):
         """Imports what tasks are known to need. The worker knows what was being imported if this process ends."""
-        self.channel.send(framed(STARTED))
+        self.channel.send(encoded(STARTED))
         for module, function in named_modules():
-            error = try_import(module, function, lambda name: self.channel.send(framed(IMPORTING, name)))
+            error = try_import(module, function, lambda name: self.reply(IMPORTING, encoded(IMPORTING, name)))
             leave_if_copy(error)
         self.restorer.restore()
-        self.channel.send(framed(READY))
+        self.channel.send(encoded(READY))
 
     def serve(self):
         while True:
             request = self.channel.receive()
             if request is None:
                 return
+            self.named = None
             if request[0] == TASK:
                 self.answer(loads, request[1:])
             elif request[0] == TASK_WITH_OBJECTS:
                 self.answer(decode_with_objects, request[1:])
+            elif request[0] == TASK_WITH_LONG_PARTS:
+                arrived = own_module("_pushflow_buffers").receive(self.channel, request[1:])
+                if arrived is not None:
+                    self.answer(decode_with_long_parts, arrived)
+                    arrived = None
             else:
                 sys.exit("the worker sent a request of unknown kind {}".format(request[0]))
 
@@ -203,7 +222,7 @@ class Server:
         except Exception as error:
             reason = str(error) if isinstance(error, BadArgument) else "the inputs can't be read: {!r}".format(error)
             self.running = self.pending = False
-            return self.channel.send(framed(BAD_INPUT, clean(reason)))
+            return self.reply(BAD_INPUT, encoded(BAD_INPUT, clean(reason)))
         try:
             kind, value = self.run(*arguments)
             self.settle()
@@ -212,13 +231,24 @@ class Server:
         leave_if_copy(None)
         self.restorer.restore()
         try:
-            message = framed(kind, value)
+            message = encoded(kind, value)
         except RecursionError:
-            message = framed(TOO_DEEP)
+            kind, message = TOO_DEEP, encoded(TOO_DEEP)
         except Unpicklable:
-            message = framed(BAD_RESULT, entry_at_fault(value))
+            kind, message = BAD_RESULT, encoded(BAD_RESULT, entry_at_fault(value))
         except Exception as error:  # a derived type misbehaved, or another thread changed the result meanwhile
-            message = framed(FAILED, describe(error))
+            kind, message = FAILED, encoded(FAILED, describe(error))
+        arguments = value = None  # what is not needed any more is told with the reply
+        self.reply(kind, message)
+
+    def reply(self, kind, message):
+        if type(message) is not list:
+            outgoing, message = message, [bytes([kind])] + message.pieces
+            if outgoing.has_long_parts():
+                message = own_module("_pushflow_buffers").place(self.channel, outgoing) + message
+                self.named, outgoing.named = None if self.is_alone else outgoing.named, None
+        if released:
+            message = own_module("_pushflow_buffers").with_released(message)
         self.channel.send(message)
 
     def settle(self):
@@ -426,7 +456,7 @@ def main(mode, name, class_name, *folders):
     SEARCH[:] = [os.path.abspath(folder) for folder in folders]
     prepare(name, class_name == "daemonic")
     if mode == "warm":
-        own_module("_pushflow_warm").become_host(framed(STARTED))
+        own_module("_pushflow_warm").become_host(b"".join(framed(encoded(STARTED))))
         HOST = os.getpid()
     channel = Channel(open_channel())
     os.register_at_fork(after_in_child=channel.close_in_copy)
@@ -436,10 +466,11 @@ def main(mode, name, class_name, *folders):
         _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
         return Switchboard(channel.file).serve()
     server = Server(channel, None)
+    server.is_alone = True
     _signal.signal(_signal.SIGINT, server.on_interrupt)
     server.restorer = Restorer(True)
     if mode == "warm":
-        channel.send(framed(READY))
+        channel.send(encoded(READY))
     else:
         server.import_modules()
     server.serve()

@@ -3,7 +3,8 @@
 Plain values are pickled as they are: the worker reads that. Everything else becomes a pickle of its own inside, which
 nobody but the next Python task looks into, with a name, a text and, where it derives from a plain type, a plain view
 for everybody else. Such a thing is written as a call of `str`, which the worker knows:
-`str(codec, type_name, text, pickle[, view])`.
+`str(codec, type_name, text, pickle[, first, count][, view])`, where the numbers are those of its long parts
+(`buffers.py`).
 """
 
 import sys
@@ -14,7 +15,8 @@ try:
 except ImportError:
     from pickle import Pickler, Unpickler, dumps, loads
 
-from _pushflow_finding import clean, load_file, loaded_files, own_frames, type_name
+from _pushflow_finding import clean, load_file, loaded_files, own_frames, own_module, type_name
+from _pushflow_outgoing import Outgoing, pickle_object
 
 # How much of an object's text is kept, in characters, and from how many elements on an array is only described.
 TEXT_LIMIT = 200
@@ -72,35 +74,51 @@ class RemoteTraceback(Exception):
 class ResultPickler(Pickler):
     """Writes values; what is not plain as a call of `str`."""
 
+    def __init__(self, outgoing):
+        super().__init__(outgoing, 4)
+        self.outgoing = outgoing
+
     def reducer_override(self, value):
         if value is str or value is bytearray:  # as the function of a call
             return NotImplemented
         name = type_name(type(value))
-        codec, pickle = pickled(value, name)
+        codec, pickle, parts, text = pickled(value, name, self.outgoing)
         try:
-            return str, (codec, name, "", pickle, plain_view(value))
+            return str, (codec, name, "", pickle) + parts + (plain_view(value),)
         except (NotPlain, RecursionError):
-            return str, (codec, name, text_of(value), pickle)
+            return str, (codec, name, text or text_of(value), pickle) + parts
 
 
-def encode(buffer, value):
-    """Writes a result behind what is in the buffer."""
-    ResultPickler(buffer, 4).dump(value)
+def encode(value):
+    """A result as a pickle, and its long parts."""
+    outgoing = Outgoing()
+    ResultPickler(outgoing).dump(value)
+    return outgoing
 
 
 def is_simple(result):
     return ATOMS.issuperset(map(type, result)) and ATOMS.issuperset(map(type, result.values()))
 
 
-def pickled(value, name):
-    """The name of the codec, and the pickle."""
+def pickled(value, name, outgoing):
+    """The name of the codec, the pickle, which of the long parts of `outgoing` are its own, and the text for it
+    where its `repr` would take long."""
     try:
-        pickle = dumps(value, 5)
+        pickle, positions, first, count = pickle_object(value, outgoing)
     except Exception as error:
         reason = "{}: {}".format(type_name(type(error)), shown(error))
         raise Unpicklable("holds {} that can't be pickled ({})".format(with_article(name), reason)) from None
     file = file_of(value)
-    return ("pickle", pickle) if file is None else ("pickle with file", dumps((file, pickle), 4))
+    if count:
+        text = "<{} of {} bytes>".format(name, size_of(outgoing, first)) if positions else ""
+        return "pickle in parts", dumps((file, positions, pickle), 4), (first, count), text
+    if file is None:
+        return "pickle", pickle, (), ""
+    return "pickle with file", dumps((file, pickle), 4), (), ""
+
+
+def size_of(outgoing, first):
+    return sum(len(part) for part in outgoing.objects[first:])
 
 
 def file_of(value):
@@ -146,7 +164,7 @@ def entry_at_fault(result):
     """The sentence about the first entry of a result that can't be pickled."""
     for key, value in result.items():
         try:
-            encode(BytesIO(), (key, value))
+            encode((key, value))
         except Unpicklable as error:
             return "the result's entry {} {}".format(quoted(key), error)
     return "the result can't be pickled"
@@ -228,10 +246,16 @@ def traceback_of(error):
 class RequestUnpickler(Unpickler):
     """Reads requests in which something is not plain."""
 
+    incoming = None
+
     def persistent_load(self, thing):
-        place, codec, name, content = thing
+        if type(thing) is int:
+            return self.incoming.bytes(thing)
+        if len(thing) == 1:
+            return self.incoming.bytearray(thing[0])
+        place, codec, name, content = thing[:4]
         try:
-            return revive(codec, content)
+            return revive(codec, content, thing[4:], self.incoming)
         except Exception as error:
             message = "the input {} holds {} that can't be unpickled here ({}: {})".format(
                 quoted(place), with_article(name), type_name(type(error)), shown(error)
@@ -239,12 +263,28 @@ class RequestUnpickler(Unpickler):
             raise BadArgument(message) from None
 
 
-def decode_with_objects(request):
-    return RequestUnpickler(BytesIO(request)).load()
+def decode_with_objects(request, incoming=None):
+    unpickler = RequestUnpickler(BytesIO(request))
+    unpickler.incoming = incoming
+    return unpickler.load()
 
 
-def revive(codec, content):
+def decode_with_long_parts(arrived):
+    """What `buffers.receive` returns."""
+    incoming, request = arrived
+    try:
+        return decode_with_objects(request, incoming)
+    finally:
+        incoming.close()
+
+
+def revive(codec, content, parts, incoming):
     """What another interpreter has pickled."""
+    if codec == "pickle in parts":
+        file, positions, pickle = loads(content)
+        if file is not None:
+            load_file(file)
+        return own_module("_pushflow_buffers").unpickle_object(pickle, positions, parts, incoming)
     if codec == "exception":
         file, pickle, lines = loads(content)
         error = load_beside(file, pickle)

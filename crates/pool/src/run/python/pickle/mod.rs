@@ -18,6 +18,9 @@ pub(super) use pushflow_protocol::{PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHO
 
 /// The codec of one that needs a file to be loaded before it is read: a pickle of the path and the pickle.
 pub(super) const PICKLE_WITH_FILE: &str = "pickle with file";
+/// The codec of one with long parts: a pickle of the path of that file or `None`, of the places of the parts that the pickle
+/// leaves out, and of the pickle; the parts are the buffers of the opaque value.
+pub(super) const PICKLE_IN_PARTS: &str = "pickle in parts";
 /// The codec of an exception that left a task, which comes with its traceback.
 pub(super) const EXCEPTION: &str = "exception";
 

@@ -18,6 +18,7 @@ use pushflow_value::{List, Opaque, Value};
 use super::value::Pickled;
 use super::write::{PickleWriter, Unwritable};
 use super::{PICKLE, PYTHON, op};
+use crate::run::python::buffers::Parts;
 use crate::run::python_text::python_text;
 
 /// An integer of more bytes is not shown in full: that would take time by the square of its length.
@@ -133,7 +134,7 @@ impl PickleWriter {
                 Ok(())
             }
             ("bytearray", Some(Value::Bytes(bytes))) => {
-                self.call_builtin("bytearray", |pickle| pickle.bytes(bytes));
+                self.bytearray(bytes);
                 Ok(())
             }
             ("int", _) if i32::try_from(opaque.content.len()).is_ok() => {
@@ -151,7 +152,7 @@ impl PickleWriter {
 
 /// The keys of a dict, if they are as many as its values.
 fn keys_of(opaque: &Opaque, count: usize) -> Option<List> {
-    match Pickled::read(&opaque.content).ok()?.into_value().ok()? {
+    match Pickled::read(&opaque.content, &Parts::default()).ok()?.into_value().ok()? {
         Value::List(keys) if keys.len() == count => Some(keys),
         _ => None,
     }

@@ -1,6 +1,11 @@
 //! Reads pickles into nodes, whoever wrote them: no input makes it panic, recurse, or take memory out of proportion.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
 use super::op;
+use crate::run::python::buffers::Parts;
 
 /// Why bytes are no pickle of the kind that the interpreter's side writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +19,28 @@ pub(in crate::run::python) enum Malformed {
     /// An operation that does not fit what came before it.
     #[error("operation {0:#04x} does not fit what is before it")]
     Misplaced(u8),
+    /// A part that is elsewhere has another length than it should.
+    #[error("a part of it has {0} bytes")]
+    WrongLength(usize),
+}
+
+/// Bytes of a pickle, or of one of its long parts, which are elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Span<'a> {
+    pub(super) bytes: &'a [u8],
+    elsewhere: Option<&'a Bytes>,
+}
+
+impl Span<'_> {
+    /// The bytes, copied unless they are elsewhere.
+    pub(super) fn to_bytes(self) -> Bytes {
+        self.elsewhere.map_or_else(|| Bytes::copy_from_slice(self.bytes), Bytes::clone)
+    }
+
+    /// How much memory [`Span::to_bytes`] takes.
+    pub(super) fn copied(self) -> usize {
+        if self.elsewhere.is_some() { 0 } else { self.bytes.len() }
+    }
 }
 
 /// Where a node is among [`Nodes::all`].
@@ -26,14 +53,14 @@ pub(super) enum Node<'a> {
     Int(i64),
     Float(f64),
     Str(&'a str),
-    Bytes(&'a [u8]),
+    Bytes(Span<'a>),
     List(Vec<Index>),
     Map(Vec<(Index, Index)>),
     /// An integer of more than 64 bits: its digits to the base of 256, the lowest first, in two's complement.
     LargeInt(&'a [u8]),
     /// A text with halves of characters, written as if they were characters.
     OddStr(&'a [u8]),
-    ByteArray(&'a [u8]),
+    ByteArray(Span<'a>),
     Tuple(Vec<Index>),
     Set(Vec<Index>),
     FrozenSet(Vec<Index>),
@@ -44,7 +71,8 @@ pub(super) enum Node<'a> {
         codec: &'a str,
         type_name: &'a str,
         text: &'a str,
-        pickle: &'a [u8],
+        pickle: Span<'a>,
+        buffers: Cow<'a, [Bytes]>,
         view: Option<Index>,
     },
 }
@@ -58,10 +86,10 @@ pub(super) struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    /// Reads one pickle that is all of `bytes`.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut reader =
-            Reader { input: bytes, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+    /// Reads one pickle that is all of `bytes`, but for its long parts.
+    pub(super) fn read(bytes: &'a [u8], parts: &'a Parts) -> Result<Self, Malformed> {
+        let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut reader = Reader { input: bytes, length: bytes.len(), parts, nodes, stack, marks, memo };
         let root = reader.run()?;
         Ok(Nodes { all: reader.nodes, root })
     }
@@ -69,7 +97,10 @@ impl<'a> Nodes<'a> {
 
 /// The machine that pickles are programs for.
 struct Reader<'a> {
+    /// What is left, of this length at first.
     input: &'a [u8],
+    length: usize,
+    parts: &'a Parts,
     nodes: Vec<Node<'a>>,
     stack: Vec<Index>,
     marks: Vec<usize>,
@@ -183,11 +214,18 @@ impl<'a> Reader<'a> {
             return Err(misplaced);
         };
         let node = match (*name, arguments.as_slice()) {
-            ("bytearray", []) => Some(Node::ByteArray(&[])),
+            ("bytearray", []) => Some(Node::ByteArray(Span { bytes: &[], elsewhere: None })),
             ("bytearray", [content]) => self.bytes_at(*content).map(Node::ByteArray),
-            ("str", [codec, type_name, text, pickle]) => self.object([*codec, *type_name, *text, *pickle], None),
-            ("str", [codec, type_name, text, pickle, view]) => {
-                self.object([*codec, *type_name, *text, *pickle], Some(*view))
+            ("str", [codec, type_name, text, pickle, rest @ ..]) => {
+                let (parts, view) = match *rest {
+                    [] => (None, None),
+                    [view] => (None, Some(view)),
+                    [first, count] => (Some((first, count)), None),
+                    [first, count, view] => (Some((first, count)), Some(view)),
+                    _ => return Err(misplaced),
+                };
+                let buffers = parts.map_or(Some(&[][..]), |(first, count)| self.parts_at(first, count));
+                buffers.and_then(|buffers| self.object([*codec, *type_name, *text, *pickle], buffers.into(), view))
             }
             _ => None,
         };
@@ -201,19 +239,29 @@ impl<'a> Reader<'a> {
         let top = self.pop(op::BINPERSID)?;
         let Node::Tuple(parts) = &self.nodes[top] else { return Err(misplaced) };
         let object = match *parts.as_slice() {
-            [place, codec, type_name, pickle] => self.object([codec, type_name, place, pickle], None),
+            [place, codec, type_name, pickle, ref buffers @ ..] => {
+                let buffers = buffers.iter().map(|buffer| Some(self.bytes_at(*buffer)?.to_bytes()));
+                let buffers: Option<Vec<Bytes>> = buffers.collect();
+                buffers.and_then(|buffers| self.object([codec, type_name, place, pickle], buffers.into(), None))
+            }
             _ => None,
         };
         self.push(object.ok_or(misplaced)?);
         Ok(())
     }
 
-    fn object(&self, [codec, type_name, text, pickle]: [Index; 4], view: Option<Index>) -> Option<Node<'a>> {
+    fn object(
+        &self,
+        [codec, type_name, text, pickle]: [Index; 4],
+        buffers: Cow<'a, [Bytes]>,
+        view: Option<Index>,
+    ) -> Option<Node<'a>> {
         Some(Node::Object {
             codec: self.text_at(codec)?,
             type_name: self.text_at(type_name)?,
             text: self.text_at(text)?,
             pickle: self.bytes_at(pickle)?,
+            buffers,
             view,
         })
     }
@@ -225,9 +273,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn bytes_at(&self, index: Index) -> Option<&'a [u8]> {
+    fn bytes_at(&self, index: Index) -> Option<Span<'a>> {
         match self.nodes[index] {
             Node::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn parts_at(&self, first: Index, count: Index) -> Option<&'a [Bytes]> {
+        match (&self.nodes[first], &self.nodes[count]) {
+            (Node::Int(first), Node::Int(count)) => self.parts.some(*first, *count),
             _ => None,
         }
     }
@@ -259,7 +314,7 @@ impl<'a> Reader<'a> {
     }
 
     fn integer(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
-        let digits = self.sized(width)?;
+        let digits = self.sized(width)?.bytes;
         let Some(last) = digits.last() else { return Ok(Node::Int(0)) };
         if digits.len() > 8 {
             return Ok(Node::LargeInt(digits));
@@ -271,14 +326,18 @@ impl<'a> Reader<'a> {
 
     /// Python writes halves of characters as if they were characters, which is no UTF-8.
     fn text(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
-        let bytes = self.sized(width)?;
+        let bytes = self.sized(width)?.bytes;
         Ok(std::str::from_utf8(bytes).map_or(Node::OddStr(bytes), Node::Str))
     }
 
     /// The bytes behind their length.
-    fn sized(&mut self, width: usize) -> Result<&'a [u8], Malformed> {
+    fn sized(&mut self, width: usize) -> Result<Span<'a>, Malformed> {
         let length = self.length(width)?;
-        self.take(length)
+        match self.parts.hole(self.length - self.input.len()) {
+            Some(part) if part.len() == length => Ok(Span { bytes: part, elsewhere: Some(part) }),
+            Some(part) => Err(Malformed::WrongLength(part.len())),
+            None => Ok(Span { bytes: self.take(length)?, elsewhere: None }),
+        }
     }
 
     fn length(&mut self, width: usize) -> Result<usize, Malformed> {

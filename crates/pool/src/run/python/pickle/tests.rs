@@ -5,6 +5,7 @@ use pushflow_value::{Map, Value};
 
 use super::read::Malformed;
 use super::{PickleWriter, Pickled, Unwritable};
+use crate::run::python::buffers::Parts;
 
 fn written(value: &Value) -> Vec<u8> {
     let mut pickle = PickleWriter::new(Vec::new());
@@ -13,7 +14,8 @@ fn written(value: &Value) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Value, String> {
-    let pickled = Pickled::read(bytes).map_err(|error| error.to_string())?;
+    let parts = Parts::default();
+    let pickled = Pickled::read(bytes, &parts).map_err(|error| error.to_string())?;
     pickled.into_value().map_err(|error| error.to_string())
 }
 
@@ -50,15 +52,15 @@ fn a_pickle_that_calls_anything_is_refused() {
 fn a_pickle_that_ends_early_or_goes_on_is_refused() {
     let whole = written(&Value::from(vec![Value::from("text"), Value::Int(1 << 40), Value::Float(0.5)]));
     for length in 0..whole.len() {
-        assert!(matches!(Pickled::read(&whole[..length]), Err(Malformed::Truncated)), "{length}");
+        assert!(matches!(Pickled::read(&whole[..length], &Parts::default()), Err(Malformed::Truncated)), "{length}");
     }
-    assert!(Pickled::read(&[&whole[..], b"N."].concat()).is_err());
+    assert!(Pickled::read(&[&whole[..], b"N."].concat(), &Parts::default()).is_err());
 }
 
 #[test]
 fn a_length_beyond_the_input_takes_no_memory() {
     let bytes = [b"\x80\x04\x8e", &u64::MAX.to_le_bytes()[..], b"x."].concat();
-    assert!(matches!(Pickled::read(&bytes), Err(Malformed::Truncated)));
+    assert!(matches!(Pickled::read(&bytes, &Parts::default()), Err(Malformed::Truncated)));
 }
 
 #[test]
@@ -101,7 +103,7 @@ fn values() -> impl Strategy<Value = Value> {
         any::<i16>().prop_map(|number| Value::Int(number.into())),
         any::<f64>().prop_filter("equal to itself", |number| !number.is_nan()).prop_map(Value::Float),
         ".*".prop_map(Value::Str),
-        proptest::collection::vec(any::<u8>(), 0..300).prop_map(Value::Bytes),
+        proptest::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| Value::Bytes(bytes.into())),
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![

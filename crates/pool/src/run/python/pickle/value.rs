@@ -10,6 +10,7 @@ use pushflow_value::{Data, Key, List, MAX_DEPTH, Map, Opaque, Payload, Value};
 
 use super::odd::{builtin_type, in_order, key_list, key_text, large_int, odd_str, python};
 use super::read::{Index, Malformed, Node, Nodes};
+use crate::run::python::buffers::Parts;
 
 /// Why a pickled thing is no value: one sentence about "the result".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,13 +33,13 @@ const SIZE_LIMIT: usize = 1 << 28;
 const GROWTH_LIMIT: usize = 2 * (size_of::<Value>() + size_of::<Opaque>());
 
 impl<'a> Pickled<'a> {
-    /// Reads one pickle that is all of `bytes`.
+    /// Reads one pickle that is all of `bytes`, but for its long parts.
     ///
     /// # Errors
     /// When it is malformed.
-    pub(in crate::run::python) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let Nodes { all: nodes, root } = Nodes::read(bytes)?;
-        let size_limit = bytes.len().saturating_mul(GROWTH_LIMIT).max(SIZE_LIMIT);
+    pub(in crate::run::python) fn read(bytes: &'a [u8], parts: &'a Parts) -> Result<Self, Malformed> {
+        let Nodes { all: nodes, root } = Nodes::read(bytes, parts)?;
+        let size_limit = (bytes.len() + parts.size()).saturating_mul(GROWTH_LIMIT).max(SIZE_LIMIT);
         Ok(Pickled { nodes, root, size_limit })
     }
 
@@ -98,18 +99,19 @@ impl<'a> Pickled<'a> {
             Node::Int(number) => Ok(Value::Int(*number)),
             Node::Float(number) => Ok(Value::Float(*number)),
             Node::Str(text) => Ok(Value::Str((*text).to_owned())),
-            Node::Bytes(bytes) => Ok(Value::Bytes(bytes.to_vec())),
+            Node::Bytes(bytes) => Ok(bytes.to_bytes().into()),
             Node::List(items) => self.list(items, below(depth)?, left).map(Value::List),
             Node::Map(entries) => self.map(entries, below(depth)?, left),
             Node::LargeInt(digits) => Ok(large_int(digits).into()),
             Node::OddStr(bytes) => Ok(odd_str(bytes).into()),
-            Node::ByteArray(bytes) => Ok(python("bytearray").with_view(Value::Bytes(bytes.to_vec())).into()),
+            Node::ByteArray(bytes) => Ok(python("bytearray").with_view(bytes.to_bytes().into()).into()),
             Node::Tuple(items) => self.sequence("tuple", items, depth, left),
             Node::Set(items) => self.sequence("set", items, depth, left),
             Node::FrozenSet(items) => self.sequence("frozenset", items, depth, left),
             Node::Type(name) => Ok(builtin_type(name).into()),
-            Node::Object { codec, type_name, text, pickle, view } => {
-                let opaque = Opaque::new(*codec, *type_name).with_text(*text).with_content(pickle.to_vec());
+            Node::Object { codec, type_name, text, pickle, buffers, view } => {
+                let opaque = Opaque::new(*codec, *type_name).with_text(*text).with_content(pickle.to_bytes());
+                let opaque = opaque.with_buffers(buffers.to_vec());
                 Ok(match view {
                     Some(view) => opaque.with_view(self.value(*view, depth, left)?).into(),
                     None => opaque.into(),
@@ -197,12 +199,13 @@ impl Node<'_> {
     fn own_size(&self) -> usize {
         match self {
             Node::Str(text) => text.len(),
-            Node::Bytes(bytes) => bytes.len(),
+            Node::Bytes(bytes) => bytes.copied(),
             Node::Map(entries) => entries.len() * size_of::<(u64, String)>(),
-            Node::LargeInt(bytes) | Node::OddStr(bytes) | Node::ByteArray(bytes) => size_of::<Opaque>() + bytes.len(),
+            Node::LargeInt(bytes) | Node::OddStr(bytes) => size_of::<Opaque>() + bytes.len(),
+            Node::ByteArray(bytes) => size_of::<Opaque>() + bytes.copied(),
             Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Type(_) => size_of::<Opaque>(),
-            Node::Object { type_name, text, pickle, .. } => {
-                size_of::<Opaque>() + type_name.len() + text.len() + pickle.len()
+            Node::Object { type_name, text, pickle, buffers, .. } => {
+                size_of::<Opaque>() + type_name.len() + text.len() + pickle.copied() + size_of_val(&**buffers)
             }
             _ => 0,
         }

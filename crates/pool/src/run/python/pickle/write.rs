@@ -1,9 +1,11 @@
 //! Writes values as a pickle of protocol 4.
 
+use bytes::Bytes;
 use pushflow_protocol::ERROR_CODEC;
 use pushflow_value::{MAX_DEPTH, Opaque, Value};
 
-use super::{EXCEPTION, PICKLE, PICKLE_WITH_FILE, PYTHON, op};
+use super::{EXCEPTION, PICKLE, PICKLE_IN_PARTS, PICKLE_WITH_FILE, PYTHON, op};
+use crate::run::python::buffers::LONG;
 
 /// Why a value can't be written for Python.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,13 +35,25 @@ pub(in crate::run::python) struct PickleWriter {
     /// The input that is being written, for the interpreter's side to name where an object can't be unpickled.
     place: String,
     has_objects: bool,
+    /// The long parts, if the pickle is only to name them.
+    apart: Option<Vec<Bytes>>,
 }
 
 impl PickleWriter {
     /// Starts a pickle at the end of `buffer`.
     pub(in crate::run::python) fn new(mut buffer: Vec<u8>) -> Self {
         buffer.extend([op::PROTO, 4]);
-        PickleWriter { out: buffer, place: String::new(), has_objects: false }
+        PickleWriter { out: buffer, place: String::new(), has_objects: false, apart: None }
+    }
+
+    /// From here on the pickle names its long parts by their numbers.
+    pub(in crate::run::python) fn set_long_parts_apart(&mut self) {
+        self.apart = Some(Vec::new());
+    }
+
+    /// The long parts that it names.
+    pub(in crate::run::python) fn take_apart(&mut self) -> Vec<Bytes> {
+        self.apart.take().unwrap_or_default()
     }
 
     /// What follows belongs to the input of this name.
@@ -94,8 +108,43 @@ impl PickleWriter {
     }
 
     /// Writes bytes.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &Bytes) {
+        match self.set_apart(bytes) {
+            Some(number) => {
+                self.integer(number);
+                self.named();
+            }
+            None => self.bytes_here(bytes),
+        }
+    }
+
+    /// Writes a `bytearray`.
+    pub(super) fn bytearray(&mut self, bytes: &Bytes) {
+        match self.set_apart(bytes) {
+            Some(number) => {
+                self.integer(number);
+                self.out.push(op::TUPLE1);
+                self.named();
+            }
+            None => self.call_builtin("bytearray", |pickle| pickle.bytes_here(bytes)),
+        }
+    }
+
+    fn bytes_here(&mut self, bytes: &[u8]) {
         self.sized([op::SHORT_BINBYTES, op::BINBYTES, op::BINBYTES8], bytes);
+    }
+
+    /// The number of bytes that are apart; `None` if they are not.
+    fn set_apart(&mut self, bytes: &Bytes) -> Option<i64> {
+        let apart = self.apart.as_mut().filter(|_| bytes.len() >= LONG)?;
+        apart.push(bytes.clone());
+        i64::try_from(apart.len() - 1).ok()
+    }
+
+    /// What was written last is what the interpreter's side looks up.
+    fn named(&mut self) {
+        self.has_objects = true;
+        self.out.push(op::BINPERSID);
     }
 
     /// Writes any value.
@@ -155,7 +204,7 @@ impl PickleWriter {
     fn opaque(&mut self, opaque: &Opaque, depth: usize) -> Result<(), Unwritable> {
         match opaque.codec.as_str() {
             PYTHON => self.python(opaque, depth),
-            PICKLE | PICKLE_WITH_FILE | EXCEPTION => {
+            PICKLE | PICKLE_WITH_FILE | PICKLE_IN_PARTS | EXCEPTION => {
                 self.object(opaque);
                 Ok(())
             }
@@ -167,9 +216,9 @@ impl PickleWriter {
         }
     }
 
-    /// Writes an object as what the interpreter's side looks up: where it is, its codec, its type and its content.
+    /// Writes an object as what the interpreter's side looks up: where it is, its codec, its type, its content, and its
+    /// buffers, or their numbers.
     fn object(&mut self, opaque: &Opaque) {
-        self.has_objects = true;
         self.begin_tuple();
         let place = std::mem::take(&mut self.place);
         for text in [&place, &opaque.codec, &opaque.type_name] {
@@ -177,8 +226,14 @@ impl PickleWriter {
         }
         self.place = place;
         self.bytes(&opaque.content);
+        for buffer in &opaque.buffers {
+            match self.set_apart(buffer) {
+                Some(number) => self.integer(number),
+                None => self.bytes_here(buffer),
+            }
+        }
         self.end_tuple();
-        self.out.push(op::BINPERSID);
+        self.named();
     }
 
     /// Writes one of Python's own types.

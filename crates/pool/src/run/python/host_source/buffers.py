@@ -1,0 +1,300 @@
+"""Long parts of values in shared memory: they do not go through the channel, and nobody copies them without need.
+
+A long part is the buffer of an array or the like, which protocol 5 of pickle hands over on its own, or the content of a
+long `bytes`, `bytearray` or `str`. The worker says where it is: a file, an offset and a length. The files come over the
+channel when they are asked for, and are closed when they were used.
+
+In. A request names its long parts in a table, each with a number, the *token*. `bytes` are read into an object of their
+own; a buffer is mapped (`mapping.py`), and as long as anything looks at it the worker keeps its memory from being used
+again. A token that is not needed any more is told before the next reply.
+
+Out. A result is pickled to the end, and its long parts are left out (`outgoing.py`). The worker is asked for room for
+all of them at once; they are written there, and the reply says which part is where. A buffer that a task was given, did
+not change and returns is not even written: the reply names its token, which must not be released before that reply was
+read. Where several threads reply, each on a channel of its own, the thread keeps the mapping until its next request.
+
+Where anything of this is not to be had (no room, no number for another file, no `ctypes`), long parts travel in the
+message, or are copied: slower, and always possible.
+
+Messages: FILES asks for the files of a request; FILES_LOST says that they could not be taken, and the worker sends the
+request again, all in one message. ROOM asks for room, one length after the other; the answer is a byte with the files,
+and a message with the number of the file and the offset for each. RELEASED and LONG are put before a reply.
+"""
+
+import os
+import sys
+from io import BytesIO
+
+try:
+    from _pickle import Unpickler
+except ImportError:
+    from pickle import Unpickler
+
+from _pushflow_finding import own_module
+from _pushflow_outgoing import released
+
+mapping = own_module("_pushflow_mapping")
+
+# How many long parts are written into room; further ones are in the message.
+MOST_PARTS = 1000
+
+FILES, FILES_LOST, ROOM, RELEASED, LONG = b"FUWLX"
+
+# Where a long part is: in the message, in the room of that number, or where what came with that token is.
+INLINE, IN_ROOM, AS_IT_CAME = 0, 1, 2
+# Not a position in the pickle: an object names the part.
+NOWHERE = 2**64 - 1
+
+# As much as one read returns.
+MOST_READ = 0x7FFFF000
+
+
+def number(value):
+    return value.to_bytes(8, "little")
+
+
+def numbers(data):
+    return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
+
+
+# ---- out -----------------------------------------------------------------------------------------------------------
+
+
+def place(channel, outgoing):
+    """Puts the long parts of a reply where the worker finds them: the pieces of the message that tell where that is,
+    and those parts that have to be in the message. Nothing else holds on to what was pickled any more."""
+    parts = [(NOWHERE, part) for part in outgoing.objects] + outgoing.holes
+    del outgoing.objects[:], outgoing.holes[:]
+    entries, inline = placed(channel, parts, outgoing.named)
+    return [bytes([LONG]) + number(len(parts))] + entries + inline
+
+
+def placed(channel, parts, named):
+    """What the table of a reply says of each part, and those that are in the message."""
+    entries, written, inline = [None] * len(parts), [], []
+    for index, (position, part) in enumerate(parts):
+        found = found_origin(part)
+        if found is not None:
+            named.append(found[0])
+            entries[index] = entry(AS_IT_CAME, found[0].token, found[1], len(part), position)
+        elif len(written) < MOST_PARTS:
+            written.append(index)
+    if not write_into_room(channel, [parts[index][1] for index in written]):
+        written = []
+    for room, index in enumerate(written):
+        position, part = parts[index]
+        entries[index] = entry(IN_ROOM, room, 0, len(part), position)
+    for index, (position, part) in enumerate(parts):
+        if entries[index] is None:
+            entries[index] = entry(INLINE, 0, 0, len(part), position)
+            inline.append(part)
+    return entries, inline
+
+
+def found_origin(part):
+    try:
+        return mapping.origin(part)
+    except (ImportError, OSError):  # no ctypes, or no number left for its file
+        return None
+
+
+def entry(*fields):
+    return b"".join(map(number, fields))
+
+
+def write_into_room(channel, parts):
+    """Whether the worker has room for all of them, and they were written there."""
+    if not parts:
+        return True
+    channel.write([bytes([ROOM])] + [number(len(part)) for part in parts])
+    files = receive_files(channel, len(parts))
+    try:
+        answer = channel.receive()
+        if answer is None:
+            sys.exit(1)  # the worker is gone
+        places = numbers(bytes(answer[1:]))
+        if len(places) != 2 * len(parts) or len(files) <= max(places[::2]):
+            return False
+        for part, file, offset in zip(parts, places[::2], places[1::2]):
+            write_all(files[file], memoryview(part), offset)
+        return True
+    except OSError:
+        return False
+    finally:
+        close_all(files)
+
+
+def write_all(file, part, offset):
+    done = 0
+    while done < len(part):
+        done += os.pwrite(file, part[done:], offset + done)
+
+
+def with_released(pieces):
+    """A reply, and before it what was released."""
+    tokens = []
+    while released:
+        tokens.append(number(released.pop()))
+    return [bytes([RELEASED]) + number(len(tokens))] + tokens + pieces
+
+
+# ---- in ------------------------------------------------------------------------------------------------------------
+
+
+class Incoming:
+    """The long parts of a request, until `close`."""
+
+    def __init__(self, table, files):
+        self.table, self.files, self.mapped = table, files, set()
+
+    def bytes(self, index):
+        _, file, offset, length = self.table[index]
+        if length <= MOST_READ:
+            content = os.pread(self.files[file], length, offset)
+            if len(content) == length:
+                return content
+        return bytes(self.bytearray(index))
+
+    def bytearray(self, index):
+        content = bytearray(self.table[index][3])
+        self.read_into(index, memoryview(content))
+        return content
+
+    def read_into(self, index, view):
+        _, file, offset, _ = self.table[index]
+        done = 0
+        while done < len(view):
+            count = os.preadv(self.files[file], [view[done:]], offset + done)
+            if count == 0:
+                raise ValueError("the shared memory ends too early")
+            done += count
+
+    def buffer(self, index):
+        """A part that may be written to."""
+        token, file, offset, length = self.table[index]
+        if offset % mapping.ALIGNMENT == 0 and token not in self.mapped:
+            try:
+                mapped = mapping.map_privately(self.files[file], offset, length, token)
+                self.mapped.add(token)
+                return mapped
+            except (ImportError, OSError, ValueError, MemoryError):
+                pass
+        return self.bytearray(index)
+
+    def close(self):
+        close_all(self.files)
+        released.extend(part[0] for part in self.table if part[0] not in self.mapped)
+
+
+class Shared:
+    """A long part of an object that a request names."""
+
+    def __init__(self, incoming, index):
+        self.incoming, self.index = incoming, index
+        self.length = incoming.table[index][3]
+
+    def bytes(self):
+        return self.incoming.bytes(self.index)
+
+    def read_into(self, view):
+        self.incoming.read_into(self.index, view)
+
+    def buffer(self):
+        return self.incoming.buffer(self.index)
+
+
+class Inline:
+    """One that is in the request."""
+
+    def __init__(self, content):
+        self.content, self.length = content, len(content)
+
+    def bytes(self):
+        return self.content
+
+    def read_into(self, view):
+        view[:] = self.content
+
+    def buffer(self):
+        return bytearray(self.content)
+
+
+def receive(channel, request):
+    """The long parts of a request, and what follows their table; `None` when their files could not be taken, and the
+    request comes again."""
+    count, most = numbers(bytes(request[:16]))
+    end = 16 + 32 * count
+    fields = numbers(bytes(request[16:end]))
+    rest = bytes(request[end:])  # the channel uses its memory again
+    channel.write([bytes([FILES])])
+    files = receive_files(channel, most)
+    if len(files) < most:
+        close_all(files)
+        channel.write([bytes([FILES_LOST])])
+        return None
+    return Incoming([fields[at : at + 4] for at in range(0, len(fields), 4)], files), rest
+
+
+def receive_files(channel, most):
+    """The files that come with one byte; fewer when there is no number left for them."""
+    channel.wait()
+    try:
+        from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, socket
+    except (ImportError, OSError):  # there is no number left for its file
+        if not channel.read(memoryview(bytearray(1))):
+            sys.exit(1)
+        return []
+    connection = socket(fileno=channel.file)
+    try:
+        data, extra, _, _ = connection.recvmsg(1, CMSG_LEN(4 * most), MSG_CMSG_CLOEXEC)
+    except ConnectionError:
+        data, extra = b"", []
+    finally:
+        connection.detach()
+    if not data:
+        sys.exit(1)
+    files = []
+    for _level, _kind, content in extra:
+        files += memoryview(content[: len(content) // 4 * 4]).cast("i").tolist()
+    return files
+
+
+def close_all(files):
+    for file in files:
+        os.close(file)
+
+
+class WithHoles:
+    """A pickle that leaves out long parts, as a file that has them."""
+
+    def __init__(self, pickle, positions, parts):
+        self.pickle = BytesIO(pickle)
+        self.readline = self.pickle.readline
+        self.holes = list(zip(positions, parts))[::-1]
+
+    def next_part(self, size):
+        """The part that is here, if one is."""
+        if not self.holes or not size or self.pickle.tell() != self.holes[-1][0]:
+            return None
+        part = self.holes.pop()[1]
+        if part.length != size:
+            raise ValueError("a long part has {} bytes instead of {}".format(part.length, size))
+        return part
+
+    def read(self, size):
+        part = self.next_part(size)
+        return self.pickle.read(size) if part is None else part.bytes()
+
+    def readinto(self, view):
+        part = self.next_part(len(view))
+        if part is None:
+            return self.pickle.readinto(view)
+        part.read_into(view)
+        return len(view)
+
+
+def unpickle_object(pickle, positions, parts, incoming):
+    """What `outgoing.py` has pickled. Each part is the number of one of the request, or bytes in the request."""
+    parts = [Shared(incoming, part) if type(part) is int else Inline(part) for part in parts]
+    buffers = [part.buffer() for part in parts[len(positions) :]]
+    return Unpickler(WithHoles(pickle, positions, parts), buffers=buffers).load()

@@ -1,0 +1,138 @@
+"""Buffers of arguments, mapped privately: the memory of a task's array is that which another process has written, until
+the task writes to it; then the page is copied, and nobody else sees the change.
+
+The memory below a mapping stays as it is until its token was released (see `buffers.py`), which is when the mapping is
+gone. A copy of this process may live longer than that: so before a fork all that is mapped becomes the process's own.
+
+A mapping keeps no file open: a task may hold as many of them as it likes, and may close whatever files it likes.
+"""
+
+import os
+import sys
+
+from _pushflow_outgoing import released
+
+# The mappings that are there, by their tokens (weak references).
+mappings = {}
+
+# The alignment that every element of an array is content with.
+ALIGNMENT = 16
+
+MAP_FIXED = 0x10
+MADV_POPULATE_WRITE = 23
+
+# The highest byte of an entry of /proc/PID/pagemap: the page is there, is that of a file, is in the swap area.
+PRESENT, OF_FILE, SWAPPED = 0x80, 0x20, 0x40
+HIGHEST = 7 if sys.byteorder == "little" else 0
+
+Mapped = None
+
+
+def map_privately(file, offset, length, token):
+    """A writable view of a part of a file, of which nobody else sees what is written."""
+    import mmap
+
+    kind = Mapped or mapped_type()
+    if offset + length > os.fstat(file).st_size:
+        raise ValueError("the file is too short")
+    within = offset % mmap.ALLOCATIONGRANULARITY
+    start, size = offset - within, within + length
+    if sys.version_info >= (3, 13):
+        mapped = kind(file, size, flags=mmap.MAP_PRIVATE, offset=start, trackfd=False)
+    else:
+        # Made without a file, of which it would keep a copy open; then the file is put in its place.
+        mapped = kind(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        put_file_below(mapped, file, start)
+    mapped.within, mapped.token = within, token
+    from _weakref import ref
+
+    mappings[token] = ref(mapped)
+    return memoryview(mapped)[within:]
+
+
+def mapped_type():
+    global Mapped
+    from mmap import mmap
+
+    class Mapped(mmap):
+        token, within, is_own = None, 0, False
+
+        def __del__(self, released=released, mappings=mappings):
+            if self.token is not None:
+                mappings.pop(self.token, None)
+                released.append(self.token)
+
+    os.register_at_fork(before=detach_all)
+    return Mapped
+
+
+def address_of(buffer):
+    from ctypes import addressof, c_char
+
+    return addressof(c_char.from_buffer(buffer))
+
+
+def put_file_below(mapped, file, start):
+    import ctypes
+    from mmap import MAP_PRIVATE, PROT_READ, PROT_WRITE
+
+    call = ctypes.CDLL(None, use_errno=True).mmap
+    call.restype = ctypes.c_void_p
+    call.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+    address = address_of(mapped)
+    if call(address, len(mapped), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file, start) != address:
+        raise OSError(ctypes.get_errno(), "mmap failed")
+
+
+def detach_all():
+    """Makes all that is mapped this process's own."""
+    for reference in list(mappings.values()):
+        mapped = reference()
+        if mapped is not None and not mapped.is_own:
+            detach(mapped)
+            mapped.is_own = True
+
+
+def detach(mapped):
+    from mmap import PAGESIZE
+
+    try:
+        mapped.madvise(MADV_POPULATE_WRITE)
+    except OSError:  # Linux before 5.14
+        for at in range(0, len(mapped), PAGESIZE):
+            mapped[at] = mapped[at]
+
+
+def origin(part):
+    """The mapping that a part is in, and where in its buffer it begins, if nobody has written there since it came."""
+    if not mappings or type(part) is not memoryview or part.readonly:
+        return None
+    address = address_of(part)
+    for reference in list(mappings.values()):
+        mapped = reference()
+        if mapped is None:
+            continue
+        offset = address - address_of(mapped) - mapped.within
+        if 0 <= offset <= len(mapped) - mapped.within - len(part):
+            return (mapped, offset) if is_unchanged(address, len(part)) else None
+    return None
+
+
+def is_unchanged(address, length):
+    """Whether a private mapping still has the file's pages there: one that was written to has a copy of its own."""
+    from mmap import PAGESIZE
+
+    first, last = address // PAGESIZE, (address + length - 1) // PAGESIZE
+    try:
+        file = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        entries = os.pread(file, 8 * (last - first + 1), 8 * first)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    if len(entries) != 8 * (last - first + 1):
+        return False
+    return not any(flags & SWAPPED or flags & (PRESENT | OF_FILE) == PRESENT for flags in set(entries[HIGHEST::8]))

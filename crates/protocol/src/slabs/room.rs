@@ -1,0 +1,124 @@
+//! [`Rooms`]: shared memory for a process that is neither the scheduler nor a worker: the Python interpreter that works for
+//! one of them.
+//!
+//! It gets the file of a slab each time that it is to read or write there, and closes it when it has done so. Where it writes
+//! is a [`Room`], which nobody looks at before it has said that it is done.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nix::errno::Errno;
+use nix::sys::uio::pwrite;
+
+use super::store::{Lease, SlabStore};
+use super::written::Written;
+
+/// Shared memory for long parts of values.
+pub trait Rooms: Send + Sync {
+    /// Room for so many bytes; `None` if there is none.
+    fn room(&self, length: usize) -> Option<Room>;
+    /// Where these bytes are in shared memory, if they are there.
+    fn place(&self, bytes: &Bytes) -> Option<Place>;
+}
+
+/// Where something is in shared memory, for a process that maps it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    file: Arc<OwnedFd>,
+    offset: usize,
+}
+
+/// Where so many bytes are to be written.
+#[derive(Debug)]
+pub struct Room {
+    place: Place,
+    length: usize,
+    owner: Owner,
+}
+
+#[derive(Debug)]
+enum Owner {
+    Store(Lease),
+    Borrower(Written),
+}
+
+impl Place {
+    pub(super) fn new(file: Arc<OwnedFd>, offset: usize) -> Place {
+        Place { file, offset }
+    }
+
+    /// The file that holds it.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Where in the file it begins.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Whether another place is in the same file.
+    pub fn shares_file(&self, other: &Place) -> bool {
+        Arc::ptr_eq(&self.file, &other.file)
+    }
+}
+
+impl Room {
+    pub(super) fn of_borrower(place: Place, length: usize, written: Written) -> Room {
+        Room { place, length, owner: Owner::Borrower(written) }
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Writes all of it, from here.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    ///
+    /// # Panics
+    /// When these bytes are not as many as the room was asked for.
+    pub fn fill(&mut self, bytes: &[u8]) -> io::Result<()> {
+        assert_eq!(bytes.len(), self.length, "a room is filled wholly");
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = libc_offset(self.place.offset + done)?;
+            match pwrite(self.place.file(), &bytes[done..], at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => done += count,
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was written there, by whomever; nobody may write there any more.
+    pub fn into_bytes(self) -> Bytes {
+        match self.owner {
+            Owner::Store(lease) => Bytes::from_owner(lease).slice(..self.length),
+            Owner::Borrower(written) => Bytes::from_owner(written),
+        }
+    }
+}
+
+fn libc_offset(offset: usize) -> io::Result<i64> {
+    i64::try_from(offset).map_err(io::Error::other)
+}
+
+impl Rooms for SlabStore {
+    fn room(&self, length: usize) -> Option<Room> {
+        let lease = self.lease(length)?;
+        let place = Place::new(self.file(lease.slab())?, lease.offset());
+        Some(Room { place, length, owner: Owner::Store(lease) })
+    }
+
+    fn place(&self, bytes: &Bytes) -> Option<Place> {
+        let (slab, offset) = self.locate(bytes)?;
+        Some(Place::new(self.file(slab)?, offset))
+    }
+}

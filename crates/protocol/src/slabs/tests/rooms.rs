@@ -1,0 +1,154 @@
+//! Long bytes inside values, and what a worker's interpreter writes.
+
+use std::os::fd::AsFd;
+
+use pushflow_value::Opaque;
+
+use super::*;
+
+fn room(lender: &RefCell<Lender>, borrower: &Borrower, bytes: &[u8]) -> Room {
+    let mut room = borrower.room(bytes.len(), |asked| borrower.answer(lender.borrow_mut().grant(asked))).unwrap();
+    room.fill(bytes).unwrap();
+    room
+}
+
+/// What the interpreter has written, as a worker's result.
+fn written(lender: &RefCell<Lender>, borrower: &Borrower, byte: u8) -> Bytes {
+    room(lender, borrower, &vec![byte; LONG]).into_bytes()
+}
+
+fn array(buffer: &Bytes) -> Value {
+    Opaque::new("pickle", "array").with_content(vec![1; 10]).with_buffers(vec![buffer.clone()]).into()
+}
+
+fn references(parcel: &Parcel) -> Vec<Reference> {
+    let long = parcel.apart.iter().flat_map(|entry| &entry.long);
+    long.map(|long| if let Long::InSlab(reference) = long { *reference } else { panic!("inline") }).collect()
+}
+
+#[test]
+fn what_an_interpreter_wrote_is_handed_on_where_it_lies() {
+    let store = SlabStore::default();
+    let ((first, first_borrower), (second, second_borrower)) = (ends(&store), ends(&store));
+    let buffer = written(&first, &first_borrower, 7);
+    let nested = Value::from(vec![array(&buffer), Value::from(1)]);
+    let parcel = write(&first, &first_borrower, &Data::new().with("x", nested.clone()));
+    assert_eq!(references(&parcel).len(), 1);
+    drop(nested);
+    drop(buffer);
+    assert_eq!(first_borrower.released(), [], "it is the scheduler's now");
+    let arrived = first.borrow_mut().open(parcel.clone()).unwrap().into_data().unwrap();
+    let handed_on = second.borrow_mut().pack(&arrived).unwrap();
+    assert_eq!(references(&handed_on), references(&parcel));
+    drop((arrived, first, first_borrower));
+    let inputs = second_borrower.open(handed_on).unwrap().into_data().unwrap();
+    let expected = Value::from(vec![array(&vec![7; LONG].into()), Value::from(1)]);
+    assert_eq!(inputs.value("x").unwrap(), Some(&expected));
+    // Its interpreter hands on what it was lent, and a part of it.
+    let Some(Value::List(list)) = inputs.value("x").unwrap() else { panic!("no list") };
+    let Value::Opaque(opaque) = &list[0] else { panic!("no opaque value") };
+    let lent = opaque.buffers[0].clone();
+    assert!(second_borrower.place(&lent).is_some());
+    let result = Data::new().with("whole", array(&lent)).with("part", array(&lent.slice(8..LONG / 2)));
+    let parcel = write(&second, &second_borrower, &result);
+    let [whole, part] = references(&parcel)[..] else { panic!("two references") };
+    assert_eq!((part.slab, part.offset), (whole.slab, whole.offset + 8));
+    let back = second.borrow_mut().open(parcel).unwrap().into_data().unwrap();
+    assert_same(&back, &result);
+    drop((back, result, inputs, lent));
+    settle(&second, &second_borrower);
+    drop(second);
+    assert_eq!(store.used(), 0);
+}
+
+#[test]
+fn what_was_written_and_is_in_no_result_is_free_again() {
+    let store = SlabStore::default();
+    let (lender, borrower) = ends(&store);
+    for _ in 0..20 {
+        drop(written(&lender, &borrower, 1));
+        drop(room(&lender, &borrower, &[2; LONG]));
+        settle(&lender, &borrower);
+    }
+    assert!(store.used() <= 2 * store::SHARED_MOST, "{}", store.used());
+    drop(lender);
+    assert_eq!(store.used(), 0);
+}
+
+#[test]
+fn what_is_in_a_result_twice_or_in_part_is_copied() {
+    let store = SlabStore::default();
+    let (lender, borrower) = ends(&store);
+    let buffer = written(&lender, &borrower, 7);
+    let result = Data::new()
+        .with("part", array(&buffer.slice(..LONG / 2)))
+        .with("whole", array(&buffer))
+        .with("again", array(&buffer));
+    let parcel = write(&lender, &borrower, &result);
+    let [part, whole, again] = references(&parcel)[..] else { panic!("three references") };
+    assert!(part.offset != whole.offset && again.offset != whole.offset && part.offset != again.offset);
+    let arrived = lender.borrow_mut().open(parcel).unwrap().into_data().unwrap();
+    assert_same(&arrived, &result);
+    drop((result, buffer));
+    settle(&lender, &borrower);
+}
+
+#[test]
+fn a_result_that_cannot_be_encoded_releases_what_was_written_for_it_once() {
+    let store = SlabStore::default();
+    let (lender, borrower) = ends(&store);
+    let deep = (0..=MAX_DEPTH).fold(Value::Null, |value, _| Value::List(List::from(vec![value])));
+    for _ in 0..20 {
+        let result = Data::new().with("x", array(&written(&lender, &borrower, 1))).with("deep", deep.clone());
+        let packed = borrower.pack(&result, |bytes| borrower.answer(lender.borrow_mut().grant(bytes)));
+        assert_eq!(packed, Err(CodecError::TooDeep));
+        drop(result);
+        settle(&lender, &borrower); // refuses what is released twice
+    }
+    assert!(store.used() <= 2 * store::SHARED_MOST, "{}", store.used());
+}
+
+#[test]
+fn long_bytes_in_memory_of_ones_own_are_written_once_for_all_attempts() {
+    let store = SlabStore::default();
+    let ((first, first_borrower), (second, second_borrower)) = (ends(&store), ends(&store));
+    let data = Data::new().with("x", array(&vec![3; LONG].into()));
+    let parcels = [&first, &first, &second].map(|lender| lender.borrow_mut().pack(&data).unwrap());
+    assert!(parcels.iter().all(|parcel| *parcel == parcels[0]));
+    assert!(matches!(parcels[0].rest, Rest::Inline(_)));
+    let [one, two, three] = parcels;
+    for (parcel, borrower) in [(one, &first_borrower), (two, &first_borrower), (three, &second_borrower)] {
+        assert_same(&borrower.open(parcel).unwrap().into_data().unwrap(), &data);
+    }
+    drop(data);
+    settle(&first, &first_borrower);
+    settle(&second, &second_borrower);
+    assert_eq!(store.used(), 0);
+}
+
+#[test]
+fn without_room_long_bytes_are_in_the_message() {
+    let (_, borrower) = ends(&SlabStore::default());
+    assert!(borrower.room(LONG, |_| borrower.answer(None)).is_none());
+    let result = Data::new().with("x", array(&vec![3; LONG].into()));
+    let parcel = borrower.pack(&result, |_| borrower.answer(None)).unwrap();
+    assert!(matches!(parcel.apart[0].long[..], [Long::Inline(_)]));
+    let (lender, _borrower) = ends(&SlabStore::default());
+    assert_same(&lender.borrow_mut().open(parcel).unwrap().into_data().unwrap(), &result);
+}
+
+#[test]
+fn a_place_is_where_the_bytes_are() {
+    let store = SlabStore::default();
+    let mut room = Rooms::room(&store, 3 * LONG).unwrap();
+    room.fill(&[9; 3 * LONG]).unwrap();
+    let place = room.place().clone();
+    let bytes = room.into_bytes();
+    let part = store.place(&bytes.slice(5..7)).unwrap();
+    assert!(part.shares_file(&place));
+    assert_eq!(part.offset(), place.offset() + 5);
+    let mut read = [0; 2];
+    nix::sys::uio::pread(part.file().as_fd(), &mut read, part.offset() as i64).unwrap();
+    assert_eq!(read, [9, 9]);
+    assert!(store.place(&Bytes::from_static(b"elsewhere")).is_none());
+}
