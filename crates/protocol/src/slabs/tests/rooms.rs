@@ -65,7 +65,7 @@ fn what_an_interpreter_wrote_is_handed_on_where_it_lies() {
 fn what_was_written_and_is_in_no_result_is_free_again() {
     let store = SlabStore::default();
     let (lender, borrower) = ends(&store);
-    for _ in 0..20 {
+    for _ in 0..100 {
         drop(written(&lender, &borrower, 1));
         drop(room(&lender, &borrower, &[2; LONG]));
         settle(&lender, &borrower);
@@ -86,6 +86,7 @@ fn what_is_in_a_result_twice_or_in_part_is_copied() {
         .with("again", array(&buffer));
     let parcel = write(&lender, &borrower, &result);
     let [part, whole, again] = references(&parcel)[..] else { panic!("three references") };
+    assert_eq!(whole.offset, borrower.place(&buffer).unwrap().offset() as u64, "the whole is where it was written");
     assert!(part.offset != whole.offset && again.offset != whole.offset && part.offset != again.offset);
     let arrived = lender.borrow_mut().open(parcel).unwrap().into_data().unwrap();
     assert_same(&arrived, &result);
@@ -98,7 +99,7 @@ fn a_result_that_cannot_be_encoded_releases_what_was_written_for_it_once() {
     let store = SlabStore::default();
     let (lender, borrower) = ends(&store);
     let deep = (0..=MAX_DEPTH).fold(Value::Null, |value, _| Value::List(List::from(vec![value])));
-    for _ in 0..20 {
+    for _ in 0..100 {
         let result = Data::new().with("x", array(&written(&lender, &borrower, 1))).with("deep", deep.clone());
         let packed = borrower.pack(&result, |bytes| borrower.answer(lender.borrow_mut().grant(bytes)));
         assert_eq!(packed, Err(CodecError::TooDeep));
