@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::flatten::{Attributes, Flat, LeftOut, Level, Link, Node, RawLink, is_true, joined, list, merge};
 use super::tasks::{Form, equal, required_inputs};
 
-/// The graph, whose nodes have their inputs from outside.
-pub(super) fn finish(level: Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
-    let links = merge(level.links)?;
+/// The links of a graph, as they are when it is all there is.
+pub(super) fn links_of(level: &Level) -> Result<Vec<Link>, LeftOut> {
+    let links = merge(level.links.clone())?;
     let place = |id: &String| level.nodes.iter().position(|(node, _)| node == id).ok_or(LeftOut::Refused);
     let mut made = Vec::new();
     for link in &links {
@@ -21,6 +21,12 @@ pub(super) fn finish(level: Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
         link.required = required;
     }
     refuse_contested(&made)?;
+    Ok(made)
+}
+
+/// The graph, whose nodes have their inputs from outside.
+pub(super) fn finish(level: &Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
+    let made = links_of(level)?;
     let mut nodes: Vec<Node> = level.nodes.iter().map(|(id, attributes)| made_node(id, attributes)).collect();
     let starts = starts(&level.nodes, &nodes, &made)?;
     let ends = ends(&nodes, &made)?;
