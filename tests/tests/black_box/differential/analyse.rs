@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::flatten::{Attributes, Flat, LeftOut, Level, Link, Node, RawLink, is_true, joined, list, merge};
 use super::tasks::{Form, equal, required_inputs};
 
-/// The graph, whose nodes have their inputs from outside.
-pub(super) fn finish(level: Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
-    let links = merge(level.links)?;
+/// The links of a graph, as they are when it is all there is.
+pub(super) fn links_of(level: &Level) -> Result<Vec<Link>, LeftOut> {
+    let links = merge(level.links.clone())?;
     let place = |id: &String| level.nodes.iter().position(|(node, _)| node == id).ok_or(LeftOut::Refused);
     let mut made = Vec::new();
     for link in &links {
@@ -21,11 +21,18 @@ pub(super) fn finish(level: Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
         link.required = required;
     }
     refuse_contested(&made)?;
+    Ok(made)
+}
+
+/// The graph, whose nodes have their inputs from outside.
+pub(super) fn finish(level: &Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
+    let made = links_of(level)?;
     let mut nodes: Vec<Node> = level.nodes.iter().map(|(id, attributes)| made_node(id, attributes)).collect();
-    let starts = starts(&level.nodes, &nodes, &made)?;
     let ends = ends(&nodes, &made)?;
+    // Which classes have all their inputs may depend on those from outside.
+    let first = starts(&level.nodes, &nodes, &made);
     for input in inputs {
-        let meant = |place: &usize| is_meant(input, *place, &level.nodes[*place], &starts);
+        let meant = |place: &usize| is_meant(input, *place, &level.nodes[*place], &first);
         let meant: Vec<usize> = (0..nodes.len()).filter(meant).collect();
         if meant.is_empty() {
             return Err(LeftOut::Refused);
@@ -33,6 +40,10 @@ pub(super) fn finish(level: Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
         for place in meant {
             nodes[place].defaults.insert(joined(&input["name"]), input["value"].clone());
         }
+    }
+    let starts = starts(&level.nodes, &nodes, &made);
+    if starts.is_empty() {
+        return Err(LeftOut::NoEnds);
     }
     Ok(Flat { nodes, links: made, starts, ends, known: None })
 }
@@ -136,7 +147,7 @@ fn refuse_contested(links: &[Link]) -> Result<(), LeftOut> {
     Ok(())
 }
 
-fn starts(raw: &[(String, Attributes)], nodes: &[Node], links: &[Link]) -> Result<Vec<usize>, LeftOut> {
+fn starts(raw: &[(String, Attributes)], nodes: &[Node], links: &[Link]) -> Vec<usize> {
     let is_start =
         |place: &usize| is_true(&raw[*place].1, "force_start_node") || links.iter().all(|link| link.target != *place);
     let has_all = |node: &Node| required_inputs(&node.program).all(|name| node.defaults.contains_key(name));
@@ -146,7 +157,7 @@ fn starts(raw: &[(String, Attributes)], nodes: &[Node], links: &[Link]) -> Resul
     if starts.is_empty() {
         starts = (0..nodes.len()).filter(is_supplied).collect();
     }
-    if starts.is_empty() { Err(LeftOut::NoEnds) } else { Ok(starts) }
+    starts
 }
 
 fn ends(nodes: &[Node], links: &[Link]) -> Result<Vec<usize>, LeftOut> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::analyse::finish;
+use super::analyse::{finish, links_of};
 use super::census::inner;
 use super::tasks::{Data, Form};
 
@@ -39,6 +39,9 @@ pub enum Known {
     ParallelAcross,
     /// It connects default handlers before it looks at the links into and out of nested graphs.
     EarlyHandlers,
+    /// It refuses a graph in another, or one without its links into and out of others, that makes two required links for one
+    /// input, although with all its links they are not both required.
+    RefusedAlone,
     /// Where a node is triggered again before it fails, its error link carries what the last trigger brought (`parity.md`
     /// P33).
     OverlappingFailures,
@@ -107,6 +110,7 @@ pub(super) struct Level {
     inputs: Vec<Alias>,
     outputs: Vec<Alias>,
     has_parallel_across: bool,
+    is_refused_alone: bool,
 }
 
 /// When default error handlers are connected, in a graph with graphs in it.
@@ -121,14 +125,13 @@ enum Handlers {
 /// The graph of a file with its inputs.
 pub fn flatten(graph: &Value, inputs: &[Value]) -> Result<Flat, LeftOut> {
     let late = level(graph, Handlers::Late)?;
-    let has_parallel_across = late.has_parallel_across;
-    let flat = finish(late, inputs)?;
-    let has_handlers = graph.to_string().contains("default_error_node");
-    let is_early = || level(graph, Handlers::Early).and_then(|level| finish(level, inputs)).as_ref() != Ok(&flat);
-    let known = if has_parallel_across {
-        Some(Known::ParallelAcross)
-    } else {
-        (has_handlers && is_early()).then_some(Known::EarlyHandlers)
+    let flat = finish(&late, inputs)?;
+    let early = level(graph, Handlers::Early);
+    let known = match &early {
+        _ if late.has_parallel_across => Some(Known::ParallelAcross),
+        Ok(early) if early.is_refused_alone => Some(Known::RefusedAlone),
+        Ok(early) if finish(early, inputs).as_ref() == Ok(&flat) => None,
+        _ => Some(Known::EarlyHandlers),
     };
     Ok(Flat { known, ..flat })
 }
@@ -179,6 +182,7 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
         })
         .partition(|link| !is_sub(&link.source) && !is_sub(&link.target));
     level.links.extend(own);
+    level.is_refused_alone = subs.iter().any(|(.., sub)| sub.is_refused_alone || links_of(sub).is_err());
     level.has_parallel_across = subs.iter().any(|(.., sub)| sub.has_parallel_across);
     for (id, _, sub) in &subs {
         let inner = |name: &String| format!("{id}:{name}");
@@ -191,6 +195,7 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
     level.links = merge(level.links)?;
     if when == Handlers::Early && !subs.is_empty() {
         connect_handlers(&mut level);
+        level.is_refused_alone |= links_of(&level).is_err();
     }
     for (id, attributes, sub) in &subs {
         hand_down(id, attributes, sub, &mut level);
