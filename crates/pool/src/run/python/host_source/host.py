@@ -426,7 +426,7 @@ def main(mode, name, class_name, *folders):
     SEARCH[:] = [os.path.abspath(folder) for folder in folders]
     prepare(name, class_name == "daemonic")
     if mode == "warm":
-        own_module("_pushflow_warm").become_host(framed(STARTED))
+        own_module("_pushflow_warm").become_host(framed(STARTED), lambda name: framed(IMPORTING, name))
         HOST = os.getpid()
     channel = Channel(open_channel())
     os.register_at_fork(after_in_child=channel.close_in_copy)
