@@ -164,6 +164,12 @@ def encoded(kind, value=None):
     return encode(value)
 
 
+def whole(kind, value=None):
+    """A short message, in one piece."""
+    message = encoded(kind, value)
+    return b"".join(framed(message if type(message) is list else [bytes([kind])] + message.pieces))
+
+
 # ---- running tasks -------------------------------------------------------------------------------------------------
 
 
@@ -456,7 +462,7 @@ def main(mode, name, class_name, *folders):
     SEARCH[:] = [os.path.abspath(folder) for folder in folders]
     prepare(name, class_name == "daemonic")
     if mode == "warm":
-        own_module("_pushflow_warm").become_host(b"".join(framed(encoded(STARTED))))
+        own_module("_pushflow_warm").become_host(whole(STARTED), lambda name: whole(IMPORTING, name))
         HOST = os.getpid()
     channel = Channel(open_channel())
     os.register_at_fork(after_in_child=channel.close_in_copy)

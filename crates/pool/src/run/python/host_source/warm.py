@@ -5,7 +5,7 @@ keeper of the new host reports, and texts, each ended by a zero byte: the progra
 for `multiprocessing`. Often it is for a host that is made in advance.
 
 1. The first order is there before the first import. It has one more file, the channel of its host: that hears at once
-   that an interpreter runs. What the imports print goes where that host prints. After the imports this process prints
+   that an interpreter runs, and what it imports. What the imports print goes where that host prints. After the imports this process prints
    to nowhere.
 2. When all is imported it says WARM. With more than one thread it leaves instead: threads do not survive a fork.
 3. For each order it makes a copy that is a child of the guardian, not its own (CLONE_PARENT): the keeper. That says its
@@ -25,7 +25,7 @@ import sys
 import _signal
 
 from _pushflow_importing import named_modules, try_import
-from _pushflow_restoring import Restorer, flush, rename
+from _pushflow_restoring import Restorer, flush, identity_of, rename
 
 ORDERS = 3
 WARM = b"w"
@@ -80,26 +80,43 @@ def receive(socket):
     return texts.split(b"\0"), list(files)
 
 
-def become_host(first_word):
-    """Serves orders, and returns in each host, with its files at 0, 1 and 2. `first_word` is for the first channel."""
+def become_host(started, importing):
+    """Serves orders, and returns in each host, with its files at 0, 1 and 2. The first channel gets the messages
+    `started` and, for each module, `importing(name)`."""
     try:
         warm = Interpreter()
     except (ImportError, KeyError, OSError):  # no ctypes, an unknown machine, no files left: there is no warm one
         os._exit(0)
     (keeper, name, *_), (reports, channel) = receive(warm.socket)
-    try:
-        os.write(channel, first_word)
-    except OSError:  # it has been given up
-        pass
-    os.close(channel)
     rename(name.decode(errors="replace"))
-    warm.import_modules()
+    channel = Announcements(channel)
+    channel.write(started)
+    warm.import_modules(lambda module: channel.write(importing(module)))
+    channel.close()
     warm.say_warm()
     while not warm.is_copied(keeper, reports):
         os.close(reports)
         (keeper, *_), (reports, *others) = receive(warm.socket)
         for channel in others:
             os.close(channel)
+
+
+class Announcements:
+    """The first channel, until the first host has it. Nobody may be there who reads it; an import may have closed it."""
+
+    def __init__(self, file):
+        self.file, self.identity = file, identity_of(file)
+
+    def write(self, message):
+        if identity_of(self.file) == self.identity:
+            try:
+                os.write(self.file, message)
+            except OSError:  # the order has been given up
+                pass
+
+    def close(self):
+        if identity_of(self.file) == self.identity:
+            os.close(self.file)
 
 
 class Interpreter:
@@ -115,13 +132,13 @@ class Interpreter:
         os.dup2(self.null, 0)
         self.library.prctl(SET_SUBREAPER, 1, 0, 0, 0)
 
-    def import_modules(self):
+    def import_modules(self, announce):
         # As in a host whose task is not running.
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
         _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
         restorer, process = Restorer(True), os.getpid()
         for module, function in named_modules():
-            try_import(module, function, lambda _name: None)
+            try_import(module, function, announce)
             if os.getpid() != process:  # a fork came back from an import
                 flush()
                 os._exit(0)
