@@ -31,6 +31,7 @@ struct State {
 }
 
 /// What there is to run.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub(crate) enum Next {
     Job(Job, Interrupter),
     /// Nothing now.

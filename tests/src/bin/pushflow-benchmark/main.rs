@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     pushflow::init();
-    match arguments::Arguments::of_process().and_then(|arguments| Ok(workloads::run(&arguments)?)) {
+    match arguments::Arguments::of_process().and_then(|arguments| workloads::run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pushflow-benchmark: {error}");
