@@ -124,7 +124,7 @@ impl Case<'_> {
             let size = self.arguments.size(8, 64) * MIB;
             let workflow = chain(self.language, "copy", 3)?;
             self.report("payload", "MiB/s", 3, || {
-                let inputs = Data::new().with("blob", Value::Bytes(vec![7_u8; size]));
+                let inputs = Data::new().with("blob", Value::Bytes(vec![7_u8; size].into()));
                 let (seconds, result) = self.seconds(&workflow, inputs)?;
                 match result.value("blob")? {
                     Some(Value::Bytes(blob)) if blob.len() == size => Ok((3 * size / MIB) as f64 / seconds),
