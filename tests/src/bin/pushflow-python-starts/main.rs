@@ -4,11 +4,13 @@
 //! `cargo run --release -p pushflow-tests --bin pushflow-python-starts`; `PUSHFLOW_PYTHON` names the interpreter. The
 //! kinds take turns, so that what else the machine does is the same for all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pushflow::{Data, PoolOptions, PoolType, TaskPool, TaskSpec, task};
 use pushflow_pool::WorkerLauncher;
 use pushflow_pool::run::{Interrupter, PythonHost, find_interpreter};
+use pushflow_protocol::slabs::SlabStore;
 use pushflow_protocol::{PythonOptions, TaskModule};
 
 /// How often each is measured.
@@ -52,7 +54,8 @@ fn start(modules: &[&str], warm: bool) -> Result<Duration, String> {
     let modules = modules.iter().map(module).collect();
     let options = PythonOptions { modules, warm, ..PythonOptions::new(interpreter, Vec::new()) };
     let start = Instant::now();
-    let mut host = PythonHost::start(&options, &WorkerLauncher).map_err(|error| error.to_string())?;
+    let mut host = PythonHost::start(&options, &WorkerLauncher, Arc::new(SlabStore::default()))
+        .map_err(|error| error.to_string())?;
     host.make_ready(&Interrupter::new()).map_err(|error| error.to_string())?;
     Ok(start.elapsed())
 }
