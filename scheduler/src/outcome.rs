@@ -72,12 +72,4 @@ pub enum RunError {
     /// There is no Python interpreter.
     #[error("{0}")]
     Python(String),
-    /// A kind of task does not run on the pool that was chosen.
-    #[error("actor {actor:?} can't run: {reason}")]
-    Unsupported {
-        /// The actor.
-        actor: String,
-        /// Why, and what to do.
-        reason: String,
-    },
 }

@@ -54,13 +54,15 @@ fn open_pool(
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(share)?;
     let mut pool_options = options.pool_options.clone();
-    if share.pool == PoolType::Gevent {
-        refuse_python(share)?;
-    } else if share.tasks().any(|(_, task)| needs_python(task)) {
+    if share.tasks().any(|(_, task)| needs_python(task)) {
         let python = python(folder, &options.python)?;
         pool_options.python = Some(PythonOptions { modules: modules(share), ..python });
     }
-    Ok(pushflow_pool::open_pool(share.pool, &pool_options, has_commands(share), events)?)
+    let pool = pushflow_pool::open_pool(share.pool, &pool_options, has_commands(share), events)?;
+    if share.tasks().any(|(_, task)| matches!(task, TaskSpec::Python(_) | TaskSpec::Ewoks(_))) {
+        pool.start_python()?;
+    }
+    Ok(pool)
 }
 
 /// Whether a task needs a process.
@@ -88,19 +90,6 @@ fn needs_python(task: &TaskSpec) -> bool {
         TaskSpec::Python(_) | TaskSpec::Ewoks(_) => true,
         TaskSpec::Script(ScriptTask::File(path)) => path.extension().is_some_and(|extension| extension == "py"),
         _ => false,
-    }
-}
-
-fn refuse_python(share: &Share<'_>) -> Result<(), RunError> {
-    match share.tasks().find(|(_, task)| matches!(task, TaskSpec::Python(_) | TaskSpec::Ewoks(_))) {
-        None => Ok(()),
-        Some((id, _)) => Err(RunError::Unsupported {
-            actor: share.name(id),
-            reason: format!(
-                "Python tasks do not run on the pool \"{}\" in this version: choose \"process\"",
-                share.pool
-            ),
-        }),
     }
 }
 

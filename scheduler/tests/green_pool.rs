@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pushflow::{
-    Data, EventKind, Observer, PoolOptions, PoolType, RunError, RunOptions, TaskSpec, Workflow, WorkflowEvent, green,
-    task,
+    Data, EventKind, Observer, PoolOptions, PoolType, RunOptions, TaskSpec, Workflow, WorkflowEvent, green, task,
 };
 
 fn one_task(task: TaskSpec) -> Workflow {
@@ -62,16 +61,6 @@ fn a_task_that_holds_the_thread_is_reported_once_while_it_does() {
     let [(attempt, held)] = &heard[..] else { panic!("{heard:?}") };
     assert_eq!(attempt, "1");
     assert!(*held >= limit);
-}
-
-#[test]
-fn python_tasks_are_refused_with_what_to_do() {
-    let error = one_task(TaskSpec::python("math", "sqrt")).run(Data::new(), &green()).unwrap_err();
-    assert!(matches!(error, RunError::Unsupported { .. }));
-    assert_eq!(
-        error.to_string(),
-        "actor \"the task\" can't run: Python tasks do not run on the pool \"gevent\" in this version: choose \"process\""
-    );
 }
 
 #[test]

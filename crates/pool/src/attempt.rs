@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use pushflow_protocol::{AttemptId, Exit, TaskError, TaskSpec};
 use pushflow_value::Data;
 
+use crate::process::OpenError;
+
 /// One execution of a task, to be run.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -122,6 +124,15 @@ pub type EventSink = Arc<dyn Fn(Vec<PoolEvent>) + Send + Sync>;
 pub trait Pool: Send {
     /// Hands over attempts; they start in this order as workers become free.
     fn submit(&self, attempts: Vec<Attempt>);
+
+    /// Has the interpreter ready before the first Python task, where it is one for the whole pool and none was ready when the
+    /// pool was opened.
+    ///
+    /// # Errors
+    /// When the interpreter can't be used.
+    fn start_python(&self) -> Result<(), OpenError> {
+        Ok(())
+    }
 
     /// Asks an attempt to end. One that has not started fails at once; one that runs is interrupted, and where that is
     /// possible its worker is killed after the grace period. Nothing happens if it has ended.

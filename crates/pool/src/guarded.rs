@@ -16,10 +16,11 @@ use pushflow_protocol::{
 };
 
 use crate::attempt::PoolEvent;
-use crate::green::Monitor;
+use crate::green::{Environment, Monitor};
 use crate::guardian::{Guardian, Listener, ProcessEvent};
-use crate::options::StartMethod;
-use crate::run::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
+use crate::options::{PoolOptions, StartMethod};
+use crate::process::OpenError;
+use crate::run::{Child, Launch, LaunchError, Launcher, SharedPython, classify_launch_error, resolve_program};
 
 /// The error number of what is not permitted.
 const EPERM: i32 = nix::errno::Errno::EPERM as i32;
@@ -35,6 +36,24 @@ pub(crate) struct GuardedLauncher {
     pub(crate) started: Arc<Started>,
     /// Who is to hear that a process was stopped, or goes on.
     pub(crate) stops: Option<StopListener>,
+}
+
+/// The interpreter for the Python tasks of a pool that runs in this process, if there is to be one.
+pub(crate) fn shared_python(
+    guardian: Option<&Arc<Guardian>>,
+    options: &PoolOptions,
+    environment: Environment,
+    started: &Arc<Started>,
+) -> Option<Arc<SharedPython>> {
+    let (guardian, python) = guardian.cloned().zip(options.python.clone())?;
+    let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), started.clone());
+    let launcher = GuardedLauncher { guardian, on_orphan, started, stops: None };
+    Some(Arc::new(SharedPython::new(python, environment, Arc::new(launcher))))
+}
+
+/// Starts it, if there is to be one, and waits until it is ready.
+pub(crate) fn start_shared(python: Option<&SharedPython>) -> Result<(), OpenError> {
+    python.map_or(Ok(()), |python| python.start().map_err(|error| OpenError::Python(error.message)))
 }
 
 /// Hears of [`ProcessEvent::Stopped`] and [`ProcessEvent::Continued`].

@@ -19,8 +19,8 @@ use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
 use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::green;
-use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event};
+use crate::green::{self, Environment};
+use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event, shared_python, start_shared};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
@@ -74,10 +74,7 @@ impl ThreadPool {
             false => None,
         };
         let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
-        let python = guardian.clone().zip(options.python.clone()).map(|(guardian, python)| {
-            let launcher = GuardedLauncher { guardian, on_orphan, started: started.clone(), stops: None };
-            Arc::new(SharedPython::new(python, Arc::new(launcher)))
-        });
+        let python = shared_python(guardian.as_ref(), options, Environment::Plain, &started);
         let shared = Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -122,10 +119,7 @@ impl Shared {
             let (on_orphan, started) = (self.on_orphan, self.started.clone());
             let stops = Some(self.stop_listener(runs.clone()));
             let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops });
-            match &self.python {
-                Some(python) => Runner::sharing(launcher, python.clone()),
-                None => Runner::new(launcher, None),
-            }
+            Runner::of_pool(launcher, self.python.as_ref())
         });
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
@@ -249,6 +243,10 @@ impl Pool for ThreadPool {
             state.threads -= 1;
             self.shared.staff(&mut state);
         }
+    }
+
+    fn start_python(&self) -> Result<(), OpenError> {
+        start_shared(self.shared.python.as_deref())
     }
 
     fn interrupt_running(&self) {

@@ -52,6 +52,7 @@ pub use channel::{Receiver, RecvError, SendError, Sender, TryRecvError, channel}
 pub(crate) use environment::settle;
 pub use environment::{Environment, EnvironmentError, UnknownEnvironment, choose, enable, environment};
 pub use files::wait_readable;
+pub(crate) use files::{Direction, wait_ready};
 pub use monitor::Monitor;
 pub use pool::GreenPool;
 pub(crate) use task::in_span;

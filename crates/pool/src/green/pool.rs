@@ -5,6 +5,9 @@
 //! limit; it takes the first attempt of the queue when it begins, so that attempts start in their order and one that has
 //! not begun can be interrupted at once, also while the thread is held. When it ends it makes room for the next.
 //!
+//! All Python tasks run in one interpreter process, patched by gevent, in a greenlet each, while their green tasks here wait
+//! for the answer.
+//!
 //! An attempt that is interrupted sees that where it next waits, or looks. The process of a command that does not end is
 //! killed after the grace by the watchdog's thread, which no task can hold. When the pool is dropped, tasks that do not
 //! end are left behind, and the thread with them; what they still produce is dropped.
@@ -23,11 +26,11 @@ use super::task::Waker;
 use super::watchdog::{Beat, Owner, Watchdog};
 use super::{Environment, Monitor, environment, settle};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event};
+use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event, shared_python, start_shared};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
-use crate::process::OpenError;
-use crate::run::{Interrupter, Runner, execute};
+use crate::process::{OpenError, room};
+use crate::run::{Interrupter, Runner, SharedPython, execute};
 
 /// Why nothing can run any more.
 const HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
@@ -58,6 +61,7 @@ struct Shared {
     on_orphan: OnOrphan,
     /// The processes of running attempts.
     started: Arc<Started>,
+    python: Option<Arc<SharedPython>>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
     limit: usize,
@@ -97,6 +101,12 @@ impl GreenPool {
             false => None,
         };
         let beat = Arc::<Beat>::default();
+        let started = Arc::<Started>::default();
+        let python = shared_python(guardian.as_ref(), options, Environment::Green, &started);
+        let limit = match python {
+            Some(_) => room::fitted_green_tasks(options)?,
+            None => options.green_limit(),
+        };
         let shared = Arc::new(Shared {
             state: Monitor::default(),
             executor: Executor::start(STACK_BYTES, beat.clone())?,
@@ -104,9 +114,10 @@ impl GreenPool {
             events,
             guardian,
             on_orphan: OnOrphan::after(options.orphan_grace),
-            started: Arc::default(),
+            started,
+            python,
             pid: std::process::id(),
-            limit: options.green_limit(),
+            limit,
         });
         let watchdog = match Watchdog::start(beat, options.blocking_limit, shared.clone()) {
             Ok(watchdog) => watchdog,
@@ -167,15 +178,9 @@ impl Shared {
             let stops: StopListener = Arc::new(move |event| {
                 as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
             });
-            Runner::new(
-                Arc::new(GuardedLauncher {
-                    guardian,
-                    on_orphan: self.on_orphan,
-                    started: self.started.clone(),
-                    stops: Some(stops),
-                }),
-                None,
-            )
+            let (on_orphan, started) = (self.on_orphan, self.started.clone());
+            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) });
+            Runner::of_pool(launcher, self.python.as_ref())
         });
         let named = (attempt.actor.clone(), id);
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
@@ -294,6 +299,10 @@ impl Pool for GreenPool {
             waker.wake();
             self.watchdog.after_grace(self.interrupt_grace, attempt.0);
         }
+    }
+
+    fn start_python(&self) -> Result<(), OpenError> {
+        start_shared(self.shared.python.as_deref())
     }
 
     fn interrupt_running(&self) {

@@ -12,7 +12,7 @@ mod dispatcher;
 mod engine;
 mod link;
 mod output;
-mod room;
+pub(crate) mod room;
 mod runner;
 mod tail;
 
@@ -77,6 +77,9 @@ pub enum OpenError {
     /// No worker could be started.
     #[error("{0}")]
     Worker(String),
+    /// The Python interpreter can't be used.
+    #[error("{0}")]
+    Python(String),
     /// The pool `gevent` was asked for in the plain environment.
     #[error(
         "the pool \"gevent\" needs the green environment: choose it with --environment green, PUSHFLOW_ENVIRONMENT=green \

@@ -4,26 +4,53 @@
 //! A pool that reached it would fail in the middle, and with it whatever else the program opens. So it is looked at when a
 //! pool is opened: a pool that grows is then kept smaller, one of a fixed number that does not fit is refused.
 
+use std::io;
+
 use nix::sys::resource::{Resource, getrlimit};
 use pushflow_os::files;
 
 use super::OpenError;
 use super::dispatcher::Rules;
+use crate::PoolOptions;
 
 /// The files of a worker: two pipes, memory, and the ends of its channels.
 const FILES_PER_WORKER: usize = 5;
 /// The files that are left for everything else, such as the start of a worker, slabs, and the program's own.
 const RESERVE: usize = 48;
 
+/// The files of a Python task on the pool `gevent`: its channel, whose other end is open until the interpreter has it. The
+/// interpreter has the same limit, and one file a task.
+const FILES_PER_GREEN_TASK: usize = 2;
+
+/// How many green tasks may run at a time on a pool with Python tasks; the others wait.
+pub(crate) fn fitted_green_tasks(options: &PoolOptions) -> io::Result<usize> {
+    let (limit, wanted) = (limit(), options.green_limit());
+    let fit = room_for(FILES_PER_GREEN_TASK)?.max(1);
+    if options.max_workers.is_some_and(|asked_for| asked_for > fit) {
+        tracing::warn!(
+            wanted,
+            "the pool \"gevent\" runs at most {fit} tasks at a time: a Python task takes {FILES_PER_GREEN_TASK} open files, \
+             and {limit} may be open (ulimit -n)"
+        );
+    }
+    Ok(wanted.min(fit))
+}
+
 /// The rules with as many workers as there is room for.
 ///
 /// # Errors
 /// When a fixed number does not fit, or not even one.
 pub(super) fn fitted(rules: Rules) -> Result<Rules, OpenError> {
-    let limit = limit();
-    let open = files::open_numbers()?.len();
-    let fit = limit.saturating_sub(open + RESERVE) / FILES_PER_WORKER;
-    fit_into(rules, fit, limit)
+    fit_into(rules, room_for(FILES_PER_WORKER)?, limit())
+}
+
+/// How many workers of a process pool there is room for.
+pub(crate) fn workers_that_fit() -> io::Result<usize> {
+    room_for(FILES_PER_WORKER)
+}
+
+fn room_for(files_each: usize) -> io::Result<usize> {
+    Ok(limit().saturating_sub(files::open_numbers()?.len() + RESERVE) / files_each)
 }
 
 fn fit_into(rules: Rules, fit: usize, limit: usize) -> Result<Rules, OpenError> {
@@ -50,7 +77,6 @@ fn limit() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PoolOptions;
 
     #[test]
     fn a_pool_that_grows_is_kept_smaller_and_a_fixed_one_is_refused_with_what_to_do() {

@@ -21,7 +21,9 @@ use pushflow_value::Data;
 pub use execute::execute;
 pub use interrupt::{Guard, Interrupted, Interrupter};
 pub use launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-pub use python::{PythonCall, PythonError, PythonHost, SharedPython, find_interpreter, python_source};
+pub use python::{
+    ChosenBy, PythonCall, PythonError, PythonHost, SharedPython, choose_interpreter, find_interpreter, python_source,
+};
 
 /// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
 pub struct Runner {
@@ -38,7 +40,7 @@ enum Python {
     Nowhere,
     /// In an interpreter of the runner's own.
     Own(PythonOptions),
-    /// In a thread of one that others use too.
+    /// In one that others use too.
     Shared(Arc<SharedPython>),
 }
 
@@ -67,6 +69,14 @@ impl Runner {
     #[must_use]
     pub fn with_rooms(self, rooms: Arc<dyn Rooms>) -> Self {
         Runner { rooms, ..self }
+    }
+
+    /// A runner of a pool in this process, which has an interpreter for all its runners, or none.
+    pub(crate) fn of_pool(launcher: Arc<dyn Launcher>, python: Option<&Arc<SharedPython>>) -> Self {
+        match python {
+            Some(python) => Runner::sharing(launcher, python.clone()),
+            None => Runner::new(launcher, None),
+        }
     }
 
     /// Runs one attempt of a task.
@@ -110,7 +120,12 @@ impl Runner {
         let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
             (Some(host), _) => host,
             (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?,
-            (None, Python::Shared(shared)) => shared.connect()?,
+            (None, Python::Shared(shared)) => {
+                let mut host = shared.connect(interrupter)?;
+                let ended = host.run(call, inputs, interrupter);
+                shared.give_back(host);
+                return ended;
+            }
             (None, Python::Nowhere) => {
                 let message = "this pool was opened without a Python interpreter";
                 return Err(TaskError::new(ErrorKind::Unsupported, message));

@@ -4,16 +4,22 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::epoll::{EpollEvent, EpollFlags};
+use nix::sys::epoll::EpollEvent;
 
 use super::Local;
+use crate::green::files::Direction;
 use crate::green::slots::Key;
 
 impl Local {
-    /// Has the task woken when one of the files is readable, until what it returns is dropped.
-    pub(in crate::green) fn watch<'a>(&'a self, key: Key, files: &[BorrowedFd<'a>]) -> io::Result<Watched<'a>> {
+    /// Has the task woken when one of the files is ready, until what it returns is dropped.
+    pub(in crate::green) fn watch<'a>(
+        &'a self,
+        key: Key,
+        files: &[BorrowedFd<'a>],
+        direction: Direction,
+    ) -> io::Result<Watched<'a>> {
         let mut watched = Watched { local: self, files: Vec::with_capacity(files.len()) };
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, key.to_number());
+        let event = EpollEvent::new(direction.epoll_flags(), key.to_number());
         for file in files {
             match self.files.add(file, event) {
                 Ok(()) => watched.files.push(WatchedFile::Borrowed(*file)),

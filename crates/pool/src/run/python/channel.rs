@@ -2,14 +2,17 @@
 
 use std::cmp::Ordering;
 use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+use crate::green::{self, Direction};
 
 /// What every message starts with, to notice when something else writes on the channel.
 pub(super) const MAGIC: &[u8; 4] = b"pfpy";
@@ -21,11 +24,11 @@ pub(super) const HEADER: usize = MAGIC.len() + 8;
 const LONGEST: u64 = 1 << 40;
 
 /// How long a message is waited for without sleeping, while other processes may run: waking up takes as long again. Both
-/// sides do so, else the one that sleeps is woken up all the same.
+/// sides do so, else the one that sleeps is woken up all the same. Green tasks let others run instead.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// How much is read at once.
-const CHUNK: usize = 64 * 1024;
+/// How long a buffer is at first; there may be thousands.
+const FIRST: usize = 4 * 1024;
 
 /// A buffer that grew larger than this is given back before the next message.
 const KEPT: usize = 1 << 20;
@@ -52,33 +55,43 @@ pub(super) type StillWaiting<'a> = &'a mut dyn FnMut() -> Result<(), Broken>;
 
 /// The worker's end.
 pub(super) struct Channel {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     buffer: Vec<u8>,
     /// How much of the buffer is the message that arrives.
     filled: usize,
-    patience: PollTimeout,
+    /// How long a wait takes before it asks whether to go on; none if it never does.
+    patience: Option<Duration>,
     /// How many bytes went through it, in both directions.
     carried: u64,
 }
 
 impl Channel {
     /// A channel over one end of a pair of sockets. `patience` is how long a wait takes before it asks whether to go on.
-    pub(super) fn new(stream: UnixStream, patience: Duration) -> io::Result<Self> {
+    pub(super) fn new(stream: Arc<UnixStream>, patience: Duration) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        let patience = PollTimeout::try_from(patience).map_err(io::Error::other)?;
-        Ok(Channel { stream, buffer: vec![0; CHUNK], filled: 0, patience, carried: 0 })
+        Ok(Channel { stream, buffer: vec![0; FIRST], filled: 0, patience: Some(patience), carried: 0 })
+    }
+
+    /// From now on somebody else shuts the channel down when there is nothing to wait for any more.
+    pub(super) fn wait_without_asking(&mut self) {
+        self.patience = None;
+    }
+
+    /// Has the other side see the end; whether that was possible.
+    pub(super) fn shut_down(&self) -> bool {
+        self.stream.shutdown(Shutdown::Both).is_ok()
     }
 
     /// Sends bytes, waiting for the other side to read them.
     pub(super) fn send(&mut self, mut bytes: &[u8], still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
         while !bytes.is_empty() {
-            match self.stream.write(bytes) {
+            match (&*self.stream).write(bytes) {
                 Ok(count) => {
                     bytes = &bytes[count..];
                     self.carried += count as u64;
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT, still_waiting)?,
+                    io::ErrorKind::WouldBlock => self.wait(Direction::Write, still_waiting)?,
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => return Err(Broken::Closed),
                     _ => return Err(error.into()),
@@ -107,7 +120,7 @@ impl Channel {
             );
             match sent {
                 Ok(_) => return Ok(()),
-                Err(Errno::EAGAIN) => self.wait(PollFlags::POLLOUT, still_waiting)?,
+                Err(Errno::EAGAIN) => self.wait(Direction::Write, still_waiting)?,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Broken::Closed),
                 Err(error) => return Err(Broken::Failed(error.into())),
@@ -119,10 +132,10 @@ impl Channel {
     pub(super) fn receive(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], Broken> {
         self.filled = 0;
         if self.buffer.len() > KEPT {
-            self.buffer = vec![0; CHUNK];
+            self.buffer = vec![0; FIRST];
         }
         let start = Instant::now();
-        while self.read_some()? == 0 && start.elapsed() < SPIN {
+        while self.read_some()? == 0 && start.elapsed() < SPIN && !green::is_green() {
             thread::yield_now();
         }
         loop {
@@ -134,7 +147,7 @@ impl Channel {
                 }
             }
             if self.read_some()? == 0 {
-                self.wait(PollFlags::POLLIN, still_waiting)?;
+                self.wait(Direction::Read, still_waiting)?;
             }
         }
     }
@@ -148,7 +161,7 @@ impl Channel {
             match self.filled == wanted {
                 true if wanted > HEADER => return Ok(&self.buffer[HEADER..wanted]),
                 true => return Err(Broken::Garbage("a message of no bytes".to_owned())),
-                false if self.read_up_to(wanted)? == 0 => self.wait(PollFlags::POLLIN, still_waiting)?,
+                false if self.read_up_to(wanted)? == 0 => self.wait(Direction::Read, still_waiting)?,
                 false => {}
             }
         }
@@ -163,7 +176,7 @@ impl Channel {
     /// Whether the other side is there and has said nothing that nobody asked for.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
-        self.stream.read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        (&*self.stream).read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The length of the message with its header, as soon as that is here.
@@ -194,7 +207,7 @@ impl Channel {
         if end > self.buffer.len() {
             self.buffer.resize(end, 0);
         }
-        match self.stream.read(&mut self.buffer[self.filled..end]) {
+        match (&*self.stream).read(&mut self.buffer[self.filled..end]) {
             Ok(0) => Err(Broken::Closed),
             Ok(count) => {
                 self.filled += count;
@@ -209,15 +222,14 @@ impl Channel {
         }
     }
 
-    /// Waits until the socket is ready.
-    fn wait(&self, events: PollFlags, still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
+    /// Waits until the socket is ready; a green task lets others run meanwhile.
+    fn wait(&self, direction: Direction, still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
         loop {
-            match poll(&mut [PollFd::new(self.stream.as_fd(), events)], self.patience) {
-                Ok(0) => still_waiting()?,
-                Ok(_) => return Ok(()),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(Broken::Failed(error.into())),
+            let deadline = self.patience.map(|patience| Instant::now() + patience);
+            if green::wait_ready(self.stream.as_fd(), direction, deadline)? {
+                return Ok(());
             }
+            still_waiting()?;
         }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use pushflow_value::Data;
 use super::buffers::{Buffers, Lent, Parts};
 use super::channel::{Broken, Channel, StillWaiting};
 use super::message::{self, PythonCall, Reply};
-use super::shared::Thread;
-use super::source::{OWN, launch, source};
+use super::shared::Server;
+use super::source::{Mode, launch, source};
 use crate::run::interrupt::Interrupter;
 use crate::run::launch::{Child, LaunchError, Launcher};
 
@@ -49,12 +48,10 @@ pub struct PythonHost {
     child: Arc<dyn Child>,
     /// What ends if it has to: the same, unless the interpreter is shared.
     process: Arc<dyn Child>,
-    /// The thread of a shared interpreter that this is a host over.
-    thread: Option<Arc<Thread>>,
+    /// The server of a shared interpreter that this is a host over.
+    server: Option<Arc<Server>>,
     channel: Channel,
     buffers: Buffers,
-    /// To shut the channel down with.
-    stream: UnixStream,
     interpreter: PathBuf,
     state: State,
     /// How long each import before the first task may take.
@@ -114,32 +111,30 @@ impl PythonHost {
             TaskError::new(ErrorKind::WorkerLost, format!("the Python interpreter could not be started: {error}"))
         };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let stream = ours.try_clone().map_err(failed)?;
-        let mut channel = Channel::new(ours, PATIENCE).map_err(failed)?;
-        let launch = launch(options, OWN, theirs.into());
+        let mut channel = Channel::new(Arc::new(ours), PATIENCE).map_err(failed)?;
+        let launch = launch(options, Mode::Own, theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
         let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
         let sent = channel.send(&source(&options.modules), &mut || Err(Broken::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
-        let (thread, buffers) = (None, Buffers::new(rooms));
-        let mut host =
-            PythonHost { child, process, thread, channel, buffers, stream, interpreter, state, import_limit };
+        let (server, buffers) = (None, Buffers::new(rooms));
+        let mut host = PythonHost { child, process, server, channel, buffers, interpreter, state, import_limit };
         sent.map_err(|broken| host.lost(broken))?;
         Ok(host)
     }
 
-    /// A host over one thread of an interpreter that others share: the channel to it, what interrupts it, and the process.
-    pub(super) fn of_thread(
-        stream: UnixStream,
-        thread: Arc<Thread>,
+    /// A host over one server of an interpreter that others share: the channel to it, what interrupts it, and the process.
+    pub(super) fn of_server(
+        stream: Arc<UnixStream>,
+        server: Arc<Server>,
         process: Arc<dyn Child>,
         interpreter: &Path,
         buffers: Buffers,
     ) -> io::Result<PythonHost> {
-        let channel = Channel::new(stream.try_clone()?, PATIENCE)?;
+        let channel = Channel::new(stream, PATIENCE)?;
         let (state, interpreter, import_limit) = (Start::now(), interpreter.to_owned(), IMPORT_LIMIT);
-        let (child, thread) = (thread.clone(), Some(thread));
-        Ok(PythonHost { child, process, thread, channel, buffers, stream, interpreter, state, import_limit })
+        let (child, server) = (server.clone(), Some(server));
+        Ok(PythonHost { child, process, server, channel, buffers, interpreter, state, import_limit })
     }
 
     /// Runs one task and waits for its result.
@@ -194,6 +189,11 @@ impl PythonHost {
         self.buffers.lent()
     }
 
+    /// Whether it is known to be of no use any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.state == State::Lost
+    }
+
     /// The id of the interpreter's process.
     pub fn pid(&self) -> u32 {
         self.child.pid()
@@ -228,16 +228,25 @@ impl PythonHost {
                 State::Starting(start) => start.clone(),
             };
             let limit = self.import_limit;
-            let mut give_up =
-                || if interrupter.is_interrupted() || start.is_late(limit) { Err(Broken::GivenUp) } else { Ok(()) };
+            // One that was ready and is held by a neighbour will be again.
+            let may_be_late = self.was_ready();
+            let mut give_up = || match interrupter.is_interrupted() || !may_be_late && start.is_late(limit) {
+                true => Err(Broken::GivenUp),
+                false => Ok(()),
+            };
             let reply = self.channel.receive_one_of_many(&mut give_up);
             // No long parts come with what an interpreter says of its start.
             match reply.and_then(|message| Reply::read(message, &Parts::default()).map_err(Broken::Garbage)) {
                 Ok(Reply::Started) => self.go_on_starting(start.imports),
                 Ok(Reply::Importing(module)) => self.go_on_starting(Some(module)),
-                Ok(Reply::Ready) => self.state = State::Idle,
+                Ok(Reply::Ready) => self.begin_to_serve(),
+                Ok(Reply::Unusable(reason)) => {
+                    self.end(END_LIMIT);
+                    let message = format!("the Python interpreter {} {reason}", self.interpreter.display());
+                    return Err(self.told(TaskError::new(ErrorKind::NotFound, message)));
+                }
                 Err(Broken::GivenUp) if interrupter.is_interrupted() => {
-                    self.abandon();
+                    self.leave();
                     return Err(not_begun(start.imports.as_deref()));
                 }
                 Ok(unexpected) => return Err(self.lost(Broken::Garbage(format!("{unexpected:?} before a task")))),
@@ -250,14 +259,12 @@ impl PythonHost {
         self.state = State::Starting(Start { since: Instant::now(), runs: true, imports });
     }
 
-    /// Ends a process that starts for nobody. What others share goes on: its thread leaves when it has done its imports.
-    fn abandon(&mut self) {
-        match self.thread {
-            Some(_) => {
-                self.stream.shutdown(Shutdown::Both).ok();
-                self.state = State::Lost;
-            }
-            None => drop(self.end(Duration::ZERO)),
+    fn begin_to_serve(&mut self) {
+        self.state = State::Idle;
+        if let Some(server) = &self.server {
+            server.note_ready();
+            // All channels are shut down when the interpreter ends.
+            self.channel.wait_without_asking();
         }
     }
 
@@ -303,9 +310,14 @@ impl PythonHost {
     }
 
     fn begin_request(&self) {
-        if let Some(thread) = &self.thread {
-            thread.begin_request();
+        if let Some(server) = &self.server {
+            server.begin_request();
         }
+    }
+
+    /// Whether the interpreter has ever been ready, for whomever.
+    fn was_ready(&self) -> bool {
+        self.server.as_ref().is_some_and(|server| server.was_ready())
     }
 
     fn ask(&mut self, request: &Request, still_waiting: StillWaiting<'_>) -> Result<Reply, Broken> {
@@ -359,6 +371,8 @@ impl PythonHost {
             Some(Start { imports: Some(module), .. }) => {
                 format!("the Python interpreter {interpreter} {what} while it imported the module {module:?}")
             }
+            // It may be young to this host only.
+            Some(_) if self.was_ready() => format!("the Python interpreter (pid {}) {what}", self.pid()),
             Some(_) => {
                 format!(
                     "the Python interpreter {interpreter} {what} before it was ready; it must be Python 3.8 or newer"
@@ -372,7 +386,7 @@ impl PythonHost {
     fn end(&mut self, patience: Duration) -> Option<Exit> {
         self.state = State::Lost;
         let own_end = self.wait_or_kill(patience);
-        if self.thread.is_none() {
+        if self.server.is_none() {
             self.buffers.take_all_back();
         }
         own_end
@@ -391,6 +405,19 @@ impl PythonHost {
         None
     }
 
+    /// Nobody needs it any more.
+    fn leave(&mut self) {
+        // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
+        // that was forked meanwhile holds a copy of this end.
+        let is_idle = self.state == State::Idle;
+        self.state = State::Lost;
+        let is_closed = self.channel.shut_down();
+        // Of an interpreter that others share, only the server leaves.
+        if self.server.is_none() {
+            self.end(if is_closed && is_idle { END_LIMIT } else { Duration::ZERO });
+        }
+    }
+
     fn told(&self, error: TaskError) -> TaskError {
         TaskError { pid: Some(self.pid()), ..error }
     }
@@ -398,17 +425,9 @@ impl PythonHost {
 
 impl Drop for PythonHost {
     fn drop(&mut self) {
-        if self.state == State::Lost {
-            return;
+        if self.state != State::Lost {
+            self.leave();
         }
-        // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
-        // that was forked meanwhile holds a copy of this end.
-        let is_closed = self.stream.shutdown(Shutdown::Both).is_ok();
-        if self.thread.is_some() {
-            return; // its thread leaves
-        }
-        let is_idle = self.state == State::Idle;
-        self.end(if is_closed && is_idle { END_LIMIT } else { Duration::ZERO });
     }
 }
 
@@ -419,7 +438,7 @@ pub(super) fn not_started(interpreter: &OsStr, error: LaunchError) -> TaskError 
 }
 
 /// The error of an attempt that was interrupted before its task began, maybe while the interpreter imported a module.
-fn not_begun(imports: Option<&str>) -> TaskError {
+pub(super) fn not_begun(imports: Option<&str>) -> TaskError {
     let import = imports
         .map(|module| format!(", while the Python interpreter imported the module {module:?}"))
         .unwrap_or_default();

@@ -160,6 +160,8 @@ pub(super) enum Reply {
     Importing(String),
     /// It has imported what it was to import, and waits for a task.
     Ready,
+    /// It is of no use, for this reason.
+    Unusable(String),
     /// The attempt has ended so.
     Ended(Result<Data, TaskError>),
     /// The task raised an exception after it was interrupted.
@@ -184,6 +186,7 @@ impl Reply {
             b'H' => Reply::Ready,
             b'N' => Reply::NotStarted,
             b'U' => Reply::FilesLost,
+            b'V' => Reply::Unusable(text(pickle)?),
             b'R' => Reply::Ended(result(pickle)?),
             b'P' => Reply::Ended(Err(TaskError::new(ErrorKind::BadResult, text(pickle)?))),
             b'B' => Reply::Ended(Err(TaskError::new(ErrorKind::BadInput, text(pickle)?))),

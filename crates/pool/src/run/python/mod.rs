@@ -12,6 +12,6 @@ mod source;
 
 pub use host::PythonHost;
 pub use message::PythonCall;
-pub use options::{PythonError, find_interpreter};
+pub use options::{ChosenBy, PythonError, choose_interpreter, find_interpreter};
 pub use shared::SharedPython;
 pub use source::source as python_source;

@@ -26,37 +26,71 @@ pub enum PythonError {
     NotFound,
 }
 
+/// What chose the interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChosenBy {
+    /// Whoever asked for it: an option.
+    Option,
+    /// The variable `PUSHFLOW_PYTHON`.
+    Variable,
+    /// The active virtual environment.
+    Environment,
+    /// `PATH`.
+    Path,
+}
+
+impl ChosenBy {
+    /// As users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ChosenBy::Option => "--python",
+            ChosenBy::Variable => "PUSHFLOW_PYTHON",
+            ChosenBy::Environment => "VIRTUAL_ENV",
+            ChosenBy::Path => "PATH",
+        }
+    }
+}
+
 /// Finds the interpreter: the one asked for, that of the variable `PUSHFLOW_PYTHON`, that of the active virtual environment
 /// (`VIRTUAL_ENV`), or `python3` of `PATH`.
 ///
 /// # Errors
 /// When the first of these that is set names no program, or there is none at all.
 pub fn find_interpreter(asked_for: Option<&str>) -> Result<PathBuf, PythonError> {
+    choose_interpreter(asked_for).map(|(interpreter, _)| interpreter)
+}
+
+/// The same, with what chose it.
+///
+/// # Errors
+/// The same.
+pub fn choose_interpreter(asked_for: Option<&str>) -> Result<(PathBuf, ChosenBy), PythonError> {
     find_interpreter_in(asked_for, &|name| env::var_os(name))
 }
 
 fn find_interpreter_in(
     asked_for: Option<&str>,
     variable: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<PathBuf, PythonError> {
+) -> Result<(PathBuf, ChosenBy), PythonError> {
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     let path = variable("PATH").unwrap_or_default();
     if let Some(name) = asked_for {
-        return program(name.as_ref(), &path).ok_or_else(|| PythonError::AskedForMissing(name.to_owned()));
+        let missing = || PythonError::AskedForMissing(name.to_owned());
+        return Ok((program(name.as_ref(), &path).ok_or_else(missing)?, ChosenBy::Option));
     }
     if let Some(name) = variable("PUSHFLOW_PYTHON") {
         let missing = || PythonError::VariableMissing(name.to_string_lossy().into_owned());
-        return program(&name, &path).ok_or_else(missing);
+        return Ok((program(&name, &path).ok_or_else(missing)?, ChosenBy::Variable));
     }
     if let Some(environment) = variable("VIRTUAL_ENV") {
         let interpreter = Path::new(&environment).join("bin/python3");
         return if is_executable(&interpreter) {
-            Ok(interpreter)
+            Ok((interpreter, ChosenBy::Environment))
         } else {
             Err(PythonError::BrokenEnvironment(interpreter))
         };
     }
-    find_program("python3".as_ref(), &path).ok_or(PythonError::NotFound)
+    Ok((find_program("python3".as_ref(), &path).ok_or(PythonError::NotFound)?, ChosenBy::Path))
 }
 
 /// A program by its path, or, without `/`, by its name in `PATH`.
@@ -73,7 +107,7 @@ mod tests {
 
     fn found(asked_for: Option<&str>, variables: &[(&str, &str)]) -> Result<PathBuf, String> {
         let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        find_interpreter_in(asked_for, &lookup).map_err(|error| error.to_string())
+        find_interpreter_in(asked_for, &lookup).map(|(found, _)| found).map_err(|error| error.to_string())
     }
 
     #[test]

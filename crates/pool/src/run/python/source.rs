@@ -12,11 +12,14 @@ use crate::run::launch::Launch;
 
 /// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
 /// needed first.
-const MODULES: [(&str, &str); 10] = [
+const MODULES: [(&str, &str); 13] = [
     ("_pushflow_mapping?", include_str!("host_source/mapping.py")),
     ("_pushflow_buffers?", include_str!("host_source/buffers.py")),
     ("_pushflow_ewoks?", include_str!("host_source/ewoks.py")),
     ("_pushflow_warm?", include_str!("host_source/warm.py")),
+    ("_pushflow_sharing?", include_str!("host_source/sharing.py")),
+    ("_pushflow_threads?", include_str!("host_source/threads.py")),
+    ("_pushflow_greenlets?", include_str!("host_source/greenlets.py")),
     ("_pushflow_finding", include_str!("host_source/finding.py")),
     ("_pushflow_importing", include_str!("host_source/importing.py")),
     ("_pushflow_outgoing", include_str!("host_source/outgoing.py")),
@@ -28,8 +31,26 @@ const MODULES: [(&str, &str); 10] = [
 /// The module that names those which are to be imported; it comes before all others.
 const NAMES_MODULE: &str = "_pushflow_modules";
 
-/// The mode of an interpreter that serves one worker.
-pub(super) const OWN: &str = "own";
+/// How an interpreter serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// One task after the other, for a worker.
+    Own,
+    /// Several at a time, each in a thread.
+    Threads,
+    /// Several at a time, each in a greenlet, in an interpreter patched by gevent.
+    Greenlets,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Own => "own",
+            Mode::Threads => "threads",
+            Mode::Greenlets => "greenlets",
+        }
+    }
+}
 
 /// The mode of one that copies are made of.
 const WARM: &str = "warm";
@@ -79,17 +100,17 @@ fn names(modules: &[TaskModule]) -> String {
     format!("NAMES = bytes.fromhex('{digits}').decode().split('\\0')")
 }
 
-/// How to start an interpreter that serves in this mode, `own` or `shared`.
-pub(super) fn launch(options: &PythonOptions, mode: &str, channel: OwnedFd) -> Launch {
+/// How to start an interpreter that serves in this mode.
+pub(super) fn launch(options: &PythonOptions, mode: Mode, channel: OwnedFd) -> Launch {
     let process = current_process();
     let unset = THREADS.iter().filter(|name| std::env::var_os(name).is_none());
     let environment = unset.map(|name| (OsString::from(name), OsString::from("1"))).collect();
-    let warm = (options.warm && mode == OWN).then(|| Warm {
+    let warm = (options.warm && mode == Mode::Own).then(|| Warm {
         arguments: arguments(options, WARM, "", process.daemonic),
         modules: options.modules.clone(),
         name: process.name.clone(),
     });
-    let argv = arguments(options, mode, &process.name, process.daemonic);
+    let argv = arguments(options, mode.name(), &process.name, process.daemonic);
     Launch { argv, environment, stdin: Some(channel), warm, ..Launch::default() }
 }
 

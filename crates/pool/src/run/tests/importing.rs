@@ -92,7 +92,7 @@ fn an_import_that_ends_the_interpreter_is_named() {
     for (end, how) in cases {
         let folder = Folder::with("tasks.py", &format!("import os, signal\n{end}"));
         let options = preloading(&folder, &[("json", "loads"), ("tasks", "run")]);
-        let shared = Arc::new(SharedPython::new(options.clone(), Arc::new(DirectLauncher)));
+        let shared = Arc::new(SharedPython::new(options.clone(), Environment::Plain, Arc::new(DirectLauncher)));
         let launcher = Arc::new(DirectLauncher);
         let runners = [Runner::new(launcher.clone(), Some(options.clone())), Runner::sharing(launcher, shared)];
         // A shared one whose channel was closed does not end by itself.
@@ -154,7 +154,7 @@ while not (here / 'go').exists(): time.sleep(0.001)
     let folder = Folder::with("slow.py", slow);
     folder.write("tasks.py", NOTES);
     let options = preloading(&folder, &[("slow", "run"), ("tasks", "pid")]);
-    let shared = Arc::new(SharedPython::new(options, Arc::new(DirectLauncher)));
+    let shared = Arc::new(SharedPython::new(options, Environment::Plain, Arc::new(DirectLauncher)));
     let interrupter = Interrupter::new();
     std::thread::scope(|scope| {
         let neighbour = scope.spawn(|| {

@@ -1,21 +1,25 @@
-//! Python libraries that most have: numpy and billiard. Where the interpreter lacks one, its tests say so, and fail in CI.
+//! Python libraries that most have: numpy, billiard and gevent. Where the interpreter lacks one, its tests say so, and fail in CI.
 
 use super::*;
 
 /// A module of tasks that needs a library; `None` without it.
 pub(super) fn with_library(library: &str, source: &str) -> Option<Python> {
-    let mut python = Python::new(&format!(
-        "import importlib.util\ndef is_there(): return {{'x': importlib.util.find_spec({library:?}) is not None}}\n{source}"
-    ));
-    if value(&python.call("is_there", &Data::new()).unwrap(), "x") == Value::Bool(true) {
-        return Some(python);
+    is_there(library).then(|| Python::new(source))
+}
+
+/// Whether the interpreter of the tests has a library; in CI it must have.
+pub(super) fn is_there(library: &str) -> bool {
+    let mut python =
+        Python::new("import importlib.util\ndef run(name): return {'x': importlib.util.find_spec(name) is not None}");
+    if value(&python.call("run", &Data::new().with("name", library)).unwrap(), "x") == Value::Bool(true) {
+        return true;
     }
     assert!(
         std::env::var_os("CI").is_none(),
         "{library} is needed: install it for the interpreter that runs the tests"
     );
     eprintln!("not tested: the interpreter has no {library}");
-    None
+    false
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod docs;
 mod errors;
 mod ewoks;
 mod forms;
+mod greenlets;
 mod host;
 mod importing;
 mod interrupts;
@@ -17,6 +18,7 @@ mod restoring;
 mod scripts;
 mod shared;
 mod values;
+mod versions;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,8 @@ use pushflow_protocol::{ErrorKind, PythonOptions, PythonTask, Returns, TaskError
 use pushflow_value::{Data, Payload, Value};
 
 use self::direct::DirectLauncher;
-use super::{Interrupter, Runner};
+use super::{Interrupter, Runner, SharedPython};
+use crate::green::Environment;
 
 /// A folder of its own for one test, removed with it.
 struct Folder(PathBuf);
@@ -52,6 +55,13 @@ impl Folder {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A folder's file that can be executed.
+    fn write_program(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.write(name, content);
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         path
     }
 
@@ -81,6 +91,27 @@ fn options(folder: &Folder) -> PythonOptions {
     PythonOptions::new(interpreter, vec![folder.path().into()])
 }
 
+/// An interpreter for several attempts at a time.
+fn shared(folder: &Folder, environment: Environment) -> Arc<SharedPython> {
+    Arc::new(SharedPython::new(options(folder), environment, Arc::new(DirectLauncher)))
+}
+
+/// Those in which interpreters are shared: only the plain one where the interpreter of the tests has no gevent.
+fn environments() -> Vec<Environment> {
+    let mut environments = vec![Environment::Plain];
+    environments.extend(libraries::is_there("gevent").then_some(Environment::Green));
+    environments
+}
+
+/// Waits until a task has written a file.
+fn wait_for(folder: &Folder, name: &str) {
+    let start = std::time::Instant::now();
+    while !folder.path().join(name).exists() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "there is no {name}");
+        std::thread::yield_now();
+    }
+}
+
 /// A Python task that is one function `run` of the module `tasks`, with a runner for it.
 struct Python {
     runner: Runner,
@@ -91,6 +122,19 @@ impl Python {
     fn new(source: &str) -> Self {
         let folder = Folder::with("tasks.py", source);
         Python { runner: python_runner(&folder), folder }
+    }
+
+    /// The same in an interpreter for several at a time.
+    fn sharing(source: &str, environment: Environment) -> Self {
+        let folder = Folder::with("tasks.py", source);
+        let runner = Runner::sharing(Arc::new(DirectLauncher), shared(&folder, environment));
+        Python { runner, folder }
+    }
+
+    /// One in an interpreter of its own, and one in an interpreter patched by gevent, if there is gevent.
+    fn own_and_green(source: &str) -> impl Iterator<Item = Python> {
+        let green = environments().into_iter().filter(|&environment| environment == Environment::Green);
+        std::iter::once(Python::new(source)).chain(green.map(|environment| Python::sharing(source, environment)))
     }
 
     fn call(&mut self, function: &str, inputs: &Data) -> Result<Data, TaskError> {

@@ -1,14 +1,15 @@
 """Runs Python tasks for pushflow until the channel closes.
 
 Started with the channel as standard input. Its arguments are how it serves (`own`: one task after the other, for a
-worker; `shared`: several at a time, each in a thread of its own, for a pool of threads; `warm`: copies of it serve, see
-`warm.py`), the name of the process, whether that is `daemonic` or `free`, and the folders to search. A message on the
-channel is MAGIC, the length of what follows (8 bytes, little endian), one byte that says what it is, and a pickle. Of a
-shared host that channel only carries orders: see `Switchboard`.
+worker; `threads`, `greenlets`: several at a time, each in one of these, for a pool in the scheduler's own process;
+`warm`: copies of it serve, see `warm.py`), the name of the process, whether that is `daemonic` or `free`, and the
+folders to search. A message on the channel is MAGIC, the length of what follows (8 bytes, little endian), one byte that
+says what it is, and a pickle. Of a shared host that channel only carries orders: see `Switchboard` of `sharing.py`.
 """
 
 import os
 import sys
+from select import POLLIN, poll
 from time import perf_counter
 
 import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
@@ -78,14 +79,15 @@ def open_channel():
 class Channel:
     """Whole messages over a socket."""
 
-    def __init__(self, file):
-        import select
+    # How long a message is for which no memory is needed.
+    ROOM = 64 * 1024
 
-        poll = select.poll()
-        poll.register(file, select.POLLIN)
+    def __init__(self, file):
+        readable = poll()
+        readable.register(file, POLLIN)
         status = os.fstat(file)
-        self.file, self.poll, self.identity = file, poll.poll, (status.st_dev, status.st_ino)
-        self.buffer = memoryview(bytearray(64 * 1024))
+        self.file, self.poll, self.identity = file, readable.poll, (status.st_dev, status.st_ino)
+        self.buffer = memoryview(bytearray(self.ROOM))
 
     def close_in_copy(self):
         """A fork of this process must neither write on the channel nor keep it open."""
@@ -102,6 +104,12 @@ class Channel:
             return os.readv(self.file, [into])
         except ConnectionError:
             return 0
+
+    def put(self, piece):
+        return os.write(self.file, piece)
+
+    def close(self):
+        os.close(self.file)
 
     def wait(self):
         """Waits a moment for something to read, without sleeping; whoever reads then waits on."""
@@ -139,9 +147,9 @@ class Channel:
         try:
             # No long piece is copied.
             for piece in [b"".join(pieces)] if sum(map(len, pieces)) < LEAST else pieces:
-                sent = os.write(self.file, piece)
+                sent = self.put(piece)
                 while sent < len(piece):
-                    sent += os.write(self.file, memoryview(piece)[sent:])
+                    sent += self.put(memoryview(piece)[sent:])
         except ConnectionError:  # nobody wants to know any more
             sys.exit(1)
         except OSError as error:
@@ -295,7 +303,7 @@ class Server:
     def checked(self, result, wants_mapping):
         """What a task returned, as a dict; a coroutine is awaited."""
         if hasattr(type(result), "__await__"):
-            result = awaited(result)
+            result = self.awaited(result)
         name = type_name(type(result))
         if name in ("generator", "async_generator"):
             advice = "which can't leave its process: return a list of what it yields"
@@ -309,14 +317,13 @@ class Server:
             raise BadResult("the task returned {}, but a mapping of names to values is expected".format(noun))
         return dict(result)
 
+    def awaited(self, result):
+        import asyncio
 
-def awaited(result):
-    import asyncio
+        async def wait():
+            return await result
 
-    async def wait():
-        return await result
-
-    return asyncio.run(wait())
+        return asyncio.run(wait())
 
 
 def leave_if_copy(error):
@@ -331,109 +338,6 @@ def leave_if_copy(error):
         code = 1
     flush()
     os._exit(code & 0xFF)
-
-
-# ---- one interpreter for a pool of threads -------------------------------------------------------------------------
-
-
-class ThreadServer(Server):
-    """A server in a thread of its own. It is interrupted by an exception that CPython raises in a thread from outside,
-    between two of its instructions: what blocks, such as `time.sleep`, ends first."""
-
-    def __init__(self, channel, restorer):
-        from threading import Lock
-
-        super().__init__(channel, restorer)
-        self.thread, self.lock, self.is_raised = None, Lock(), False
-        # The number of the last request, and of the one that the last interrupt was for, which may be on its way.
-        self.attempt = self.interrupted = 0
-
-    def interrupt(self, attempt):
-        """Called by another thread, maybe after that attempt."""
-        with self.lock:
-            self.interrupted = attempt
-            if attempt == self.attempt and self.running:
-                self.running, self.is_raised = False, True
-                raise_in_thread(self.thread, KeyboardInterrupt)
-            else:
-                self.pending = attempt == self.attempt
-
-    def answer(self, decode, request):
-        with self.lock:
-            self.attempt += 1
-            self.pending = self.interrupted == self.attempt
-        super().answer(decode, request)
-
-    def settle(self):
-        with self.lock:
-            if self.is_raised:
-                self.is_raised = False
-                raise_in_thread(self.thread, None)
-
-    def serve_and_leave(self, leave):
-        from threading import get_ident
-
-        self.thread = get_ident()
-        try:
-            self.import_modules()
-            self.serve()
-        finally:
-            leave()
-            os.close(self.channel.file)
-
-
-def raise_in_thread(thread, exception):
-    """Has an exception raised in a thread; with `None`, one that is on its way is called back."""
-    import ctypes
-
-    argument = ctypes.py_object() if exception is None else ctypes.py_object(exception)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), argument)
-
-
-# The length of an order.
-ORDER = 17
-
-
-class Switchboard:
-    """The main thread of a shared host. An order is a byte and two numbers (8 bytes each, little endian): `C`, with a
-    file, starts a server of the first number for that channel, and `I` interrupts its attempt of the second."""
-
-    def __init__(self, file):
-        from _socket import socket
-
-        self.socket, self.servers = socket(fileno=file), {}
-        os.register_at_fork(after_in_child=self.close_in_copy)
-
-    def close_in_copy(self):
-        for server in self.servers.values():
-            server.channel.close_in_copy()
-
-    def serve(self):
-        from array import array
-        from threading import Thread
-        from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC
-
-        while True:
-            order, files = b"", array("i")
-            while len(order) < ORDER:
-                try:
-                    data, extra, _, _ = self.socket.recvmsg(ORDER - len(order), CMSG_LEN(4), MSG_CMSG_CLOEXEC)
-                except ConnectionError:
-                    data, extra = b"", []
-                if not data:  # the pool is gone; tasks that still run end with this process
-                    flush()
-                    os._exit(0)
-                order += data
-                for _level, _kind, content in extra:
-                    files.frombytes(content)
-            number, attempt = int.from_bytes(order[1:9], "little"), int.from_bytes(order[9:], "little")
-            if order[:1] == b"C":
-                server = self.servers[number] = ThreadServer(Channel(files[0]), Restorer(False))
-                leave = (lambda number=number: self.servers.pop(number, None),)
-                name = "pushflow-{}".format(number)
-                Thread(target=server.serve_and_leave, args=leave, name=name, daemon=True).start()
-            elif number in self.servers:
-                self.servers[number].interrupt(attempt)
 
 
 # ---- the start -----------------------------------------------------------------------------------------------------
@@ -467,10 +371,9 @@ def main(mode, name, class_name, *folders):
     channel = Channel(open_channel())
     os.register_at_fork(after_in_child=channel.close_in_copy)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
-    if mode == "shared":
-        # Not ignored, which programs that tasks start would inherit.
-        _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
-        return Switchboard(channel.file).serve()
+    if mode in ("threads", "greenlets"):
+        own_module("_pushflow_sharing")
+        return own_module("_pushflow_" + mode).share(channel.file)
     server = Server(channel, None)
     server.is_alone = True
     _signal.signal(_signal.SIGINT, server.on_interrupt)

@@ -1,0 +1,271 @@
+"""Tasks as greenlets, in an interpreter patched by gevent: many at a time in the main thread, which is the hub's.
+
+Orders are heard by a thread that gevent knows nothing of, so that they are heard while a task holds the interpreter. It has
+the hub call functions, which starts greenlets and raises `KeyboardInterrupt` in those that wait. One that does not wait but
+holds the interpreter is reached by a signal, whose handler runs in whatever greenlet the main thread is in: it raises if
+that is one to be interrupted, and is sent again until the exception was raised in one way or the other. Both ways look at
+`is_raised`, in the one thread in which the task runs, so that nothing is raised after it has settled.
+"""
+
+import os
+import sys
+from _thread import allocate_lock, get_ident, start_new_thread
+from collections import deque
+from select import POLLIN, poll  # before gevent replaces it
+
+import _signal
+
+from _pushflow_finding import clean, type_name
+from _pushflow_host import Channel
+from _pushflow_restoring import Restorer
+from _pushflow_sharing import SharedServer, Switchboard
+
+# How long, in milliseconds, an interrupt may be on its way before the main thread is reminded of it.
+REMINDER = 50
+
+# What the interpreter says in place of gevent.
+ADVICE = """which Python tasks on the pool "gevent" need: install it with "{} -m pip install gevent", or choose another \
+interpreter or pool"""
+
+
+class GreenChannel(Channel):
+    """A channel whose waits let other greenlets run."""
+
+    ROOM = 4 * 1024
+
+    def __init__(self, file, hub):
+        super().__init__(file)
+        os.set_blocking(file, False)
+        self.hub, self.watchers = hub, {}
+
+    def wait_for(self, event):
+        if event not in self.watchers:
+            self.watchers[event] = self.hub.loop.io(self.file, event)
+        self.hub.wait(self.watchers[event])
+
+    def wait(self):
+        if not self.poll(0):
+            self.wait_for(1)
+
+    def read(self, into):
+        while True:
+            try:
+                return super().read(into)
+            except BlockingIOError:
+                self.wait_for(1)
+
+    def put(self, piece):
+        while True:
+            try:
+                return super().put(piece)
+            except BlockingIOError:
+                self.wait_for(2)
+
+    def close(self):
+        for watcher in self.watchers.values():
+            watcher.close()
+        super().close()
+
+
+class GreenServer(SharedServer):
+    """A server in a greenlet of its own."""
+
+    def __init__(self, channel, board):
+        super().__init__(channel, Restorer(False))
+        self.board, self.greenlet = board, None
+
+    def start(self, _number, leave):
+        from gevent import spawn
+
+        def start():
+            self.greenlet = spawn(self.serve_and_leave, leave)
+            self.greenlet.pushflow_server = self
+
+        self.board.have_called(start)
+
+    def serve_and_leave(self, leave):
+        try:
+            super().serve_and_leave(leave)
+        except SystemExit:  # of this server only: nobody wants to know its results
+            pass
+
+    def raise_in_task(self):
+        self.board.undelivered.append(self)
+        self.board.have_called(self.throw)
+        self.board.remind()
+
+    def throw(self):
+        """Called by the hub: the greenlet waits."""
+        if self.is_raised:
+            self.is_raised = False
+            self.greenlet.throw(KeyboardInterrupt)
+
+    def awaited(self, result):
+        """Coroutines need a thread each, since a thread has one loop of `asyncio` at a time."""
+        from gevent.event import Event
+
+        done = Event()
+        coroutine = Coroutine(result, lambda: self.board.have_called(done.set))
+        start_new_thread(coroutine.run, ())
+        try:
+            done.wait()
+        except BaseException:
+            coroutine.cancel()
+            done.wait()
+            raise
+        return coroutine.result()
+
+
+class Coroutine:
+    """Something that is awaited in a thread of its own, and can be cancelled from another one."""
+
+    def __init__(self, awaitable, done):
+        self.awaitable, self.done, self.lock = awaitable, done, allocate_lock()
+        self.loop = self.task = self.value = self.error = None
+        self.is_cancelled = False
+
+    def run(self):
+        import asyncio
+        from gevent import get_hub
+
+        try:
+            self.value = asyncio.run(self.wait())
+        except BaseException as error:
+            self.error = error
+        get_hub().destroy(destroy_loop=True)  # this thread's own, which the waits of asyncio have made
+        self.done()
+
+    async def wait(self):
+        import asyncio
+
+        with self.lock:
+            self.loop, self.task = asyncio.get_running_loop(), asyncio.current_task()
+            if self.is_cancelled:
+                self.task.cancel()
+        try:
+            return await self.awaitable
+        finally:
+            with self.lock:
+                self.loop = None
+
+    def cancel(self):
+        with self.lock:
+            self.is_cancelled = True
+            if self.loop is not None:
+                self.loop.call_soon_threadsafe(self.task.cancel)
+
+    def result(self):
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class GreenBoard(Switchboard):
+    """Hears orders in a thread, and hands them to the hub."""
+
+    def __init__(self, file, hub):
+        super().__init__(file)
+        self.poll = poll()
+        self.poll.register(file, POLLIN)
+        self.calls, self.undelivered, self.main_thread = deque(), [], get_ident()
+        self.bell = hub.loop.async_()
+        self.bell.start(self.make_calls)
+        _signal.signal(_signal.SIGINT, self.on_signal)
+
+    def hear(self, new_server):
+        """The life of the thread; without it the interpreter is of no use."""
+        try:
+            self.serve(new_server)
+        finally:
+            os._exit(1)
+
+    def have_called(self, function):
+        self.calls.append(function)
+        self.bell.send()
+
+    def make_calls(self):
+        while self.calls:
+            self.calls.popleft()()
+
+    def wait(self):
+        while True:
+            self.undelivered = [server for server in self.undelivered if server.is_raised]
+            if self.poll.poll(REMINDER if self.undelivered else None):
+                return
+            self.remind()
+
+    def remind(self):
+        # A task may have put a handler of its own there, for which this signal is not.
+        if _signal.getsignal(_signal.SIGINT) == self.on_signal:
+            _signal.pthread_kill(self.main_thread, _signal.SIGINT)
+
+    def on_signal(self, _number, _frame):
+        from greenlet import getcurrent
+
+        server = getattr(getcurrent(), "pushflow_server", None)
+        if server is not None and server.is_raised:
+            server.is_raised = False
+            raise KeyboardInterrupt
+
+
+def share(file):
+    try:
+        from gevent.monkey import patch_all
+
+        patch_all()
+    except Exception as error:
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == "gevent"
+        what = "has no gevent" if is_missing else "can't use gevent ({}: {})".format(type_name(type(error)), error)
+        return Switchboard(file).refuse(clean("{}, {}".format(what, ADVICE.format(sys.executable))))
+    from gevent import get_hub
+    from gevent.lock import Semaphore
+
+    # A greenlet that waits while it imports must not stop the others.
+    sys.modules["_pushflow_importing"].importing = Semaphore()
+
+    hub = get_hub()
+    # Else it is installed after the first fork, maybe after the end of that process, which nobody would hear of then.
+    hub.loop.install_sigchld()
+    board = GreenBoard(file, hub)
+    copies = Copies()
+    os.fork = copies.wrap(os.fork)
+    start_new_thread(board.hear, (lambda file: GreenServer(GreenChannel(file, hub), board),))
+    copies.wait_for_ever()
+
+
+class Copies:
+    """Has a fork of this process, as `multiprocessing` makes it, go on with the greenlet that forked, and with no other: the
+    tasks of the others are run here.
+
+    The copy's hub is destroyed, with the loop that would wake the others; the first wait makes another one. A hub that is
+    destroyed switches to the main greenlet, and that back to the one that forked."""
+
+    def __init__(self):
+        self.forker = None
+
+    def wrap(self, fork):
+        def fork_alone():
+            pid = fork()
+            if pid == 0:
+                self.leave_others()
+            return pid
+
+        return fork_alone
+
+    def leave_others(self):
+        from gevent import get_hub, getcurrent
+
+        if getattr(getcurrent(), "parent", None) is not None:  # else this is the main greenlet, or another thread
+            self.forker = getcurrent()
+            get_hub().destroy(destroy_loop=True)
+
+    def wait_for_ever(self):
+        from gevent.event import Event
+        from gevent.exceptions import LoopExit
+
+        try:
+            Event().wait()
+        except LoopExit:
+            if self.forker is None:
+                raise
+            self.forker.switch()

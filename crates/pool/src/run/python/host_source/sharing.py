@@ -1,0 +1,114 @@
+"""Several tasks at a time in one interpreter: each in a server with a channel of its own. What such a server runs in is
+the business of `_pushflow_threads` and `_pushflow_greenlets`."""
+
+import os
+import sys
+from _thread import allocate_lock
+from array import array
+
+from _pushflow_host import Channel, Server, whole
+from _pushflow_restoring import flush
+
+# The length of an order.
+ORDER = 17
+
+# The reply in place of all others, with the reason.
+UNUSABLE = ord("V")
+
+
+class SharedServer(Server):
+    """A server beside others. It is interrupted from another thread, maybe when the attempt has just ended: `raise_in_task`
+    has the exception raised, and `call_back` is called where it is not needed any more and may still be on its way."""
+
+    def __init__(self, channel, restorer):
+        super().__init__(channel, restorer)
+        self.lock, self.is_raised = allocate_lock(), False
+        # The number of the last request, and of the one that the last interrupt was for, which may be on its way.
+        self.attempt = self.interrupted = 0
+
+    def interrupt(self, attempt):
+        """Called by another thread, maybe after that attempt."""
+        with self.lock:
+            self.interrupted = attempt
+            if attempt == self.attempt and self.running:
+                self.running, self.is_raised = False, True
+                self.raise_in_task()
+            else:
+                self.pending = attempt == self.attempt
+
+    def answer(self, decode, request):
+        with self.lock:
+            self.attempt += 1
+            self.pending = self.interrupted == self.attempt
+        super().answer(decode, request)
+
+    def settle(self):
+        with self.lock:
+            if self.is_raised:
+                self.is_raised = False
+                self.call_back()
+
+    def call_back(self):
+        """Nothing, where an exception is raised only while `is_raised`."""
+
+    def serve_and_leave(self, leave):
+        try:
+            self.import_modules()
+            self.serve()
+        finally:
+            leave()
+            self.channel.close()
+
+
+class Switchboard:
+    """What hears orders. An order is a byte and two numbers (8 bytes each, little endian): `C`, with a file, starts a
+    server of the first number for that channel, and `I` interrupts its attempt of the second."""
+
+    def __init__(self, file):
+        from _socket import socket
+
+        self.socket, self.servers = socket(fileno=file), {}
+        os.register_at_fork(after_in_child=self.close_in_copy)
+
+    def close_in_copy(self):
+        for server in self.servers.values():
+            server.channel.close_in_copy()
+
+    def wait(self):
+        """Called before each order, which may take long to come."""
+
+    def next_order(self):
+        from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC
+
+        order, files = b"", array("i")
+        while len(order) < ORDER:
+            self.wait()
+            try:
+                data, extra, _, _ = self.socket.recvmsg(ORDER - len(order), CMSG_LEN(4), MSG_CMSG_CLOEXEC)
+            except ConnectionError:
+                data, extra = b"", []
+            if not data:  # the pool is gone; tasks that still run end with this process
+                flush()
+                os._exit(0)
+            order += data
+            for _level, _kind, content in extra:
+                files.frombytes(content)
+        if order[:1] == b"C" and not files:
+            sys.stderr.write("no file descriptor is left for another task (ulimit -n)\n")
+            os._exit(1)
+        return order[:1], int.from_bytes(order[1:9], "little"), int.from_bytes(order[9:], "little"), files
+
+    def serve(self, new_server):
+        while True:
+            kind, number, attempt, files = self.next_order()
+            if kind == b"C":
+                server = self.servers[number] = new_server(files[0])
+                server.start(number, lambda number=number: self.servers.pop(number, None))
+            elif number in self.servers:
+                self.servers[number].interrupt(attempt)
+
+    def refuse(self, reason):
+        """Says to the first who asks why this interpreter is of no use."""
+        _kind, _number, _attempt, files = self.next_order()
+        Channel(files[0]).put(whole(UNUSABLE, reason))
+        sys.exit(1)
