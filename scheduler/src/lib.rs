@@ -30,6 +30,7 @@
 mod classes;
 mod deadlines;
 mod delayed;
+pub mod doctor;
 mod event;
 mod handle;
 mod observer;

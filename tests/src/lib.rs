@@ -4,6 +4,7 @@
 pub mod binaries;
 pub mod folder;
 pub mod kernel_view;
+pub mod libraries;
 pub mod page;
 pub mod parallel;
 pub mod processes;

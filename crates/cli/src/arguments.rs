@@ -29,8 +29,35 @@ pub(crate) enum Command {
     /// Run one combination of the probe
     #[command(hide = true)]
     ProbeCell(CellArguments),
+    /// Say whether all that runs need is here, and which Python, worker and limits they would have
+    ///
+    /// Exit code 1 if something is missing.
+    Doctor(DoctorArguments),
     /// Print the JSON Schema of graph files, with pushflow's own settings
     Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// The Python interpreter [default: PUSHFLOW_PYTHON, the active virtual environment, or python3]
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) python: Option<String>,
+
+    /// A folder in which Python modules are looked for; may be given again
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) python_path: Vec<PathBuf>,
+
+    /// The worker program [default: PUSHFLOW_WORKER, pushflow-worker beside this program, or this program]
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) worker: Option<PathBuf>,
+
+    /// How long whatever is started may take, such as 400ms, 1.5s, 2m or 1h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+    pub(crate) timeout: Duration,
+
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -154,7 +181,7 @@ pub(crate) enum Progress {
 pub(crate) enum Format {
     /// One `name: value` a line
     Text,
-    /// One JSON object about the whole run
+    /// One JSON object about everything
     Json,
 }
 

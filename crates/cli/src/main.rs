@@ -1,6 +1,7 @@
 //! The `pushflow` command: arguments in, exit code out.
 
 mod arguments;
+mod doctor;
 mod exit;
 mod inputs;
 mod json;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Probe(options) => pushflow_compat_probe::probe(&options),
         Command::Daemonic(options) => pushflow_compat_probe::check_daemonic(&options),
         Command::ProbeCell(question) => pushflow_compat_probe::answer(&question),
+        Command::Doctor(options) => doctor::examine(&options),
         Command::Schema => schema::print(),
     });
     ExitCode::from(code.unwrap_or(exit::DEFECT))

@@ -1,0 +1,260 @@
+//! [`examine`]: what runs need, and whether it is there: found, started and asked by the very ways of runs.
+//!
+//! The interpreter is asked by Python tasks on a pool with one worker: so what is said of it is what tasks would find. All
+//! that is started belongs to pools, which end before this returns; each has the time limit.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pushflow_pool::run::{ChosenBy, choose_interpreter};
+use pushflow_pool::{BUILD, Machine, PoolOptions, PoolType, StartMethod, TaskPool, TaskResult, worker_program};
+use pushflow_protocol::{ErrorKind, PythonTask, Returns, TaskSpec};
+use pushflow_value::{Data, Value};
+
+use crate::PythonSettings;
+use crate::preflight;
+
+/// The Python packages that are looked for, and what they are for.
+const PACKAGES: [(&str, &str); 4] = [
+    ("numpy", "arrays"),
+    ("ewokscore", "ewoks task classes"),
+    ("gevent", "Python tasks on the pool gevent"),
+    ("billiard", "processes inside tasks of daemonic pools"),
+];
+
+/// Which Python and worker are meant, as for a run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where Python is, and where its modules are.
+    pub python: PythonSettings,
+    /// The worker program, instead of the usual look-up.
+    pub worker: Option<PathBuf>,
+    /// How long each thing that is started may take.
+    pub limit: Duration,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Examination {
+    /// The build of this program; workers must be of the same.
+    pub build: &'static str,
+    /// The worker program, or why there is none.
+    pub worker: Result<PathBuf, String>,
+    /// The start methods, and why those that do not work do not.
+    pub start_methods: Vec<(StartMethod, Result<(), String>)>,
+    /// What chose the interpreter, and where it is.
+    pub interpreter: Option<(ChosenBy, PathBuf)>,
+    /// What it says of itself, or why there is none that can be used.
+    pub python: Result<Python, String>,
+    /// What the machine can do.
+    pub machine: Machine,
+}
+
+/// What an interpreter says of itself.
+#[derive(Debug)]
+pub struct Python {
+    /// Its file, as it knows it.
+    pub executable: String,
+    /// Such as `3.11.7`.
+    pub version: String,
+    /// Where it, or its virtual environment, is installed.
+    pub prefix: String,
+    /// Where the Python is that a virtual environment is made of; the same as `prefix` outside of one.
+    pub base_prefix: String,
+    /// Where it looks for modules, in this order.
+    pub search_path: Vec<String>,
+    /// The packages that were looked for.
+    pub packages: Vec<Package>,
+}
+
+/// A Python package that was looked for.
+#[derive(Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Whether it is there.
+    pub state: PackageState,
+}
+
+/// Whether a package is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PackageState {
+    /// It was imported, and is of this version if it has one.
+    There(Option<String>),
+    /// It is not installed.
+    Missing,
+    /// It is there, but importing it fails.
+    Broken(String),
+}
+
+impl Examination {
+    /// What keeps runs from working, a sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let spawn = self.start_methods.iter().find(|(method, _)| *method == StartMethod::Spawn);
+        let kernel = |what: &str, error: &std::io::Error| {
+            format!("{what} can't be had ({error}): pushflow needs Linux 5.9 or newer, and may not be kept from it")
+        };
+        let mut problems: Vec<String> = Vec::new();
+        match (&self.worker, spawn) {
+            (Err(reason), _) | (Ok(_), Some((_, Err(reason)))) => problems.push(reason.clone()),
+            _ => {}
+        }
+        if let (Err(reason), true) = (&self.python, self.worker.is_ok()) {
+            problems.push(match &self.interpreter {
+                Some((_, interpreter)) => {
+                    let advice = "choose another one with --python or PUSHFLOW_PYTHON";
+                    format!("the interpreter {} can't be used: {reason}; {advice}", interpreter.display())
+                }
+                None => reason.clone(),
+            });
+        }
+        problems.extend(self.machine.shared_memory.as_ref().err().map(|error| kernel("shared memory", error)));
+        problems.extend(self.machine.pidfds.as_ref().err().map(|error| kernel("files of processes", error)));
+        if let (Ok(0), Ok((soft, _))) = (&self.machine.workers_that_fit, &self.machine.open_files) {
+            problems.push(format!("no worker fits into {soft} open files: raise that with ulimit -n"));
+        }
+        problems
+    }
+
+    /// What some runs would stumble over, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = Vec::new();
+        let others = self.start_methods.iter().filter(|(method, _)| *method != StartMethod::Spawn);
+        warnings.extend(others.filter_map(|(method, works)| {
+            let reason = works.as_ref().err()?;
+            Some(format!("the start method {method} does not work: {reason}"))
+        }));
+        for package in self.python.iter().flat_map(|python| &python.packages) {
+            if let PackageState::Broken(reason) = &package.state {
+                warnings.push(format!("{} can't be imported ({reason}): install it again", package.name));
+            }
+        }
+        if self.machine.panics_abort {
+            let what = "this program was built with panic = \"abort\": a Rust task that panics ends its process";
+            warnings.push(format!("{what}; build it with panic = \"unwind\""));
+        }
+        warnings
+    }
+}
+
+/// Looks at everything.
+pub fn examine(settings: &Settings) -> Examination {
+    // Kept, so that what follows uses the same guardian.
+    let worker = worker_program(settings.worker.as_deref()).map_err(|error| error.to_string());
+    let start_methods = match &worker {
+        Ok(_) => [StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork]
+            .map(|method| (method, start_worker(settings, method)))
+            .into(),
+        Err(_) => Vec::new(),
+    };
+    let chosen = choose_interpreter(settings.python.interpreter.as_deref());
+    let python = match (&chosen, &worker) {
+        (Err(error), _) => Err(error.to_string()),
+        (Ok(_), Err(_)) => Err("it can't be started without a worker program".to_owned()),
+        (Ok(_), Ok(_)) => ask(settings),
+    };
+    Examination {
+        build: BUILD,
+        worker,
+        start_methods,
+        interpreter: chosen.ok().map(|(interpreter, chosen_by)| (chosen_by, interpreter)),
+        python,
+        machine: Machine::look(),
+    }
+}
+
+fn options(settings: &Settings) -> PoolOptions {
+    PoolOptions {
+        max_workers: Some(1),
+        start_timeout: settings.limit,
+        worker: settings.worker.clone(),
+        ..PoolOptions::default()
+    }
+}
+
+fn start_worker(settings: &Settings, start_method: StartMethod) -> Result<(), String> {
+    let pool = TaskPool::open(PoolType::Process, &PoolOptions { start_method, ..options(settings) });
+    pool.map(drop).map_err(|error| error.to_string())
+}
+
+/// What the tasks that ask returned, by what they were asked for.
+type Answers = Arc<Mutex<HashMap<String, TaskResult>>>;
+
+fn ask(settings: &Settings) -> Result<Python, String> {
+    let python = preflight::python(None, &settings.python).map_err(|error| error.to_string())?;
+    let options = PoolOptions { python: Some(python), ..options(settings) };
+    let pool = TaskPool::open(PoolType::Process, &options).map_err(|error| error.to_string())?;
+    let answers = Answers::default();
+    let submit = |what: &str, task: TaskSpec, inputs: Data| {
+        let (answers, what) = (answers.clone(), what.to_owned());
+        let take = move |result| drop(lock(&answers).insert(what, result));
+        pool.submit_then(task, inputs, take).map_err(|error| error.to_string())
+    };
+    for (what, module, function) in [
+        ("executable", "sys", "executable.__str__"),
+        ("version", "platform", "python_version"),
+        ("prefix", "sys", "prefix.__str__"),
+        ("base_prefix", "sys", "base_prefix.__str__"),
+        ("path", "sys", "path.copy"),
+    ] {
+        submit(what, value_of(module, function), Data::new())?;
+    }
+    for (name, _) in PACKAGES {
+        submit(&imported(name), value_of(name, "__name__.__str__"), Data::new())?;
+        let inputs = Data::new().with("distribution_name", name);
+        submit(&version_of(name), value_of("importlib.metadata", "version"), inputs)?;
+    }
+    let is_late = !pool.shutdown(Some(settings.limit), false);
+    drop(pool);
+    if is_late {
+        return Err(format!("it does not answer within {} s", settings.limit.as_secs_f64()));
+    }
+    read(&lock(&answers))
+}
+
+fn lock(answers: &Answers) -> std::sync::MutexGuard<'_, HashMap<String, TaskResult>> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn imported(package: &str) -> String {
+    format!("import of {package}")
+}
+
+fn version_of(package: &str) -> String {
+    format!("version of {package}")
+}
+
+fn value_of(module: &str, function: &str) -> TaskSpec {
+    TaskSpec::Python(PythonTask { module: module.into(), function: function.into(), returns: Returns::Value })
+}
+
+fn read(answers: &HashMap<String, TaskResult>) -> Result<Python, String> {
+    let answer = |what: &str| answers.get(what).ok_or_else(|| format!("the Python interpreter did not say its {what}"));
+    let value = |what: &str| {
+        let answered = answer(what)?.as_ref().map_err(|error| error.to_string())?;
+        let value = answered.value("return_value").map_err(|error| error.to_string())?;
+        value.cloned().ok_or_else(|| format!("the Python interpreter did not say its {what}"))
+    };
+    let text = |what: &str| Ok::<_, String>(value(what)?.as_str().unwrap_or_default().to_owned());
+    let Value::List(folders) = value("path")? else { return Err("the search path of Python is no list".to_owned()) };
+    let package = |(name, purpose)| {
+        let state = match answer(&imported(name))? {
+            Ok(_) => PackageState::There(text(&version_of(name)).ok()),
+            Err(error) if error.kind == ErrorKind::NotFound => PackageState::Missing,
+            Err(error) => PackageState::Broken(error.to_string()),
+        };
+        Ok(Package { name, purpose, state })
+    };
+    Ok(Python {
+        executable: text("executable")?,
+        version: text("version")?,
+        prefix: text("prefix")?,
+        base_prefix: text("base_prefix")?,
+        search_path: folders.iter().map(|folder| folder.as_str().unwrap_or_default().to_owned()).collect(),
+        packages: PACKAGES.into_iter().map(package).collect::<Result<_, String>>()?,
+    })
+}
