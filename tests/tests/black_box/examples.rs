@@ -3,10 +3,12 @@
 use std::fs;
 use std::process::Command;
 
-use pushflow_tests::binaries::{build_folder, cargo, example};
+use pushflow::PoolType;
+use pushflow_tests::binaries::{build_folder, cargo, example, python};
 use pushflow_tests::folder::Folder;
+use pushflow_tests::libraries::is_there;
 use pushflow_tests::run::Program;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn hello_greets_whoever_it_is_given() {
@@ -65,6 +67,45 @@ fn the_checksums_are_those_of_sha256sum() {
     assert_eq!(sorted(&manifest), sorted(&sha256sum(&files)));
     let left: Vec<_> = fs::read_dir(&output).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["manifest.sha256"]);
+}
+
+/// The result of an example on every pool that can run it, with and without scaling.
+#[track_caller]
+fn assert_on_every_pool(file: &str, inputs: &[&str], expected: &Value) {
+    let has_gevent = is_there("gevent");
+    for pool in PoolType::ALL.into_iter().filter(|&pool| pool != PoolType::Gevent || has_gevent) {
+        let environment = if pool == PoolType::Gevent { "green" } else { "plain" };
+        for scaling in [None, Some("--no-scaling")] {
+            let program = Program::pushflow_run(example(file)).args(["--environment", environment]);
+            let program = program.args(["--pool", pool.name(), "--workers", "2", "--format", "json"]);
+            let finished = program.args(scaling).args(inputs).run();
+            assert_eq!(finished.assert_code(0).result(), *expected, "{file} on {pool}, {scaling:?}");
+        }
+    }
+}
+
+#[test]
+fn hello_greets_on_every_pool() {
+    let expected = json!({"_ppfdict": {"name": "World", "reply": "Hello World!"}});
+    assert_on_every_pool("hello.json", &["name=World"], &expected);
+}
+
+#[test]
+fn the_bright_spot_is_found_on_every_pool_where_it_was_put() {
+    if !is_there("numpy") {
+        return;
+    }
+    // As in the example: the noise comes first from the generator, then the place of the spot.
+    let script = "
+import numpy
+random = numpy.random.default_rng(5)
+random.poisson(20 + numpy.mgrid[:128, :128][0] / 4, size=(32, 128, 128))
+print(*random.integers(8, 120, size=2))";
+    let output = Command::new(python()).args(["-c", script]).output().unwrap();
+    let place: Vec<u64> =
+        String::from_utf8(output.stdout).unwrap().split_whitespace().map(|text| text.parse().unwrap()).collect();
+    let expected = json!({"return_value": {"row": place[0], "column": place[1], "images": 8}});
+    assert_on_every_pool("numpy_spot.json", &["seed=5"], &expected);
 }
 
 #[test]

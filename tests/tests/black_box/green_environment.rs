@@ -1,7 +1,10 @@
 //! The green environment and the pool `gevent`: how they are chosen and refused, and what commands do there.
 
+use std::path::PathBuf;
+
 use nix::sys::signal::Signal;
 use pushflow::PoolType;
+use pushflow_tests::binaries::python;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::run::Program;
 use serde_json::json;
@@ -10,6 +13,11 @@ use crate::{assert_refused, test_program};
 
 fn hello() -> Folder {
     Folder::with_tasks("def hello(**inputs):\n    return {}\n", &["hello"])
+}
+
+/// An interpreter that finds nothing that was installed, and so no gevent.
+fn without_gevent(folder: &Folder) -> PathBuf {
+    folder.write_program("bare-python", &format!("#!/bin/sh\nexec {} -S \"$@\"\n", python().display()))
 }
 
 /// A graph of scripts side by side.
@@ -59,10 +67,10 @@ fn a_wrong_environment_is_said_with_the_nearest_right_name() {
 #[test]
 fn the_default_pool_is_gevent_in_the_green_environment_and_the_option_counts_more_than_the_variable() {
     let folder = hello();
-    let run = || Program::pushflow_run(folder.graph());
-    // On gevent, this task is refused, so that one sees which pool was taken.
-    let refusal = "error: actor \"hello\" can't run: Python tasks do not run on the pool \"gevent\" in this version: \
-                   choose \"process\"\n";
+    let bare = without_gevent(&folder);
+    let run = || Program::pushflow_run(folder.graph()).args(["--python".as_ref(), bare.as_os_str()]);
+    // On gevent this is refused, so that one sees which pool was taken.
+    let refusal = " has no gevent, which Python tasks on the pool \"gevent\" need: install it with ";
     assert_refused(run().args(["--environment", "green"]), refusal);
     assert_refused(run().env("PUSHFLOW_ENVIRONMENT", "green"), refusal);
     run().run().assert_code(0);
@@ -77,6 +85,13 @@ fn every_pool_works_in_the_green_environment() {
         let report = program.run().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "Finished", "{pool}: {report}");
     }
+}
+
+#[test]
+fn only_python_tasks_need_gevent() {
+    let folder = scripts(&[("script", "exit 0")]);
+    let bare = without_gevent(&folder);
+    green(&folder).args(["--python".as_ref(), bare.as_os_str()]).run().assert_code(0);
 }
 
 // ----- commands -----

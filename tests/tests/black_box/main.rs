@@ -5,8 +5,10 @@
 //! - [`bad_input`]: what is wrong before or in a run is said in one sentence, with the right exit code.
 //! - [`rust_tasks`]: what `#[task]` functions do to their process, on each pool.
 //! - [`originals`]: the workflows that the original is tested with, on each pool.
+//! - [`original_tasks`]: the Python tasks of the original's own tests, as they are installed.
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
 //! - [`green_environment`]: the pool `gevent`, chosen and refused, and its commands.
+//! - [`green_python`]: Python tasks on the pool `gevent`.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
 //! - [`nested`]: pools that tasks open.
 //! - [`node_settings`]: nodes with a pool of their own, and nodes that are tried again.
@@ -15,6 +17,7 @@
 //! - [`probe`]: what runs on which pool, interrupted and killed too.
 //! - [`deadlines`]: attempts that take longer than they may.
 //! - [`differential`]: random ewoks graphs, here and in the original engine.
+//! - [`doctor`]: what `pushflow doctor` says of good and bad machines.
 //! - [`output`]: what tasks print.
 //! - [`policy_facts`]: what each process is to the kernel.
 //! - [`random_kills`]: SIGKILL at random moments.
@@ -34,16 +37,19 @@ mod bad_input;
 mod cost;
 mod deadlines;
 mod differential;
+mod doctor;
 mod embedding;
 mod ewoks_examples;
 mod ewoks_tasks;
 mod examples;
 mod graph_files;
 mod green_environment;
+mod green_python;
 mod large_values;
 mod lifetime;
 mod nested;
 mod node_settings;
+mod original_tasks;
 mod originals;
 mod orphans;
 mod output;

@@ -2,18 +2,26 @@
 //! interpreter.
 
 use pushflow_tests::folder::Folder;
+use pushflow_tests::libraries::is_there;
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
 /// Every pool, and whether its processes are daemonic.
-const POOLS: [(&str, bool); 6] = [
+const POOLS: [(&str, bool); 7] = [
     ("thread", false),
     ("process", false),
     ("ndprocess", false),
     ("multiprocessing", true),
     ("ndmultiprocessing", false),
     ("billiard", true),
+    ("gevent", false),
 ];
+
+/// Those on which the interpreter of the tests can run tasks.
+fn pools() -> impl Iterator<Item = (&'static str, bool)> {
+    let has_gevent = is_there("gevent");
+    POOLS.into_iter().filter(move |&(pool, _)| pool != "gevent" || has_gevent)
+}
 
 /// Two tasks, the second after the first.
 fn in_a_row(module: &str, functions: [&str; 2]) -> Folder {
@@ -25,7 +33,9 @@ fn in_a_row(module: &str, functions: [&str; 2]) -> Folder {
 }
 
 fn on(pool: &str, folder: &Folder) -> Finished {
-    Program::pushflow_run(folder.graph()).args(["--pool", pool, "--workers", "2", "--format", "json"]).run()
+    let environment = if pool == "gevent" { "green" } else { "plain" };
+    let program = Program::pushflow_run(folder.graph()).args(["--environment", environment]);
+    program.args(["--pool", pool, "--workers", "2", "--format", "json"]).run()
 }
 
 /// What the last task of the graph added to the travelling dictionary, as JSON.
@@ -45,7 +55,7 @@ def second(own, date, pair, plain, **_):
     return {'seen': True}
 ";
     let folder = in_a_row(module, ["first", "second"]);
-    for (pool, _) in POOLS {
+    for (pool, _) in pools() {
         let dictionary = dictionary(&on(pool, &folder));
         assert_eq!(dictionary["seen"], true, "{pool}");
         assert_eq!(dictionary["plain"], json!([1, "a"]), "{pool}");
@@ -77,24 +87,25 @@ def task(**_):
     return {'name': own.name, 'daemon': own.daemon, 'started': started, 'command': command}
 ";
     let folder = Folder::with_tasks(module, &["task"]);
-    for (pool, daemonic) in POOLS {
+    for (pool, daemonic) in pools() {
         let dictionary = dictionary(&on(pool, &folder));
         let refused = "daemonic processes are not allowed to have children";
         let expected = if daemonic { refused } else { "exit code 0" };
         assert_eq!(dictionary["started"], expected, "{pool}");
         assert_eq!((&dictionary["daemon"], &dictionary["command"]), (&json!(daemonic), &json!(0)), "{pool}");
-        let name = if pool == "thread" { "MainProcess" } else { pool };
+        let name = if ["thread", "gevent"].contains(&pool) { "MainProcess" } else { pool };
         assert!(dictionary["name"].as_str().unwrap().starts_with(name), "{pool}: {dictionary}");
     }
 }
 
 #[test]
 fn billiard_may_start_processes_on_every_pool() {
+    if !is_there("billiard") {
+        return;
+    }
     let module = "
-import importlib.util, os
+import os
 def task(**_):
-    if importlib.util.find_spec('billiard') is None:
-        return {'code': None}
     import billiard, multiprocessing
     process = billiard.Process(target=os.getpid)
     process.start()
@@ -102,16 +113,8 @@ def task(**_):
     return {'code': process.exitcode, 'daemon': multiprocessing.current_process().daemon}
 ";
     let folder = Folder::with_tasks(module, &["task"]);
-    for (pool, daemonic) in POOLS {
+    for (pool, daemonic) in pools() {
         let dictionary = dictionary(&on(pool, &folder));
-        if dictionary["code"].is_null() {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "billiard is needed: install it for the interpreter of the tests"
-            );
-            eprintln!("not tested: the interpreter has no billiard");
-            return;
-        }
         assert_eq!((&dictionary["code"], &dictionary["daemon"]), (&json!(0), &json!(daemonic)), "{pool}");
     }
 }
@@ -145,6 +148,29 @@ fn a_hundred_megabytes_of_output_are_no_problem() {
     let folder = Folder::with_tasks("def prints(**_):\n    print('x' * 100_000_000)\n    return {}\n", &["prints"]);
     let finished = Program::pushflow_run(folder.graph()).stderr(std::fs::File::create("/dev/null").unwrap()).run();
     finished.assert_code(0);
+}
+
+#[test]
+fn what_tasks_print_is_not_beside_the_json_object_on_any_pool() {
+    let module = "
+import subprocess
+def task(**_):
+    print('printed')
+    subprocess.run(['echo', 'echoed'])
+    return {'done': True}
+";
+    let folder = Folder::with_tasks(module, &["task"]);
+    let script = folder.write_program("script.sh", "#!/bin/sh\necho 'from the script'\n");
+    let task = json!({"id": "task", "task_type": "ppfmethod", "task_identifier": "tasks.task"});
+    let script = json!({"id": "script", "task_type": "script", "task_identifier": script});
+    folder.write_graph(json!([task, script]), json!([]));
+    for (pool, _) in pools() {
+        let finished = on(pool, &folder);
+        assert_eq!(finished.assert_code(0).json()["outcome"], "finished", "{pool}: {finished:#?}");
+        for text in ["printed", "echoed", "from the script"] {
+            finished.assert_error(text);
+        }
+    }
 }
 
 #[test]
@@ -182,11 +208,11 @@ def second(**_):
 fn an_interpreter_that_dies_at_its_start_is_said_with_its_last_words() {
     let folder = Folder::with_tasks("def task(**_):\n    return {}\n", &["task"]);
     let python = folder.write_program("python", "#!/bin/sh\necho 'the library is broken' >&2\nexit 9\n");
-    for pool in ["thread", "process"] {
-        let program = Program::pushflow_run(folder.graph()).args(["--pool", pool]);
+    for (pool, environment) in [("thread", "plain"), ("process", "plain"), ("gevent", "green")] {
+        let program = Program::pushflow_run(folder.graph()).args(["--pool", pool, "--environment", environment]);
         let finished = program.args(["--python".as_ref(), python.as_os_str()]).run();
         finished.assert_error("exited with code 9 before it was ready").assert_error("the library is broken");
-        assert_ne!(finished.code(), Some(0), "{pool}");
+        finished.assert_code(2);
     }
 }
 
