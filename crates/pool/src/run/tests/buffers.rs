@@ -319,8 +319,9 @@ fn every_kind_of_long_thing_arrives_as_it_was_in_every_python() {
 }
 
 const CHANGES: &str = "
-def make_one(): return {'array': Array(bytearray(1 << 20)), 'same': Array(bytearray(1 << 20))}
-def change(array, same):
+def make_one(): return {'array': Array(bytearray(1 << 20)), 'same': Array(bytearray(1 << 20)), 'large': b'0123456789abcdef' * 500_000}
+def change(array, same, large):
+    assert type(large) is bytes and large == b'0123456789abcdef' * 500_000
     before = files()
     array.content[5] = 1
     assert mappings() >= 2 and files() == before, 'a mapping keeps no file open'

@@ -45,8 +45,8 @@ INLINE, IN_ROOM, AS_IT_CAME = 0, 1, 2
 # Not a position in the pickle: an object names the part.
 NOWHERE = 2**64 - 1
 
-# As much as one read returns.
-MOST_READ = 0x7FFFF000
+# From how many bytes on memory in large pages is asked for.
+LARGE_PAGES = 4 << 20
 
 
 def number(value):
@@ -149,11 +149,17 @@ class Incoming:
 
     def bytes(self, index):
         _, file, offset, length = self.table[index]
-        if length <= MOST_READ:
+        if length < LARGE_PAGES:
             content = os.pread(self.files[file], length, offset)
-            if len(content) == length:
-                return content
-        return bytes(self.bytearray(index))
+            if len(content) != length:
+                raise ValueError("the shared memory ends too early")
+            return content
+        try:
+            content, view = mapping.unwritten_bytes(length)
+        except (ImportError, OSError):
+            return bytes(self.bytearray(index))
+        self.read_into(index, view)
+        return content
 
     def bytearray(self, index):
         content = bytearray(self.table[index][3])

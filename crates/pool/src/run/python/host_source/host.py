@@ -137,16 +137,21 @@ class Channel:
             filled += count
         return message[HEADER:length]
 
-    def send(self, pieces):
+    def send(self, message):
         """Sends one message. Also makes sure that what the task printed is out before its result."""
         flush()
-        self.write(pieces)
+        self.write(message)
 
-    def write(self, pieces):
-        pieces = framed(pieces)
+    def write(self, message):
+        """Writes one message: all of it, or the pieces that follow the header, of which no long one is copied."""
+        if type(message) is not bytes:
+            header = MAGIC + sum(map(len, message)).to_bytes(8, "little")
+            short = sum(map(len, message)) < LEAST
+            message = [header + b"".join(message)] if short else [header] + message
+        else:
+            message = (message,)
         try:
-            # No long piece is copied.
-            for piece in [b"".join(pieces)] if sum(map(len, pieces)) < LEAST else pieces:
+            for piece in message:
                 sent = self.put(piece)
                 while sent < len(piece):
                     sent += self.put(memoryview(piece)[sent:])
@@ -156,26 +161,19 @@ class Channel:
             sys.exit("a task broke the channel to the worker: {}".format(error))
 
 
-def framed(pieces):
-    """The pieces of a message, with its header."""
-    return [MAGIC + sum(map(len, pieces)).to_bytes(8, "little")] + pieces
-
-
 def encoded(kind, value=None):
-    """The pieces of a reply, or what is left to do to have them; `value` is left out if it is `None`."""
-    if value is None:
-        return [bytes([kind])]
+    """A reply: a message, or what it will be made of, if it has long parts; `value` is left out if it is `None`."""
     if kind == RESULT and is_simple(value):
         pickle = dumps(value, 4)
         if len(pickle) < LEAST:
-            return [b"R", pickle]
-    return encode(value)
-
-
-def whole(kind, value=None):
-    """A short message, in one piece."""
-    message = encoded(kind, value)
-    return b"".join(framed(message if type(message) is list else [bytes([kind])] + message.pieces))
+            return MAGIC + (1 + len(pickle)).to_bytes(8, "little") + b"R" + pickle
+    pieces = []
+    if value is not None:
+        outgoing = encode(value)
+        if outgoing.has_long_parts():
+            return outgoing
+        pieces = outgoing.pieces
+    return b"".join([MAGIC, (1 + sum(map(len, pieces))).to_bytes(8, "little"), bytes([kind])] + pieces)
 
 
 # ---- running tasks -------------------------------------------------------------------------------------------------
@@ -256,13 +254,13 @@ class Server:
         self.reply(kind, message)
 
     def reply(self, kind, message):
-        if type(message) is not list:
+        if type(message) is not bytes:
             outgoing, message = message, [bytes([kind])] + message.pieces
-            if outgoing.has_long_parts():
-                message = own_module("_pushflow_buffers").place(self.channel, outgoing) + message
-                self.named, outgoing.named = None if self.is_alone else outgoing.named, None
+            message = own_module("_pushflow_buffers").place(self.channel, outgoing) + message
+            self.named, outgoing.named = None if self.is_alone else outgoing.named, None
         if released:
-            message = own_module("_pushflow_buffers").with_released(message)
+            pieces = message if type(message) is list else [message[HEADER:]]
+            message = own_module("_pushflow_buffers").with_released(pieces)
         self.channel.send(message)
 
     def settle(self):
@@ -366,7 +364,7 @@ def main(mode, name, class_name, *folders):
     SEARCH[:] = [os.path.abspath(folder) for folder in folders]
     prepare(name, class_name == "daemonic")
     if mode == "warm":
-        own_module("_pushflow_warm").become_host(whole(STARTED), lambda name: whole(IMPORTING, name))
+        own_module("_pushflow_warm").become_host(encoded(STARTED), lambda name: encoded(IMPORTING, name))
         HOST = os.getpid()
     channel = Channel(open_channel())
     os.register_at_fork(after_in_child=channel.close_in_copy)

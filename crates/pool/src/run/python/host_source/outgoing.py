@@ -18,53 +18,67 @@ LENGTHS = ((5, b"BX"), (9, b"\x8e\x8d\x96"))
 released = []
 
 
+class Pieces(list):
+    """What a pickler writes, as a file."""
+
+    write = list.append
+
+
 class Outgoing:
-    """What a pickler writes, without its long parts."""
+    """A result that was pickled: the pieces of the pickle; its long parts that these leave out, with their positions;
+    those of the objects in it, which are pickles of their own; and the mappings that the reply will name."""
 
-    def __init__(self):
-        self.pieces, self.size = [], 0
-        # What the pickle leaves out, with the positions; the buffers that it names; those of the objects in it, which
-        # are pickles of their own.
-        self.holes, self.buffers, self.objects = [], [], []
-        # The mappings that the reply names.
-        self.named = []
-
-    def write(self, chunk):
-        if len(chunk) >= LEAST and self.pieces and announces(self.pieces[-1], len(chunk)):
-            self.holes.append((self.size, chunk))
-        else:
-            self.pieces.append(chunk)
-            self.size += len(chunk)
+    def __init__(self, pieces, objects):
+        self.pieces, self.objects, self.named = pieces, objects, []
+        self.holes = take_long_parts(pieces)
 
     def has_long_parts(self):
         return bool(self.holes or self.objects)
 
-    def take(self, buffer):
-        """Looks at a buffer that the pickler hands over: whether it is to be in the pickle."""
-        try:
-            raw = buffer.raw()
-        except BufferError:
-            return True
-        if raw.nbytes < LEAST:
-            return True
-        self.buffers.append(raw)
-        return False
+
+def take_long_parts(pieces):
+    """Takes the long parts out, and says where they were."""
+    holes, at = [], 0
+    if len(pieces) == 1:  # which is not only a part
+        return holes
+    kept, last = [], b""
+    for piece in pieces:
+        if len(piece) >= LEAST and announces(last, len(piece)):
+            holes.append((at, piece))
+        else:
+            kept.append(piece)
+            at += len(piece)
+            last = piece
+    pieces[:] = kept
+    return holes
 
 
-def announces(chunk, length):
+def announces(piece, length):
     """Whether a piece ends with the operation for a long part of this length, which so does not end with the piece."""
     return any(
-        len(chunk) >= size and chunk[-size] in operations and int.from_bytes(chunk[1 - size :], "little") == length
+        len(piece) >= size and piece[-size] in operations and int.from_bytes(piece[1 - size :], "little") == length
         for size, operations in LENGTHS
     )
 
 
-def pickle_object(value, outgoing):
-    """The pickle of an object, the positions in it of what it leaves out, the number of its first long part among those
-    of `outgoing`, and how many there are: what it leaves out, then its buffers."""
-    own = Outgoing()
-    Pickler(own, 5, buffer_callback=own.take).dump(value)
-    first = len(outgoing.objects)
-    outgoing.objects += [part for _, part in own.holes] + own.buffers
-    positions = [position for position, _ in own.holes]
-    return b"".join(own.pieces), positions, first, len(outgoing.objects) - first
+def pickle_object(value, objects):
+    """The pickle of an object, the positions in it of what it leaves out, and how many long parts it has, which are put
+    behind `objects`: what it leaves out, then its buffers."""
+    pieces, buffers = Pieces(), []
+
+    def is_short(buffer):
+        try:
+            raw = buffer.raw()
+        except BufferError:  # the pickler says what is wrong
+            return True
+        if raw.nbytes < LEAST:
+            return True
+        buffers.append(raw)
+        return False
+
+    Pickler(pieces, 5, buffer_callback=is_short).dump(value)
+    holes = take_long_parts(pieces)
+    if not (holes or buffers):
+        return b"".join(pieces), (), 0
+    objects += [part for _, part in holes] + buffers
+    return b"".join(pieces), [position for position, _ in holes], len(holes) + len(buffers)

@@ -6,7 +6,7 @@ import sys
 from _thread import allocate_lock
 from array import array
 
-from _pushflow_host import Channel, Server, whole
+from _pushflow_host import Channel, Server, encoded
 from _pushflow_restoring import flush
 
 # The length of an order.
@@ -110,5 +110,5 @@ class Switchboard:
     def refuse(self, reason):
         """Says to the first who asks why this interpreter is of no use."""
         _kind, _number, _attempt, files = self.next_order()
-        Channel(files[0]).put(whole(UNUSABLE, reason))
+        Channel(files[0]).put(encoded(UNUSABLE, reason))
         sys.exit(1)

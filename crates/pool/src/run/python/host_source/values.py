@@ -16,7 +16,7 @@ except ImportError:
     from pickle import Pickler, Unpickler, dumps, loads
 
 from _pushflow_finding import clean, load_file, loaded_files, own_frames, own_module, type_name
-from _pushflow_outgoing import Outgoing, pickle_object
+from _pushflow_outgoing import Outgoing, Pieces, pickle_object
 
 # How much of an object's text is kept, in characters, and from how many elements on an array is only described.
 TEXT_LIMIT = 200
@@ -74,15 +74,11 @@ class RemoteTraceback(Exception):
 class ResultPickler(Pickler):
     """Writes values; what is not plain as a call of `str`."""
 
-    def __init__(self, outgoing):
-        super().__init__(outgoing, 4)
-        self.outgoing = outgoing
-
     def reducer_override(self, value):
         if value is str or value is bytearray:  # as the function of a call
             return NotImplemented
         name = type_name(type(value))
-        codec, pickle, parts, text = pickled(value, name, self.outgoing)
+        codec, pickle, parts, text = pickled(value, name, self.objects)
         try:
             return str, (codec, name, "", pickle) + parts + (plain_view(value),)
         except (NotPlain, RecursionError):
@@ -91,34 +87,33 @@ class ResultPickler(Pickler):
 
 def encode(value):
     """A result as a pickle, and its long parts."""
-    outgoing = Outgoing()
-    ResultPickler(outgoing).dump(value)
-    return outgoing
+    pieces = Pieces()
+    pickler = ResultPickler(pieces, 4)
+    pickler.objects = []
+    pickler.dump(value)
+    return Outgoing(pieces, pickler.objects)
 
 
 def is_simple(result):
     return ATOMS.issuperset(map(type, result)) and ATOMS.issuperset(map(type, result.values()))
 
 
-def pickled(value, name, outgoing):
-    """The name of the codec, the pickle, which of the long parts of `outgoing` are its own, and the text for it
+def pickled(value, name, objects):
+    """The name of the codec, the pickle, which of the long parts of `objects` are its own, and the text for it
     where its `repr` would take long."""
     try:
-        pickle, positions, first, count = pickle_object(value, outgoing)
+        first = len(objects)
+        pickle, positions, count = pickle_object(value, objects)
     except Exception as error:
         reason = "{}: {}".format(type_name(type(error)), shown(error))
         raise Unpicklable("holds {} that can't be pickled ({})".format(with_article(name), reason)) from None
     file = file_of(value)
     if count:
-        text = "<{} of {} bytes>".format(name, size_of(outgoing, first)) if positions else ""
+        text = "<{} of {} bytes>".format(name, sum(map(len, objects[first:]))) if positions else ""
         return "pickle in parts", dumps((file, positions, pickle), 4), (first, count), text
     if file is None:
         return "pickle", pickle, (), ""
     return "pickle with file", dumps((file, pickle), 4), (), ""
-
-
-def size_of(outgoing, first):
-    return sum(len(part) for part in outgoing.objects[first:])
 
 
 def file_of(value):
