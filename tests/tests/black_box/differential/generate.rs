@@ -225,6 +225,13 @@ impl Generator {
         let link_attributes = link.as_object_mut().expect("it is one");
         link_attributes.extend(mapping);
         link_attributes.extend(with);
+        if let Some(conditions) = link.get_mut("conditions").and_then(Value::as_array_mut)
+            && self.random.chance(12)
+        {
+            // The last one on an output counts.
+            let other = json!({"source_output": conditions[0]["source_output"], "value": self.random.below(3)});
+            conditions.insert(0, other);
+        }
         let parts = if self.random.chance(8) { split(&link) } else { vec![link] };
         level.links.extend(parts);
     }
