@@ -86,16 +86,16 @@ fn made_link(source: usize, target: usize, attributes: &Attributes) -> Result<Li
         .map(|condition| (joined(&condition["source_output"]), condition["value"].clone()))
         .collect();
     let conditions: BTreeMap<_, _> = named.iter().cloned().collect();
-    let mapping: BTreeMap<_, _> = list(&all, "data_mapping")
-        .iter()
-        .map(|item| (joined(&item["target_input"]), joined(&item["source_output"])))
-        .collect();
+    let items = list(&all, "data_mapping").iter();
+    let items: Vec<_> = items.map(|item| (joined(&item["target_input"]), joined(&item["source_output"]))).collect();
+    let filled = items.iter().map(|(input, _)| input.clone()).collect();
+    let mapping: BTreeMap<_, _> = items.into_iter().collect();
     let (everything, on_error) = (is_true(attributes, "map_all_data"), is_true(attributes, "on_error"));
     if everything && !mapping.is_empty() || on_error && !conditions.is_empty() {
         return Err(LeftOut::Refused);
     }
     let cached = is_true(attributes, "cache_if_optional");
-    Ok(Link { source, target, conditions, named, everything, mapping, on_error, required: true, cached })
+    Ok(Link { source, target, conditions, named, everything, mapping, filled, on_error, required: true, cached })
 }
 
 /// Whether each link is required: it says so, or it is neither conditional nor for errors and no link above it is optional.
@@ -138,7 +138,7 @@ fn at_or_above(links: &[Link], nodes: usize) -> Vec<Vec<bool>> {
 fn refuse_contested(links: &[Link]) -> Result<(), LeftOut> {
     let mut filled = BTreeSet::new();
     for link in links.iter().filter(|link| link.required) {
-        for input in link.mapping.keys() {
+        for input in &link.filled {
             if !filled.insert((link.target, input)) {
                 return Err(LeftOut::Refused);
             }

@@ -254,7 +254,8 @@ impl Generator {
         if let Some(sub) = &end.inner {
             alias["sub_node"] = sub.clone();
         }
-        if self.random.chance(25) {
+        let has_attributes = end.has_attributes || self.random.chance(35);
+        if has_attributes {
             alias["link_attributes"] = self.one(&[
                 json!({"required": false}),
                 json!({"required": true}),
@@ -268,7 +269,7 @@ impl Generator {
             aliases.push(json!({"id": name, "node": other.node}));
         }
         if is_input { &mut inner.inputs } else { &mut inner.outputs }.extend(aliases);
-        End { node: graph.to_owned(), inner: Some(json!(name)), ..end.clone() }
+        End { node: graph.to_owned(), inner: Some(json!(name)), has_attributes, ..end.clone() }
     }
 
     /// What nobody planned: other links, and attributes on those that are there.

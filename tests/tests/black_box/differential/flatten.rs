@@ -42,6 +42,9 @@ pub enum Known {
     /// It refuses a graph in another, or one without its links into and out of others, that makes two required links for one
     /// input, although with all its links they are not both required.
     RefusedAlone,
+    /// What a graph node or a link hands to several nodes is one list there: an input from outside for one of them, or
+    /// attributes that a link gives one of them, reach all.
+    SharedAttributes,
     /// Where a node is triggered again before it fails, its error link carries what the last trigger brought (`parity.md`
     /// P33).
     OverlappingFailures,
@@ -77,8 +80,10 @@ pub struct Link {
     /// All that the file has.
     pub named: Vec<(String, Value)>,
     pub everything: bool,
-    /// From target input to source output.
+    /// From target input to source output; of several for one input the last.
     pub mapping: BTreeMap<String, String>,
+    /// The inputs that the file has it fill.
+    pub filled: Vec<String>,
     pub on_error: bool,
     pub required: bool,
     pub cached: bool,
@@ -111,6 +116,8 @@ pub(super) struct Level {
     outputs: Vec<Alias>,
     has_parallel_across: bool,
     is_refused_alone: bool,
+    /// Several nodes have got their attributes from one place.
+    is_sharing: bool,
 }
 
 /// When default error handlers are connected, in a graph with graphs in it.
@@ -129,11 +136,17 @@ pub fn flatten(graph: &Value, inputs: &[Value]) -> Result<Flat, LeftOut> {
     let early = level(graph, Handlers::Early);
     let known = match &early {
         _ if late.has_parallel_across => Some(Known::ParallelAcross),
+        _ if late.is_sharing && is_changed(graph, inputs) => Some(Known::SharedAttributes),
         Ok(early) if early.is_refused_alone => Some(Known::RefusedAlone),
         Ok(early) if finish(early, inputs).as_ref() == Ok(&flat) => None,
         _ => Some(Known::EarlyHandlers),
     };
     Ok(Flat { known, ..flat })
+}
+
+/// Whether something changes what nodes have got.
+fn is_changed(graph: &Value, inputs: &[Value]) -> bool {
+    !inputs.is_empty() || graph.to_string().contains("sub_target_attributes")
 }
 
 pub(super) fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
@@ -183,6 +196,7 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
         .partition(|link| !is_sub(&link.source) && !is_sub(&link.target));
     level.links.extend(own);
     level.is_refused_alone = subs.iter().any(|(.., sub)| sub.is_refused_alone || links_of(sub).is_err());
+    level.is_sharing = subs.iter().any(|(.., sub)| sub.is_sharing);
     level.has_parallel_across = subs.iter().any(|(.., sub)| sub.has_parallel_across);
     for (id, _, sub) in &subs {
         let inner = |name: &String| format!("{id}:{name}");
@@ -235,6 +249,8 @@ pub(super) fn merge(links: Vec<RawLink>) -> Result<Vec<RawLink>, LeftOut> {
 /// Attributes of a graph node that its input nodes get.
 fn hand_down(id: &str, attributes: &Attributes, sub: &Level, level: &mut Level) {
     let names = ["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
+    let nodes: BTreeSet<&String> = sub.inputs.iter().map(|alias| &alias.node).collect();
+    level.is_sharing |= nodes.len() > 1 && names.iter().any(|name| attributes.contains_key(*name));
     for alias in &sub.inputs {
         let target = format!("{id}:{}", alias.node);
         for (_, own) in level.nodes.iter_mut().filter(|(node, _)| *node == target) {
@@ -278,6 +294,8 @@ fn expand(link: &RawLink, subs: &[Sub], level: &mut Level) -> Result<(), LeftOut
     };
     let own = link.attributes.iter().filter(|(name, _)| !name.starts_with("sub_"));
     let own: Attributes = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let has_several = end(&link.target, "sub_target", true).len() > 1;
+    level.is_sharing |= has_several && link.attributes.contains_key("sub_target_attributes");
     for (source, below) in end(&link.source, "sub_source", false) {
         for (target, above) in end(&link.target, "sub_target", true) {
             let mut attributes = below.clone();

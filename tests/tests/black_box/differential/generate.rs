@@ -24,6 +24,8 @@ pub(super) struct End {
     pub(super) form: Form,
     /// The outputs of a class.
     pub(super) gives: Vec<String>,
+    /// Whether an alias that leads here says something of links.
+    pub(super) has_attributes: bool,
 }
 
 /// What a link out of a block must have.
@@ -148,7 +150,8 @@ impl Generator {
             node["default_inputs"] = self.defaults(form);
         }
         level.nodes.push(node);
-        let end = End { node: id, inner: None, form, gives: class_outputs(&steps.join("_then_")) };
+        let end =
+            End { node: id, inner: None, form, gives: class_outputs(&steps.join("_then_")), has_attributes: false };
         level.ends.push(end.clone());
         end
     }
@@ -215,9 +218,20 @@ impl Generator {
         if target.inner.is_some() && self.random.chance(30) {
             link["sub_target_attributes"] = json!({"default_inputs": self.defaults(Form::Dictionary)});
         }
+        if (source.has_attributes || target.has_attributes) && self.random.chance(60) {
+            let name = self.one(&["required", "cache_if_optional"]);
+            link[name] = json!(self.random.chance(50));
+        }
         let link_attributes = link.as_object_mut().expect("it is one");
         link_attributes.extend(mapping);
         link_attributes.extend(with);
+        if let Some(conditions) = link.get_mut("conditions").and_then(Value::as_array_mut)
+            && self.random.chance(12)
+        {
+            // The last one on an output counts.
+            let other = json!({"source_output": conditions[0]["source_output"], "value": self.random.below(3)});
+            conditions.insert(0, other);
+        }
         let parts = if self.random.chance(8) { split(&link) } else { vec![link] };
         level.links.extend(parts);
     }
