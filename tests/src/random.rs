@@ -25,9 +25,17 @@ impl Random {
     /// # Panics
     /// When the variable holds no number.
     pub fn of_test(test: &str) -> Random {
+        Random::with_usual_seed(
+            test,
+            u64::from(std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos()),
+        )
+    }
+
+    /// For a test that does the same each time, unless a seed is given.
+    pub fn with_usual_seed(test: &str, usual: u64) -> Random {
         let seed = match std::env::var(SEED) {
             Ok(seed) => seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed:?}: {error}")),
-            Err(_) => u64::from(std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos()),
+            Err(_) => usual,
         };
         say(&format!("{test}: {SEED}={seed}"));
         Random(seed)

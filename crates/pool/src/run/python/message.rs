@@ -182,7 +182,7 @@ impl Reply {
         let pickle = Written { pickle, parts };
         Ok(match kind {
             b'S' => Reply::Started,
-            b'L' => Reply::Importing(text(pickle)?),
+            b'J' => Reply::Importing(text(pickle)?),
             b'H' => Reply::Ready,
             b'N' => Reply::NotStarted,
             b'U' => Reply::FilesLost,

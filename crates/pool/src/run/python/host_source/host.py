@@ -40,7 +40,7 @@ HEADER = len(MAGIC) + 8
 TASK, TASK_WITH_OBJECTS, TASK_WITH_LONG_PARTS = b"TOS"
 # The replies. STARTED, IMPORTING (a module) and READY come before the first request, the others after one each.
 # NOT_STARTED: an interrupt came before the task began.
-STARTED, IMPORTING, READY = b"SLH"
+STARTED, IMPORTING, READY = b"SJH"
 RESULT, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED, BAD_RESULT, BAD_INPUT = b"RDEMINPB"
 
 # How long, in seconds, the next request is waited for without sleeping: waking up takes as long again.
@@ -201,10 +201,11 @@ class Server:
         self.pending = True
 
     def import_modules(self):
-        """Imports what tasks are known to need. The worker knows what was being imported if this process ends."""
+        """Imports what tasks are known to need. The worker knows what was being imported if this process ends. Nothing is
+        told before the first request that others in this process have released."""
         self.channel.send(encoded(STARTED))
         for module, function in named_modules():
-            error = try_import(module, function, lambda name: self.reply(IMPORTING, encoded(IMPORTING, name)))
+            error = try_import(module, function, lambda name: self.channel.send(encoded(IMPORTING, name)))
             leave_if_copy(error)
         self.restorer.restore()
         self.channel.send(encoded(READY))
