@@ -163,7 +163,7 @@ impl ProcessPool {
                 receivers: Receivers::new(),
                 source: source(options.start_method),
             },
-            output: OutputReader::start(marker, inputs.clone())?,
+            output: OutputReader::start(marker, engine.clone())?,
             inputs: received,
             to_self: inputs,
             processes: HashMap::new(),

@@ -17,8 +17,8 @@ use pushflow_protocol::AttemptId;
 use pushflow_protocol::marker::{Piece, Splitter};
 
 use super::dispatcher::{Event, WorkerId};
+use super::engine::Engine;
 use super::link::{StartedWorker, begun};
-use super::runner::Input;
 use crate::attempt::Stream;
 
 /// How much is read at a time: what a pipe holds by default.
@@ -43,12 +43,12 @@ impl OutputReader {
     ///
     /// # Errors
     /// When there are no file descriptors or threads left.
-    pub(super) fn start(word: String, inputs: Sender<Input>) -> io::Result<OutputReader> {
+    pub(super) fn start(word: String, engine: Arc<Engine>) -> io::Result<OutputReader> {
         let (woken, wake) = io::pipe()?;
         let (orders, received) = crossbeam_channel::unbounded();
         fcntl(&woken, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         std::thread::Builder::new().name("pushflow-output".into()).spawn(move || {
-            Reader { orders: received, woken, inputs, pipes: Vec::new() }.run();
+            Reader { orders: received, woken, engine, pipes: Vec::new() }.run();
         })?;
         Ok(OutputReader { orders, wake, word })
     }
@@ -76,7 +76,7 @@ impl OutputReader {
 struct Reader {
     orders: Receiver<Order>,
     woken: PipeReader,
-    inputs: Sender<Input>,
+    engine: Arc<Engine>,
     pipes: Vec<Pipe>,
 }
 
@@ -106,10 +106,10 @@ impl Reader {
                 }
             };
             let mut index = 0;
-            let inputs = &self.inputs;
+            let engine = &self.engine;
             self.pipes.retain_mut(|pipe| {
                 index += 1;
-                !ready[index - 1] || pipe.read_available(inputs) == More::Later
+                !ready[index - 1] || pipe.read_available(engine) == More::Later
             });
             if self.obey().is_err() {
                 return;
@@ -152,30 +152,30 @@ impl Reader {
     }
 
     fn drain(&mut self, worker: WorkerId) {
-        let inputs = &self.inputs;
+        let engine = &self.engine;
         self.pipes.retain_mut(|pipe| {
             if pipe.worker == worker {
-                pipe.read_rest(inputs);
+                pipe.read_rest(engine);
             }
             pipe.worker != worker
         });
-        self.inputs.send(Input::Event(Event::OutputDrained { worker })).ok();
+        self.engine.on_all([Event::OutputDrained { worker }]);
     }
 }
 
 impl Pipe {
     /// Reads what is there, and tells whose it is: see [`marker`](pushflow_protocol::marker).
-    fn read_available(&mut self, inputs: &Sender<Input>) -> More {
+    fn read_available(&mut self, engine: &Engine) -> More {
         let mut bytes = Vec::new();
         loop {
             let running = begun(&self.shared);
             let more = self.read_until_empty(&mut bytes);
             // Full, or ended, or nothing was begun meanwhile: what no marker ends is of the attempt that runs.
             if bytes.len() >= MAX_READ || more == More::Never || running == begun(&self.shared) {
-                self.pass_on(&bytes, running, inputs);
+                self.pass_on(&bytes, running, engine);
                 if more == More::Never {
                     let held = self.splitter.finish();
-                    self.tell_text(held, running, inputs);
+                    self.tell_text(held, running, engine);
                 }
                 return more;
             }
@@ -197,40 +197,40 @@ impl Pipe {
     }
 
     /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
-    fn read_rest(&mut self, inputs: &Sender<Input>) {
+    fn read_rest(&mut self, engine: &Engine) {
         let mut left = pushflow_os::files::bytes_readable(&self.reader).unwrap_or(0);
         let running = begun(&self.shared);
         let mut buffer = [0; CHUNK];
         while left > 0 {
             let Ok(count @ 1..) = self.reader.read(&mut buffer) else { break };
             left = left.saturating_sub(count);
-            self.pass_on(&buffer[..count], running, inputs);
+            self.pass_on(&buffer[..count], running, engine);
         }
         let held = self.splitter.finish();
-        self.tell_text(held, running, inputs);
+        self.tell_text(held, running, engine);
     }
 
     /// Text belongs to the attempt whose marker ends it; without one, to the one that runs.
-    fn pass_on(&mut self, bytes: &[u8], running: Option<AttemptId>, inputs: &Sender<Input>) {
+    fn pass_on(&mut self, bytes: &[u8], running: Option<AttemptId>, engine: &Engine) {
         let (worker, stream) = (self.worker, self.stream);
         let mut text = Vec::new();
         for piece in self.splitter.split(bytes) {
             match piece {
                 Piece::Text(more) => text.extend(more),
                 Piece::End(attempt) => {
-                    self.tell_text(std::mem::take(&mut text), Some(attempt), inputs);
-                    inputs.send(Input::Event(Event::OutputEnd { worker, stream, attempt })).ok();
+                    self.tell_text(std::mem::take(&mut text), Some(attempt), engine);
+                    engine.on_all([Event::OutputEnd { worker, stream, attempt }]);
                 }
             }
         }
-        self.tell_text(text, running, inputs);
+        self.tell_text(text, running, engine);
     }
 
-    /// That nobody listens any more is seen elsewhere.
-    fn tell_text(&self, bytes: Vec<u8>, attempt: Option<AttemptId>, inputs: &Sender<Input>) {
+    /// Told at once: an attempt must not seem to end before what it printed.
+    fn tell_text(&self, bytes: Vec<u8>, attempt: Option<AttemptId>, engine: &Engine) {
         if !bytes.is_empty() {
             let (worker, stream) = (self.worker, self.stream);
-            inputs.send(Input::Event(Event::Output { worker, stream, attempt, bytes })).ok();
+            engine.on_all([Event::Output { worker, stream, attempt, bytes }]);
         }
     }
 }
