@@ -4,9 +4,8 @@
 //! The main thread runs attempts, one after another, and hears the scheduler while it has none; the control thread hears it
 //! while it has one for long (`ear.rs`). Who hears adds jobs, gives back what has not begun, delivers interrupts, hands over
 //! room for long results, and acknowledges what it received. A third thread sends answers that would wait too long, a
-//! fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or
-//! has no more use for this worker: what waits is forgotten, an attempt that runs may finish (the guardian knows how long),
-//! and the worker leaves.
+//! fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or has no more use for this worker:
+//! what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
 //!
 //! # Output
 //! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt that left something unread there, the
@@ -213,11 +212,14 @@ impl Worker {
 
     /// Writes a result down, if it is long where the scheduler reads it.
     fn pack(&self, result: &Data) -> Result<Parcel, TaskError> {
-        let packed = self.slabs.pack(result, |bytes| {
-            self.say(FromWorker::NeedsRoom { bytes });
-            self.ear.listen_for_me();
-        });
+        let packed = self.slabs.pack(result, |bytes| self.ask_for_room(bytes));
         packed.map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
+    }
+
+    /// The answer is heard at once, while this thread waits for it.
+    fn ask_for_room(&self, bytes: u64) {
+        self.say(FromWorker::NeedsRoom { bytes });
+        self.ear.listen_for_me();
     }
 
     fn say(&self, message: FromWorker) {
@@ -237,7 +239,7 @@ struct OfWorker(Arc<Worker>);
 
 impl Rooms for OfWorker {
     fn room(&self, length: usize) -> Option<Room> {
-        self.0.slabs.room(length, |bytes| self.0.say(FromWorker::NeedsRoom { bytes }))
+        self.0.slabs.room(length, |bytes| self.0.ask_for_room(bytes))
     }
 
     fn place(&self, bytes: &Bytes) -> Option<Place> {
