@@ -328,3 +328,6 @@ impl State {
         self.dispatcher.next_tick().into_iter().chain(self.tell_by).min()
     }
 }
+
+#[cfg(test)]
+mod tests;
