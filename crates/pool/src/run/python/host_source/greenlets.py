@@ -23,6 +23,9 @@ from _pushflow_sharing import SharedServer, Switchboard
 # How long, in milliseconds, an interrupt may be on its way before the main thread is reminded of it.
 REMINDER = 50
 
+# What the hub can wait for.
+READABLE, WRITABLE = 1, 2
+
 # What the interpreter says in place of gevent.
 ADVICE = """which Python tasks on the pool "gevent" need: install it with "{} -m pip install gevent", or choose another \
 interpreter or pool"""
@@ -45,21 +48,20 @@ class GreenChannel(Channel):
 
     def wait(self):
         if not self.poll(0):
-            self.wait_for(1)
+            self.wait_for(READABLE)
 
     def read(self, into):
-        while True:
-            try:
-                return super().read(into)
-            except BlockingIOError:
-                self.wait_for(1)
+        return self.try_until_ready(super().read, into, READABLE)
 
     def put(self, piece):
+        return self.try_until_ready(super().put, piece, WRITABLE)
+
+    def try_until_ready(self, attempt, memory, event):
         while True:
             try:
-                return super().put(piece)
+                return attempt(memory)
             except BlockingIOError:
-                self.wait_for(2)
+                self.wait_for(event)
 
     def close(self):
         for watcher in self.watchers.values():

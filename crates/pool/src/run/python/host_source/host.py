@@ -15,9 +15,9 @@ from time import perf_counter
 import _signal  # the half of `signal` that needs no enumerations, which would double the time of its import
 
 from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
-from _pushflow_importing import named_modules, try_import
+from _pushflow_importing import import_named
 from _pushflow_outgoing import LEAST, released
-from _pushflow_restoring import Restorer, flush
+from _pushflow_restoring import Restorer, copy_above, flush, identity_of
 from _pushflow_values import (
     BadArgument,
     Unpicklable,
@@ -62,14 +62,7 @@ class BadResult(Exception):
 
 def open_channel():
     """Moves the channel from standard input, which becomes empty, to a high number, out of the way of tasks."""
-    import fcntl
-
-    for lowest in (500, 100, 10):
-        try:
-            channel = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, lowest)
-            break
-        except OSError:  # beyond the limit of this process
-            continue
+    channel = copy_above(0)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
@@ -85,18 +78,13 @@ class Channel:
     def __init__(self, file):
         readable = poll()
         readable.register(file, POLLIN)
-        status = os.fstat(file)
-        self.file, self.poll, self.identity = file, readable.poll, (status.st_dev, status.st_ino)
+        self.file, self.poll, self.identity = file, readable.poll, identity_of(file)
         self.buffer = memoryview(bytearray(self.ROOM))
 
     def close_in_copy(self):
         """A fork of this process must neither write on the channel nor keep it open."""
-        try:
-            status = os.fstat(self.file)
-            if (status.st_dev, status.st_ino) == self.identity:
-                os.close(self.file)
-        except OSError:
-            pass
+        if identity_of(self.file) == self.identity:
+            os.close(self.file)
 
     def read(self, into):
         """How many bytes were read; 0 at the end, which may be that of a worker that was killed."""
@@ -204,9 +192,7 @@ class Server:
         """Imports what tasks are known to need. The worker knows what was being imported if this process ends. Nothing is
         told before the first request that others in this process have released."""
         self.channel.send(encoded(STARTED))
-        for module, function in named_modules():
-            error = try_import(module, function, lambda name: self.channel.send(encoded(IMPORTING, name)))
-            leave_if_copy(error)
+        import_named(lambda name: self.channel.send(encoded(IMPORTING, name)), leave_if_copy)
         self.restorer.restore()
         self.channel.send(encoded(READY))
 
@@ -326,7 +312,7 @@ class Server:
 
 
 def leave_if_copy(error):
-    """Ends a fork of this process that came back from a task: what it was for, it has done."""
+    """Ends a fork of this process that came back from a task or an import: what it was for, it has done."""
     if os.getpid() == HOST:
         return
     code = 0
@@ -365,7 +351,7 @@ def main(mode, name, class_name, *folders):
     SEARCH[:] = [os.path.abspath(folder) for folder in folders]
     prepare(name, class_name == "daemonic")
     if mode == "warm":
-        own_module("_pushflow_warm").become_host(encoded(STARTED), lambda name: encoded(IMPORTING, name))
+        own_module("_pushflow_warm").become_host(encoded(STARTED), lambda name: encoded(IMPORTING, name), leave_if_copy)
         HOST = os.getpid()
     channel = Channel(open_channel())
     os.register_at_fork(after_in_child=channel.close_in_copy)

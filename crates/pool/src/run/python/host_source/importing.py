@@ -13,9 +13,10 @@ from _pushflow_modules import NAMES
 importing = allocate_lock()
 
 
-def named_modules():
-    """Pairs of a module and what a task wants of it."""
-    return zip(NAMES[::2], NAMES[1::2])
+def import_named(announce, after_each):
+    """Announces and imports each module that a task needs; what it raised goes to `after_each`."""
+    for module, function in zip(NAMES[::2], NAMES[1::2]):
+        after_each(try_import(module, function, announce))
 
 
 def try_import(module, function, announce):

@@ -55,7 +55,7 @@ class Restorer:
         self.mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, [])
         self.handlers = {number: _signal.getsignal(number) for number in range(1, _signal.NSIG)}
         self.streams = sys.stdin, sys.stdout, sys.stderr
-        self.files = [copy_above(number) for number in range(3)] if is_main_thread else []
+        self.files = [remembered(number) for number in range(3)] if is_main_thread else []
         self.forget_warnings = getattr(_warnings, "_filters_mutated", None)
 
     def restore(self):
@@ -104,16 +104,22 @@ class Restorer:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
 
 
-def copy_above(number):
-    """A copy of a file, out of the way of tasks, and what it is; `None` if there is no such file."""
+def remembered(number):
+    """A copy of a file and what it is; `None` if there is no such file."""
+    identity = identity_of(number)
+    return None if identity is None else copy_above(number), identity
+
+
+def copy_above(file):
+    """A copy of a file at a high number, out of the way of tasks, and closed in programs."""
     import fcntl
 
-    for lowest in (510, 110, 20):
+    for lowest in (500, 100):
         try:
-            return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest), identity_of(number)
-        except OSError:
+            return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, lowest)
+        except OSError:  # beyond the limit of this process
             continue
-    return None, None
+    return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10)
 
 
 def identity_of(file):

@@ -5,8 +5,8 @@ keeper of the new host reports, and texts, each ended by a zero byte: the progra
 for `multiprocessing`. Often it is for a host that is made in advance.
 
 1. The first order is there before the first import. It has one more file, the channel of its host: that hears at once
-   that an interpreter runs, and what it imports. What the imports print goes where that host prints. After the imports this process prints
-   to nowhere.
+   that an interpreter runs, and what it imports. What the imports print goes where that host prints. After the imports
+   this process prints to nowhere.
 2. When all is imported it says WARM. With more than one thread it leaves instead: threads do not survive a fork.
 3. For each order it makes a copy that is a child of the guardian, not its own (CLONE_PARENT): the keeper. That says its
    pid where it reports, forks the host, and executes the program of keepers, of which the host is a child then.
@@ -24,8 +24,8 @@ import sys
 
 import _signal
 
-from _pushflow_importing import named_modules, try_import
-from _pushflow_restoring import Restorer, flush, identity_of, rename
+from _pushflow_importing import import_named
+from _pushflow_restoring import Restorer, copy_above, flush, identity_of, rename
 
 ORDERS = 3
 WARM = b"w"
@@ -80,9 +80,9 @@ def receive(socket):
     return texts.split(b"\0"), list(files)
 
 
-def become_host(started, importing):
+def become_host(started, importing, leave_if_copy):
     """Serves orders, and returns in each host, with its files at 0, 1 and 2. The first channel gets the messages
-    `started` and, for each module, `importing(name)`."""
+    `started` and, for each module, `importing(name)`; `leave_if_copy` ends a fork that comes back from an import."""
     try:
         warm = Interpreter()
     except (ImportError, KeyError, OSError):  # no ctypes, an unknown machine, no files left: there is no warm one
@@ -91,7 +91,7 @@ def become_host(started, importing):
     rename(name.decode(errors="replace"))
     channel = Announcements(channel)
     channel.write(started)
-    warm.import_modules(lambda module: channel.write(importing(module)))
+    warm.import_modules(lambda module: channel.write(importing(module)), leave_if_copy)
     channel.close()
     warm.say_warm()
     while not warm.is_copied(keeper, reports):
@@ -127,21 +127,18 @@ class Interpreter:
 
         self.guardian, self.library = os.getppid(), Library()
         self.name = name_of_process()
-        self.socket = socket(fileno=move_up(ORDERS))
+        self.socket = socket(fileno=copy_above(ORDERS))
+        os.close(ORDERS)
         self.null = os.open(os.devnull, os.O_RDWR)
         os.dup2(self.null, 0)
         self.library.prctl(SET_SUBREAPER, 1, 0, 0, 0)
 
-    def import_modules(self, announce):
+    def import_modules(self, announce, leave_if_copy):
         # As in a host whose task is not running.
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
         _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
-        restorer, process = Restorer(True), os.getpid()
-        for module, function in named_modules():
-            try_import(module, function, announce)
-            if os.getpid() != process:  # a fork came back from an import
-                flush()
-                os._exit(0)
+        restorer = Restorer(True)
+        import_named(announce, leave_if_copy)
         restorer.restore()
         restorer.forget_files()
 
@@ -217,20 +214,6 @@ class Interpreter:
 def name_of_process():
     with open("/proc/self/comm", "rb") as file:
         return file.read().rstrip(b"\n")
-
-
-def move_up(file):
-    """A file at a high number, out of the way of what is imported, and closed in programs."""
-    import fcntl
-
-    for lowest in (500, 100, 10):
-        try:
-            moved = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, lowest)
-            break
-        except OSError:  # beyond the limit of this process
-            continue
-    os.close(file)
-    return moved
 
 
 def skip_source():
