@@ -164,10 +164,7 @@ impl Graph {
     /// When it is no actor of this graph, or runs no task; when there is no such pool.
     pub fn run_on(&mut self, actor: ActorId, pool: &str) -> Result<(), GraphError> {
         self.require_task(actor, "a pool", "give it to the tasks")?;
-        let known = POOL_NAMES.into_iter().find(|known| *known == pool);
-        let unknown = || GraphError::UnknownPool { name: pool.to_owned(), hint: did_you_mean(pool, POOL_NAMES) };
-        let pool = known.ok_or_else(unknown)?;
-        self.pools.insert(actor, pool);
+        self.pools.insert(actor, known_pool(pool)?);
         Ok(())
     }
 
@@ -226,6 +223,12 @@ impl Graph {
         let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.mark);
         found.ok_or(GraphError::ForeignActor { end })
     }
+}
+
+/// The pool of that name.
+pub(crate) fn known_pool(name: &str) -> Result<&'static str, GraphError> {
+    let known = POOL_NAMES.into_iter().find(|known| *known == name);
+    known.ok_or_else(|| GraphError::UnknownPool { name: name.to_owned(), hint: did_you_mean(name, POOL_NAMES) })
 }
 
 fn check_direction(from: &Actor, to: &Actor) -> Result<(), GraphError> {

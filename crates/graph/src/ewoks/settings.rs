@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pushflow_protocol::{CommandTask, POOL_NAMES, TaskSpec};
+use pushflow_protocol::{CommandTask, TaskSpec};
 use pushflow_value::Value;
 
 use super::error::LoadError;
 use super::fields::Fields;
 use super::spot::Reading;
-use crate::nearest::did_you_mean;
+use crate::build::known_pool;
 use crate::{Retries, RunSettings};
 
 /// The attribute that holds them.
@@ -100,12 +100,7 @@ fn retries(fields: &Fields<'_>) -> Reading<Option<Retries>> {
 
 fn pool(fields: &Fields<'_>) -> Reading<Option<&'static str>> {
     let Some(name) = fields.text("pool")? else { return Ok(None) };
-    let known = POOL_NAMES.into_iter().find(|known| *known == name);
-    let unknown = || {
-        let meant = did_you_mean(name, POOL_NAMES);
-        fields.wrong("pool", format!("there is no pool {name:?}: choose one of {}{meant}", POOL_NAMES.join(", ")))
-    };
-    known.map(Some).ok_or_else(unknown)
+    known_pool(name).map(Some).map_err(|error| fields.wrong("pool", error.to_string()))
 }
 
 /// The task that a node's settings name: a Rust task or a command.
