@@ -1,0 +1,112 @@
+//! The transport over real channels.
+
+use super::*;
+use crate::slabs::SlabStore;
+use crate::{AttemptId, Family, GuardianAddress, Identity, Job, ProcessClass, TaskSpec};
+use bytes::Bytes;
+
+fn job(attempt: u64, size: usize) -> ToWorker {
+    let task = TaskSpec::Rust { name: "task".into() };
+    ToWorker::Run(vec![Job {
+        attempt: AttemptId(attempt),
+        actor: "actor".into(),
+        task,
+        inputs: Parcel::inline(Bytes::from(vec![attempt as u8; size])),
+    }])
+}
+
+fn settings(marker: &str) -> WorkerSettings {
+    let class = ProcessClass { family: Family::ConcurrentFutures, daemonic: false };
+    WorkerSettings {
+        identity: Identity { name: "worker".into(), parent: 1, class },
+        guardian: GuardianAddress { pid: 1, program: "worker".into(), run_directory: "run".into() },
+        marker: marker.into(),
+        python: None,
+        start_python: false,
+    }
+}
+
+fn lender() -> Lender {
+    Lender::new(SlabStore::default(), pushflow_os::SeqPacket::pair().unwrap().0)
+}
+
+fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver)) {
+    let server = WorkerServer::open().unwrap();
+    let settings = settings("mark");
+    let scheduler = connect(server.name().to_owned(), settings.clone(), lender()).unwrap();
+    let (sender, receiver, received) = server.accept().unwrap();
+    assert_eq!(received, settings);
+    (scheduler, (sender, receiver))
+}
+
+#[test]
+fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
+    let ((mut to_worker, mut from_worker), (sender, mut receiver)) = connected();
+    // Nobody reads yet: with blocking sends this would never return.
+    to_worker.send(&job(1, 1_000_000)).unwrap();
+    to_worker.send(&job(2, 5)).unwrap();
+    let worker = std::thread::spawn(move || {
+        let mut messages = Vec::new();
+        while messages.len() < 2 {
+            if let Incoming::Message(message) = receiver.receive().unwrap() {
+                messages.push(message);
+            }
+            if receiver.acknowledge_due() {
+                sender.send(Vec::new(), receiver.acknowledge(), Vec::new()).unwrap();
+            }
+        }
+        let result = Parcel::inline(Bytes::from(vec![7; 1_000_000]));
+        let finished = FromWorker::Finished { attempt: AttemptId(2), result, marked: false };
+        sender.send(vec![finished], receiver.acknowledge(), Vec::new()).unwrap();
+        messages
+    });
+    let result = loop {
+        let mut heard = from_worker.receive().unwrap();
+        to_worker.acknowledged(heard.frames).unwrap();
+        if let Some(FromWorker::Finished { result, .. }) = heard.messages.pop() {
+            break result;
+        }
+    };
+    assert_eq!(result, Parcel::inline(Bytes::from(vec![7; 1_000_000])));
+    assert_eq!(worker.join().unwrap(), [job(1, 1_000_000), job(2, 5)]);
+}
+
+#[test]
+fn the_death_of_either_side_is_seen() {
+    let ((to_worker, mut from_worker), worker) = connected();
+    drop(worker);
+    assert!(matches!(from_worker.receive(), Err(TransportError::Closed)));
+    let ((scheduler, _), (_sender, mut receiver)) = connected();
+    drop(scheduler);
+    assert!(matches!(receiver.receive(), Err(TransportError::Closed)));
+    drop(to_worker);
+}
+
+#[test]
+fn a_frame_that_is_no_message_is_the_loss_of_the_worker_only() {
+    for garbage in [&[][..], &[9, 9, 9], &[LAST, 0xff, 0xff, 0xff]] {
+        let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
+        sender.sender.send(garbage).unwrap();
+        assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{garbage:?}");
+    }
+}
+
+/// Whatever a task writes into the worker's socket, with the answer behind it, of which nothing may be taken for a part.
+#[test]
+fn a_packet_that_is_not_of_ipc_channel_is_the_loss_of_the_worker_only() {
+    for length in [1, 3, 7, 8, 9, 15, 16, 17, 100, 4000, 60_000] {
+        let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
+        let socket = number_in(&format!("{:?}", sender.sender)).unwrap();
+        nix::sys::socket::send(socket, &vec![0xa5; length], nix::sys::socket::MsgFlags::empty()).unwrap();
+        sender.send(vec![FromWorker::Ready { pid: 1 }], 0, Vec::new()).unwrap();
+        assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{length} bytes");
+    }
+}
+
+#[test]
+fn nobody_to_connect_to_is_an_error_at_once() {
+    let server = WorkerServer::open().unwrap();
+    let name = server.name().to_owned();
+    drop(server);
+    assert!(connect(name, settings(""), lender()).is_err());
+}
