@@ -70,8 +70,8 @@ fn has_commands(share: &Share<'_>) -> bool {
     share.tasks().any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }))
 }
 
-/// In this process every Rust task must be one of this program's. In workers it is the worker program that must know it, which
-/// is this program exactly where it has tasks of its own.
+/// In this process every Rust task must be one of this program's. In workers it is the worker program that must know it,
+/// which is this program exactly where it has tasks of its own.
 fn check_rust_tasks(share: &Share<'_>) -> Result<(), RunError> {
     if Policy::of(share.pool).is_some() && own_tasks().next().is_none() {
         return Ok(());

@@ -3,8 +3,9 @@
 //!
 //! # What it waits for
 //! The pool's events, a request to stop, the run's deadline, the moment at which an attempt has had its time
-//! (`deadlines.rs`), the moment at which an interrupted one has had its, and the one at which a task is tried again. An attempt that does not end by then (on the
-//! thread pool it can't be made to) is reported as failed and left behind: the run never waits for what may never come.
+//! (`deadlines.rs`), the moment at which an interrupted one has had its, and the one at which a task is tried again. An
+//! attempt that does not end by then (on the thread pool it can't be made to) is reported as failed and left behind: the
+//! run never waits for what may never come.
 //!
 //! An attempt whose time is over is looked at behind everything that has been told by then: the run sends itself a word,
 //! and what it hears before that word still counts. So an answer is never late because the run was.

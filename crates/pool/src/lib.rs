@@ -2,7 +2,8 @@
 //!
 //! A task is described by a [`TaskSpec`](pushflow_protocol::TaskSpec); [`run`] executes one attempt of it, in whatever
 //! process that is. A [`Pool`] decides where: [`ThreadPool`] on threads of the scheduler's own process,
-//! [`GreenPool`](green::GreenPool) as green tasks on one of them, [`ProcessPool`] in isolated worker processes. Every process is started by the guardian, so that none outlives its time.
+//! [`GreenPool`](green::GreenPool) as green tasks on one of them, [`ProcessPool`] in isolated worker processes. Every
+//! process is started by the guardian, so that none outlives its time.
 
 mod attempt;
 mod context;

@@ -2,9 +2,9 @@
 //!
 //! A failure goes, in this order, along the error links of the actor that failed, and to the handlers of each scope it is
 //! in, from the innermost to the workflow's. Each of them gets what had reached the actor, with the entry
-//! `WorkflowException` (`errorMessage`, `traceBack`, and `notes` and `causes` where there are any) and the error itself, `WorkflowExceptionInstance`, on top: a Python
-//! exception as it was raised, of any other error one with its text. The failure is *handled* if at least one of them was
-//! triggered; only what is not handled makes the run fail.
+//! `WorkflowException` (`errorMessage`, `traceBack`, and `notes` and `causes` where there are any) and the error itself,
+//! `WorkflowExceptionInstance`, on top: a Python exception as it was raised, of any other error one with its text. The
+//! failure is *handled* if at least one of them was triggered; only what is not handled makes the run fail.
 //!
 //! A run that is closing has no error path: nothing is triggered any more.
 

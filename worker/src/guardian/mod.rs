@@ -247,6 +247,7 @@ impl Guardian {
             ToGuardian::Watch => {}
             ToGuardian::Start { process, launch } => self.start(Key { client, process }, launch, files),
             ToGuardian::Signal { process, signal } => {
+                // Nobody signals what is still an order: it is known to have started only when it is none any more.
                 let process = self.processes.get_mut(&Key { client, process });
                 if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
                     process.signal_group(signal);

@@ -9,7 +9,8 @@ use super::read::{LinkEntry, NodeEntry};
 use super::spot::{Reading, Spot};
 use crate::ewoks_equal;
 
-/// The end nodes, by position: those that no link leaves but those for errors; where there is none, those whose conditions may all fail.
+/// The end nodes, by position: those that no link leaves but those for errors; where there is none, those whose
+/// conditions may all fail.
 pub(super) fn end_nodes(
     nodes: &[NodeEntry],
     links: &[LinkEntry],

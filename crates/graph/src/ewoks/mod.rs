@@ -2,11 +2,12 @@
 //! with the file, the line and the column.
 //!
 //! The way of a file: `file.rs` gets its text and `yaml.rs` or the JSON parser its values; `serialized.rs` puts back what
-//! JSON can't hold; `raw.rs` takes a graph apart into nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs that
-//! its nodes name in their place and `handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`, `items.rs`, `task.rs` and `settings.rs`) reads what the
-//! nodes and links say; `links.rs` merges parallel links; `inputs.rs` gives nodes the inputs that were asked for;
-//! `conditions.rs`, `required.rs`, `starts.rs` and `ends.rs` work out what the file leaves unsaid, `assemble.rs` makes the
-//! graph. Whatever is wrong is said by a `Spot`, which knows where it stands in the text.
+//! JSON can't hold; `raw.rs` takes a graph apart into nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs
+//! that its nodes name in their place and `handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`,
+//! `items.rs`, `task.rs` and `settings.rs`) reads what the nodes and links say; `links.rs` merges parallel links;
+//! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `starts.rs` and `ends.rs` work
+//! out what the file leaves unsaid, `assemble.rs` makes the graph. Whatever is wrong is said by a `Spot`, which knows
+//! where it stands in the text.
 //!
 //! Node ids become the names of actors; those of nodes in nested graphs are joined with `:`. Attributes that the format
 //! does not know are information for people and other programs, and ignored, unless they look like a slip in a name that it

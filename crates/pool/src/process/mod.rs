@@ -3,9 +3,9 @@
 //! ```text
 //! ProcessPool ─submit──▶ engine ◀──▶ dispatcher (decides)
 //!                        │ ▲  ▲
-//!      ToWorker          │ │  └── runner: chores and time; what the guardian says of processes,
-//!   (never blocks)       ▼ │              and the output reader of what workers print
-//!                     workers ──▶ links: what workers say (one thread each)
+//!      ToWorker          │ │  └── runner: chores and time, and what the guardian says of processes
+//!   (never blocks)       ▼ └───── links: what workers say (one thread each), and the output reader of what they print
+//!                     workers
 //! ```
 
 mod dispatcher;

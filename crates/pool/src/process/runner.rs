@@ -1,5 +1,5 @@
-//! The runner: the thread that does the engine's chores, which may wait for the guardian, and brings it what takes its way
-//! through here: what the guardian and the output's reader say, and that time has passed.
+//! The runner: the thread that does the engine's chores, which may wait for the guardian, and tells it what the guardian says
+//! of processes, and that time has passed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //! inputs, and gives the same.
 //!
 //! - [`generate`] makes a graph of [`blocks`] and of the [`tasks`] that `random_tasks.py` has.
-//! - [`flatten`], [`analyse`] and [`model`] say what it comes to, in all orders in which its tasks may end, and leave it out if that is
-//!   not the same: so nothing that is compared depends on timing.
+//! - [`flatten`], [`analyse`] and [`model`] say what it comes to, in all orders in which its tasks may end, and leave it
+//!   out if that is not the same: so nothing that is compared depends on timing.
 //! - [`original`] asks the original, which may crash or hang; [`compare`] holds both to the model.
 //! - [`shrink`] makes a graph that fails small; [`census`] counts what there was.
 //!

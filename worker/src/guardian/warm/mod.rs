@@ -13,8 +13,9 @@
 //! next order takes it, and so is done without waiting for two forks.
 //!
 //! # The states of an order
-//! - *open*: it was sent, or took a spare that is being made. The keeper that is made for it is a child of the guardian that the guardian does not know, so
-//!   that strays are not looked for while a warm interpreter has open orders: at most [`ORDER_LIMIT`].
+//! - *open*: it was sent, or took a spare that is being made. The keeper that is made for it is a child of the guardian
+//!   that the guardian does not know, so that strays are not looked for while a warm interpreter has open orders: at most
+//!   [`ORDER_LIMIT`].
 //! - *made*: the keeper has said its pid where it will report. The guardian knows it from here on as it knows any other,
 //!   and sends its process the worker's files. What goes wrong from here on is the loss of that process.
 //! - *given up*: anything else happened. The process is started by `exec`. Whatever was made of the order sees the end of

@@ -89,8 +89,8 @@ enum Found {
 }
 
 impl SharedPython {
-    /// An interpreter that `launcher` starts when the first task comes: for threads in the plain environment, else one that is
-    /// patched by gevent, for green tasks.
+    /// An interpreter that `launcher` starts when the first task comes: for threads in the plain environment, else one
+    /// that is patched by gevent, for green tasks.
     pub fn new(options: PythonOptions, environment: Environment, launcher: Arc<dyn Launcher>) -> Self {
         let mode = match environment {
             Environment::Plain => Mode::Threads,

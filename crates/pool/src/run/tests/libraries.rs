@@ -1,4 +1,5 @@
-//! Python libraries that most have: numpy, billiard and gevent. Where the interpreter lacks one, its tests say so, and fail in CI.
+//! Python libraries that most have: numpy, billiard and gevent. Where the interpreter lacks one, its tests say so, and
+//! fail in CI.
 
 use super::*;
 
