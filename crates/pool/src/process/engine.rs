@@ -14,7 +14,8 @@
 //!   one that submits.
 //! - That attempts have started may wait a moment for what comes next: often that is the end of one, and each telling
 //!   wakes a thread.
-//! - The runner sleeps until [`State::runner_wakes`]; who needs it earlier sends it [`Input::Wake`], once.
+//! - The runner sleeps until [`State::runner_wakes`]; who needs it earlier sends it [`Input::Wake`], once. What is told
+//!   at once by the thread that heard of it needs no runner.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -123,6 +124,7 @@ impl Engine {
     /// Something happened, on a thread that must not wait for the owner to be told.
     pub(super) fn on(&self, event: Event) {
         self.drive(|state, now, actions| state.dispatcher.on(event, now, actions));
+        self.leave_telling(&mut self.lock());
     }
 
     /// These things happened, on a thread of the pool.
@@ -179,16 +181,34 @@ impl Engine {
         if state.opening {
             self.say_whether_open(&mut state);
         }
-        if !state.runner_woken && state.needs_runner() {
+        if state.has_chores() || state.sleeps_beyond(state.dispatcher.next_tick()) {
+            self.wake_runner(&mut state);
+        }
+    }
+
+    fn wake_runner(&self, state: &mut State) {
+        if !state.runner_woken {
             state.runner_woken = true;
             // That the runner has ended means that nothing is left to do.
             self.to_runner.send(Input::Wake).ok();
         }
     }
 
+    /// What this thread does not tell the runner will, in time.
+    fn leave_telling(&self, state: &mut State) {
+        if state.sleeps_beyond(state.tell_by) {
+            self.wake_runner(state);
+        }
+    }
+
     /// Tells the owner what there is to tell, unless another thread does so, or it may wait.
     pub(super) fn tell(&self) {
-        while self.lock().has_to_tell() {
+        loop {
+            let mut state = self.lock();
+            if !state.has_to_tell() {
+                return self.leave_telling(&mut state);
+            }
+            drop(state);
             let owner = match self.owner.try_lock() {
                 Ok(owner) => owner,
                 Err(TryLockError::Poisoned(owner)) => owner.into_inner(),
@@ -318,9 +338,13 @@ impl State {
 
     // ----- the runner -----
 
-    fn needs_runner(&self) -> bool {
-        let earlier = |due: Instant| self.runner_wakes.is_none_or(|wakes| due < wakes);
-        !self.chores.is_empty() || self.dispatcher.is_over() || self.due().is_some_and(earlier)
+    fn has_chores(&self) -> bool {
+        !self.chores.is_empty() || self.dispatcher.is_over()
+    }
+
+    /// Whether the runner would sleep through this moment.
+    fn sleeps_beyond(&self, due: Option<Instant>) -> bool {
+        due.is_some_and(|due| self.runner_wakes.is_none_or(|wakes| due < wakes))
     }
 
     /// When time alone will bring something.

@@ -100,6 +100,16 @@ fn whoever_submits_leaves_the_telling_to_the_runner_and_wakes_it_once() {
 }
 
 #[test]
+fn a_thread_that_tells_what_it_heard_wakes_nobody() {
+    let (told, reports) = unbounded();
+    let (engine, inputs) = engine(move |events| told.send(failed(events)).unwrap());
+    while !engine.agenda().chores.is_empty() {}
+    engine.on_all(interrupted(1));
+    assert_eq!(reports.try_iter().collect::<Vec<_>>(), [[1]]);
+    assert!(inputs.is_empty());
+}
+
+#[test]
 fn the_last_reports_are_told_and_then_the_owner_is_let_go() {
     let (told, reports) = unbounded();
     let (engine, _inputs) = engine(move |events| told.send(failed(events)).unwrap());
