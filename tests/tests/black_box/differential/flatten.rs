@@ -45,6 +45,11 @@ pub enum Known {
     /// What a graph node or a link hands to several nodes is one list there: an input from outside for one of them, or
     /// attributes that a link gives one of them, reach all.
     SharedAttributes,
+    /// What a node gets in place of something that Python takes for equal (true and 1) does not replace it there.
+    EqualInPython,
+    /// Attributes that a link out of a nested graph gives a node are overridden by those of its graph node there, if that
+    /// comes later in the file than the link's source.
+    LinkBeforeGraph,
     /// Where a node is triggered again before it fails, its error link carries what the last trigger brought (`parity.md`
     /// P33).
     OverlappingFailures,
@@ -114,10 +119,15 @@ pub(super) struct Level {
     pub(super) links: Vec<RawLink>,
     inputs: Vec<Alias>,
     outputs: Vec<Alias>,
-    has_parallel_across: bool,
-    is_refused_alone: bool,
-    /// Several nodes have got their attributes from one place.
-    is_sharing: bool,
+    /// What nodes get from graph nodes and links, in place of what they have.
+    given: BTreeMap<String, Attributes>,
+    known: BTreeSet<Known>,
+}
+
+impl Level {
+    fn has(&self, id: &str) -> bool {
+        self.nodes.iter().any(|(node, _)| node == id)
+    }
 }
 
 /// When default error handlers are connected, in a graph with graphs in it.
@@ -133,14 +143,17 @@ enum Handlers {
 pub fn flatten(graph: &Value, inputs: &[Value]) -> Result<Flat, LeftOut> {
     let late = level(graph, Handlers::Late)?;
     let flat = finish(&late, inputs)?;
-    let early = level(graph, Handlers::Early);
-    let known = match &early {
-        _ if late.has_parallel_across => Some(Known::ParallelAcross),
-        _ if late.is_sharing && is_changed(graph, inputs) => Some(Known::SharedAttributes),
-        Ok(early) if early.is_refused_alone => Some(Known::RefusedAlone),
-        Ok(early) if finish(early, inputs).as_ref() == Ok(&flat) => None,
+    let known = late.known.iter().copied().find(|known| match known {
+        Known::SharedAttributes => is_changed(graph, inputs),
+        // It looks at them with the handlers that it has connected early.
+        Known::RefusedAlone => false,
+        _ => true,
+    });
+    let known = known.or_else(|| match level(graph, Handlers::Early) {
+        Ok(early) if early.known.contains(&Known::RefusedAlone) => Some(Known::RefusedAlone),
+        Ok(early) if finish(&early, inputs).as_ref() == Ok(&flat) => None,
         _ => Some(Known::EarlyHandlers),
-    };
+    });
     Ok(Flat { known, ..flat })
 }
 
@@ -195,10 +208,11 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
         })
         .partition(|link| !is_sub(&link.source) && !is_sub(&link.target));
     level.links.extend(own);
-    level.is_refused_alone = subs.iter().any(|(.., sub)| sub.is_refused_alone || links_of(sub).is_err());
-    level.is_sharing = subs.iter().any(|(.., sub)| sub.is_sharing);
-    level.has_parallel_across = subs.iter().any(|(.., sub)| sub.has_parallel_across);
     for (id, _, sub) in &subs {
+        level.known.extend(&sub.known);
+        if links_of(sub).is_err() {
+            level.known.insert(Known::RefusedAlone);
+        }
         let inner = |name: &String| format!("{id}:{name}");
         level.links.extend(sub.links.iter().map(|link| RawLink {
             source: inner(&link.source),
@@ -209,7 +223,9 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
     level.links = merge(level.links)?;
     if when == Handlers::Early && !subs.is_empty() {
         connect_handlers(&mut level);
-        level.is_refused_alone |= links_of(&level).is_err();
+        if links_of(&level).is_err() {
+            level.known.insert(Known::RefusedAlone);
+        }
     }
     for (id, attributes, sub) in &subs {
         hand_down(id, attributes, sub, &mut level);
@@ -217,8 +233,13 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
     for link in in_order(&crossing, &subs) {
         expand(&link, &subs, &mut level)?;
     }
+    replace(&mut level);
     for (side, aliases) in [(true, "input_nodes"), (false, "output_nodes")] {
-        let resolved = list(&graph["graph"], aliases).iter().flat_map(|alias| resolve(alias, &subs, side)).collect();
+        let resolved = list(&graph["graph"], aliases).iter().flat_map(|alias| resolve(alias, &subs, side));
+        let resolved: Vec<Alias> = resolved.collect();
+        if resolved.iter().any(|alias| !level.has(&alias.node)) {
+            return Err(LeftOut::Refused);
+        }
         *if side { &mut level.inputs } else { &mut level.outputs } = resolved;
     }
     connect_handlers(&mut level);
@@ -250,12 +271,38 @@ pub(super) fn merge(links: Vec<RawLink>) -> Result<Vec<RawLink>, LeftOut> {
 fn hand_down(id: &str, attributes: &Attributes, sub: &Level, level: &mut Level) {
     let names = ["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
     let nodes: BTreeSet<&String> = sub.inputs.iter().map(|alias| &alias.node).collect();
-    level.is_sharing |= nodes.len() > 1 && names.iter().any(|name| attributes.contains_key(*name));
-    for alias in &sub.inputs {
-        let target = format!("{id}:{}", alias.node);
-        for (_, own) in level.nodes.iter_mut().filter(|(node, _)| *node == target) {
-            own.extend(names.iter().filter_map(|name| Some(((*name).to_owned(), attributes.get(*name)?.clone()))));
+    if nodes.len() > 1 && names.iter().any(|name| attributes.contains_key(*name)) {
+        level.known.insert(Known::SharedAttributes);
+    }
+    for node in nodes {
+        let given = level.given.entry(format!("{id}:{node}")).or_default();
+        given.extend(names.iter().filter_map(|name| Some(((*name).to_owned(), attributes.get(*name)?.clone()))));
+    }
+}
+
+/// Nodes get what graph nodes and links give them.
+fn replace(level: &mut Level) {
+    for (id, own) in &mut level.nodes {
+        for (name, value) in level.given.remove(id).unwrap_or_default() {
+            if own.get(&name).is_some_and(|old| *old != value && are_equal_in_python(old, &value)) {
+                level.known.insert(Known::EqualInPython);
+            }
+            own.insert(name, value);
         }
+    }
+}
+
+fn are_equal_in_python(one: &Value, other: &Value) -> bool {
+    let number = |value: &Value| value.as_bool().map(|is| f64::from(u8::from(is))).or(value.as_f64());
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| are_equal_in_python(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let equal = |(name, value)| other.get(name).is_some_and(|other| are_equal_in_python(value, other));
+            one.len() == other.len() && one.iter().all(equal)
+        }
+        _ => one == other || number(one).is_some_and(|one| number(other) == Some(one)),
     }
 }
 
@@ -295,22 +342,28 @@ fn expand(link: &RawLink, subs: &[Sub], level: &mut Level) -> Result<(), LeftOut
     let own = link.attributes.iter().filter(|(name, _)| !name.starts_with("sub_"));
     let own: Attributes = own.map(|(name, value)| (name.clone(), value.clone())).collect();
     let has_several = end(&link.target, "sub_target", true).len() > 1;
-    level.is_sharing |= has_several && link.attributes.contains_key("sub_target_attributes");
+    if has_several && link.attributes.contains_key("sub_target_attributes") {
+        level.known.insert(Known::SharedAttributes);
+    }
+    let place = |id: &String| subs.iter().position(|(sub, ..)| sub == id);
+    let comes_early = place(&link.source).is_some_and(|source| place(&link.target) > Some(source));
     for (source, below) in end(&link.source, "sub_source", false) {
         for (target, above) in end(&link.target, "sub_target", true) {
             let mut attributes = below.clone();
             attributes.extend(above);
             attributes.extend(own.clone());
             if level.links.iter().any(|other| other.source == source && other.target == target) {
-                level.has_parallel_across = true;
+                level.known.insert(Known::ParallelAcross);
             }
-            let there = |id: &String| level.nodes.iter().any(|(node, _)| node == id);
-            if !there(&source) || !there(&target) {
+            if !level.has(&source) || !level.has(&target) {
                 return Err(LeftOut::Refused);
             }
             let replaced = object(link.attributes.get("sub_target_attributes"));
-            let node = level.nodes.iter_mut().find(|(node, _)| *node == target).expect("it is there");
-            node.1.extend(replaced);
+            let given = level.given.entry(target.clone()).or_default();
+            if comes_early && replaced.keys().any(|name| given.contains_key(name)) {
+                level.known.insert(Known::LinkBeforeGraph);
+            }
+            given.extend(replaced);
             level.links.push(RawLink { source: source.clone(), target, attributes });
         }
     }
