@@ -258,3 +258,69 @@ fn read(answers: &HashMap<String, TaskResult>) -> Result<Python, String> {
         packages: PACKAGES.into_iter().map(package).collect::<Result<_, String>>()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// Nothing is wrong.
+    fn well() -> Examination {
+        Examination {
+            build: BUILD,
+            worker: Ok("pushflow-worker".into()),
+            start_methods: vec![(StartMethod::Spawn, Ok(())), (StartMethod::Fork, Ok(()))],
+            interpreter: None,
+            python: Ok(Python {
+                executable: "/bin/python3".to_owned(),
+                version: "3.11.7".to_owned(),
+                prefix: "/".to_owned(),
+                base_prefix: "/".to_owned(),
+                search_path: Vec::new(),
+                packages: Vec::new(),
+            }),
+            machine: Machine {
+                open_files: Ok((1024, 1024)),
+                workers_that_fit: Ok(100),
+                shared_memory: Ok(()),
+                pidfds: Ok(()),
+                panics_abort: false,
+            },
+        }
+    }
+
+    fn refused() -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    #[test]
+    fn where_all_is_well_nothing_is_said() {
+        assert!(well().problems().is_empty() && well().warnings().is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_give_is_a_problem() {
+        let machine = Machine { shared_memory: refused(), pidfds: refused(), ..well().machine };
+        let advice = "(permission denied): pushflow needs Linux 5.9 or newer, and may not be kept from it";
+        let problems = ["shared memory", "files of processes"].map(|what| format!("{what} can't be had {advice}"));
+        assert_eq!(Examination { machine, ..well() }.problems(), problems);
+    }
+
+    #[test]
+    fn a_start_method_that_fails_is_a_warning_and_spawn_a_problem() {
+        let fails = |method| Examination { start_methods: vec![(method, Err("no fork".to_owned()))], ..well() };
+        assert_eq!(fails(StartMethod::Fork).warnings(), ["the start method fork does not work: no fork"]);
+        assert_eq!(fails(StartMethod::Fork).problems(), [""; 0]);
+        assert_eq!(fails(StartMethod::Spawn).problems(), ["no fork"]);
+        assert_eq!(fails(StartMethod::Spawn).warnings(), [""; 0]);
+    }
+
+    #[test]
+    fn panics_that_abort_are_a_warning() {
+        let machine = Machine { panics_abort: true, ..well().machine };
+        let warning = "this program was built with panic = \"abort\": a Rust task that panics ends its process; build it \
+                       with panic = \"unwind\"";
+        assert_eq!(Examination { machine, ..well() }.warnings(), [warning]);
+    }
+}
