@@ -101,11 +101,14 @@ fn input(item: &Fields<'_>) -> Reading<Input> {
 }
 
 /// Gives the nodes their inputs; a later one overrides an earlier one of the same name.
+///
+/// The start nodes are those that there are without these inputs. Where none is for them there need not be any: an input
+/// may make a start node of a class node (`ewoks_format.md`, "Start nodes").
 pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut Starts<'_>) -> Reading<()> {
-    if inputs.is_empty() {
-        return Ok(());
-    }
-    let starts = starts.of(&entries.nodes, &entries.links, &entries.spot)?;
+    let starts = match inputs.iter().any(|input| matches!(input.nodes, InputNodes::Start)) {
+        true => starts.of(&entries.nodes, &entries.links, &entries.spot)?,
+        false => Vec::new(),
+    };
     for Input { name, value, nodes } in inputs {
         let chosen: Vec<usize> = match nodes {
             InputNodes::Start => starts.clone(),

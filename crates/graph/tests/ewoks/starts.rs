@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use pushflow_graph::Graph;
-use pushflow_graph::ewoks::{Input, LoadError, LoadOptions, TaskClasses, UnknownClass, load_reader};
+use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, TaskClasses, UnknownClass, load_reader};
 use pushflow_protocol::EwoksClass;
 
 use crate::{link, refused, targets};
@@ -91,8 +91,18 @@ fn inputs_from_outside_may_make_a_start_node_and_are_for_those_without_them() {
     assert_eq!(targets(&graph, "Start"), ["b"], "only the start node got them");
 }
 
-fn only(id: &str) -> pushflow_graph::ewoks::InputNodes {
-    pushflow_graph::ewoks::InputNodes::Id(id.to_owned())
+#[test]
+fn inputs_from_outside_may_make_the_only_start_node_unless_some_are_for_start_nodes() {
+    let text = text(&[node("a", "Sum", "[]")], &[link("a", "a", ON)]);
+    let load = |inputs| load(&text, &Arc::default(), inputs);
+    let input = |name: &str| Input { nodes: InputNodes::All, ..Input::of_start(name, 1) };
+    assert_eq!(targets(&load(vec![input("a"), input("b")]).unwrap(), "Start"), ["a"]);
+    let error = load(vec![input("a"), input("b"), Input::of_start("c", 1)]).unwrap_err().to_string();
+    assert!(error.contains("graph: there is no start node"), "{error}");
+}
+
+fn only(id: &str) -> InputNodes {
+    InputNodes::Id(id.to_owned())
 }
 
 #[test]

@@ -26,6 +26,19 @@ fn a_name_that_turns_out_to_be_a_module_stands_for_its_run() {
 }
 
 #[test]
+fn a_file_is_looked_for_once_in_each_current_folder_and_then_known_as_a_module_is() {
+    let mut python = Python::new("import os\ndef go(to): os.chdir(to); return {}");
+    let texts = ["first", "second"];
+    let folders = texts.map(|x| Folder::with("own.py", &format!("def run(): return {{'x': '{x}'}}")));
+    for place in [0, 1, 0] {
+        let folder = folders[place].path();
+        python.call("go", &Data::new().with("to", folder.to_str().unwrap())).unwrap();
+        assert_gives(python.runner.run(&task("own.py", "run"), &Data::new(), &Interrupter::new()), texts[place]);
+        std::fs::remove_file(folder.join("own.py")).ok();
+    }
+}
+
+#[test]
 fn a_function_may_be_inside_a_class() {
     assert_gives(run("", "package.inner", "Own.make"), "made");
 }

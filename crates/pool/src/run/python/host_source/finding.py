@@ -7,8 +7,9 @@ from types import ModuleType
 # The folders to search before Python's own path; `prepare` of the host fills it in.
 SEARCH = []
 
-# Modules loaded from files, by the real path.
+# Modules loaded from files, by the real path; and by the path that a task gave, with the current folder if that matters.
 loaded_files = {}
+found_files = {}
 
 
 class Missing(Exception):
@@ -117,6 +118,15 @@ def no_module(name):
 
 
 def load_file(path):
+    """The module in a file, which is looked for once, as imports are."""
+    key = path if os.path.isabs(path) else (path, os.getcwd())
+    module = found_files.get(key)
+    if module is None:
+        module = found_files[key] = find_file(path)
+    return module
+
+
+def find_file(path):
     """The module in a file; a relative path is looked for in the folders to search, then in the current folder."""
     places = [os.path.join(folder, path) for folder in SEARCH + [os.getcwd()]]
     place = next((place for place in places if os.path.isfile(place)), None)
