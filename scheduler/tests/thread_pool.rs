@@ -475,15 +475,15 @@ impl Observer for RaisesOnStart {
 
 #[test]
 fn a_run_is_stopped_on_the_signals_it_names_and_others_are_left_alone() {
-    let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGHUP));
-    let options = RunOptions { stop_signals: vec![StopSignal::HangUp], observers: vec![raises], ..in_this_process() };
+    let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGTERM));
+    let options = RunOptions { stop_signals: vec![StopSignal::Terminate], observers: vec![raises], ..in_this_process() };
     // From a thread that is not the main one, and twice: what the first run changed was put back after it.
     let stopped = one_task("sleeps_until_cancelled");
     for _ in 0..2 {
         let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &in_this_process()).unwrap();
         let outcome = stopped.run(Data::new(), &options).unwrap();
-        assert_eq!(outcome.ending, EndingKind::Stopped { reason: "SIGHUP was received".into() });
-        assert_eq!(outcome.signal, Some(StopSignal::HangUp));
+        assert_eq!(outcome.ending, EndingKind::Stopped { reason: "SIGTERM was received".into() });
+        assert_eq!(outcome.signal, Some(StopSignal::Terminate));
         assert!(unconcerned.wait().is_finished());
     }
 }
