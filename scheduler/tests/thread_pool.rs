@@ -476,7 +476,8 @@ impl Observer for RaisesOnStart {
 #[test]
 fn a_run_is_stopped_on_the_signals_it_names_and_others_are_left_alone() {
     let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGTERM));
-    let options = RunOptions { stop_signals: vec![StopSignal::Terminate], observers: vec![raises], ..in_this_process() };
+    let options =
+        RunOptions { stop_signals: vec![StopSignal::Terminate], observers: vec![raises], ..in_this_process() };
     // From a thread that is not the main one, and twice: what the first run changed was put back after it.
     let stopped = one_task("sleeps_until_cancelled");
     for _ in 0..2 {

@@ -22,6 +22,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::{Data, Key, Payload, Value};
 
 use super::failure::is_error;
+use super::missing;
 use super::outputs::Execution;
 use super::plan::{Exit, Plan};
 use super::retry::Again;
@@ -51,7 +52,7 @@ impl Reactor {
             ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
             ActorKind::Status(None) => self.hand_on(plan, plan.exits(actor), got.into()),
             ActorKind::Custom(behaviour) => self.behave(actor, behaviour.as_ref(), got, step),
-            ActorKind::Task(task) => match inputs(task, got.clone(), &plan.travelling) {
+            ActorKind::Task(task) => match inputs(task, got.clone(), plan) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
                     let handed = handed(task.passing, inputs, &plan.travelling);
@@ -186,7 +187,7 @@ impl Reactor {
         }
         let Actor { name, kind } = step.plan.actor(actor);
         let inputs = match kind {
-            ActorKind::Task(task) => inputs(task, got.clone(), &step.plan.travelling).unwrap_or_else(|_| got.clone()),
+            ActorKind::Task(task) => inputs(task, got.clone(), step.plan).unwrap_or_else(|_| got.clone()),
             _ => got.clone(),
         };
         let result = result.cloned().map_err(TaskError::clone);
@@ -210,12 +211,13 @@ fn panicked(panic: &(dyn Any + Send)) -> TaskError {
 }
 
 /// What a task gets of what its actor got.
-fn inputs(task: &Task, got: Data, travelling: &Key) -> Result<Data, TaskError> {
-    let inputs = if task.defaults.is_empty() { got } else { defaults_below(task, &got).merged(&got) };
-    match task.passing {
-        Passing::Merged | Passing::Result => Ok(inputs),
-        Passing::Dict => unpacked(inputs, travelling),
+fn inputs(task: &Task, got: Data, plan: &Plan) -> Result<Data, TaskError> {
+    let mut inputs = if task.defaults.is_empty() { got } else { defaults_below(task, &got).merged(&got) };
+    if task.passing == Passing::Dict {
+        inputs = unpacked(inputs, &plan.travelling)?;
     }
+    let may_miss = plan.may_miss && !missing::is_of_ewoks(&task.work);
+    Ok(if may_miss { missing::without(inputs) } else { inputs })
 }
 
 /// The defaults of a task, without those of positions that are left open before one that arrived: these are none, as the

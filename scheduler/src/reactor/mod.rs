@@ -37,6 +37,7 @@ mod failure;
 mod handlers;
 mod join;
 mod message;
+mod missing;
 mod outputs;
 mod plan;
 mod retry;

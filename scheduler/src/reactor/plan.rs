@@ -12,6 +12,7 @@ use super::arrive::{Keep, Merge};
 use super::failure::{exception_key, instance_key};
 use super::handlers::Handlers;
 use super::join::Join;
+use super::missing;
 use super::route::Ports;
 
 /// The entry in which ppf nodes hand on everything (`ewoks_format.md`, `ppfmethod`).
@@ -30,6 +31,8 @@ pub(super) struct Plan {
     handlers: Handlers,
     /// The key of [`TRAVELLING`], made once.
     pub(super) travelling: Key,
+    /// Whether some inputs may be there and missing.
+    pub(super) may_miss: bool,
     /// The key of what says that data comes from a failure, made once.
     pub(super) exception: Key,
     /// The key of the entry that has the error itself.
@@ -103,6 +106,7 @@ impl Plan {
             keepers: Vec::new(),
             handlers: Handlers::new(&graph),
             travelling: Key::from(TRAVELLING),
+            may_miss: missing::is_possible(&graph),
             exception: exception_key(),
             instance: instance_key(),
             graph: graph.clone(),

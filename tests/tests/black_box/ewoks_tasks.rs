@@ -34,6 +34,10 @@ def make(name):
     class Made(Task, registry_name=name, input_names=['x'], output_names=['x']):
         def run(self): self.outputs.x = name * self.inputs.x
     return Made
+class Forgets(Task, input_names=['x'], output_names=['unset']):
+    def run(self): pass
+def tells(q=5, **_): return repr(q)
+def tells_all(q=5, **_): return {'seen': repr(q)}
 def speaks(**_):
     print('spoken')
     return {}
@@ -128,6 +132,27 @@ fn outputs_of_classes_go_on_by_their_names_and_conditions_look_at_them() {
     let finished = on("process", &folder).run();
     assert_eq!(finished.assert_code(0).result(), json!({"result": 13, "is_small": false}));
     assert_eq!(finished.json()["nodes"]["never"], Value::Null);
+}
+
+/// As in the original: neither the default below nor anything else is in its place.
+#[test]
+fn an_output_that_a_class_has_not_set_is_no_input_of_other_tasks() {
+    let nodes = json!([
+        class("a", "Forgets", &json!({"x": 1})),
+        {"id": "method", "task_type": "method", "task_identifier": "tasks.tells",
+         "default_inputs": [{"name": "q", "value": 9}]},
+        {"id": "ppfmethod", "task_type": "ppfmethod", "task_identifier": "tasks.tells_all"},
+        {"id": "ppfport", "task_type": "ppfport"}
+    ]);
+    let link = |target: &str| json!({"source": "a", "target": target, "data_mapping": [{"source_output": "unset", "target_input": "q"}]});
+    let Some(folder) = folder(nodes, json!([link("method"), link("ppfmethod"), link("ppfport")])) else { return };
+    for pool in ["thread", "process"] {
+        let finished = on(pool, &folder).run();
+        let outputs = |node: &str| execution(&finished, node)["outputs"].clone();
+        assert_eq!(outputs("method"), json!({"return_value": "5"}), "{pool}");
+        assert_eq!(outputs("ppfmethod"), json!({"_ppfdict": {"seen": "5"}}), "{pool}");
+        assert_eq!(outputs("ppfport"), json!({"_ppfdict": {}}), "{pool}");
+    }
 }
 
 #[test]

@@ -1,0 +1,60 @@
+//! `MISSING_DATA` of ewokscore: what a task class hands on for an output that it has not set.
+//!
+//! Task classes are told of it. For all other tasks of an ewoks graph such an input is not there: neither what arrived nor
+//! the default below it.
+
+use pushflow_graph::{ActorKind, Graph, Work};
+use pushflow_protocol::TaskSpec;
+use pushflow_value::{Data, Key, Payload, Value};
+
+const TYPE: &str = "ewokscore.missing_data.MissingData";
+
+/// It is short: what is longer is not looked into.
+const LONGEST: usize = 512;
+
+/// Whether the graph has tasks that may hand it on.
+pub(super) fn is_possible(graph: &Graph) -> bool {
+    graph.actors().any(|(_, actor)| matches!(&actor.kind, ActorKind::Task(task) if is_of_ewoks(&task.work)))
+}
+
+/// Whether a task runs a class of ewokscore.
+pub(super) fn is_of_ewoks(work: &Work) -> bool {
+    matches!(work, Work::Attempt(TaskSpec::Ewoks(_)))
+}
+
+/// The inputs without those that are missing.
+pub(super) fn without(mut inputs: Data) -> Data {
+    let missing: Vec<Key> =
+        inputs.iter().filter(|(_, payload)| is_missing(payload)).map(|(key, _)| key.clone()).collect();
+    for key in &missing {
+        inputs.remove(key);
+    }
+    inputs
+}
+
+fn is_missing(payload: &Payload) -> bool {
+    let is_short = payload.encoded_form().is_none_or(|encoded| encoded.len() <= LONGEST);
+    is_short && matches!(payload.value(), Ok(Value::Opaque(opaque)) if opaque.type_name == TYPE)
+}
+
+#[cfg(test)]
+mod tests {
+    use pushflow_value::Opaque;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_left_out_and_the_order_stays() {
+        let missing = || Value::from(Opaque::new("pickle", TYPE).with_text("<MISSING_DATA>"));
+        let long = Opaque::new("pickle", "decimal.Decimal").with_text("9".repeat(1000));
+        let inputs = Data::new().with("a", 1).with("gone", missing()).with("b", long).with("c", vec![missing()]);
+        let sent: Data = inputs
+            .iter()
+            .map(|(key, payload)| (key.clone(), Payload::from_encoded(payload.encoded().unwrap().clone())))
+            .collect();
+        for inputs in [inputs, sent] {
+            let left: Vec<String> = without(inputs).iter().map(|(key, _)| key.to_string()).collect();
+            assert_eq!(left, ["a", "b", "c"]);
+        }
+    }
+}
