@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use pushflow_graph::ewoks::{LoadOptions, TaskClasses, UnknownClass};
-use pushflow_pool::{Attempt, Pool, PoolEvent, PoolOptions, PoolType, open_pool};
+use pushflow_pool::{Attempt, Cancellation, Pool, PoolEvent, PoolOptions, PoolType, open_pool};
 use pushflow_protocol::{AttemptId, ErrorKind, EwoksClass, EwoksTask, EwoksWork, TaskError, TaskSpec};
 use pushflow_value::{Data, Value};
 
@@ -71,7 +71,8 @@ impl PythonClasses {
         let worker = self.worker.clone();
         let options = PoolOptions { max_workers: Some(1), python: Some(python), worker, ..PoolOptions::default() };
         let sink = move |events: Vec<PoolEvent>| events.into_iter().for_each(|event| drop(sender.send(event)));
-        open_pool(PoolType::Process, &options, true, Arc::new(sink)).map_err(|error| error.to_string())
+        open_pool(PoolType::Process, &options, true, Arc::new(sink), &Cancellation::new())
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
+use pushflow_pool::Cancellation;
 use pushflow_protocol::AttemptId;
 
 use crate::run::Input;
@@ -13,35 +14,45 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks a run to stop, or what it does, from any thread. Cloning gives another handle for the same run.
 #[derive(Clone, Debug)]
-pub struct StopHandle(Sender<Input>);
+pub struct StopHandle {
+    run: Sender<Input>,
+    /// Cancelled when the run is to stop, also while its pools are opened.
+    opening: Cancellation,
+}
 
 impl StopHandle {
-    pub(crate) fn new(run: Sender<Input>) -> Self {
-        StopHandle(run)
+    pub(crate) fn new(run: Sender<Input>, opening: Cancellation) -> Self {
+        StopHandle { run, opening }
+    }
+
+    /// In this order: who finds the opening cancelled finds out why.
+    fn end(&self, input: Input) {
+        self.run.send(input).ok();
+        self.opening.cancel();
     }
 
     /// Asks the run to stop when what runs now has ended: no task starts any more, and those that would take their error
     /// path instead, so that handlers can bring the run to its end. The outcome says that it was stopped and why, unless no
     /// task was left to run. Nothing happens if the run is over.
     pub fn stop_softly(&self, reason: impl Into<String>) {
-        self.0.send(Input::SoftStop { reason: reason.into() }).ok();
+        self.end(Input::SoftStop { reason: reason.into() });
     }
 
     /// Asks the run to stop: nothing new starts, what runs is interrupted and, after its grace, ended. The run's outcome
     /// says that it was stopped and why. Nothing happens if the run is over.
     pub fn stop(&self, reason: impl Into<String>) {
-        self.0.send(Input::Stop { reason: reason.into() }).ok();
+        self.end(Input::Stop { reason: reason.into() });
     }
 
     /// Ends what still runs at once, without its grace; what comes after a [`StopHandle::stop`] that takes too long.
     pub fn kill(&self) {
-        self.0.send(Input::Kill).ok();
+        self.end(Input::Kill);
     }
 
     /// What the run does at this moment; `None` if it is over, has not begun, or does not answer within five seconds.
     pub fn explain(&self) -> Option<Explanation> {
         let (answer, answered) = bounded(1);
-        self.0.send(Input::Explain(answer)).ok()?;
+        self.run.send(Input::Explain(answer)).ok()?;
         answered.recv_timeout(ANSWER_TIMEOUT).ok()
     }
 }

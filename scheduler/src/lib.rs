@@ -34,6 +34,7 @@ pub mod doctor;
 mod event;
 mod handle;
 mod observer;
+mod opening;
 mod options;
 mod outcome;
 mod pools;

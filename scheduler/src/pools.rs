@@ -48,6 +48,16 @@ impl Pools {
         Pools { pools: pools.into_iter().map(|(_, pool)| pool).collect(), others }
     }
 
+    /// In place of those that were given up while they were opened.
+    pub(crate) fn none() -> Pools {
+        Pools { pools: Vec::new(), others: HashMap::new() }
+    }
+
+    /// Whether these are [`Pools::none`].
+    pub(crate) fn is_none(&self) -> bool {
+        self.pools.is_empty()
+    }
+
     fn place(&self, actor: ActorId) -> usize {
         if self.others.is_empty() { 0 } else { self.others.get(&actor).copied().unwrap_or(0) }
     }

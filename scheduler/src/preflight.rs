@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pushflow_graph::{ActorId, Graph};
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{EventSink, Policy, Pool, PoolType, find_task, own_tasks};
+use pushflow_pool::{Cancellation, EventSink, Policy, Pool, PoolType, find_task, own_tasks};
 use pushflow_protocol::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
 
 use crate::pools::{self, Pools};
@@ -22,9 +22,12 @@ pub(crate) fn open_pools(
     folder: Option<&Path>,
     options: &RunOptions,
     events: &EventSink,
+    opening: &Cancellation,
 ) -> Result<Pools, RunError> {
-    let open =
-        |pool| Ok((pool, open_pool(&Share { graph, pool, usual: options.pool }, folder, options, events.clone())?));
+    let open = |pool| {
+        let share = Share { graph, pool, usual: options.pool };
+        Ok((pool, open_pool(&share, folder, options, events.clone(), opening)?))
+    };
     let pools = pools::needed(graph, options.pool).into_iter().map(open).collect::<Result<_, RunError>>()?;
     Ok(Pools::new(pools, graph, options.pool))
 }
@@ -51,6 +54,7 @@ fn open_pool(
     folder: Option<&Path>,
     options: &RunOptions,
     events: EventSink,
+    opening: &Cancellation,
 ) -> Result<Box<dyn Pool>, RunError> {
     check_rust_tasks(share)?;
     let mut pool_options = options.pool_options.clone();
@@ -58,9 +62,9 @@ fn open_pool(
         let python = python(folder, &options.python)?;
         pool_options.python = Some(PythonOptions { modules: modules(share), ..python });
     }
-    let pool = pushflow_pool::open_pool(share.pool, &pool_options, has_commands(share), events)?;
+    let pool = pushflow_pool::open_pool(share.pool, &pool_options, has_commands(share), events, opening)?;
     if share.tasks().any(|(_, task)| matches!(task, TaskSpec::Python(_) | TaskSpec::Ewoks(_))) {
-        pool.start_python()?;
+        pool.start_python(opening)?;
     }
     Ok(pool)
 }

@@ -7,6 +7,8 @@
 //! attempt that does not end by then (on the thread pool it can't be made to) is reported as failed and left behind: the
 //! run never waits for what may never come.
 //!
+//! While its pools are opened, a request to stop and the deadline give them up; the run then ends without having begun.
+//!
 //! An attempt whose time is over is looked at behind everything that has been told by then: the run sends itself a word,
 //! and what it hears before that word still counts. So an answer is never late because the run was.
 
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, ActorKind, Graph, Work};
-use pushflow_pool::{Attempt, EventSink, PoolEvent};
+use pushflow_pool::{Attempt, Cancellation, EventSink, OpenError, PoolEvent};
 use pushflow_protocol::{AttemptId, TaskError, TaskSpec};
 use pushflow_value::Data;
 
@@ -25,6 +27,7 @@ use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::delayed::Delayed;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::handle::{Explanation, OpenAttempt, StopHandle};
+use crate::opening;
 use crate::pools::Pools;
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Limits, Reactor};
@@ -47,6 +50,8 @@ pub struct Run {
     names: HashMap<ActorId, Arc<str>>,
     pools: Pools,
     timeout: Option<Duration>,
+    /// Of stop handles: see there.
+    opening: Cancellation,
     observers: Vec<Arc<dyn Observer>>,
     inputs: Receiver<Input>,
     to_self: Sender<Input>,
@@ -100,6 +105,7 @@ static RUNS: AtomicU64 = AtomicU64::new(0);
 
 impl Run {
     pub(crate) fn prepare(workflow: &Workflow, data: Data, options: &RunOptions) -> Result<Run, RunError> {
+        let began = Instant::now();
         let graph = workflow.shared_graph();
         graph.validate()?;
         let (to_self, inputs) = unbounded();
@@ -107,17 +113,23 @@ impl Run {
         // That nobody listens any more means that the run is over.
         let sink = Arc::new(move |events| drop(from_pool.send(Input::Pool(events))));
         let sink: EventSink = sink;
-        let pools = preflight::open_pools(&graph, workflow.folder(), options, &sink)?;
-        let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
-        let names = tasks_names(&graph);
+        let opening = Cancellation::new();
         let signals = match &options.stop_signals[..] {
             [] => None,
             wanted => {
-                let run = StopHandle::new(to_self.clone());
+                let run = StopHandle::new(to_self.clone(), opening.clone());
                 Some(Listening::start(wanted, run).map_err(RunError::Signals)?)
             }
         };
         let asked = graph.settings();
+        let timeout = options.timeout.or(asked.timeout);
+        let open = || preflight::open_pools(&graph, workflow.folder(), options, &sink, &opening);
+        let pools = match opening::within(timeout, &opening, open).map_err(OpenError::Io)? {
+            Err(RunError::Pool(OpenError::GivenUp)) => Pools::none(),
+            opened => opened?,
+        };
+        let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
+        let names = tasks_names(&graph);
         let limits = Limits { max_rounds: options.limits.max_rounds.or(asked.max_rounds), ..options.limits };
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
@@ -128,7 +140,8 @@ impl Run {
             tasks,
             names,
             pools,
-            timeout: options.timeout.or(asked.timeout),
+            timeout,
+            opening,
             observers: options.observers.clone(),
             inputs,
             to_self,
@@ -139,23 +152,26 @@ impl Run {
             time_up_sent: false,
             left_behind: false,
             signals,
-            began: Instant::now(),
+            began,
         })
     }
 
     /// What to stop this run with.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle::new(self.to_self.clone())
+        StopHandle::new(self.to_self.clone(), self.opening.clone())
     }
 
     /// Runs to the end.
     pub fn wait(mut self) -> Outcome {
         let span = tracing::info_span!("run", run = %self.id, workflow = self.graph.name);
         let _in_span = span.enter();
-        self.began = Instant::now();
+        if !self.pools.is_none() {
+            self.began = Instant::now();
+        }
         let deadline = self.timeout.and_then(|timeout| self.began.checked_add(timeout));
         self.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
-        let mut ending = self.step(vec![Event::Begin]);
+        let first = if self.pools.is_none() { self.why_given_up() } else { Event::Begin };
+        let mut ending = self.step(vec![first]);
         let mut deadline = deadline;
         while ending.is_none() {
             let events = self.next_events(&mut deadline);
@@ -163,6 +179,16 @@ impl Run {
         }
         let ending = ending.expect("the loop ends with one");
         self.end(*ending)
+    }
+
+    /// Why there are no pools: the run was stopped, or its time was over, while they were opened.
+    fn why_given_up(&self) -> Event {
+        let asked = self.inputs.try_iter().find_map(|input| match input {
+            Input::SoftStop { reason } | Input::Stop { reason } => Some(reason),
+            Input::Kill => Some("killed".into()),
+            _ => None,
+        });
+        asked.map_or(Event::Deadline, |reason| Event::StopAsked { reason })
     }
 
     /// Gives the reactor some events and carries out all that follows; the ending, if that was it.

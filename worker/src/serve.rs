@@ -58,7 +58,13 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
     let slabs = Arc::new(Borrower::new(control));
     let outbox = Outbox::new(sender, slabs.clone());
-    let worker = Arc::new(Worker { inbox: Inbox::default(), outbox, slabs, ear: Ear::new(receiver) });
+    let worker = Arc::new(Worker {
+        inbox: Inbox::default(),
+        outbox,
+        slabs,
+        ear: Ear::new(receiver),
+        starting: Interrupter::new(),
+    });
     let printed = Printed::new(&settings, shared)?;
     let (listening, sending) = (worker.clone(), worker.clone());
     let signals = Signals::watch()?;
@@ -95,6 +101,8 @@ struct Worker {
     outbox: Outbox,
     slabs: Arc<Borrower>,
     ear: Ear,
+    /// Interrupts the start of the interpreter, when nobody wants it any more.
+    starting: Interrupter,
 }
 
 impl Worker {
@@ -122,6 +130,7 @@ impl Worker {
             // Among the last lines on standard error of the attempts that this worker loses.
             eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
         }
+        self.starting.interrupt();
         self.inbox.close();
         self.slabs.close();
         self.ear.close();
@@ -163,7 +172,7 @@ impl Worker {
     fn work(&self, settings: WorkerSettings, mut printed: Printed, rooms: Arc<dyn Rooms>) {
         let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(rooms);
         if settings.start_python
-            && let Err(error) = runner.start_python()
+            && let Err(error) = runner.start_python(&self.starting)
         {
             return self.say(FromWorker::Unable { reason: error.message });
         }

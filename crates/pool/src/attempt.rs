@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pushflow_protocol::{AttemptId, Exit, TaskError, TaskSpec};
 use pushflow_value::Data;
 
+use crate::context::Cancellation;
 use crate::process::OpenError;
 
 /// One execution of a task, to be run.
@@ -130,7 +131,7 @@ pub trait Pool: Send {
     ///
     /// # Errors
     /// When the interpreter can't be used.
-    fn start_python(&self) -> Result<(), OpenError> {
+    fn start_python(&self, _opening: &Cancellation) -> Result<(), OpenError> {
         Ok(())
     }
 

@@ -16,10 +16,12 @@ use pushflow_protocol::{
 };
 
 use crate::attempt::PoolEvent;
+use crate::context::Cancellation;
 use crate::green::{Environment, Monitor};
 use crate::guardian::{Guardian, Listener, ProcessEvent};
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
+use crate::run::Interrupter;
 use crate::run::{Child, Launch, LaunchError, Launcher, SharedPython, classify_launch_error, resolve_program};
 
 /// The error number of what is not permitted.
@@ -52,8 +54,15 @@ pub(crate) fn shared_python(
 }
 
 /// Starts it, if there is to be one, and waits until it is ready.
-pub(crate) fn start_shared(python: Option<&SharedPython>) -> Result<(), OpenError> {
-    python.map_or(Ok(()), |python| python.start().map_err(|error| OpenError::Python(error.message)))
+pub(crate) fn start_shared(python: Option<&SharedPython>, opening: &Cancellation) -> Result<(), OpenError> {
+    let Some(python) = python else { return Ok(()) };
+    let interrupter = Interrupter::new();
+    let gives_up = interrupter.clone();
+    opening.wake_too(Box::new(move || gives_up.interrupt()));
+    python.start(&interrupter).map_err(|error| match opening.is_cancelled() {
+        true => OpenError::GivenUp,
+        false => OpenError::Python(error.message),
+    })
 }
 
 /// Hears of [`ProcessEvent::Stopped`] and [`ProcessEvent::Continued`].

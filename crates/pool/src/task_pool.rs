@@ -23,20 +23,22 @@ use crate::options::{PoolOptions, PoolType};
 use crate::process::{OpenError, ProcessPool};
 use crate::thread::ThreadPool;
 
-/// Opens a pool of any type; `with_processes` says whether commands are to run on a pool of threads.
+/// Opens a pool of any type; `with_processes` says whether commands are to run on a pool of threads. When `opening` is
+/// cancelled, the pool is given up.
 ///
 /// # Errors
-/// Those of the pool.
+/// Those of the pool; [`OpenError::GivenUp`].
 pub fn open_pool(
     pool: PoolType,
     options: &PoolOptions,
     with_processes: bool,
     events: EventSink,
+    opening: &Cancellation,
 ) -> Result<Box<dyn Pool>, OpenError> {
     Ok(match pool {
         PoolType::Thread => Box::new(ThreadPool::open(options, with_processes, events)?),
         PoolType::Gevent => Box::new(GreenPool::open(options, with_processes, events)?),
-        pool => Box::new(ProcessPool::open(pool, options, events)?),
+        pool => Box::new(ProcessPool::open(pool, options, events, opening)?),
     })
 }
 
@@ -123,7 +125,7 @@ impl TaskPool {
         let sink = move |events: Vec<PoolEvent>| {
             told.change(|state| events.into_iter().for_each(|event| state.take_in(event)))
         };
-        let pool = open_pool(pool, options, true, Arc::new(sink))?;
+        let pool = open_pool(pool, options, true, Arc::new(sink), &cancellation.cloned().unwrap_or_default())?;
         Ok(TaskPool { pool: Mutex::new(Some(pool)), shared, options: options.clone(), next: AtomicU64::new(1) })
     }
 

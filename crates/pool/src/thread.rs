@@ -19,6 +19,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
 use pushflow_value::Data;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
+use crate::context::Cancellation;
 use crate::green::{self, Environment};
 use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event, shared_python, start_shared};
 use crate::guardian::Guardian;
@@ -245,8 +246,8 @@ impl Pool for ThreadPool {
         }
     }
 
-    fn start_python(&self) -> Result<(), OpenError> {
-        start_shared(self.shared.python.as_deref())
+    fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
+        start_shared(self.shared.python.as_deref(), opening)
     }
 
     fn interrupt_running(&self) {

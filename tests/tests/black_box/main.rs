@@ -61,6 +61,7 @@ mod python_arrays;
 mod random_kills;
 mod rust_tasks;
 mod single_process;
+mod slow_starts;
 mod start_methods;
 mod warm;
 mod worker_identity;

@@ -26,6 +26,7 @@ use super::task::Waker;
 use super::watchdog::{Beat, Owner, Watchdog};
 use super::{Environment, Monitor, environment, settle};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
+use crate::context::Cancellation;
 use crate::guarded::{GuardedLauncher, Started, StopListener, as_pool_event, shared_python, start_shared};
 use crate::guardian::Guardian;
 use crate::options::{PoolOptions, StartMethod};
@@ -301,8 +302,8 @@ impl Pool for GreenPool {
         }
     }
 
-    fn start_python(&self) -> Result<(), OpenError> {
-        start_shared(self.shared.python.as_deref())
+    fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
+        start_shared(self.shared.python.as_deref(), opening)
     }
 
     fn interrupt_running(&self) {

@@ -32,6 +32,7 @@ use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
 use self::runner::Runner;
 use crate::attempt::{Attempt, EventSink, Pool};
+use crate::context::Cancellation;
 use crate::exit::{AtProcessExit, Registration};
 use crate::green::{self, EnvironmentError, Monitor};
 use crate::guardian::{Guardian, GuardianError};
@@ -89,6 +90,9 @@ pub enum OpenError {
     /// The environment can't be known.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// Who opens it has changed their mind.
+    #[error("the pool was given up while it was opened")]
+    GivenUp,
     /// The machine has no threads or file descriptors left.
     #[error("the pool could not be opened: {0}")]
     Io(#[from] std::io::Error),
@@ -116,9 +120,14 @@ impl ProcessPool {
     ///
     /// # Errors
     /// When there is no worker program, it is of another build, or it can't be started; in a daemonic worker.
-    pub fn open(pool: PoolType, options: &PoolOptions, events: EventSink) -> Result<ProcessPool, OpenError> {
+    pub fn open(
+        pool: PoolType,
+        options: &PoolOptions,
+        events: EventSink,
+        opening: &Cancellation,
+    ) -> Result<ProcessPool, OpenError> {
         let policy = *Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
-        ProcessPool::open_by(policy, rules(options), options, None, events)
+        ProcessPool::open_by(policy, rules(options), options, None, events, opening)
     }
 
     /// Opens a pool of one worker for one attempt, with which it ends; waits until that worker is ready.
@@ -131,7 +140,7 @@ impl ProcessPool {
         events: EventSink,
     ) -> Result<ProcessPool, OpenError> {
         let rules = Rules { max_workers: 1, scaling: true, max_unbegun: 1, ..rules(options) };
-        ProcessPool::open_by(policy, rules, options, Some(attempt), events)
+        ProcessPool::open_by(policy, rules, options, Some(attempt), events, &Cancellation::new())
     }
 
     /// With `only` the pool is closed from the beginning, but for that attempt.
@@ -141,6 +150,7 @@ impl ProcessPool {
         options: &PoolOptions,
         only: Option<Attempt>,
         events: EventSink,
+        opening: &Cancellation,
     ) -> Result<ProcessPool, OpenError> {
         green::settle()?;
         let rules = room::fitted(rules)?;
@@ -195,7 +205,7 @@ impl ProcessPool {
             pool.tell(Event::Submit(vec![attempt]));
             pool.tell(Event::Close);
         }
-        let opened = wait_until_open(&pool.progress, options.start_timeout);
+        let opened = wait_until_open(&pool.progress, options.start_timeout, opening);
         if opened.is_err() {
             pool.abort();
         }
@@ -236,13 +246,16 @@ impl ProcessPool {
 }
 
 /// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
-/// guardian that is stopped.
-fn wait_until_open(progress: &Progress, start_timeout: Duration) -> Result<(), OpenError> {
+/// guardian that is stopped. Hears that the pool is given up.
+fn wait_until_open(progress: &Arc<Progress>, start_timeout: Duration, opening: &Cancellation) -> Result<(), OpenError> {
+    let waiting = Arc::downgrade(progress);
+    opening.wake_too(Box::new(move || waiting.upgrade().into_iter().for_each(|progress| progress.change(|_| ()))));
     let limit = MAX_FAILED_STARTS * start_timeout + OPEN_SLACK;
     let opened = progress.wait(Instant::now().checked_add(limit), |stage| match stage.opened.take() {
         Some(Ok(())) => Some(Ok(())),
         Some(Err(reason)) if reason == NO_CHILDREN => Some(Err(OpenError::Daemonic)),
         Some(Err(reason)) => Some(Err(OpenError::Worker(reason))),
+        None if opening.is_cancelled() => Some(Err(OpenError::GivenUp)),
         None if stage.over => Some(Err(OpenError::Worker("the pool ended while it was opened".into()))),
         None => None,
     });
@@ -391,7 +404,10 @@ mod tests {
 
     #[test]
     fn a_pool_that_is_over_before_anybody_looks_was_open_or_not_for_its_own_reason() {
-        let opened = |opened| wait_until_open(&Monitor::new(Stage { opened, over: true }), Duration::ZERO);
+        let opened = |opened| {
+            let progress = Arc::new(Monitor::new(Stage { opened, over: true }));
+            wait_until_open(&progress, Duration::ZERO, &Cancellation::new())
+        };
         assert!(opened(Some(Ok(()))).is_ok());
         assert!(matches!(opened(Some(Err(NO_CHILDREN.to_owned()))), Err(OpenError::Daemonic)));
         assert_eq!(opened(None).unwrap_err().to_string(), "the pool ended while it was opened");

@@ -104,11 +104,11 @@ impl Runner {
     /// runs. What it has to import, it imports meanwhile; the first attempt waits for that.
     ///
     /// # Errors
-    /// When it can't be started.
-    pub fn start_python(&mut self) -> Result<(), TaskError> {
+    /// When it can't be started, or the wait was interrupted.
+    pub fn start_python(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
         let Python::Own(options) = &self.python else { return Ok(()) };
         let host = PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?;
-        self.host.insert(host).make_run()
+        self.host.insert(host).make_run(interrupter)
     }
 
     fn run_python(

@@ -210,10 +210,10 @@ impl PythonHost {
     /// Waits until the interpreter runs, whatever it still has to import.
     ///
     /// # Errors
-    /// When it is no interpreter that can be used.
-    pub fn make_run(&mut self) -> Result<(), TaskError> {
+    /// As [`PythonHost::make_ready`].
+    pub fn make_run(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
         let runs = |state: &State| !matches!(state, State::Starting(Start { runs: false, .. }));
-        self.wait_until(runs, &Interrupter::new())
+        self.wait_until(runs, interrupter)
     }
 
     fn wait_until(&mut self, is_far_enough: fn(&State) -> bool, interrupter: &Interrupter) -> Result<(), TaskError> {

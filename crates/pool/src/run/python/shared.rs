@@ -108,10 +108,10 @@ impl SharedPython {
     /// Starts the interpreter ahead of the first task, and waits until it runs, whatever it still has to import.
     ///
     /// # Errors
-    /// When it is none that can be used.
-    pub fn start(&self) -> Result<(), TaskError> {
-        let mut host = self.connect(&Interrupter::new())?;
-        let runs = host.make_run();
+    /// When it is none that can be used, or the wait was interrupted.
+    pub fn start(&self, interrupter: &Interrupter) -> Result<(), TaskError> {
+        let mut host = self.connect(interrupter)?;
+        let runs = host.make_run(interrupter);
         self.give_back(host);
         runs
     }

@@ -245,7 +245,7 @@ fn an_interpreter_without_gevent_says_what_to_do() {
     let bare = folder.write_program("python", &format!("#!/bin/sh\nexec {} -S \"$@\"\n", real.display()));
     let options = PythonOptions::new(bare.clone(), Vec::new());
     let shared = SharedPython::new(options, Environment::Green, Arc::new(DirectLauncher));
-    let error = shared.start().unwrap_err();
+    let error = shared.start(&Interrupter::new()).unwrap_err();
     let start = format!(
         "the Python interpreter {} has no gevent, which Python tasks on the pool \"gevent\" need: install it with \"",
         bare.display()
@@ -259,7 +259,7 @@ fn an_interpreter_without_gevent_says_what_to_do() {
 #[test]
 fn an_interpreter_whose_gevent_is_broken_says_so() {
     let folder = Folder::with("gevent/__init__.py", "raise ImportError('it is of another build')");
-    let error = shared(&folder, Environment::Green).start().unwrap_err();
+    let error = shared(&folder, Environment::Green).start(&Interrupter::new()).unwrap_err();
     let reason = "can't use gevent (ImportError: it is of another build), which Python tasks";
     assert!(error.message.contains(reason), "{error}");
 }

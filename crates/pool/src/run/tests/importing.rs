@@ -43,7 +43,7 @@ fn wait_for(folder: &Folder, file: &str) {
 fn a_module_is_imported_before_the_first_task_once_and_sees_what_the_task_sees() {
     let folder = Folder::with("tasks.py", NOTES);
     let mut runner = python(&folder, &[("tasks", "same"), ("tasks", "pid")]);
-    runner.start_python().unwrap();
+    runner.start_python(&Interrupter::new()).unwrap();
     wait_for(&folder, "imported");
     let seen = call(&mut runner, "tasks", "same").unwrap();
     assert_eq!(value(&seen, "imported"), value(&seen, "view"));
@@ -55,7 +55,7 @@ fn files_and_modules_in_packages_are_imported_too() {
     folder.write("package/__init__.py", "");
     folder.write("package/inner.py", NOTES);
     let mut runner = python(&folder, &[("file.py", "pid"), ("package", "inner"), ("package", "no_such_thing")]);
-    runner.start_python().unwrap();
+    runner.start_python(&Interrupter::new()).unwrap();
     wait_for(&folder, "imported");
     wait_for(&folder, "package/imported");
     call(&mut runner, "file.py", "pid").unwrap();
@@ -66,7 +66,7 @@ fn files_and_modules_in_packages_are_imported_too() {
 fn the_start_does_not_wait_for_the_imports() {
     let folder = Folder::with("tasks.py", "import time\nwhile True: time.sleep(0.01)\n");
     let mut runner = python(&folder, &[("tasks", "run")]);
-    runner.start_python().unwrap();
+    runner.start_python(&Interrupter::new()).unwrap();
 }
 
 #[test]

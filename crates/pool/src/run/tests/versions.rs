@@ -87,7 +87,7 @@ fn every_version_that_is_found_runs_tasks() {
         assert_works(&format!("{version}-own"), &folder, own);
         for environment in Environment::ALL {
             let shared = Arc::new(SharedPython::new(options.clone(), environment, launcher.clone()));
-            match shared.start() {
+            match shared.start(&Interrupter::new()) {
                 Err(error) if environment == Environment::Green => {
                     assert!(error.message.contains("has no gevent"), "{version}: {error}");
                 }
