@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod, Value, parse_json};
 use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments};
+use serde::de::IgnoredAny;
 
 /// Runs graphs of tasks, cyclic or not, on threads or isolated worker processes.
 #[derive(Debug, Parser)]
@@ -187,9 +188,14 @@ pub(crate) enum Format {
 
 fn parse_input(text: &str) -> Result<(String, Value), String> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => {
-            Ok((name.to_owned(), parse_json(value).unwrap_or_else(|_| Value::from(value))))
-        }
+        Some((name, text)) if !name.is_empty() => match parse_json(text) {
+            Ok(value) => Ok((name.to_owned(), value)),
+            // A text in its place would be another thing than what was meant.
+            Err(error) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
+                Err(format!("the value looks like JSON, but can't be taken: {error}"))
+            }
+            Err(_) => Ok((name.to_owned(), Value::from(text))),
+        },
         _ => Err("an input is written NAME=VALUE".to_owned()),
     }
 }
@@ -238,6 +244,10 @@ mod tests {
         assert_eq!(parse_input("a="), Ok(("a".into(), "".into())));
         assert_eq!(parse_input("a=\"1\""), Ok(("a".into(), "1".into())));
         assert!(parse_input("a").is_err());
+        for json in ["9223372036854775808", "1e999", r#"{"a": 1, "a": 2}"#, r#""\ud800""#] {
+            let error = parse_input(&format!("a={json}")).unwrap_err();
+            assert!(error.starts_with("the value looks like JSON, but can't be taken: "), "{error}");
+        }
         assert!(parse_input("=1").is_err());
     }
 }

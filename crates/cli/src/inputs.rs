@@ -30,7 +30,7 @@ pub(crate) fn of(arguments: &RunArguments) -> Result<Vec<Input>, Box<dyn Error>>
 
 /// Whether this stands for standard input.
 pub(crate) fn is_standard_input(file: &Path) -> bool {
-    file == Path::new("-")
+    [Path::new("-"), Path::new("/dev/stdin")].contains(&file)
 }
 
 fn of_file(file: &Path) -> Result<Vec<Input>, Box<dyn Error>> {

@@ -133,6 +133,7 @@ pub(crate) fn explain(outcome: &Outcome) {
     if let Some(first) = outcome.handled.first() {
         let more = match outcome.handled_errors {
             1 => String::new(),
+            2 => "; so was 1 more, which --format json lists".to_owned(),
             count => format!("; so were {} more, which --format json lists", count - 1),
         };
         let at = first.attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();

@@ -63,6 +63,9 @@ fn printed(text: Result<String, CodecError>, code: u8, output: &mut dyn Write) -
 /// Loads the graph, with its inputs.
 fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     let inputs = inputs::of(arguments)?;
+    if let Some(root) = arguments.root_dir.as_ref().filter(|root| !root.is_dir()) {
+        return Err(format!("there is no folder {:?} for --root-dir", root.display().to_string()).into());
+    }
     let usual = PythonClasses::default();
     let classes = PythonClasses {
         python: python(arguments),

@@ -139,7 +139,7 @@ fn an_interpreter_that_hangs_is_said_and_ended() {
     let folder = Folder::new();
     let python = folder.write_program("python", "#!/bin/sh\nsleep 600\n");
     let hangs = format!("the interpreter {} can't be used: ", python.display());
-    let words = [&*hangs, "not ready within 0.5 s", ADVICE];
+    let words = [&*hangs, "its Python interpreter ", "not ready within 0.5 s", ADVICE];
     assert_problem(|| doctor().args(["--timeout", "500ms"]).args(["--python".as_ref(), python.as_os_str()]), &words);
 }
 

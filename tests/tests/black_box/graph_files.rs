@@ -197,6 +197,8 @@ fn files_are_looked_for_in_the_root_folder() {
     program().run().assert_code(2).assert_error("the graph file \"graph\" can't be read: there is no such file");
     let finished = program().arg("--root-dir").arg(folder.path("")).run();
     assert_eq!(finished.assert_code(0).json()["start_nodes"], json!(["g:a", "g:lonely"]));
+    let refused = program().args(["--root-dir", "/no/folder"]).run();
+    refused.assert_code(2).assert_error("error: there is no folder \"/no/folder\" for --root-dir");
     let finished = Program::pushflow_run("graph").arg("--dry-run").arg("--root-dir").arg(folder.path("")).run();
     let expected = "workflow: test\nnodes: 3\nlinks: 1\nstart nodes: a, lonely\nend nodes: sh, lonely\n";
     assert_eq!(finished.assert_code(0).stdout, expected);

@@ -144,6 +144,20 @@ def prints(**_):
 }
 
 #[test]
+fn a_task_on_a_thread_that_closes_files_0_to_9_goes_on_and_so_does_the_next() {
+    let module = "
+import os
+def closes(**_):
+    os.closerange(0, 10)
+    return {'closed': True}
+def next(**_): return {'next': True}
+";
+    let folder = in_a_row(module, ["closes", "next"]);
+    let program = Program::pushflow_run(folder.graph()).args(["--workers", "2", "--format", "json"]);
+    assert_eq!(dictionary(&program.args(["--pool", "thread"]).run())["next"], true);
+}
+
+#[test]
 fn a_hundred_megabytes_of_output_are_no_problem() {
     let folder = Folder::with_tasks("def prints(**_):\n    print('x' * 100_000_000)\n    return {}\n", &["prints"]);
     let finished = Program::pushflow_run(folder.graph()).stderr(std::fs::File::create("/dev/null").unwrap()).run();

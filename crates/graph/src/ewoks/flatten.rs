@@ -17,7 +17,7 @@ use super::handlers;
 use super::nested::{Alias, Nested};
 use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, nested_id, split_id};
 use super::spot::{Reading, Source, Spot, Syntax};
-use super::{file, read, serialized, source_of_file, task};
+use super::{file, read, serialized, settings, source_of_file, task};
 use crate::nearest::did_you_mean;
 
 /// How deep graphs may nest.
@@ -87,6 +87,7 @@ impl Flattener {
     fn inner(&mut self, node: &RawNode) -> Reading<(RawNode, FlatGraph)> {
         let fields = Fields::of_map(&node.attributes, node.spot.clone());
         fields.refuse_misspelt(&[read::NODE, read::GRAPH_NODE])?;
+        settings::refuse(&fields, "give them to the nodes of its graph")?;
         let (attribute, identifier) = task::graph_identifier(&fields)?;
         if self.levels == MAX_LEVELS {
             let message = format!("the graph is nested in {MAX_LEVELS} others, and it may not nest deeper");

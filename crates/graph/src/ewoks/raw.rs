@@ -83,6 +83,7 @@ fn check_top_level(top: &Fields<'_>) -> Reading<()> {
         return Err(top.wrong("edges", "unknown attribute \"edges\"; did you mean \"links\"?"));
     }
     top.refuse_misspelt(&[TOP_LEVEL])?;
+    super::settings::refuse(top, "put them into \"graph\"")?;
     if top.boolean("directed")? == Some(false) {
         let message = "\"directed\" is false, but every link of a graph has a direction; set it to true";
         return Err(top.wrong("directed", message));
@@ -99,7 +100,7 @@ fn check_version(graph: &Fields<'_>) -> Reading<()> {
     while let Some(shorter) = short.strip_suffix(".0").filter(|shorter| shorter.contains('.')) {
         short = shorter;
     }
-    if KNOWN.contains(&short) {
+    if short == "1" || KNOWN.contains(&short) {
         return Ok(());
     }
     let known = KNOWN.join(", ");
@@ -137,7 +138,9 @@ fn link(fields: Fields<'_>) -> Reading<RawLink> {
     let source = required_id(&fields, "source", super::read::LINK)?;
     let target = required_id(&fields, "target", super::read::LINK)?;
     let place = Place::Link { source: source.clone(), target: target.clone() };
-    Ok(RawLink { source, target, attributes: fields.attributes().clone(), spot: fields.spot.named(place) })
+    let fields = Fields::of_map(fields.attributes(), fields.spot.named(place));
+    super::settings::refuse(&fields, "give them to the nodes that it links")?;
+    Ok(RawLink { source, target, attributes: fields.attributes().clone(), spot: fields.spot })
 }
 
 fn aliases(graph: &Fields<'_>, list: &'static str) -> Reading<Vec<RawAlias>> {

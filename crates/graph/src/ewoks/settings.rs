@@ -15,6 +15,14 @@ use crate::{Retries, RunSettings};
 /// The attribute that holds them.
 pub(super) const KEY: &str = "pushflow";
 
+/// Refuses settings in a place that has none: they would mean nothing there.
+pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> Reading<()> {
+    match fields.get(KEY) {
+        None => Ok(()),
+        Some(_) => Err(fields.wrong(KEY, format!("there are no settings under {KEY:?} here: {advice}"))),
+    }
+}
+
 const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
 const OF_NODE: &[&str] = &["timeout", "max_rounds", "retries", "pool", "rust", "command"];
 const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];

@@ -8,6 +8,24 @@ use pushflow_protocol::TaskSpec;
 use crate::{load, one_node, refused, task};
 
 #[test]
+fn settings_where_there_are_none_are_refused_with_what_to_do() {
+    let settings = r#""pushflow": {"timeout": 3}"#;
+    let port = r#"{"id": "a", "task_type": "ppfport"}"#;
+    let link = format!(r#"{{"source": "a", "target": "a", {settings}}}"#);
+    for (text, advice) in [
+        (format!(r#"{{"nodes": [{port}], {settings}}}"#), "put them into \"graph\""),
+        (format!(r#"{{"nodes": [{port}], "links": [{link}]}}"#), "give them to the nodes that it links"),
+        (
+            format!(r#"{{"nodes": [{{"id": "g", "graph": {{"nodes": [{port}]}}, {settings}}}]}}"#),
+            "give them to the nodes of its graph",
+        ),
+    ] {
+        let expected = format!("there are no settings under \"pushflow\" here: {advice}");
+        assert!(refused(&text).ends_with(&expected), "{}", refused(&text));
+    }
+}
+
+#[test]
 fn a_graph_has_limits_for_its_runs() {
     let text = r#"{"graph": {"pushflow": {"timeout": "2m", "attempt_timeout": 1.5, "max_rounds": 100}}}"#;
     let expected = RunSettings {

@@ -18,6 +18,7 @@ mod tail;
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -342,6 +343,7 @@ fn rules(options: &PoolOptions) -> Rules {
         interrupt_grace: options.interrupt_grace,
         idle_timeout: options.idle_timeout,
         start_timeout: options.start_timeout,
+        interpreter: options.python.as_ref().map(|python| PathBuf::from(&python.interpreter)),
         wait_on_exit: options.wait_on_exit,
         interrupt_on_exit: options.interrupt_on_exit,
         max_unbegun: MAX_UNBEGUN,

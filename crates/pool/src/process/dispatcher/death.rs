@@ -28,8 +28,7 @@ impl Dispatcher {
             }
             match worker.state {
                 State::Starting { .. } => {
-                    let seconds = self.rules.start_timeout.as_secs_f64();
-                    worker.fault.get_or_insert(format!("it was not ready within {seconds} s"));
+                    worker.fault.get_or_insert_with(|| self.rules.not_ready());
                     worker.end(id, now, actions);
                 }
                 State::Serving if worker.is_idle() && spare && worker.is_long_idle(&self.rules, now) => {

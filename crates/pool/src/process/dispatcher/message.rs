@@ -1,5 +1,6 @@
 //! What the dispatcher is told and what it asks for.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -20,10 +21,26 @@ pub(in crate::process) struct Rules {
     pub(in crate::process) interrupt_grace: Duration,
     pub(in crate::process) idle_timeout: Duration,
     pub(in crate::process) start_timeout: Duration,
+    /// The Python interpreter that a worker starts before it is ready.
+    pub(in crate::process) interpreter: Option<PathBuf>,
     pub(in crate::process) wait_on_exit: bool,
     pub(in crate::process) interrupt_on_exit: bool,
     /// How many workers may end before they begin an attempt that they were given.
     pub(in crate::process) max_unbegun: u8,
+}
+
+impl Rules {
+    /// Why a worker that takes longer than it may to start has failed.
+    pub(super) fn not_ready(&self) -> String {
+        let seconds = self.start_timeout.as_secs_f64();
+        match &self.interpreter {
+            Some(interpreter) => {
+                let interpreter = interpreter.display();
+                format!("it, or its Python interpreter {interpreter}, was not ready within {seconds} s")
+            }
+            None => format!("it was not ready within {seconds} s"),
+        }
+    }
 }
 
 /// What happened.

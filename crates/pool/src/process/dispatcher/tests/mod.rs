@@ -23,6 +23,7 @@ pub(super) fn rules() -> Rules {
         interrupt_grace: Duration::from_secs(2),
         idle_timeout: Duration::from_secs(10),
         start_timeout: Duration::from_secs(30),
+        interpreter: None,
         wait_on_exit: true,
         interrupt_on_exit: false,
         max_unbegun: 3,

@@ -7,7 +7,7 @@ from _thread import allocate_lock
 from array import array
 
 from _pushflow_host import Channel, Server, encoded
-from _pushflow_restoring import flush
+from _pushflow_restoring import copy_above, flush
 
 # The length of an order.
 ORDER = 17
@@ -60,6 +60,13 @@ class SharedServer(Server):
             self.channel.close()
 
 
+def moved_above(file):
+    """A file out of the way of tasks, which may close what is at low numbers."""
+    above = copy_above(file)
+    os.close(file)
+    return above
+
+
 class Switchboard:
     """What hears orders. An order is a byte and two numbers (8 bytes each, little endian): `C`, with a file, starts a
     server of the first number for that channel, and `I` interrupts its attempt of the second."""
@@ -96,6 +103,7 @@ class Switchboard:
         if order[:1] == b"C" and not files:
             sys.stderr.write("no file descriptor is left for another task (ulimit -n)\n")
             os._exit(1)
+        files = [moved_above(file) for file in files]
         return order[:1], int.from_bytes(order[1:9], "little"), int.from_bytes(order[9:], "little"), files
 
     def serve(self, new_server):
