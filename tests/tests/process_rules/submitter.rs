@@ -46,6 +46,9 @@ impl fmt::Display for Experiment {
     }
 }
 
+/// What becomes of four more tasks on a pool that goes on.
+const FOUR_MORE: [&str; 4] = ["finished"; 4];
+
 /// What was seen of one row on one pool, with one start method.
 struct Seen {
     event: &'static str,
@@ -62,7 +65,7 @@ impl Experiment {
         let steps = report["steps"].as_array().expect("the report has a list of steps");
         assert_eq!(steps.len(), self.rows.len(), "{report}");
         let seen = self.rows.iter().zip(steps).map(|(row, step)| {
-            assert_eq!(step["after"], 4, "{}: the pool does not go on: {step}", row.event);
+            assert_eq!(step["after"], json!(FOUR_MORE), "{}: the pool does not go on: {step}", row.event);
             Seen { event: row.event, cell: cell(&step["seen"], &folder) }
         });
         seen.collect()
@@ -231,7 +234,7 @@ fn whatever_is_written_into_a_workers_sockets_only_its_attempt_is_lost() {
             let message = step["seen"]["message"].as_str().unwrap_or_default();
             assert_eq!(step["seen"]["kind"], "WorkerLost", "{pool} {method}, {length} bytes: {step}");
             assert!(message.contains("what is no message") || message.contains("is no message ("), "{length}: {step}");
-            assert_eq!(step["after"], 4, "{pool} {method}, {length} bytes: {step}");
+            assert_eq!(step["after"], json!(FOUR_MORE), "{pool} {method}, {length} bytes: {step}");
         }
     }
 }
@@ -257,7 +260,7 @@ fn a_thread_that_ignores_an_interrupt_can_not_be_ended_and_is_left_behind() {
     step["patience_ms"] = 500.into();
     let settings = json!({"pool": "thread", "folder": folder.path(""), "steps": [step]});
     let report = test_program(&settings).run().assert_code(0).json();
-    assert_eq!(report["steps"][0], json!({"seen": "no answer", "after": 4}), "{report}");
+    assert_eq!(report["steps"][0], json!({"seen": "no answer", "after": FOUR_MORE}), "{report}");
     assert_eq!(report["closed"], false, "{report}");
     let late = "the pool was shut down while the attempt ran on a thread, which can't be ended: it is left behind";
     assert_eq!((&report["late"][0]["kind"], &report["late"][0]["message"]), (&json!("Stopped"), &json!(late)));
@@ -273,7 +276,7 @@ fn a_task_on_a_thread_that_stops_itself_stops_the_program_until_it_is_continued(
     wait_until("the program to be stopped", HANG, is_stopped);
     running.signal(Signal::SIGCONT);
     let report = running.wait().assert_code(0).json();
-    assert_eq!(report["steps"][0], json!({"seen": {"result": {"fine": true}}, "after": 4}), "{report}");
+    assert_eq!(report["steps"][0], json!({"seen": {"result": {"fine": true}}, "after": FOUR_MORE}), "{report}");
 }
 
 #[test]
@@ -282,7 +285,7 @@ fn a_daemon_of_a_task_on_a_thread_outlives_the_program() {
     let settings = json!({"pool": "thread", "folder": folder.path(""), "steps": [{"rust": "leaves_a_daemon"}]});
     let (finished, rest) = test_program(&settings).start().wait_for_end();
     let report = finished.assert_code(0).json();
-    assert_eq!(report["steps"][0], json!({"seen": {"result": {"fine": true}}, "after": 4}), "{report}");
+    assert_eq!(report["steps"][0], json!({"seen": {"result": {"fine": true}}, "after": FOUR_MORE}), "{report}");
     // The guardian and what it knows leave; the daemon is not of its making.
     wait_until("the end of all but the daemon", HANG, || rest.mark().processes().len() <= 1);
     assert_eq!(rest.mark().processes().len(), 1);

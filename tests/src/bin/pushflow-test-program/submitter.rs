@@ -172,12 +172,16 @@ fn describe(outcome: TaskResult) -> Value {
     }
 }
 
-/// How many of four more tasks finish.
-fn four_more(pool: &TaskPool, python: bool) -> Result<usize, Failure> {
+/// What becomes of four more tasks.
+fn four_more(pool: &TaskPool, python: bool) -> Result<Vec<Value>, Failure> {
     let task = || if python { TaskSpec::python("tasks", "is_fine") } else { TaskSpec::rust("is_fine") };
     let pending: Result<Vec<_>, _> = (0..4).map(|_| pool.submit(task(), Data::new())).collect();
-    let finished = |pending: Pending<'_>| matches!(pending.wait_timeout(Some(PATIENCE)), Ok(Ok(_)));
-    Ok(pending?.into_iter().map(finished).filter(|finished| *finished).count())
+    let became = |pending: Pending<'_>| match pending.wait_timeout(Some(PATIENCE)) {
+        Ok(Ok(_)) => json!("finished"),
+        Ok(error) => describe(error),
+        Err(_) => json!("no answer"),
+    };
+    Ok(pending?.into_iter().map(became).collect())
 }
 
 /// Both workers are busy, one with the `victim`, one with a nap of a second, and three more tasks wait. Then the victim's
