@@ -10,7 +10,8 @@
 //!     └──────────nothing to watch for a while─────┘    └────────a message came, and nothing runs───────────┘
 //! ```
 //! While it watches it looks once a millisecond. Asleep, it waits without a limit: an idle worker uses no processor. When
-//! it stops listening it nudges the main thread, which may wait for it, so that one of them always listens.
+//! it stops listening it nudges the main thread, which may wait for it, so that one of them always listens. What it has
+//! heard meanwhile the main thread looks for once more when it has the receiver: from then on nobody else hears.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;

@@ -113,6 +113,12 @@ impl Inbox {
         Next::Job(job, interrupter)
     }
 
+    /// Whether there is a job, or the inbox was closed.
+    pub(crate) fn has_news(&self) -> bool {
+        let state = self.lock();
+        !state.waiting.is_empty() || state.closed
+    }
+
     /// Waits until there is a job, the inbox was closed, or somebody nudges.
     pub(crate) fn wait(&self) {
         let nothing = |state: &mut State| state.waiting.is_empty() && !state.closed && !state.nudged;
@@ -194,8 +200,9 @@ mod tests {
         let inbox = Inbox::default();
         inbox.nudge();
         inbox.wait();
-        assert!(matches!(inbox.next(), Next::Nothing));
+        assert!(matches!(inbox.next(), Next::Nothing) && !inbox.has_news());
         inbox.add(vec![job(1)]);
         inbox.wait();
+        assert!(inbox.has_news());
     }
 }

@@ -208,6 +208,8 @@ impl Worker {
                     return Some((job, interrupter));
                 }
                 Next::Nothing => match self.ear.lend_to_idle() {
+                    // Between the look into the inbox and this the control thread may have heard of a job, and stopped.
+                    Some(_) if self.inbox.has_news() => {}
                     Some(mut receiver) => {
                         if let Err(ended) = self.hear(&mut receiver) {
                             self.end(&ended);
