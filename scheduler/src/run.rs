@@ -70,6 +70,8 @@ pub struct Run {
     left_behind: bool,
     signals: Option<Listening>,
     began: Instant,
+    /// How long that took, which is part of its time.
+    prepared_in: Duration,
 }
 
 /// What reaches the run.
@@ -153,6 +155,7 @@ impl Run {
             left_behind: false,
             signals,
             began,
+            prepared_in: began.elapsed(),
         })
     }
 
@@ -165,9 +168,9 @@ impl Run {
     pub fn wait(mut self) -> Outcome {
         let span = tracing::info_span!("run", run = %self.id, workflow = self.graph.name);
         let _in_span = span.enter();
-        if !self.pools.is_none() {
-            self.began = Instant::now();
-        }
+        // As if it had been prepared just now.
+        let now = Instant::now();
+        self.began = now.checked_sub(self.prepared_in).unwrap_or(now);
         let deadline = self.timeout.and_then(|timeout| self.began.checked_add(timeout));
         self.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
         let first = if self.pools.is_none() { self.why_given_up() } else { Event::Begin };

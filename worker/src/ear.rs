@@ -139,7 +139,7 @@ impl Ear {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::mpsc;
     use std::thread;
 
@@ -150,8 +150,10 @@ mod tests {
 
     use super::*;
 
-    /// An ear, and what keeps its channel open.
-    fn ear() -> (Ear, impl Sized) {
+    /// A scheduler's ends of a channel, and a worker's.
+    pub(crate) type Ends = ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver));
+
+    pub(crate) fn channel() -> Ends {
         let class = ProcessClass { family: Family::ConcurrentFutures, daemonic: false };
         let settings = WorkerSettings {
             identity: Identity { name: "worker".into(), parent: 1, class },
@@ -164,8 +166,13 @@ mod tests {
         let lender = Lender::new(SlabStore::default(), SeqPacket::pair().expect("a pair of sockets").0);
         let scheduler = transport::connect(server.name().to_owned(), settings, lender).expect("it is there");
         let (sender, receiver, _) = server.accept().expect("the scheduler has connected");
-        let kept: ((ToWorkerSender, FromWorkerReceiver), FromWorkerSender) = (scheduler, sender);
-        (Ear::new(receiver), kept)
+        (scheduler, (sender, receiver))
+    }
+
+    /// An ear, and what keeps its channel open.
+    fn ear() -> (Ear, impl Sized) {
+        let (scheduler, (sender, receiver)) = channel();
+        (Ear::new(receiver), (scheduler, sender))
     }
 
     #[test]

@@ -207,17 +207,22 @@ impl Worker {
                     self.ear.busy();
                     return Some((job, interrupter));
                 }
-                Next::Nothing => match self.ear.lend_to_idle() {
-                    // Between the look into the inbox and this the control thread may have heard of a job, and stopped.
-                    Some(_) if self.inbox.has_news() => {}
-                    Some(mut receiver) => {
-                        if let Err(ended) = self.hear(&mut receiver) {
-                            self.end(&ended);
-                        }
-                    }
-                    None => self.inbox.wait(),
-                },
+                Next::Nothing => self.wait_for_news(),
             }
+        }
+    }
+
+    /// Listens, or waits for who does.
+    fn wait_for_news(&self) {
+        match self.ear.lend_to_idle() {
+            // Since the last look into the inbox the control thread may have heard of a job, and stopped to listen.
+            Some(_) if self.inbox.has_news() => {}
+            Some(mut receiver) => {
+                if let Err(ended) = self.hear(&mut receiver) {
+                    self.end(&ended);
+                }
+            }
+            None => self.inbox.wait(),
         }
     }
 
@@ -320,5 +325,35 @@ impl Printed {
             // Without a scheduler nobody reads them, and nobody needs the marker.
             pipe.write_all(&marker).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use pushflow_protocol::TaskSpec;
+
+    use super::*;
+    use crate::ear::tests::channel;
+
+    #[test]
+    fn a_job_that_came_after_the_last_look_into_the_inbox_is_not_waited_for() {
+        let (_scheduler, (sender, receiver)) = channel();
+        let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
+        let outbox = Outbox::new(sender, slabs.clone());
+        let (inbox, ear) = (Inbox::default(), Ear::new(receiver));
+        let worker = Arc::new(Worker { inbox, outbox, slabs, ear, starting: Interrupter::new() });
+        let task = TaskSpec::rust("task");
+        worker.inbox.add(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs: Default::default() }]);
+        let (says, listens) = mpsc::channel();
+        let waiting = worker.clone();
+        // If it waits, it does so for ever, and is left behind.
+        std::thread::spawn(move || {
+            waiting.wait_for_news();
+            says.send(()).ok();
+        });
+        assert!(listens.recv_timeout(Duration::from_secs(20)).is_ok(), "it listens, though there is a job");
     }
 }

@@ -57,6 +57,12 @@ impl Cancellation {
         }
     }
 
+    /// Has those who wait for this value look once more when the request is made, if there are any by then.
+    pub(crate) fn wakes<T: Send + 'static>(&self, monitor: &Arc<Monitor<T>>) {
+        let monitor = Arc::downgrade(monitor);
+        self.wake_too(Box::new(move || monitor.upgrade().into_iter().for_each(|monitor| monitor.change(|_| ()))));
+    }
+
     /// Whether the request was made; cheap enough for an inner loop.
     pub fn is_cancelled(&self) -> bool {
         self.0.made.load(Ordering::Acquire)

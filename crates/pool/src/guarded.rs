@@ -21,8 +21,9 @@ use crate::green::{Environment, Monitor};
 use crate::guardian::{Guardian, Listener, ProcessEvent};
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
-use crate::run::Interrupter;
-use crate::run::{Child, Launch, LaunchError, Launcher, SharedPython, classify_launch_error, resolve_program};
+use crate::run::{
+    Child, Interrupter, Launch, LaunchError, Launcher, SharedPython, classify_launch_error, resolve_program,
+};
 
 /// The error number of what is not permitted.
 const EPERM: i32 = nix::errno::Errno::EPERM as i32;

@@ -121,15 +121,12 @@ impl Process {
         let policy = Policy::of_process(kind);
         let shared = Arc::<Monitor<State>>::default();
         if let Some(cancellation) = cancellation {
-            let shared = Arc::downgrade(&shared);
-            cancellation.wake_too(Box::new(move || {
-                shared.upgrade().inspect(|shared| shared.change(|_| ()));
-            }));
+            cancellation.wakes(&shared);
         }
         let attempt = Attempt { id: AttemptId(1), actor: policy.name.into(), task: Arc::new(task), inputs };
         let told = LastAct(shared.clone());
         let events = Arc::new(move |events: Vec<PoolEvent>| told.0.change(|state| state.take_in(events)));
-        let pool = ProcessPool::open_for(policy, options, attempt, events)?;
+        let pool = ProcessPool::open_for(policy, options, attempt, events, &cancellation.cloned().unwrap_or_default())?;
         // It is told in the same breath that the pool is open and which process that is.
         let pid = shared.wait(None, |state| state.pid.or(state.over.then_some(0))).unwrap_or_default();
         Ok(Process {

@@ -117,9 +117,7 @@ impl TaskPool {
     ) -> Result<TaskPool, OpenError> {
         let shared = Arc::new(Shared::new(State { cancellation: cancellation.cloned(), ..State::default() }));
         if let Some(cancellation) = cancellation {
-            let shared = Arc::downgrade(&shared);
-            cancellation
-                .wake_too(Box::new(move || shared.upgrade().into_iter().for_each(|shared| shared.change(|_| ()))));
+            cancellation.wakes(&shared);
         }
         let told = shared.clone();
         let sink = move |events: Vec<PoolEvent>| {

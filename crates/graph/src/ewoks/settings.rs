@@ -15,14 +15,6 @@ use crate::{Retries, RunSettings};
 /// The attribute that holds them.
 pub(super) const KEY: &str = "pushflow";
 
-/// Refuses settings in a place that has none: they would mean nothing there.
-pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> Reading<()> {
-    match fields.get(KEY) {
-        None => Ok(()),
-        Some(_) => Err(fields.wrong(KEY, format!("there are no settings under {KEY:?} here: {advice}"))),
-    }
-}
-
 const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
 const OF_NODE: &[&str] = &["timeout", "max_rounds", "retries", "pool", "rust", "command"];
 const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
@@ -30,6 +22,14 @@ const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_cod
 
 /// How a time is written.
 const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\" or \"1h\"";
+
+/// Refuses settings in a place that has none: they would mean nothing there.
+pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> Reading<()> {
+    match fields.get(KEY) {
+        None => Ok(()),
+        Some(_) => Err(fields.wrong(KEY, format!("there are no settings under {KEY:?} here: {advice}"))),
+    }
+}
 
 /// What a node asks for.
 #[derive(Clone, Copy, Debug, Default)]

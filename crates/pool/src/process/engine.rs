@@ -116,35 +116,34 @@ impl Engine {
 
     /// Starts the workers that are there from the beginning.
     pub(super) fn open(&self) {
-        self.drive(|state, now, actions| {
-            state.dispatcher.open(now, actions);
-        });
+        drop(self.drive(|state, now, actions| state.dispatcher.open(now, actions)));
     }
 
     /// Something happened, on a thread that must not wait for the owner to be told.
     pub(super) fn on(&self, event: Event) {
-        self.drive(|state, now, actions| state.dispatcher.on(event, now, actions));
-        self.leave_telling(&mut self.lock());
+        let mut state = self.drive(|state, now, actions| state.dispatcher.on(event, now, actions));
+        self.leave_telling(&mut state);
     }
 
     /// These things happened, on a thread of the pool.
     pub(super) fn on_all(&self, events: impl IntoIterator<Item = Event>) {
-        self.drive(|state, now, actions| events.into_iter().for_each(|event| state.take_in(event, now, actions)));
-        self.tell();
+        let all = |state: &mut State, now, actions: &mut _| {
+            events.into_iter().for_each(|event| state.take_in(event, now, actions));
+        };
+        self.tell(self.drive(all));
     }
 
     /// A worker can be talked to.
     pub(super) fn connected(&self, worker: WorkerId, sender: ToWorkerSender) {
-        self.drive(|state, _, _| {
-            if state.dispatcher.wants(worker) {
-                state.senders.insert(worker, sender);
-            }
-        });
+        let mut state = self.lock();
+        if state.dispatcher.wants(worker) {
+            state.senders.insert(worker, sender);
+        }
     }
 
     /// A worker said something.
     pub(super) fn heard(&self, heard: Heard) {
-        self.drive(|state, now, actions| {
+        let state = self.drive(|state, now, actions| {
             if let Some(sender) = state.senders.get_mut(&heard.worker) {
                 // If it is gone, its channel and its exit say so.
                 sender.acknowledged(heard.frames).ok();
@@ -152,7 +151,7 @@ impl Engine {
             }
             heard.events.into_iter().for_each(|event| state.take_in(event, now, actions));
         });
-        self.tell();
+        self.tell(state);
     }
 
     /// What the runner has to do and until when it may sleep; asked again when that is done.
@@ -169,8 +168,8 @@ impl Engine {
         Agenda { chores, due: state.runner_wakes, over }
     }
 
-    /// Something happens, and all that follows from it.
-    fn drive(&self, happen: impl FnOnce(&mut State, Instant, &mut Vec<Action>)) {
+    /// Something happens, and all that follows from it but the telling.
+    fn drive(&self, happen: impl FnOnce(&mut State, Instant, &mut Vec<Action>)) -> MutexGuard<'_, State> {
         let now = Instant::now();
         let mut state = self.lock();
         let mut actions = Vec::new();
@@ -184,6 +183,7 @@ impl Engine {
         if state.has_chores() || state.sleeps_beyond(state.dispatcher.next_tick()) {
             self.wake_runner(&mut state);
         }
+        state
     }
 
     fn wake_runner(&self, state: &mut State) {
@@ -202,12 +202,8 @@ impl Engine {
     }
 
     /// Tells the owner what there is to tell, unless another thread does so, or it may wait.
-    pub(super) fn tell(&self) {
-        loop {
-            let mut state = self.lock();
-            if !state.has_to_tell() {
-                return self.leave_telling(&mut state);
-            }
+    fn tell<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        while state.has_to_tell() {
             drop(state);
             let owner = match self.owner.try_lock() {
                 Ok(owner) => owner,
@@ -216,7 +212,10 @@ impl Engine {
                 Err(TryLockError::WouldBlock) => return,
             };
             self.tell_all(owner.as_ref());
+            drop(owner);
+            state = self.lock();
         }
+        self.leave_telling(&mut state);
     }
 
     fn tell_all(&self, owner: Option<&EventSink>) {

@@ -139,9 +139,10 @@ impl ProcessPool {
         options: &PoolOptions,
         attempt: Attempt,
         events: EventSink,
+        opening: &Cancellation,
     ) -> Result<ProcessPool, OpenError> {
         let rules = Rules { max_workers: 1, scaling: true, max_unbegun: 1, ..rules(options) };
-        ProcessPool::open_by(policy, rules, options, Some(attempt), events, &Cancellation::new())
+        ProcessPool::open_by(policy, rules, options, Some(attempt), events, opening)
     }
 
     /// With `only` the pool is closed from the beginning, but for that attempt.
@@ -249,8 +250,7 @@ impl ProcessPool {
 /// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
 /// guardian that is stopped. Hears that the pool is given up.
 fn wait_until_open(progress: &Arc<Progress>, start_timeout: Duration, opening: &Cancellation) -> Result<(), OpenError> {
-    let waiting = Arc::downgrade(progress);
-    opening.wake_too(Box::new(move || waiting.upgrade().into_iter().for_each(|progress| progress.change(|_| ()))));
+    opening.wakes(progress);
     let limit = MAX_FAILED_STARTS * start_timeout + OPEN_SLACK;
     let opened = progress.wait(Instant::now().checked_add(limit), |stage| match stage.opened.take() {
         Some(Ok(())) => Some(Ok(())),
