@@ -27,8 +27,8 @@ pub struct RunOptions {
     pub pool: PoolType,
     /// How many workers, and how long they may take to end.
     pub pool_options: PoolOptions,
-    /// How long the whole run may take (`parity.md` P19); as long as it likes by default. Running attempts are then
-    /// interrupted, and ended after their grace.
+    /// How long the whole run may take, with the opening of its pools (`parity.md` P19); as long as it likes by default.
+    /// Running attempts are then interrupted, and ended after their grace.
     pub timeout: Option<Duration>,
     /// How long each attempt of a task may take from its start, where its actor has no limit of its own
     /// ([`crate::Workflow::limit_time`]); as long as it likes by default. An attempt that takes longer is interrupted, its

@@ -106,14 +106,14 @@ fn an_error_that_is_handled_is_listed_as_such_and_the_handler_gets_the_data() {
 #[test]
 fn attempts_that_took_too_long_are_told_apart() {
     let folder = folder();
+    let inputs = script(&folder, "exec sleep 1000");
+    let finished = run(&folder, &["--timeout", "2s", "--format", "json"]).args(["--inputs", &inputs]).run();
+    assert_eq!(finished.assert_code(3).json()["outcome"], "timed_out");
     let text = folder.read("graph.json").replace(r#""command":["#, r#""timeout":"100ms","command":["#);
     folder.write("graph.json", text);
-    let inputs = script(&folder, "exec sleep 1000");
     let finished = run(&folder, &["--inputs", &inputs, "--output", "all", "--format", "json"]).run();
     let object = finished.assert_code(1).json();
     assert_eq!(object["nodes"]["sh"]["executions"][0]["status"], "timed_out", "{object}");
-    let finished = run(&folder, &["--timeout", "100ms", "--format", "json"]).args(["--inputs", &inputs]).run();
-    assert_eq!(finished.assert_code(3).json()["outcome"], "timed_out");
 }
 
 #[test]

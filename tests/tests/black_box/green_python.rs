@@ -189,6 +189,6 @@ def sleeps(**_):
     time.sleep(0.01)
 ";
     let folder = side_by_side(module, [node("holds", "holds"), node("sleeps", "sleeps")]);
-    let finished = run(&folder).args(["--timeout", "1s", "--interrupt-grace", "100ms"]).run();
+    let finished = run(&folder).args(["--timeout", "3s", "--interrupt-grace", "100ms"]).run();
     finished.assert_code(3).assert_error("holds (attempt 1): TimedOut");
 }

@@ -104,7 +104,7 @@ fn a_worker_that_dies_while_it_writes_or_reads_loses_its_attempt_and_its_memory_
 #[test]
 fn a_worker_that_is_stopped_holds_up_nobody() {
     let settings =
-        json!({"tasks": ["makes", "stops"], "timeout_ms": 2000, "grace_ms": 300, "inputs": {"bytes": 64 * MIB}});
+        json!({"tasks": ["makes", "stops"], "timeout_ms": 3000, "grace_ms": 300, "inputs": {"bytes": 64 * MIB}});
     let report = run(&settings);
     assert_eq!(report["ending"], "TimedOut");
     assert_eq!(report["facts"].as_array().map(Vec::len), Some(2), "the value was made, and the next task began");

@@ -131,9 +131,24 @@ fn what_a_task_has_opened_ends_with_its_worker() {
 
 #[test]
 fn what_a_task_has_opened_ends_when_the_task_is_interrupted() {
-    let (_folder, running) = busy_nest("process", &json!({"timeout_ms": 300}));
+    let (_folder, running) = busy_nest("process", &json!({"timeout_ms": 3000}));
     let report = running.wait().assert_code(0).json();
     assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+}
+
+/// On a thread, which can't be ended: so it hears its interrupt.
+#[test]
+fn what_a_task_opens_is_given_up_when_the_task_is_interrupted() {
+    let folder = Folder::new();
+    let python = folder.write_program("python3", "#!/bin/sh\nexec sleep 1000\n");
+    for what in ["process", "billiard", "process of its own"] {
+        let inputs = json!({"what": what, "python": python});
+        let settings = json!({"task": "nests_slowly", "pool": "thread", "inputs": inputs, "timeout_ms": 500});
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "TimedOut", "{what}: {report}");
+        let error = report["runs"][0]["errors"].to_string();
+        assert!(error.contains("the pool was given up while it was opened"), "{what}: {report}");
+    }
 }
 
 #[test]

@@ -122,7 +122,7 @@ def task(**_):
 #[test]
 fn a_thread_that_does_not_hear_its_interrupt_ends_with_the_run() {
     let folder = Folder::with_tasks("import time\ndef sleeps(**_):\n    time.sleep(600)\n", &["sleeps"]);
-    let finished = Program::pushflow_run(folder.graph()).args(["--pool", "thread", "--timeout", "500ms"]).run();
+    let finished = Program::pushflow_run(folder.graph()).args(["--pool", "thread", "--timeout", "3s"]).run();
     finished.assert_code(3).assert_error("sleeps (attempt 1): TimedOut");
 }
 

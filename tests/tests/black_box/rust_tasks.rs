@@ -63,7 +63,7 @@ fn a_stack_overflow_ends_the_worker_and_says_so_on_its_standard_error() {
 #[test]
 fn a_task_that_never_returns_is_ended_by_the_deadline() {
     for task in ["sleeps_for_ever", "sleeps_until_cancelled"] {
-        let settings = json!({"task": task, "timeout_ms": 300, "grace_ms": 200});
+        let settings = json!({"task": task, "timeout_ms": 2000, "grace_ms": 200});
         let report = test_program(&settings).run().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
     }
@@ -72,7 +72,7 @@ fn a_task_that_never_returns_is_ended_by_the_deadline() {
 #[test]
 fn on_threads_a_task_that_looks_at_its_cancellation_is_ended_by_the_deadline() {
     for pool in ["thread", "gevent"] {
-        let settings = json!({"task": "sleeps_until_cancelled", "pool": pool, "timeout_ms": 300, "grace_ms": 200});
+        let settings = json!({"task": "sleeps_until_cancelled", "pool": pool, "timeout_ms": 2000, "grace_ms": 200});
         let report = test_program(&settings).run().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
     }
@@ -81,7 +81,7 @@ fn on_threads_a_task_that_looks_at_its_cancellation_is_ended_by_the_deadline() {
 #[test]
 fn on_threads_a_task_that_never_returns_is_reported_and_left_behind() {
     for pool in ["thread", "gevent"] {
-        let settings = json!({"task": "sleeps_for_ever", "pool": pool, "timeout_ms": 300, "grace_ms": 200});
+        let settings = json!({"task": "sleeps_for_ever", "pool": pool, "timeout_ms": 2000, "grace_ms": 200});
         let report = test_program(&settings).run().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
         assert!(report["runs"][0]["errors"].to_string().contains("left behind"), "{report}");

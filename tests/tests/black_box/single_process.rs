@@ -182,7 +182,7 @@ fn a_process_ends_with_the_task_that_started_it() {
     };
     for pool in ["process", "thread"] {
         let folder = Folder::new();
-        let report = start(pool, &inputs(&folder), &json!({"timeout_ms": 500})).wait().assert_code(0).json();
+        let report = start(pool, &inputs(&folder), &json!({"timeout_ms": 3000})).wait().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{pool}: {report}");
     }
     let folder = Folder::new();

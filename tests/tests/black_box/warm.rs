@@ -209,7 +209,7 @@ fn an_import_that_ends_the_interpreter_is_named_with_every_start_method() {
 fn an_import_that_hangs_ends_with_its_run() {
     for method in ["spawn", "forkserver"] {
         let folder = folder("time.sleep(600)\n", &["meets"]);
-        let finished = run(&folder, method, 2).args(["--timeout", "2s"]).run();
+        let finished = run(&folder, method, 2).args(["--timeout", "3s"]).run();
         finished.assert_code(3).assert_error("TimedOut").assert_error("imported the module \"tasks\"");
         assert_eq!(lines(&folder, "imported").len(), 1, "{method}");
     }

@@ -300,7 +300,7 @@ fn a_rust_task_that_stops_itself_is_told_in_an_event_and_ended_by_the_deadline()
         let folder = Folder::new();
         let inputs = json!({"file": folder.path("ready")});
         let settings = json!({
-            "task": "stops_itself_ready", "start_method": method, "inputs": inputs, "timeout_ms": 1000, "grace_ms": 100,
+            "task": "stops_itself_ready", "start_method": method, "inputs": inputs, "timeout_ms": 3000, "grace_ms": 100,
         });
         let report = test_program(&settings).run().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{method}: {report}");
@@ -311,7 +311,7 @@ fn a_rust_task_that_stops_itself_is_told_in_an_event_and_ended_by_the_deadline()
 
 /// What `pushflow run` says of a graph with a task that stops itself.
 fn assert_stop_is_said(folder: &Folder, pool: &str) {
-    let arguments = ["--pool", pool, "--timeout", "2s", "--interrupt-grace", "100ms"];
+    let arguments = ["--pool", pool, "--timeout", "3s", "--interrupt-grace", "100ms"];
     let finished = Program::pushflow_run(folder.graph()).args(arguments).run();
     let pid = folder.read("pid");
     finished.assert_code(3).assert_error(&format!(

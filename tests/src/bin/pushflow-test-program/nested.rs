@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pushflow::{Data, PoolOptions, PoolType, TaskContext, TaskPool, TaskSpec, current_process, task};
+use pushflow::{
+    Data, PoolOptions, PoolType, ProcessFamily, ProcessKind, PythonOptions, TaskContext, TaskPool, TaskSpec,
+    current_process, task,
+};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -43,6 +46,21 @@ fn nests_deeper(pool: String, start_method: String, depth: i64, context: &TaskCo
 fn nests_for_ever(pool: String, file: String, context: &TaskContext) -> Result<(), Failure> {
     let nested = open(&pool, "default", context)?;
     nested.submit(TaskSpec::rust("hides_a_child_and_sleeps"), Data::new().with("file", file))?.wait()?;
+    Ok(())
+}
+
+/// Opens a pool, or starts a single process, whose interpreter is this program, which never is ready.
+#[task]
+fn nests_slowly(what: String, python: String, context: &TaskContext) -> Result<(), Failure> {
+    let python = Some(PythonOptions::new(python, Vec::new()));
+    let options = PoolOptions { python, max_workers: Some(1), ..PoolOptions::default() };
+    match what.as_str() {
+        "process of its own" => {
+            let kind = ProcessKind { family: ProcessFamily::Multiprocessing, daemon: false };
+            context.start_process(kind, &options, TaskSpec::rust("says_who_it_is"), Data::new()).map(drop)?;
+        }
+        pool => drop(context.open_pool(pool.parse::<PoolType>()?, &options)?),
+    }
     Ok(())
 }
 
