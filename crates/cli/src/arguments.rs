@@ -98,7 +98,8 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) no_scaling: bool,
 
-    /// How long the run may take, such as 400ms, 1.5s, 2m or 1h [default: as long as it likes]
+    /// How long the run may take, with the start of its workers, such as 400ms, 1.5s, 2m or 1h [default: as long as it
+    /// likes]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
