@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use pushflow_graph::ewoks::{LoadOptions, TaskClasses, UnknownClass};
-use pushflow_pool::{Attempt, Cancellation, Pool, PoolEvent, PoolOptions, PoolType, open_pool};
+use pushflow_pool::{Attempt, Cancellation, EventSink, OpenError, Pool, PoolEvent, PoolOptions, PoolType, open_pool};
 use pushflow_protocol::{AttemptId, ErrorKind, EwoksClass, EwoksTask, EwoksWork, TaskError, TaskSpec};
 use pushflow_value::{Data, Value};
 
 use crate::PythonSettings;
+use crate::opening;
 use crate::preflight::python;
 
 /// How long the modules of all classes may take to be imported, by default.
@@ -71,8 +72,15 @@ impl PythonClasses {
         let worker = self.worker.clone();
         let options = PoolOptions { max_workers: Some(1), python: Some(python), worker, ..PoolOptions::default() };
         let sink = move |events: Vec<PoolEvent>| events.into_iter().for_each(|event| drop(sender.send(event)));
-        open_pool(PoolType::Process, &options, true, Arc::new(sink), &Cancellation::new())
-            .map_err(|error| error.to_string())
+        let sink: EventSink = Arc::new(sink);
+        let given_up = Cancellation::new();
+        let open = || open_pool(PoolType::Process, &options, true, sink, &given_up);
+        match opening::within(Some(self.limit), &given_up, open) {
+            Ok(Ok(pool)) => Ok(pool),
+            Ok(Err(OpenError::GivenUp)) => Err(late(self.limit)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(OpenError::Io(error).to_string()),
+        }
     }
 }
 
@@ -98,10 +106,14 @@ fn answers(
             Ok(PoolEvent::Failed { attempt, error }) => return unknown(position(attempt), said(&error)),
             Ok(PoolEvent::Output { bytes, .. }) => drop(std::io::stderr().write_all(&bytes)),
             Ok(_) => {}
-            Err(_) => return unknown(open, format!("Python did not tell them within {limit:?}")),
+            Err(_) => return unknown(open, late(limit)),
         }
     }
     Ok(answers.into_iter().flatten().collect())
+}
+
+fn late(limit: Duration) -> String {
+    format!("Python did not tell them within {limit:?}")
 }
 
 fn position(attempt: AttemptId) -> usize {

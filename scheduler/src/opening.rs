@@ -1,4 +1,4 @@
-//! [`within`]: the time limit of a run while its pools are opened, before there is anything else to wait for.
+//! [`within`]: a time limit while pools are opened, before there is anything else to wait for.
 
 use std::io;
 use std::time::Duration;

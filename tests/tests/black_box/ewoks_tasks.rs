@@ -213,6 +213,8 @@ fn a_class_that_tells_no_inputs_is_said_with_its_place() {
     folder.write("tasks.py", "import subprocess, time\nsubprocess.Popen(['sleep', '1000'])\ntime.sleep(1000)");
     let late = format!("{question}Python did not tell them within 1s");
     assert_refused(run().args(["--attempt-timeout", "1s"]), &late);
+    let slow = folder.write_program("python3", "#!/bin/sh\nexec sleep 1000\n");
+    assert_refused(run().args(["--attempt-timeout", "1s", "--python"]).arg(slow), &late);
     assert_refused(run().args(["--python", "/no/python"]), &format!("{question}the Python interpreter \"/no/python\""));
 }
 
