@@ -110,8 +110,8 @@ pub(crate) fn interrupted_before_start() -> TaskError {
 pub(crate) fn left_behind() -> TaskError {
     TaskError::new(
         ErrorKind::Stopped,
-        "the attempt was interrupted and still runs: a task in the scheduler's own process must look at its \
-         cancellation to be stopped; it is left behind",
+        "the attempt was interrupted and still runs: a task in the scheduler's own process, or in the interpreter that \
+         Python tasks share there, ends only by itself; it is left behind",
     )
 }
 

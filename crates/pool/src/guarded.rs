@@ -41,16 +41,18 @@ pub(crate) struct GuardedLauncher {
     pub(crate) stops: Option<StopListener>,
 }
 
-/// The interpreter for the Python tasks of a pool that runs in this process, if there is to be one.
+/// The interpreter for the Python tasks of a pool that runs in this process, if there is to be one; `stops` hears when it is
+/// stopped, and all its tasks with it.
 pub(crate) fn shared_python(
     guardian: Option<&Arc<Guardian>>,
     options: &PoolOptions,
     environment: Environment,
     started: &Arc<Started>,
+    stops: StopListener,
 ) -> Option<Arc<SharedPython>> {
     let (guardian, python) = guardian.cloned().zip(options.python.clone())?;
     let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), started.clone());
-    let launcher = GuardedLauncher { guardian, on_orphan, started, stops: None };
+    let launcher = GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) };
     Some(Arc::new(SharedPython::new(python, environment, Arc::new(launcher))))
 }
 

@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
@@ -55,12 +55,18 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Attempt>,
-    running: HashMap<AttemptId, Interrupter>,
+    running: HashMap<AttemptId, Running>,
     threads: usize,
     idle: usize,
     /// How many threads wait for the end of an attempt that was interrupted.
     graces: usize,
     closed: bool,
+}
+
+/// An attempt that runs.
+struct Running {
+    interrupter: Interrupter,
+    is_python: bool,
 }
 
 impl ThreadPool {
@@ -75,20 +81,25 @@ impl ThreadPool {
             false => None,
         };
         let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
-        let python = shared_python(guardian.as_ref(), options, Environment::Plain, &started);
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|shared| Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
             events,
-            python,
+            python: shared_python(
+                guardian.as_ref(),
+                options,
+                Environment::Plain,
+                &started,
+                Shared::interpreter_listener(shared.clone()),
+            ),
             guardian,
             on_orphan,
             started,
             pid: std::process::id(),
             limit: options.worker_limit(),
             idle_timeout: options.scaling.then_some(options.idle_timeout),
-        };
-        Ok(ThreadPool { shared: Arc::new(shared), interrupt_grace: options.interrupt_grace })
+        });
+        Ok(ThreadPool { shared, interrupt_grace: options.interrupt_grace })
     }
 }
 
@@ -147,6 +158,19 @@ impl Shared {
         })
     }
 
+    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
+    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+        Arc::new(move |event| {
+            let Some(shared) = shared.upgrade() else { return };
+            let running = |state: &State| {
+                let python = state.running.iter().filter(|(_, running)| running.is_python);
+                python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
+            };
+            let told = running(&shared.lock());
+            told.into_iter().for_each(|event| shared.tell(event));
+        })
+    }
+
     /// Waits for the next attempt; `None` when the thread is to leave.
     fn next(&self) -> Option<(Attempt, Interrupter)> {
         let mut state = self.lock();
@@ -154,7 +178,8 @@ impl Shared {
         loop {
             if let Some(attempt) = state.queue.pop_front() {
                 let interrupter = Interrupter::new();
-                state.running.insert(attempt.id, interrupter.clone());
+                let running = Running { interrupter: interrupter.clone(), is_python: attempt.task.is_python() };
+                state.running.insert(attempt.id, running);
                 state.idle -= 1;
                 return Some((attempt, interrupter));
             }
@@ -211,7 +236,7 @@ impl Shared {
             let error = TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started");
             self.tell(PoolEvent::Failed { attempt: attempt.id, error });
         }
-        state.running.values().for_each(Interrupter::interrupt);
+        state.running.values().for_each(|running| running.interrupter.interrupt());
         self.changed.notify_all();
     }
 }
@@ -225,8 +250,8 @@ impl Pool for ThreadPool {
 
     fn interrupt(&self, attempt: AttemptId) {
         let mut state = self.shared.lock();
-        if let Some(interrupter) = state.running.get(&attempt) {
-            let interrupter = interrupter.clone();
+        if let Some(running) = state.running.get(&attempt) {
+            let interrupter = running.interrupter.clone();
             drop(state);
             interrupter.interrupt();
             self.kill_after_grace(attempt, interrupter);

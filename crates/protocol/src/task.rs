@@ -49,6 +49,11 @@ impl TaskSpec {
             any_exit_code: false,
         })
     }
+
+    /// Whether it runs in a Python interpreter, not in a process of its own.
+    pub fn is_python(&self) -> bool {
+        matches!(self, TaskSpec::Python(_) | TaskSpec::Ewoks(_))
+    }
 }
 
 /// A Python function of a module: called with the data as keyword and positional arguments.

@@ -92,11 +92,10 @@ fn a_loop_of_a_hundred_thousand_rounds_keeps_memory_and_processes_flat() {
     }
 }
 
-/// The most in the first tenth and in the last one.
-fn most_at_both_ends(samples: &[u64]) -> (u64, u64) {
-    let tenth = samples.len() / 10;
-    let most = |part: &[u64]| *part.iter().max().expect("there are samples");
-    (most(&samples[..tenth]), most(&samples[samples.len() - tenth..]))
+/// The first fifth of the samples, and the last one.
+fn both_ends(samples: &[u64]) -> (&[u64], &[u64]) {
+    let fifth = samples.len() / 5;
+    (&samples[..fifth], &samples[samples.len() - fifth..])
 }
 
 #[test]
@@ -108,8 +107,8 @@ fn files_and_children_do_not_grow_with_attempts() {
         for what in ["files", "children"] {
             let samples = numbers(&report[what]);
             assert_eq!(samples.len(), 500);
-            let (early, late) = most_at_both_ends(&samples);
-            assert!(late <= early, "{what} on {pool}: from {early} to {late}");
+            let (early, late) = both_ends(&samples);
+            assert!(late.iter().max() <= early.iter().max(), "{what} on {pool}: {samples:?}");
         }
     }
 }
@@ -117,15 +116,16 @@ fn files_and_children_do_not_grow_with_attempts() {
 #[test]
 fn files_and_children_do_not_grow_with_workers_that_die() {
     let settings =
-        json!({"task": "exits", "shape": "wide", "width": 10, "workers": 2, "runs": 10, "inputs": {"code": 3}});
+        json!({"task": "exits", "shape": "wide", "width": 10, "workers": 2, "runs": 20, "inputs": {"code": 3}});
     let report = test_program(&settings).run().assert_code(0).json();
-    assert!(report["workers_started"].as_u64().is_some_and(|started| started >= 100), "{report}");
+    assert!(report["workers_started"].as_u64().is_some_and(|started| started >= 200), "{report}");
     for what in ["files", "children"] {
         let samples = numbers(&report[what]);
-        assert_eq!(samples.len(), 100);
-        let (early, late) = most_at_both_ends(&samples);
-        // One worker may be starting or leaving at either moment: six files each.
-        let slack = if what == "files" { 6 } else { 0 };
-        assert!(late <= early + slack, "{what}: from {early} to {late}");
+        assert_eq!(samples.len(), 200);
+        let (early, late) = both_ends(&samples);
+        // Workers that start and leave have up to 18 files for a while; what each of 200 would leave, or each of 20 pools,
+        // is there also when they have fewest.
+        let least = |part: &[u64]| *part.iter().min().expect("there are samples");
+        assert!(least(late) <= least(early) + 4, "{what}: {samples:?}");
     }
 }

@@ -20,7 +20,7 @@ use pushflow_tests::processes::{Process, wait_until};
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
-use self::rows::{PYTHON_TASKS, REFUSED, ROWS, Row, Thread};
+use self::rows::{PYTHON_TASKS, ROWS, Row, Thread};
 
 /// Every pool of processes.
 const POOLS: [&str; 5] = ["process", "ndprocess", "multiprocessing", "ndmultiprocessing", "billiard"];
@@ -72,12 +72,12 @@ impl Experiment {
     }
 
     fn program(&self, folder: &Folder) -> Program {
-        let steps: Vec<Value> = self.rows.iter().map(|row| row.step(self.pool, folder)).collect();
+        let steps: Vec<Value> = self.rows.iter().map(|row| row.step(folder)).collect();
         let settings = json!({
             "pool": self.pool,
             "start_method": self.method,
             "folder": folder.path(""),
-            "python": self.pool != "thread" && self.rows.iter().any(|row| row.is_python()),
+            "python": self.rows.iter().any(|row| row.is_python()),
             "steps": steps,
         });
         let program = test_program(&settings);
@@ -153,7 +153,16 @@ fn experiments() -> Vec<Experiment> {
         experiments.push(Experiment { pool, method: "spawn", rows: rows(&|row| row.floods) });
     }
     let survived = |row: &Row| !row.floods && matches!(row.thread, Thread::Same | Thread::Sees(_));
-    experiments.push(Experiment { pool: "thread", method: "default", rows: rows(&survived) });
+    experiments.push(Experiment {
+        pool: "thread",
+        method: "default",
+        rows: rows(&|row| survived(row) && !row.is_python()),
+    });
+    experiments.push(Experiment {
+        pool: "thread",
+        method: "default",
+        rows: rows(&|row| survived(row) && row.is_python()),
+    });
     experiments.push(Experiment { pool: "thread", method: "default", rows: rows(&|row| row.floods) });
     experiments
 }
@@ -190,7 +199,6 @@ fn a_task_that_misbehaves_fails_alone_with_its_reason_and_its_pool_goes_on() {
         };
         let thread = match thread.as_str() {
             text if text == process => "the same",
-            REFUSED => "refused (`Unsupported`)",
             text => text,
         };
         table.push([row.event, &process, thread, row.original].map(|text| text.replace('|', "\\|")).to_vec());
@@ -253,17 +261,24 @@ fn what_is_printed_after_a_task_closed_the_output_of_its_process_is_heard() {
 
 #[test]
 fn a_thread_that_ignores_an_interrupt_can_not_be_ended_and_is_left_behind() {
-    let folder = Folder::new();
-    let file = folder.path("ready");
-    let step = json!({"rust": "ignores_signals_ready", "inputs": {"file": file}, "when": "ready", "then": "interrupt"});
-    let mut step = step;
-    step["patience_ms"] = 500.into();
-    let settings = json!({"pool": "thread", "folder": folder.path(""), "steps": [step]});
-    let report = test_program(&settings).run().assert_code(0).json();
-    assert_eq!(report["steps"][0], json!({"seen": "no answer", "after": FOUR_MORE}), "{report}");
-    assert_eq!(report["closed"], false, "{report}");
-    let late = "the pool was shut down while the attempt ran on a thread, which can't be ended: it is left behind";
-    assert_eq!((&report["late"][0]["kind"], &report["late"][0]["message"]), (&json!("Stopped"), &json!(late)));
+    for language in ["rust", "python"] {
+        let folder = Folder::new();
+        folder.write("tasks.py", PYTHON_TASKS);
+        let step = json!({
+            language: "ignores_signals_ready",
+            "inputs": {"file": folder.path("ready")},
+            "when": "ready",
+            "then": "interrupt",
+            "patience_ms": 500,
+        });
+        let python = language == "python";
+        let settings = json!({"pool": "thread", "folder": folder.path(""), "python": python, "steps": [step]});
+        let report = test_program(&settings).run().assert_code(0).json();
+        assert_eq!(report["steps"][0], json!({"seen": "no answer", "after": FOUR_MORE}), "{report}");
+        assert_eq!(report["closed"], false, "{report}");
+        let late = "the pool was shut down while the attempt ran on a thread, which can't be ended: it is left behind";
+        assert_eq!((&report["late"][0]["kind"], &report["late"][0]["message"]), (&json!("Stopped"), &json!(late)));
+    }
 }
 
 #[test]
@@ -311,7 +326,8 @@ fn a_rust_task_that_stops_itself_is_told_in_an_event_and_ended_by_the_deadline()
 
 /// What `pushflow run` says of a graph with a task that stops itself.
 fn assert_stop_is_said(folder: &Folder, pool: &str) {
-    let arguments = ["--pool", pool, "--timeout", "3s", "--interrupt-grace", "100ms"];
+    let environment = if pool == "gevent" { "green" } else { "plain" };
+    let arguments = ["--pool", pool, "--environment", environment, "--timeout", "3s", "--interrupt-grace", "100ms"];
     let finished = Program::pushflow_run(folder.graph()).args(arguments).run();
     let pid = folder.read("pid");
     finished.assert_code(3).assert_error(&format!(
@@ -336,12 +352,14 @@ def task(pid):
         "id": "task", "task_type": "ppfmethod", "task_identifier": "tasks.task", "default_inputs": inputs,
     });
     folder.write_graph(json!([node]), json!([]));
-    assert_stop_is_said(&folder, "process");
+    for pool in POOLS.into_iter().chain(["thread", "gevent"]) {
+        assert_stop_is_said(&folder, pool);
+    }
 }
 
 #[test]
 fn a_script_that_stops_itself_is_said_and_ended_by_the_deadline() {
-    for pool in POOLS.into_iter().chain(["thread"]) {
+    for pool in POOLS.into_iter().chain(["thread", "gevent"]) {
         let folder = Folder::new();
         let pid = folder.path("pid");
         let program =

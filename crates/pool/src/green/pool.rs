@@ -14,7 +14,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pushflow_protocol::{AttemptId, ErrorKind, OnOrphan, TaskError};
@@ -83,6 +83,7 @@ struct State {
 struct Running {
     interrupter: Interrupter,
     waker: Waker,
+    is_python: bool,
     /// Whether it was reported that it holds the thread.
     was_reported: bool,
 }
@@ -103,20 +104,26 @@ impl GreenPool {
         };
         let beat = Arc::<Beat>::default();
         let started = Arc::<Started>::default();
-        let python = shared_python(guardian.as_ref(), options, Environment::Green, &started);
-        let limit = match python {
-            Some(_) => room::fitted_green_tasks(options)?,
-            None => options.green_limit(),
+        let limit = match options.python {
+            Some(_) if with_processes => room::fitted_green_tasks(options)?,
+            _ => options.green_limit(),
         };
-        let shared = Arc::new(Shared {
+        let executor = Executor::start(STACK_BYTES, beat.clone())?;
+        let shared = Arc::new_cyclic(|shared| Shared {
             state: Monitor::default(),
-            executor: Executor::start(STACK_BYTES, beat.clone())?,
+            executor,
             beat: beat.clone(),
             events,
+            python: shared_python(
+                guardian.as_ref(),
+                options,
+                Environment::Green,
+                &started,
+                Shared::interpreter_listener(shared.clone()),
+            ),
             guardian,
             on_orphan: OnOrphan::after(options.orphan_grace),
             started,
-            python,
             pid: std::process::id(),
             limit,
         });
@@ -149,6 +156,18 @@ impl State {
 impl Shared {
     fn tell(&self, event: PoolEvent) {
         (self.events)(vec![event]);
+    }
+
+    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
+    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+        Arc::new(move |event| {
+            let Some(shared) = shared.upgrade() else { return };
+            let told = shared.state.look(|state| {
+                let python = state.running.iter().filter(|(_, running)| running.is_python);
+                python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
+            });
+            told.into_iter().for_each(|event| shared.tell(event));
+        })
     }
 
     fn fail(&self, attempt: AttemptId, kind: ErrorKind, message: &str) {
@@ -198,7 +217,12 @@ impl Shared {
                 return (None, 0);
             };
             let interrupter = Interrupter::new();
-            let running = Running { interrupter: interrupter.clone(), waker: Waker::current(), was_reported: false };
+            let running = Running {
+                interrupter: interrupter.clone(),
+                waker: Waker::current(),
+                is_python: attempt.task.is_python(),
+                was_reported: false,
+            };
             state.running.insert(attempt.id, running);
             (Some((attempt, interrupter)), state.tasks_to_add(self.limit))
         });

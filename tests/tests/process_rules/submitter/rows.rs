@@ -37,14 +37,9 @@ impl Row {
     }
 
     /// The step for this pool.
-    pub fn step(&self, pool: &str, folder: &Folder) -> Value {
+    pub fn step(&self, folder: &Folder) -> Value {
         let text = self.step.replace("READY", &folder.path("ready").to_string_lossy());
-        let mut step: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.event));
-        if pool == "thread" && self.is_python() {
-            // It does not begin, so that there is nothing to wait for.
-            step.as_object_mut().expect("a step is an object").remove("when");
-        }
-        step
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.event))
     }
 }
 
@@ -59,11 +54,8 @@ const fn row(
 }
 
 const fn python(event: &'static str, step: &'static str, seen: &'static str, original: &'static str) -> Row {
-    row(event, step, seen, Thread::Sees(REFUSED), original)
+    row(event, step, seen, Thread::Same, original)
 }
-
-/// Python tasks on the pool `thread`.
-pub const REFUSED: &str = "`Unsupported`: this pool was opened without a Python interpreter";
 
 const RAISES: &str = "the exception, on processes with the remote traceback";
 const RETURNS: &str = "thread: delivered; (nd)process: AttributeError; others: MaybeEncodingError";
@@ -232,10 +224,11 @@ pub const ROWS: &[Row] = &[
         UNSENT,
     ),
     row("Rust: no such task", r#"{"rust": "is_fin"}"#, NO_SUCH_TASK, Thread::Same, UNSENT),
-    python(
+    row(
         "Python: an input that nests deeper than 128 levels",
         r#"{"python": "is_fine", "depth": 200}"#,
         "`BadInput`: the inputs can't be sent to a worker: the value nests deeper than 128 levels",
+        Thread::Sees("`BadInput`: the input \"deep\" nests deeper than 128 levels"),
         UNSENT,
     ),
     python(
@@ -323,10 +316,11 @@ pub const ROWS: &[Row] = &[
         Thread::Apart("no answer: a thread can't be ended"),
         NOT_MEASURED,
     ),
-    python(
+    row(
         "Python: ignores SIGINT and SIGTERM, and is interrupted",
         r#"{"python": "ignores_signals_ready", "inputs": {"file": "READY"}, "when": "ready", "then": "interrupt"}"#,
         ENDED,
+        Thread::Apart("no answer: others share its interpreter"),
         NOT_MEASURED,
     ),
     row(
@@ -343,10 +337,11 @@ pub const ROWS: &[Row] = &[
         Thread::Apart("the program is stopped, until somebody continues it"),
         NOT_MEASURED,
     ),
-    python(
+    row(
         "Python: stops itself (SIGSTOP), and is interrupted",
         r#"{"python": "stops_itself_ready", "inputs": {"file": "READY"}, "when": "stopped", "then": "interrupt"}"#,
         ENDED,
+        Thread::Apart("no answer: the interpreter of all Python tasks is stopped, which is said"),
         NOT_MEASURED,
     ),
     row(
@@ -360,7 +355,7 @@ pub const ROWS: &[Row] = &[
 
 /// The Python tasks of the rows.
 pub const PYTHON_TASKS: &str = r#"
-import os, signal, stat, sys, time
+import os, signal, stat, sys, threading, time
 
 def is_fine(**inputs):
     return {"fine": True}
@@ -372,7 +367,6 @@ def returns_an_object():
     return {"object": object()}
 
 def returns_a_lock():
-    import threading
     return {"lock": threading.Lock()}
 
 def returns_no_end():
@@ -444,8 +438,9 @@ def say_ready(file):
     os.rename(file + ".unfinished", file)
 
 def ignores_signals_ready(file):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     say_ready(file)
     while True:
         time.sleep(1000)
