@@ -23,13 +23,21 @@ pub fn children(parent: Pid) -> Vec<Pid> {
         .collect()
 }
 
-/// The parent of a process and its state letter (`Z` for a zombie), from `/proc/PID/stat`; `None` if it is gone.
+/// The number of its threads in `/proc/PID/stat`, counted from the state (`proc_pid_stat(5)`).
+const THREADS: usize = 17;
+
+/// The parent of a process and its state letter (`Z` for a zombie), from `/proc/PID/stat`; `None` if it is gone. A process
+/// of which only the main thread has ended is no zombie, though the kernel gives it that letter: it lives, as `S`.
 pub fn parent_and_state(pid: Pid) -> Option<(Pid, char)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name is in parentheses and may hold anything, parentheses and spaces too.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    let parent = fields.next()?.parse().ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let parent = fields.get(1)?.parse().ok()?;
+    let threads: u32 = fields.get(THREADS)?.parse().ok()?;
+    let state = match fields.first()?.chars().next()? {
+        'Z' if threads > 1 => 'S',
+        state => state,
+    };
     Some((Pid::from_raw(parent), state))
 }
 
@@ -97,6 +105,28 @@ mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_process_whose_main_thread_has_ended_is_killed_too() {
+        let program = "import ctypes, os, sys, threading, time\n\
+                       threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n\
+                       print('ready', flush=True)\n\
+                       ctypes.CDLL(None).syscall(60, 0)";
+        let mut python = Command::new("python3").args(["-c", program]).stdout(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(python.id()).unwrap());
+        BufReader::new(python.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let letter = || {
+            std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().rsplit_once(") ").unwrap().1.chars().next()
+        };
+        while letter() != Some('Z') {
+            std::thread::yield_now();
+        }
+        let killed = kill_child(Pid::this(), pid);
+        // Where it was not, it is not left behind by the test either.
+        python.kill().unwrap();
+        python.wait().unwrap();
+        assert!(killed.unwrap());
+    }
 
     #[test]
     fn everything_below_a_process_is_killed_and_the_process_itself_is_not() {

@@ -225,7 +225,25 @@ impl PoolOptions {
     }
 }
 
+/// No time that a pool is given is longer: a hundred years, which any clock can add to now.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 impl PoolOptions {
+    /// The same with times that can be added to any moment: a longer one means for ever.
+    pub(crate) fn bounded(&self) -> PoolOptions {
+        let mut options = self.clone();
+        for time in [
+            &mut options.interrupt_grace,
+            &mut options.orphan_grace,
+            &mut options.idle_timeout,
+            &mut options.blocking_limit,
+            &mut options.start_timeout,
+        ] {
+            *time = LONGEST.min(*time);
+        }
+        options
+    }
+
     /// The most green tasks at a time.
     pub fn green_limit(&self) -> usize {
         self.max_workers.unwrap_or(GREEN_TASKS).max(1)

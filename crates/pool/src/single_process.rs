@@ -21,7 +21,7 @@ use crate::green::Monitor;
 use crate::options::PoolOptions;
 use crate::policy::{AtExit, Policy};
 use crate::process::{OpenError, ProcessPool};
-use crate::task_pool::{TaskResult, print};
+use crate::task_pool::{TaskResult, print_output};
 
 /// The exit code of a process of whose end nothing could be seen: Python's own, when its fork server is gone.
 const UNSEEN: i32 = 255;
@@ -125,7 +125,10 @@ impl Process {
         }
         let attempt = Attempt { id: AttemptId(1), actor: policy.name.into(), task: Arc::new(task), inputs };
         let told = LastAct(shared.clone());
-        let events = Arc::new(move |events: Vec<PoolEvent>| told.0.change(|state| state.take_in(events)));
+        let events = Arc::new(move |events: Vec<PoolEvent>| {
+            let events = print_output(events);
+            told.0.change(|state| state.take_in(events));
+        });
         let pool = ProcessPool::open_for(policy, options, attempt, events, &cancellation.cloned().unwrap_or_default())?;
         // It is told in the same breath that the pool is open and which process that is.
         let pid = shared.wait(None, |state| state.pid.or(state.over.then_some(0))).unwrap_or_default();
@@ -215,7 +218,6 @@ impl State {
                 PoolEvent::WorkerEnded { pid, exit } if self.pid == Some(pid) => self.exit = Some(exit),
                 PoolEvent::Finished { result, .. } => self.outcome = Some(Ok(result)),
                 PoolEvent::Failed { error, .. } => self.outcome = Some(Err(error)),
-                PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
                 _ => {}
             }
         }

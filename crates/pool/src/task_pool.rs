@@ -3,16 +3,21 @@
 //! # States
 //! An attempt is *open* from its submission until the pool tells how it ended; then its outcome waits for whoever holds
 //! its [`Pending`], or goes to its callback, exactly once. Callbacks are called one after another on a thread of their
-//! own, which is started for the first of them: whatever they do, the pool goes on.
+//! own, which is started for the first of them: whatever they do, the pool goes on. Who joins the pool waits for them, too,
+//! but on that thread.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
 use pushflow_value::Data;
 
@@ -82,6 +87,10 @@ struct State {
     open: HashMap<AttemptId, Taker>,
     outcomes: HashMap<AttemptId, TaskResult>,
     callbacks: Option<Sender<(Callback, TaskResult)>>,
+    /// How many callbacks have not returned.
+    calls: usize,
+    /// The thread that calls them.
+    caller: Option<ThreadId>,
     /// The attempt in which the pool was opened: waiting ends when that is to end.
     cancellation: Option<Cancellation>,
 }
@@ -121,7 +130,10 @@ impl TaskPool {
         }
         let told = shared.clone();
         let sink = move |events: Vec<PoolEvent>| {
-            told.change(|state| events.into_iter().for_each(|event| state.take_in(event)))
+            let events = print_output(events);
+            if !events.is_empty() {
+                told.change(|state| events.into_iter().for_each(|event| state.take_in(event)));
+            }
         };
         let pool = open_pool(pool, options, true, Arc::new(sink), &cancellation.cloned().unwrap_or_default())?;
         Ok(TaskPool { pool: Mutex::new(Some(pool)), shared, options: options.clone(), next: AtomicU64::new(1) })
@@ -146,7 +158,8 @@ impl TaskPool {
         inputs: Data,
         callback: impl FnOnce(TaskResult) + Send + 'static,
     ) -> Result<(), PoolClosed> {
-        self.shared.look(State::start_callbacks);
+        let shared = Arc::downgrade(&self.shared);
+        self.shared.look(|state| state.start_callbacks(shared));
         self.submit_for(task, inputs, Taker::Callback(Box::new(callback))).map(drop)
     }
 
@@ -175,12 +188,13 @@ impl TaskPool {
         self.shared.look(|state| state.closed = true);
     }
 
-    /// Waits until everything that was submitted has ended, at most `limit`: whether it has.
+    /// Waits until everything that was submitted has ended and every callback has returned, at most `limit`: whether that
+    /// is so. A callback itself does not wait for callbacks.
     ///
     /// In a task it also ends, with `false`, when the task's own attempt is to end.
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        self.wait(deadline, |state| state.open.is_empty().then_some(())).is_some()
+        self.wait(deadline, |state| state.is_done().then_some(())).is_some()
     }
 
     /// Takes no more tasks, waits for those that were submitted, at most `limit`, and ends the rest: whether there was
@@ -242,7 +256,6 @@ impl State {
         match event {
             PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
             PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
-            PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
                 let signal = pushflow_os::signals::name(signal);
                 tracing::warn!(%attempt, pid, signal, "a process was stopped: its task does nothing until it goes on");
@@ -262,7 +275,7 @@ impl State {
     }
 
     /// Starts the thread that calls callbacks, the first time; it ends with the pool.
-    fn start_callbacks(&mut self) {
+    fn start_callbacks(&mut self, shared: Weak<Shared>) {
         if self.callbacks.is_some() {
             return;
         }
@@ -272,12 +285,21 @@ impl State {
                 if catch_unwind(AssertUnwindSafe(|| callback(outcome))).is_err() {
                     tracing::error!("a callback of a task panicked");
                 }
+                // Without the pool nobody waits for it.
+                if let Some(shared) = shared.upgrade() {
+                    shared.change(|state| state.calls -= 1);
+                }
             }
         };
         match std::thread::Builder::new().name("pushflow-callbacks".into()).spawn(call) {
-            Ok(_) => self.callbacks = Some(sender),
+            Ok(thread) => (self.callbacks, self.caller) = (Some(sender), Some(thread.thread().id())),
             Err(error) => tracing::error!(%error, "there is no thread for callbacks: they are called by the pool's"),
         }
+    }
+
+    fn is_done(&self) -> bool {
+        let calls = self.calls > 0 && self.caller != Some(std::thread::current().id());
+        self.open.is_empty() && !calls
     }
 
     fn is_cancelled(&self) -> bool {
@@ -288,7 +310,10 @@ impl State {
         match self.open.remove(&attempt) {
             Some(Taker::Pending) => drop(self.outcomes.insert(attempt, outcome)),
             Some(Taker::Callback(callback)) => match &self.callbacks {
-                Some(callbacks) => drop(callbacks.send((callback, outcome))),
+                Some(callbacks) => {
+                    self.calls += 1;
+                    callbacks.send((callback, outcome)).ok();
+                }
                 None => callback(outcome),
             },
             Some(Taker::Nobody) | None => {}
@@ -296,12 +321,34 @@ impl State {
     }
 }
 
-/// What tasks print goes where this process prints; that nobody reads it is no error of theirs.
-pub(crate) fn print(stream: Stream, bytes: &[u8]) {
-    match stream {
-        Stream::Stdout => io::stdout().write_all(bytes).ok(),
-        Stream::Stderr => io::stderr().write_all(bytes).ok(),
-    };
+/// Prints what tasks have printed, and gives the other events. With no lock held: somebody who reads too slowly must not
+/// hold up whoever asks the pool.
+pub(crate) fn print_output(events: Vec<PoolEvent>) -> Vec<PoolEvent> {
+    let mut others = Vec::with_capacity(events.len());
+    for event in events {
+        match event {
+            PoolEvent::Output { stream: Stream::Stdout, bytes, .. } => print(io::stdout(), &bytes),
+            PoolEvent::Output { stream: Stream::Stderr, bytes, .. } => print(io::stderr(), &bytes),
+            other => others.push(other),
+        }
+    }
+    others
+}
+
+/// What tasks print goes where this process prints, past the standard library's lock and buffer: the program may hold
+/// that lock while it waits for the pool. That nobody reads it is no error of the task.
+fn print(file: impl AsFd, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match nix::unistd::write(&file, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
+                poll(&mut polled, PollTimeout::NONE).ok();
+            }
+            Err(_) => return,
+        }
+    }
 }
 
 /// A task that was submitted.

@@ -75,6 +75,7 @@ impl ThreadPool {
     /// # Errors
     /// When there is to be a guardian and is none.
     pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<ThreadPool, OpenError> {
+        let options = &options.bounded();
         green::settle()?;
         let guardian = match with_processes {
             true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),

@@ -4,6 +4,40 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// A path that need not be text, as the bytes that it is: serde's own form of it refuses those that are no UTF-8.
+mod any_path {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(deserializer).map(PathBuf::from)
+    }
+
+    /// The same where there may be none.
+    pub(super) mod or_none {
+        use super::*;
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            path: &Option<PathBuf>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            path.as_ref().map(|path| path.as_os_str()).serialize(serializer)
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<PathBuf>, D::Error> {
+            Option::<OsString>::deserialize(deserializer).map(|path| path.map(PathBuf::from))
+        }
+    }
+}
+
 /// A task as data: every worker knows how to run it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskSpec {
@@ -133,6 +167,7 @@ pub struct CommandTask {
     /// Variables set for the program, beside those of the worker.
     pub environment: Vec<(String, String)>,
     /// The folder to run in; the scheduler's own by default.
+    #[serde(with = "any_path::or_none")]
     pub directory: Option<PathBuf>,
     /// Whether an exit code other than 0 is a result like any other; by default it fails the attempt.
     pub any_exit_code: bool,
@@ -149,5 +184,5 @@ pub enum ScriptTask {
     Command(Vec<String>),
     /// An existing file: run as it is when it starts with `#!`, by the Python interpreter when its name ends in `.py`,
     /// else by `bash`.
-    File(PathBuf),
+    File(#[serde(with = "any_path")] PathBuf),
 }

@@ -160,7 +160,7 @@ impl ToWorkerSender {
     fn flush(&mut self) -> Result<(), TransportError> {
         while self.waiting.front().is_some_and(|frame| self.window.has_room(frame.len())) {
             let Some(frame) = self.waiting.pop_front() else { break };
-            self.sender.send(&frame).map_err(send_error)?;
+            send_frame(&self.sender, &frame)?;
             self.window.sent(frame.len());
         }
         Ok(())
@@ -383,6 +383,16 @@ fn receive_error(error: IpcError) -> TransportError {
         IpcError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => TransportError::Closed,
         IpcError::Io(error) => TransportError::Io(error),
         IpcError::SerializationError(error) => TransportError::Garbage(error.to_string()),
+    }
+}
+
+/// Sends one frame, however often a signal ends the wait for that.
+fn send_frame(sender: &IpcBytesSender, frame: &[u8]) -> Result<(), TransportError> {
+    loop {
+        match sender.send(frame) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            sent => return sent.map_err(send_error),
+        }
     }
 }
 

@@ -121,3 +121,18 @@ fn a_fixed_pool_that_needs_more_files_than_may_be_open_is_refused_and_a_scaling_
         }
     }
 }
+
+#[test]
+fn a_join_waits_for_callbacks() {
+    holds_on(pools(), "joined_callbacks");
+}
+
+#[test]
+fn times_may_be_without_end() {
+    holds_on(pools(), "endless_times");
+}
+
+#[test]
+fn a_task_that_prints_ends_while_the_program_holds_its_standard_output() {
+    holds_on(pools().filter(|pool| !["thread", GREEN].contains(pool)), "held_stdout");
+}

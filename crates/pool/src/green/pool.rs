@@ -98,6 +98,7 @@ impl GreenPool {
             return Err(OpenError::NotGreen);
         }
         settle()?;
+        let options = &options.bounded();
         let guardian = match with_processes {
             true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,

@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use nix::sys::signal::Signal;
-use pushflow_protocol::transport::ToWorkerSender;
-use pushflow_protocol::{ErrorKind, Job, TaskError, ToWorker};
+use pushflow_protocol::transport::{ToWorkerSender, TransportError};
+use pushflow_protocol::{AttemptId, ErrorKind, Job, TaskError, ToWorker};
 
 use super::Progress;
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
@@ -85,6 +85,8 @@ struct State {
     reports: Vec<PoolEvent>,
     /// When it is to be told at the latest.
     tell_by: Option<Instant>,
+    /// A thread tells, and looks once more when it has: nobody else needs to come for that.
+    telling: bool,
     chores: Vec<Chore>,
     /// Until when the runner sleeps if nobody wakes it; `None`: for ever.
     runner_wakes: Option<Instant>,
@@ -106,6 +108,7 @@ impl Engine {
             senders: HashMap::new(),
             reports: Vec::new(),
             tell_by: None,
+            telling: false,
             chores: Vec::new(),
             runner_wakes: None,
             runner_woken: true,
@@ -228,6 +231,14 @@ impl Engine {
         }
     }
 
+    /// Nobody drives the workers any more: what has no answer is lost, and they leave.
+    pub(super) fn lose_everything(&self, reason: &str) {
+        drop(self.drive(|state, _, actions| {
+            state.dispatcher.lose_everything(reason.to_owned(), actions);
+            state.senders.clear();
+        }));
+    }
+
     /// The pool is over: what is left is told, and nothing after that.
     pub(super) fn close(&self) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -297,8 +308,17 @@ impl State {
                 }
             }
         }
-        if !jobs.is_empty() {
-            self.send(worker, &ToWorker::Run(jobs));
+        if jobs.is_empty() {
+            return;
+        }
+        let attempts: Vec<AttemptId> = jobs.iter().map(|job| job.attempt).collect();
+        // Any other error than its end is none of the worker's: it would never hear of these.
+        if let Err(error @ (TransportError::Io(_) | TransportError::Garbage(_))) = sender.send(&ToWorker::Run(jobs)) {
+            for attempt in attempts {
+                let message = format!("the task can't be sent to a worker: {error}");
+                let error = TaskError::new(ErrorKind::BadInput, message);
+                self.dispatcher.on(Event::NotSent { worker, attempt, error }, Instant::now(), actions);
+            }
         }
     }
 
@@ -331,6 +351,7 @@ impl State {
     }
 
     fn take_reports(&mut self) -> Vec<PoolEvent> {
+        self.telling = !self.reports.is_empty();
         self.tell_by = None;
         std::mem::take(&mut self.reports)
     }
@@ -348,7 +369,8 @@ impl State {
 
     /// When time alone will bring something.
     fn due(&self) -> Option<Instant> {
-        self.dispatcher.next_tick().into_iter().chain(self.tell_by).min()
+        let tell_by = self.tell_by.filter(|_| !self.telling);
+        self.dispatcher.next_tick().into_iter().chain(tell_by).min()
     }
 }
 

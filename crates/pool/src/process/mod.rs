@@ -128,7 +128,8 @@ impl ProcessPool {
         opening: &Cancellation,
     ) -> Result<ProcessPool, OpenError> {
         let policy = *Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
-        ProcessPool::open_by(policy, rules(options), options, None, events, opening)
+        let options = options.bounded();
+        ProcessPool::open_by(policy, rules(&options), &options, None, events, opening)
     }
 
     /// Opens a pool of one worker for one attempt, with which it ends; waits until that worker is ready.
@@ -141,8 +142,9 @@ impl ProcessPool {
         events: EventSink,
         opening: &Cancellation,
     ) -> Result<ProcessPool, OpenError> {
-        let rules = Rules { max_workers: 1, scaling: true, max_unbegun: 1, ..rules(options) };
-        ProcessPool::open_by(policy, rules, options, Some(attempt), events, opening)
+        let options = options.bounded();
+        let rules = Rules { max_workers: 1, scaling: true, max_unbegun: 1, ..rules(&options) };
+        ProcessPool::open_by(policy, rules, &options, Some(attempt), events, opening)
     }
 
     /// With `only` the pool is closed from the beginning, but for that attempt.
@@ -283,6 +285,9 @@ struct RunnerEnd {
 
 impl Drop for RunnerEnd {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.engine.lose_everything("the thread that runs the pool has panicked: this is a defect of pushflow");
+        }
         self.engine.close();
         self.progress.change(|stage| stage.over = true);
     }

@@ -71,6 +71,44 @@ fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
     assert_eq!(worker.join().unwrap(), [job(1, 1_000_000), job(2, 5)]);
 }
 
+/// To a worker that is stopped, say: frames of different sizes take more of the socket's buffer than they are long.
+#[test]
+fn no_send_blocks_whatever_the_sizes_and_however_little_is_read() {
+    for sizes in [&[40][..], &[600], &[900], &[1700], &[3700], &[7800], &[16_000], &[3700, 3700, 3700, 40, 900]] {
+        let ((mut to_worker, _from_worker), _worker) = connected();
+        let (says, listens) = std::sync::mpsc::channel();
+        let sizes = sizes.to_vec();
+        // If it blocks, it does so for ever, and is left behind.
+        std::thread::spawn(move || {
+            for (attempt, size) in (0..200).zip(sizes.into_iter().cycle()) {
+                to_worker.send(&job(attempt, size)).unwrap();
+            }
+            says.send(()).ok();
+        });
+        assert!(listens.recv_timeout(std::time::Duration::from_secs(20)).is_ok(), "a send blocks");
+    }
+}
+
+#[test]
+fn a_task_with_paths_that_are_no_text_crosses() {
+    use std::os::unix::ffi::OsStringExt;
+    let path = std::path::PathBuf::from(std::ffi::OsString::from_vec(b"/caf\xe9/task.sh".to_vec()));
+    let command = crate::CommandTask {
+        argv: vec!["sh".into()],
+        stdin: None,
+        environment: Vec::new(),
+        directory: Some(path.clone()),
+        any_exit_code: false,
+    };
+    let ((mut to_worker, _from_worker), (_sender, mut receiver)) = connected();
+    for task in [TaskSpec::Script(crate::ScriptTask::File(path)), TaskSpec::Command(command)] {
+        let inputs = Parcel::inline(Bytes::new());
+        let message = ToWorker::Run(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs }]);
+        to_worker.send(&message).unwrap();
+        assert!(matches!(receiver.receive().unwrap(), Incoming::Message(received) if received == message));
+    }
+}
+
 #[test]
 fn the_death_of_either_side_is_seen() {
     let ((to_worker, mut from_worker), worker) = connected();

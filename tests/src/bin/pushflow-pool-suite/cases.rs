@@ -10,7 +10,7 @@ use crate::{HANG, Suite, echo, number, outcome, submit, wait_until};
 
 pub(crate) type Case = (&'static str, fn(&Suite));
 
-pub(crate) const CASES: [Case; 12] = [
+pub(crate) const CASES: [Case; 15] = [
     ("submit", submits),
     ("callback_once", calls_back_once),
     ("error", tells_errors),
@@ -23,6 +23,9 @@ pub(crate) const CASES: [Case; 12] = [
     ("backpressure", takes_more_than_it_can_run),
     ("many_submitters", serves_many_submitters),
     ("exit_options", heeds_the_options_about_its_end),
+    ("joined_callbacks", waits_for_callbacks),
+    ("endless_times", takes_times_without_end),
+    ("held_stdout", prints_while_the_programs_output_is_held),
 ];
 
 fn submits(suite: &Suite) {
@@ -221,4 +224,48 @@ fn heeds_the_options_about_its_end(suite: &Suite) {
         drop(pool);
         assert_eq!(called.recv_timeout(HANG), Ok(true), "{index}");
     }
+}
+
+/// Also those of tasks that ended long before: they may be the program's last act.
+fn waits_for_callbacks(suite: &Suite) {
+    let pool = suite.open(2);
+    let returned = Arc::new(Mutex::new(0));
+    for index in 0..3 {
+        let returned = returned.clone();
+        submit_then(&pool, "echoes", echo(index), move |_| {
+            // Long enough to be overtaken by a join that does not wait.
+            std::thread::sleep(Duration::from_millis(20));
+            *returned.lock().unwrap() += 1;
+        });
+    }
+    assert!(pool.join(Some(HANG)));
+    assert_eq!(*returned.lock().unwrap(), 3);
+}
+
+/// For ever is longer than any clock can count.
+fn takes_times_without_end(suite: &Suite) {
+    let pool = suite.open_with(PoolOptions {
+        interrupt_grace: Duration::MAX,
+        orphan_grace: Duration::MAX,
+        idle_timeout: Duration::MAX,
+        blocking_limit: Duration::MAX,
+        start_timeout: Duration::MAX,
+        wait_on_exit_timeout: Some(Duration::MAX),
+        ..suite.options.clone()
+    });
+    let pending = submit(&pool, "runs_until_interrupted", suite.named("endless"));
+    suite.wait_for("endless");
+    pending.interrupt();
+    assert!(outcome(pending).is_err());
+    assert_eq!(number(outcome(submit(&pool, "echoes", echo(7))), "value"), 7, "the pool goes on");
+    assert!(pool.shutdown(Some(HANG), false));
+}
+
+/// A program may hold the lock of its standard output while it waits for a task in another process that prints.
+fn prints_while_the_programs_output_is_held(suite: &Suite) {
+    let pool = suite.open(1);
+    let held = std::io::stdout().lock();
+    assert_eq!(number(outcome(submit(&pool, "prints", echo(7))), "value"), 7);
+    assert!(pool.join(Some(HANG)));
+    drop(held);
 }

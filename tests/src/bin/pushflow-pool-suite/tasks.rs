@@ -17,6 +17,13 @@ fn echoes(value: Value) -> Data {
     Data::new().with("value", value)
 }
 
+/// Prints it, too.
+#[task]
+fn prints(value: i64) -> Data {
+    println!("{value}");
+    Data::new().with("value", value)
+}
+
 #[task]
 fn fails(message: String) -> Result<(), String> {
     Err(message)

@@ -1,6 +1,6 @@
 //! What time alone changes, and what the death of a worker means for its attempts.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -11,15 +11,22 @@ use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
 /// How many workers in a row may end before they are ready.
 pub(in crate::process) const MAX_FAILED_STARTS: u32 = 3;
 
+/// How long no worker is started after so many, while others serve.
+const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 impl Dispatcher {
     pub(super) fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let due = |worker: &Worker| worker.next_tick(&self.rules).is_some_and(|due| due <= now);
+        let spare = self.has_spare();
+        let due = |worker: &Worker| worker.next_tick(&self.rules, spare).is_some_and(|due| due <= now);
         let ids: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| due(worker)).map(|(&id, _)| id).collect();
         for id in ids {
-            let spare = self.workers.values().filter(|worker| worker.stays()).count() > 1;
+            let spare = self.has_spare();
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             if worker.is_overdue(now) {
-                tracing::error!(pid = worker.pid, "a worker can't be ended and is left behind");
+                match worker.gone {
+                    false => tracing::error!(pid = worker.pid, "a worker can't be ended and is left behind"),
+                    true => tracing::error!(pid = worker.pid, "what a worker printed before its end can't be read"),
+                }
                 worker.give_up(now);
                 if matches!(worker.state, State::Buried) {
                     self.workers.remove(&id);
@@ -31,10 +38,7 @@ impl Dispatcher {
                     worker.fault.get_or_insert_with(|| self.rules.not_ready());
                     worker.end(id, now, actions);
                 }
-                State::Serving if worker.is_idle() && spare && worker.is_long_idle(&self.rules, now) => {
-                    worker.dismiss(id, now, actions);
-                }
-                State::Serving if worker.is_idle() => worker.stay_idle(now),
+                State::Serving if spare && worker.is_long_idle(&self.rules, now) => worker.dismiss(id, now, actions),
                 State::Serving => match worker.escalate(&self.rules, now) {
                     Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
                     Some(Interrupted::Ended) => worker.end(id, now, actions),
@@ -63,12 +67,30 @@ impl Dispatcher {
             if let Some(reason) = failed_start
                 && !(self.closing && self.queue.is_empty())
             {
-                self.failed_starts += 1;
-                if self.failed_starts >= MAX_FAILED_STARTS {
-                    self.break_down(reason, actions);
-                }
+                self.start_failed(reason, now, actions);
             }
         }
+    }
+
+    /// A worker ended before it was ready. While others serve the pool goes on with those, and tries again later: there may
+    /// be no more processes now.
+    fn start_failed(&mut self, reason: String, now: Instant, actions: &mut Vec<Action>) {
+        self.failed_starts += 1;
+        if self.failed_starts < MAX_FAILED_STARTS {
+            return;
+        }
+        let serving = self.workers.values().filter(|worker| worker.is_serving()).count();
+        if serving == 0 {
+            return self.break_down(reason, actions);
+        }
+        if self.failed_starts == MAX_FAILED_STARTS {
+            tracing::warn!(
+                serving,
+                reason,
+                "no further worker can be started: the pool goes on with those that it has"
+            );
+        }
+        self.starts_again = Some(now + START_AGAIN_AFTER);
     }
 
     /// What a dead worker had begun is lost; the rest goes back to the head of the queue.

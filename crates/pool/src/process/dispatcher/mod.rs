@@ -30,7 +30,8 @@
 //! It writes the attempt that it begins into memory that outlives it. So at its death it is known what it had begun: that
 //! is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
 //! workers keep dying before they can begin it is lost too. Workers that die before they are ready are counted, and after
-//! a few in a row the pool is broken: starting more would never end.
+//! a few in a row the pool is broken: starting more would never end. While others serve it goes on with those, and tries
+//! again once a second.
 
 mod death;
 mod exit;
@@ -65,6 +66,8 @@ pub(super) struct Dispatcher {
     holders: HashMap<AttemptId, WorkerId>,
     pace: Pace,
     failed_starts: u32,
+    /// When a worker may be started again after that, while others serve.
+    starts_again: Option<Instant>,
     broken: Option<String>,
     closing: bool,
     exiting: Exiting,
@@ -88,6 +91,7 @@ impl Dispatcher {
             holders: HashMap::new(),
             pace: Pace::default(),
             failed_starts: 0,
+            starts_again: None,
             broken: None,
             closing: false,
             exiting: Exiting::No,
@@ -174,10 +178,16 @@ impl Dispatcher {
         self.dispatch(now, actions);
     }
 
+    /// Whether one of the workers may leave.
+    fn has_spare(&self) -> bool {
+        self.workers.values().filter(|worker| worker.stays()).count() > 1
+    }
+
     /// When `Tick` is due if nothing happens before.
     pub(super) fn next_tick(&self) -> Option<Instant> {
-        let ask_back = self.next_ask_back();
-        self.workers.values().filter_map(|worker| worker.next_tick(&self.rules)).chain(ask_back).min()
+        let spare = self.has_spare();
+        let others = self.next_ask_back().into_iter().chain(self.next_start());
+        self.workers.values().filter_map(|worker| worker.next_tick(&self.rules, spare)).chain(others).min()
     }
 
     fn with(&mut self, worker: WorkerId, change: impl FnOnce(&mut Worker)) {
@@ -311,6 +321,7 @@ impl Dispatcher {
                 actions.push(report_failed(attempt, interrupted_before_start()));
             }
         }
+        self.with(id, |worker| actions.extend(worker.announce_first()));
     }
 
     /// An attempt that no worker has begun waits again, before all others.
@@ -332,11 +343,12 @@ impl Dispatcher {
 
     fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        if matches!(worker.state, State::Starting { .. }) {
+        // One that is being ended, since it took too long, has not been started.
+        if matches!(worker.state, State::Starting { .. }) && worker.stays() {
             worker.state = State::Serving;
             worker.news = now;
             self.ready = true;
-            self.failed_starts = 0;
+            (self.failed_starts, self.starts_again) = (0, None);
             worker.pid = Some(pid);
             if worker.exit.is_none() {
                 actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
@@ -396,7 +408,14 @@ impl Dispatcher {
             "the guardian (pid {pid}) has ended, and with it every worker: it was killed from outside, or the machine \
              ran out of memory"
         );
+        self.lose_everything(reason, actions);
+    }
+
+    /// Nothing more will be heard of any worker: what has been answered is told, the rest is lost.
+    pub(super) fn lose_everything(&mut self, reason: String, actions: &mut Vec<Action>) {
         self.break_down(reason.clone(), actions);
+        let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::settle_all).collect();
+        self.report(answered, actions);
         let error = broken_error(&reason);
         actions.extend(self.holders.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));
         self.workers.clear();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::message::{Action, WorkerId};
 use super::worker::{Given, State, Worker};
-use super::{Dispatcher, Queued};
+use super::{Dispatcher, Queued, broken_error};
 
 /// How long a worker may run one attempt before what waits behind it is asked back for an idle one, or for one
 /// that is then started.
@@ -14,6 +14,12 @@ impl Dispatcher {
     /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
     pub(super) fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.go_on_exiting(now, actions);
+        if let Some(reason) = &self.broken
+            && !self.workers.values().any(Worker::stays)
+        {
+            // Given back by a worker that has ended since.
+            self.fail_queue(&broken_error(&reason.clone()), actions);
+        }
         self.end_what_is_stopped_and_idle(now, actions);
         if !self.queue.is_empty() {
             self.give_out(now, actions);
@@ -92,7 +98,7 @@ impl Dispatcher {
 
     /// Starts a worker unless there are as many as there may be, or the pool is broken: whether it did.
     fn start_if_allowed(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
-        let allowed = self.may_start();
+        let allowed = self.may_start() && !self.is_held_back(now);
         if allowed {
             self.start_worker(now, actions);
         }
@@ -103,6 +109,16 @@ impl Dispatcher {
         self.workers.len() < self.rules.max_workers && self.broken.is_none()
     }
 
+    /// Whether starts have failed, so that the workers that serve have to do for a while.
+    fn is_held_back(&self, now: Instant) -> bool {
+        self.starts_again.is_some_and(|at| now < at) && self.workers.values().any(Worker::is_serving)
+    }
+
+    /// When a worker may be started for what is queued, if none may now.
+    pub(super) fn next_start(&self) -> Option<Instant> {
+        self.starts_again.filter(|_| self.may_start() && !self.queue.is_empty())
+    }
+
     /// When something is to be asked back, if nothing changes before.
     pub(super) fn next_ask_back(&self) -> Option<Instant> {
         self.best_to_ask_back().map(|(_, since)| since + ASK_BACK_AFTER)
@@ -111,7 +127,7 @@ impl Dispatcher {
     /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
     /// worker is idle, or may be started, and nothing is queued for it.
     fn best_to_ask_back(&self) -> Option<(WorkerId, Instant)> {
-        let another = self.may_start() || self.workers.values().any(Worker::is_idle);
+        let another = (self.may_start() && self.starts_again.is_none()) || self.workers.values().any(Worker::is_idle);
         if !self.queue.is_empty() || !another {
             return None;
         }

@@ -168,13 +168,9 @@ impl Worker {
         self.is_serving() && self.given.is_empty()
     }
 
+    /// Whether it has had nothing to run for so long that it is to leave, if it is not the last one.
     pub(super) fn is_long_idle(&self, rules: &Rules, now: Instant) -> bool {
-        self.news + rules.idle_timeout <= now
-    }
-
-    /// Its time as an idle worker begins anew.
-    pub(super) fn stay_idle(&mut self, now: Instant) {
-        self.news = now;
+        rules.scaling && self.is_idle() && self.news + rules.idle_timeout <= now
     }
 
     pub(super) fn given_mut(&mut self, attempt: AttemptId) -> Option<&mut Given> {
@@ -247,7 +243,7 @@ impl Worker {
 
     /// Whether its end has taken longer than any end does: the guardian was stopped, or it hangs in the kernel.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        !self.gone && self.overdue_at().is_some_and(|at| at <= now)
+        self.overdue_at().is_some_and(|at| at <= now)
     }
 
     fn overdue_at(&self) -> Option<Instant> {
@@ -259,14 +255,17 @@ impl Worker {
     /// of that is lost.
     pub(super) fn give_up(&mut self, now: Instant) {
         let begun = self.given.back().map(|given| given.attempt.id);
-        self.fault.get_or_insert(format!("it could not be ended within {} s", BURIAL.as_secs()));
+        if self.exit.is_none() {
+            self.fault.get_or_insert(format!("it could not be ended within {} s", BURIAL.as_secs()));
+        }
         self.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun, at: now });
         (self.channel_closed, self.drained, self.gone) = (true, true, true);
     }
 
-    /// The next step of an interruption that has had its time.
+    /// The next step of an interruption that has had its time: of the attempt that it runs, since each step hits that.
     pub(super) fn escalate(&mut self, rules: &Rules, now: Instant) -> Option<Interrupted> {
-        let given = self.given.iter_mut().find(|given| due(given.interrupt, rules).is_some_and(|due| due <= now))?;
+        self.escalates_at(rules).filter(|due| *due <= now)?;
+        let given = self.given.front_mut()?;
         given.interrupt = match given.interrupt {
             Interrupted::Asked(_) => Interrupted::Terminated(now),
             _ => Interrupted::Ended,
@@ -274,9 +273,19 @@ impl Worker {
         Some(given.interrupt)
     }
 
-    /// When time alone will change something.
-    pub(super) fn next_tick(&self, rules: &Rules) -> Option<Instant> {
-        let overdue = self.overdue_at().filter(|_| !self.gone);
+    /// When that is. An attempt that was interrupted while it waited for its turn has its grace from then on.
+    fn escalates_at(&self, rules: &Rules) -> Option<Instant> {
+        match self.given.front()?.interrupt {
+            Interrupted::Asked(at) => Some(at.max(self.news) + rules.interrupt_grace),
+            Interrupted::Exiting(at) => Some(at + rules.interrupt_grace),
+            Interrupted::Terminated(at) => Some(at + TERM_TO_KILL),
+            Interrupted::No | Interrupted::Signalled | Interrupted::Ended => None,
+        }
+    }
+
+    /// When time alone will change something; `spare` says whether there are other workers, so that this one may leave.
+    pub(super) fn next_tick(&self, rules: &Rules, spare: bool) -> Option<Instant> {
+        let overdue = self.overdue_at();
         if let Some(death) = self.exit {
             // Until its output has been read time alone changes nothing, however much of it has passed, but that it is
             // given up in the end.
@@ -287,8 +296,8 @@ impl Worker {
         let state = match self.state {
             _ if self.end_asked.is_some() => None,
             State::Starting { since } => Some(since + rules.start_timeout),
-            State::Serving if self.given.is_empty() => rules.scaling.then(|| self.news + rules.idle_timeout),
-            State::Serving => self.given.iter().filter_map(|given| due(given.interrupt, rules)).min(),
+            State::Serving if self.given.is_empty() => (rules.scaling && spare).then(|| self.news + rules.idle_timeout),
+            State::Serving => self.escalates_at(rules),
             State::Leaving { until } => Some(until),
             State::Buried => None,
         };
@@ -403,14 +412,5 @@ impl Worker {
         let printed = self.take_lines(None);
         let said = if printed.is_empty() { String::new() } else { format!("; it said: {}", printed.join(" / ")) };
         format!("a worker could not be started: {ending}{said}")
-    }
-}
-
-/// When an interruption has its next step.
-fn due(interrupt: Interrupted, rules: &Rules) -> Option<Instant> {
-    match interrupt {
-        Interrupted::Asked(at) | Interrupted::Exiting(at) => Some(at + rules.interrupt_grace),
-        Interrupted::Terminated(at) => Some(at + TERM_TO_KILL),
-        Interrupted::No | Interrupted::Signalled | Interrupted::Ended => None,
     }
 }

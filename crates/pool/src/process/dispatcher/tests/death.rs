@@ -219,3 +219,21 @@ fn the_loss_of_the_guardian_fails_everything_loudly() {
     assert_eq!(failed, 3);
     assert!(error(&actions).message.starts_with("the guardian (pid 77) has ended"));
 }
+
+#[test]
+fn a_pool_that_can_start_no_more_workers_goes_on_with_those_that_serve_and_tries_again_later() {
+    let mut world = World::open(Rules { max_workers: 4, ..rules() });
+    let refuse = |world: &mut World, worker: u64| {
+        let reason = "there may be no more processes".to_owned();
+        world.on(Event::Refused { worker: WorkerId(worker), reason, fatal: false });
+        essence(&world.on(Event::Gone { worker: WorkerId(worker) }))
+    };
+    assert_eq!(essence(&world.submit([1, 2])), ["1 started in 1001", "run 1 on 1", "start 2"]);
+    assert_eq!(refuse(&mut world, 2), ["start 3"]);
+    assert_eq!(refuse(&mut world, 3), ["start 4"]);
+    assert_eq!(refuse(&mut world, 4), [""; 0], "the second waits for the worker that serves");
+    assert_eq!(world.dispatcher.next_tick(), Some(world.now + Duration::from_secs(1)));
+    assert_eq!(essence(&world.pass(Duration::from_secs(1))), ["start 5"]);
+    world.ready(5);
+    assert_eq!(essence(&world.submit([3])), ["start 6"], "it is as if nothing had been");
+}

@@ -41,3 +41,92 @@ fn a_worker_whose_last_answer_comes_after_it_was_stopped_is_ended_too() {
     world.on(Event::Stopped { worker: WorkerId(1), pid: 1001, signal: 19 });
     assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "end 1"]);
 }
+
+#[test]
+fn what_is_given_back_to_a_broken_pool_fails_when_no_worker_is_left() {
+    let mut world = World::open(Rules { max_workers: 2, ..rules() });
+    world.submit([1]);
+    world.finish(1, 1);
+    world.submit([2, 3]);
+    world.pass(Duration::from_millis(1));
+    let refused = Event::Refused { worker: WorkerId(2), reason: "it is of another build".into(), fatal: true };
+    world.submit([4]);
+    world.on(refused);
+    world.on(Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(3)] });
+    let actions = world.dies(1, 2, Exit::Signal(9));
+    assert!(essence(&actions).iter().any(|action| action.starts_with("3 failed")), "{:?}", essence(&actions));
+    assert_eq!(world.dispatcher.queue.len(), 0);
+}
+
+#[test]
+fn the_attempt_behind_one_that_was_given_back_is_told_to_have_started() {
+    let mut world = World::open(Rules { max_workers: 2, scaling: false, ..rules() });
+    world.submit([1]);
+    world.finish(1, 1);
+    world.submit([2, 3]);
+    world.ready(2);
+    world.pass(Duration::from_millis(1));
+    world.submit([4]);
+    world.finish(1, 2);
+    world.submit([5]);
+    world.submit([6]);
+    world.finish(2, 4);
+    let actions = world.on(Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(3)] });
+    assert!(essence(&actions).iter().any(|action| action.contains("5 started")), "{:?}", essence(&actions));
+}
+
+#[test]
+fn the_loss_of_the_guardian_leaves_answers_as_they_were() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let (worker, attempt) = (WorkerId(1), AttemptId(1));
+    world.on(Event::Finished { worker, attempt, result: Data::new(), marked: true });
+    let actions = world.on(Event::GuardianLost { pid: 7 });
+    assert!(essence(&actions).iter().any(|action| action == "1 finished"), "{:?}", essence(&actions));
+}
+
+#[test]
+fn a_dead_worker_whose_output_is_never_read_is_settled_after_a_while() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let worker = WorkerId(1);
+    world.on(Event::Exited { worker, exit: Exit::Signal(11), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
+    world.on(Event::ChannelClosed { worker, garbage: None });
+    world.on(Event::Gone { worker });
+    let actions = world.pass(Duration::from_secs(10));
+    assert!(error(&actions).message.contains("signal 11"), "{:?}", error(&actions));
+}
+
+#[test]
+fn the_interrupt_of_an_attempt_that_waits_behind_another_ends_nobody() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    world.finish(1, 1);
+    world.submit([2, 3]);
+    world.on(Event::Interrupt(AttemptId(3)));
+    let actions = world.pass(Duration::from_secs(3600));
+    assert!(!essence(&actions).iter().any(|action| action.contains("SIGTERM")), "{:?}", essence(&actions));
+    // From when it is its turn it has its grace.
+    world.finish(1, 2);
+    assert_eq!(essence(&world.pass(rules().interrupt_grace)), ["SIGTERM to 1"]);
+}
+
+#[test]
+fn workers_of_a_fixed_pool_stay_however_long_they_are_idle() {
+    let idle_timeout = Duration::from_millis(50);
+    let mut world = World::open(Rules { max_workers: 2, scaling: false, idle_timeout, ..rules() });
+    world.ready(2);
+    world.submit([1]);
+    let (worker, attempt) = (WorkerId(1), AttemptId(1));
+    world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no") });
+    let actions = world.pass(Duration::from_millis(100));
+    assert!(!essence(&actions).iter().any(|action| action.contains("dismiss")), "{:?}", essence(&actions));
+}
+
+#[test]
+fn the_last_worker_of_a_pool_needs_no_look_at_the_time() {
+    let mut world = World::open(Rules { idle_timeout: Duration::ZERO, ..rules() });
+    world.submit([1]);
+    world.finish(1, 1);
+    assert_eq!(world.dispatcher.next_tick(), None);
+}
