@@ -344,7 +344,7 @@ impl Dispatcher {
     fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         // One that is being ended, since it took too long, has not been started.
-        if matches!(worker.state, State::Starting { .. }) && worker.stays() {
+        if matches!(worker.state, State::Starting { .. }) && !worker.is_being_ended() {
             worker.state = State::Serving;
             worker.news = now;
             self.ready = true;

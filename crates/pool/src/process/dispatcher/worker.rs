@@ -241,6 +241,11 @@ impl Worker {
         }
     }
 
+    /// Whether the end of its tree was asked for.
+    pub(super) fn is_being_ended(&self) -> bool {
+        self.end_asked.is_some()
+    }
+
     /// Whether its end has taken longer than any end does: the guardian was stopped, or it hangs in the kernel.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         self.overdue_at().is_some_and(|at| at <= now)

@@ -369,8 +369,10 @@ impl Owner {
     /// Whether some worker has attempts behind the first that were not asked back.
     fn is_held_up(&self) -> bool {
         self.known.iter().filter(|(_, known)| known.ready && !known.ending && !known.stopped).any(|(worker, _)| {
-            let of_worker = self.accounts.values().filter(|account| account.given == Some(*worker));
-            of_worker.filter(|account| account.runs.is_none() && !account.asked_back).count() > 0
+            let of_worker = || self.accounts.values().filter(|account| account.given == Some(*worker));
+            // Until what the one before printed has been read, it is not told that the first of them runs.
+            let first = usize::from(of_worker().all(|account| account.runs.is_none()));
+            of_worker().filter(|account| account.runs.is_none() && !account.asked_back).count() > first
         })
     }
 
