@@ -1,13 +1,14 @@
 //! What tasks print, passed on to standard error with the name of the actor before each line.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
+
 use crate::arguments::Progress;
 use crate::progress::Shown;
-use pushflow::{AttemptId, EventKind, Observer, Stream, Workflow, WorkflowEvent};
+use crate::unfinished::{Printer, Unfinished};
 
 /// Writes one line to standard error; that nobody reads it must not end the run.
 pub(crate) fn line(text: &str) {
@@ -20,14 +21,8 @@ pub(crate) struct TaskOutput {
     progress: Mutex<Shown>,
     /// By the index of the actor.
     names: Vec<String>,
-    unfinished: Mutex<HashMap<Source, Vec<u8>>>,
+    unfinished: Mutex<Unfinished>,
 }
-
-/// Where a line comes from: the actor's index and the attempt, and the stream.
-type Source = (Option<(usize, u64)>, Stream);
-
-/// A line longer than this is passed on in pieces.
-const MAX_LINE: usize = 64 * 1024;
 
 impl TaskOutput {
     pub(crate) fn new(workflow: &Workflow, progress: Progress) -> TaskOutput {
@@ -55,51 +50,36 @@ impl TaskOutput {
         )
     }
 
-    fn print(&self, source: Source, text: &[u8]) {
-        let name = source.0.map_or("worker", |(actor, _)| self.name(actor));
+    fn print(&self, printer: Printer, text: &[u8]) {
+        let name = printer.map_or("worker", |(_, actor)| self.name(actor.index()));
         line(&format!("{name}| {}", String::from_utf8_lossy(text)));
     }
 
-    fn add(&self, source: Source, bytes: &[u8]) {
+    /// Prints the lines that are complete now, and those that will get no end.
+    fn print_lines(&self, event: &EventKind) {
         let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = unfinished.entry(source).or_default();
-        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let (part, complete) = match part.strip_suffix(b"\n") {
-                Some(part) => (part, true),
-                None => (part, false),
-            };
-            text.extend_from_slice(part);
-            if complete || text.len() > MAX_LINE {
-                self.print(source, text);
-                text.clear();
+        match event {
+            EventKind::Output { attempt, stream, bytes } => {
+                let printer = attempt.map(|(actor, attempt)| (attempt, actor));
+                unfinished.add(printer, *stream, bytes, |text| self.print(printer, text));
             }
-        }
-        if text.is_empty() {
-            unfinished.remove(&source);
-        }
-    }
-
-    /// Prints what has no end of line yet and will get none.
-    fn finish(&self, ended: impl Fn(&Source) -> bool) {
-        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        unfinished.retain(|source, text| {
-            let ended = ended(source);
-            if ended {
-                self.print(*source, text);
+            EventKind::AttemptFinished { actor, attempt } | EventKind::AttemptFailed { actor, attempt, .. } => {
+                unfinished.end(*actor, *attempt, |text| self.print(Some((*attempt, *actor)), text));
             }
-            !ended
-        });
+            // Which attempts have ended in the meantime is not known.
+            EventKind::Dropped { .. } | EventKind::RunEnded { .. } => {
+                unfinished.end_all(|printer, text| self.print(printer, text));
+            }
+            _ => {}
+        }
     }
 }
 
 impl Observer for TaskOutput {
     fn observe(&self, event: &WorkflowEvent) {
         self.show_progress(event);
+        self.print_lines(&event.kind);
         match &event.kind {
-            EventKind::Output { attempt, stream, bytes } => {
-                let source = attempt.map(|(actor, attempt)| (actor.index(), attempt.0));
-                self.add((source, *stream), bytes);
-            }
             EventKind::ProcessStopped { actor, pid, signal, .. } => line(&format!(
                 "pushflow: {}: process {pid} was stopped by {signal}; it does nothing until it is continued (kill -CONT \
                  {pid}) or ended",
@@ -112,7 +92,6 @@ impl Observer for TaskOutput {
                 line(&format!("pushflow: stopping, {reason}; once more kills what runs"));
             }
             EventKind::AttemptBlocked { actor, attempt, held } => line(&self.blocked(actor.index(), *attempt, *held)),
-            EventKind::RunEnded { .. } => self.finish(|_| true),
             EventKind::Dropped { events } => {
                 line(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
             }
