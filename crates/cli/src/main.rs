@@ -10,6 +10,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod screen;
 mod unfinished;
 
 use std::panic::catch_unwind;

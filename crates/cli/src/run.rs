@@ -85,7 +85,7 @@ fn python(arguments: &RunArguments) -> PythonSettings {
 }
 
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
-    let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress), QUEUE)?;
+    let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress)?, QUEUE)?;
     Ok(RunOptions {
         pool: arguments.pool.unwrap_or_default(),
         pool_options: PoolOptions {
