@@ -12,8 +12,11 @@ use serde::de::IgnoredAny;
 /// Runs graphs of tasks, cyclic or not, on threads or isolated worker processes.
 #[derive(Debug, Parser)]
 #[command(name = "pushflow", version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 finished, 1 failed, 2 usage or invalid graph, 3 timed out, 4 stalled, 70 a \
-                        defect of pushflow, 130 / 143 stopped by SIGINT / SIGTERM.")]
+#[command(
+    after_help = "Exit codes: 0 finished, 1 failed, or the result could not be printed, 2 usage or invalid graph, \
+                        3 timed out, 4 stalled, 70 a defect of pushflow, 129 / 130 / 143 stopped by SIGHUP / SIGINT / \
+                        SIGTERM."
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

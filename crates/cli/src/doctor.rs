@@ -8,10 +8,15 @@ use serde_json::{Value, json};
 
 use crate::arguments::{DoctorArguments, Format};
 use crate::output::line;
+use crate::run::folders_are_there;
 use crate::{exit, report};
 
 /// Looks at everything, and prints it: the exit code.
 pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
+    if let Err(error) = folders_are_there("--python-path", &arguments.python_path) {
+        line(&format!("error: {error}"));
+        return exit::USAGE;
+    }
     let found = look(&Settings {
         python: PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() },
         worker: arguments.worker.clone(),

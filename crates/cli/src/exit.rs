@@ -4,7 +4,7 @@ use pushflow::{EndingKind, StopSignal};
 
 /// The run finished.
 pub(crate) const FINISHED: u8 = 0;
-/// The run failed: an actor's error was not handled.
+/// The run failed: an actor's error was not handled. Or its result could not be printed.
 pub(crate) const FAILED: u8 = 1;
 /// What was asked for can't be done: usage, graph file, interpreter, worker. Nothing was run.
 pub(crate) const USAGE: u8 = 2;
@@ -40,6 +40,7 @@ mod tests {
         let stopped = EndingKind::Stopped { reason: "SIGINT".into() };
         assert_eq!(code(&stopped, Some(StopSignal::Interrupt)), 130);
         assert_eq!(code(&stopped, Some(StopSignal::Terminate)), 143);
+        assert_eq!(code(&stopped, Some(StopSignal::HangUp)), 129);
         assert_eq!(code(&EndingKind::Finished, Some(StopSignal::Interrupt)), 0);
     }
 }

@@ -10,19 +10,30 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod screen;
+mod unfinished;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::{Arguments, Command};
+
+/// The variable that sets the level of the log.
+const LOG: &str = "PUSHFLOW_LOG";
 
 fn main() -> ExitCode {
     // Started by a scheduler as its worker, the program serves here and goes no further.
     pushflow::init();
-    start_log();
+    hear_stop_signals();
     let arguments = Arguments::parse();
+    if let Err(error) = start_log() {
+        output::line(&format!("error: {error}"));
+        return ExitCode::from(exit::USAGE);
+    }
     let code = catch_unwind(|| match arguments.command {
         Command::Run(options) => run::run(&options),
         Command::Probe(options) => pushflow_compat_probe::probe(&options),
@@ -34,12 +45,26 @@ fn main() -> ExitCode {
     ExitCode::from(code.unwrap_or(exit::DEFECT))
 }
 
+/// Whoever started this program may have blocked them, and threads inherit that: so it comes before any thread.
+fn hear_stop_signals() {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    signals.thread_unblock().expect("these signals may be unblocked");
+}
+
 /// The log goes to standard error, at the level that `PUSHFLOW_LOG` names; warnings by default.
-fn start_log() {
-    let level = std::env::var("PUSHFLOW_LOG").ok().and_then(|level| level.parse().ok());
-    tracing_subscriber::fmt()
-        .with_max_level(level.unwrap_or(tracing::Level::WARN))
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+///
+/// # Errors
+/// When it names none.
+fn start_log() -> Result<(), String> {
+    let level = match std::env::var_os(LOG).filter(|level| !level.is_empty()) {
+        None => LevelFilter::WARN,
+        Some(level) => level.to_str().and_then(|level| level.parse().ok()).ok_or_else(|| {
+            format!(
+                "{LOG} is {:?}, which is none of error, warn, info, debug, trace and off",
+                level.display().to_string()
+            )
+        })?,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+    Ok(())
 }

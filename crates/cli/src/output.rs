@@ -1,13 +1,15 @@
 //! What tasks print, passed on to standard error with the name of the actor before each line.
 
-use std::collections::HashMap;
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
+
 use crate::arguments::Progress;
-use crate::progress::Shown;
-use pushflow::{AttemptId, EventKind, Observer, Stream, Workflow, WorkflowEvent};
+use crate::progress::{self, Shown};
+use crate::screen::Screen;
+use crate::unfinished::{Printer, Unfinished};
 
 /// Writes one line to standard error; that nobody reads it must not end the run.
 pub(crate) fn line(text: &str) {
@@ -15,32 +17,107 @@ pub(crate) fn line(text: &str) {
     error.write_all(format!("{text}\n").as_bytes()).ok();
 }
 
-/// Prints the lines of each attempt as they are completed, and the progress of the run between them.
+/// Prints the lines of each attempt as they are completed, and the progress of the run below them.
 pub(crate) struct TaskOutput {
-    progress: Mutex<Shown>,
-    /// By the index of the actor.
-    names: Vec<String>,
-    unfinished: Mutex<HashMap<Source, Vec<u8>>>,
+    lines: Lines,
+    screen: Screen,
 }
 
-/// Where a line comes from: the actor's index and the attempt, and the stream.
-type Source = (Option<(usize, u64)>, Stream);
-
-/// A line longer than this is passed on in pieces.
-const MAX_LINE: usize = 64 * 1024;
+/// What is said about each event.
+struct Lines {
+    progress: Progress,
+    /// By the index of the actor.
+    names: Vec<String>,
+    unfinished: Mutex<Unfinished>,
+}
 
 impl TaskOutput {
-    pub(crate) fn new(workflow: &Workflow, progress: Progress) -> TaskOutput {
+    /// # Errors
+    /// When no thread can be started.
+    pub(crate) fn new(workflow: &Workflow, progress: Progress) -> io::Result<TaskOutput> {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
-        TaskOutput { progress: Mutex::new(Shown::new(progress)), names, unfinished: Mutex::default() }
+        let progress = progress.chosen();
+        let screen = Screen::new(Shown::new(progress), io::stderr())?;
+        Ok(TaskOutput { lines: Lines { progress, names, unfinished: Mutex::default() }, screen })
+    }
+}
+
+impl Observer for TaskOutput {
+    fn observe(&self, event: &WorkflowEvent) {
+        self.screen.tell(&event.kind, event.at, &self.lines.about(&event.kind));
+    }
+}
+
+impl Drop for TaskOutput {
+    /// The end of the run may be among the events that were dropped.
+    fn drop(&mut self) {
+        self.screen.say(&self.lines.left());
+    }
+}
+
+impl Lines {
+    fn about(&self, event: &EventKind) -> String {
+        let mut text = self.printed(event);
+        let mut say = |line: &str| text.extend([line, "\n"]);
+        match event {
+            EventKind::ProcessStopped { actor, pid, signal, .. } => say(&format!(
+                "pushflow: {}: process {pid} was stopped by {signal}; it does nothing until it is continued (kill -CONT \
+                 {pid}) or ended",
+                self.name(actor.index())
+            )),
+            EventKind::ProcessContinued { actor, pid, .. } => {
+                say(&format!("pushflow: {}: process {pid} goes on", self.name(actor.index())));
+            }
+            EventKind::Stopping { reason } => {
+                say(&format!("pushflow: stopping, {reason}; once more kills what runs"));
+            }
+            EventKind::AttemptBlocked { actor, attempt, held } => say(&self.blocked(actor.index(), *attempt, *held)),
+            EventKind::Dropped { events } => {
+                say(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
+            }
+            _ if self.progress == Progress::Plain => {
+                text.extend(progress::line_about(event, |actor| self.name(actor.index())));
+            }
+            _ => {}
+        }
+        text
     }
 
-    /// Shows how far the run is, where that is asked for.
-    fn show_progress(&self, event: &WorkflowEvent) {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = progress.text_for(event, |actor| self.name(actor.index())) {
-            std::io::stderr().lock().write_all(text.as_bytes()).ok();
+    /// The lines that are complete now, and those that will get no end.
+    fn printed(&self, event: &EventKind) -> String {
+        let mut printed = String::new();
+        let mut print = |printer, text: &[u8]| printed.push_str(&self.line_of(printer, text));
+        let mut unfinished = self.unfinished();
+        match event {
+            EventKind::Output { attempt, stream, bytes } => {
+                let printer = attempt.map(|(actor, attempt)| (attempt, actor));
+                unfinished.add(printer, *stream, bytes, |text| print(printer, text));
+            }
+            EventKind::AttemptFinished { actor, attempt } | EventKind::AttemptFailed { actor, attempt, .. } => {
+                unfinished.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
+            }
+            // Which attempts have ended in the meantime is not known.
+            EventKind::Dropped { .. } | EventKind::RunEnded { .. } => unfinished.end_all(print),
+            _ => {}
         }
+        drop(unfinished);
+        printed
+    }
+
+    /// All lines that have no end yet.
+    fn left(&self) -> String {
+        let mut left = String::new();
+        self.unfinished().end_all(|printer, text| left.push_str(&self.line_of(printer, text)));
+        left
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line_of(&self, printer: Printer, text: &[u8]) -> String {
+        let name = printer.map_or("worker", |(_, actor)| self.name(actor.index()));
+        format!("{name}| {}\n", String::from_utf8_lossy(text))
     }
 
     fn name(&self, actor: usize) -> &str {
@@ -54,71 +131,6 @@ impl TaskOutput {
              task can run: let it wait with what pushflow gives it, or choose another pool"
         )
     }
-
-    fn print(&self, source: Source, text: &[u8]) {
-        let name = source.0.map_or("worker", |(actor, _)| self.name(actor));
-        line(&format!("{name}| {}", String::from_utf8_lossy(text)));
-    }
-
-    fn add(&self, source: Source, bytes: &[u8]) {
-        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = unfinished.entry(source).or_default();
-        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let (part, complete) = match part.strip_suffix(b"\n") {
-                Some(part) => (part, true),
-                None => (part, false),
-            };
-            text.extend_from_slice(part);
-            if complete || text.len() > MAX_LINE {
-                self.print(source, text);
-                text.clear();
-            }
-        }
-        if text.is_empty() {
-            unfinished.remove(&source);
-        }
-    }
-
-    /// Prints what has no end of line yet and will get none.
-    fn finish(&self, ended: impl Fn(&Source) -> bool) {
-        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        unfinished.retain(|source, text| {
-            let ended = ended(source);
-            if ended {
-                self.print(*source, text);
-            }
-            !ended
-        });
-    }
-}
-
-impl Observer for TaskOutput {
-    fn observe(&self, event: &WorkflowEvent) {
-        self.show_progress(event);
-        match &event.kind {
-            EventKind::Output { attempt, stream, bytes } => {
-                let source = attempt.map(|(actor, attempt)| (actor.index(), attempt.0));
-                self.add((source, *stream), bytes);
-            }
-            EventKind::ProcessStopped { actor, pid, signal, .. } => line(&format!(
-                "pushflow: {}: process {pid} was stopped by {signal}; it does nothing until it is continued (kill -CONT \
-                 {pid}) or ended",
-                self.name(actor.index())
-            )),
-            EventKind::ProcessContinued { actor, pid, .. } => {
-                line(&format!("pushflow: {}: process {pid} goes on", self.name(actor.index())));
-            }
-            EventKind::Stopping { reason } => {
-                line(&format!("pushflow: stopping, {reason}; once more kills what runs"));
-            }
-            EventKind::AttemptBlocked { actor, attempt, held } => line(&self.blocked(actor.index(), *attempt, *held)),
-            EventKind::RunEnded { .. } => self.finish(|_| true),
-            EventKind::Dropped { events } => {
-                line(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
-            }
-            _ => {}
-        }
-    }
 }
 
 #[cfg(test)]
@@ -127,10 +139,10 @@ mod tests {
 
     #[test]
     fn a_task_that_holds_the_thread_is_named_with_what_to_do() {
-        let progress = Mutex::new(Shown::new(Progress::None));
-        let output = TaskOutput { progress, names: vec!["analyse".into()], unfinished: Mutex::default() };
+        let (progress, names) = (Progress::None, vec!["analyse".into()]);
+        let lines = Lines { progress, names, unfinished: Mutex::default() };
         assert_eq!(
-            output.blocked(0, AttemptId(3), Duration::from_millis(120)),
+            lines.blocked(0, AttemptId(3), Duration::from_millis(120)),
             "pushflow: analyse (attempt 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \
              run: let it wait with what pushflow gives it, or choose another pool"
         );

@@ -1,52 +1,98 @@
 //! How far a run is, on standard error: one line that changes, or a line for each attempt that begins or ends.
 //!
 //! How much there is still to do is not known, since graphs may go round: so it counts what has been done.
+//!
+//! [`Shown`] says what is to be written and when, and takes the time as an argument; `screen.rs` writes it.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use pushflow::{ActorId, EventKind, WorkflowEvent};
+use pushflow::{ActorId, EventKind};
 
 use crate::arguments::Progress;
 
 /// How long the line stays as it is, at least.
-const PERIOD: Duration = Duration::from_millis(100);
+pub(crate) const PERIOD: Duration = Duration::from_millis(100);
 /// Goes to the beginning of the line and wipes it.
 const WIPE: &str = "\r\x1b[K";
 
 /// What is shown, and what has been counted.
 pub(crate) struct Shown {
-    how: Progress,
+    is_bar: bool,
+    is_over: bool,
     done: u64,
     failed: u64,
     /// The attempts that have been submitted and have not ended, and whether they run.
     open: HashMap<u64, bool>,
-    /// When the line was last drawn, if it stands there.
+    /// When the line was last drawn; `None` before.
     drawn: Option<Duration>,
+    /// The line that stands there.
+    standing: Option<String>,
+}
+
+impl Progress {
+    /// What is meant here.
+    pub(crate) fn chosen(self) -> Progress {
+        match self {
+            Progress::Auto if std::io::stderr().is_terminal() => Progress::Bar,
+            Progress::Auto => Progress::None,
+            chosen => chosen,
+        }
+    }
 }
 
 impl Shown {
     pub(crate) fn new(how: Progress) -> Shown {
-        let is_terminal = || std::io::stderr().is_terminal();
-        let how = match how {
-            Progress::Auto if is_terminal() => Progress::Bar,
-            Progress::Auto => Progress::None,
-            chosen => chosen,
-        };
-        Shown { how, done: 0, failed: 0, open: HashMap::new(), drawn: None }
+        Shown {
+            is_bar: how == Progress::Bar,
+            is_over: false,
+            done: 0,
+            failed: 0,
+            open: HashMap::new(),
+            drawn: None,
+            standing: None,
+        }
     }
 
-    /// What is to be written when this happens, before anything else that is written about it.
-    pub(crate) fn text_for<'a>(&mut self, event: &WorkflowEvent, name: impl Fn(ActorId) -> &'a str) -> Option<String> {
-        if self.how == Progress::None {
+    /// Whether there is a line that changes.
+    pub(crate) fn is_bar(&self) -> bool {
+        self.is_bar
+    }
+
+    /// Wipes the line that stands there, so that something else can be written.
+    pub(crate) fn wipe(&mut self) -> &'static str {
+        if self.standing.take().is_some() { WIPE } else { "" }
+    }
+
+    /// Wipes the line that stands there, and draws none any more.
+    pub(crate) fn end(&mut self) -> &'static str {
+        self.is_over = true;
+
+        self.wipe()
+    }
+
+    /// What draws the line at this time of the run. Nothing if what stands there is right, or has only just been drawn.
+    pub(crate) fn draw(&mut self, at: Duration) -> Option<String> {
+        let is_early = self.drawn.is_some_and(|drawn| at.saturating_sub(drawn) < PERIOD);
+        if !self.is_bar || self.is_over || is_early {
             return None;
         }
-        self.count(&event.kind);
-        if self.how == Progress::Bar { self.bar(event) } else { plain(&event.kind, name) }
+        let line = self.line(at);
+        if self.standing.as_ref() == Some(&line) {
+            return None;
+        }
+        self.drawn = Some(at);
+        let text = format!("{WIPE}{line}");
+        self.standing = Some(line);
+        Some(text)
     }
 
-    fn count(&mut self, kind: &EventKind) {
+    /// Counts what the line tells.
+    pub(crate) fn count(&mut self, kind: &EventKind) {
+        if !self.is_bar {
+            return;
+        }
         match kind {
             EventKind::AttemptSubmitted { attempt, .. } => _ = self.open.insert(attempt.0, false),
             EventKind::AttemptStarted { attempt, .. } => _ = self.open.insert(attempt.0, true),
@@ -64,24 +110,6 @@ impl Shown {
         }
     }
 
-    fn bar(&mut self, event: &WorkflowEvent) -> Option<String> {
-        let is_due = self.drawn.is_none_or(|drawn| event.at.saturating_sub(drawn) >= PERIOD);
-        match event.kind {
-            // Something else is written: the line has to go, and comes back with the next event.
-            EventKind::Output { .. }
-            | EventKind::ProcessStopped { .. }
-            | EventKind::ProcessContinued { .. }
-            | EventKind::Stopping { .. }
-            | EventKind::Dropped { .. }
-            | EventKind::RunEnded { .. } => self.drawn.take().map(|_| WIPE.to_owned()),
-            _ if is_due => {
-                self.drawn = Some(event.at);
-                Some(format!("{WIPE}{}", self.line(event.at)))
-            }
-            _ => None,
-        }
-    }
-
     fn line(&self, at: Duration) -> String {
         let running = self.open.values().filter(|runs| **runs).count();
         let waiting = self.open.len() - running;
@@ -91,7 +119,8 @@ impl Shown {
     }
 }
 
-fn plain<'a>(kind: &EventKind, name: impl Fn(ActorId) -> &'a str) -> Option<String> {
+/// The line about this event, where each attempt that begins or ends has one.
+pub(crate) fn line_about<'a>(kind: &EventKind, name: impl Fn(ActorId) -> &'a str) -> Option<String> {
     let (actor, attempt, what) = match kind {
         EventKind::AttemptStarted { actor, attempt, .. } => (actor, attempt, "begins".to_owned()),
         EventKind::AttemptFinished { actor, attempt } => (actor, attempt, "is done".to_owned()),
@@ -126,9 +155,44 @@ mod tests {
     }
 
     #[test]
+    fn the_line_is_drawn_again_when_it_would_read_otherwise_and_was_not_only_just_drawn() {
+        let mut shown = Shown::new(Progress::Bar);
+        let (actor, millis) = (actor(), Duration::from_millis);
+        let submitted = |number| EventKind::AttemptSubmitted { actor, attempt: AttemptId(number) };
+        let drawn = |line: &str| Some(format!("{WIPE}{line}"));
+        assert_eq!(shown.draw(millis(5)), drawn("0:00  0 done, 0 running, 0 waiting"));
+        shown.count(&submitted(1));
+        assert_eq!(shown.draw(millis(104)), None, "it was only just drawn");
+        assert_eq!(shown.draw(millis(105)), drawn("0:00  0 done, 0 running, 1 waiting"));
+        assert_eq!(shown.draw(millis(999)), None, "it would read the same");
+        assert_eq!(shown.draw(millis(1000)), drawn("0:01  0 done, 0 running, 1 waiting"), "the clock goes on");
+        shown.count(&submitted(2));
+        assert_eq!(shown.draw(millis(900)), None, "time does not go back");
+    }
+
+    #[test]
+    fn the_line_is_wiped_once_and_comes_back() {
+        let mut shown = Shown::new(Progress::Bar);
+        assert_eq!(shown.wipe(), "", "there is none yet");
+        let line = shown.draw(Duration::ZERO);
+        assert_eq!((shown.wipe(), shown.wipe()), (WIPE, ""));
+        assert_eq!(shown.draw(PERIOD / 2), None);
+        assert_eq!(shown.draw(PERIOD), line);
+        assert_eq!((shown.end(), shown.draw(PERIOD * 100)), (WIPE, None), "it does not come back from the end");
+    }
+
+    #[test]
+    fn there_is_no_line_where_none_is_asked_for() {
+        for how in [Progress::Plain, Progress::None] {
+            let mut shown = Shown::new(how);
+            assert_eq!((shown.draw(PERIOD), shown.wipe()), (None, ""));
+        }
+    }
+
+    #[test]
     fn a_line_for_each_attempt_says_whose_it_is() {
         let (actor, attempt) = (actor(), AttemptId(3));
-        let text = |kind: EventKind| plain(&kind, |_| "analyse");
+        let text = |kind: EventKind| line_about(&kind, |_| "analyse");
         assert_eq!(text(EventKind::AttemptSubmitted { actor, attempt }), None);
         let begins = text(EventKind::AttemptStarted { actor, attempt, pid: 1 });
         assert_eq!(begins.as_deref(), Some("pushflow: analyse (attempt 3) begins\n"));

@@ -35,7 +35,7 @@ pub(crate) fn print_on(output: &mut dyn Write, text: &str) -> io::Result<()> {
     }
 }
 
-/// Standard output, for the result alone: what tasks in this process, and programs that work for them, print there from now
+/// Standard output, for the result alone, on every pool: what tasks in this process, and programs that work for them, print there from now
 /// on goes to standard error.
 ///
 /// # Errors

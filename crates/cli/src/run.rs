@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pushflow::{
@@ -30,10 +31,7 @@ pub(crate) fn run(arguments: &RunArguments) -> u8 {
 /// The errors are those that can be known before the run.
 fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     arguments.environment.map_or(Ok(()), green::choose)?;
-    let mut output: Box<dyn Write> = match arguments.format {
-        Format::Text => Box::new(io::stdout()),
-        Format::Json => Box::new(report::take_stdout()?),
-    };
+    let mut output = report::take_stdout()?;
     let workflow = load(arguments)?;
     if arguments.dry_run {
         return Ok(printed(report::describe(&workflow, arguments.format), exit::FINISHED, &mut output));
@@ -63,9 +61,8 @@ fn printed(text: Result<String, CodecError>, code: u8, output: &mut dyn Write) -
 /// Loads the graph, with its inputs.
 fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     let inputs = inputs::of(arguments)?;
-    if let Some(root) = arguments.root_dir.as_ref().filter(|root| !root.is_dir()) {
-        return Err(format!("there is no folder {:?} for --root-dir", root.display().to_string()).into());
-    }
+    folders_are_there("--root-dir", arguments.root_dir.as_slice())?;
+    folders_are_there("--python-path", &arguments.python_path)?;
     let usual = PythonClasses::default();
     let classes = PythonClasses {
         python: python(arguments),
@@ -80,12 +77,21 @@ fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     })
 }
 
+/// # Errors
+/// When one is not, or is no folder.
+pub(crate) fn folders_are_there(option: &str, folders: &[PathBuf]) -> Result<(), String> {
+    match folders.iter().find(|folder| !folder.is_dir()) {
+        None => Ok(()),
+        Some(folder) => Err(format!("there is no folder {:?} for {option}", folder.display().to_string())),
+    }
+}
+
 fn python(arguments: &RunArguments) -> PythonSettings {
     PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() }
 }
 
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
-    let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress), QUEUE)?;
+    let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress)?, QUEUE)?;
     Ok(RunOptions {
         pool: arguments.pool.unwrap_or_default(),
         pool_options: PoolOptions {

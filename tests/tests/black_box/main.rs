@@ -19,6 +19,8 @@
 //! - [`differential`]: random ewoks graphs, here and in the original engine.
 //! - [`doctor`]: what `pushflow doctor` says of good and bad machines.
 //! - [`output`]: what tasks print.
+//! - [`surroundings`]: blocked signals, variables and folders where it is started.
+//! - [`standard_output`]: the result alone, whatever tasks print, and how a run is shown meanwhile.
 //! - [`policy_facts`]: what each process is to the kernel.
 //! - [`random_kills`]: SIGKILL at random moments.
 //! - [`orphans`]: many short processes, and threads that end.
@@ -62,7 +64,9 @@ mod random_kills;
 mod rust_tasks;
 mod single_process;
 mod slow_starts;
+mod standard_output;
 mod start_methods;
+mod surroundings;
 mod warm;
 mod worker_identity;
 

@@ -31,11 +31,53 @@ def speaker(**inputs):
     assert_eq!(finished.stdout, "");
 }
 
+/// Three rounds of a loop: what the attempts print has an end of line nowhere.
 #[test]
-fn a_line_without_an_end_is_printed_when_the_run_ends() {
-    let finished =
-        run(&Folder::with_tasks("def task(**inputs):\n    print('no end', end='')\n    return {}\n", &["task"]));
-    assert_eq!(finished.assert_code(0).stderr, "task| no end\n");
+fn lines_without_an_end_are_printed_when_their_attempt_ends() {
+    let module = r#"
+import sys, time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def first(round=0, **inputs):
+    print(f"first {round}", end="")
+    sys.stderr.write(f"warning {round}")
+    return {"round": round + 1}
+
+def second(round, **inputs):
+    print(f"second {round}", end="")
+    return {"again": round < 3}
+
+def last(**inputs):
+    (HERE / "reached").touch()
+    while not (HERE / "seen").exists():
+        time.sleep(0.001)
+    print("last", end="")
+    return {}
+"#;
+    let folder = Folder::with_tasks(module, &[]);
+    let node = |id: &str, starts: bool| json!({"id": id, "task_type": "ppfmethod", "task_identifier": format!("tasks.{id}"), "force_start_node": starts});
+    let link = |source: &str, target: &str, again: Option<bool>| {
+        let conditions = again.map(|again| json!([{"source_output": "again", "value": again}])).unwrap_or(json!([]));
+        json!({"source": source, "target": target, "map_all_data": true, "conditions": conditions})
+    };
+    folder.write_graph(
+        json!([node("first", true), node("second", false), node("last", false)]),
+        json!([
+            link("first", "second", None),
+            link("second", "first", Some(true)),
+            link("second", "last", Some(false))
+        ]),
+    );
+    let running = Program::pushflow_run(folder.graph()).args(["--workers", "1"]).start();
+    // The run goes on.
+    folder.wait_for("reached");
+    running.wait_for_error_text("second| second 3\n");
+    folder.write("seen", "");
+    let round = |number: u8| format!("first| first {number}\nfirst| warning {number}\nsecond| second {}\n", number + 1);
+    let expected = format!("{}{}{}last| last\n", round(0), round(1), round(2));
+    assert_eq!(running.wait().assert_code(0).stderr, expected);
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! [`Screen`]: standard error, shared by what is said about a run and the line that shows how far it is.
+//!
+//! All of it is written with the one lock held: whatever is said wipes the line first, and the line stands below it. While
+//! nothing happens, a thread looks at the line, so that its clock goes on; it is there only where the line is.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pushflow::EventKind;
+
+use crate::progress::{PERIOD, Shown};
+
+/// Writes what is said about a run, and shows how far it is until this is dropped.
+pub(crate) struct Screen {
+    inner: Arc<Mutex<Inner>>,
+    thread: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+struct Inner {
+    shown: Shown,
+    /// When the run began, by this process's clock; the line is drawn from then on.
+    began: Option<Instant>,
+    output: Box<dyn Write + Send>,
+}
+
+impl Screen {
+    /// # Errors
+    /// When the thread can't be started.
+    pub(crate) fn new(shown: Shown, output: impl Write + Send + 'static) -> io::Result<Screen> {
+        let has_bar = shown.is_bar();
+        let inner = Arc::new(Mutex::new(Inner { shown, began: None, output: Box::new(output) }));
+        let thread = if has_bar { Some(start(inner.clone())?) } else { None };
+        Ok(Screen { inner, thread })
+    }
+
+    /// Something happened at this time of the run, and this is said about it: whole lines, or nothing.
+    pub(crate) fn tell(&self, event: &EventKind, at: Duration, text: &str) {
+        let mut inner = lock(&self.inner);
+        inner.shown.count(event);
+        match event {
+            EventKind::RunStarted { .. } => inner.began = Instant::now().checked_sub(at),
+            EventKind::RunEnded { .. } => inner.end(),
+            _ => {}
+        }
+        inner.say(text);
+    }
+
+    /// Says something that is about no event.
+    pub(crate) fn say(&self, text: &str) {
+        lock(&self.inner).say(text);
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        lock(&self.inner).end();
+        if let Some((stop, thread)) = self.thread.take() {
+            drop(stop);
+            thread.join().ok();
+        }
+    }
+}
+
+impl Inner {
+    fn say(&mut self, text: &str) {
+        let wipe = if text.is_empty() { "" } else { self.shown.wipe() };
+        let drawn = self.began.and_then(|began| self.shown.draw(began.elapsed())).unwrap_or_default();
+        self.write(&format!("{wipe}{text}{drawn}"));
+    }
+
+    /// The line goes, and does not come back.
+    fn end(&mut self) {
+        let wipe = self.shown.end();
+        self.write(wipe);
+    }
+
+    /// That nobody reads it must not end the run.
+    fn write(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.output.write_all(text.as_bytes()).ok();
+        }
+    }
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks at the line again and again until the sender is dropped.
+fn start(inner: Arc<Mutex<Inner>>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("pushflow-progress".into()).spawn(move || {
+        while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+            lock(&inner).say("");
+        }
+    })?;
+    Ok((stop, thread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Progress;
+    use pushflow::EndingKind;
+    use std::sync::mpsc::Receiver;
+
+    /// What takes longer than this hangs.
+    const HANG: Duration = Duration::from_secs(30);
+
+    /// Hands on what is written.
+    struct Written(Sender<String>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(String::from_utf8_lossy(bytes).into_owned()).ok();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn begin(how: Progress, at: Duration) -> (Screen, Receiver<String>) {
+        let (sender, written) = mpsc::channel();
+        let screen = Screen::new(Shown::new(how), Written(sender)).expect("a thread can be started");
+        screen.tell(&EventKind::RunStarted { workflow: "test".into() }, at, "");
+        (screen, written)
+    }
+
+    #[test]
+    fn the_clock_goes_on_while_nothing_happens() {
+        let (_screen, written) = begin(Progress::Bar, Duration::from_millis(500));
+        assert_eq!(written.recv_timeout(HANG).unwrap(), "\r\x1b[K0:00  0 done, 0 running, 0 waiting");
+        assert_eq!(written.recv_timeout(HANG).unwrap(), "\r\x1b[K0:01  0 done, 0 running, 0 waiting");
+    }
+
+    #[test]
+    fn what_is_said_wipes_the_line_and_nothing_is_drawn_after_the_end() {
+        let (screen, written) = begin(Progress::Bar, Duration::from_secs(60));
+        written.recv_timeout(HANG).unwrap();
+        screen.say("a line\n");
+        let said = written.iter().find(|text| text.contains("a line\n"));
+        assert!(said.unwrap().starts_with("\r\x1b[Ka line\n"));
+        // The line has come back, be it at once or later.
+        let back = written.recv_timeout(HANG).unwrap();
+        assert!(back.starts_with("\r\x1b[K1:0"), "{back:?}");
+        screen.tell(&EventKind::RunEnded { ending: EndingKind::Finished }, Duration::from_secs(61), "the end\n");
+        screen.say("later\n");
+        drop(screen);
+        let written: Vec<String> = written.iter().collect();
+        assert_eq!(written[written.len() - 3..], ["\r\x1b[K", "the end\n", "later\n"]);
+    }
+
+    #[test]
+    fn where_there_is_no_bar_there_is_no_thread() {
+        let (screen, written) = begin(Progress::Plain, Duration::ZERO);
+        assert!(screen.thread.is_none());
+        screen.say("a line\n");
+        drop(screen);
+        assert_eq!(written.iter().collect::<Vec<_>>(), ["a line\n"]);
+    }
+}
