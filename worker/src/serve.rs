@@ -85,7 +85,6 @@ fn thread(name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
 fn open_server() -> io::Result<WorkerServer> {
     let directory = std::env::var_os(lookup::RUN_DIRECTORY)
         .ok_or_else(|| io::Error::other(format!("{} is not set", lookup::RUN_DIRECTORY)))?;
-    environment::remove(lookup::RUN_DIRECTORY)?;
     let users = std::env::var_os("TMPDIR");
     environment::set("TMPDIR", directory)?;
     let server = WorkerServer::open();

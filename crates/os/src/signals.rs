@@ -12,6 +12,13 @@ pub fn block_all() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?)
 }
 
+/// Gives SIGCHLD its default action: where it is ignored, as a parent may have left it, the kernel reaps children unseen,
+/// and tells nobody of their end.
+pub fn notice_children() {
+    // SAFETY: the default action runs no code of ours. It is not refused for SIGCHLD.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Lets every signal through and gives each its default action: the state that a fresh program starts in.
 ///
 /// # Errors
@@ -50,7 +57,17 @@ pub fn name(number: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{name, notice_children};
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    use std::process::Command;
+
+    #[test]
+    fn a_child_is_noticed_though_the_parent_had_let_children_be_ignored() {
+        // SAFETY: ignoring runs no code of ours. Other tests of this process wait for no child by SIGCHLD.
+        unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
+        notice_children();
+        assert!(Command::new("true").status().unwrap().success());
+    }
 
     #[test]
     fn signals_are_named() {

@@ -19,6 +19,7 @@ use crate::attempt::PoolEvent;
 use crate::context::Cancellation;
 use crate::green::{Environment, Monitor};
 use crate::guardian::{Guardian, Listener, ProcessEvent};
+use crate::lookup;
 use crate::options::{PoolOptions, StartMethod};
 use crate::process::OpenError;
 use crate::run::{
@@ -79,7 +80,10 @@ impl Launcher for GuardedLauncher {
             Some(directory) => std::path::absolute(directory)?,
             None => std::env::current_dir()?,
         };
-        let environment = std::env::vars_os().chain(launch.environment).map(|(name, value)| (name, Some(value)));
+        // So that a scheduler that the task starts leaves nothing behind when it is ended with the task.
+        let around = (OsString::from(lookup::RUN_DIRECTORY), self.guardian.run_directory.clone());
+        let environment = std::env::vars_os().chain(launch.environment).chain([around]);
+        let environment = environment.map(|(name, value)| (name, Some(value)));
         let request = GuardianLaunch {
             source: launch.warm.map_or(Source::Program, |warm| Source::Warm(Box::new(warm))),
             program: program.clone().into_os_string(),

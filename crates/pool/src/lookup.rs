@@ -13,7 +13,7 @@ pub const GUARDIAN: &str = "guardian";
 pub const WORKER: &str = "worker";
 /// The value of [`ROLE`] for a keeper that a warm interpreter has made.
 pub const KEEPER: &str = "keeper";
-/// The variable that tells a worker its run directory.
+/// The variable that tells a worker its run directory, and a guardian that was started by a task that of the one around.
 pub const RUN_DIRECTORY: &str = "PUSHFLOW_RUN_DIRECTORY";
 /// The variable with which users choose the worker program.
 const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";

@@ -30,6 +30,7 @@
 //! - [`ewoks_examples`]: the example workflows of ewokscore and ewoksppf, compared with the original.
 //! - [`warm`]: modules that are imported before the first task, once for all workers or by each.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
+//! - [`inherited`]: ignored signals, limits and the umask of whoever starts pushflow.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
 //!
@@ -47,6 +48,7 @@ mod examples;
 mod graph_files;
 mod green_environment;
 mod green_python;
+mod inherited;
 mod large_values;
 mod lifetime;
 mod nested;

@@ -37,6 +37,7 @@
 
 mod client;
 mod copy;
+mod directory;
 mod keeper;
 mod process;
 mod warm;
@@ -95,15 +96,14 @@ pub fn run(socket: SeqPacket, build: &str, inherited: Vec<RawFd>) -> io::Result<
 fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     nix::sys::prctl::set_name(c"pushflow-guard")?;
     pushflow_os::signals::block_all()?;
+    // Before there are children: keepers are forks, and inherit it.
+    pushflow_os::signals::notice_children();
     nix::sys::prctl::set_child_subreaper(true)?;
     let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
     let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
-    // Not in TMPDIR: the path of a socket has at most 107 bytes.
-    let directory = tempfile::Builder::new().prefix("pushflow-").tempdir_in("/tmp").map_err(|error| {
-        io::Error::new(error.kind(), format!("a folder for sockets can't be made in /tmp: {error}"))
-    })?;
+    let directory = directory::make()?;
     // It keeps no other folder in use, and whoever looks for the run directory of a guardian finds it.
     nix::unistd::chdir(directory.path())?;
     Ok((PidFd::from_received(scheduler), directory))

@@ -18,9 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use pushflow_os::{PidFd, SeqPacket};
 use pushflow_protocol::{Exit, FromGuardian, Launch, ProcessId, StartFailure, ToGuardian, courier};
@@ -207,10 +208,13 @@ impl Drop for Guardian {
             }
         }
         let Origin::Started { process, .. } = &self.origin else { return };
-        if wait_readable(process.as_fd(), END_TIMEOUT) {
-            reap(self.pid);
-        } else {
+        // Somebody may have stopped it; nobody would let it go on once this process has ended.
+        process.signal(Signal::SIGCONT).ok();
+        if !wait_readable(process.as_fd(), END_TIMEOUT) {
             tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
+        } else if reap(self.pid) != Some(0) {
+            // It was killed, or nobody can know: then nobody else removes its folder.
+            std::fs::remove_dir_all(&self.run_directory).ok();
         }
     }
 }
@@ -244,9 +248,16 @@ impl Shared {
     }
 }
 
-/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot.
-fn reap(pid: Pid) {
-    waitpid(pid, Some(WaitPidFlag::__WALL)).ok();
+/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot: its
+/// exit code, if it had one and is known. It is not where this process ignores SIGCHLD.
+fn reap(pid: Pid) -> Option<i32> {
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::Exited(_, code)) => return Some(code),
+            Err(Errno::EINTR) => {}
+            Ok(_) | Err(_) => return None,
+        }
+    }
 }
 
 /// Hears the guardian until it has ended.

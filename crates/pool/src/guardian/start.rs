@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
@@ -164,9 +165,12 @@ fn introduce(socket: &SeqPacket) -> io::Result<(String, OsString)> {
 /// takes its run directory along.
 fn end_failed_start(pid: Pid, socket: SeqPacket) {
     drop(socket);
-    let left = PidFd::open(pid).is_ok_and(|process| wait_readable(process.as_fd(), FAILED_START_TIMEOUT));
-    if !left {
-        nix::sys::signal::kill(pid, Signal::SIGKILL).ok();
+    match PidFd::open(pid) {
+        Ok(process) if wait_readable(process.as_fd(), FAILED_START_TIMEOUT) => {}
+        Ok(process) => drop(process.signal(Signal::SIGKILL)),
+        // It has left, and the kernel has reaped it, since this process ignores SIGCHLD.
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => return,
+        Err(_) => drop(nix::sys::signal::kill(pid, Signal::SIGKILL)),
     }
     reap(pid);
 }

@@ -1,0 +1,78 @@
+//! What pushflow inherits from whoever starts it, and must not be hindered by: ignored signals, limits, the umask.
+
+use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use pushflow_tests::binaries::binaries;
+use pushflow_tests::folder::Folder;
+use pushflow_tests::run::{Program, Running};
+use serde_json::json;
+
+/// A program that a shell executes after it has done this. Not any shell: dash lets no signal be ignored that it waits for.
+fn after(preparation: &str, program: &Path) -> Program {
+    let script = format!("{preparation}; exec \"$@\"");
+    Program::at(Path::new("/bin/bash")).args(["-c", &script, "bash"]).arg(program)
+}
+
+fn test_program_after(preparation: &str, settings: &serde_json::Value) -> Program {
+    after(preparation, Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string())
+}
+
+/// The run directories of a program once one of its tasks has begun.
+fn run_directories(running: &Running, folder: &Folder) -> HashSet<PathBuf> {
+    folder.wait_for("begun");
+    let directories = running.mark().run_directories();
+    assert!(!directories.is_empty(), "a run has a folder for its sockets");
+    directories
+}
+
+// ----- signals -----
+
+#[test]
+fn a_run_of_a_parent_that_ignores_its_children_ends_and_leaves_nothing() {
+    for method in ["spawn", "forkserver", "fork"] {
+        let folder = Folder::new();
+        let inputs = json!({"file": folder.path("begun")});
+        let settings = json!({"task": "naps_ready", "start_method": method, "inputs": inputs});
+        let running = test_program_after("trap '' CHLD", &settings).start();
+        let directories = run_directories(&running, &folder);
+        let guardian = running.wait_for_guardian();
+        let report = running.wait().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "Finished", "{method}: {report}");
+        assert!(!guardian.is_running(), "{method}: {guardian:?}");
+        assert!(!directories.iter().any(|directory| directory.exists()), "{method}: {directories:?}");
+    }
+}
+
+#[test]
+fn python_tasks_and_commands_of_a_parent_that_ignores_its_children_end_and_leave_nothing() {
+    let module = "import subprocess\n\ndef task(**inputs):\n    return {'code': subprocess.run(['sh', '-c', 'exit 3']).returncode}\n";
+    let folder = Folder::with_tasks(module, &["task"]);
+    for method in ["spawn", "forkserver"] {
+        let program = after("trap '' CHLD", &binaries().pushflow).arg("run").arg(folder.graph());
+        let finished = program.args(["--start-method", method, "--format", "json"]).run();
+        assert_eq!(finished.assert_code(0).result()["_ppfdict"]["code"], 3, "{method}");
+    }
+}
+
+#[test]
+fn the_doctor_of_a_parent_that_ignores_its_children_ends() {
+    after("trap '' CHLD", &binaries().pushflow).arg("doctor").run().assert_code(0);
+}
+
+// ----- the umask -----
+
+#[test]
+fn the_folder_for_sockets_is_its_users_own_whatever_the_umask() {
+    for umask in ["000", "277"] {
+        let folder = Folder::new();
+        let settings = json!({"task": "naps_ready", "inputs": {"file": folder.path("begun")}});
+        let running = test_program_after(&format!("umask {umask}"), &settings).start();
+        let guardian = running.wait_for_guardian();
+        folder.wait_for("begun");
+        let directory = std::fs::metadata(format!("/proc/{}/cwd", guardian.pid)).expect("the guardian is there");
+        assert_eq!(directory.permissions().mode() & 0o7777, 0o700, "{umask}");
+        running.wait().assert_code(0);
+    }
+}
