@@ -8,8 +8,9 @@
 //! what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
 //!
 //! # Output
-//! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt that left something unread there, the
-//! worker writes a marker into both, through copies of its own: a task may have closed theirs or put something else there.
+//! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt of whose output something is still on
+//! its way, the worker writes a marker into both, through copies of its own: a task may have closed theirs or put
+//! something else there.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,13 +20,14 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use nix::unistd::{dup2_stderr, dup2_stdout};
+use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
 use pushflow_protocol::slabs::{Borrower, Parcel, Place, Room, Rooms};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, BEGUN, ErrorKind, FromWorker, Hello, TaskError, ToWorker, WorkerSettings, courier, marker,
+    AttemptId, BEGUN, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNTOLD, WorkerSettings, courier, marker,
 };
 use pushflow_value::Data;
 
@@ -78,7 +80,7 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
 }
 
 fn thread(name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name.into()).spawn(life).map(drop)
+    std::thread::Builder::new().name(name.into()).spawn(life).map(drop).map_err(name_limit)
 }
 
 /// Opens the server in the run directory, which ipc-channel can only be told through `TMPDIR`.
@@ -182,7 +184,7 @@ impl Worker {
             // Kept until the answer is on its way, which may name what is in it.
             let result = run_job(&mut runner, job, &interrupter);
             let answer = match result.as_ref().map_err(TaskError::clone).and_then(|result| self.pack(result)) {
-                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_unread(attempt) },
+                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_on_its_way(attempt) },
                 Err(error) => {
                     printed.end(attempt);
                     FromWorker::Failed { attempt, error }
@@ -306,14 +308,16 @@ impl Printed {
         dup2_stderr(stderr).ok();
     }
 
-    /// Marks the end of what this attempt printed if some of it is unread: whether it was so. See [`marker`].
-    fn end_if_unread(&mut self, attempt: AttemptId) -> bool {
+    /// Marks the end of what this attempt printed if some of it is on its way: whether it was so. See [`marker`], also for
+    /// the order.
+    fn end_if_on_its_way(&mut self, attempt: AttemptId) -> bool {
         self.flush();
         let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
-        if unread {
+        let on_its_way = unread || UNTOLD.iter().any(|&word| self.shared.word(word).load(Ordering::Acquire) != 0);
+        if on_its_way {
             self.end(attempt);
         }
-        unread
+        on_its_way
     }
 
     /// Marks the end of what this attempt printed.

@@ -28,7 +28,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, getpid, getppid};
-use pushflow_os::launch::live_as_copy;
+use pushflow_os::launch::{live_as_copy, name_limit};
 use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_unnoticed};
 use pushflow_pool::{BUILD, snapshot};
 use pushflow_protocol::{FromSnapshot, ToSnapshot, courier};
@@ -54,7 +54,7 @@ fn make() -> io::Result<SeqPacket> {
         live_as_copy(|| i32::from(Snapshot::begin(pid, theirs, program).and_then(Snapshot::sleep).is_err()));
     }
     mask.thread_set_mask()?;
-    forked.map(|_| ours)
+    forked.map(|_| ours).map_err(name_limit)
 }
 
 struct Snapshot {

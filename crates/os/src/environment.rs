@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::files::read_folder;
+
 /// How many threads the calling process has.
 ///
 /// # Errors
 /// When `/proc` can't be read.
 pub fn thread_count() -> io::Result<usize> {
-    Ok(std::fs::read_dir("/proc/self/task")?.count())
+    Ok(read_folder("/proc/self/task")?.count())
 }
 
 /// An error unless the calling process has one thread.

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::sys::resource::{Resource, getrlimit};
+
 /// Closes every file of this process but those named: what a forked copy does with the files of its parent.
 ///
 /// The caller must no longer use a Rust value that owns a closed file; a forked copy forgets them.
@@ -27,11 +29,16 @@ pub fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
 /// # Errors
 /// When `/proc` can't be read.
 pub fn open_numbers() -> io::Result<Vec<RawFd>> {
-    let entries = std::fs::read_dir("/proc/self/fd")?;
+    let entries = read_folder("/proc/self/fd")?;
     let numbers: Vec<RawFd> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     // The folder itself was one of them.
     // SAFETY: F_GETFD only asks.
     Ok(numbers.into_iter().filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } != -1).collect())
+}
+
+/// Reads a folder of `/proc`, which may not be there; the error says which one it was.
+pub(crate) fn read_folder(path: &str) -> io::Result<std::fs::ReadDir> {
+    std::fs::read_dir(path).map_err(|error| io::Error::new(error.kind(), format!("{path} can't be read: {error}")))
 }
 
 /// Puts `/dev/null` at each of these numbers, in the place of what is open there, and closed on `exec` but for the three
@@ -114,6 +121,21 @@ pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
     unsafe { libc::close(number) };
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// An error unless a file of this process may be so long (`RLIMIT_FSIZE`, which also counts for memory that is a file).
+///
+/// To be asked before a file is made longer: the kernel answers with SIGXFSZ, which ends the process without a word.
+///
+/// # Errors
+/// `FileTooLarge`, in a sentence that names the limit.
+pub fn require_file_length(length: u64) -> io::Result<()> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    if length <= limit {
+        return Ok(());
+    }
+    let sentence = format!("no file may be longer than {limit} bytes (ulimit -f), and one of {length} bytes is needed");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence))
 }
 
 /// Writes out what C code in this process has printed and not yet flushed.

@@ -22,6 +22,15 @@ pub enum Fork {
     Child,
 }
 
+/// The error of making a process or a thread, with the limits named that it may be for.
+pub fn name_limit(error: io::Error) -> io::Error {
+    if error.raw_os_error() != Some(libc::EAGAIN) {
+        return error;
+    }
+    let sentence = "there may be no more processes (ulimit -u, or pids.max of the control group)";
+    io::Error::new(error.kind(), sentence)
+}
+
 /// Makes a copy of the calling process (`fork(2)`).
 ///
 /// # Errors
@@ -265,6 +274,14 @@ mod tests {
         let blocked = u64::from_str_radix(words[3], 16).unwrap();
         let interrupt_and_terminate = 1 << (libc::SIGINT - 1) | 1 << (libc::SIGTERM - 1);
         assert_eq!(blocked & interrupt_and_terminate, interrupt_and_terminate);
+    }
+
+    #[test]
+    fn the_limit_of_processes_is_named_and_other_errors_stay() {
+        let error = name_limit(io::Error::from_raw_os_error(libc::EAGAIN));
+        assert_eq!(error.to_string(), "there may be no more processes (ulimit -u, or pids.max of the control group)");
+        let error = name_limit(io::Error::from_raw_os_error(libc::ENOMEM));
+        assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicU64;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::files::require_file_length;
+
 /// How many words there are.
 const WORDS: usize = 8;
 const BYTES: usize = WORDS * size_of::<AtomicU64>();
@@ -29,8 +31,9 @@ impl SharedWords {
     /// The file can't be made shorter by the other side, which would make every look at the words a SIGBUS.
     ///
     /// # Errors
-    /// When there is no memory or file descriptor left.
+    /// When there is no memory or file descriptor left, or no file may be so long.
     pub fn new() -> io::Result<(SharedWords, OwnedFd)> {
+        require_file_length(BYTES as u64)?;
         let file = memfd_create(c"pushflow words", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
         let file = File::from(file);
         file.set_len(BYTES as u64)?;

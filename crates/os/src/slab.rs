@@ -26,6 +26,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::files::require_file_length;
+
 /// How the file of a slab is sealed: its size stays.
 const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
 
@@ -40,7 +42,7 @@ pub fn page_size() -> usize {
 /// can map it.
 ///
 /// # Errors
-/// When less than twice as much memory is available, or there is no file descriptor left.
+/// When less than twice as much memory is available, no file may be so long, or there is no file descriptor left.
 ///
 /// ```
 /// use pushflow_os::slab::{self, View, page_size};
@@ -58,6 +60,7 @@ pub fn create(length: usize) -> io::Result<(Region, OwnedFd)> {
     if length as u64 > available_memory()? / 2 {
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, "less than twice the memory of the slab is available"));
     }
+    require_file_length(length as u64)?;
     let file = File::from(memfd_create(c"pushflow slab", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
     file.set_len(length as u64)?;
     reserve(&file, length)?;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use pushflow_os::launch::name_limit;
 use pushflow_protocol::{
     AttemptId, Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, WORKER_PID,
 };
@@ -218,7 +219,7 @@ enum NotStarted {
 
 fn as_start(started: Result<u32, Option<i32>>) -> Result<u32, NotStarted> {
     started.map_err(|errno| match errno {
-        Some(errno) => NotStarted::Refused(io::Error::from_raw_os_error(errno)),
+        Some(errno) => NotStarted::Refused(name_limit(io::Error::from_raw_os_error(errno))),
         None => NotStarted::KeeperKilled,
     })
 }

@@ -53,6 +53,12 @@ pub enum LookupError {
          pushflow-worker beside this program or on PATH"
     )]
     None,
+    /// Nobody named one, there is none in the usual places, and what this program is can't be known.
+    #[error("there is no worker program: this program's own file can't be known ({reason})")]
+    Unknown {
+        /// Why.
+        reason: String,
+    },
     /// This program was itself started as a worker and has not begun to serve.
     #[error(
         "this program was started as a worker, but opens a pool before it serves: call pushflow::init() first thing in \
@@ -79,7 +85,10 @@ pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError
     if let Some(path) = env::var_os(WORKER_VARIABLE).filter(|path| !path.is_empty()) {
         return named(path.into(), WORKER_VARIABLE);
     }
-    let this = env::current_exe().ok();
+    let (this, unknown) = match env::current_exe() {
+        Ok(this) => (Some(this), None),
+        Err(error) => (None, Some(LookupError::Unknown { reason: error.to_string() })),
+    };
     let serves = this.clone().filter(|_| THIS_PROGRAM_SERVES.load(Ordering::Relaxed));
     let beside = this.as_deref().and_then(Path::parent).map(|folder| folder.join(WORKER_NAME));
     let own_tasks = crate::own_tasks().next().is_some();
@@ -88,7 +97,10 @@ pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError
     found.extend(beside.filter(|path| path.is_file()));
     found.extend(serves.filter(|_| !own_tasks));
     found.extend(on_path(env::var_os("PATH").unwrap_or_default()));
-    if found.is_empty() { Err(LookupError::None) } else { Ok(found.into_iter().map(unnamed).collect()) }
+    match found.is_empty() {
+        true => Err(unknown.unwrap_or(LookupError::None)),
+        false => Ok(found.into_iter().map(unnamed).collect()),
+    }
 }
 
 /// By what the user named a worker program: the option, or the variable.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, getpid};
 use pushflow_os::SeqPacket;
+use pushflow_os::launch::name_limit;
 use pushflow_protocol::{FromSnapshot, ToSnapshot, courier};
 
 use crate::guardian::wait_readable;
@@ -47,7 +48,7 @@ pub(crate) fn fork_guardian(socket: &SeqPacket) -> Result<Pid, String> {
         }
         State::Sleeps { socket: snapshot, .. } => match ask(snapshot, socket) {
             Ok(FromSnapshot::Forked { pid }) => Ok(Pid::from_raw(pid.cast_signed())),
-            Ok(FromSnapshot::NotForked { errno }) => Err(io::Error::from_raw_os_error(errno).to_string()),
+            Ok(FromSnapshot::NotForked { errno }) => Err(name_limit(io::Error::from_raw_os_error(errno)).to_string()),
             Err(error) => {
                 // A late answer would be taken for the next one.
                 let reason = format!("the copy of this program that pushflow::init() made is gone ({error})");

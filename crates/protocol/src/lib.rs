@@ -32,5 +32,5 @@ pub use pool_names::POOL_NAMES;
 pub use task::{CommandTask, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{
     BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,
-    SHARED_WORDS, TaskModule, ToWorker, WorkerSettings,
+    SHARED_WORDS, TaskModule, ToWorker, UNTOLD, WorkerSettings,
 };

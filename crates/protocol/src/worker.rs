@@ -25,6 +25,10 @@ pub const GUARDIAN_SOCKET: i32 = 5;
 /// The shared word in which a worker writes the number of each attempt before it begins it; 0 before the first.
 pub const BEGUN: usize = 0;
 
+/// The shared words, one for standard output and one for standard error, that are not 0 while the scheduler has taken
+/// something out of that pipe and not yet told whose it is; see [`crate::marker`].
+pub const UNTOLD: [usize; 2] = [1, 2];
+
 /// The first words of a worker, on its control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

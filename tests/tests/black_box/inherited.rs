@@ -76,3 +76,42 @@ fn the_folder_for_sockets_is_its_users_own_whatever_the_umask() {
         running.wait().assert_code(0);
     }
 }
+
+// ----- the limit of the length of files -----
+
+#[test]
+fn long_values_travel_where_no_file_may_be_so_long() {
+    let module = r#"
+def make(**inputs):
+    return {"text": "x" * 20_000_000, "bytes": b"y" * 20_000_000}
+
+def measure(text, bytes, **inputs):
+    return {"right": text == "x" * 20_000_000 and bytes == b"y" * 20_000_000}
+"#;
+    let folder = Folder::with_tasks(module, &[]);
+    let node = |id| json!({"id": id, "task_type": "ppfmethod", "task_identifier": format!("tasks.{id}")});
+    folder.write_graph(
+        json!([node("make"), node("measure")]),
+        json!([{"source": "make", "target": "measure", "map_all_data": true}]),
+    );
+    // One MiB: bash counts in KiB.
+    for pool in ["process", "thread"] {
+        let program = after("ulimit -f 1024", &binaries().pushflow).arg("run").arg(folder.graph());
+        let finished = program.args(["--pool", pool, "--format", "json"]).run();
+        let result = finished.assert_code(0).json()["result"].to_string();
+        assert!(result.contains(r#""right":true"#), "{pool}: {result:.500}");
+    }
+}
+
+#[test]
+fn where_no_file_may_have_a_byte_it_is_said_that_no_worker_can_be_started() {
+    let folder = Folder::with_tasks("def task(**inputs):\n    return {}\n", &["task"]);
+    let finished = after("ulimit -f 0", &binaries().pushflow).arg("run").arg(folder.graph()).run();
+    finished.assert_error(
+        "a worker could not be started: it could not be asked for (no file may be longer than 0 bytes (ulimit -f)",
+    );
+    assert_eq!((finished.signal(), finished.stdout.as_str()), (None, ""), "{finished:#?}");
+    let doctor = after("ulimit -f 0", &binaries().pushflow).arg("doctor").run();
+    doctor.assert_code(1);
+    assert!(doctor.stdout.contains("(ulimit -f)"), "{doctor:#?}");
+}

@@ -21,6 +21,7 @@
 //! - [`output`]: what tasks print.
 //! - [`surroundings`]: blocked signals, variables and folders where it is started.
 //! - [`standard_output`]: the result alone, whatever tasks print, and how a run is shown meanwhile.
+//! - [`output_order`]: many short tasks that print.
 //! - [`policy_facts`]: what each process is to the kernel.
 //! - [`random_kills`]: SIGKILL at random moments.
 //! - [`orphans`]: many short processes, and threads that end.
@@ -30,6 +31,7 @@
 //! - [`ewoks_examples`]: the example workflows of ewokscore and ewoksppf, compared with the original.
 //! - [`warm`]: modules that are imported before the first task, once for all workers or by each.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
+//! - [`guardians`]: runs that tasks start, and guardians that are stopped or killed, leave no folder behind.
 //! - [`inherited`]: ignored signals, limits and the umask of whoever starts pushflow.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -48,6 +50,7 @@ mod examples;
 mod graph_files;
 mod green_environment;
 mod green_python;
+mod guardians;
 mod inherited;
 mod large_values;
 mod lifetime;
@@ -57,6 +60,7 @@ mod original_tasks;
 mod originals;
 mod orphans;
 mod output;
+mod output_order;
 mod policy_facts;
 mod pool_suite;
 mod probe;

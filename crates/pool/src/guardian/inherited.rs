@@ -38,7 +38,7 @@ pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<Guardian>>, G
             let connected = socket
                 .set_send_timeout(SEND_TIMEOUT)
                 .and_then(|()| Guardian::connect(program.clone(), run_directory, pid, socket, Origin::Inherited));
-            Arc::new(connected.map_err(|error| GuardianError::unusable(&program, &error))?)
+            Arc::new(connected.map_err(|error| GuardianError::unable(&program, error))?)
         }
     };
     *inherited = Inherited::Connected(guardian.clone());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
+use pushflow_os::launch::name_limit;
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::{FromGuardian, ToGuardian, courier};
 
@@ -58,6 +59,22 @@ pub enum GuardianError {
         /// The program that was asked for.
         named: PathBuf,
     },
+    /// The program could not be started.
+    #[error("the worker program {path:?} could not be started: {reason}")]
+    NotStarted {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The program is a guardian and could not begin, or something else was missing.
+    #[error("the worker program {path:?} could not be used: {reason}")]
+    Unable {
+        /// The program.
+        path: PathBuf,
+        /// What was missing.
+        reason: String,
+    },
     /// The program did not do what a guardian does.
     #[error("the worker program {path:?} could not be used ({reason}): is it a pushflow worker?")]
     Unusable {
@@ -69,8 +86,19 @@ pub enum GuardianError {
 }
 
 impl GuardianError {
-    pub(super) fn unusable(path: &Path, error: &io::Error) -> GuardianError {
-        GuardianError::Unusable { path: path.to_owned(), reason: error.to_string() }
+    pub(super) fn unable(path: &Path, error: io::Error) -> GuardianError {
+        GuardianError::Unable { path: path.to_owned(), reason: name_limit(error).to_string() }
+    }
+
+    fn unusable(path: &Path, reason: impl ToString) -> GuardianError {
+        GuardianError::Unusable { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    fn not_started(path: &Path, error: io::Error) -> GuardianError {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOEXEC) => GuardianError::unusable(path, error),
+            _ => GuardianError::NotStarted { path: path.to_owned(), reason: name_limit(error).to_string() },
+        }
     }
 }
 
@@ -92,8 +120,8 @@ impl Guardian {
         let mut first_error = None;
         for candidate in candidates {
             let program = &*candidate.path;
-            let unusable = |error: io::Error| GuardianError::unusable(program, &error);
-            match Guardian::start(program, false, |socket| spawn(program, socket).map_err(unusable)) {
+            let not_started = |error| GuardianError::not_started(program, error);
+            match Guardian::start(program, false, |socket| spawn(program, socket).map_err(not_started)) {
                 Ok(guardian) => return Ok(guardian),
                 Err(error) => {
                     tracing::debug!(%error, named = candidate.named, "a worker program was passed over");
@@ -110,21 +138,16 @@ impl Guardian {
         is_copy: bool,
         begin: impl FnOnce(&SeqPacket) -> Result<Pid, GuardianError>,
     ) -> Result<Guardian, GuardianError> {
-        let io_error = |error: io::Error| GuardianError::unusable(program, &error);
+        let io_error = |error: io::Error| GuardianError::unable(program, error);
         let (socket, theirs) = SeqPacket::pair().map_err(io_error)?;
         socket.set_send_timeout(SEND_TIMEOUT).map_err(io_error)?;
         let pid = begin(&theirs)?;
         drop(theirs);
-        let (theirs, run_directory) = match introduce(&socket) {
+        let (theirs, run_directory) = match introduce(program, &socket) {
             Ok(ready) => ready,
             Err(error) => {
                 end_failed_start(pid, socket);
-                return Err(match error.kind() {
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                        GuardianError::unusable(program, &io::Error::other(NO_WORD))
-                    }
-                    _ => io_error(error),
-                });
+                return Err(error);
             }
         };
         if theirs != BUILD {
@@ -147,17 +170,24 @@ fn spawn(program: &Path, socket: &SeqPacket) -> io::Result<Pid> {
 }
 
 /// Says who is to be watched, and waits for the answer: the build and the run directory.
-fn introduce(socket: &SeqPacket) -> io::Result<(String, OsString)> {
-    let this = PidFd::open(getpid())?;
-    courier::send(socket, &ToGuardian::Watch, &[this.as_fd().as_raw_fd()])?;
-    if !wait_readable(socket.as_fd(), START_TIMEOUT) {
-        return Err(io::Error::other(format!("it said nothing for {} s", START_TIMEOUT.as_secs())));
+fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), GuardianError> {
+    let unusable = |reason: &dyn ToString| GuardianError::unusable(program, reason.to_string());
+    let this = PidFd::open(getpid()).map_err(|error| GuardianError::unable(program, error))?;
+    let said = courier::send(socket, &ToGuardian::Watch, &[this.as_fd().as_raw_fd()]);
+    if said.is_ok() && !wait_readable(socket.as_fd(), START_TIMEOUT) {
+        return Err(unusable(&format!("it said nothing for {} s", START_TIMEOUT.as_secs())));
     }
-    match courier::receive(socket, true)? {
-        Some((FromGuardian::Ready { build, run_directory }, _)) => Ok((build, run_directory)),
-        Some((FromGuardian::Unable { reason }, _)) => Err(io::Error::other(reason)),
-        Some(_) => Err(io::Error::other("it said something else than that it is ready")),
-        None => Err(io::Error::other(NO_WORD)),
+    match said.and_then(|()| courier::receive(socket, true)) {
+        Ok(Some((FromGuardian::Ready { build, run_directory }, _))) => Ok((build, run_directory)),
+        Ok(Some((FromGuardian::Unable { reason }, _))) => {
+            Err(GuardianError::Unable { path: program.to_owned(), reason })
+        }
+        Ok(Some(_)) => Err(unusable(&"it said something else than that it is ready")),
+        Ok(None) => Err(unusable(&NO_WORD)),
+        Err(error) => Err(match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => unusable(&NO_WORD),
+            _ => unusable(&error),
+        }),
     }
 }
 

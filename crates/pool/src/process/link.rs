@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
+use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::slabs::{Lender, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
@@ -101,7 +102,10 @@ impl WorkerKind {
                 drop(alive);
             }
         };
-        std::thread::Builder::new().name(format!("pushflow-worker-{}", worker.0)).spawn(receiver)?;
+        std::thread::Builder::new()
+            .name(format!("pushflow-worker-{}", worker.0))
+            .spawn(receiver)
+            .map_err(name_limit)?;
         let shared = Arc::new(shared);
         let listener = {
             let (inputs, guardian, shared) = (inputs.clone(), self.guardian.pid(), shared.clone());
@@ -151,7 +155,7 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
     match event {
         ProcessEvent::Started { pid } => Event::Started { worker, pid },
         ProcessEvent::NotStarted { reason: StartFailure::Errno(errno) } => {
-            let reason = io::Error::from_raw_os_error(errno).to_string();
+            let reason = name_limit(io::Error::from_raw_os_error(errno)).to_string();
             Event::Refused { worker, reason, fatal: false }
         }
         ProcessEvent::NotStarted { reason: StartFailure::Daemonic } => {

@@ -3,18 +3,23 @@
 //! It holds the reading ends of every worker's standard output and error, tells the attempts apart by their markers, and
 //! passes everything on at once. When a worker has ended, what is in its pipes is read without waiting for more: something
 //! that it left running may hold them open.
+//!
+//! While it has read something and not told it, it says so in a word that it shares with the worker, so that the worker's
+//! answer does not overtake it: [`marker`](pushflow_protocol::marker) has the order of these steps.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pushflow_os::SharedWords;
-use pushflow_protocol::AttemptId;
+use pushflow_os::launch::name_limit;
 use pushflow_protocol::marker::{Piece, Splitter};
+use pushflow_protocol::{AttemptId, UNTOLD};
 
 use super::dispatcher::{Event, WorkerId};
 use super::engine::Engine;
@@ -47,9 +52,10 @@ impl OutputReader {
         let (woken, wake) = io::pipe()?;
         let (orders, received) = crossbeam_channel::unbounded();
         fcntl(&woken, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        std::thread::Builder::new().name("pushflow-output".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("pushflow-output".into()).spawn(move || {
             Reader { orders: received, woken, engine, pipes: Vec::new() }.run();
-        })?;
+        });
+        thread.map_err(name_limit)?;
         Ok(OutputReader { orders, wake, word })
     }
 
@@ -166,6 +172,23 @@ impl Reader {
 impl Pipe {
     /// Reads what is there, and tells whose it is: see [`marker`](pushflow_protocol::marker).
     fn read_available(&mut self, engine: &Engine) -> More {
+        self.note_untold(true);
+        let more = self.tell_available(engine);
+        // What may become a marker is told when more has come.
+        self.note_untold(self.splitter.is_holding());
+        more
+    }
+
+    /// Says to the worker whether something was taken out of the pipe that is not told.
+    fn note_untold(&self, untold: bool) {
+        let word = match self.stream {
+            Stream::Stdout => UNTOLD[0],
+            Stream::Stderr => UNTOLD[1],
+        };
+        self.shared.word(word).store(u64::from(untold), Ordering::Release);
+    }
+
+    fn tell_available(&mut self, engine: &Engine) -> More {
         let mut bytes = Vec::new();
         loop {
             let running = begun(&self.shared);
