@@ -23,10 +23,45 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// When it does not within the limit.
-pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + limit;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited {limit:?} in vain for: {what}");
+pub fn wait_until(what: &str, limit: Duration, condition: impl FnMut() -> bool) {
+    wait_since(Instant::now(), what, limit, condition);
+}
+
+/// Waits until a condition holds, with a limit that is counted from a moment: how long after that the look began that
+/// found it so. A look may take long on a busy machine, so that only one that began after the limit is one too late.
+///
+/// # Panics
+/// When it does not hold within the limit.
+pub fn wait_since(since: Instant, what: &str, limit: Duration, mut condition: impl FnMut() -> bool) -> Duration {
+    loop {
+        let began = since.elapsed();
+        if condition() {
+            return began;
+        }
+        assert!(began <= limit, "waited {limit:?} in vain for: {what}");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Looks again and again until nothing is left, with a limit that is counted from a moment: how long after that the
+/// look began that found nothing, or what one that began after the limit has found.
+///
+/// # Errors
+/// What is left.
+pub fn time_to_gone(
+    since: Instant,
+    limit: Duration,
+    mut look: impl FnMut() -> Vec<Process>,
+) -> Result<Duration, Vec<Process>> {
+    loop {
+        let began = since.elapsed();
+        let left = look();
+        if left.is_empty() {
+            return Ok(began);
+        }
+        if began > limit {
+            return Err(left);
+        }
         thread::sleep(PAUSE);
     }
 }
@@ -78,6 +113,13 @@ impl Process {
         let prefix = format!("{name}=");
         let entry = environment.split(|&byte| byte == 0).find(|entry| entry.starts_with(prefix.as_bytes()))?;
         Some(String::from_utf8_lossy(&entry[prefix.len()..]).into_owned())
+    }
+
+    /// The run directory, if it is a guardian: that is where it is. One that has just begun is still where its scheduler
+    /// was.
+    pub fn run_directory(&self) -> Option<PathBuf> {
+        let folder = fs::read_link(format!("/proc/{}/cwd", self.pid)).ok().filter(|_| self.name == "pushflow-guard");
+        folder.filter(|folder| folder.to_str().is_some_and(|path| path.starts_with("/tmp/pushflow-")))
     }
 
     /// Kills it.
@@ -153,11 +195,7 @@ impl Mark {
     /// The run directories of the run: where its guardians are, and what its workers were told.
     pub fn run_directories(&self) -> HashSet<PathBuf> {
         let processes = self.processes();
-        let guardians = processes.iter().filter(|process| process.name == "pushflow-guard");
-        let theirs = guardians.filter_map(|guardian| fs::read_link(format!("/proc/{}/cwd", guardian.pid)).ok());
-        // A guardian that has just begun is still where its scheduler was.
-        let theirs =
-            theirs.filter(|directory| directory.to_str().is_some_and(|path| path.starts_with("/tmp/pushflow-")));
+        let theirs = processes.iter().filter_map(Process::run_directory);
         let told = processes.iter().filter_map(|process| process.variable("PUSHFLOW_RUN_DIRECTORY"));
         told.map(PathBuf::from).chain(theirs).collect()
     }
@@ -167,15 +205,17 @@ impl Mark {
     /// # Panics
     /// When something is still there after [`GONE_WITHIN`].
     pub fn assert_gone(&self) {
-        let deadline = Instant::now() + GONE_WITHIN;
-        loop {
-            let left = self.processes();
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < deadline, "still there after {GONE_WITHIN:?}: {left:#?}");
-            thread::sleep(PAUSE);
-        }
+        self.assert_gone_since(Instant::now());
+    }
+
+    /// Asserts that nothing of the run is left [`GONE_WITHIN`] after a moment, as that of a kill; how long it took, see
+    /// [`time_to_gone`]. A program that has ended and was not waited for is not in the way.
+    ///
+    /// # Panics
+    /// When something is still there.
+    pub fn assert_gone_since(&self, since: Instant) -> Duration {
+        let gone = time_to_gone(since, GONE_WITHIN, || self.processes());
+        gone.unwrap_or_else(|left| panic!("still there after {GONE_WITHIN:?}: {left:#?}"))
     }
 
     /// Kills whatever is left of the run.

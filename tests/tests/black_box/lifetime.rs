@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::{GONE_WITHIN, Process, wait_until};
+use pushflow_tests::processes::{GONE_WITHIN, Process, wait_since};
+use pushflow_tests::random::{Random, say};
 use pushflow_tests::run::{Program, Running};
 use serde_json::json;
 
@@ -57,16 +58,19 @@ fn ignores_everything() -> Folder {
 }
 
 /// Kills the scheduler alone, and asserts that nothing of the run is left within the promised time: no process, no
-/// run directory.
-fn kill_and_assert_gone(running: Running) {
+/// run directory. How long after the kill that was so.
+fn kill_and_assert_gone(running: Running) -> Duration {
     let directories = running.mark().run_directories();
+    let killed = Instant::now();
     running.signal(Signal::SIGKILL);
+    let gone_after = running.mark().assert_gone_since(killed);
     let (finished, rest) = running.wait_for_end();
     assert_eq!(finished.signal(), Some(9));
-    rest.mark().assert_gone();
+    rest.mark().assert_gone_since(killed);
     for directory in directories {
         assert!(!directory.exists(), "{directory:?} is left");
     }
+    gone_after
 }
 
 // ----- the scheduler is killed -----
@@ -84,18 +88,20 @@ fn nothing_is_left_of_a_command_whose_scheduler_is_killed_without_a_grace() {
 
 #[test]
 fn nothing_is_left_at_whatever_moment_the_scheduler_is_killed() {
+    let mut random = Random::of_test("moments");
+    let mut slowest = Duration::ZERO;
     for round in 0..20_u32 {
         let folder = sleeper();
         let running = Program::pushflow_run(folder.graph()).args(["--orphan-grace", "0s"]).start();
         // From its very start to well after the script's, and never the same moments twice.
-        let jitter =
-            Duration::from_nanos(u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos() % 10_000_000));
+        let jitter = random.time_below(Duration::from_millis(10));
         let moment = Instant::now() + round * Duration::from_millis(10) + jitter;
         while Instant::now() < moment {
             std::thread::yield_now();
         }
-        kill_and_assert_gone(running);
+        slowest = slowest.max(kill_and_assert_gone(running));
     }
+    say(&format!("moments: everything was gone {slowest:?} after the kill at the latest"));
 }
 
 #[test]
@@ -126,10 +132,11 @@ fn a_task_that_takes_longer_than_the_grace_is_gone_after_it() {
     let folder = ignores_everything();
     let running = Program::pushflow_run(folder.graph()).args(["--orphan-grace", "300ms"]).start();
     folder.wait_for("ready");
+    let killed = Instant::now();
     running.signal(Signal::SIGKILL);
-    let (_, rest) = running.wait_for_end();
     let limit = Duration::from_millis(300) + GONE_WITHIN;
-    wait_until("the end of the grace", limit, || rest.mark().processes().is_empty());
+    wait_since(killed, "the end of the grace", limit, || running.mark().processes().is_empty());
+    running.wait_for_end();
 }
 
 #[test]
@@ -201,8 +208,9 @@ fn a_daemon_that_a_task_left_is_gone_when_the_scheduler_is_killed() {
     folder.wait_for("ready");
     let daemon = daemon(&folder).expect("the task has started it");
     assert!(daemon.is_running());
+    let killed = Instant::now();
     kill_and_assert_gone(running);
-    wait_until("the end of the daemon", GONE_WITHIN, || !daemon.is_running());
+    wait_since(killed, "the end of the daemon", GONE_WITHIN, || !daemon.is_running());
 }
 
 // ----- asked to stop -----

@@ -1,8 +1,8 @@
 //! Pools that tasks open: who may, who is whose parent, and that they end with the task.
 
+use std::time::Instant;
+
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::GONE_WITHIN;
-use pushflow_tests::processes::wait_until;
 use pushflow_tests::run::Finished;
 use serde_json::{Value, json};
 
@@ -155,8 +155,9 @@ fn what_a_task_opens_is_given_up_when_the_task_is_interrupted() {
 fn what_a_task_has_opened_ends_with_the_scheduler() {
     for (pool, grace) in [("process", 0), ("billiard", 30_000)] {
         let (_folder, running) = busy_nest(pool, &json!({"orphan_grace_ms": grace}));
+        let killed = Instant::now();
         running.signal(nix::sys::signal::Signal::SIGKILL);
-        let (_, rest) = running.wait_for_end();
-        wait_until("the end of all workers", GONE_WITHIN, || rest.mark().processes().is_empty());
+        running.mark().assert_gone_since(killed);
+        running.wait_for_end();
     }
 }

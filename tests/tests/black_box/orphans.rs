@@ -10,7 +10,7 @@ use crate::test_program;
 /// The worker waits for its own children only, so that `Command` in a task loses none; orphans are its keeper's.
 #[test]
 fn five_thousand_orphans_and_twenty_thousand_tasks_leave_nothing_behind_and_steal_no_child() {
-    for (pool, method) in [("process", "spawn"), ("billiard", "fork")] {
+    for (pool, method) in [("process", "spawn"), ("process", "forkserver"), ("billiard", "fork")] {
         let settings = json!({"mode": "orphans", "pool": pool, "start_method": method, "workers": 1});
         let program = test_program(&settings).hangs_after(Duration::from_secs(240));
         // The C library adds segments when threads happen to allocate at the same time: with this it does not.
@@ -18,8 +18,11 @@ fn five_thousand_orphans_and_twenty_thousand_tasks_leave_nothing_behind_and_stea
         assert_eq!(report["result"], json!({"right": 2500, "all": true}), "{pool}, {method}: {report}");
         assert_eq!(report["same_worker"], true, "{pool}, {method}");
         assert_eq!(report["before"], report["after"], "{pool}, {method}: {report:#}");
-        let names: Vec<_> =
-            report["after"]["processes"].as_array().expect("a list").iter().map(|process| &process["name"]).collect();
+        let directories = report["after"]["run_directories"].as_array().expect("a list");
+        assert!(matches!(&directories[..], [entries] if *entries != 0), "{pool}, {method}: {directories:?}");
+        let processes = report["after"]["processes"].as_array().expect("a list");
+        assert!(processes.iter().all(|process| process["zombies"] == 0), "{pool}, {method}: {processes:?}");
+        let names: Vec<_> = processes.iter().map(|process| &process["name"]).collect();
         for name in ["pushflow-guard", "pushflow-keep", "pushflow-test-p"] {
             assert!(names.iter().any(|found| **found == name), "{pool}, {method}: no {name} in {names:?}");
         }

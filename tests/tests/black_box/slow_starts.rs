@@ -7,7 +7,7 @@ use pushflow_tests::processes::wait_until;
 use pushflow_tests::run::Program;
 use serde_json::json;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const POOLS: [&str; 4] = ["process", "multiprocessing", "billiard", "thread"];
 
@@ -61,9 +61,10 @@ fn nothing_is_left_of_a_run_that_is_killed_while_its_interpreter_starts() {
         let folder = folder();
         let running = run(&folder, pool).start();
         wait_until("the interpreter was started", SOON, || folder.path("started").exists());
+        let killed = Instant::now();
         running.signal(Signal::SIGKILL);
-        let (finished, rest) = running.wait_for_end();
+        running.mark().assert_gone_since(killed);
+        let (finished, _) = running.wait_for_end();
         assert_eq!(finished.signal(), Some(9), "{pool}");
-        rest.mark().assert_gone();
     }
 }

@@ -1,11 +1,12 @@
 //! What the program does instead of running a workflow of one task, as the setting `mode` says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use pushflow::{Data, RunOptions, TaskPool, TaskResult, TaskSpec};
 use pushflow_tests::kernel_view::{Holdings, children};
+use pushflow_tests::processes::Process;
 use serde_json::{Value, json};
 
 use crate::{Settings, Watcher, describe, wild};
@@ -109,41 +110,36 @@ fn run_orphans(settings: &Settings) -> Result<Value, Failure> {
 fn settled(is_right: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + SETTLE_TIME;
     loop {
+        let began = Instant::now();
         let now = holdings();
-        if is_right(&now) && now.to_string().contains("\"zombies\":0") || Instant::now() > deadline {
+        if is_right(&now) && !has_zombies(&now) || began > deadline {
             return now;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
+/// Whether any of the processes has a child that it has not waited for.
+fn has_zombies(holdings: &Value) -> bool {
+    holdings["processes"].as_array().into_iter().flatten().any(|process| process["zombies"] != 0)
+}
+
+/// What each process of the tree holds, and how many entries each of its run directories has.
 fn holdings() -> Value {
-    let own = i32::try_from(std::process::id()).unwrap_or_default();
     let mut found = Vec::new();
-    let mut waiting = vec![own];
+    let mut directories = BTreeSet::new();
+    let mut waiting = vec![i32::try_from(std::process::id()).unwrap_or_default()];
     while let Some(pid) = waiting.pop() {
         waiting.extend(children(pid));
+        directories.extend(Process::find(pid).and_then(|process| process.run_directory()));
         if let Some(Holdings { name, files, threads, mappings, zombies }) = Holdings::of(pid) {
             found.push(
                 json!({"name": name, "files": files, "threads": threads, "mappings": mappings, "zombies": zombies}),
             );
         }
     }
-    json!({"processes": found, "run_directory": run_directory_entries(own)})
-}
-
-/// How many entries the run directory has that the workers of this process were told of.
-fn run_directory_entries(own: i32) -> Vec<usize> {
-    let mut waiting = vec![own];
-    let mut counts = Vec::new();
-    while let Some(pid) = waiting.pop() {
-        waiting.extend(children(pid));
-        let process = pushflow_tests::processes::Process::find(pid);
-        if let Some(directory) = process.and_then(|process| process.variable("PUSHFLOW_RUN_DIRECTORY")) {
-            counts.push(std::fs::read_dir(directory).map_or(0, Iterator::count));
-        }
-    }
-    counts
+    let entries = directories.iter().map(|directory| std::fs::read_dir(directory).map_or(0, Iterator::count));
+    json!({"processes": found, "run_directories": entries.collect::<Vec<_>>()})
 }
 
 /// Opens a pool and uses it on a thread that ends, then uses it on: the pids of the worker before and after.

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pushflow::{POLICIES, Policy};
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::wait_until;
+use pushflow_tests::processes::{wait_since, wait_until};
 use pushflow_tests::random::{Random, say};
 use pushflow_tests::run::{Program, Running};
 use serde_json::json;
@@ -19,9 +19,20 @@ use serde_json::json;
 use super::{METHODS, in_lanes};
 use crate::test_program;
 
-/// A command and a Python function that never end and leave nothing that could hide.
+/// Within this time a run has ended whose guardian is killed: at once, as a busy machine understands that.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+const PYTHON_SLEEPER: &str = "
+import time
+
+def task(**inputs):
+    open(__file__ + '.ready', 'w').close()
+    time.sleep(1000)
+";
+
+/// A command and a Python function that never end and leave nothing that could hide. The function says when it begins.
 fn sleepers() -> Folder {
-    let folder = Folder::with_tasks("import time\n\ndef task(**inputs):\n    time.sleep(1000)\n", &[]);
+    let folder = Folder::with_tasks(PYTHON_SLEEPER, &[]);
     let script = folder.write_program("script.sh", "#!/bin/sh\nexec sleep 1000\n");
     let nodes = json!([
         {"id": "command", "task_type": "script", "task_identifier": script},
@@ -55,16 +66,20 @@ fn start_sleepers(folder: &Folder, policy: &Policy, method: &str, nested: bool) 
     test_program(&settings).start()
 }
 
-/// Kills the guardian some time after it has begun: how many processes there were then.
-fn kill_guardian(policy: &Policy, method: &str, nested: bool, delay: Duration) -> usize {
+/// Kills the guardian some time after it has begun: how many processes there were then, and how long after that the
+/// run had ended.
+fn kill_guardian(policy: &Policy, method: &str, nested: bool, delay: Duration) -> (usize, Duration) {
     let folder = sleepers();
-    let running = start_sleepers(&folder, policy, method, nested);
+    let mut running = start_sleepers(&folder, policy, method, nested);
     let directories = wait_for_run_directories(&running);
     thread::sleep(delay);
     let guardian = running.wait_for_guardian();
     let alive = running.mark().processes().len();
+    let killed = Instant::now();
     guardian.kill();
     // The death signals of keepers and workers end everything, and the scheduler ends by itself.
+    let what = format!("the end of the run on {} by {method}, nested: {nested}", policy.name);
+    let ended_after = wait_since(killed, &what, ENDS_WITHIN, || !running.is_running());
     let (finished, rest) = running.wait_for_end();
     rest.mark().assert_gone();
     // Nobody is left to remove it: a named exception.
@@ -80,7 +95,7 @@ fn kill_guardian(policy: &Policy, method: &str, nested: bool, delay: Duration) -
         assert!([Some(1), Some(2)].contains(&finished.code()), "{finished:#?}");
         finished.assert_error(&lost);
     }
-    alive
+    (alive, ended_after)
 }
 
 /// Whoever asks a stopped guardian for something can't know that it will not answer; so this takes seconds.
@@ -90,19 +105,18 @@ fn a_run_whose_guardian_is_stopped_ends_nevertheless_and_the_guardian_ends_the_r
     in_lanes(cases.len(), |number| {
         let (signal, code) = cases[number];
         let folder = sleepers();
-        let timeout = if signal.is_some() { "10m" } else { "2s" };
+        // A time that includes the opening of the pools, on a busy machine, too.
+        let timeout = if signal.is_some() { "10m" } else { "10s" };
         let arguments = ["--timeout", timeout, "--interrupt-grace", "300ms", "--workers", "2"];
         let running = Program::pushflow_run(folder.graph()).args(arguments).start();
         running.wait_for_process("sleep");
+        folder.wait_for("tasks.py.ready");
         let guardian = running.wait_for_guardian();
         let tell = |signal| kill(Pid::from_raw(guardian.pid), signal).expect("it is there");
         tell(Signal::SIGSTOP);
         signal.into_iter().for_each(|signal| running.signal(signal));
-        let scheduler = running.pid();
         let (finished, rest) = running.wait_for_end();
         assert_eq!(finished.code(), Some(code), "{finished:#?}");
-        let of_the_scheduler = rest.mark().processes().into_iter().filter(|process| process.parent == scheduler);
-        assert_eq!(of_the_scheduler.count(), 0);
         assert!(guardian.is_running(), "it was to be found stopped");
         tell(Signal::SIGCONT);
         rest.mark().assert_gone();
@@ -113,14 +127,16 @@ fn a_run_whose_guardian_is_stopped_ends_nevertheless_and_the_guardian_ends_the_r
 fn a_run_whose_guardian_is_killed_at_a_random_moment_fails_and_leaves_nothing() {
     let random = Random::of_test("guardians");
     let cases: Vec<_> = POLICIES.iter().flat_map(|policy| METHODS.map(|method| (policy, method))).collect();
-    let alive = in_lanes(2 * cases.len(), |number| {
+    let killed = in_lanes(2 * cases.len(), |number| {
         let (policy, method) = cases[number % cases.len()];
         let mut random = random.branch(u64::try_from(number).expect("it is small"));
         kill_guardian(policy, method, number >= cases.len(), random.time_below(Duration::from_millis(300)))
     });
     say(&format!(
-        "guardians: {} killed, {} processes alive then, 0 left, every run failed and said why",
-        alive.len(),
-        alive.iter().sum::<usize>(),
+        "guardians: {} killed, {} processes alive then, 0 left, every run failed and said why, the slowest {:?} after \
+         the kill",
+        killed.len(),
+        killed.iter().map(|(alive, _)| alive).sum::<usize>(),
+        killed.iter().map(|(_, ended_after)| *ended_after).max().unwrap_or_default(),
     ));
 }

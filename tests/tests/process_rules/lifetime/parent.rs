@@ -32,6 +32,7 @@ pub fn group_killed_by(place: Place, signal: Signal) -> String {
 pub fn gone_by(place: Place, then: &str) -> String {
     let scene = Scene::pool(place, json!({"then": then}));
     scene.begin();
+    scene.folder.wait_for("leaving");
     scene.orphaned()
 }
 
@@ -39,9 +40,7 @@ pub fn gone_by(place: Place, then: &str) -> String {
 pub fn killed_without_grace(place: Place) -> String {
     let scene = Scene::pool(place, json!({"orphan_grace": 0}));
     scene.running.signal(Signal::SIGKILL);
-    let (_, scene) = scene.ended();
-    let ended = scene.all_ended();
-    if place.is_thread() { "T ends with the process".into() } else { ended }
+    scene.all_ended()
 }
 
 /// While its exit waits for T, or for T's grace after SIGTERM, which T ignores.
@@ -148,6 +147,7 @@ pub fn exits_in_scope(place: Place, then: &str) -> String {
 pub fn gone_in_scope(place: Place, then: &str) -> String {
     let scene = Scene::pool(place, json!({"holder": "scope", "then": then}));
     scene.begin();
+    scene.folder.wait_for("leaving");
     scene.orphaned()
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::{GONE_WITHIN, Process, wait_until};
+use pushflow_tests::processes::{GONE_WITHIN, Process, wait_since, wait_until};
 use pushflow_tests::run::{Finished, Program, Running};
 use serde_json::{Value, json};
 
@@ -172,24 +172,20 @@ impl Scene {
 
     /// Waits until w is gone: that is how the pool shows that it ends.
     pub fn wait_for_idle_to_leave(&self) {
-        self.wait_for_idle(SOON);
+        wait_until("the end of idle workers", SOON, || !self.any_is_idle());
     }
 
-    fn wait_for_idle(&self, limit: Duration) {
-        wait_until("the end of idle workers", limit, || !self.idle.iter().any(Process::is_running));
+    fn any_is_idle(&self) -> bool {
+        self.idle.iter().any(Process::is_running)
     }
 
-    /// The program is gone without an exit: what becomes of the rest.
+    /// The program has just been killed, or is about to end without an exit: what becomes of the rest.
     pub fn orphaned(self) -> String {
-        let place = self.place;
-        let (_, scene) = self.ended();
-        if place.is_thread() {
-            scene.running.mark().assert_gone();
-            scene.assert_not_finished();
-            return "T ends with the process".into();
+        if self.place.is_thread() || self.place.is_daemonic() {
+            return self.all_ended();
         }
-        scene.wait_for_idle(GONE_WITHIN);
-        if place.is_daemonic() { scene.all_ended() } else { scene.may_finish() }
+        wait_since(Instant::now(), "the end of idle workers", GONE_WITHIN, || !self.any_is_idle());
+        self.ended().1.may_finish()
     }
 
     /// The program is gone; what it has left is in the scene.
@@ -199,11 +195,12 @@ impl Scene {
         (finished, Scene { place, folder, running, tasks, children, idle })
     }
 
-    /// The program is gone, and everything ends at once.
+    /// The same, and everything ends at once.
     pub fn all_ended(self) -> String {
-        self.running.mark().assert_gone();
-        self.assert_not_finished();
-        "T, c and w are ended at once".into()
+        self.running.mark().assert_gone_since(Instant::now());
+        let (_, scene) = self.ended();
+        scene.assert_not_finished();
+        if scene.place.is_thread() { "T ends with the process" } else { "T, c and w are ended at once" }.into()
     }
 
     /// The program is gone, T goes on to its end, and then nothing is left.
