@@ -33,6 +33,8 @@ use crate::options::StartMethod;
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait until it may have taken some files.
+const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 /// How long to wait for the guardian's end when it is no longer needed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -161,13 +163,17 @@ impl Guardian {
         self.shared.lost.load(Ordering::Acquire)
     }
 
-    /// Starts a process; what happens to it is told to the listener, on the guardian's thread.
+    /// Starts a process; what happens to it is told to the listener, on the guardian's thread, or on this one that it can't
+    /// be asked for.
     ///
     /// `files` are those of the launch's numbers, then its drains.
     pub(crate) fn launch(&self, launch: Launch, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
         self.shared.lock().insert(process, listener);
-        self.send(&ToGuardian::Start { process, launch }, files);
+        if let Err(Unsent(errno)) = self.send(&ToGuardian::Start { process, launch }, files) {
+            self.shared.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
+            self.shared.tell(process, ProcessEvent::Gone);
+        }
         if self.is_lost() {
             self.shared.lose();
         }
@@ -176,23 +182,56 @@ impl Guardian {
 
     /// Sends a signal to the group of a process, if it is still there.
     pub(crate) fn signal(&self, process: ProcessId, signal: Signal) {
-        self.send(&ToGuardian::Signal { process, signal: signal as i32 }, &[]);
+        self.send_surely(&ToGuardian::Signal { process, signal: signal as i32 });
     }
 
     /// Kills a process and everything below it.
     pub(crate) fn end(&self, process: ProcessId) {
-        self.send(&ToGuardian::End { process }, &[]);
+        self.send_surely(&ToGuardian::End { process });
     }
 
-    /// A message that can't be sent is the loss of the guardian: it always reads.
-    fn send(&self, message: &ToGuardian, files: &[OwnedFd]) {
+    /// Sends what has no files and is short, so that there is no limit that it could reach.
+    fn send_surely(&self, message: &ToGuardian) {
+        if let Err(Unsent(errno)) = self.send(message, &[]) {
+            self.lose(errno.into());
+        }
+    }
+
+    /// A message that can't be sent is the loss of the guardian, which always reads; but for a limit of this process.
+    fn send(&self, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), Unsent> {
         let files: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = courier::send(&self.socket, message, &files);
+        let sent = send_when_there_is_room(&self.socket, message, &files);
         drop(sending);
-        if let Err(error) = sent {
-            tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
-            nix::sys::socket::shutdown(self.socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both).ok();
+        let Err(error) = sent else { return Ok(()) };
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ETOOMANYREFS)) => Err(Unsent(errno)),
+            _ => {
+                self.lose(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn lose(&self, error: io::Error) {
+        tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
+        nix::sys::socket::shutdown(self.socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both).ok();
+    }
+}
+
+/// A limit of this process kept a message from being sent.
+struct Unsent(Errno);
+
+/// Sends a message. Files on their way count for the user's limit until the guardian takes them, so that they are waited
+/// for as long as it may take to read.
+fn send_when_there_is_room(socket: &SeqPacket, message: &ToGuardian, files: &[RawFd]) -> io::Result<()> {
+    let deadline = Instant::now() + SEND_TIMEOUT;
+    loop {
+        match courier::send(socket, message, files) {
+            Err(error) if error.raw_os_error() == Some(Errno::ETOOMANYREFS as i32) && Instant::now() < deadline => {
+                std::thread::sleep(ROOM_INTERVAL);
+            }
+            sent => return sent,
         }
     }
 }
@@ -274,7 +313,12 @@ fn receive(socket: &SeqPacket, shared: &Shared) {
             FromGuardian::Exited { process, exit, peak_memory_kib } => {
                 shared.tell(process, ProcessEvent::Exited { exit, peak_memory_kib });
             }
-            FromGuardian::Unkillable { process, pids } => shared.tell(process, ProcessEvent::Unkillable { pids }),
+            FromGuardian::Unkillable { process: Some(process), pids } => {
+                shared.tell(process, ProcessEvent::Unkillable { pids });
+            }
+            FromGuardian::Unkillable { process: None, pids } => {
+                tracing::error!(?pids, "a task left processes of another user, which can't be ended");
+            }
             FromGuardian::Garbled { process } => shared.tell(process, ProcessEvent::Garbled),
             FromGuardian::Gone { process } => shared.tell(process, ProcessEvent::Gone),
         }
