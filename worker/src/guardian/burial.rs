@@ -151,7 +151,7 @@ impl Guardian {
             self.by_keeper.remove(&keeper);
             self.strays.give_up(keeper);
             let process = Some(self.asked_by_scheduler(id));
-            self.tell(ClientId::SCHEDULER, &FromGuardian::Unkillable { process, pids });
+            self.tell_unkillable(process, pids);
             self.bury(id);
         }
         self.give_up_orders();
@@ -174,9 +174,18 @@ impl Guardian {
         let unkillable = self.strays.kill(&strays, now, SWEEP_BUDGET);
         if !unkillable.is_empty() {
             // Whose they were nobody knows any more.
-            self.tell(ClientId::SCHEDULER, &FromGuardian::Unkillable { process: None, pids: unkillable });
+            self.tell_unkillable(None, unkillable);
         }
         self.reap();
+    }
+
+    /// What is left behind is said even to a scheduler that only waits for the guardian's end.
+    fn tell_unkillable(&mut self, process: Option<ProcessId>, pids: Vec<u32>) {
+        let message = FromGuardian::Unkillable { process, pids };
+        self.tell(ClientId::SCHEDULER, &message);
+        if let Some(former) = &mut self.former_scheduler {
+            former.tell(&message).ok();
+        }
     }
 
     /// Reads and drops what a process writes for a scheduler that is gone.

@@ -97,7 +97,6 @@ pub fn run(socket: SeqPacket, build: &str, inherited: Vec<RawFd>) -> io::Result<
 /// Becomes a guardian: the scheduler to watch, and the run directory.
 fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     nix::sys::prctl::set_name(c"pushflow-guard")?;
-    tree::require_own_view()?;
     pushflow_os::signals::block_all()?;
     // Before there are children: keepers are forks, and inherit it.
     pushflow_os::signals::notice_children();
@@ -107,6 +106,7 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
+    tree::require_own_view()?;
     let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
     let directory = directory::make()?;
     // It keeps no other folder in use, and whoever looks for the run directory of a guardian finds it.
@@ -118,6 +118,8 @@ struct Guardian {
     /// `None` once it is gone.
     scheduler: Option<PidFd>,
     clients: BTreeMap<ClientId, Client>,
+    /// The scheduler that needs nothing any more, but may still wait for the end: for the last words to it.
+    former_scheduler: Option<Client>,
     next_client: u64,
     /// Which process a client is; the scheduler is none.
     workers: HashMap<ClientId, Key>,
@@ -150,6 +152,7 @@ impl Guardian {
         Ok(Guardian {
             scheduler: Some(scheduler),
             clients: BTreeMap::from([(ClientId::SCHEDULER, Client::new(socket, None))]),
+            former_scheduler: None,
             next_client: 1,
             workers: HashMap::new(),
             child_ended: SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,

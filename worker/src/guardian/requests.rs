@@ -112,6 +112,7 @@ impl Guardian {
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
             owned.for_each(|(_, process)| process.orphan(now));
             self.close_warm();
+            self.former_scheduler = Some(client);
         } else {
             self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
         }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use pushflow_os::{PidFd, SeqPacket};
@@ -215,7 +216,7 @@ impl Guardian {
 
     fn lose(&self, error: io::Error) {
         tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
-        nix::sys::socket::shutdown(self.socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both).ok();
+        shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both).ok();
     }
 }
 
@@ -238,22 +239,25 @@ fn send_when_there_is_room(socket: &SeqPacket, message: &ToGuardian, files: &[Ra
 
 impl Drop for Guardian {
     fn drop(&mut self) {
-        // Both its poll and our receiving thread see the end.
-        nix::sys::socket::shutdown(self.socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both).ok();
+        let shut_down = |how| shutdown(self.socket.as_fd().as_raw_fd(), how).ok();
+        if let Origin::Started { process, .. } = &self.origin {
+            // Its poll sees the end; our receiving thread hears its last words.
+            shut_down(Shutdown::Write);
+            // Somebody may have stopped it; nobody would let it go on once this process has ended.
+            process.signal(Signal::SIGCONT).ok();
+            if !wait_readable(process.as_fd(), END_TIMEOUT) {
+                tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
+            } else if reap(self.pid) != Some(0) {
+                // It was killed, or nobody can know: then nobody else removes its folder.
+                std::fs::remove_dir_all(&self.run_directory).ok();
+            }
+        }
+        shut_down(Shutdown::Both);
         if let Some(receiver) = self.receiver.take() {
             // Dropped on that very thread when a listener held the last reference.
             if receiver.thread().id() != std::thread::current().id() {
                 receiver.join().ok();
             }
-        }
-        let Origin::Started { process, .. } = &self.origin else { return };
-        // Somebody may have stopped it; nobody would let it go on once this process has ended.
-        process.signal(Signal::SIGCONT).ok();
-        if !wait_readable(process.as_fd(), END_TIMEOUT) {
-            tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
-        } else if reap(self.pid) != Some(0) {
-            // It was killed, or nobody can know: then nobody else removes its folder.
-            std::fs::remove_dir_all(&self.run_directory).ok();
         }
     }
 }
@@ -263,17 +267,26 @@ impl Shared {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the listener of a process, and forgets it with its last event.
-    fn tell(&self, process: ProcessId, event: ProcessEvent) {
+    /// Tells the listener of a process, and forgets it with its last event: whether there was one.
+    fn tell(&self, process: ProcessId, event: ProcessEvent) -> bool {
         let last = event == ProcessEvent::Gone;
         let mut listeners = self.lock();
-        if let Some(listener) = listeners.get_mut(&process) {
-            listener(event);
-        }
+        let listener = listeners.get_mut(&process);
+        let is_heard = listener.is_some();
+        listener.into_iter().for_each(|listener| listener(event.clone()));
         if last {
             let forgotten = listeners.remove(&process);
             drop(listeners);
             drop(forgotten);
+        }
+        is_heard
+    }
+
+    /// Somebody hears of what can't be ended: who asked for it, or whoever reads what this program logs.
+    fn tell_unkillable(&self, process: Option<ProcessId>, pids: Vec<u32>) {
+        let is_heard = |process| self.tell(process, ProcessEvent::Unkillable { pids: pids.clone() });
+        if !process.is_some_and(is_heard) {
+            tracing::error!(?pids, "a task left processes of another user, which can't be ended");
         }
     }
 
@@ -301,26 +314,22 @@ fn reap(pid: Pid) -> Option<i32> {
 
 /// Hears the guardian until it has ended.
 fn receive(socket: &SeqPacket, shared: &Shared) {
+    let hear = |process, event| {
+        shared.tell(process, event);
+    };
     while let Ok(Some((message, _))) = courier::receive(socket, true) {
         match message {
             FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
-            FromGuardian::Started { process, pid } => shared.tell(process, ProcessEvent::Started { pid }),
-            FromGuardian::NotStarted { process, reason } => shared.tell(process, ProcessEvent::NotStarted { reason }),
-            FromGuardian::Stopped { process, pid, signal } => {
-                shared.tell(process, ProcessEvent::Stopped { pid, signal });
-            }
-            FromGuardian::Continued { process, pid } => shared.tell(process, ProcessEvent::Continued { pid }),
+            FromGuardian::Unkillable { process, pids } => shared.tell_unkillable(process, pids),
+            FromGuardian::Started { process, pid } => hear(process, ProcessEvent::Started { pid }),
+            FromGuardian::NotStarted { process, reason } => hear(process, ProcessEvent::NotStarted { reason }),
+            FromGuardian::Stopped { process, pid, signal } => hear(process, ProcessEvent::Stopped { pid, signal }),
+            FromGuardian::Continued { process, pid } => hear(process, ProcessEvent::Continued { pid }),
             FromGuardian::Exited { process, exit, peak_memory_kib } => {
-                shared.tell(process, ProcessEvent::Exited { exit, peak_memory_kib });
+                hear(process, ProcessEvent::Exited { exit, peak_memory_kib });
             }
-            FromGuardian::Unkillable { process: Some(process), pids } => {
-                shared.tell(process, ProcessEvent::Unkillable { pids });
-            }
-            FromGuardian::Unkillable { process: None, pids } => {
-                tracing::error!(?pids, "a task left processes of another user, which can't be ended");
-            }
-            FromGuardian::Garbled { process } => shared.tell(process, ProcessEvent::Garbled),
-            FromGuardian::Gone { process } => shared.tell(process, ProcessEvent::Gone),
+            FromGuardian::Garbled { process } => hear(process, ProcessEvent::Garbled),
+            FromGuardian::Gone { process } => hear(process, ProcessEvent::Gone),
         }
     }
 }
