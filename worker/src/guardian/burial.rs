@@ -84,7 +84,7 @@ impl Guardian {
                     }
                 }
                 // Not reaped yet, so that the pid is still its own.
-                Change::Stopped { pid, .. } if self.is_known_child(pid) => drop(kill(pid, Signal::SIGCONT)),
+                Change::Stopped { pid, .. } if self.by_keeper.contains_key(&pid) => drop(kill(pid, Signal::SIGCONT)),
                 Change::Stopped { .. } | Change::Continued { .. } => {}
             }
         }

@@ -347,3 +347,59 @@ pub(crate) fn wait_readable(file: std::os::fd::BorrowedFd<'_>, limit: Duration) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use pushflow_protocol::{OnOrphan, Source};
+
+    /// A message that needs a file of its own.
+    fn long_launch() -> Launch {
+        Launch {
+            source: Source::Program,
+            program: "/bin/true".into(),
+            arguments: vec!["x".repeat(100_000).into()],
+            environment: Vec::new(),
+            directory: None,
+            numbers: Vec::new(),
+            drains: 0,
+            on_orphan: OnOrphan::End,
+            class: None,
+        }
+    }
+
+    /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.
+    #[test]
+    fn a_launch_that_can_not_be_sent_for_a_limit_fails_alone() {
+        const CHILD: &str = "PUSHFLOW_TEST_NO_FILES";
+        if std::env::var_os(CHILD).is_none() {
+            let test = "guardian::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone";
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            let child = child.args(["--exact", test]).env(CHILD, "").output().unwrap();
+            assert!(child.status.success(), "{child:?}");
+            return;
+        }
+        let (socket, theirs) = SeqPacket::pair().unwrap();
+        let origin = Origin::Started { process: PidFd::open(Pid::this()).unwrap(), is_copy: false };
+        let guardian = Guardian::connect("/worker".into(), "/tmp".into(), Pid::this(), socket, origin).unwrap();
+        let events = Arc::<Mutex<Vec<ProcessEvent>>>::default();
+        let launch = || {
+            let events = events.clone();
+            guardian.launch(long_launch(), &[], Box::new(move |event| events.lock().unwrap().push(event)))
+        };
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+        launch();
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+        let reason = StartFailure::Errno(Errno::EMFILE as i32);
+        assert_eq!(*events.lock().unwrap(), [ProcessEvent::NotStarted { reason }, ProcessEvent::Gone]);
+        let second = launch();
+        match courier::receive(&theirs, true).unwrap() {
+            Some((ToGuardian::Start { process, .. }, _)) => assert_eq!(process, second),
+            other => panic!("{other:?}"),
+        }
+        // It is no guardian that would end.
+        std::mem::forget(guardian);
+    }
+}
