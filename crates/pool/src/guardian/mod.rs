@@ -9,7 +9,7 @@ mod inherited;
 mod start;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -247,9 +247,9 @@ impl Drop for Guardian {
             process.signal(Signal::SIGCONT).ok();
             if !wait_readable(process.as_fd(), END_TIMEOUT) {
                 tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
-            } else if reap(self.pid) != Some(0) {
-                // It was killed, or nobody can know: then nobody else removes its folder.
-                std::fs::remove_dir_all(&self.run_directory).ok();
+                bury_later(self.pid, self.run_directory.clone());
+            } else {
+                bury(self.pid, &self.run_directory);
             }
         }
         shut_down(Shutdown::Both);
@@ -298,6 +298,21 @@ impl Shared {
             listener(ProcessEvent::GuardianLost);
         }
     }
+}
+
+/// Reaps a guardian that has ended or is about to, and removes its folder if it was killed, or nobody can know: then nobody
+/// else does.
+fn bury(pid: Pid, run_directory: &OsStr) {
+    if reap(pid) != Some(0) {
+        std::fs::remove_dir_all(run_directory).ok();
+    }
+}
+
+/// Does so whenever it ends, so that it is no zombie for as long as this program runs.
+fn bury_later(pid: Pid, run_directory: OsString) {
+    let thread = std::thread::Builder::new().name("pushflow-burial".into());
+    // Without a thread it is a zombie until the end of this program.
+    thread.spawn(move || bury(pid, &run_directory)).ok();
 }
 
 /// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot: its
@@ -367,6 +382,58 @@ mod tests {
             on_orphan: OnOrphan::End,
             class: None,
         }
+    }
+
+    #[test]
+    fn a_guardian_that_ends_late_is_reaped_nevertheless() {
+        let mut late = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(late.id()).unwrap());
+        bury_later(pid, "/no/such/folder".into());
+        drop(late.stdin.take());
+        let process = Path::new("/proc").join(pid.to_string());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while process.exists() {
+            assert!(Instant::now() < deadline, "it is a zombie");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Only where this process is not privileged; else in a process of its own that is not.
+    #[test]
+    fn files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is() {
+        const CHILD: &str = "PUSHFLOW_TEST_FEW_FILES";
+        if std::env::var_os(CHILD).is_none() {
+            let test = "guardian::tests::files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is";
+            let mut child = std::process::Command::new("setpriv");
+            let is_root =
+                std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+            let dropped = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+            child.args(dropped.iter().take(if is_root { 3 } else { 0 })).arg("--no-new-privs");
+            child.arg(std::env::current_exe().unwrap()).args(["--exact", test]).env(CHILD, "");
+            let child = child.output().unwrap();
+            // Whoever is not privileged may not look into the folder that this program is in.
+            assert!(child.status.success() || [Some(126), Some(127)].contains(&child.status.code()), "{child:?}");
+            return;
+        }
+        let (ours, theirs) = SeqPacket::pair().unwrap();
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
+        let file = ours.as_fd().as_raw_fd();
+        let full = loop {
+            if let Err(error) = ours.send(b"x", &[file; 8], false) {
+                break error;
+            }
+        };
+        assert_eq!(full.raw_os_error(), Some(Errno::ETOOMANYREFS as i32));
+        let (tell, told) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            told.recv().unwrap();
+            while theirs.receive(false).is_ok() {}
+            theirs
+        });
+        tell.send(()).unwrap();
+        send_when_there_is_room(&ours, &ToGuardian::Watch, &[file; 8]).unwrap();
+        drop(reader.join().unwrap());
     }
 
     /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.

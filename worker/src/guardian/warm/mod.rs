@@ -333,3 +333,42 @@ fn heard_keeper(reports: &SeqPacket) -> Heard {
 fn is_of(client: ClientId) -> impl Fn(Key) -> bool {
     move |key| key.client == client
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pushflow_protocol::{OnOrphan, ProcessId, Warm};
+
+    /// Who has many orders waits for the last one longer than for one.
+    #[test]
+    fn the_time_of_an_order_begins_when_the_one_before_is_answered() {
+        let warm = Warm { arguments: Vec::new(), modules: Vec::new(), name: String::new() };
+        let launch = Launch {
+            source: Source::Warm(Box::new(warm.clone())),
+            program: "/bin/true".into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            numbers: Vec::new(),
+            drains: 0,
+            on_orphan: OnOrphan::End,
+            class: None,
+        };
+        let id = |process| Key { client: ClientId::SCHEDULER, process: ProcessId(process) };
+        let program = Pid::from_raw(i32::MAX);
+        let due = Instant::now();
+        let (first, keeper) = SeqPacket::pair().unwrap();
+        let (second, _unanswered) = SeqPacket::pair().unwrap();
+        let order = |process, reports| {
+            let (launch, files) = (launch.clone(), Vec::new());
+            Order { id: id(process), launch, files, reports, program, due }
+        };
+        let mut programs = WarmPrograms::default();
+        let orders = vec![order(1, first), order(2, second)];
+        programs.programs.push(WarmProgram::pretended(Recipe::new(&launch, &warm), program, orders));
+        keeper.send(&77i32.to_le_bytes(), &[], true).unwrap();
+        assert_eq!(programs.hear_order(id(1)).unwrap().1, Some(Pid::from_raw(77)));
+        assert!(programs.give_up(due).is_empty());
+        assert!(programs.has_order(id(2)));
+    }
+}

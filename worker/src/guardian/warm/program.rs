@@ -85,6 +85,14 @@ impl WarmProgram {
         Ok(WarmProgram { recipe, pid, socket, is_warm, is_ending, orders, spare: None, last_order: 0, keeper })
     }
 
+    /// One that is warm, for tests: there is no process.
+    #[cfg(test)]
+    pub(super) fn pretended(recipe: Recipe, pid: Pid, orders: Vec<Order>) -> WarmProgram {
+        let (is_warm, is_ending) = (true, false);
+        let keeper = PathBuf::new();
+        WarmProgram { recipe, pid, socket: None, is_warm, is_ending, orders, spare: None, last_order: 0, keeper }
+    }
+
     /// Orders a process: where its keeper will report.
     pub(super) fn send(&self, launch: &Launch, files: &[OwnedFd]) -> io::Result<SeqPacket> {
         let (Source::Warm(warm), Some(channel)) = (&launch.source, files.first()) else {
