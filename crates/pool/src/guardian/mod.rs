@@ -385,6 +385,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "that it is waited for is what is tested")]
     fn a_guardian_that_ends_late_is_reaped_nevertheless() {
         let mut late = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(late.id()).unwrap());
