@@ -37,9 +37,13 @@ pub fn open_numbers() -> io::Result<Vec<RawFd>> {
     Ok(numbers.into_iter().filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } != -1).collect())
 }
 
-/// Reads a folder of `/proc`, which may not be there; the error says which one it was.
+/// Reads a folder of `/proc`, which may not be there; the error says which one it was, unless it is a limit of files, which
+/// says everything by its number.
 pub(crate) fn read_folder(path: &str) -> io::Result<std::fs::ReadDir> {
-    std::fs::read_dir(path).map_err(|error| io::Error::new(error.kind(), format!("{path} can't be read: {error}")))
+    std::fs::read_dir(path).map_err(|error| match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => error,
+        _ => io::Error::new(error.kind(), format!("{path} can't be read: {error}")),
+    })
 }
 
 /// Puts `/dev/null` at each of these numbers, in the place of what is open there, and closed on `exec` but for the three

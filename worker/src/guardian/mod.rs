@@ -29,6 +29,8 @@
 //! - *buried*: the keeper has been reaped; something that the process had asked for is still ending.
 //! - *gone*: the guardian says so and forgets.
 //!
+//! What the death of a keeper leaves to the guardian is a stray, see [`strays`]. A keeper that was stopped goes on.
+//!
 //! # The loop
 //! It waits on the clients' sockets, a pidfd of the scheduler, SIGCHLD (as a file) and the keepers' sockets, and never
 //! anywhere else: sends do not block, a sweep looks at a bounded number of processes before the next wait. When the
