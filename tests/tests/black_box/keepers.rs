@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::processes::{Process, wait_until};
 use pushflow_tests::run::{Program, Running};
 use serde_json::json;
+
+use crate::test_program;
 
 /// The time in which a busy machine does what takes an instant.
 const SOON: Duration = Duration::from_secs(30);
@@ -76,25 +79,60 @@ fn strays_are_killed_while_the_run_goes_on() {
     finished.assert_code(1).assert_error("was killed with its keeper, the process that watches it");
 }
 
+/// A folder with a program, `waits`, that writes a file and waits for `go`.
+fn folder_that_waits() -> Folder {
+    let folder = folder_with(&[]);
+    let here = folder.path("").display().to_string();
+    folder.write_program(
+        "waits",
+        &format!("#!/bin/sh\nHERE={here}\ntouch $HERE/begun.$$\nuntil [ -e $HERE/go ]; do sleep 1; done\n"),
+    );
+    folder
+}
+
+fn wait_until_all_have_begun(folder: &Folder, count: usize) {
+    let begun = || fs::read_dir(folder.path("")).expect("it is there").flatten().filter(is_begun).count();
+    wait_until("all commands", SOON, || begun() == count);
+}
+
+/// More than there is room for what the guardian says of them.
+const COMMANDS: usize = 200;
+
 /// The guardian never blocks: it buries everything though nobody reads what it says, and says it all later.
 #[test]
 fn a_scheduler_that_is_stopped_does_not_keep_its_guardian_from_working() {
-    const COMMANDS: usize = 200;
-    let folder = folder_with(&[]);
-    let script = format!("#!/bin/sh\nHERE={}\ntouch $HERE/begun.$$\n{WAITS}\n", folder.path("").display());
-    let script = folder.write_program("waits", &script);
+    let folder = folder_that_waits();
+    let script = folder.path("waits");
     let node = |number| json!({"id": format!("{number}"), "task_type": "script", "task_identifier": script});
     folder.write_graph((0..COMMANDS).map(node).collect(), json!([]));
     let workers = COMMANDS.to_string();
     let running = Program::pushflow_run(folder.graph()).args(["--pool", "thread", "--workers", &workers]).start();
-    let begun = || fs::read_dir(folder.path("")).expect("it is there").flatten().filter(is_begun).count();
-    wait_until("all commands", SOON, || begun() == COMMANDS);
+    wait_until_all_have_begun(&folder, COMMANDS);
     running.signal(Signal::SIGSTOP);
     folder.write("go", "");
     // Zombies count: the guardian has to reap each keeper.
     wait_until("the end of all keepers", SOON, || running.mark().named("pushflow-keep").is_empty());
     running.signal(Signal::SIGCONT);
     running.wait().assert_code(0);
+}
+
+#[test]
+fn a_worker_that_is_stopped_does_not_keep_the_guardian_from_working_for_others() {
+    let folder = folder_that_waits();
+    let inputs = json!({"program": folder.path("waits"), "count": COMMANDS});
+    let settings = json!({"task": "runs_commands", "shape": "wide", "width": 2, "workers": 2, "inputs": inputs});
+    let running = test_program(&settings).start();
+    wait_until_all_have_begun(&folder, 2 * COMMANDS);
+    let workers = running.mark().workers_named("pushflow-test-p");
+    assert_eq!(workers.len(), 2, "{workers:?}");
+    let tell = |signal| kill(Pid::from_raw(workers[0].pid), signal).expect("it is there");
+    tell(Signal::SIGSTOP);
+    folder.write("go", "");
+    // Those of both workers' commands end, and those of the workers stay, or one: the other's task has ended.
+    wait_until("the end of all keepers of commands", SOON, || running.mark().named("pushflow-keep").len() <= 2);
+    tell(Signal::SIGCONT);
+    let report = running.wait().assert_code(0).json();
+    assert_eq!(report["runs"][0]["ending"], "Finished", "{report}");
 }
 
 fn is_begun(entry: &fs::DirEntry) -> bool {
@@ -149,8 +187,8 @@ fn what_is_left_of_another_user_is_said_and_not_waited_for() {
     if !is_root() {
         return;
     }
-    for kill in [false, true] {
-        let waits = if kill { "wait" } else { "" };
+    for killed in [false, true] {
+        let waits = if killed { "wait" } else { "" };
         // Before it is root's it could be ended.
         let becomes = "until grep -q sleep /proc/$!/comm; do sleep 0.02; done";
         let script = format!(
@@ -161,12 +199,12 @@ fn what_is_left_of_another_user_is_said_and_not_waited_for() {
         folder.wait_for("pid");
         let sleep = running.wait_for_process("sleep");
         let guardian = running.wait_for_guardian();
-        if kill {
+        if killed {
             kill_keeper(&folder, "pid");
         }
         let (finished, rest) = running.wait_for_end();
         finished
-            .assert_code(i32::from(kill))
+            .assert_code(i32::from(killed))
             .assert_error("a task left processes of another user, which can't be ended");
         finished.assert_error(&format!("pids=[{}]", sleep.pid));
         wait_until("the guardian's end", SOON, || !guardian.is_running());

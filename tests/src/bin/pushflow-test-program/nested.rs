@@ -78,6 +78,16 @@ fn nests_until_another_has_run(file: String, context: &TaskContext) -> Result<()
     if in_time { Ok(()) } else { Err("the pool did not end".into()) }
 }
 
+/// Runs this program so often at a time, as commands of a pool in this process.
+#[task]
+fn runs_commands(program: String, count: i64, context: &TaskContext) -> Result<(), Failure> {
+    let max_workers = Some(usize::try_from(count)?);
+    let nested = context.open_pool(PoolType::Thread, &PoolOptions { max_workers, ..PoolOptions::default() })?;
+    let command = || nested.submit(TaskSpec::command([program.as_str()]), Data::new());
+    let pending = (0..count).map(|_| command()).collect::<Result<Vec<_>, _>>()?;
+    Ok(pending.into_iter().try_for_each(|pending| pending.wait().map(drop))?)
+}
+
 #[task]
 fn waits_for_a_file(file: String) {
     while !std::path::Path::new(&file).exists() {
