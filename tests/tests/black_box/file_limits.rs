@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
+use pushflow_tests::processes::Process;
 use pushflow_tests::run::Program;
 use serde_json::json;
 
@@ -91,10 +93,7 @@ fn where_the_guardian_may_have_no_more_files_a_command_is_refused_with_the_reaso
         let running = program.start();
         folder.wait_for("begun");
         let guardian = running.wait_for_guardian();
-        let open = std::fs::read_dir(format!("/proc/{}/fd", guardian.pid)).expect("it is there").count();
-        let limit = format!("--nofile={}:", open + room);
-        let prlimit = Command::new("prlimit").args(["--pid", &guardian.pid.to_string(), &limit]).status();
-        assert!(prlimit.expect("it is installed").success());
+        leave_room(&guardian, room);
         folder.write("go", "");
         let finished = running.wait();
         if finished.code() != Some(0) {
@@ -104,4 +103,31 @@ fn where_the_guardian_may_have_no_more_files_a_command_is_refused_with_the_reaso
         }
     }
     assert!(refused > 2, "{refused}");
+}
+
+/// From now on this process may open so many more files.
+fn leave_room(process: &Process, room: usize) {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid)).expect("it is there").count();
+    let limit = format!("--nofile={}:", open + room);
+    let prlimit = Command::new("prlimit").args(["--pid", &process.pid.to_string(), &limit]).status();
+    assert!(prlimit.expect("it is installed").success());
+}
+
+#[test]
+fn where_the_guardian_may_have_no_more_files_a_command_is_interrupted_nevertheless() {
+    for pool in ["process", "thread"] {
+        let folder = Folder::new();
+        let here = folder.path("").display().to_string();
+        let script = format!(
+            "#!/bin/sh\ntrap 'touch {here}/heard; exit 0' INT\ntouch {here}/begun\nwhile :; do sleep 0.05; done\n"
+        );
+        let script = folder.write_program("script", &script);
+        folder.write_graph(json!([{"id": "script", "task_type": "script", "task_identifier": script}]), json!([]));
+        let running = Program::pushflow_run(folder.graph()).args(["--pool", pool]).start();
+        folder.wait_for("begun");
+        leave_room(&running.wait_for_guardian(), 0);
+        running.signal(Signal::SIGINT);
+        running.wait().assert_code(130);
+        assert!(folder.has("heard"), "{pool}");
+    }
 }
