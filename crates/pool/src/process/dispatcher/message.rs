@@ -68,8 +68,8 @@ pub(in crate::process) enum Event {
     Ready { worker: WorkerId, pid: u32 },
     /// The worker's attempt succeeded; with `marked`, a marker ends what it printed.
     Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
-    /// The worker's attempt failed; a marker ends what it printed.
-    Failed { worker: WorkerId, attempt: AttemptId, error: TaskError },
+    /// The worker's attempt failed; `marked` as above.
+    Failed { worker: WorkerId, attempt: AttemptId, error: TaskError, marked: bool },
     /// The attempt was never sent, since its inputs can't be.
     NotSent { worker: WorkerId, attempt: AttemptId, error: TaskError },
     /// Nothing more comes over the worker's channel.

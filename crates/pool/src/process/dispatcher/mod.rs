@@ -27,8 +27,8 @@
 //! A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is given up after a while.
 //!
 //! # What the death of a worker means
-//! It writes the attempt that it begins into memory that outlives it. So at its death it is known what it had begun: that
-//! is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
+//! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its death
+//! it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
 //! workers keep dying before they can begin it is lost too. Workers that die before they are ready are counted, and after
 //! a few in a row the pool is broken: starting more would never end. While others serve it goes on with those, and tries
 //! again once a second.
@@ -148,7 +148,9 @@ impl Dispatcher {
             Event::Finished { worker, attempt, result, marked } => {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
-            Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
+            Event::Failed { worker, attempt, error, marked } => {
+                self.answered(worker, attempt, Err(error), marked, now, actions);
+            }
             Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, actions),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),

@@ -16,8 +16,9 @@ const TERM_TO_KILL: Duration = Duration::from_millis(50);
 /// After a worker's exit, how long its channel is read before its attempts are settled. What it left behind and still
 /// holds the channel is being killed, so that the channel's end comes at once but on a machine that is very busy.
 const CHANNEL_DRAIN: Duration = Duration::from_secs(2);
-/// After an attempt failed, how long what it printed is waited for.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How long the marker that ends what an attempt printed is waited for. It was written before the answer, so that this is
+/// for machines that are so busy that nobody gets to read it.
+const SETTLE: Duration = Duration::from_secs(5);
 /// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
 const BURIAL: Duration = Duration::from_secs(10);
 /// How long a worker that was told to go may take before its tree is ended.

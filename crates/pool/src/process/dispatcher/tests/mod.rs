@@ -207,7 +207,7 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
     let fail = |world: &mut World| {
         world.submit([1]);
         let error = TaskError::new(ErrorKind::Raised, "no");
-        world.on(Event::Failed { worker: WorkerId(1), attempt: AttemptId(1), error })
+        world.on(Event::Failed { worker: WorkerId(1), attempt: AttemptId(1), error, marked: true })
     };
     let mut world = World::open(rules());
     assert_eq!(essence(&fail(&mut world)), [""; 0]);
@@ -216,7 +216,7 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
 
     let mut world = World::open(rules());
     fail(&mut world);
-    assert_eq!(essence(&world.pass(Duration::from_millis(100))), ["1 failed: Raised"]);
+    assert_eq!(essence(&world.pass(Duration::from_secs(5))), ["1 failed: Raised"]);
 }
 
 #[test]
@@ -227,7 +227,8 @@ fn last_lines_that_were_read_before_the_failure_was_told_are_not_lost() {
     world.output_ends(1, 1);
     world.prints(1, 2, "of the next\n");
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
-    let actions = world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no") });
+    let actions =
+        world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no"), marked: true });
     assert_eq!(error(&actions).stderr, ["the reason"]);
 }
 
