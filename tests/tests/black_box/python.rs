@@ -43,6 +43,20 @@ fn dictionary(finished: &Finished) -> Value {
     finished.assert_code(0).result()["_ppfdict"].clone()
 }
 
+/// Workers, and their interpreters with them, are replaced by the option of the command line.
+#[test]
+fn interpreters_are_replaced_after_as_many_tasks_as_a_worker_may_run() {
+    let folder = in_a_row(
+        "import os\ndef a(**_): return {'a': os.getpid()}\ndef b(**_): return {'b': os.getpid()}\n",
+        ["a", "b"],
+    );
+    for (most, same) in [("1", false), ("2", true)] {
+        let program = Program::pushflow_run(folder.graph()).args(["--workers", "1", "--format", "json"]);
+        let dictionary = dictionary(&program.args(["--max-tasks-per-worker", most]).run());
+        assert_eq!(dictionary["a"] == dictionary["b"], same, "{most}: {dictionary}");
+    }
+}
+
 #[test]
 fn objects_cross_tasks_whole_on_every_pool() {
     let module = "

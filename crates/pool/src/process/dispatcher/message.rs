@@ -20,6 +20,8 @@ pub(in crate::process) struct Rules {
     pub(in crate::process) scaling: bool,
     pub(in crate::process) interrupt_grace: Duration,
     pub(in crate::process) idle_timeout: Duration,
+    /// How many attempts a worker may run before it is replaced.
+    pub(in crate::process) max_tasks: usize,
     pub(in crate::process) start_timeout: Duration,
     /// The Python interpreter that a worker starts before it is ready.
     pub(in crate::process) interpreter: Option<PathBuf>,

@@ -30,6 +30,8 @@ pub(super) struct Worker {
     pub(super) state: State,
     /// What it has been given and not answered for, in this order; it runs the first.
     pub(super) given: VecDeque<Given>,
+    /// How many it has been given all in all, without those that it has not begun and gave back.
+    pub(super) taken: usize,
     /// What is to be reported when its output has been read.
     pub(super) settling: Vec<Settling>,
     /// When it was last given something to begin with, or gave an answer.
@@ -138,6 +140,7 @@ impl Worker {
             pid: None,
             state: State::Starting { since: now },
             given: VecDeque::new(),
+            taken: 0,
             settling: Vec::new(),
             news: now,
             exit: None,
@@ -167,6 +170,11 @@ impl Worker {
     /// Whether it waits for attempts.
     pub(super) fn is_idle(&self) -> bool {
         self.is_serving() && self.given.is_empty()
+    }
+
+    /// How many attempts it may still be given before it is replaced.
+    pub(super) fn left(&self, rules: &Rules) -> usize {
+        rules.max_tasks.saturating_sub(self.taken)
     }
 
     /// Whether it has had nothing to run for so long that it is to leave, if it is not the last one.

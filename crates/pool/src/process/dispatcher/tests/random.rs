@@ -82,6 +82,8 @@ struct Answer {
 #[derive(Default)]
 struct Known {
     ready: bool,
+    /// How many attempts it was given, without those that it gave back.
+    taken: usize,
     /// It was told to go, or something has arrived by which it is of no more use.
     ending: bool,
     /// A signal has stopped it.
@@ -95,6 +97,7 @@ struct Known {
 struct Owner {
     dispatcher: Dispatcher,
     max_workers: usize,
+    max_tasks: usize,
     now: Instant,
     processes: BTreeMap<WorkerId, Pretended>,
     known: BTreeMap<WorkerId, Known>,
@@ -108,6 +111,7 @@ impl Owner {
     fn open(rules: Rules) -> Owner {
         let mut owner = Owner {
             max_workers: rules.max_workers,
+            max_tasks: rules.max_tasks,
             dispatcher: Dispatcher::new(rules),
             now: Instant::now(),
             processes: BTreeMap::new(),
@@ -154,9 +158,11 @@ impl Owner {
                 of_worker.for_each(|account| account.asked_back = false);
                 for attempt in attempts {
                     let account = self.accounts.get_mut(attempt).expect("it was submitted");
+                    self.known.entry(*worker).or_default().taken -= usize::from(account.given == Some(*worker));
                     account.given = account.given.filter(|holder| holder != worker);
                 }
             }
+            Event::NotSent { worker, .. } => self.known.entry(*worker).or_default().taken -= 1,
             Event::GuardianLost { .. } => (self.broken, self.known) = (true, BTreeMap::new()),
             _ => {}
         }
@@ -243,6 +249,9 @@ impl Owner {
             (account.given, account.asked_back) = (Some(worker), false);
             account.times_given += 1;
         }
+        let known = self.known.entry(worker).or_default();
+        known.taken += attempts.len();
+        assert!(known.taken <= self.max_tasks, "{worker:?} is given more attempts than a worker may run");
     }
 
     fn hear(&mut self, event: PoolEvent) {
@@ -482,9 +491,10 @@ proptest! {
         max_workers in 1usize..5,
         scaling in any::<bool>(),
         idle_seconds in 1u64..10,
+        max_tasks in prop_oneof![Just(usize::MAX), 1usize..8],
     ) {
         let idle_timeout = Duration::from_secs(idle_seconds);
-        let mut owner = Owner::open(Rules { max_workers, scaling, idle_timeout, ..rules() });
+        let mut owner = Owner::open(Rules { max_workers, scaling, idle_timeout, max_tasks, ..rules() });
         for choice in choices {
             owner.choose(choice);
         }
