@@ -2,8 +2,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 /// Closes every file of this process but those named: what a forked copy does with the files of its parent.
 ///
@@ -136,6 +137,31 @@ pub fn require_file_length(length: u64) -> io::Result<()> {
     }
     let sentence = format!("no file may be longer than {limit} bytes (ulimit -f), and one of {length} bytes is needed");
     Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence))
+}
+
+/// What [`raise_limit`] has changed: the limits that there were.
+static ORIGINAL_LIMIT: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
+
+/// From now on this process, and what it forks, may have as many files open as it may allow itself (`RLIMIT_NOFILE`).
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn raise_limit() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    ORIGINAL_LIMIT.get_or_init(|| (soft, hard));
+    Ok(())
+}
+
+/// Takes back what [`raise_limit`] did, in this process or in the one that it is a copy of. Open files stay open.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn restore_limit() -> io::Result<()> {
+    match ORIGINAL_LIMIT.get() {
+        Some(&(soft, hard)) => Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?),
+        None => Ok(()),
+    }
 }
 
 /// Writes out what C code in this process has printed and not yet flushed.

@@ -24,10 +24,13 @@ pub enum Fork {
 
 /// The error of making a process or a thread, with the limits named that it may be for.
 pub fn name_limit(error: io::Error) -> io::Error {
-    if error.raw_os_error() != Some(libc::EAGAIN) {
-        return error;
-    }
-    let sentence = "there may be no more processes (ulimit -u, or pids.max of the control group)";
+    let sentence = match error.raw_os_error() {
+        Some(libc::EAGAIN) => "there may be no more processes (ulimit -u, or pids.max of the control group)",
+        Some(libc::EMFILE) => "there may be no more open files (ulimit -n)",
+        Some(libc::ENFILE) => "there may be no more open files on this machine (fs.file-max)",
+        Some(libc::ETOOMANYREFS) => "there may be no more open files on their way to other processes (ulimit -n)",
+        _ => return error,
+    };
     io::Error::new(error.kind(), sentence)
 }
 
@@ -277,9 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_processes_is_named_and_other_errors_stay() {
+    fn limits_are_named_and_other_errors_stay() {
         let error = name_limit(io::Error::from_raw_os_error(libc::EAGAIN));
         assert_eq!(error.to_string(), "there may be no more processes (ulimit -u, or pids.max of the control group)");
+        let error = name_limit(io::Error::from_raw_os_error(libc::EMFILE));
+        assert_eq!(error.to_string(), "there may be no more open files (ulimit -n)");
         let error = name_limit(io::Error::from_raw_os_error(libc::ENOMEM));
         assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -44,6 +46,20 @@ impl PidFd {
         if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// Whether it has ended, reaped or not.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn has_ended(&self) -> io::Result<bool> {
+        loop {
+            match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// A pidfd that was received from another process.
     pub fn from_received(fd: OwnedFd) -> PidFd {
         PidFd(fd)
@@ -70,8 +86,10 @@ mod tests {
     fn a_reaped_process_is_not_signalled_through_its_pidfd() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let process = PidFd::open(Pid::from_raw(child.id() as i32)).unwrap();
+        assert!(!process.has_ended().unwrap());
         process.signal(Signal::SIGKILL).unwrap();
         child.wait().unwrap();
+        assert!(process.has_ended().unwrap());
         assert_eq!(process.signal(Signal::SIGKILL).unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 }

@@ -1,35 +1,75 @@
 //! Process trees as `/proc` shows them, and ending everything below one process.
 
 use std::io;
+use std::path::Path;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::PidFd;
 
-/// The children of a process, of all its threads; none if it has ended.
+/// An error unless `/proc` shows this process under the pid that it has, and so all others: it may be that of another pid
+/// namespace, or not be there.
+///
+/// # Errors
+/// In one sentence.
+pub fn require_own_view() -> io::Result<()> {
+    let this = Pid::this();
+    let shown = std::fs::read_link("/proc/self");
+    let problem = match &shown {
+        Ok(shown) if *shown == Path::new(&this.to_string()) => return Ok(()),
+        Ok(shown) => {
+            format!("/proc is that of another pid namespace (there this process is {}, not {this})", shown.display())
+        }
+        Err(error) => format!("/proc does not show this process ({error})"),
+    };
+    Err(io::Error::other(format!("{problem}: mount the /proc of this pid namespace")))
+}
+
+/// The children of a process, of all its threads; none if it has ended, or may not be looked into.
 ///
 /// From `/proc/PID/task/*/children`: complete while the caller's view does not matter to the microsecond; whoever needs
 /// certainty asks again until there is nothing left.
-pub fn children(parent: Pid) -> Vec<Pid> {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
-    threads
-        .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>()
-        })
-        .collect()
+///
+/// # Errors
+/// When that can't be known now, for want of file descriptors say.
+pub fn children(parent: Pid) -> io::Result<Vec<Pid>> {
+    let mut children = Vec::new();
+    let Some(threads) = seen(std::fs::read_dir(format!("/proc/{parent}/task")))? else { return Ok(children) };
+    for thread in threads {
+        let Some(thread) = seen(thread)? else { continue };
+        let Some(list) = seen(std::fs::read_to_string(thread.path().join("children")))? else { continue };
+        children.extend(list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw));
+    }
+    Ok(children)
+}
+
+/// What `/proc` shows of a process; `None` if it is gone, or hidden from this user, which looks the same with the option
+/// `hidepid=2` of `/proc`.
+fn seen<T>(shown: io::Result<T>) -> io::Result<Option<T>> {
+    match shown {
+        Ok(shown) => Ok(Some(shown)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ESRCH | libc::EACCES | libc::EPERM) => Ok(None),
+            _ => Err(error),
+        },
+    }
 }
 
 /// The number of its threads in `/proc/PID/stat`, counted from the state (`proc_pid_stat(5)`).
 const THREADS: usize = 17;
 
-/// The parent of a process and its state letter (`Z` for a zombie), from `/proc/PID/stat`; `None` if it is gone. A process
-/// of which only the main thread has ended is no zombie, though the kernel gives it that letter: it lives, as `S`.
-pub fn parent_and_state(pid: Pid) -> Option<(Pid, char)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// The parent of a process and its state letter (`Z` for a zombie), from `/proc/PID/stat`; `None` if it is gone or hidden.
+/// A process of which only the main thread has ended is no zombie, though the kernel gives it that letter: it lives, as
+/// `S`.
+///
+/// # Errors
+/// When that can't be known now, for want of file descriptors say.
+pub fn parent_and_state(pid: Pid) -> io::Result<Option<(Pid, char)>> {
+    Ok(seen(std::fs::read_to_string(format!("/proc/{pid}/stat")))?.and_then(|stat| parse_stat(&stat)))
+}
+
+fn parse_stat(stat: &str) -> Option<(Pid, char)> {
     // The name is in parentheses and may hold anything, parentheses and spaces too.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let parent = fields.get(1)?.parse().ok()?;
@@ -41,13 +81,28 @@ pub fn parent_and_state(pid: Pid) -> Option<(Pid, char)> {
     Some((Pid::from_raw(parent), state))
 }
 
+/// Whether `child` is a child of `parent` that has not been reaped, also one that is hidden.
+///
+/// # Errors
+/// When that can't be known now, for want of file descriptors say.
+pub fn is_child(parent: Pid, child: Pid) -> io::Result<bool> {
+    match parent_and_state(child)? {
+        Some((actual, _)) => Ok(actual == parent),
+        None => Ok(children(parent)?.contains(&child)),
+    }
+}
+
 /// What one pass over a tree found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Sweep {
-    /// How many processes were sent SIGKILL.
+    /// How many processes it looked at.
+    pub seen: usize,
+    /// How many of them were sent SIGKILL.
     pub killed: usize,
     /// Processes that may not be signalled (another user's).
     pub forbidden: Vec<Pid>,
+    /// Whether some could not be looked at now, for want of file descriptors say.
+    pub has_failed: bool,
 }
 
 /// Sends SIGKILL to everything below `root`, top-down, but not to `root`: one pass.
@@ -58,13 +113,16 @@ pub struct Sweep {
 pub fn kill_below(root: Pid, budget: usize) -> Sweep {
     let mut sweep = Sweep::default();
     let mut parents = std::collections::VecDeque::from([root]);
-    let mut left = budget;
     while let Some(parent) = parents.pop_front() {
-        for child in children(parent) {
-            if left == 0 {
+        let Ok(children) = children(parent) else {
+            sweep.has_failed = true;
+            continue;
+        };
+        for child in children {
+            if sweep.seen == budget {
                 return sweep;
             }
-            left -= 1;
+            sweep.seen += 1;
             match kill_child(parent, child) {
                 Ok(true) => {
                     sweep.killed += 1;
@@ -72,10 +130,11 @@ pub fn kill_below(root: Pid, budget: usize) -> Sweep {
                 }
                 // A process that goes away by itself hands its children up to the root, where the next pass finds them.
                 Ok(false) => {}
-                Err(_) => {
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
                     sweep.forbidden.push(child);
                     parents.push_back(child);
                 }
+                Err(_) => sweep.has_failed = true,
             }
         }
     }
@@ -85,18 +144,25 @@ pub fn kill_below(root: Pid, budget: usize) -> Sweep {
 /// Kills `child` if it is still the child of `parent` and alive: whether it did.
 ///
 /// # Errors
-/// `EPERM` when it belongs to another user.
+/// `EPERM` when it belongs to another user; others when it can't be done now, for want of file descriptors say.
 pub fn kill_child(parent: Pid, child: Pid) -> io::Result<bool> {
-    let Ok(process) = PidFd::open(child) else { return Ok(false) };
+    let process = match PidFd::open(child) {
+        Ok(process) => process,
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
+        Err(error) => return Err(error),
+    };
     // The pidfd names whoever has the pid now: it is ours if its parent is still who we took it for.
-    match parent_and_state(child) {
-        Some((actual, state)) if actual == parent && state != 'Z' => {}
-        _ => return Ok(false),
+    let is_alive = match parent_and_state(child)? {
+        Some((actual, state)) => actual == parent && state != 'Z',
+        None => children(parent)?.contains(&child) && !process.has_ended()?,
+    };
+    if !is_alive {
+        return Ok(false);
     }
     match process.signal(Signal::SIGKILL) {
         Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => Err(error),
-        Err(_) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -140,7 +206,7 @@ mod tests {
         let root = Pid::from_raw(shell.id() as i32);
         let first = kill_below(root, 100);
         assert!(first.killed >= 2, "{first:?}");
-        while !children(root).is_empty() {
+        while !children(root).unwrap().is_empty() {
             kill_below(root, 100);
         }
         assert_eq!(lines.next().unwrap().unwrap(), "still here");
@@ -158,7 +224,7 @@ mod tests {
         lines.next().unwrap().unwrap();
         let root = Pid::from_raw(shell.id() as i32);
         assert_eq!(kill_below(root, 2).killed, 2);
-        while !children(root).is_empty() {
+        while !children(root).unwrap().is_empty() {
             kill_below(root, 100);
         }
         shell.wait().unwrap();
@@ -169,7 +235,38 @@ mod tests {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32);
         child.wait().unwrap();
-        assert!(children(pid).is_empty());
-        assert_eq!(parent_and_state(pid), None);
+        assert!(children(pid).unwrap().is_empty());
+        assert_eq!(parent_and_state(pid).unwrap(), None);
+        assert!(!is_child(Pid::this(), pid).unwrap() && !kill_child(Pid::this(), pid).unwrap());
+    }
+
+    /// In a process of its own, which may have no more files.
+    #[test]
+    fn what_can_not_be_looked_at_is_not_taken_for_gone() {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        const CHILD: &str = "PUSHFLOW_TEST_NO_FILES";
+        if std::env::var_os(CHILD).is_none() {
+            let test = "tree::tests::what_can_not_be_looked_at_is_not_taken_for_gone";
+            let child = Command::new(std::env::current_exe().unwrap()).args(["--exact", test]).env(CHILD, "").output();
+            let child = child.unwrap();
+            assert!(child.status.success(), "{child:?}");
+            return;
+        }
+        let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
+        let (this, pid) = (Pid::this(), Pid::from_raw(sleep.id() as i32));
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+        let errors = [
+            children(this).map(drop).unwrap_err(),
+            parent_and_state(pid).map(drop).unwrap_err(),
+            is_child(this, pid).map(drop).unwrap_err(),
+            kill_child(this, pid).map(drop).unwrap_err(),
+        ];
+        let sweep = kill_below(this, 100);
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+        sleep.kill().unwrap();
+        sleep.wait().unwrap();
+        assert_eq!(errors.map(|error| error.raw_os_error()), [Some(libc::EMFILE); 4]);
+        assert_eq!(sweep, Sweep { has_failed: true, ..Sweep::default() });
     }
 }

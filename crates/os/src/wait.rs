@@ -45,15 +45,12 @@ pub enum Change {
     },
 }
 
-/// Reaps a child that has ended; `None` if there is none now.
+/// A child that has ended, and has been reaped, or was stopped; `None` if there is none now.
 ///
 /// # Errors
 /// `ECHILD` when there are no children at all.
-pub fn reap_any() -> io::Result<Option<Reaped>> {
-    match next_change(libc::WNOHANG)? {
-        Some(Change::Ended(reaped)) => Ok(Some(reaped)),
-        _ => Ok(None),
-    }
+pub fn change_now() -> io::Result<Option<Change>> {
+    next_change(libc::WNOHANG | libc::WUNTRACED)
 }
 
 /// Waits until a child ends, stops or goes on; one that has ended is reaped.

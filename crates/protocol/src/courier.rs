@@ -2,12 +2,14 @@
 //! says hello.
 //!
 //! A message that is too long for a packet goes into a memory file that travels with it, so that there is no limit to
-//! the arguments of a command but the kernel's.
+//! the arguments of a command but the kernel's. Its beginning is in the packet nevertheless: where the receiver may have no
+//! more files open, that is all it gets.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use nix::errno::Errno;
 use pushflow_os::SeqPacket;
 use pushflow_os::socket::MAX_MESSAGE;
 use serde::Serialize;
@@ -17,6 +19,18 @@ use serde::de::DeserializeOwned;
 const INLINE: u8 = 0;
 /// The first byte of a packet whose message is in its first file.
 const IN_FILE: u8 = 1;
+
+/// How much of a message is in the packet where the whole is in a file.
+const BEGINNING: usize = 32;
+
+/// What has come from the other side.
+#[derive(Debug)]
+pub enum Delivery<M> {
+    /// A message with its files.
+    Whole(M, Vec<OwnedFd>),
+    /// The beginning of a message, or all of it; files are missing, since this process may have no more open.
+    Cut(Vec<u8>),
+}
 
 /// A message ready to be sent, so that one that can't be sent now can be sent later.
 #[derive(Debug)]
@@ -39,7 +53,7 @@ impl Letter {
         let mut memory = File::from(nix::sys::memfd::memfd_create(c"pushflow message", flags)?);
         memory.write_all(&packet[1..])?;
         memory.rewind()?;
-        Ok(Letter { packet: vec![IN_FILE], memory: Some(memory) })
+        Ok(Letter { packet: [&[IN_FILE], &packet[1..=BEGINNING]].concat(), memory: Some(memory) })
     }
 
     /// Sends the message with some files.
@@ -63,9 +77,26 @@ pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[RawFd]) -> i
 /// Receives one message with its files; `None` when the other side is gone.
 ///
 /// # Errors
-/// Those of [`SeqPacket::receive`]; `InvalidData` for what is no such message.
+/// Those of [`SeqPacket::receive`]; `InvalidData` for what is no such message; `EMFILE` for one whose files did not all
+/// come.
 pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+    match receive_delivery(socket, blocking)? {
+        Some(Delivery::Whole(message, files)) => Ok(Some((message, files))),
+        Some(Delivery::Cut(_)) => Err(Errno::EMFILE.into()),
+        None => Ok(None),
+    }
+}
+
+/// Like [`receive`], for who can do something with a message whose files did not all come.
+///
+/// # Errors
+/// Those of [`receive`] but `EMFILE`.
+pub fn receive_delivery<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<Delivery<M>>> {
     let Some(mut packet) = socket.receive(blocking)? else { return Ok(None) };
+    if packet.is_cut {
+        packet.bytes.remove(0);
+        return Ok(Some(Delivery::Cut(packet.bytes)));
+    }
     let message = match packet.bytes[0] {
         INLINE => postcard::from_bytes(&packet.bytes[1..]),
         IN_FILE if !packet.files.is_empty() => {
@@ -76,7 +107,7 @@ pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::R
         _ => Err(postcard::Error::DeserializeBadEncoding),
     };
     let message = message.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(Some((message, packet.files)))
+    Ok(Some(Delivery::Whole(message, packet.files)))
 }
 
 #[cfg(test)]
@@ -100,6 +131,32 @@ mod tests {
         for garbage in [&[INLINE, 0xff, 0xff][..], &[IN_FILE], &[7]] {
             left.send(garbage, &[], true).unwrap();
             assert_eq!(receive::<String>(&right, true).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    /// In a process of its own, which may have no more files.
+    #[test]
+    fn of_a_message_whose_files_did_not_come_there_is_its_beginning() {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        const CHILD: &str = "PUSHFLOW_TEST_NO_FILES";
+        if std::env::var_os(CHILD).is_none() {
+            let test = "courier::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning";
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            let child = child.args(["--exact", test]).env(CHILD, "").output().unwrap();
+            assert!(child.status.success(), "{child:?}");
+            return;
+        }
+        let (left, right) = SeqPacket::pair().unwrap();
+        let (_, writer) = io::pipe().unwrap();
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        for message in ["short".to_owned(), "x".repeat(1_000_000)] {
+            send(&left, &message, &[writer.as_raw_fd()]).unwrap();
+            setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+            let delivery = receive_delivery::<String>(&right, true).unwrap().unwrap();
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+            let whole = postcard::to_stdvec(&message).unwrap();
+            let Delivery::Cut(beginning) = delivery else { panic!("{delivery:?}") };
+            assert!(whole.starts_with(&beginning) && beginning.len() >= whole.len().min(BEGINNING), "{beginning:?}");
         }
     }
 }

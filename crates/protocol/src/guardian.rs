@@ -48,6 +48,22 @@ pub enum ToGuardian {
     },
 }
 
+impl ToGuardian {
+    /// What the process is called that a `Start` is to start, by the beginning of that message.
+    pub fn process_to_start(beginning: &[u8]) -> Option<ProcessId> {
+        /// The first of the messages, as far as is needed.
+        #[derive(Deserialize)]
+        enum Beginning {
+            Watch,
+            Start { process: ProcessId },
+        }
+        match postcard::take_from_bytes(beginning).ok()?.0 {
+            Beginning::Start { process } => Some(process),
+            Beginning::Watch => None,
+        }
+    }
+}
+
 /// A process to start: it leads a process group of its own, with every signal let through and at its default action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
@@ -180,10 +196,11 @@ pub enum FromGuardian {
         /// The process.
         process: ProcessId,
     },
-    /// Processes below this one belong to another user and can't be ended; they are not waited for.
+    /// Processes belong to another user and can't be ended; they are not waited for. Told to the scheduler only.
     Unkillable {
-        /// The process.
-        process: ProcessId,
+        /// The scheduler's process below which they are, or in which that was asked for; `None` where nobody knows, since
+        /// their keeper was killed.
+        process: Option<ProcessId>,
         /// Their pids.
         pids: Vec<u32>,
     },
@@ -247,4 +264,31 @@ pub enum FromSnapshot {
         /// The error number of the system call that failed.
         errno: i32,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_start_says_what_is_to_be_started() {
+        let launch = Launch {
+            source: Source::Program,
+            program: "/bin/true".into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            numbers: Vec::new(),
+            drains: 0,
+            on_orphan: OnOrphan::End,
+            class: None,
+        };
+        let process = ProcessId(u64::MAX - 7);
+        let start = postcard::to_stdvec(&ToGuardian::Start { process, launch }).unwrap();
+        assert_eq!(ToGuardian::process_to_start(&start[..11]), Some(process));
+        let others = [ToGuardian::Watch, ToGuardian::Signal { process, signal: 2 }, ToGuardian::End { process }];
+        for other in others.map(|other| postcard::to_stdvec(&other).unwrap()) {
+            assert_eq!(ToGuardian::process_to_start(&other), None);
+        }
+    }
 }

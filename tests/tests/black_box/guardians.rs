@@ -63,11 +63,16 @@ fn run(folder: &Folder) -> Program {
 
 #[test]
 fn a_run_that_a_task_started_leaves_no_folder_when_it_is_ended_with_the_task() {
-    for (task, more) in [("starts", &[][..]), ("stays", &["--timeout", "3"])] {
+    for (task, code) in [("starts", 0), ("stays", 130)] {
         for method in ["spawn", "forkserver"] {
             let folder = folder_with(task);
+            let running = run(&folder).args(["--start-method", method]).start();
+            folder.wait_for("inner");
+            if code != 0 {
+                running.signal(Signal::SIGINT);
+            }
             // What is left of it would be seen, too.
-            run(&folder).args(["--start-method", method]).args(more).run();
+            running.wait().assert_code(code);
             let (outer, inner) = (PathBuf::from(folder.read("outer")), PathBuf::from(folder.read("inner")));
             assert_ne!(outer, inner, "{task}, {method}");
             assert!(inner.starts_with(&outer), "{task}, {method}: {inner:?} is in {outer:?}");

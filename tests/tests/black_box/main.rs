@@ -32,6 +32,8 @@
 //! - [`warm`]: modules that are imported before the first task, once for all workers or by each.
 //! - [`cost`]: memory, processes and files that do not grow with the number of attempts.
 //! - [`guardians`]: runs that tasks start, and guardians that are stopped or killed, leave no folder behind.
+//! - [`keepers`]: keepers that are stopped or killed, what is left of them, and a scheduler that does not read.
+//! - [`file_limits`]: few open files.
 //! - [`inherited`]: ignored signals, limits and the umask of whoever starts pushflow.
 //! - [`large_values`]: values that are too long for a message.
 //! - [`embedding`]: a crate of somebody else that uses the library.
@@ -47,11 +49,13 @@ mod embedding;
 mod ewoks_examples;
 mod ewoks_tasks;
 mod examples;
+mod file_limits;
 mod graph_files;
 mod green_environment;
 mod green_python;
 mod guardians;
 mod inherited;
+mod keepers;
 mod large_values;
 mod lifetime;
 mod nested;

@@ -155,6 +155,8 @@ fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]
     begin(keeper, launch)?;
     files::place(&numbered(launch, files).collect::<Vec<_>>())?;
     signals::reset()?;
+    // Not before the files are placed: the guardian may have more open.
+    files::restore_limit()?;
     image.exec()
 }
 
@@ -172,6 +174,7 @@ fn become_worker(
     let standard = 0..=STANDARD_ERROR;
     let kept = inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
     files::close_all_except(&kept.collect::<Vec<_>>())?;
+    files::restore_limit()?;
     signals::reset_copy()?;
     Ok(worker)
 }

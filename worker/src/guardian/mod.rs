@@ -35,16 +35,19 @@
 //! socket ends or the pidfd says so, the scheduler is gone: the lifetime rule of each process decides between ending it
 //! now or after its grace, pipes nobody reads any more are emptied, and the guardian leaves when there is nothing left.
 
+mod burial;
 mod client;
 mod copy;
 mod directory;
 mod keeper;
 mod process;
+mod requests;
+mod strays;
 mod warm;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -52,15 +55,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use pushflow_os::wait::{self, Status};
-use pushflow_os::{PidFd, SeqPacket, tree};
-use pushflow_protocol::{
-    Exit, FromGuardian, GUARDIAN_SOCKET, KeeperReport, Launch, ProcessId, StartFailure, ToGuardian, courier,
-};
+use pushflow_os::{PidFd, SeqPacket, files, tree};
+use pushflow_protocol::{FromGuardian, ToGuardian, courier};
 use tempfile::TempDir;
 
 use self::client::{Client, ClientId, Key};
 use self::process::Process;
+use self::strays::Strays;
 use self::warm::WarmPrograms;
 pub(crate) use self::warm::keep_adopted;
 
@@ -68,6 +69,7 @@ pub(crate) use self::warm::keep_adopted;
 const SWEEP_INTERVAL: Duration = Duration::from_millis(2);
 /// How many processes one sweep looks at before the guardian looks at everything else again.
 const SWEEP_BUDGET: usize = 256;
+
 /// Is the guardian of whoever is at the other end of `socket`, until that one is gone and everything is buried.
 ///
 /// `inherited` are the numbers of files that stand for those of the program that this one is a copy of.
@@ -99,9 +101,12 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     // Before there are children: keepers are forks, and inherit it.
     pushflow_os::signals::notice_children();
     nix::sys::prctl::set_child_subreaper(true)?;
+    // It has files of every process at once, and so more than any of them.
+    files::raise_limit()?;
     let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
+    tree::require_own_view()?;
     let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
     let directory = directory::make()?;
     // It keeps no other folder in use, and whoever looks for the run directory of a guardian finds it.
@@ -113,6 +118,8 @@ struct Guardian {
     /// `None` once it is gone.
     scheduler: Option<PidFd>,
     clients: BTreeMap<ClientId, Client>,
+    /// The scheduler that needs nothing any more, but may still wait for the end: for the last words to it.
+    former_scheduler: Option<Client>,
     next_client: u64,
     /// Which process a client is; the scheduler is none.
     workers: HashMap<ClientId, Key>,
@@ -122,8 +129,7 @@ struct Guardian {
     warm: WarmPrograms,
     /// Numbers of files that workers which are copies keep.
     inherited: Vec<RawFd>,
-    /// A keeper was killed, so that what was below it may be the guardian's own child now.
-    strays: bool,
+    strays: Strays,
 }
 
 /// What a wait was for.
@@ -146,6 +152,7 @@ impl Guardian {
         Ok(Guardian {
             scheduler: Some(scheduler),
             clients: BTreeMap::from([(ClientId::SCHEDULER, Client::new(socket, None))]),
+            former_scheduler: None,
             next_client: 1,
             workers: HashMap::new(),
             child_ended: SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
@@ -153,12 +160,16 @@ impl Guardian {
             by_keeper: HashMap::new(),
             warm: WarmPrograms::default(),
             inherited,
-            strays: false,
+            strays: Strays::default(),
         })
     }
 
     fn serve(&mut self) -> io::Result<()> {
-        while self.scheduler.is_some() || !self.processes.is_empty() || !self.warm.is_empty() || self.strays {
+        while self.scheduler.is_some()
+            || !self.processes.is_empty()
+            || !self.warm.is_empty()
+            || self.strays.are_looked_for()
+        {
             for wake in self.wait()? {
                 match wake {
                     Wake::Client(client) => self.hear_client(client),
@@ -213,7 +224,7 @@ impl Guardian {
     }
 
     fn timeout(&self) -> PollTimeout {
-        let next = if self.strays { Some(Instant::now() + SWEEP_INTERVAL) } else { None };
+        let next = self.strays.are_looked_for().then(|| Instant::now() + SWEEP_INTERVAL);
         let next = self.processes.values().filter_map(|process| process.next_sweep(SWEEP_INTERVAL)).chain(next);
         let next = next.chain(self.warm.due()).min();
         match next {
@@ -224,274 +235,5 @@ impl Guardian {
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             }
         }
-    }
-
-    // ----- clients -----
-
-    fn hear_client(&mut self, id: ClientId) {
-        while let Some(client) = self.clients.get_mut(&id) {
-            if client.deliver().is_err() {
-                return self.client_gone(id);
-            }
-            match courier::receive(&client.socket, false) {
-                Ok(Some((message, files))) => self.obey(id, message, files),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(None) => return self.client_gone(id),
-                Err(_) => return self.client_garbled(id),
-            }
-        }
-    }
-
-    fn obey(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
-        match message {
-            ToGuardian::Watch => {}
-            ToGuardian::Start { process, launch } => self.start(Key { client, process }, launch, files),
-            ToGuardian::Signal { process, signal } => {
-                // Nobody signals what is still an order: it is known to have started only when it is none any more.
-                let process = self.processes.get_mut(&Key { client, process });
-                if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
-                    process.signal_group(signal);
-                }
-            }
-            ToGuardian::End { process } => {
-                let id = Key { client, process };
-                if !self.cancel_order(id) {
-                    self.end(id);
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) {
-        let Some(client) = self.clients.get(&id.client) else { return };
-        if self.processes.contains_key(&id) || self.warm.has_order(id) {
-            // A name that is used twice: whoever says that is no client.
-            return self.client_garbled(id.client);
-        }
-        let refused = match client.may_start(launch.class) {
-            true => self.make_or_fork(id, launch, files),
-            false => Some(StartFailure::Daemonic),
-        };
-        if let Some(reason) = refused {
-            self.refuse(id, reason);
-        }
-    }
-
-    fn fork_keeper(&mut self, id: Key, mut launch: Launch, mut files: Vec<OwnedFd>) -> io::Result<()> {
-        let drains = files.split_off(launch.numbers.len().min(files.len()));
-        let own_client = match launch.class {
-            Some(class) => {
-                let (ours, theirs) = SeqPacket::pair()?;
-                files.push(theirs.into_fd());
-                launch.numbers.push(GUARDIAN_SOCKET);
-                Some(Client::new(ours, Some(class)))
-            }
-            None => None,
-        };
-        let (pid, reports) = keeper::fork(&launch, &files, &self.inherited)?;
-        let own_client = own_client.map(|client| {
-            let client_id = ClientId(self.next_client);
-            self.next_client += 1;
-            self.clients.insert(client_id, client);
-            self.workers.insert(client_id, id);
-            client_id
-        });
-        self.by_keeper.insert(pid, id);
-        self.processes.insert(id, Process::new(pid, reports, drains, launch.on_orphan, own_client));
-        Ok(())
-    }
-
-    /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
-    fn client_gone(&mut self, id: ClientId) {
-        let Some(client) = self.clients.remove(&id) else { return };
-        self.forget_orders_of(id);
-        if id == ClientId::SCHEDULER {
-            self.hear_last_words(&client);
-            self.scheduler = None;
-            let now = Instant::now();
-            let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
-            owned.for_each(|(_, process)| process.orphan(now));
-            self.close_warm();
-        } else {
-            self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
-        }
-    }
-
-    /// It said what no client says: a task has written into its worker's socket, say. That worker is of no use any more.
-    fn client_garbled(&mut self, id: ClientId) {
-        if let Some(&worker) = self.workers.get(&id) {
-            self.tell(worker.client, &FromGuardian::Garbled { process: worker.process });
-            self.end(worker);
-        }
-        self.client_gone(id);
-    }
-
-    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule.
-    fn hear_last_words(&mut self, scheduler: &Client) {
-        while let Ok(Some((message, files))) = courier::receive(&scheduler.socket, false) {
-            if matches!(message, ToGuardian::Signal { .. } | ToGuardian::End { .. }) {
-                self.obey(ClientId::SCHEDULER, message, files);
-            }
-        }
-    }
-
-    fn owned_by(&self, client: ClientId) -> Vec<Key> {
-        self.processes.keys().copied().filter(|key| key.client == client).collect()
-    }
-
-    /// A client that can't be told is gone.
-    fn tell(&mut self, id: ClientId, message: &FromGuardian) {
-        if let Some(client) = self.clients.get_mut(&id)
-            && client.tell(message).is_err()
-        {
-            self.client_gone(id);
-        }
-    }
-
-    // ----- keepers -----
-
-    fn hear_keeper(&mut self, id: Key) {
-        while let Some(process) = self.processes.get_mut(&id) {
-            let Some(reports) = &process.reports else { return };
-            match courier::receive(reports, false) {
-                Ok(Some((report, _))) => self.keeper_reported(id, report),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The keeper is leaving; it is reaped when SIGCHLD says so.
-                Ok(None) | Err(_) => process.reports = None,
-            }
-        }
-    }
-
-    fn keeper_reported(&mut self, id: Key, report: KeeperReport) {
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        let name = id.process;
-        match report {
-            KeeperReport::Started { pid } => {
-                process.started(pid);
-                self.tell(id.client, &FromGuardian::Started { process: name, pid });
-            }
-            KeeperReport::NotStarted { errno } => {
-                process.settled = true;
-                let reason = StartFailure::Errno(errno);
-                self.tell(id.client, &FromGuardian::NotStarted { process: name, reason });
-            }
-            KeeperReport::Stopped { signal } => {
-                let pid = process.pid();
-                let process = self.asked_by_scheduler(id);
-                self.tell(ClientId::SCHEDULER, &FromGuardian::Stopped { process, pid, signal });
-            }
-            KeeperReport::Continued => {
-                let pid = process.pid();
-                let process = self.asked_by_scheduler(id);
-                self.tell(ClientId::SCHEDULER, &FromGuardian::Continued { process, pid });
-            }
-            KeeperReport::Exited { exit, peak_memory_kib } => {
-                process.settled = true;
-                self.tell(id.client, &FromGuardian::Exited { process: name, exit, peak_memory_kib });
-                self.end(id);
-            }
-        }
-    }
-
-    /// The process that the scheduler asked for and in which this one was asked for, directly or not.
-    fn asked_by_scheduler(&self, mut id: Key) -> ProcessId {
-        while let Some(&worker) = self.workers.get(&id.client) {
-            id = worker;
-        }
-        id.process
-    }
-
-    /// Reaps whatever has ended: keepers, and strays that the death of a keeper left to the guardian.
-    fn reap(&mut self) {
-        while let Ok(Some(_)) = self.child_ended.read_signal() {}
-        while let Ok(Some(reaped)) = wait::reap_any() {
-            // A keeper that was killed could not see to what is below it.
-            self.strays |= reaped.status != Status::Exited(0);
-            if !self.warm_ended(reaped.pid) {
-                self.keeper_ended(reaped.pid);
-            }
-        }
-    }
-
-    fn keeper_ended(&mut self, pid: Pid) {
-        let Some(id) = self.by_keeper.remove(&pid) else { return };
-        // What it reported before it left is told before its end.
-        self.hear_keeper(id);
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        if !std::mem::replace(&mut process.settled, true) {
-            let exit = FromGuardian::Exited { process: id.process, exit: Exit::Unknown, peak_memory_kib: 0 };
-            self.tell(id.client, &exit);
-        }
-        self.bury(id);
-    }
-
-    /// Nothing is left below the keeper: the process is gone once nothing is left of what it had asked for either.
-    fn bury(&mut self, id: Key) {
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        process.bury();
-        if let Some(client) = process.client {
-            self.client_gone(client);
-            if !self.owned_by(client).is_empty() {
-                return;
-            }
-            self.workers.remove(&client);
-        }
-        self.processes.remove(&id);
-        self.tell(id.client, &FromGuardian::Gone { process: id.process });
-        // Who asked for it may have waited for this only.
-        if let Some(&asked) = self.workers.get(&id.client)
-            && self.processes.get(&asked).is_some_and(Process::is_buried)
-        {
-            self.bury(asked);
-        }
-    }
-
-    // ----- ending -----
-
-    /// Begins to end a process, and with it what it asked for.
-    fn end(&mut self, id: Key) {
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        process.end();
-        if let Some(client) = process.client {
-            self.client_gone(client);
-        }
-    }
-
-    fn sweep(&mut self) {
-        let now = Instant::now();
-        let mut given_up = Vec::new();
-        for (&id, process) in &mut self.processes {
-            if let Some(pids) = process.sweep(now, SWEEP_BUDGET) {
-                given_up.push((id, process.keeper, pids));
-            }
-        }
-        for (id, keeper, pids) in given_up {
-            self.by_keeper.remove(&keeper);
-            self.tell(id.client, &FromGuardian::Unkillable { process: id.process, pids });
-            self.bury(id);
-        }
-        self.give_up_orders();
-        if self.strays && !self.warm.may_have_made() {
-            self.sweep_strays();
-        }
-    }
-
-    /// Kills what the death of a keeper left to the guardian: any child that is neither a known keeper nor a warm
-    /// interpreter.
-    fn sweep_strays(&mut self) {
-        let is_known = |pid: &Pid| self.by_keeper.contains_key(pid) || self.warm.is_one(*pid);
-        let strays: Vec<Pid> = tree::children(nix::unistd::getpid()).into_iter().filter(|pid| !is_known(pid)).collect();
-        for &stray in &strays {
-            tree::kill_below(stray, SWEEP_BUDGET);
-            tree::kill_child(nix::unistd::getpid(), stray).ok();
-        }
-        self.strays = !strays.is_empty();
-        self.reap();
-    }
-
-    /// Reads and drops what a process writes for a scheduler that is gone.
-    fn drain(&mut self, id: Key) {
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        process.drain();
     }
 }

@@ -13,7 +13,7 @@ use pushflow_protocol::OnOrphan;
 use super::client::ClientId;
 
 /// How long processes of another user are tried to be ended before they are reported and no longer waited for.
-const UNKILLABLE_AFTER: Duration = Duration::from_secs(1);
+pub(super) const UNKILLABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// A process that was started, until nothing of it is left.
 pub(super) struct Process {
@@ -27,11 +27,10 @@ pub(super) struct Process {
     pub(super) settled: bool,
     /// What it is called as a client, if it is one.
     pub(super) client: Option<ClientId>,
+    /// Its pid; 0 before it has started.
     pid: u32,
     /// Signals for it from before it was known to run.
     missed: Vec<Signal>,
-    /// The process itself; `None` before it has started and after it has ended.
-    main: Option<(Pid, PidFd)>,
     on_orphan: OnOrphan,
     ending: Ending,
 }
@@ -60,30 +59,13 @@ impl Process {
             // A drain that stays blocking is only read when it is readable, so a failure here harms nothing.
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
         }
-        let (settled, pid, main, ending) = (false, 0, None, Ending::No);
-        Process {
-            keeper,
-            reports: Some(reports),
-            drains,
-            settled,
-            client,
-            pid,
-            missed: Vec::new(),
-            main,
-            on_orphan,
-            ending,
-        }
+        let (settled, pid, ending) = (false, 0, Ending::No);
+        Process { keeper, reports: Some(reports), drains, settled, client, pid, missed: Vec::new(), on_orphan, ending }
     }
 
     /// The process runs under this pid.
     pub(super) fn started(&mut self, pid: u32) {
         self.pid = pid;
-        let Ok(pid) = i32::try_from(pid).map(Pid::from_raw) else { return };
-        // Opened after the fact: it is the right process only if its parent is still the keeper.
-        let process = PidFd::open(pid).ok();
-        if self.is_child_of_keeper(pid) {
-            self.main = process.map(|process| (pid, process));
-        }
         for signal in std::mem::take(&mut self.missed) {
             self.signal_group(signal);
         }
@@ -97,25 +79,28 @@ impl Process {
     /// Sends a signal to the group that the process leads, once to each of its members; as soon as its keeper has said
     /// that it runs, where whoever asks has heard of that earlier.
     pub(super) fn signal_group(&mut self, signal: Signal) {
-        let Some((pid, process)) = &self.main else {
-            if self.pid == 0 && !self.settled {
+        if self.pid == 0 {
+            if !self.settled {
                 self.missed.push(signal);
             }
             return;
-        };
+        }
+        let Ok(pid) = i32::try_from(self.pid).map(Pid::from_raw) else { return };
+        // Opened before the look at its parent: it is the right process, and stays so.
+        let process = PidFd::open(pid);
         // While the leader is there its pid is the group's and nobody else's. A group that is gone needs no signal.
-        if !self.is_child_of_keeper(*pid) {
+        if self.is_buried() || !tree::is_child(self.keeper, pid).unwrap_or(!self.settled) {
             return;
         }
         // One that has joined another group is still meant.
-        if getpgid(Some(*pid)) != Ok(*pid) {
-            process.signal(signal).ok();
+        if getpgid(Some(pid)) != Ok(pid) {
+            match process {
+                Ok(process) => process.signal(signal).ok(),
+                // It is there, but no more files may be open.
+                Err(_) => kill(pid, signal).ok(),
+            };
         }
-        killpg(*pid, signal).ok();
-    }
-
-    fn is_child_of_keeper(&self, pid: Pid) -> bool {
-        tree::parent_and_state(pid).is_some_and(|(parent, _)| parent == self.keeper)
+        killpg(pid, signal).ok();
     }
 
     /// Begins to kill everything below the keeper.
@@ -127,7 +112,7 @@ impl Process {
 
     /// Its keeper has been reaped, or was given up.
     pub(super) fn bury(&mut self) {
-        (self.ending, self.main, self.reports) = (Ending::Over, None, None);
+        (self.ending, self.reports) = (Ending::Over, None);
     }
 
     pub(super) fn is_buried(&self) -> bool {
@@ -161,7 +146,8 @@ impl Process {
         // A task may have stopped it. It has not been reaped, so that the pid is still its own.
         kill(self.keeper, Signal::SIGCONT).ok();
         let sweep = tree::kill_below(self.keeper, budget);
-        let stuck = sweep.killed == 0 && !sweep.forbidden.is_empty() && now - since > UNKILLABLE_AFTER;
+        let is_idle = sweep.killed == 0 && !sweep.has_failed;
+        let stuck = is_idle && !sweep.forbidden.is_empty() && now - since > UNKILLABLE_AFTER;
         stuck.then(|| sweep.forbidden.iter().map(|pid| pid.as_raw().unsigned_abs()).collect())
     }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use pushflow_os::{PidFd, SeqPacket};
@@ -33,6 +34,8 @@ use crate::options::StartMethod;
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait until it may have taken some files.
+const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 /// How long to wait for the guardian's end when it is no longer needed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -161,13 +164,17 @@ impl Guardian {
         self.shared.lost.load(Ordering::Acquire)
     }
 
-    /// Starts a process; what happens to it is told to the listener, on the guardian's thread.
+    /// Starts a process; what happens to it is told to the listener, on the guardian's thread, or on this one that it can't
+    /// be asked for.
     ///
     /// `files` are those of the launch's numbers, then its drains.
     pub(crate) fn launch(&self, launch: Launch, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
         self.shared.lock().insert(process, listener);
-        self.send(&ToGuardian::Start { process, launch }, files);
+        if let Err(Unsent(errno)) = self.send(&ToGuardian::Start { process, launch }, files) {
+            self.shared.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
+            self.shared.tell(process, ProcessEvent::Gone);
+        }
         if self.is_lost() {
             self.shared.lose();
         }
@@ -176,45 +183,81 @@ impl Guardian {
 
     /// Sends a signal to the group of a process, if it is still there.
     pub(crate) fn signal(&self, process: ProcessId, signal: Signal) {
-        self.send(&ToGuardian::Signal { process, signal: signal as i32 }, &[]);
+        self.send_surely(&ToGuardian::Signal { process, signal: signal as i32 });
     }
 
     /// Kills a process and everything below it.
     pub(crate) fn end(&self, process: ProcessId) {
-        self.send(&ToGuardian::End { process }, &[]);
+        self.send_surely(&ToGuardian::End { process });
     }
 
-    /// A message that can't be sent is the loss of the guardian: it always reads.
-    fn send(&self, message: &ToGuardian, files: &[OwnedFd]) {
+    /// Sends what has no files and is short, so that there is no limit that it could reach.
+    fn send_surely(&self, message: &ToGuardian) {
+        if let Err(Unsent(errno)) = self.send(message, &[]) {
+            self.lose(errno.into());
+        }
+    }
+
+    /// A message that can't be sent is the loss of the guardian, which always reads; but for a limit of this process.
+    fn send(&self, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), Unsent> {
         let files: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = courier::send(&self.socket, message, &files);
+        let sent = send_when_there_is_room(&self.socket, message, &files);
         drop(sending);
-        if let Err(error) = sent {
-            tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
-            nix::sys::socket::shutdown(self.socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both).ok();
+        let Err(error) = sent else { return Ok(()) };
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ETOOMANYREFS)) => Err(Unsent(errno)),
+            _ => {
+                self.lose(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn lose(&self, error: io::Error) {
+        tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
+        shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both).ok();
+    }
+}
+
+/// A limit of this process kept a message from being sent.
+struct Unsent(Errno);
+
+/// Sends a message. Files on their way count for the user's limit until the guardian takes them, so that they are waited
+/// for as long as it may take to read.
+fn send_when_there_is_room(socket: &SeqPacket, message: &ToGuardian, files: &[RawFd]) -> io::Result<()> {
+    let deadline = Instant::now() + SEND_TIMEOUT;
+    loop {
+        match courier::send(socket, message, files) {
+            Err(error) if error.raw_os_error() == Some(Errno::ETOOMANYREFS as i32) && Instant::now() < deadline => {
+                std::thread::sleep(ROOM_INTERVAL);
+            }
+            sent => return sent,
         }
     }
 }
 
 impl Drop for Guardian {
     fn drop(&mut self) {
-        // Both its poll and our receiving thread see the end.
-        nix::sys::socket::shutdown(self.socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both).ok();
+        let shut_down = |how| shutdown(self.socket.as_fd().as_raw_fd(), how).ok();
+        if let Origin::Started { process, .. } = &self.origin {
+            // Its poll sees the end; our receiving thread hears its last words.
+            shut_down(Shutdown::Write);
+            // Somebody may have stopped it; nobody would let it go on once this process has ended.
+            process.signal(Signal::SIGCONT).ok();
+            if !wait_readable(process.as_fd(), END_TIMEOUT) {
+                tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
+            } else if reap(self.pid) != Some(0) {
+                // It was killed, or nobody can know: then nobody else removes its folder.
+                std::fs::remove_dir_all(&self.run_directory).ok();
+            }
+        }
+        shut_down(Shutdown::Both);
         if let Some(receiver) = self.receiver.take() {
             // Dropped on that very thread when a listener held the last reference.
             if receiver.thread().id() != std::thread::current().id() {
                 receiver.join().ok();
             }
-        }
-        let Origin::Started { process, .. } = &self.origin else { return };
-        // Somebody may have stopped it; nobody would let it go on once this process has ended.
-        process.signal(Signal::SIGCONT).ok();
-        if !wait_readable(process.as_fd(), END_TIMEOUT) {
-            tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
-        } else if reap(self.pid) != Some(0) {
-            // It was killed, or nobody can know: then nobody else removes its folder.
-            std::fs::remove_dir_all(&self.run_directory).ok();
         }
     }
 }
@@ -224,17 +267,26 @@ impl Shared {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the listener of a process, and forgets it with its last event.
-    fn tell(&self, process: ProcessId, event: ProcessEvent) {
+    /// Tells the listener of a process, and forgets it with its last event: whether there was one.
+    fn tell(&self, process: ProcessId, event: ProcessEvent) -> bool {
         let last = event == ProcessEvent::Gone;
         let mut listeners = self.lock();
-        if let Some(listener) = listeners.get_mut(&process) {
-            listener(event);
-        }
+        let listener = listeners.get_mut(&process);
+        let is_heard = listener.is_some();
+        listener.into_iter().for_each(|listener| listener(event.clone()));
         if last {
             let forgotten = listeners.remove(&process);
             drop(listeners);
             drop(forgotten);
+        }
+        is_heard
+    }
+
+    /// Somebody hears of what can't be ended: who asked for it, or whoever reads what this program logs.
+    fn tell_unkillable(&self, process: Option<ProcessId>, pids: Vec<u32>) {
+        let is_heard = |process| self.tell(process, ProcessEvent::Unkillable { pids: pids.clone() });
+        if !process.is_some_and(is_heard) {
+            tracing::error!(?pids, "a task left processes of another user, which can't be ended");
         }
     }
 
@@ -262,21 +314,22 @@ fn reap(pid: Pid) -> Option<i32> {
 
 /// Hears the guardian until it has ended.
 fn receive(socket: &SeqPacket, shared: &Shared) {
+    let hear = |process, event| {
+        shared.tell(process, event);
+    };
     while let Ok(Some((message, _))) = courier::receive(socket, true) {
         match message {
             FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
-            FromGuardian::Started { process, pid } => shared.tell(process, ProcessEvent::Started { pid }),
-            FromGuardian::NotStarted { process, reason } => shared.tell(process, ProcessEvent::NotStarted { reason }),
-            FromGuardian::Stopped { process, pid, signal } => {
-                shared.tell(process, ProcessEvent::Stopped { pid, signal });
-            }
-            FromGuardian::Continued { process, pid } => shared.tell(process, ProcessEvent::Continued { pid }),
+            FromGuardian::Unkillable { process, pids } => shared.tell_unkillable(process, pids),
+            FromGuardian::Started { process, pid } => hear(process, ProcessEvent::Started { pid }),
+            FromGuardian::NotStarted { process, reason } => hear(process, ProcessEvent::NotStarted { reason }),
+            FromGuardian::Stopped { process, pid, signal } => hear(process, ProcessEvent::Stopped { pid, signal }),
+            FromGuardian::Continued { process, pid } => hear(process, ProcessEvent::Continued { pid }),
             FromGuardian::Exited { process, exit, peak_memory_kib } => {
-                shared.tell(process, ProcessEvent::Exited { exit, peak_memory_kib });
+                hear(process, ProcessEvent::Exited { exit, peak_memory_kib });
             }
-            FromGuardian::Unkillable { process, pids } => shared.tell(process, ProcessEvent::Unkillable { pids }),
-            FromGuardian::Garbled { process } => shared.tell(process, ProcessEvent::Garbled),
-            FromGuardian::Gone { process } => shared.tell(process, ProcessEvent::Gone),
+            FromGuardian::Garbled { process } => hear(process, ProcessEvent::Garbled),
+            FromGuardian::Gone { process } => hear(process, ProcessEvent::Gone),
         }
     }
 }
@@ -292,5 +345,61 @@ pub(crate) fn wait_readable(file: std::os::fd::BorrowedFd<'_>, limit: Duration) 
             Ok(ready) if ready > 0 => return true,
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use pushflow_protocol::{OnOrphan, Source};
+
+    /// A message that needs a file of its own.
+    fn long_launch() -> Launch {
+        Launch {
+            source: Source::Program,
+            program: "/bin/true".into(),
+            arguments: vec!["x".repeat(100_000).into()],
+            environment: Vec::new(),
+            directory: None,
+            numbers: Vec::new(),
+            drains: 0,
+            on_orphan: OnOrphan::End,
+            class: None,
+        }
+    }
+
+    /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.
+    #[test]
+    fn a_launch_that_can_not_be_sent_for_a_limit_fails_alone() {
+        const CHILD: &str = "PUSHFLOW_TEST_NO_FILES";
+        if std::env::var_os(CHILD).is_none() {
+            let test = "guardian::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone";
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            let child = child.args(["--exact", test]).env(CHILD, "").output().unwrap();
+            assert!(child.status.success(), "{child:?}");
+            return;
+        }
+        let (socket, theirs) = SeqPacket::pair().unwrap();
+        let origin = Origin::Started { process: PidFd::open(Pid::this()).unwrap(), is_copy: false };
+        let guardian = Guardian::connect("/worker".into(), "/tmp".into(), Pid::this(), socket, origin).unwrap();
+        let events = Arc::<Mutex<Vec<ProcessEvent>>>::default();
+        let launch = || {
+            let events = events.clone();
+            guardian.launch(long_launch(), &[], Box::new(move |event| events.lock().unwrap().push(event)))
+        };
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+        launch();
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+        let reason = StartFailure::Errno(Errno::EMFILE as i32);
+        assert_eq!(*events.lock().unwrap(), [ProcessEvent::NotStarted { reason }, ProcessEvent::Gone]);
+        let second = launch();
+        match courier::receive(&theirs, true).unwrap() {
+            Some((ToGuardian::Start { process, .. }, _)) => assert_eq!(process, second),
+            other => panic!("{other:?}"),
+        }
+        // It is no guardian that would end.
+        std::mem::forget(guardian);
     }
 }

@@ -96,7 +96,10 @@ impl GuardianError {
 
     fn not_started(path: &Path, error: io::Error) -> GuardianError {
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOEXEC) => GuardianError::unusable(path, error),
+            // What is said of the file itself, or of the interpreter that it names; all else is a limit of this machine.
+            Some(Errno::EACCES | Errno::ENOENT | Errno::ENOEXEC | Errno::ELIBBAD) => {
+                GuardianError::unusable(path, error)
+            }
             _ => GuardianError::NotStarted { path: path.to_owned(), reason: name_limit(error).to_string() },
         }
     }

@@ -1,6 +1,6 @@
 //! How many workers there is room for under the limit of open files (`ulimit -n`).
 //!
-//! Each worker takes some files of the process that has the pool, and no more of the guardian, which has the same limit.
+//! Each worker takes some files of the process that has the pool, and no more of the guardian, whose limit is no lower.
 //! A pool that reached it would fail in the middle, and with it whatever else the program opens. So it is looked at when a
 //! pool is opened: a pool that grows is then kept smaller, one of a fixed number that does not fit is refused.
 

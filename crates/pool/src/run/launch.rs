@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pushflow_protocol::{ErrorKind, Exit, TaskError, Warm};
 
@@ -97,11 +98,26 @@ impl LaunchError {
             LaunchError::ProgramNotFound => format!("the program {name:?} was not found in PATH"),
             cause => format!("the program {name:?} could not be started: {cause}"),
         };
-        let kind = match self {
-            LaunchError::KeeperKilled => ErrorKind::WorkerLost,
-            _ => ErrorKind::NotFound,
-        };
-        TaskError::new(kind, message)
+        match self {
+            LaunchError::KeeperKilled => TaskError::new(ErrorKind::WorkerLost, message),
+            // The program is there, and could be started at another time.
+            LaunchError::Other(error) if is_passing(&error) => {
+                TaskError { type_name: "OSError".to_owned(), ..TaskError::new(ErrorKind::Raised, message) }
+            }
+            _ => TaskError::new(ErrorKind::NotFound, message),
+        }
+    }
+}
+
+/// Whether this says nothing of the program: a limit of processes, files or memory that was reached. One without a number
+/// is a limit that was named, or a guardian that does not answer.
+fn is_passing(error: &io::Error) -> bool {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(errno) => matches!(
+            errno,
+            Errno::EAGAIN | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS | Errno::ETOOMANYREFS
+        ),
+        None => true,
     }
 }
 

@@ -42,7 +42,7 @@ use super::client::{ClientId, Key};
 
 /// How long a process waits for the imports of a warm interpreter before it is started by `exec`.
 const WARM_LIMIT: Duration = Duration::from_secs(30);
-/// How long a warm interpreter may take for an order.
+/// How long a warm interpreter may take for an order, from the one before on.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 /// How many warm interpreters there may be.
 const MAX_PROGRAMS: usize = 4;
@@ -206,6 +206,12 @@ impl WarmPrograms {
         self.programs.iter().filter_map(WarmProgram::due).min()
     }
 
+    /// Those that have not said that they are warm, if they still can.
+    pub(super) fn warming(&self) -> Vec<Pid> {
+        let warming = self.programs.iter().filter(|program| !program.is_warm && program.socket.is_some());
+        warming.map(|program| program.pid).collect()
+    }
+
     fn orders(&self) -> impl Iterator<Item = &Order> {
         self.programs.iter().flat_map(|program| &program.orders)
     }
@@ -255,7 +261,11 @@ impl WarmPrograms {
             Heard::Keeper(keeper) => Some(keeper),
             Heard::End => None,
         };
-        Some((orders.swap_remove(index), keeper))
+        let order = orders.swap_remove(index);
+        // They are answered one after the other, so that the time of the others begins now.
+        let due = Instant::now() + ORDER_LIMIT;
+        orders.iter_mut().for_each(|order| order.due = due);
+        Some((order, keeper))
     }
 
     /// Forgets what nobody wants any more: the orders that were forgotten.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::tree;
-use pushflow_protocol::{FromGuardian, Launch, StartFailure};
+use pushflow_protocol::{Launch, StartFailure};
 
 use super::super::client::{ClientId, Key};
 use super::super::process::Process;
@@ -66,7 +66,7 @@ impl Guardian {
 
     /// Whether this is a process that nobody has reaped, and that no other name stands for.
     fn is_unknown_child(&self, pid: Pid) -> bool {
-        let is_child = tree::parent_and_state(pid).is_some_and(|(parent, _)| parent == getpid());
+        let is_child = tree::is_child(getpid(), pid).unwrap_or(false);
         is_child && !self.by_keeper.contains_key(&pid) && !self.warm.is_one(pid)
     }
 
@@ -77,11 +77,6 @@ impl Guardian {
         if let Err(error) = self.fork_keeper(id, launch, files) {
             self.refuse(id, StartFailure::Errno(keeper::errno_of(&error)));
         }
-    }
-
-    pub(in super::super) fn refuse(&mut self, id: Key, reason: StartFailure) {
-        self.tell(id.client, &FromGuardian::NotStarted { process: id.process, reason });
-        self.tell(id.client, &FromGuardian::Gone { process: id.process });
     }
 
     /// Whether it was not made yet: then it will not be.
@@ -105,7 +100,9 @@ impl Guardian {
 
     pub(in super::super) fn give_up_orders(&mut self) {
         let given_up = self.warm.give_up(Instant::now());
-        self.strays |= !given_up.is_empty();
+        if !given_up.is_empty() {
+            self.strays.look_again();
+        }
         given_up.into_iter().for_each(|order| self.fork_instead(order));
     }
 
@@ -113,7 +110,7 @@ impl Guardian {
     pub(in super::super) fn warm_ended(&mut self, pid: Pid) -> bool {
         let Some(left) = self.warm.ended(pid) else { return false };
         // What its imports had started is the guardian's now, and so is a keeper that it has just made.
-        self.strays = true;
+        self.strays.look_again();
         left.into_iter().for_each(|order| self.fork_instead(order));
         true
     }
