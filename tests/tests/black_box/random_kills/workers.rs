@@ -2,11 +2,12 @@
 //! none is begun twice, and what is lost is what the killed workers ran: one task each at the most.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::thread;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use pushflow_tests::folder::Folder;
+use pushflow_tests::parallel::run_all;
 use pushflow_tests::processes::Process;
 use pushflow_tests::random::{Random, say};
 use serde_json::{Value, json};
@@ -36,6 +37,12 @@ struct Manner {
     work: Duration,
     /// Whom to kill, of a worker that was chosen.
     victim: fn(&Process) -> Option<Process>,
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, tasks of {:?}", self.pool, self.method, self.work)
+    }
 }
 
 /// Some of the tasks let processes loose, too.
@@ -71,8 +78,7 @@ fn kill_in_a_crowd(manner: &Manner, mut random: Random) -> Crowd {
     left.iter().for_each(Process::kill);
     assert_eq!(left.len(), 0, "what was let loose is left");
     assert!(fs::read_dir(folder.path("wild")).expect("it is there").count() > 0, "nothing was let loose");
-    let what = format!("{}, {}, tasks of {:?}", manner.pool, manner.method, manner.work);
-    Crowd { what, kills, begun: begun(&folder), report }
+    Crowd { what: manner.to_string(), kills, begun: begun(&folder), report }
 }
 
 /// The tasks that each worker has begun so far.
@@ -142,23 +148,27 @@ fn its_keeper(worker: &Process) -> Option<Process> {
     Process::find(worker.parent).filter(|keeper| keeper.name == "pushflow-keep")
 }
 
+/// All at the same time: most of the time they wait.
+fn kill_in_crowds(crowds: &[Manner], test: &str) {
+    let random = Random::of_test(test);
+    run_all(crowds, |manner| {
+        let number = crowds.iter().position(|crowd| std::ptr::eq(crowd, manner)).expect("it is one of them");
+        let crowd = kill_in_a_crowd(manner, random.branch(number as u64));
+        crowd.assert_only_what_ran_is_lost();
+    });
+}
+
 #[test]
 fn ten_thousand_tasks_end_once_each_while_workers_are_killed_at_random() {
-    let random = Random::of_test("workers");
     let manner = |pool, method, work| Manner { pool, method, work, victim: itself };
-    kill_in_a_crowd(&manner("process", "spawn", LONG), random.branch(1)).assert_only_what_ran_is_lost();
-    kill_in_a_crowd(&manner("billiard", "fork", LONG), random.branch(2)).assert_only_what_ran_is_lost();
-    let short = kill_in_a_crowd(&manner("process", "forkserver", SHORT), random.branch(3));
-    short.assert_only_what_ran_is_lost();
+    let crowds = [("process", "spawn", LONG), ("billiard", "fork", LONG), ("process", "forkserver", SHORT)];
+    kill_in_crowds(&crowds.map(|(pool, method, work)| manner(pool, method, work)), "workers");
 }
 
 #[test]
 fn ten_thousand_tasks_end_once_each_while_keepers_are_killed_at_random() {
-    let random = Random::of_test("keepers");
     let manner = |pool, method, work| Manner { pool, method, work, victim: its_keeper };
-    kill_in_a_crowd(&manner("process", "fork", LONG), random.branch(1)).assert_only_what_ran_is_lost();
-    let short = kill_in_a_crowd(&manner("billiard", "spawn", SHORT), random.branch(2));
-    short.assert_only_what_ran_is_lost();
+    kill_in_crowds(&[manner("process", "fork", LONG), manner("billiard", "spawn", SHORT)], "keepers");
 }
 
 /// Many tasks that take no time are under way in a worker at once: those that have ended keep their results, and those that

@@ -6,11 +6,16 @@
 //! when a worker is buried, which it does not tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::pretence::{Pretended, WAYS, answer_of};
 use super::*;
+
+/// The variable that holds the seed of a run that is to be repeated, as for the black-box tests.
+const SEED: &str = "PUSHFLOW_TEST_SEED";
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -482,8 +487,19 @@ impl Owner {
     }
 }
 
+/// So many cases of the seed in the environment, or else of the clock; the seed is printed, also when they pass.
+fn seeded(cases: u32) -> ProptestConfig {
+    let seed = match std::env::var(SEED) {
+        Ok(seed) => seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed:?}: {error}")),
+        Err(_) => u64::from(std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos()),
+    };
+    // The test harness collects what the macros print, and shows it only of tests that fail.
+    writeln!(std::io::stderr(), "dispatcher: {SEED}={seed}").ok();
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(seeded(500))]
 
     #[test]
     fn no_attempt_is_lost_or_run_twice_or_waits_while_a_worker_is_idle_and_the_pool_ends(
