@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::libc::SYS_futex;
 use nix::sys::signal::Signal;
 
 /// Signals 32 and 33: the C library keeps them to itself and lets nobody else change them, so that they are as whoever
@@ -41,6 +42,28 @@ impl KernelView {
             ignored: signals("SigIgn")?,
             caught: signals("SigCgt")?,
         })
+    }
+}
+
+/// How the main thread of a process waits for others of its threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until one of them wakes it.
+    ForEver,
+    /// Until then or until a time is over.
+    Limited,
+}
+
+impl Wait {
+    /// That of the process of this pid, if it does wait for threads now: the call of the kernel that it is in.
+    pub fn of(pid: i32) -> Option<Wait> {
+        let call = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("a child of the tests may be looked at");
+        let mut words = call.split_whitespace();
+        if words.next()?.parse() != Ok(SYS_futex) {
+            return None;
+        }
+        // The fourth argument is the time.
+        Some(if words.nth(3)? == "0x0" { Wait::ForEver } else { Wait::Limited })
     }
 }
 

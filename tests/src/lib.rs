@@ -3,8 +3,10 @@
 
 pub mod binaries;
 pub mod folder;
+pub mod interpreters;
 pub mod kernel_view;
 pub mod libraries;
+pub mod limits;
 pub mod page;
 pub mod parallel;
 pub mod processes;

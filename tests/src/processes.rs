@@ -231,14 +231,6 @@ impl Mark {
     }
 }
 
-/// Every run directory on this machine, of whatever scheduler.
-pub fn all_run_directories() -> HashSet<PathBuf> {
-    let entries = fs::read_dir("/tmp").expect("there is /tmp");
-    let is_one = |name: &str| name.strip_prefix("pushflow-").is_some_and(|random| !random.contains('-'));
-    let paths = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_one));
-    paths.map(|entry| entry.path()).collect()
-}
-
 fn all_processes() -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("there is /proc");
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(Process::find).collect()

@@ -1,15 +1,17 @@
 //! [`Outbox`]: what a worker says, several answers at a time while attempts are short.
 //!
 //! An answer waits for company while other jobs wait to be run: a message for each would cost more than a small task. It
-//! never waits long, though: a thread sends what is left behind when the next job turns out not to be short.
+//! never waits long, though: a thread sends what is left behind when the next job turns out not to be short. And it waits
+//! in the journal, too, so that the scheduler finds it there if the next job ends this process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pushflow_protocol::FromWorker;
+use pushflow_os::SharedWords;
 use pushflow_protocol::slabs::Borrower;
-use pushflow_protocol::transport::{FromWorkerSender, TransportError};
+use pushflow_protocol::transport::FromWorkerSender;
+use pushflow_protocol::{FromWorker, Journal};
 
 /// How many answers are sent together at the most.
 const MAX_WAITING: usize = 32;
@@ -29,16 +31,18 @@ pub(crate) struct Outbox {
 struct State {
     sender: FromWorkerSender,
     waiting: Vec<FromWorker>,
+    /// What waits, once more.
+    journal: Journal,
     closed: bool,
 }
 
-/// Nobody listens any more.
+/// Nobody listens any more, or can be told anything: this worker is of no use.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
 impl Outbox {
-    pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>) -> Outbox {
-        let state = State { sender, waiting: Vec::new(), closed: false };
+    pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>, shared: Arc<SharedWords>) -> Outbox {
+        let state = State { sender, waiting: Vec::new(), journal: Journal::new(shared), closed: false };
         Outbox { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
     }
 
@@ -52,8 +56,9 @@ impl Outbox {
     /// Says something now, or, while there are `more` jobs, soon.
     pub(crate) fn answer(&self, message: FromWorker, more: bool) -> Result<(), Closed> {
         let mut state = self.lock();
+        let waits = more && state.waiting.len() + 1 < MAX_WAITING && state.journal.note(&message);
         state.waiting.push(message);
-        if !more || state.waiting.len() >= MAX_WAITING {
+        if !waits {
             return self.send(&mut state);
         }
         if state.waiting.len() == 1 {
@@ -93,14 +98,13 @@ impl Outbox {
 
     fn send(&self, state: &mut State) -> Result<(), Closed> {
         let messages = std::mem::take(&mut state.waiting);
-        let released = self.slabs.released();
-        match state.sender.send(messages, self.received.load(Ordering::Relaxed), released) {
-            Ok(()) | Err(TransportError::Garbage(_)) => Ok(()),
-            Err(TransportError::Closed | TransportError::Io(_)) => {
-                state.closed = true;
-                Err(Closed)
-            }
+        let (released, count) = (self.slabs.released(), messages.len());
+        if state.sender.send(messages, self.received.load(Ordering::Relaxed), released).is_err() {
+            state.closed = true;
+            return Err(Closed);
         }
+        state.journal.sent(count);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

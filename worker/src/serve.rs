@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{dup2_stderr, dup2_stdout};
 use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
@@ -52,14 +53,14 @@ pub(crate) struct Files {
 /// When the scheduler could not be met.
 pub(crate) fn run(files: Files) -> io::Result<()> {
     let control = SeqPacket::from_fd(files.control);
-    let shared = SharedWords::from_file(files.shared)?;
+    let shared = Arc::new(SharedWords::from_file(files.shared)?);
     let server = open_server()?;
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
     let slabs = Arc::new(Borrower::new(control));
-    let outbox = Outbox::new(sender, slabs.clone());
+    let outbox = Outbox::new(sender, slabs.clone(), shared.clone());
     let worker = Arc::new(Worker {
         inbox: Inbox::default(),
         outbox,
@@ -153,8 +154,7 @@ impl Worker {
             }
             ToWorker::Interrupt { attempt } => {
                 if self.inbox.interrupt(attempt) {
-                    let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
-                    self.say(FromWorker::Failed { attempt, error });
+                    self.say(FromWorker::GivenBack { attempts: vec![attempt] });
                 }
             }
             ToWorker::Room { granted } => self.slabs.answer(granted),
@@ -185,10 +185,7 @@ impl Worker {
             let result = run_job(&mut runner, job, &interrupter);
             let answer = match result.as_ref().map_err(TaskError::clone).and_then(|result| self.pack(result)) {
                 Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_on_its_way(attempt) },
-                Err(error) => {
-                    printed.end(attempt);
-                    FromWorker::Failed { attempt, error }
-                }
+                Err(error) => FromWorker::Failed { attempt, error, marked: printed.end(attempt) },
             };
             let more = self.inbox.done();
             self.or_close(self.outbox.answer(answer, more));
@@ -282,11 +279,11 @@ fn flush() {
 struct Printed {
     pipes: [File; 2],
     word: String,
-    shared: SharedWords,
+    shared: Arc<SharedWords>,
 }
 
 impl Printed {
-    fn new(settings: &WorkerSettings, shared: SharedWords) -> io::Result<Printed> {
+    fn new(settings: &WorkerSettings, shared: Arc<SharedWords>) -> io::Result<Printed> {
         let pipes = [
             File::from(io::stdout().as_fd().try_clone_to_owned()?),
             File::from(io::stderr().as_fd().try_clone_to_owned()?),
@@ -301,32 +298,50 @@ impl Printed {
 
     /// Writes out what was printed, and undoes what a task did to the files that it prints to.
     fn flush(&self) {
-        flush();
         let [stdout, stderr] = &self.pipes;
+        // Who prints to a full pipe waits: a program that a task ran may have had it otherwise, for all of us.
+        self.pipes.iter().for_each(wait_for_room);
+        flush();
         // Without them the next attempt prints to nowhere, as a program does whose output was closed.
         dup2_stdout(stdout).ok();
         dup2_stderr(stderr).ok();
     }
 
-    /// Marks the end of what this attempt printed if some of it is on its way: whether it was so. See [`marker`], also for
-    /// the order.
+    /// Marks the end of what this attempt printed if some of it is on its way: whether it was so, and could be marked. See
+    /// [`marker`], also for the order.
     fn end_if_on_its_way(&mut self, attempt: AttemptId) -> bool {
         self.flush();
         let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
         let on_its_way = unread || UNTOLD.iter().any(|&word| self.shared.word(word).load(Ordering::Acquire) != 0);
-        if on_its_way {
-            self.end(attempt);
-        }
-        on_its_way
+        on_its_way && self.mark_end(attempt)
     }
 
-    /// Marks the end of what this attempt printed.
-    fn end(&mut self, attempt: AttemptId) {
+    /// Marks the end of what this attempt printed: whether that was possible.
+    fn end(&mut self, attempt: AttemptId) -> bool {
         self.flush();
+        self.mark_end(attempt)
+    }
+
+    fn mark_end(&mut self, attempt: AttemptId) -> bool {
         let marker = marker::end_of_attempt(&self.word, attempt);
-        for pipe in &mut self.pipes {
-            // Without a scheduler nobody reads them, and nobody needs the marker.
-            pipe.write_all(&marker).ok();
+        // Into both, whatever becomes of the first.
+        self.pipes.iter_mut().map(|pipe| write_marker(pipe, &marker)).fold(true, |all, marked| all & marked)
+    }
+}
+
+/// What is written to this pipe waits for room in it, whatever a task has asked for.
+fn wait_for_room(pipe: &File) {
+    // A task may have closed it, too, which is seen by what is written next.
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::empty())).ok();
+}
+
+/// Whether it was written, which it is whole or not at all. Without a scheduler nobody reads it, and nobody needs it.
+fn write_marker(pipe: &mut File, marker: &[u8]) -> bool {
+    loop {
+        match pipe.write_all(marker) {
+            Ok(()) => return true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(pipe),
+            Err(_) => return false,
         }
     }
 }
@@ -345,7 +360,8 @@ mod tests {
     fn a_job_that_came_after_the_last_look_into_the_inbox_is_not_waited_for() {
         let (_scheduler, (sender, receiver)) = channel();
         let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
-        let outbox = Outbox::new(sender, slabs.clone());
+        let (shared, _) = SharedWords::new().expect("memory");
+        let outbox = Outbox::new(sender, slabs.clone(), Arc::new(shared));
         let (inbox, ear) = (Inbox::default(), Ear::new(receiver));
         let worker = Arc::new(Worker { inbox, outbox, slabs, ear, starting: Interrupter::new() });
         let task = TaskSpec::rust("task");

@@ -101,6 +101,10 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) no_scaling: bool,
 
+    /// After how many tasks a worker process is replaced by a new one, so that what tasks leak is given back [default: never]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tasks_per_worker: Option<u32>,
+
     /// How long the run may take, with the start of its workers, such as 400ms, 1.5s, 2m or 1h [default: as long as it
     /// likes]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]

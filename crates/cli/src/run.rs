@@ -97,6 +97,7 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
         pool_options: PoolOptions {
             max_workers: arguments.workers.map(|workers| workers as usize),
             scaling: !arguments.no_scaling,
+            max_tasks_per_worker: arguments.max_tasks_per_worker.map(|tasks| tasks as usize),
             interrupt_grace: arguments.interrupt_grace,
             orphan_grace: arguments.orphan_grace,
             start_method: arguments.start_method,

@@ -21,6 +21,6 @@ pub use coroutine::{Coroutine, Stack};
 pub use exit::ExitHook;
 pub use launch::{Fork, Image, fork, fork_sibling, fork_unnoticed, spawn_session_leader};
 pub use pidfd::PidFd;
-pub use shared::SharedWords;
+pub use shared::{SharedWords, WORDS};
 pub use signal_watch::{SignalWatch, signal_pipe};
 pub use socket::SeqPacket;

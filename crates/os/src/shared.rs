@@ -1,4 +1,4 @@
-//! [`SharedWords`]: a few numbers that two processes can both read and write, without a system call.
+//! [`SharedWords`]: a page of numbers that two processes can both read and write, without a system call.
 
 use std::fs::File;
 use std::io;
@@ -11,11 +11,11 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::files::require_file_length;
 
-/// How many words there are.
-const WORDS: usize = 8;
+/// How many words there are: a page of the least size that there is.
+pub const WORDS: usize = 512;
 const BYTES: usize = WORDS * size_of::<AtomicU64>();
 
-/// A few numbers in memory that two processes share; what the other side writes there is its own affair, and may be
+/// Numbers in memory that two processes share; what the other side writes there is its own affair, and may be
 /// anything.
 #[derive(Debug)]
 pub struct SharedWords(NonNull<AtomicU64>);

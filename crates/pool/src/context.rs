@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use pushflow_protocol::TaskSpec;
@@ -24,11 +24,21 @@ struct Request {
     made: AtomicBool,
     /// `made` changes behind its lock, so that no sleeper misses the change between its look and its wait.
     gate: Monitor<()>,
-    /// Called once, when the request is made: what waits for something else too.
-    others: Mutex<Vec<Wake>>,
+    /// Woken once, when the request is made: what waits for something else too.
+    others: Mutex<Vec<Weak<dyn Wakes>>>,
 }
 
-type Wake = Box<dyn FnOnce() + Send>;
+/// What waits for something, and a cancellation too.
+pub(crate) trait Wakes: Send + Sync {
+    /// The request was made.
+    fn wake(&self);
+}
+
+impl<T: Send + 'static> Wakes for Monitor<T> {
+    fn wake(&self) {
+        self.change(|_| ());
+    }
+}
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,21 +56,22 @@ impl Cancellation {
     pub fn cancel(&self) {
         self.0.gate.change(|()| self.0.made.store(true, Ordering::Release));
         let others = std::mem::take(&mut *self.0.others.lock().unwrap_or_else(PoisonError::into_inner));
-        others.into_iter().for_each(|wake| wake());
+        others.iter().filter_map(Weak::upgrade).for_each(|other| other.wake());
     }
 
-    /// Has this called, once, when the request is made; at once if it was.
-    pub(crate) fn wake_too(&self, wake: Wake) {
-        self.0.others.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
+    /// Has this woken, once, when the request is made, if it is still there by then; at once if it was made.
+    pub(crate) fn wakes<W: Wakes + 'static>(&self, other: &Arc<W>) {
+        let mut others = self.0.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.len() == others.capacity() {
+            // An attempt may open one pool after the other.
+            others.retain(|other| other.strong_count() > 0);
+        }
+        let other: Weak<W> = Arc::downgrade(other);
+        others.push(other);
+        drop(others);
         if self.is_cancelled() {
             self.cancel();
         }
-    }
-
-    /// Has those who wait for this value look once more when the request is made, if there are any by then.
-    pub(crate) fn wakes<T: Send + 'static>(&self, monitor: &Arc<Monitor<T>>) {
-        let monitor = Arc::downgrade(monitor);
-        self.wake_too(Box::new(move || monitor.upgrade().into_iter().for_each(|monitor| monitor.change(|_| ()))));
     }
 
     /// Whether the request was made; cheap enough for an inner loop.
@@ -173,5 +184,23 @@ impl TaskContext {
     /// When the attempt was asked to end, before or during the sleep.
     pub fn sleep(&self, duration: Duration) -> Result<(), Cancelled> {
         if self.cancellation.wait_timeout(duration) { Err(Cancelled) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_no_more_takes_no_room() {
+        let cancellation = Cancellation::new();
+        let stays = Arc::new(Monitor::new(0));
+        cancellation.wakes(&stays);
+        for _ in 0..10_000 {
+            cancellation.wakes(&Arc::new(Monitor::new(())));
+        }
+        let others = cancellation.0.others.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(others.len() < 100, "{} are kept", others.len());
+        assert!(others.iter().any(|other| other.strong_count() > 0), "what waits is forgotten");
     }
 }

@@ -61,9 +61,8 @@ pub(crate) fn shared_python(
 /// Starts it, if there is to be one, and waits until it is ready.
 pub(crate) fn start_shared(python: Option<&SharedPython>, opening: &Cancellation) -> Result<(), OpenError> {
     let Some(python) = python else { return Ok(()) };
-    let interrupter = Interrupter::new();
-    let gives_up = interrupter.clone();
-    opening.wake_too(Box::new(move || gives_up.interrupt()));
+    let interrupter = Arc::new(Interrupter::new());
+    opening.wakes(&interrupter);
     python.start(&interrupter).map_err(|error| match opening.is_cancelled() {
         true => OpenError::GivenUp,
         false => OpenError::Python(error.message),

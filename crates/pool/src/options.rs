@@ -184,6 +184,9 @@ pub struct PoolOptions {
     pub interrupt_on_exit: bool,
     /// With scaling, how long a worker stays that has nothing to do.
     pub idle_timeout: Duration,
+    /// After how many attempts a worker process leaves and another takes its place, so that what tasks leak is given back;
+    /// at least one, and never by default. It concerns worker processes: threads and green tasks leak into this process.
+    pub max_tasks_per_worker: Option<usize>,
     /// On the pool `gevent`, how long a task may hold the thread before it is reported as blocking the others.
     pub blocking_limit: Duration,
     /// How long a worker may take from its start until it is ready.
@@ -207,6 +210,7 @@ impl Default for PoolOptions {
             wait_on_exit_timeout: None,
             interrupt_on_exit: false,
             idle_timeout: Duration::from_secs(10),
+            max_tasks_per_worker: None,
             blocking_limit: Duration::from_millis(100),
             start_timeout: Duration::from_secs(30),
             start_method: StartMethod::default(),

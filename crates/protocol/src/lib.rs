@@ -11,6 +11,7 @@ mod error;
 mod exit;
 mod guardian;
 mod ids;
+mod journal;
 pub mod marker;
 mod pool_names;
 pub mod slabs;
@@ -28,6 +29,7 @@ pub use guardian::{
     ToSnapshot, WORKER_PID, Warm,
 };
 pub use ids::AttemptId;
+pub use journal::Journal;
 pub use pool_names::POOL_NAMES;
 pub use task::{CommandTask, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use worker::{

@@ -7,9 +7,9 @@
 //! running). The marker holds a word made anew for each pool, so that no task writes one by accident.
 //!
 //! After other attempts there is no marker: two writes and their wake-ups would be most of the cost of a small task. What
-//! such an attempt printed was read while it ran. So the reader looks at the shared word, reads until the pipe is empty,
-//! and looks again: if the word is the same, what no marker ends was written by that attempt, since anything older was
-//! unread when its attempt ended, and has its marker.
+//! such an attempt printed was read and told while it ran. So when the reader has read something, it looks at the shared
+//! word, and then reads all that is in the pipe by then: without a marker in that, what it had read before is of the
+//! attempt of that word. If it were of an older one, its marker would have been in the pipe before the word was written.
 //!
 //! # Unread, or read and not told
 //! What the reader has taken out of a pipe is on its way until it has told whose it is; the worker's answer must not

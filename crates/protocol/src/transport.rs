@@ -18,12 +18,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender, bytes_channel};
+use pushflow_os::SharedWords;
 use pushflow_value::{CodecError, Data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::first_look::FirstLook;
 use self::wakeful::Wakeful;
+use crate::journal::unheard;
 use crate::slabs::{Lender, Parcel, Reference};
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
 use crate::{FromWorker, ToWorker, WorkerSettings};
@@ -42,6 +44,9 @@ pub enum TransportError {
     /// It sent what is no message.
     #[error("what came over the channel is no message ({0})")]
     Garbage(String),
+    /// A message can't be written down.
+    #[error("the message can't be written down ({0})")]
+    Unwritable(postcard::Error),
     /// The kernel refused.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -75,6 +80,8 @@ pub struct ToWorkerSender {
 /// The scheduler's end from a worker.
 pub struct FromWorkerReceiver {
     frames: FrameReader,
+    /// How many messages.
+    heard: u64,
     lender: Arc<Mutex<Lender>>,
 }
 
@@ -107,7 +114,7 @@ pub fn connect(
     let lender = Arc::new(Mutex::new(lender));
     Ok((
         ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), lender: lender.clone() },
-        FromWorkerReceiver { frames: FrameReader { receiver, wakeful, look, message: Vec::new() }, lender },
+        FromWorkerReceiver { frames: FrameReader { receiver, wakeful, look, message: Vec::new() }, heard: 0, lender },
     ))
 }
 
@@ -115,7 +122,8 @@ impl ToWorkerSender {
     /// Sends a message, or keeps what does not fit the window until the worker has received more.
     ///
     /// # Errors
-    /// When the worker is gone.
+    /// [`TransportError::Unwritable`] when this message can't be written down, and nothing is sent. Any other is the end:
+    /// the worker is gone, or what waits to be sent would never reach it.
     pub fn send(&mut self, message: &ToWorker) -> Result<(), TransportError> {
         let gone = lock(&self.lender).gone();
         if !gone.is_empty() {
@@ -143,7 +151,7 @@ impl ToWorkerSender {
     }
 
     fn put(&mut self, message: &ToWorker) -> Result<(), TransportError> {
-        let message = postcard::to_stdvec(message).map_err(io::Error::other)?;
+        let message = postcard::to_stdvec(message).map_err(TransportError::Unwritable)?;
         self.waiting.extend(cut(&message));
         Ok(())
     }
@@ -177,7 +185,13 @@ impl FromWorkerReceiver {
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
         let Envelope { received: frames, messages, released } = envelope;
+        self.heard += messages.len() as u64;
         Ok(Heard { messages, frames, released })
+    }
+
+    /// What the worker said and did not send, when nothing more comes: what waits in its [`Journal`](crate::Journal).
+    pub fn unheard(&self, shared: &SharedWords) -> Vec<FromWorker> {
+        unheard(shared, self.heard)
     }
 
     /// What is in a parcel of the worker.
@@ -257,7 +271,8 @@ impl FromWorkerSender {
         received: u64,
         released: Vec<Reference>,
     ) -> Result<(), TransportError> {
-        let envelope = postcard::to_stdvec(&Envelope { received, messages, released }).map_err(io::Error::other)?;
+        let envelope =
+            postcard::to_stdvec(&Envelope { received, messages, released }).map_err(TransportError::Unwritable)?;
         for frame in cut(&envelope) {
             self.sender.send(&frame).map_err(send_error)?;
         }

@@ -4,7 +4,8 @@
 //! file 5. It opens a one-shot server and says [`Hello`] on the socket; the scheduler checks the build, connects, and
 //! hands over the two ends of the channels with the [`WorkerSettings`]. Then the worker says `Ready`. From then on the
 //! control socket carries the files of slabs, to the worker only. Each [`Job`] is answered once: by `Finished` or
-//! `Failed`, or, asked back before it began, by `GivenBack`. Answers may be sent several at a time.
+//! `Failed`, or, asked back before it began, by `GivenBack`. Answers may be sent several at a time; what waits for that is
+//! written into the shared words ([`crate::Journal`]), so that it is not lost when the next attempt ends the worker.
 
 use std::ffi::OsString;
 
@@ -28,6 +29,15 @@ pub const BEGUN: usize = 0;
 /// The shared words, one for standard output and one for standard error, that are not 0 while the scheduler has taken
 /// something out of that pipe and not yet told whose it is; see [`crate::marker`].
 pub const UNTOLD: [usize; 2] = [1, 2];
+
+/// The shared word with the number of the first message in the [`Journal`](crate::Journal).
+pub(crate) const FIRST: usize = 3;
+
+/// The shared word that says how many words the messages in the journal take.
+pub(crate) const WRITTEN: usize = 4;
+
+/// Where these begin.
+pub(crate) const MESSAGES: usize = 5;
 
 /// The first words of a worker, on its control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +126,7 @@ pub enum ToWorker {
         /// The attempts.
         attempts: Vec<AttemptId>,
     },
-    /// Interrupt this attempt, if it is the one that runs; forget it, if it has not begun.
+    /// Interrupt this attempt, if it is the one that runs; give it back, if it has not begun.
     Interrupt {
         /// The attempt.
         attempt: AttemptId,
@@ -163,12 +173,14 @@ pub enum FromWorker {
         /// Whether a marker ends what it printed, in both streams; see [`crate::marker`].
         marked: bool,
     },
-    /// An attempt failed; a marker ends what it printed.
+    /// An attempt failed.
     Failed {
         /// The attempt.
         attempt: AttemptId,
         /// How.
         error: TaskError,
+        /// Whether a marker ends what it printed, as it does but where a task took the worker's files away.
+        marked: bool,
     },
     /// These had not begun, and are forgotten.
     GivenBack {

@@ -110,8 +110,9 @@ print(*random.integers(8, 120, size=2))";
 
 #[test]
 fn the_example_in_rust_runs() {
-    let built =
-        cargo("build").args(["--quiet", "--package", "pushflow", "--example", "getting_started"]).status().unwrap();
+    // Of the whole workspace, as `cargo test` has built it: of one package alone, cargo takes other features of the
+    // libraries, and builds them all again.
+    let built = cargo("build").args(["--quiet", "--workspace", "--example", "getting_started"]).status().unwrap();
     assert!(built.success());
     let finished = Program::at(&build_folder().join("examples/getting_started")).run();
     finished.assert_code(0);

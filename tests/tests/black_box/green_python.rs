@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::libraries::is_there;
+use pushflow_tests::limits::{argument, long_enough};
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
@@ -105,6 +106,7 @@ def spins():
     while True: pass
 def late(**_):
     try:
+        (here / 'began').touch()
         spins()
     finally:
         (here / 'interrupted').touch()
@@ -112,10 +114,15 @@ def neighbour(**_):
     while not (here / 'interrupted').exists(): time.sleep(0.01)
     return {'went': 'on'}
 ";
-    let mut late = node("late", "late");
-    late["pushflow"] = json!({"timeout": 0.5});
-    let folder = side_by_side(module, [late, node("neighbour", "neighbour")]);
-    let finished = run(&folder).args(ALL).run();
+    let (folder, finished) = long_enough(|limit| {
+        let mut late = node("late", "late");
+        late["pushflow"] = json!({"timeout": limit.as_secs()});
+        let folder = side_by_side(module, [late, node("neighbour", "neighbour")]);
+        // Where it is interrupted before it has begun, its neighbour goes on for ever.
+        let finished = run(&folder).args(ALL).args(["--timeout", &argument(limit * 2)]).run();
+        folder.has("began").then_some((folder, finished))
+    });
+    assert!(folder.has("interrupted"), "{finished:#?}");
     finished.assert_code(1).assert_error("late (attempt 1, pid ").assert_error("TimedOut: the attempt ran longer");
     let went = &finished.json()["nodes"]["neighbour"]["executions"][0]["outputs"]["_ppfdict"]["went"];
     assert_eq!(went, "on");
@@ -184,11 +191,16 @@ fn a_task_that_never_returns_to_python_ends_with_the_run() {
     let module = "
 import time
 def holds(**_):
+    (here / 'began').touch()
     sum(range(10 ** 15))
 def sleeps(**_):
     time.sleep(0.01)
 ";
-    let folder = side_by_side(module, [node("holds", "holds"), node("sleeps", "sleeps")]);
-    let finished = run(&folder).args(["--timeout", "3s", "--interrupt-grace", "100ms"]).run();
+    let finished = long_enough(|limit| {
+        let folder = side_by_side(module, [node("holds", "holds"), node("sleeps", "sleeps")]);
+        let arguments = ["--timeout", &argument(limit), "--interrupt-grace", "100ms"];
+        let finished = run(&folder).args(arguments).run();
+        folder.has("began").then_some(finished)
+    });
     finished.assert_code(3).assert_error("holds (attempt 1): TimedOut");
 }

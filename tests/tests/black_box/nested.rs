@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use pushflow_tests::folder::Folder;
-use pushflow_tests::run::Finished;
+use pushflow_tests::limits::long_enough;
+use pushflow_tests::run::{Finished, Program, Running};
 use serde_json::{Value, json};
 
 use crate::test_program;
@@ -101,23 +102,28 @@ fn pools_in_pools_in_pools_work_to_any_depth_that_processes_allow() {
     }
 }
 
-/// The pool of a task is busy for ever, with a child that hides; both start methods that differ.
-fn busy_nest(outer: &str, more: &Value) -> (Folder, pushflow_tests::run::Running) {
-    let folder = Folder::new();
+/// The pool of a task is busy for ever, with a child that hides, once there is the file `ready`.
+fn busy_nest(folder: &Folder, outer: &str, more: &Value) -> Program {
     let inputs = json!({"pool": outer, "file": folder.path("ready")});
     let mut settings = json!({"task": "nests_for_ever", "pool": outer, "inputs": inputs});
     for (name, value) in more.as_object().into_iter().flatten() {
         settings[name] = value.clone();
     }
-    let running = test_program(&settings).start();
+    test_program(&settings)
+}
+
+/// The same, once it is so.
+fn start_busy_nest(outer: &str, more: &Value) -> Running {
+    let folder = Folder::new();
+    let running = busy_nest(&folder, outer, more).start();
     folder.wait_for("ready");
-    (folder, running)
+    running
 }
 
 #[test]
 fn what_a_task_has_opened_ends_with_its_worker() {
     for pool in ["process", "billiard"] {
-        let (_folder, running) = busy_nest(pool, &json!({}));
+        let running = start_busy_nest(pool, &json!({}));
         let workers = running.mark().workers_named(WORKER);
         assert_eq!(workers.len(), 2, "{workers:?}");
         let outer = workers.iter().min_by_key(|worker| worker.start_time).unwrap();
@@ -131,20 +137,29 @@ fn what_a_task_has_opened_ends_with_its_worker() {
 
 #[test]
 fn what_a_task_has_opened_ends_when_the_task_is_interrupted() {
-    let (_folder, running) = busy_nest("process", &json!({"timeout_ms": 3000}));
-    let report = running.wait().assert_code(0).json();
+    let finished = long_enough(|limit| {
+        let folder = Folder::new();
+        let finished = busy_nest(&folder, "process", &json!({"timeout_ms": limit.as_millis()})).run();
+        folder.has("ready").then_some(finished)
+    });
+    let report = finished.assert_code(0).json();
     assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
 }
 
 /// On a thread, which can't be ended: so it hears its interrupt.
 #[test]
 fn what_a_task_opens_is_given_up_when_the_task_is_interrupted() {
-    let folder = Folder::new();
-    let python = folder.write_program("python3", "#!/bin/sh\nexec sleep 1000\n");
     for what in ["process", "billiard", "process of its own"] {
-        let inputs = json!({"what": what, "python": python});
-        let settings = json!({"task": "nests_slowly", "pool": "thread", "inputs": inputs, "timeout_ms": 500});
-        let report = test_program(&settings).run().assert_code(0).json();
+        let finished = long_enough(|limit| {
+            let folder = Folder::new();
+            let python = folder.write_program("python3", "#!/bin/sh\n: > \"$0.begun\"\nexec sleep 1000\n");
+            let inputs = json!({"what": what, "python": python});
+            let limit = limit.as_millis();
+            let settings = json!({"task": "nests_slowly", "pool": "thread", "inputs": inputs, "timeout_ms": limit});
+            let finished = test_program(&settings).run();
+            folder.has("python3.begun").then_some(finished)
+        });
+        let report = finished.assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{what}: {report}");
         let error = report["runs"][0]["errors"].to_string();
         assert!(error.contains("the pool was given up while it was opened"), "{what}: {report}");
@@ -154,7 +169,7 @@ fn what_a_task_opens_is_given_up_when_the_task_is_interrupted() {
 #[test]
 fn what_a_task_has_opened_ends_with_the_scheduler() {
     for (pool, grace) in [("process", 0), ("billiard", 30_000)] {
-        let (_folder, running) = busy_nest(pool, &json!({"orphan_grace_ms": grace}));
+        let running = start_busy_nest(pool, &json!({"orphan_grace_ms": grace}));
         let killed = Instant::now();
         running.signal(nix::sys::signal::Signal::SIGKILL);
         running.mark().assert_gone_since(killed);

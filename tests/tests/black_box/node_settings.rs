@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use pushflow_tests::folder::Folder;
+use pushflow_tests::limits::{argument, long_enough};
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
@@ -83,11 +84,14 @@ fn a_pool_of_a_node_that_can_not_be_opened_is_refused_before_anything_runs() {
 /// An exception, a crash, a time that is over, and then a result.
 #[track_caller]
 fn assert_tried_again(pool: &str, crash: &str) {
-    let settings = json!({"retries": 1, "timeout": "2s"});
-    let folder = nodes("flaky", &[settings]);
-    let text = folder.read("graph.json").replace("count", crash);
-    folder.write("graph.json", text);
-    let finished = run(&folder, &["--pool", pool, "--interrupt-grace", "500ms"]);
+    let finished = long_enough(|limit| {
+        let folder = nodes("flaky", &[json!({"retries": 1, "timeout": argument(limit)})]);
+        let text = folder.read("graph.json").replace("count", crash);
+        folder.write("graph.json", text);
+        let finished = run(&folder, &["--pool", pool, "--interrupt-grace", "500ms"]);
+        let executions = finished.json()["nodes"]["0"]["executions"].as_array().map_or(0, Vec::len);
+        (folder.read(crash).len() == executions).then_some(finished)
+    });
     let object = finished.assert_code(0).json();
     let executions = object["nodes"]["0"]["executions"].as_array().expect("a list");
     let statuses: Vec<&Value> = executions.iter().map(|execution| &execution["status"]).collect();
@@ -119,8 +123,12 @@ fn a_node_that_has_no_try_left_has_failed_with_its_last_error() {
 
 #[test]
 fn a_run_does_not_wait_for_the_next_try_after_its_deadline() {
-    let folder = nodes("flaky", &[json!({"retries": {"errors": 1, "delay": "1h"}})]);
-    let object = run(&folder, &["--timeout", "3s"]).assert_code(3).json();
+    let finished = long_enough(|limit| {
+        let folder = nodes("flaky", &[json!({"retries": {"errors": 1, "delay": "1h"}})]);
+        let finished = run(&folder, &["--timeout", &argument(limit)]);
+        folder.has("count").then_some(finished)
+    });
+    let object = finished.assert_code(3).json();
     let message = object["errors"][1]["message"].as_str().expect("a text");
     assert!(message.ends_with("(the attempt was interrupted before it started)"), "{object}");
 }

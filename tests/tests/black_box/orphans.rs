@@ -18,8 +18,8 @@ fn five_thousand_orphans_and_twenty_thousand_tasks_leave_nothing_behind_and_stea
         assert_eq!(report["result"], json!({"right": 2500, "all": true}), "{pool}, {method}: {report}");
         assert_eq!(report["same_worker"], true, "{pool}, {method}");
         assert_eq!(report["before"], report["after"], "{pool}, {method}: {report:#}");
-        let directories = report["after"]["run_directories"].as_array().expect("a list");
-        assert!(matches!(&directories[..], [entries] if *entries != 0), "{pool}, {method}: {directories:?}");
+        // One, in which the sockets of the handshake were: empty.
+        assert_eq!(report["after"]["run_directories"], json!([[]]), "{pool}, {method}");
         let processes = report["after"]["processes"].as_array().expect("a list");
         assert!(processes.iter().all(|process| process["zombies"] == 0), "{pool}, {method}: {processes:?}");
         let names: Vec<_> = processes.iter().map(|process| &process["name"]).collect();

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::test_program;
 
-const METHODS: [&str; 3] = ["spawn", "forkserver", "fork"];
+const METHODS: [&str; 4] = ["default", "spawn", "forkserver", "fork"];
 
 /// Every pool with every start method.
 fn all() -> impl Iterator<Item = (Policy, &'static str)> {
@@ -93,7 +93,7 @@ fn every_worker_is_to_the_kernel_what_the_policy_table_and_its_keeper_make_it() 
 fn a_nested_worker_is_what_any_worker_is_where_the_policy_table_lets_it_be() {
     let pairs = POLICIES.into_iter().flat_map(|outer| POLICIES.map(|inner| (outer, inner)));
     for (number, (outer, inner)) in pairs.enumerate() {
-        let (method, inner_method) = (METHODS[number % 3], METHODS[number / 3 % 3]);
+        let (method, inner_method) = (METHODS[number % 4], METHODS[number / 4 % 4]);
         let folder = Folder::new();
         let what = format!("{}, {method}, around {}, {inner_method}", outer.name, inner.name);
         let inputs = json!({"pool": inner.name, "method": inner_method, "folder": folder.path("")});

@@ -102,6 +102,11 @@ fn idle_workers_leave_a_pool_that_scales_and_stay_in_one_that_does_not() {
 }
 
 #[test]
+fn worker_processes_are_replaced_after_as_many_tasks_as_they_may_run() {
+    holds_on(pools().filter(|&pool| pool != GREEN && pool != "thread"), "recycles");
+}
+
+#[test]
 fn a_worker_ignores_sigint_while_it_is_idle_and_ends_its_task_by_it_while_it_is_busy() {
     holds_on(pools().filter(|&pool| pool != GREEN && pool != "thread"), "sigint");
 }

@@ -2,6 +2,7 @@
 //! interpreter.
 
 use pushflow_tests::folder::Folder;
+use pushflow_tests::interpreters::too_old;
 use pushflow_tests::libraries::is_there;
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
@@ -41,6 +42,20 @@ fn on(pool: &str, folder: &Folder) -> Finished {
 /// What the last task of the graph added to the travelling dictionary, as JSON.
 fn dictionary(finished: &Finished) -> Value {
     finished.assert_code(0).result()["_ppfdict"].clone()
+}
+
+/// Workers, and their interpreters with them, are replaced by the option of the command line.
+#[test]
+fn interpreters_are_replaced_after_as_many_tasks_as_a_worker_may_run() {
+    let folder = in_a_row(
+        "import os\ndef a(**_): return {'a': os.getpid()}\ndef b(**_): return {'b': os.getpid()}\n",
+        ["a", "b"],
+    );
+    for (most, same) in [("1", false), ("2", true)] {
+        let program = Program::pushflow_run(folder.graph()).args(["--workers", "1", "--format", "json"]);
+        let dictionary = dictionary(&program.args(["--max-tasks-per-worker", most]).run());
+        assert_eq!(dictionary["a"] == dictionary["b"], same, "{most}: {dictionary}");
+    }
 }
 
 #[test]
@@ -233,13 +248,10 @@ fn an_interpreter_that_dies_at_its_start_is_said_with_its_last_words() {
 #[test]
 fn a_python_that_is_too_old_says_so() {
     let folder = Folder::with_tasks("def task(**_):\n    return {}\n", &["task"]);
-    let home = std::env::var("HOME").unwrap_or_default();
-    for version in ["2.7.18", "3.6.15", "3.7.16"] {
-        let python = std::path::Path::new(&home).join(format!(".pyenv/versions/{version}/bin/python"));
-        if python.exists() {
-            let finished = Program::pushflow_run(folder.graph()).args(["--python".as_ref(), python.as_os_str()]).run();
-            finished.assert_error(&format!("Python tasks need Python 3.8 or newer, and this is {version}"));
-            assert_ne!(finished.code(), Some(0), "{version}");
-        }
+    let interpreters = Folder::new();
+    for (version, python) in too_old(&interpreters) {
+        let finished = Program::pushflow_run(folder.graph()).args(["--python".as_ref(), python.as_os_str()]).run();
+        finished.assert_error(&format!("Python tasks need Python 3.8 or newer, and this is {version}"));
+        assert_ne!(finished.code(), Some(0), "{version}");
     }
 }

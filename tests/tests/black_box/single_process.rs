@@ -91,11 +91,22 @@ fn a_process_that_is_terminated_before_it_has_begun_its_task_is_terminated_never
 #[test]
 fn a_join_that_gives_up_leaves_the_process_running_and_a_drop_kills_or_waits() {
     for daemon in [true, false] {
+        let folder = Folder::new();
+        let [ready, seen, go, end] = ["ready", "seen", "go", "end"].map(|name| folder.path(name).display().to_string());
+        let command = format!(": > {ready}; while ! [ -e {go} ]; do sleep 0.01; done; : > {end}");
         let inputs = json!({
-            "family": "multiprocessing", "daemon": daemon, "command": "sleep 0.2", "action": "give up",
+            "family": "multiprocessing", "daemon": daemon, "command": command, "file": ready, "action": "give up",
+            "seen": seen,
         });
-        let seen = run(&inputs);
-        assert_eq!((&seen["over"], &seen["alive"]), (&json!(false), &json!(true)), "{daemon}");
+        let running = start("thread", &inputs, &json!({}));
+        // A daemonic one is ended by the drop, since nobody lets it go on; another one is waited for.
+        if !daemon {
+            folder.wait_for("seen");
+            folder.write("go", "");
+        }
+        let told = result(&running.wait());
+        assert_eq!((&told["over"], &told["alive"]), (&json!(false), &json!(true)), "{daemon}");
+        assert_eq!(folder.has("end"), !daemon, "{daemon}");
     }
 }
 

@@ -1,12 +1,18 @@
 //! The modules of a graph are imported before its first task: by each interpreter with `spawn`, once in all with
 //! `forkserver`, whose interpreters are copies of a warm one. Whatever happens to that one, the run goes on.
 
+use std::time::Duration;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pushflow_tests::folder::Folder;
+use pushflow_tests::limits::{argument, long_enough};
 use pushflow_tests::processes::{Process, wait_until};
 use pushflow_tests::run::{Program, Running};
 use serde_json::{Value, json};
+
+/// How long what is to happen soon may take on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
 
 /// What every module here begins with: notes who imports it, and has tasks that meet.
 const NOTES: &str = "
@@ -158,10 +164,19 @@ def second(**_):
     return {}
 ";
 
+/// The warm interpreter. What it makes is the guardian's child, too, until it has become a keeper.
 fn only_warm(running: &Running) -> Process {
-    let found = warm(running);
-    assert_eq!(found.len(), 1, "{found:?}");
-    found.into_iter().next().expect("that was asserted")
+    let mut found = Vec::new();
+    wait_until("one warm interpreter", SOON, || {
+        found = warm(running);
+        found.len() == 1
+    });
+    found.into_iter().next().expect("that was waited for")
+}
+
+/// Waits until the copy of the warm interpreter is there that is made in advance: beside that of the first task.
+fn wait_for_spare(running: &Running, warm: &Process) {
+    wait_until("a spare interpreter", SOON, || running.mark().workers_named(&warm.name).len() == 2);
 }
 
 #[test]
@@ -169,7 +184,7 @@ fn a_warm_interpreter_that_is_killed_is_replaced() {
     let folder = run_through(FIRST_AND_SECOND, |running| {
         let warm = only_warm(running);
         warm.kill();
-        wait_until("its end", std::time::Duration::from_secs(10), || !warm.is_running());
+        wait_until("its end", SOON, || !warm.is_running());
     });
     assert_eq!(lines(&folder, "imported").len(), 2);
     assert_eq!(distinct(lines(&folder, "pids")), 3);
@@ -178,7 +193,9 @@ fn a_warm_interpreter_that_is_killed_is_replaced() {
 #[test]
 fn a_warm_interpreter_that_does_not_answer_is_done_without() {
     let folder = run_through(FIRST_AND_SECOND, |running| {
-        kill(Pid::from_raw(only_warm(running).pid), Signal::SIGSTOP).unwrap();
+        let warm = only_warm(running);
+        wait_for_spare(running, &warm);
+        kill(Pid::from_raw(warm.pid), Signal::SIGSTOP).unwrap();
     });
     assert_eq!(lines(&folder, "imported").len(), 2);
     assert_eq!(distinct(lines(&folder, "pids")), 3);
@@ -208,8 +225,11 @@ fn an_import_that_ends_the_interpreter_is_named_with_every_start_method() {
 #[test]
 fn an_import_that_hangs_ends_with_its_run() {
     for method in ["spawn", "forkserver"] {
-        let folder = folder("time.sleep(600)\n", &["meets"]);
-        let finished = run(&folder, method, 2).args(["--timeout", "3s"]).run();
+        let (folder, finished) = long_enough(|limit| {
+            let folder = folder("time.sleep(600)\n", &["meets"]);
+            let finished = run(&folder, method, 2).args(["--timeout", &argument(limit)]).run();
+            folder.has("imported").then_some((folder, finished))
+        });
         finished.assert_code(3).assert_error("TimedOut").assert_error("imported the module \"tasks\"");
         assert_eq!(lines(&folder, "imported").len(), 1, "{method}");
     }

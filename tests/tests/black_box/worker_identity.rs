@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::{all_run_directories, wait_until};
 use pushflow_tests::run::{Finished, Program};
 use serde_json::json;
 
@@ -86,19 +85,31 @@ fn a_named_worker_of_another_build_is_refused() {
     assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
 }
 
+/// A program as a task would start it: below a process that works in a run directory, in which the program's own is made
+/// and which nobody else looks into.
+fn in_run_directory(directory: &Path, program: &Path) -> Program {
+    // Not executed: the shell has to stay above it.
+    let script = "cd \"$PUSHFLOW_RUN_DIRECTORY\" && \"$@\"; exit $?";
+    let shell = Program::at(Path::new("/bin/sh")).args(["-c", script, "sh"]);
+    shell.arg(program).env("PUSHFLOW_RUN_DIRECTORY", directory)
+}
+
 #[test]
 fn a_worker_that_is_refused_leaves_no_run_directory() {
     let folder = who();
     let other = Folder::new();
     let (stranger, ..) = of_another_build(&other);
-    let before = all_run_directories();
-    Program::pushflow_run(folder.graph()).arg("--worker").arg(&stranger).run().assert_code(2);
-    let mut new = all_run_directories();
-    new.retain(|directory| !before.contains(directory));
-    // Those of runs beside this one go when these end.
-    wait_until(&format!("the end of {new:?}"), Duration::from_secs(20), || {
-        !new.iter().any(|directory| directory.exists())
-    });
+    let outer = folder.path("").canonicalize().expect("it is there").join("pushflow-outer");
+    fs::create_dir(&outer).expect("the folder can be written to");
+    // Each entry that is made or removed sets this time.
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    fs::File::open(&outer).and_then(|outer| outer.set_modified(long_ago)).expect("it is this test's own folder");
+    let program = in_run_directory(&outer, &binaries().pushflow).arg("run").arg(folder.graph());
+    program.arg("--worker").arg(&stranger).run().assert_code(2).assert_error("is of another build");
+    let modified = fs::metadata(&outer).and_then(|outer| outer.modified()).expect("it is there");
+    assert_ne!(modified, long_ago, "it made none there");
+    let left: Vec<_> = fs::read_dir(&outer).expect("it is there").collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -80,23 +80,19 @@ static EXITS: &[Row] = &[
     row("the same, its stdout has no reader", "not measured", stdout::program_prints),
     row("return, T ignores SIGTERM", "not measured", parent::exits_with_stubborn_task),
     row("return, T in a pool of a task", "not measured", parent::exits_with_nested_pool),
-    row("return, `wait_on_exit: false`", "waits for T; multiprocessing, billiard: T is killed", |place| {
-        parent::exits_impatiently(place, json!({"wait_on_exit": false}))
-    }),
-    row("return, `wait_on_exit_timeout`", "no effect", |place| {
-        parent::exits_impatiently(place, json!({"wait_on_exit_timeout": 200}))
-    }),
+    row(
+        "return, `wait_on_exit: false`",
+        "waits for T; multiprocessing, billiard: T is killed",
+        parent::exits_impatiently,
+    ),
+    row("return, `wait_on_exit_timeout`", "no effect", parent::exits_in_time),
     row("return, `interrupt_on_exit`", "T is interrupted", parent::exits_and_interrupts),
     row("`close` and `join` before the return", "waits for T", |place| parent::drops(place, "close")),
     row("return, which drops the pool", "waits for T (`with`)", |place| parent::drops(place, "return")),
     row("panic, which drops the pool", "not measured", parent::panics_with_pool_in_scope),
     row("`exit` with a pool in scope", "not measured", |place| parent::exits_in_scope(place, "exit")),
-    row("drop, `wait_on_exit: false`", "no effect", |place| {
-        parent::drops_impatiently(place, json!({"wait_on_exit": false}))
-    }),
-    row("drop, `wait_on_exit_timeout`", "no effect", |place| {
-        parent::drops_impatiently(place, json!({"wait_on_exit_timeout": 200}))
-    }),
+    row("drop, `wait_on_exit: false`", "no effect", parent::drops_impatiently),
+    row("drop, `wait_on_exit_timeout`", "no effect", parent::drops_in_time),
     row("drop, `interrupt_on_exit`", "T is interrupted", parent::drops_and_interrupts),
     row("`abort` with a pool in scope", "not measured", |place| parent::gone_in_scope(place, "abort")),
 ];

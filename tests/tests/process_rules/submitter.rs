@@ -17,6 +17,7 @@ use pushflow_tests::folder::Folder;
 use pushflow_tests::page;
 use pushflow_tests::parallel::run_all;
 use pushflow_tests::processes::{Process, wait_until};
+use pushflow_tests::random::Random;
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
@@ -224,16 +225,13 @@ fn end_on_thread(row: &'static Row) -> String {
 /// Random bytes of many lengths, in all sockets of the worker, right before the answer.
 #[test]
 fn whatever_is_written_into_a_workers_sockets_only_its_attempt_is_lost() {
-    let seed = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos();
+    let mut random = Random::of_test("garbage");
     let lengths = [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 100, 1000, 4096, 60_000, 100_000];
-    let steps: Vec<Value> = (seed..)
-        .zip(lengths)
-        .map(|(seed, length)| {
-            let inputs = json!({"sockets": "all", "length": length, "seed": seed, "framed": false, "stays": false});
-            json!({"rust": "writes_garbage", "inputs": inputs})
-        })
-        .collect();
-    println!("seed {seed}");
+    let steps = lengths.map(|length| {
+        let seed = random.below(1 << 32);
+        let inputs = json!({"sockets": "all", "length": length, "seed": seed, "framed": false, "stays": false});
+        json!({"rust": "writes_garbage", "inputs": inputs})
+    });
     for (pool, method) in POOLS.into_iter().zip(METHODS.into_iter().cycle()) {
         let folder = Folder::new();
         let settings = json!({"pool": pool, "start_method": method, "folder": folder.path(""), "steps": steps});

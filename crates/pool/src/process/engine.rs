@@ -148,9 +148,9 @@ impl Engine {
     pub(super) fn heard(&self, heard: Heard) {
         let state = self.drive(|state, now, actions| {
             if let Some(sender) = state.senders.get_mut(&heard.worker) {
-                // If it is gone, its channel and its exit say so.
-                sender.acknowledged(heard.frames).ok();
-                heard.rooms.into_iter().for_each(|bytes| drop(sender.grant(bytes)));
+                let granted = heard.rooms.iter().try_for_each(|&bytes| sender.grant(bytes));
+                let sent = granted.and(sender.acknowledged(heard.frames));
+                state.note_sent(heard.worker, sent, actions);
             }
             heard.events.into_iter().for_each(|event| state.take_in(event, now, actions));
         });
@@ -279,8 +279,12 @@ impl State {
                         self.chores.push(Chore::Start { worker, first });
                     }
                     Action::Run { worker, attempts } => self.run_attempts(worker, attempts, actions),
-                    Action::AskBack { worker, attempts } => self.send(worker, &ToWorker::AskBack { attempts }),
-                    Action::Interrupt { worker, attempt } => self.send(worker, &ToWorker::Interrupt { attempt }),
+                    Action::AskBack { worker, attempts } => {
+                        self.send(worker, &ToWorker::AskBack { attempts }, actions);
+                    }
+                    Action::Interrupt { worker, attempt } => {
+                        self.send(worker, &ToWorker::Interrupt { attempt }, actions);
+                    }
                     Action::Dismiss(worker) => drop(self.senders.remove(&worker)),
                     Action::Signal(worker, signal) => self.chores.push(Chore::Signal(worker, signal)),
                     Action::End(worker) => self.chores.push(Chore::End(worker)),
@@ -312,20 +316,36 @@ impl State {
             return;
         }
         let attempts: Vec<AttemptId> = jobs.iter().map(|job| job.attempt).collect();
-        // Any other error than its end is none of the worker's: it would never hear of these.
-        if let Err(error @ (TransportError::Io(_) | TransportError::Garbage(_))) = sender.send(&ToWorker::Run(jobs)) {
-            for attempt in attempts {
-                let message = format!("the task can't be sent to a worker: {error}");
-                let error = TaskError::new(ErrorKind::BadInput, message);
-                self.dispatcher.on(Event::NotSent { worker, attempt, error }, Instant::now(), actions);
+        match sender.send(&ToWorker::Run(jobs)) {
+            // The worker has not heard of them.
+            Err(error @ TransportError::Unwritable(_)) => {
+                for attempt in attempts {
+                    let message = format!("the task can't be sent to a worker: {error}");
+                    let error = TaskError::new(ErrorKind::BadInput, message);
+                    self.dispatcher.on(Event::NotSent { worker, attempt, error }, Instant::now(), actions);
+                }
             }
+            sent => self.note_sent(worker, sent, actions),
         }
     }
 
-    /// A worker that can't be sent to is gone: its channel and its exit say so.
-    fn send(&mut self, worker: WorkerId, message: &ToWorker) {
+    fn send(&mut self, worker: WorkerId, message: &ToWorker, actions: &mut Vec<Action>) {
         if let Some(sender) = self.senders.get_mut(&worker) {
-            sender.send(message).ok();
+            let sent = sender.send(message);
+            self.note_sent(worker, sent, actions);
+        }
+    }
+
+    /// That a worker is gone its channel and its exit say. One that can't be sent to for another reason is of no use: what
+    /// it was given might never reach it.
+    fn note_sent(&mut self, worker: WorkerId, sent: Result<(), TransportError>, actions: &mut Vec<Action>) {
+        match sent {
+            Ok(()) | Err(TransportError::Closed) => {}
+            Err(error) => {
+                self.senders.remove(&worker);
+                let garbage = Some(format!("nothing can be sent to it ({error})"));
+                self.dispatcher.on(Event::ChannelClosed { worker, garbage }, Instant::now(), actions);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! One worker from its start to its end: the process, the handshake, and the thread that receives what it says.
 //!
 //! The thread does nothing but receive, so that a worker that is stopped, slow or says garbage holds up itself alone. It
-//! ends with the worker: every file it waits on has its other end in that process. The pool waits for these threads when it
+//! ends with the worker: every file it waits on has its other end in that process. Last it reads what the worker had said
+//! and not sent. The pool waits for these threads when it
 //! ends, so that nothing of it is left: no file, and no memory that was lent.
 
 use std::ffi::OsString;
@@ -94,11 +95,13 @@ impl WorkerKind {
             stdout.try_clone()?.into(),
             stderr.try_clone()?.into(),
         ];
+        let shared = Arc::new(shared);
         let receiver = {
+            let words = shared.clone();
             let (settings, slabs, engine) = (self.settings(worker, start_python), self.slabs.clone(), engine.clone());
             let alive = self.receivers.0.clone();
             move || {
-                receive(worker, shake_hands(control, settings, slabs), &engine);
+                receive(worker, shake_hands(control, settings, slabs), &words, &engine);
                 drop(alive);
             }
         };
@@ -106,7 +109,6 @@ impl WorkerKind {
             .name(format!("pushflow-worker-{}", worker.0))
             .spawn(receiver)
             .map_err(name_limit)?;
-        let shared = Arc::new(shared);
         let listener = {
             let (inputs, guardian, shared) = (inputs.clone(), self.guardian.pid(), shared.clone());
             move |event| drop(inputs.send(Input::Event(process_event(worker, guardian, &shared, event))))
@@ -183,14 +185,15 @@ pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
 }
 
 /// The receiving thread's whole life.
-fn receive(worker: WorkerId, met: Result<Ends, Refusal>, engine: &Engine) {
+fn receive(worker: WorkerId, met: Result<Ends, Refusal>, shared: &SharedWords, engine: &Engine) {
     let end = match met {
-        Ok((sender, receiver)) => {
+        Ok((sender, mut receiver)) => {
             engine.connected(worker, sender);
-            let garbage = match hear_all(worker, receiver, engine) {
+            let garbage = match hear_all(worker, &mut receiver, engine) {
                 TransportError::Closed => None,
                 error => Some(error.to_string()),
             };
+            engine.on_all(unheard(worker, &receiver, shared));
             Event::ChannelClosed { worker, garbage }
         }
         Err(Refusal::Ended) => Event::ChannelClosed { worker, garbage: None },
@@ -200,9 +203,9 @@ fn receive(worker: WorkerId, met: Result<Ends, Refusal>, engine: &Engine) {
 }
 
 /// Hears a worker until it can't be heard any more: why.
-fn hear_all(worker: WorkerId, mut receiver: FromWorkerReceiver, engine: &Engine) -> TransportError {
+fn hear_all(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &Engine) -> TransportError {
     loop {
-        match hear(worker, &mut receiver) {
+        match hear(worker, receiver) {
             Ok(heard) => engine.heard(heard),
             Err(end) => return end,
         }
@@ -238,22 +241,38 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, Tr
     let mut heard = receiver.receive()?;
     let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
     for message in heard.messages.drain(..) {
-        events.push(match message {
-            FromWorker::Ready { pid } => Event::Ready { worker, pid },
-            // It leaves; what it printed before is said with the reason then.
-            FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
-            FromWorker::Finished { attempt, result, marked } => {
-                Event::Finished { worker, attempt, result: receiver.open(result)?, marked }
-            }
-            FromWorker::Failed { attempt, error } => Event::Failed { worker, attempt, error },
-            FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
-            FromWorker::NeedsRoom { bytes } => {
-                rooms.push(bytes);
-                continue;
-            }
-        });
+        match message {
+            FromWorker::NeedsRoom { bytes } => rooms.push(bytes),
+            message => events.extend(event(worker, receiver, message)?),
+        }
     }
     let frames = heard.frames;
     receiver.settle(heard)?;
     Ok(Heard { worker, events, rooms, frames })
+}
+
+/// What the worker had said and not sent when its channel ended: answers of attempts that had ended, as far as they can be
+/// read.
+fn unheard(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
+    let events = receiver.unheard(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
+    events.flatten().collect()
+}
+
+/// What it means that a worker says this; nothing happens when it asks for room.
+fn event(
+    worker: WorkerId,
+    receiver: &FromWorkerReceiver,
+    message: FromWorker,
+) -> Result<Option<Event>, TransportError> {
+    Ok(Some(match message {
+        FromWorker::Ready { pid } => Event::Ready { worker, pid },
+        // It leaves; what it printed before is said with the reason then.
+        FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
+        FromWorker::Finished { attempt, result, marked } => {
+            Event::Finished { worker, attempt, result: receiver.open(result)?, marked }
+        }
+        FromWorker::Failed { attempt, error, marked } => Event::Failed { worker, attempt, error, marked },
+        FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
+        FromWorker::NeedsRoom { .. } => return Ok(None),
+    }))
 }

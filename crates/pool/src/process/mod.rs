@@ -347,6 +347,7 @@ fn rules(options: &PoolOptions) -> Rules {
         scaling: options.scaling,
         interrupt_grace: options.interrupt_grace,
         idle_timeout: options.idle_timeout,
+        max_tasks: options.max_tasks_per_worker.map_or(usize::MAX, |most| most.max(1)),
         start_timeout: options.start_timeout,
         interpreter: options.python.as_ref().map(|python| PathBuf::from(&python.interpreter)),
         wait_on_exit: options.wait_on_exit,

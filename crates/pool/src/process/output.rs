@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pushflow_os::SharedWords;
+use pushflow_os::files::bytes_readable;
 use pushflow_os::launch::name_limit;
 use pushflow_protocol::marker::{Piece, Splitter};
 use pushflow_protocol::{AttemptId, UNTOLD};
@@ -26,9 +27,7 @@ use super::engine::Engine;
 use super::link::{StartedWorker, begun};
 use crate::attempt::Stream;
 
-/// How much is read at a time: what a pipe holds by default.
-const CHUNK: usize = 64 * 1024;
-/// How much is read before it is passed on, however much more there is.
+/// How much of one pipe is read before the others have their turn, however much more there is.
 const MAX_READ: usize = 1024 * 1024;
 
 enum Order {
@@ -63,7 +62,7 @@ impl OutputReader {
     pub(super) fn add(&mut self, worker: WorkerId, started: StartedWorker) {
         for (stream, reader) in [(Stream::Stdout, started.stdout), (Stream::Stderr, started.stderr)] {
             let (shared, splitter) = (started.shared.clone(), Splitter::new(&self.word));
-            self.order(Order::Add(Pipe { worker, stream, reader, splitter, shared }));
+            self.order(Order::Add(Pipe { worker, stream, reader, splitter, undecided: Vec::new(), shared }));
         }
     }
 
@@ -91,6 +90,8 @@ struct Pipe {
     stream: Stream,
     reader: PipeReader,
     splitter: Splitter,
+    /// What was read, and may still be ended by a marker.
+    undecided: Vec<u8>,
     shared: Arc<SharedWords>,
 }
 
@@ -115,7 +116,8 @@ impl Reader {
             let engine = &self.engine;
             self.pipes.retain_mut(|pipe| {
                 index += 1;
-                !ready[index - 1] || pipe.read_available(engine) == More::Later
+                let looks = ready[index - 1] || pipe.is_undecided();
+                !looks || pipe.read_available(engine) == More::Later
             });
             if self.obey().is_err() {
                 return;
@@ -123,11 +125,12 @@ impl Reader {
         }
     }
 
-    /// Waits until a pipe has something to read, or there is an order.
+    /// Waits until a pipe has something to read or to decide, or there is an order.
     fn wait(&self) -> io::Result<Vec<bool>> {
         let files = std::iter::once(self.woken.as_fd()).chain(self.pipes.iter().map(|pipe| pipe.reader.as_fd()));
         let mut polled: Vec<PollFd<'_>> = files.map(|file| PollFd::new(file, PollFlags::POLLIN)).collect();
-        match poll(&mut polled, PollTimeout::NONE) {
+        let undecided = self.pipes.iter().any(Pipe::is_undecided);
+        match poll(&mut polled, if undecided { PollTimeout::ZERO } else { PollTimeout::NONE }) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -175,8 +178,13 @@ impl Pipe {
         self.note_untold(true);
         let more = self.tell_available(engine);
         // What may become a marker is told when more has come.
-        self.note_untold(self.splitter.is_holding());
+        self.note_untold(self.is_undecided() || self.splitter.is_holding());
         more
+    }
+
+    /// Whether it is to be looked at again, be there more to read or not.
+    fn is_undecided(&self) -> bool {
+        !self.undecided.is_empty()
     }
 
     /// Says to the worker whether something was taken out of the pipe that is not told.
@@ -188,69 +196,79 @@ impl Pipe {
         self.shared.word(word).store(u64::from(untold), Ordering::Release);
     }
 
+    /// Reads until there is nothing more, or so much was read that other pipes have their turn.
     fn tell_available(&mut self, engine: &Engine) -> More {
-        let mut bytes = Vec::new();
-        loop {
+        let mut total = 0;
+        while total < MAX_READ {
             let running = begun(&self.shared);
-            let more = self.read_until_empty(&mut bytes);
-            // Full, or ended, or nothing was begun meanwhile: what no marker ends is of the attempt that runs.
-            if bytes.len() >= MAX_READ || more == More::Never || running == begun(&self.shared) {
-                self.pass_on(&bytes, running, engine);
-                if more == More::Never {
-                    let held = self.splitter.finish();
-                    self.tell_text(held, running, engine);
-                }
-                return more;
+            let Ok(bytes) = self.read() else {
+                self.end(running, engine);
+                return More::Never;
+            };
+            self.decide(&bytes, running, engine);
+            if bytes.is_empty() {
+                break;
             }
-        }
-    }
-
-    fn read_until_empty(&mut self, bytes: &mut Vec<u8>) -> More {
-        let mut buffer = [0; CHUNK];
-        while bytes.len() < MAX_READ {
-            match self.reader.read(&mut buffer) {
-                Ok(0) => return More::Never,
-                Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return More::Later,
-                Err(_) => return More::Never,
-            }
+            total += bytes.len();
         }
         More::Later
     }
 
-    /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
-    fn read_rest(&mut self, engine: &Engine) {
-        let mut left = pushflow_os::files::bytes_readable(&self.reader).unwrap_or(0);
-        let running = begun(&self.shared);
-        let mut buffer = [0; CHUNK];
-        while left > 0 {
-            let Ok(count @ 1..) = self.reader.read(&mut buffer) else { break };
-            left = left.saturating_sub(count);
-            self.pass_on(&buffer[..count], running, engine);
-        }
-        let held = self.splitter.finish();
-        self.tell_text(held, running, engine);
+    /// All that is in the pipe now; the error is that nothing will come any more.
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let there = bytes_readable(&self.reader)?;
+        // That a pipe has come to its end is only seen by who reads.
+        let mut bytes = vec![0; there.max(1)];
+        let count = loop {
+            match self.reader.read(&mut bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0,
+                Err(error) => return Err(error),
+            }
+        };
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
-    /// Text belongs to the attempt whose marker ends it; without one, to the one that runs.
-    fn pass_on(&mut self, bytes: &[u8], running: Option<AttemptId>, engine: &Engine) {
+    /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
+    fn read_rest(&mut self, engine: &Engine) {
+        let running = begun(&self.shared);
+        if let Ok(bytes) = self.read() {
+            self.decide(&bytes, running, engine);
+        }
+        self.end(running, engine);
+    }
+
+    /// Text belongs to the attempt whose marker ends it. These bytes are all that was in the pipe after it was seen which
+    /// attempt is `running`: without a marker in them, what was read before is of that one.
+    fn decide(&mut self, bytes: &[u8], running: Option<AttemptId>, engine: &Engine) {
         let (worker, stream) = (self.worker, self.stream);
-        let mut text = Vec::new();
-        for piece in self.splitter.split(bytes) {
+        let pieces = self.splitter.split(bytes);
+        if !pieces.iter().any(|piece| matches!(piece, Piece::End(_))) {
+            self.tell_undecided(running, engine);
+        }
+        for piece in pieces {
             match piece {
-                Piece::Text(more) => text.extend(more),
+                Piece::Text(text) => self.undecided.extend(text),
                 Piece::End(attempt) => {
-                    self.tell_text(std::mem::take(&mut text), Some(attempt), engine);
+                    self.tell_undecided(Some(attempt), engine);
                     engine.on_all([Event::OutputEnd { worker, stream, attempt }]);
                 }
             }
         }
-        self.tell_text(text, running, engine);
+    }
+
+    /// Nothing will come any more: what no marker has ended is of the last attempt.
+    fn end(&mut self, running: Option<AttemptId>, engine: &Engine) {
+        self.undecided.extend(self.splitter.finish());
+        self.tell_undecided(running, engine);
     }
 
     /// Told at once: an attempt must not seem to end before what it printed.
-    fn tell_text(&self, bytes: Vec<u8>, attempt: Option<AttemptId>, engine: &Engine) {
+    fn tell_undecided(&mut self, attempt: Option<AttemptId>, engine: &Engine) {
+        let bytes = std::mem::take(&mut self.undecided);
         if !bytes.is_empty() {
             let (worker, stream) = (self.worker, self.stream);
             engine.on_all([Event::Output { worker, stream, attempt, bytes }]);

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::launch::Child;
 use crate::Cancellation;
+use crate::context::Wakes;
 
 /// Interrupts one attempt: wakes what waits inside this process, and sends SIGINT to the process that works for it.
 ///
@@ -117,6 +118,12 @@ impl Interrupter {
 
     fn target(&self) -> MutexGuard<'_, Target> {
         self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wakes for Interrupter {
+    fn wake(&self) {
+        self.interrupt();
     }
 }
 

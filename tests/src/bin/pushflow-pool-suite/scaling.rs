@@ -1,5 +1,6 @@
 //! The cases about the number of workers: for pools of workers, so not for green tasks on one thread.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -9,8 +10,13 @@ use pushflow::{PoolOptions, PoolType, TaskPool};
 use crate::cases::Case;
 use crate::{Suite, echo, number, outcome, submit, wait_until};
 
-pub(crate) const CASES: [Case; 4] =
-    [("grows", grows), ("shrinks", shrinks), ("sigint", hears_sigint), ("too_few_files", says_what_does_not_fit)];
+pub(crate) const CASES: [Case; 5] = [
+    ("grows", grows),
+    ("shrinks", shrinks),
+    ("sigint", hears_sigint),
+    ("recycles", recycles),
+    ("too_few_files", says_what_does_not_fit),
+];
 
 /// A worker more for each task that none is idle for, up to the limit; idle ones are used again.
 fn grows(suite: &Suite) {
@@ -55,6 +61,22 @@ fn shrinks(suite: &Suite) {
         assert_eq!(pool.workers(), 3);
     }
     assert_eq!(number(outcome(submit(&pool, "echoes", echo(1))), "value"), 1, "it grows again");
+}
+
+/// Worker processes are replaced when they have run as many tasks as they may, be these under way one by one or all at
+/// once, and no task is lost with them.
+fn recycles(suite: &Suite) {
+    const MOST: usize = 3;
+    let options = PoolOptions { max_workers: Some(2), max_tasks_per_worker: Some(MOST), ..suite.options.clone() };
+    let pool = suite.open_with(options);
+    suite.go();
+    let waits = || submit(&pool, "waits", suite.named("a"));
+    let mut pids: Vec<i64> = (0..7).map(|_| number(outcome(waits()), "pid")).collect();
+    let at_once: Vec<_> = (0..40).map(|_| waits()).collect();
+    pids.extend(at_once.into_iter().map(|pending| number(outcome(pending), "pid")));
+    let mut times = HashMap::<i64, usize>::new();
+    pids.into_iter().for_each(|pid| *times.entry(pid).or_default() += 1);
+    assert!(times.values().all(|&times| times <= MOST), "{times:?}");
 }
 
 /// A worker ignores SIGINT while it is idle, and has it end its task while it runs one.

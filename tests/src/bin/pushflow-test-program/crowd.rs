@@ -1,6 +1,8 @@
 //! What the program does instead of running a workflow of one task, as the setting `mode` says.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -124,7 +126,7 @@ fn has_zombies(holdings: &Value) -> bool {
     holdings["processes"].as_array().into_iter().flatten().any(|process| process["zombies"] != 0)
 }
 
-/// What each process of the tree holds, and how many entries each of its run directories has.
+/// What each process of the tree holds, and what is in each of its run directories.
 fn holdings() -> Value {
     let mut found = Vec::new();
     let mut directories = BTreeSet::new();
@@ -138,8 +140,15 @@ fn holdings() -> Value {
             );
         }
     }
-    let entries = directories.iter().map(|directory| std::fs::read_dir(directory).map_or(0, Iterator::count));
-    json!({"processes": found, "run_directories": entries.collect::<Vec<_>>()})
+    json!({"processes": found, "run_directories": directories.iter().map(|path| entries(path)).collect::<Vec<_>>()})
+}
+
+/// The names of what is in a folder, or why it can't be read.
+fn entries(folder: &Path) -> Value {
+    let names = std::fs::read_dir(folder).and_then(|entries| {
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<io::Result<BTreeSet<_>>>()
+    });
+    names.map_or_else(|error| json!(error.to_string()), |names| json!(names))
 }
 
 /// Opens a pool and uses it on a thread that ends, then uses it on: the pids of the worker before and after.

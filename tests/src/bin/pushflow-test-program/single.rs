@@ -18,6 +18,7 @@ fn starts_a_process(
     command: Option<String>,
     file: Option<String>,
     action: String,
+    seen: Option<String>,
     context: &TaskContext,
 ) -> Result<Data, Failure> {
     let family = if family == "billiard" { ProcessFamily::Billiard } else { ProcessFamily::Multiprocessing };
@@ -49,6 +50,7 @@ fn starts_a_process(
         "give up" => {
             let over = process.join(Some(Duration::ZERO));
             let alive = process.is_alive() && process.exitcode().is_none() && process.result().is_none();
+            std::fs::write(seen.ok_or("there is no file to say it")?, "")?;
             return Ok(Data::new().with("over", over).with("alive", alive));
         }
         other => return Err(format!("there is no action {other:?}").into()),

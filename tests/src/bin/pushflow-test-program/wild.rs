@@ -42,9 +42,15 @@ fn goes_wild_in_a_pool(folder: String, sleep_ms: u64, context: &TaskContext) -> 
 }
 
 /// A short task that gives back its number, after it has noted in the file `begun-PID` that it has begun; every so many
-/// of them let a process loose.
+/// of them let a process loose, or end their own.
 #[task]
-fn tells_its_number(number: i64, folder: String, work_us: u64, wild_every: i64) -> Result<Data, Failure> {
+fn tells_its_number(
+    number: i64,
+    folder: String,
+    work_us: u64,
+    wild_every: i64,
+    abort_every: i64,
+) -> Result<Data, Failure> {
     static BEGUN: OnceLock<File> = OnceLock::new();
     if BEGUN.get().is_none() {
         let path = Path::new(&folder).join(format!("begun-{}", std::process::id()));
@@ -52,8 +58,11 @@ fn tells_its_number(number: i64, folder: String, work_us: u64, wild_every: i64) 
     }
     let mut begun = BEGUN.get().ok_or("the file was just opened")?;
     begun.write_all(format!("{number}\n").as_bytes())?;
-    if number % wild_every == 0 {
+    if wild_every > 0 && number % wild_every == 0 {
         let_loose(&format!("{folder}/wild"))?;
+    }
+    if abort_every > 0 && number % abort_every == abort_every - 1 {
+        std::process::abort();
     }
     std::thread::sleep(Duration::from_micros(work_us));
     Ok(Data::new().with("number", number))

@@ -1,12 +1,13 @@
 //! Workers, or their keepers, are killed one after the other while ten thousand tasks run: each task ends exactly once,
-//! none is begun twice, and what is lost is what the killed workers had begun.
+//! none is begun twice, and what is lost is what the killed workers ran: one task each at the most.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::thread;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use pushflow_tests::folder::Folder;
+use pushflow_tests::parallel::run_all;
 use pushflow_tests::processes::Process;
 use pushflow_tests::random::{Random, say};
 use serde_json::{Value, json};
@@ -38,11 +39,17 @@ struct Manner {
     victim: fn(&Process) -> Option<Process>,
 }
 
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, tasks of {:?}", self.pool, self.method, self.work)
+    }
+}
+
 /// Some of the tasks let processes loose, too.
 fn kill_in_a_crowd(manner: &Manner, mut random: Random) -> Crowd {
     let folder = wild_folder();
     let work = u64::try_from(manner.work.as_micros()).expect("it is short");
-    let inputs = json!({"folder": folder.path(""), "wild_every": 500, "work_us": work});
+    let inputs = json!({"folder": folder.path(""), "wild_every": 500, "abort_every": 0, "work_us": work});
     let settings = json!({
         "mode": "crowd", "pool": manner.pool, "start_method": manner.method, "workers": 4, "count": TASKS,
         "inputs": inputs,
@@ -71,8 +78,7 @@ fn kill_in_a_crowd(manner: &Manner, mut random: Random) -> Crowd {
     left.iter().for_each(Process::kill);
     assert_eq!(left.len(), 0, "what was let loose is left");
     assert!(fs::read_dir(folder.path("wild")).expect("it is there").count() > 0, "nothing was let loose");
-    let what = format!("{}, {}, tasks of {:?}", manner.pool, manner.method, manner.work);
-    Crowd { what, kills, begun: begun(&folder), report }
+    Crowd { what: manner.to_string(), kills, begun: begun(&folder), report }
 }
 
 /// The tasks that each worker has begun so far.
@@ -87,8 +93,8 @@ fn begun(folder: &Folder) -> HashMap<u64, Vec<u64>> {
 
 impl Crowd {
     /// Every task has ended exactly once, none was begun twice, and what failed had been begun by a worker that was
-    /// killed: at most `most` of them for each.
-    fn assert_only_what_was_begun_is_lost(&self, most: usize) {
+    /// killed: at most one for each.
+    fn assert_only_what_ran_is_lost(&self) {
         let Crowd { what, kills, begun, report } = self;
         let failures = report["failures"].as_array().expect("a list");
         let twice =
@@ -118,7 +124,7 @@ impl Crowd {
         );
         assert_eq!(report["right"].as_u64(), TASKS.checked_sub(failures.len() as u64), "{what}: {report}");
         assert_eq!(twice, 0, "{what}");
-        assert!(most_lost <= most, "{what}: {lost:?}");
+        assert!(most_lost <= 1, "{what}: {lost:?}");
         for (pid, numbers) in &lost {
             // The last one may have been begun and not yet have said so.
             let said = begun.get(pid).map_or(&[][..], Vec::as_slice);
@@ -131,10 +137,8 @@ impl Crowd {
 
 /// Attempts that take longer than a millisecond are given to a worker one at a time.
 const LONG: Duration = Duration::from_micros(1500);
-/// Of shorter ones a worker has several, and answers them together: at most about two milliseconds of work.
+/// Of shorter ones a worker has several, and answers them together.
 const SHORT: Duration = Duration::from_micros(300);
-/// As many as that can be, and those that turned out to be shorter.
-const MOST_AT_ONCE: usize = 32;
 
 fn itself(worker: &Process) -> Option<Process> {
     Some(worker.clone())
@@ -144,21 +148,52 @@ fn its_keeper(worker: &Process) -> Option<Process> {
     Process::find(worker.parent).filter(|keeper| keeper.name == "pushflow-keep")
 }
 
+/// All at the same time: most of the time they wait.
+fn kill_in_crowds(crowds: &[Manner], test: &str) {
+    let random = Random::of_test(test);
+    run_all(crowds, |manner| {
+        let number = crowds.iter().position(|crowd| std::ptr::eq(crowd, manner)).expect("it is one of them");
+        let crowd = kill_in_a_crowd(manner, random.branch(number as u64));
+        crowd.assert_only_what_ran_is_lost();
+    });
+}
+
 #[test]
 fn ten_thousand_tasks_end_once_each_while_workers_are_killed_at_random() {
-    let random = Random::of_test("workers");
     let manner = |pool, method, work| Manner { pool, method, work, victim: itself };
-    kill_in_a_crowd(&manner("process", "spawn", LONG), random.branch(1)).assert_only_what_was_begun_is_lost(1);
-    kill_in_a_crowd(&manner("billiard", "fork", LONG), random.branch(2)).assert_only_what_was_begun_is_lost(1);
-    let short = kill_in_a_crowd(&manner("process", "forkserver", SHORT), random.branch(3));
-    short.assert_only_what_was_begun_is_lost(MOST_AT_ONCE);
+    let crowds = [("process", "spawn", LONG), ("billiard", "fork", LONG), ("process", "forkserver", SHORT)];
+    kill_in_crowds(&crowds.map(|(pool, method, work)| manner(pool, method, work)), "workers");
 }
 
 #[test]
 fn ten_thousand_tasks_end_once_each_while_keepers_are_killed_at_random() {
-    let random = Random::of_test("keepers");
     let manner = |pool, method, work| Manner { pool, method, work, victim: its_keeper };
-    kill_in_a_crowd(&manner("process", "fork", LONG), random.branch(1)).assert_only_what_was_begun_is_lost(1);
-    let short = kill_in_a_crowd(&manner("billiard", "spawn", SHORT), random.branch(2));
-    short.assert_only_what_was_begun_is_lost(MOST_AT_ONCE);
+    kill_in_crowds(&[manner("process", "fork", LONG), manner("billiard", "spawn", SHORT)], "keepers");
+}
+
+/// Many tasks that take no time are under way in a worker at once: those that have ended keep their results, and those that
+/// wait are run by another.
+#[test]
+fn a_task_that_ends_its_worker_is_lost_alone_however_short_the_tasks_before_and_after_it_are() {
+    const COUNT: u64 = 3_000;
+    const EVERY: u64 = 150;
+    for (pool, method, workers) in [("process", "spawn", 1), ("billiard", "fork", 2), ("ndprocess", "forkserver", 1)] {
+        let folder = wild_folder();
+        let inputs = json!({"folder": folder.path(""), "wild_every": 0, "abort_every": EVERY, "work_us": 0});
+        let settings = json!({
+            "mode": "crowd", "pool": pool, "start_method": method, "workers": workers, "count": COUNT, "inputs": inputs,
+        });
+        let report = test_program(&settings).start().wait().assert_code(0).json();
+        let failures = report["failures"].as_array().expect("a list");
+        let mut lost: Vec<u64> = failures.iter().filter_map(|failure| failure["number"].as_u64()).collect();
+        lost.sort_unstable();
+        let aborting: Vec<u64> = (0..COUNT).filter(|number| number % EVERY == EVERY - 1).collect();
+        assert_eq!(lost, aborting, "{pool}, {method}: {failures:?}");
+        for failure in failures {
+            assert_eq!(failure["kind"], "WorkerLost", "{pool}, {method}: {failure}");
+            assert!(failure["message"].to_string().contains("SIGABRT"), "{pool}, {method}: {failure}");
+        }
+        assert_eq!(report["ended_once"], COUNT, "{pool}, {method}");
+        assert_eq!(report["right"], COUNT - COUNT / EVERY, "{pool}, {method}");
+    }
 }

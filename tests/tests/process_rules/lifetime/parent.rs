@@ -1,6 +1,7 @@
 //! Events of the program that has the pool: it is gone, exits, panics, or drops the pool.
 
 use nix::sys::signal::Signal;
+use pushflow_tests::kernel_view::Wait;
 use pushflow_tests::processes::Process;
 use serde_json::{Value, json};
 
@@ -11,6 +12,9 @@ const PANICKED: i32 = 101;
 
 /// Longer than what counts as a hang, in milliseconds.
 const FOR_EVER: u64 = 600_000;
+
+/// A time that is over soon, in milliseconds.
+const SHORT: u64 = 200;
 
 // ----- it is gone without an exit -----
 
@@ -101,11 +105,28 @@ pub fn exits_with_stubborn_task(place: Place) -> String {
     "SIGTERM; T is ended after the grace".into()
 }
 
-/// The exit does not wait, or not for long.
-pub fn exits_impatiently(place: Place, settings: Value) -> String {
+/// The exit does not wait.
+pub fn exits_impatiently(place: Place) -> String {
+    ends_task(place, json!({"wait_on_exit": false}))
+}
+
+fn ends_task(place: Place, settings: Value) -> String {
     let scene = Scene::pool(place, settings);
     scene.begin();
     scene.exit_ends_task(CODE)
+}
+
+/// The exit waits for a time, which is over in one program before T lets it go on, and in another one never.
+pub fn exits_in_time(place: Place) -> String {
+    let patient = Scene::pool(place, json!({"wait_on_exit_timeout": FOR_EVER}));
+    patient.begin();
+    let meanwhile = patient.exit_by_rule(CODE);
+    then(meanwhile, ends_task(place, json!({"wait_on_exit_timeout": SHORT})))
+}
+
+/// What happens before and after a time is over.
+fn then(before: String, after: String) -> String {
+    if before == after { after } else { format!("{before}; {after} when that is over") }
 }
 
 /// The exit interrupts T.
@@ -132,7 +153,12 @@ fn interrupted(scene: Scene) -> String {
 pub fn drops(place: Place, then: &str) -> String {
     let scene = Scene::pool(place, json!({"holder": "scope", "then": then}));
     scene.begin();
+    drop_waits(scene, Wait::ForEver)
+}
+
+fn drop_waits(scene: Scene, how: Wait) -> String {
     scene.folder.wait_for("leaving");
+    scene.wait_for_wait(how);
     scene.exit_waits(CODE)
 }
 
@@ -158,10 +184,17 @@ pub fn panics_with_pool_in_scope(place: Place) -> String {
     scene.exit_by_rule(PANICKED)
 }
 
-/// The drop does not wait, or not for long.
-pub fn drops_impatiently(place: Place, mut settings: Value) -> String {
-    settings["holder"] = "scope".into();
-    exits_impatiently(place, settings)
+/// The drop does not wait.
+pub fn drops_impatiently(place: Place) -> String {
+    ends_task(place, json!({"holder": "scope", "wait_on_exit": false}))
+}
+
+/// The drop waits for a time, as above.
+pub fn drops_in_time(place: Place) -> String {
+    let patient = Scene::pool(place, json!({"holder": "scope", "wait_on_exit_timeout": FOR_EVER}));
+    patient.begin();
+    let meanwhile = drop_waits(patient, Wait::Limited);
+    then(meanwhile, ends_task(place, json!({"holder": "scope", "wait_on_exit_timeout": SHORT})))
 }
 
 /// The drop interrupts T.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
+use pushflow_tests::kernel_view::Wait;
 use pushflow_tests::processes::{GONE_WITHIN, Process, wait_since, wait_until};
 use pushflow_tests::run::{Finished, Program, Running};
 use serde_json::{Value, json};
@@ -173,6 +174,11 @@ impl Scene {
     /// Waits until w is gone: that is how the pool shows that it ends.
     pub fn wait_for_idle_to_leave(&self) {
         wait_until("the end of idle workers", SOON, || !self.any_is_idle());
+    }
+
+    /// Waits until the program's main thread waits for others in this way: that is how a drop shows that it waits.
+    pub fn wait_for_wait(&self, how: Wait) {
+        wait_until("the program to wait", SOON, || Wait::of(self.running.pid()) == Some(how));
     }
 
     fn any_is_idle(&self) -> bool {

@@ -20,6 +20,8 @@ pub(in crate::process) struct Rules {
     pub(in crate::process) scaling: bool,
     pub(in crate::process) interrupt_grace: Duration,
     pub(in crate::process) idle_timeout: Duration,
+    /// How many attempts a worker may run before it is replaced.
+    pub(in crate::process) max_tasks: usize,
     pub(in crate::process) start_timeout: Duration,
     /// The Python interpreter that a worker starts before it is ready.
     pub(in crate::process) interpreter: Option<PathBuf>,
@@ -68,8 +70,8 @@ pub(in crate::process) enum Event {
     Ready { worker: WorkerId, pid: u32 },
     /// The worker's attempt succeeded; with `marked`, a marker ends what it printed.
     Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
-    /// The worker's attempt failed; a marker ends what it printed.
-    Failed { worker: WorkerId, attempt: AttemptId, error: TaskError },
+    /// The worker's attempt failed; `marked` as above.
+    Failed { worker: WorkerId, attempt: AttemptId, error: TaskError, marked: bool },
     /// The attempt was never sent, since its inputs can't be.
     NotSent { worker: WorkerId, attempt: AttemptId, error: TaskError },
     /// Nothing more comes over the worker's channel.

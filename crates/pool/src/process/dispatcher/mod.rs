@@ -7,7 +7,8 @@
 //! - *starting*: from `Start` until it says that it is ready; ended when that takes too long.
 //! - *serving*: has attempts to run, in the order in which it was given them, or is idle. While a signal has stopped it
 //!   (`stop.rs`) it is given nothing.
-//! - *leaving*: told to go, by closing its channel or by ending its tree.
+//! - *leaving*: told to go, by closing its channel or by ending its tree: since the pool closes, it was idle for long, or it
+//!   has run as many attempts as a worker may.
 //! - *dead*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
 //!   its end), and what it printed has been read, it is *buried*: its attempts are settled. It is forgotten when nothing
 //!   below it is left.
@@ -27,8 +28,8 @@
 //! A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is given up after a while.
 //!
 //! # What the death of a worker means
-//! It writes the attempt that it begins into memory that outlives it. So at its death it is known what it had begun: that
-//! is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
+//! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its death
+//! it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
 //! workers keep dying before they can begin it is lost too. Workers that die before they are ready are counted, and after
 //! a few in a row the pool is broken: starting more would never end. While others serve it goes on with those, and tries
 //! again once a second.
@@ -148,7 +149,9 @@ impl Dispatcher {
             Event::Finished { worker, attempt, result, marked } => {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);
             }
-            Event::Failed { worker, attempt, error } => self.answered(worker, attempt, Err(error), true, now, actions),
+            Event::Failed { worker, attempt, error, marked } => {
+                self.answered(worker, attempt, Err(error), marked, now, actions);
+            }
             Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, actions),
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),
@@ -283,7 +286,10 @@ impl Dispatcher {
         if self.take_answered(id, attempt, now).is_some() {
             self.holders.remove(&attempt);
             actions.push(report_failed(attempt, error));
-            self.with(id, |worker| actions.extend(worker.announce_first()));
+            self.with(id, |worker| {
+                worker.taken -= 1;
+                actions.extend(worker.announce_first());
+            });
         }
     }
 
@@ -311,7 +317,9 @@ impl Dispatcher {
     fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
         self.with(id, |worker| worker.given.iter_mut().for_each(|given| given.asked_back = false));
         for &attempt in attempts.iter().rev() {
-            let Some(given) = self.workers.get_mut(&id).and_then(|worker| worker.take(attempt)) else { continue };
+            let Some(worker) = self.workers.get_mut(&id) else { return };
+            let Some(given) = worker.take(attempt) else { continue };
+            worker.taken -= 1;
             self.holders.remove(&attempt);
             if matches!(given.interrupt, Interrupted::No) {
                 let unbegun = given.unbegun;

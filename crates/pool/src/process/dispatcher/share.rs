@@ -1,4 +1,5 @@
-//! Who gets what: gives out what is queued, starts workers for the rest, asks back what waits behind others.
+//! Who gets what: gives out what is queued, starts workers for the rest, asks back what waits behind others, replaces
+//! workers that have run as many attempts as they may.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ impl Dispatcher {
             self.fail_queue(&broken_error(&reason.clone()), actions);
         }
         self.end_what_is_stopped_and_idle(now, actions);
+        self.dismiss_what_is_spent(now, actions);
         if !self.queue.is_empty() {
             self.give_out(now, actions);
             self.start_for_queue(now, actions);
@@ -47,13 +49,22 @@ impl Dispatcher {
         }
     }
 
+    /// Lets workers go that have run as many attempts as they may; others are started as they are needed.
+    fn dismiss_what_is_spent(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (&id, worker) in &mut self.workers {
+            if worker.is_idle() && worker.left(&self.rules) == 0 {
+                worker.dismiss(id, now, actions);
+            }
+        }
+    }
+
     /// Shares what is queued among the workers that may have more, idle ones first: while attempts are short, those too
     /// that have but half of what they may have, and do not seem to run a long one.
     fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let depth = self.pace.depth();
         let wants = |worker: &Worker| {
             let moves = worker.given.is_empty() || worker.news + ASK_BACK_AFTER > now;
-            worker.is_serving() && worker.given.len() <= depth / 2 && moves
+            worker.is_serving() && worker.left(&self.rules) > 0 && worker.given.len() <= depth / 2 && moves
         };
         let mut takers: Vec<(WorkerId, usize)> = self
             .workers
@@ -70,7 +81,7 @@ impl Dispatcher {
 
     fn give(&mut self, id: WorkerId, count: usize, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let count = count.min(self.queue.len());
+        let count = count.min(self.queue.len()).min(worker.left(&self.rules));
         if count == 0 {
             return;
         }
@@ -81,6 +92,7 @@ impl Dispatcher {
         for Queued { attempt, unbegun } in self.queue.drain(..count) {
             self.holders.insert(attempt.id, id);
             worker.given.push_back(Given::new(attempt.clone(), unbegun));
+            worker.taken += 1;
             attempts.push(attempt);
         }
         actions.extend(worker.announce_first());

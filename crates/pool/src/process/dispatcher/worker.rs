@@ -16,8 +16,9 @@ const TERM_TO_KILL: Duration = Duration::from_millis(50);
 /// After a worker's exit, how long its channel is read before its attempts are settled. What it left behind and still
 /// holds the channel is being killed, so that the channel's end comes at once but on a machine that is very busy.
 const CHANNEL_DRAIN: Duration = Duration::from_secs(2);
-/// After an attempt failed, how long what it printed is waited for.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How long the marker that ends what an attempt printed is waited for. It was written before the answer, so that this is
+/// for machines that are so busy that nobody gets to read it.
+const SETTLE: Duration = Duration::from_secs(5);
 /// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
 const BURIAL: Duration = Duration::from_secs(10);
 /// How long a worker that was told to go may take before its tree is ended.
@@ -29,6 +30,8 @@ pub(super) struct Worker {
     pub(super) state: State,
     /// What it has been given and not answered for, in this order; it runs the first.
     pub(super) given: VecDeque<Given>,
+    /// How many it has been given all in all, without those that it has not begun and gave back.
+    pub(super) taken: usize,
     /// What is to be reported when its output has been read.
     pub(super) settling: Vec<Settling>,
     /// When it was last given something to begin with, or gave an answer.
@@ -137,6 +140,7 @@ impl Worker {
             pid: None,
             state: State::Starting { since: now },
             given: VecDeque::new(),
+            taken: 0,
             settling: Vec::new(),
             news: now,
             exit: None,
@@ -166,6 +170,11 @@ impl Worker {
     /// Whether it waits for attempts.
     pub(super) fn is_idle(&self) -> bool {
         self.is_serving() && self.given.is_empty()
+    }
+
+    /// How many attempts it may still be given before it is replaced.
+    pub(super) fn left(&self, rules: &Rules) -> usize {
+        rules.max_tasks.saturating_sub(self.taken)
     }
 
     /// Whether it has had nothing to run for so long that it is to leave, if it is not the last one.

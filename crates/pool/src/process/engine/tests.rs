@@ -119,3 +119,17 @@ fn the_last_reports_are_told_and_then_the_owner_is_let_go() {
     assert_eq!(reports.recv(), Ok(vec![1]));
     assert!(reports.recv().is_err(), "nobody holds the owner's end any more");
 }
+
+#[test]
+fn a_worker_that_nothing_can_be_sent_to_is_ended_and_one_that_is_gone_says_so_itself() {
+    let (engine, _inputs) = engine(|_| {});
+    let note = |sent| {
+        let mut actions = Vec::new();
+        engine.lock().note_sent(WorkerId(1), sent, &mut actions);
+        actions
+    };
+    assert!(note(Ok(())).is_empty());
+    assert!(note(Err(TransportError::Closed)).is_empty());
+    let failed = note(Err(std::io::Error::other("no room").into()));
+    assert!(matches!(failed[..], [Action::End(WorkerId(1)), Action::Start(WorkerId(2))]), "{failed:?}");
+}

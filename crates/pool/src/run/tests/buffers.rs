@@ -299,22 +299,18 @@ fn every_kind_of_long_thing_arrives_as_it_was_where_there_is_no_room() {
 
 #[test]
 fn every_kind_of_long_thing_arrives_as_it_was_in_every_python() {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let versions = fs::read_dir(Path::new(&home).join(".pyenv/versions")).into_iter().flatten().flatten();
-    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-    let minor = |name: &str| name.strip_prefix("3.")?.split('.').next()?.parse::<u32>().ok();
-    for version in versions.map(|version| version.path()).filter(|path| minor(&name(path)).is_some_and(|it| it >= 8)) {
+    for (version, interpreter) in versions::interpreters() {
         let mut python = python(&[KINDS, CHANGES].concat());
-        let options = PythonOptions { interpreter: version.join("bin/python3").into(), ..options(&python.folder) };
+        let options = PythonOptions { interpreter: interpreter.into(), ..options(&python.folder) };
         python.runner = Runner::new(Arc::new(DirectLauncher), Some(options));
         hand_on_every_kind(&mut python);
         let made = on(&mut python, "make_one", &Data::new());
         let changed = on(&mut python, "change", &made);
         let address = |data: &Data, name: &str| opaque(data, name).buffers[0].as_ptr().addr();
-        assert_eq!(address(&changed, "same"), address(&made, "same"), "{}", version.display());
-        assert_ne!(address(&changed, "array"), address(&made, "array"), "{}", version.display());
+        assert_eq!(address(&changed, "same"), address(&made, "same"), "{version}");
+        assert_ne!(address(&changed, "array"), address(&made, "array"), "{version}");
         assert_eq!((opaque(&made, "array").buffers[0][5], opaque(&changed, "array").buffers[0][5]), (0, 1));
-        assert_eq!(python.lent(), 0, "{}", version.display());
+        assert_eq!(python.lent(), 0, "{version}");
     }
 }
 

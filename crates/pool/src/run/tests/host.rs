@@ -27,9 +27,13 @@ def writes_a_broken_reply():
     os.write(channel(), b'pfpy' + (3).to_bytes(8, 'little') + b'R\\x80\\x04')
     time.sleep(60)
 
-def writes_later():
+def writes_later(path):
     target = channel()
-    threading.Thread(target=lambda: (time.sleep(0.05), os.write(target, b'late'), time.sleep(60)), daemon=True).start()
+    def write():
+        while not os.path.exists(path): time.sleep(0.001)
+        os.write(target, b'late')
+        time.sleep(60)
+    threading.Thread(target=write, daemon=True).start()
     return {}
 
 def closes_the_channel():
@@ -150,7 +154,9 @@ fn an_interpreter_that_died_between_tasks_is_replaced_unnoticed() {
 #[test]
 fn an_interpreter_that_says_something_between_tasks_is_replaced_unnoticed() {
     let mut python = Python::new(WILD);
-    python.call("writes_later", &Data::new()).unwrap();
+    let file = python.folder.path().join("over");
+    python.call("writes_later", &Data::new().with("path", file.to_str().unwrap())).unwrap();
+    fs::write(&file, "").unwrap();
     let host = python.runner.host.as_mut().unwrap();
     let start = std::time::Instant::now();
     while host.is_usable() {

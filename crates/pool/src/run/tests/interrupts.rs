@@ -167,9 +167,21 @@ fn a_program_is_interrupted_with_all_that_it_started() {
 #[test]
 fn a_sleeping_program_is_interrupted() {
     let interrupter = Interrupter::new();
+    // The program is the child of the thread that runs it.
+    let own = fs::read_link("/proc/thread-self").unwrap();
+    let children_file = Path::new("/proc").join(own).join("children");
+    let sleeps = || {
+        let children = fs::read_to_string(&children_file).unwrap();
+        children
+            .split_whitespace()
+            .any(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == "sleep\x0060\0"))
+    };
     let error = thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(20));
+            let start = Instant::now();
+            while !sleeps() && start.elapsed() < Duration::from_secs(20) {
+                thread::yield_now();
+            }
             interrupter.interrupt();
         });
         let result = runner().run(&TaskSpec::command(["sleep", "60"]), &Data::new(), &interrupter);

@@ -29,8 +29,8 @@ def sleeps(file):
     for _ in range(6000): time.sleep(0.01)
 ";
 
-/// The interpreters, by their version.
-fn interpreters() -> BTreeMap<String, PathBuf> {
+/// The interpreters, by their version; there is at least one, since all these tests need it.
+pub(super) fn interpreters() -> BTreeMap<String, PathBuf> {
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv"));
     let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from).or(home);
     let versions = pyenv.and_then(|pyenv| pyenv.join("versions").read_dir().ok()).into_iter().flatten().flatten();
@@ -40,7 +40,10 @@ fn interpreters() -> BTreeMap<String, PathBuf> {
     let names = ["python3".to_owned()].into_iter().chain((8..30).map(|minor| format!("python3.{minor}")));
     let names: Vec<String> = names.collect();
     let files = folders.flat_map(|folder| names.iter().map(move |name| folder.join(name)).collect::<Vec<_>>());
-    files.filter(|file| file.is_file()).filter_map(|file| Some((version(&file)?, file))).collect()
+    let found = files.filter(|file| file.is_file()).filter_map(|file| Some((version(&file)?, file)));
+    let found: BTreeMap<String, PathBuf> = found.collect();
+    assert!(!found.is_empty(), "there is no interpreter");
+    found
 }
 
 /// The version of a CPython that tasks can run in.

@@ -22,6 +22,7 @@ pub(super) fn rules() -> Rules {
         scaling: true,
         interrupt_grace: Duration::from_secs(2),
         idle_timeout: Duration::from_secs(10),
+        max_tasks: usize::MAX,
         start_timeout: Duration::from_secs(30),
         interpreter: None,
         wait_on_exit: true,
@@ -207,7 +208,7 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
     let fail = |world: &mut World| {
         world.submit([1]);
         let error = TaskError::new(ErrorKind::Raised, "no");
-        world.on(Event::Failed { worker: WorkerId(1), attempt: AttemptId(1), error })
+        world.on(Event::Failed { worker: WorkerId(1), attempt: AttemptId(1), error, marked: true })
     };
     let mut world = World::open(rules());
     assert_eq!(essence(&fail(&mut world)), [""; 0]);
@@ -216,7 +217,7 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
 
     let mut world = World::open(rules());
     fail(&mut world);
-    assert_eq!(essence(&world.pass(Duration::from_millis(100))), ["1 failed: Raised"]);
+    assert_eq!(essence(&world.pass(Duration::from_secs(5))), ["1 failed: Raised"]);
 }
 
 #[test]
@@ -227,7 +228,8 @@ fn last_lines_that_were_read_before_the_failure_was_told_are_not_lost() {
     world.output_ends(1, 1);
     world.prints(1, 2, "of the next\n");
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
-    let actions = world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no") });
+    let actions =
+        world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no"), marked: true });
     assert_eq!(error(&actions).stderr, ["the reason"]);
 }
 
@@ -378,4 +380,18 @@ fn a_worker_that_is_not_ready_when_the_pool_closes_is_ended_at_once_and_is_no_fa
     assert_eq!(essence(&world.on(Event::Close)), ["dismiss 1", "end 2"]);
     assert!(essence(&world.dies(2, 0, Exit::Signal(9))).iter().all(|action| !action.starts_with("start")));
     assert!(world.dispatcher.broken().is_none());
+}
+
+#[test]
+fn a_worker_that_has_run_as_many_attempts_as_it_may_is_replaced() {
+    let mut world = World::open(Rules { max_workers: 1, max_tasks: 3, ..rules() });
+    world.submit([1]);
+    world.finish(1, 1);
+    // Short ones, of which a worker is given several.
+    let given = world.submit([2, 3, 4, 5]);
+    assert!(essence(&given).contains(&"run 2+3 on 1".to_owned()), "{given:?}");
+    world.finish(1, 2);
+    assert_eq!(essence(&world.finish(1, 3)), ["3 finished", "dismiss 1"]);
+    assert!(essence(&world.dies(1, 3, Exit::Code(0))).contains(&"start 2".to_owned()));
+    assert_eq!(essence(&world.ready(2))[2], "run 4+5 on 2");
 }

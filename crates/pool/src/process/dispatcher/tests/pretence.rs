@@ -43,7 +43,7 @@ pub(super) struct Pretended {
     interrupted: bool,
     /// What it has written into the shared memory.
     begun: Option<AttemptId>,
-    /// Answers that wait for company, and die with it.
+    /// Answers that wait for company, in memory that is read when its channel is closed.
     unsent: Vec<Event>,
     /// What it says is no message any more.
     mute: bool,
@@ -135,11 +135,11 @@ impl Pretended {
             return;
         }
         let (worker, begun) = (self.id, self.begun);
-        self.unsent.clear();
         self.start();
         self.tell(Way::Guardian, Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun });
         self.tell(Way::Guardian, Event::Gone { worker });
         if closes {
+            self.send();
             self.tell(Way::Worker, Event::ChannelClosed { worker, garbage: None });
         }
     }
@@ -176,6 +176,7 @@ impl Pretended {
     pub(super) fn babble(&mut self) {
         if self.ready && !self.dead {
             let garbage = Some("garbage".to_owned());
+            self.send();
             self.tell(Way::Worker, Event::ChannelClosed { worker: self.id, garbage });
             self.mute = true;
         }
@@ -221,9 +222,8 @@ impl Pretended {
             Some(Command::Interrupt(attempt)) if self.running == Some(attempt) => self.interrupted = true,
             Some(Command::Interrupt(attempt)) if self.inbox.contains(&attempt) => {
                 self.inbox.retain(|&id| id != attempt);
-                let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
                 self.send();
-                self.tell(Way::Worker, Event::Failed { worker, attempt, error });
+                self.tell(Way::Worker, Event::GivenBack { worker, attempts: vec![attempt] });
             }
             Some(Command::Leave) => self.die(true),
             Some(Command::Interrupt(_)) | None => {}
@@ -251,7 +251,7 @@ impl Pretended {
         }
         let error = || TaskError::new(ErrorKind::Raised, "no");
         self.unsent.push(match choice % 5 {
-            0 => Event::Failed { worker, attempt, error: error() },
+            0 => Event::Failed { worker, attempt, error: error(), marked },
             _ => Event::Finished { worker, attempt, result: Data::new(), marked },
         });
         if self.inbox.is_empty() {

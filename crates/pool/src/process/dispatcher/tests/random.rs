@@ -6,11 +6,16 @@
 //! when a worker is buried, which it does not tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::pretence::{Pretended, WAYS, answer_of};
 use super::*;
+
+/// The variable that holds the seed of a run that is to be repeated, as for the black-box tests.
+const SEED: &str = "PUSHFLOW_TEST_SEED";
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -82,6 +87,8 @@ struct Answer {
 #[derive(Default)]
 struct Known {
     ready: bool,
+    /// How many attempts it was given, without those that it gave back.
+    taken: usize,
     /// It was told to go, or something has arrived by which it is of no more use.
     ending: bool,
     /// A signal has stopped it.
@@ -95,6 +102,7 @@ struct Known {
 struct Owner {
     dispatcher: Dispatcher,
     max_workers: usize,
+    max_tasks: usize,
     now: Instant,
     processes: BTreeMap<WorkerId, Pretended>,
     known: BTreeMap<WorkerId, Known>,
@@ -108,6 +116,7 @@ impl Owner {
     fn open(rules: Rules) -> Owner {
         let mut owner = Owner {
             max_workers: rules.max_workers,
+            max_tasks: rules.max_tasks,
             dispatcher: Dispatcher::new(rules),
             now: Instant::now(),
             processes: BTreeMap::new(),
@@ -154,9 +163,11 @@ impl Owner {
                 of_worker.for_each(|account| account.asked_back = false);
                 for attempt in attempts {
                     let account = self.accounts.get_mut(attempt).expect("it was submitted");
+                    self.known.entry(*worker).or_default().taken -= usize::from(account.given == Some(*worker));
                     account.given = account.given.filter(|holder| holder != worker);
                 }
             }
+            Event::NotSent { worker, .. } => self.known.entry(*worker).or_default().taken -= 1,
             Event::GuardianLost { .. } => (self.broken, self.known) = (true, BTreeMap::new()),
             _ => {}
         }
@@ -243,6 +254,9 @@ impl Owner {
             (account.given, account.asked_back) = (Some(worker), false);
             account.times_given += 1;
         }
+        let known = self.known.entry(worker).or_default();
+        known.taken += attempts.len();
+        assert!(known.taken <= self.max_tasks, "{worker:?} is given more attempts than a worker may run");
     }
 
     fn hear(&mut self, event: PoolEvent) {
@@ -351,7 +365,7 @@ impl Owner {
             if let Some(Answer { from: Some(worker), at, .. }) = account.answered
                 && self.known[&worker].exited.is_none()
             {
-                assert!(self.now < at + Duration::from_millis(100), "{attempt} was answered, and is not told");
+                assert!(self.now < at + Duration::from_secs(5), "{attempt} was answered, and is not told");
             }
         }
     }
@@ -473,8 +487,19 @@ impl Owner {
     }
 }
 
+/// So many cases of the seed in the environment, or else of the clock; the seed is printed, also when they pass.
+fn seeded(cases: u32) -> ProptestConfig {
+    let seed = match std::env::var(SEED) {
+        Ok(seed) => seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed:?}: {error}")),
+        Err(_) => u64::from(std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos()),
+    };
+    // The test harness collects what the macros print, and shows it only of tests that fail.
+    writeln!(std::io::stderr(), "dispatcher: {SEED}={seed}").ok();
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(seeded(500))]
 
     #[test]
     fn no_attempt_is_lost_or_run_twice_or_waits_while_a_worker_is_idle_and_the_pool_ends(
@@ -482,9 +507,10 @@ proptest! {
         max_workers in 1usize..5,
         scaling in any::<bool>(),
         idle_seconds in 1u64..10,
+        max_tasks in prop_oneof![Just(usize::MAX), 1usize..8],
     ) {
         let idle_timeout = Duration::from_secs(idle_seconds);
-        let mut owner = Owner::open(Rules { max_workers, scaling, idle_timeout, ..rules() });
+        let mut owner = Owner::open(Rules { max_workers, scaling, idle_timeout, max_tasks, ..rules() });
         for choice in choices {
             owner.choose(choice);
         }

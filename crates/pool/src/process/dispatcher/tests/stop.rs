@@ -118,8 +118,8 @@ fn workers_of_a_fixed_pool_stay_however_long_they_are_idle() {
     world.ready(2);
     world.submit([1]);
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
-    world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no") });
-    let actions = world.pass(Duration::from_millis(100));
+    world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no"), marked: true });
+    let actions = world.pass(Duration::from_secs(5));
     assert!(!essence(&actions).iter().any(|action| action.contains("dismiss")), "{:?}", essence(&actions));
 }
 

@@ -1,0 +1,35 @@
+//! Python interpreters that are too old for tasks.
+
+use std::path::{Path, PathBuf};
+
+use crate::binaries::python;
+use crate::folder::Folder;
+
+/// Old ones that may be installed beside others (`pyenv`).
+const INSTALLED: [&str; 3] = ["2.7.18", "3.6.15", "3.7.16"];
+
+/// Interpreters that are too old, by their versions: a program in the folder that says it is one, and those that are
+/// installed.
+pub fn too_old(folder: &Folder) -> Vec<(String, PathBuf)> {
+    // The interpreter of the tests, which does what it is asked to by `-c` as an older one would.
+    let pretends = format!(
+        "#!{}
+import sys
+sys.version_info = (3, 7, 99, 'final', 0)
+sys.version = '3.7.99 (pretended)'
+_, option, source, *sys.argv[1:] = sys.argv
+assert option == '-c'
+exec(source)
+",
+        python().display()
+    );
+    let pretender = folder.write_program("python3", &pretends);
+    let home = std::env::var("HOME").unwrap_or_default();
+    let installed = INSTALLED.map(|version| (version.to_owned(), path(&home, version)));
+    let there = installed.into_iter().filter(|(_, python)| python.exists());
+    std::iter::once(("3.7.99".to_owned(), pretender)).chain(there).collect()
+}
+
+fn path(home: &str, version: &str) -> PathBuf {
+    Path::new(home).join(format!(".pyenv/versions/{version}/bin/python"))
+}
