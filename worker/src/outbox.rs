@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pushflow_os::SharedWords;
 use pushflow_protocol::slabs::Borrower;
-use pushflow_protocol::transport::FromWorkerSender;
+use pushflow_protocol::transport::{FromWorkerSender, TransportError};
 use pushflow_protocol::{FromWorker, Journal};
 
 /// How many answers are sent together at the most.
@@ -36,7 +36,7 @@ struct State {
     closed: bool,
 }
 
-/// Nobody listens any more, or can be told anything: this worker is of no use.
+/// Nobody listens any more.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
@@ -58,7 +58,7 @@ impl Outbox {
         let mut state = self.lock();
         let waits = more && state.waiting.len() + 1 < MAX_WAITING && state.journal.note(&message);
         state.waiting.push(message);
-        if !waits {
+        if !waits || state.closed {
             return self.send(&mut state);
         }
         if state.waiting.len() == 1 {
@@ -96,18 +96,63 @@ impl Outbox {
         }
     }
 
+    /// What was not sent stays in the journal, so that nothing may be sent after it.
     fn send(&self, state: &mut State) -> Result<(), Closed> {
-        let messages = std::mem::take(&mut state.waiting);
-        let (released, count) = (self.slabs.released(), messages.len());
-        if state.sender.send(messages, self.received.load(Ordering::Relaxed), released).is_err() {
-            state.closed = true;
+        if state.closed {
             return Err(Closed);
         }
-        state.journal.sent(count);
-        Ok(())
+        let messages = std::mem::take(&mut state.waiting);
+        let (released, count) = (self.slabs.released(), messages.len());
+        match state.sender.send(messages, self.received.load(Ordering::Relaxed), released) {
+            Ok(()) => {
+                state.journal.sent(count);
+                Ok(())
+            }
+            Err(TransportError::Closed) => {
+                state.closed = true;
+                Err(Closed)
+            }
+            Err(error) => {
+                // Among the last lines on standard error of the attempt that is lost. Whoever waits for the others must not
+                // do so for ever.
+                eprintln!("pushflow: this worker ends, since it can't tell its scheduler anything: {error}");
+                std::process::abort()
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pushflow_os::SeqPacket;
+    use pushflow_protocol::{AttemptId, TaskError};
+
+    use super::*;
+    use crate::ear::tests::channel;
+
+    fn answer(attempt: u64) -> FromWorker {
+        let error = TaskError::new(pushflow_protocol::ErrorKind::Raised, "no");
+        FromWorker::Failed { attempt: AttemptId(attempt), error, marked: false }
+    }
+
+    #[test]
+    fn what_could_not_be_sent_stays_where_the_scheduler_looks_for_it() {
+        let (scheduler, (sender, _from_scheduler)) = channel();
+        // That has heard nothing, either.
+        let ((_, receiver), _) = channel();
+        let (shared, theirs) = SharedWords::new().expect("memory");
+        let theirs = Arc::new(SharedWords::from_file(theirs).expect("the file of the words"));
+        let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
+        let outbox = Outbox::new(sender, slabs, theirs);
+        outbox.answer(answer(1), true).expect("it waits");
+        assert_eq!(receiver.unheard(&shared), [answer(1)]);
+        drop(scheduler);
+        assert!(outbox.answer(answer(2), false).is_err(), "nobody listens");
+        assert!(outbox.answer(answer(3), true).is_err(), "nor later");
+        assert_eq!(receiver.unheard(&shared), [answer(1), answer(3)]);
     }
 }

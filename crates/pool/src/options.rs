@@ -184,8 +184,9 @@ pub struct PoolOptions {
     pub interrupt_on_exit: bool,
     /// With scaling, how long a worker stays that has nothing to do.
     pub idle_timeout: Duration,
-    /// After how many attempts a worker process leaves and another takes its place, so that what tasks leak is given back;
-    /// at least one, and never by default. It concerns worker processes: threads and green tasks leak into this process.
+    /// After how many attempts a worker process leaves, so that what tasks leak is given back; at least one, and never by
+    /// default. Another takes its place when there is something for it to run, also without scaling; while none can be
+    /// started, it stays. It concerns worker processes: threads and green tasks leak into this process.
     pub max_tasks_per_worker: Option<usize>,
     /// On the pool `gevent`, how long a task may hold the thread before it is reported as blocking the others.
     pub blocking_limit: Duration,

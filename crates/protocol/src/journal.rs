@@ -11,7 +11,9 @@
 //! when all of them are sent it sets `WRITTEN` to 0, and `FIRST` then. So it may die at any point: what stands here is
 //! whole, and what was sent nevertheless is known by its number, since the scheduler counts what it hears.
 //!
-//! A task may write anything into these words. What is no message ends the reading.
+//! The scheduler may also stop hearing a worker that lives, since it says what is no message. If `FIRST` changes while it
+//! reads, or if messages before that one were never heard, it takes nothing from here: they are not worth more than those.
+//! A task may write anything into these words, too. What is no message ends the reading.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -71,9 +73,20 @@ impl Journal {
 
 /// The messages of a worker that were not heard, if so many were: those that it wrote down and did not send.
 pub(crate) fn unheard(shared: &SharedWords, heard: u64) -> Vec<FromWorker> {
+    let first = || shared.word(FIRST).load(Ordering::Acquire);
+    let before = first();
+    let Some(known) = heard.checked_sub(before) else { return Vec::new() };
+    let messages = read(shared);
+    if first() != before {
+        return Vec::new();
+    }
+    messages.into_iter().skip(usize::try_from(known).unwrap_or(usize::MAX)).collect()
+}
+
+/// All that stand here.
+fn read(shared: &SharedWords) -> Vec<FromWorker> {
     let load = |at: usize| shared.word(at).load(Ordering::Acquire);
     let written = usize::try_from(load(WRITTEN)).unwrap_or(CAPACITY).min(CAPACITY);
-    let known = heard.saturating_sub(load(FIRST));
     let (mut at, end) = (MESSAGES, MESSAGES + written);
     let mut messages = Vec::new();
     while at < end {
@@ -88,7 +101,6 @@ pub(crate) fn unheard(shared: &SharedWords, heard: u64) -> Vec<FromWorker> {
         messages.push(message);
         at += 1 + words;
     }
-    messages.drain(..messages.len().min(usize::try_from(known).unwrap_or(usize::MAX)));
     messages
 }
 
@@ -133,6 +145,7 @@ mod tests {
         assert_eq!(unheard(&shared, 3), []);
         assert!(journal.note(&message(3, 1)));
         assert_eq!(numbers(&unheard(&shared, 3)), [3]);
+        assert_eq!(unheard(&shared, 2), [], "one before it was sent, and never heard");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub struct ToWorkerSender {
 /// The scheduler's end from a worker.
 pub struct FromWorkerReceiver {
     frames: FrameReader,
-    /// How many messages.
+    /// How many messages were heard and settled.
     heard: u64,
     lender: Arc<Mutex<Lender>>,
 }
@@ -91,6 +91,8 @@ pub struct Heard {
     pub messages: Vec<FromWorker>,
     /// How many frames it has received.
     pub frames: u64,
+    /// How many messages there were.
+    count: u64,
     released: Vec<Reference>,
 }
 
@@ -122,7 +124,7 @@ impl ToWorkerSender {
     /// Sends a message, or keeps what does not fit the window until the worker has received more.
     ///
     /// # Errors
-    /// [`TransportError::Unwritable`] when this message can't be written down, and nothing is sent. Any other is the end:
+    /// [`TransportError::Unwritable`] when this message can't be written down, and nothing of it is sent. Any other is the end:
     /// the worker is gone, or what waits to be sent would never reach it.
     pub fn send(&mut self, message: &ToWorker) -> Result<(), TransportError> {
         let gone = lock(&self.lender).gone();
@@ -185,8 +187,7 @@ impl FromWorkerReceiver {
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
         let Envelope { received: frames, messages, released } = envelope;
-        self.heard += messages.len() as u64;
-        Ok(Heard { messages, frames, released })
+        Ok(Heard { count: messages.len() as u64, messages, frames, released })
     }
 
     /// What the worker said and did not send, when nothing more comes: what waits in its [`Journal`](crate::Journal).
@@ -207,9 +208,11 @@ impl FromWorkerReceiver {
     ///
     /// # Errors
     /// When it is memory that the worker was not given.
-    pub fn settle(&self, heard: Heard) -> Result<(), TransportError> {
+    pub fn settle(&mut self, heard: Heard) -> Result<(), TransportError> {
         let mut lender = lock(&self.lender);
-        heard.released.into_iter().try_for_each(|reference| lender.released(reference))
+        heard.released.into_iter().try_for_each(|reference| lender.released(reference))?;
+        self.heard += heard.count;
+        Ok(())
     }
 }
 
@@ -274,7 +277,7 @@ impl FromWorkerSender {
         let envelope =
             postcard::to_stdvec(&Envelope { received, messages, released }).map_err(TransportError::Unwritable)?;
         for frame in cut(&envelope) {
-            self.sender.send(&frame).map_err(send_error)?;
+            send_frame(&self.sender, &frame)?;
         }
         Ok(())
     }
@@ -413,7 +416,10 @@ fn send_frame(sender: &IpcBytesSender, frame: &[u8]) -> Result<(), TransportErro
 
 fn send_error(error: io::Error) -> TransportError {
     match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => TransportError::Closed,
+        io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::NotConnected => TransportError::Closed,
         _ => TransportError::Io(error),
     }
 }

@@ -1,6 +1,6 @@
 //! What the scheduler and its workers say to each other.
 //!
-//! A worker is started with a control socket as file 3, a few shared words as file 4, and a socket of the guardian's as
+//! A worker is started with a control socket as file 3, a page of shared words as file 4, and a socket of the guardian's as
 //! file 5. It opens a one-shot server and says [`Hello`] on the socket; the scheduler checks the build, connects, and
 //! hands over the two ends of the channels with the [`WorkerSettings`]. Then the worker says `Ready`. From then on the
 //! control socket carries the files of slabs, to the worker only. Each [`Job`] is answered once: by `Finished` or

@@ -147,12 +147,12 @@ impl Engine {
     /// A worker said something.
     pub(super) fn heard(&self, heard: Heard) {
         let state = self.drive(|state, now, actions| {
+            heard.events.into_iter().for_each(|event| state.take_in(event, now, actions));
             if let Some(sender) = state.senders.get_mut(&heard.worker) {
                 let granted = heard.rooms.iter().try_for_each(|&bytes| sender.grant(bytes));
                 let sent = granted.and(sender.acknowledged(heard.frames));
                 state.note_sent(heard.worker, sent, actions);
             }
-            heard.events.into_iter().for_each(|event| state.take_in(event, now, actions));
         });
         self.tell(state);
     }
@@ -343,8 +343,8 @@ impl State {
             Ok(()) | Err(TransportError::Closed) => {}
             Err(error) => {
                 self.senders.remove(&worker);
-                let garbage = Some(format!("nothing can be sent to it ({error})"));
-                self.dispatcher.on(Event::ChannelClosed { worker, garbage }, Instant::now(), actions);
+                let reason = format!("nothing can be sent to it ({error})");
+                self.dispatcher.on(Event::Unreachable { worker, reason }, Instant::now(), actions);
             }
         }
     }

@@ -219,15 +219,18 @@ impl Pipe {
         let there = bytes_readable(&self.reader)?;
         // That a pipe has come to its end is only seen by who reads.
         let mut bytes = vec![0; there.max(1)];
-        let count = loop {
-            match self.reader.read(&mut bytes) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => break count,
+        let mut count = 0;
+        // Where a task has asked for packets (`O_DIRECT`) one is read at a time.
+        while count < bytes.len() {
+            match self.reader.read(&mut bytes[count..]) {
+                Ok(0) if count == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => break,
+                Ok(more) => count += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
-        };
+        }
         bytes.truncate(count);
         Ok(bytes)
     }

@@ -50,6 +50,7 @@ fn tells_its_number(
     work_us: u64,
     wild_every: i64,
     abort_every: i64,
+    pad: usize,
 ) -> Result<Data, Failure> {
     static BEGUN: OnceLock<File> = OnceLock::new();
     if BEGUN.get().is_none() {
@@ -65,7 +66,8 @@ fn tells_its_number(
         std::process::abort();
     }
     std::thread::sleep(Duration::from_micros(work_us));
-    Ok(Data::new().with("number", number))
+    let result = Data::new().with("number", number);
+    Ok(if pad > 0 { result.with("pad", "x".repeat(pad)) } else { result })
 }
 
 /// The workflow `wild`: tasks that let processes loose, themselves, in a command and in a pool of their own.

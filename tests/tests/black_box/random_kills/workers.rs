@@ -49,7 +49,7 @@ impl fmt::Display for Manner {
 fn kill_in_a_crowd(manner: &Manner, mut random: Random) -> Crowd {
     let folder = wild_folder();
     let work = u64::try_from(manner.work.as_micros()).expect("it is short");
-    let inputs = json!({"folder": folder.path(""), "wild_every": 500, "abort_every": 0, "work_us": work});
+    let inputs = json!({"folder": folder.path(""), "wild_every": 500, "abort_every": 0, "work_us": work, "pad": 0});
     let settings = json!({
         "mode": "crowd", "pool": manner.pool, "start_method": manner.method, "workers": 4, "count": TASKS,
         "inputs": inputs,
@@ -175,11 +175,15 @@ fn ten_thousand_tasks_end_once_each_while_keepers_are_killed_at_random() {
 /// wait are run by another.
 #[test]
 fn a_task_that_ends_its_worker_is_lost_alone_however_short_the_tasks_before_and_after_it_are() {
-    const COUNT: u64 = 3_000;
-    const EVERY: u64 = 150;
-    for (pool, method, workers) in [("process", "spawn", 1), ("billiard", "fork", 2), ("ndprocess", "forkserver", 1)] {
+    const COUNT: u64 = 1_000;
+    // Less than a worker has at once.
+    const EVERY: u64 = 20;
+    // Long results are answered in shared memory.
+    let cases = [("process", "spawn", 1, 0), ("billiard", "fork", 2, 0), ("ndprocess", "forkserver", 1, 20_000)];
+    for (pool, method, workers, pad) in cases {
         let folder = wild_folder();
-        let inputs = json!({"folder": folder.path(""), "wild_every": 0, "abort_every": EVERY, "work_us": 0});
+        let inputs =
+            json!({"folder": folder.path(""), "wild_every": 0, "abort_every": EVERY, "work_us": 0, "pad": pad});
         let settings = json!({
             "mode": "crowd", "pool": pool, "start_method": method, "workers": workers, "count": COUNT, "inputs": inputs,
         });

@@ -105,7 +105,8 @@ impl Dispatcher {
         for given in unbegun.into_iter().rev() {
             let id = given.attempt.id;
             self.holders.remove(&id);
-            let times = given.unbegun + 1;
+            // One that ran something, and ended by that, says nothing of what waited behind it.
+            let times = given.unbegun + u8::from(begun == 0);
             if !matches!(given.interrupt, Interrupted::No) {
                 actions.push(report_failed(id, interrupted_before_start()));
             } else if let Some(reason) = &self.broken {

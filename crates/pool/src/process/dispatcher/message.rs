@@ -66,6 +66,8 @@ pub(in crate::process) enum Event {
     Started { worker: WorkerId, pid: u32 },
     /// The worker could not be started, or is not one; it is to be ended.
     Refused { worker: WorkerId, reason: String, fatal: bool },
+    /// Nothing can be sent to the worker any more, for this reason; it is to be ended.
+    Unreachable { worker: WorkerId, reason: String },
     /// The worker waits for attempts; it may be heard before its keeper, and after its end.
     Ready { worker: WorkerId, pid: u32 },
     /// The worker's attempt succeeded; with `marked`, a marker ends what it printed.

@@ -28,8 +28,8 @@
 //! A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is given up after a while.
 //!
 //! # What the death of a worker means
-//! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its death
-//! it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
+//! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its
+//! death it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
 //! workers keep dying before they can begin it is lost too. Workers that die before they are ready are counted, and after
 //! a few in a row the pool is broken: starting more would never end. While others serve it goes on with those, and tries
 //! again once a second.
@@ -145,6 +145,10 @@ impl Dispatcher {
             Event::Abort => self.abort(now, actions),
             Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
+            Event::Unreachable { worker: id, reason } => self.with(id, |worker| {
+                worker.fault.get_or_insert(reason);
+                worker.end(id, now, actions);
+            }),
             Event::Ready { worker, pid } => self.worker_ready(worker, pid, now, actions),
             Event::Finished { worker, attempt, result, marked } => {
                 self.answered(worker, attempt, Ok(result), marked, now, actions);

@@ -49,12 +49,18 @@ impl Dispatcher {
         }
     }
 
+    /// How many attempts a worker may still be given before it is replaced; while no other can be started, as many as
+    /// there are.
+    fn left(&self, worker: &Worker) -> usize {
+        if self.starts_again.is_some() { usize::MAX } else { self.rules.max_tasks.saturating_sub(worker.taken) }
+    }
+
     /// Lets workers go that have run as many attempts as they may; others are started as they are needed.
     fn dismiss_what_is_spent(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for (&id, worker) in &mut self.workers {
-            if worker.is_idle() && worker.left(&self.rules) == 0 {
-                worker.dismiss(id, now, actions);
-            }
+        let spent = |worker: &Worker| worker.is_idle() && self.left(worker) == 0;
+        let spent: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| spent(worker)).map(|(&id, _)| id).collect();
+        for id in spent {
+            self.with(id, |worker| worker.dismiss(id, now, actions));
         }
     }
 
@@ -64,7 +70,7 @@ impl Dispatcher {
         let depth = self.pace.depth();
         let wants = |worker: &Worker| {
             let moves = worker.given.is_empty() || worker.news + ASK_BACK_AFTER > now;
-            worker.is_serving() && worker.left(&self.rules) > 0 && worker.given.len() <= depth / 2 && moves
+            worker.is_serving() && self.left(worker) > 0 && worker.given.len() <= depth / 2 && moves
         };
         let mut takers: Vec<(WorkerId, usize)> = self
             .workers
@@ -80,11 +86,9 @@ impl Dispatcher {
     }
 
     fn give(&mut self, id: WorkerId, count: usize, now: Instant, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let count = count.min(self.queue.len()).min(worker.left(&self.rules));
-        if count == 0 {
-            return;
-        }
+        let left = self.workers.get(&id).map_or(0, |worker| self.left(worker));
+        let count = count.min(self.queue.len()).min(left);
+        let Some(worker) = self.workers.get_mut(&id).filter(|_| count > 0) else { return };
         if worker.given.is_empty() {
             worker.news = now;
         }

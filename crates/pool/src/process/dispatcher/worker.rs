@@ -30,7 +30,7 @@ pub(super) struct Worker {
     pub(super) state: State,
     /// What it has been given and not answered for, in this order; it runs the first.
     pub(super) given: VecDeque<Given>,
-    /// How many it has been given all in all, without those that it has not begun and gave back.
+    /// How many it has been given all in all, without those that it gave back and those that could not be sent.
     pub(super) taken: usize,
     /// What is to be reported when its output has been read.
     pub(super) settling: Vec<Settling>,
@@ -170,11 +170,6 @@ impl Worker {
     /// Whether it waits for attempts.
     pub(super) fn is_idle(&self) -> bool {
         self.is_serving() && self.given.is_empty()
-    }
-
-    /// How many attempts it may still be given before it is replaced.
-    pub(super) fn left(&self, rules: &Rules) -> usize {
-        rules.max_tasks.saturating_sub(self.taken)
     }
 
     /// Whether it has had nothing to run for so long that it is to leave, if it is not the last one.

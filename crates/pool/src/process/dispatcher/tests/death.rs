@@ -237,3 +237,40 @@ fn a_pool_that_can_start_no_more_workers_goes_on_with_those_that_serve_and_tries
     world.ready(5);
     assert_eq!(essence(&world.submit([3])), ["start 6"], "it is as if nothing had been");
 }
+
+#[test]
+fn what_waits_behind_attempts_that_end_their_workers_one_after_the_other_is_not_lost_with_them() {
+    let mut world = short_attempts(1, 6);
+    for (worker, crashes) in [(1, 2), (2, 3), (3, 4), (4, 5)] {
+        let failed = |actions: &[Action]| essence(actions).into_iter().filter(|it| it.contains("failed")).count();
+        assert_eq!(failed(&world.dies(worker, crashes, Exit::Signal(11))), 1, "only {crashes}");
+        world.ready(worker + 1);
+    }
+    assert_eq!(essence(&world.finish(5, 6))[0], "6 finished");
+}
+
+#[test]
+fn a_worker_that_nothing_can_be_sent_to_is_ended_and_heard_until_its_end() {
+    let mut world = World::open(rules());
+    world.submit([1]);
+    let (worker, reason) = (WorkerId(1), "nothing can be sent to it (no buffer)".to_owned());
+    let ends = world.on(Event::Unreachable { worker, reason });
+    assert_eq!(essence(&ends), ["end 1"]);
+    world.on(Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
+    world.on(Event::OutputDrained { worker });
+    assert_eq!(essence(&world.finish(1, 1))[0], "1 finished", "it was under way");
+}
+
+#[test]
+fn a_worker_that_has_run_as_many_attempts_as_it_may_goes_on_while_no_other_can_be_started() {
+    let mut world = World::open(Rules { max_workers: 2, max_tasks: 2, ..rules() });
+    world.submit([1, 2]);
+    for worker in 2..=4 {
+        let reason = "there may be no more processes".to_owned();
+        world.on(Event::Refused { worker: WorkerId(worker), reason, fatal: false });
+        world.on(Event::Gone { worker: WorkerId(worker) });
+    }
+    world.finish(1, 1);
+    assert_eq!(essence(&world.finish(1, 2)), ["2 finished"]);
+    assert_eq!(essence(&world.submit([3])), ["3 started in 1001", "run 3 on 1"]);
+}
