@@ -54,7 +54,8 @@ check_test() {
     python_with_libraries
     # The black-box tests start the programs, which cargo test does not build for another package.
     cargo build --workspace --bins
-    cargo test --workspace
+    # Much of their time tests wait, for programs and for the end of time limits: half as many again as there are cores.
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))} cargo test --workspace
 }
 
 # Makes the interpreter of the tests, a virtual environment that is used again, unless PUSHFLOW_PYTHON names one. Without

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::run::{Program, Running};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A program that a shell executes after it has done this. Not any shell: dash lets no signal be ignored that it waits for.
 fn after(preparation: &str, program: &Path) -> Program {
@@ -15,13 +15,26 @@ fn after(preparation: &str, program: &Path) -> Program {
     Program::at(Path::new("/bin/bash")).args(["-c", &script, "bash"]).arg(program)
 }
 
-fn test_program_after(preparation: &str, settings: &serde_json::Value) -> Program {
+fn test_program_after(preparation: &str, settings: &Value) -> Program {
     after(preparation, Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string())
+}
+
+/// A task that says that it has begun, and waits until [`go_on`].
+fn waiting_task(folder: &Folder) -> Value {
+    json!({"task": "shows_itself", "inputs": {"folder": folder.path("")}})
+}
+
+fn wait_for_begin(folder: &Folder) {
+    folder.wait_for("pid");
+}
+
+fn go_on(folder: &Folder) {
+    folder.write("go", "");
 }
 
 /// The run directories of a program once one of its tasks has begun.
 fn run_directories(running: &Running, folder: &Folder) -> HashSet<PathBuf> {
-    folder.wait_for("begun");
+    wait_for_begin(folder);
     let directories = running.mark().run_directories();
     assert!(!directories.is_empty(), "a run has a folder for its sockets");
     directories
@@ -33,11 +46,12 @@ fn run_directories(running: &Running, folder: &Folder) -> HashSet<PathBuf> {
 fn a_run_of_a_parent_that_ignores_its_children_ends_and_leaves_nothing() {
     for method in ["spawn", "forkserver", "fork"] {
         let folder = Folder::new();
-        let inputs = json!({"file": folder.path("begun")});
-        let settings = json!({"task": "naps_ready", "start_method": method, "inputs": inputs});
+        let mut settings = waiting_task(&folder);
+        settings["start_method"] = method.into();
         let running = test_program_after("trap '' CHLD", &settings).start();
         let directories = run_directories(&running, &folder);
         let guardian = running.wait_for_guardian();
+        go_on(&folder);
         let report = running.wait().assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "Finished", "{method}: {report}");
         assert!(!guardian.is_running(), "{method}: {guardian:?}");
@@ -67,12 +81,12 @@ fn the_doctor_of_a_parent_that_ignores_its_children_ends() {
 fn the_folder_for_sockets_is_its_users_own_whatever_the_umask() {
     for umask in ["000", "277"] {
         let folder = Folder::new();
-        let settings = json!({"task": "naps_ready", "inputs": {"file": folder.path("begun")}});
-        let running = test_program_after(&format!("umask {umask}"), &settings).start();
+        let running = test_program_after(&format!("umask {umask}"), &waiting_task(&folder)).start();
         let guardian = running.wait_for_guardian();
-        folder.wait_for("begun");
+        wait_for_begin(&folder);
         let directory = std::fs::metadata(format!("/proc/{}/cwd", guardian.pid)).expect("the guardian is there");
         assert_eq!(directory.permissions().mode() & 0o7777, 0o700, "{umask}");
+        go_on(&folder);
         running.wait().assert_code(0);
     }
 }

@@ -7,6 +7,8 @@
 //! - [`originals`]: the workflows that the original is tested with, on each pool.
 //! - [`original_tasks`]: the Python tasks of the original's own tests, as they are installed.
 //! - [`start_methods`]: workers are the same to everybody, however they are started.
+//! - [`slow_starts`]: interpreters that are slow to start or never do.
+//! - [`graph_files`]: ewoks graph files, and what is printed of their runs.
 //! - [`green_environment`]: the pool `gevent`, chosen and refused, and its commands.
 //! - [`green_python`]: Python tasks on the pool `gevent`.
 //! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.

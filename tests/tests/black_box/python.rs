@@ -4,6 +4,7 @@
 use pushflow_tests::folder::Folder;
 use pushflow_tests::interpreters::too_old;
 use pushflow_tests::libraries::is_there;
+use pushflow_tests::limits::{argument, long_enough};
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
@@ -136,8 +137,13 @@ def task(**_):
 
 #[test]
 fn a_thread_that_does_not_hear_its_interrupt_ends_with_the_run() {
-    let folder = Folder::with_tasks("import time\ndef sleeps(**_):\n    time.sleep(600)\n", &["sleeps"]);
-    let finished = Program::pushflow_run(folder.graph()).args(["--pool", "thread", "--timeout", "3s"]).run();
+    let module = "import time\ndef sleeps(**_):\n    open(__file__ + '.begun', 'w').close()\n    time.sleep(600)\n";
+    let finished = long_enough(|limit| {
+        let folder = Folder::with_tasks(module, &["sleeps"]);
+        let arguments = ["--pool", "thread", "--timeout", &argument(limit)];
+        let finished = Program::pushflow_run(folder.graph()).args(arguments).run();
+        folder.has("tasks.py.begun").then_some(finished)
+    });
     finished.assert_code(3).assert_error("sleeps (attempt 1): TimedOut");
 }
 

@@ -1,6 +1,7 @@
 //! What `#[task]` functions do to their process: on process pools it ends that process and that attempt, and nothing
 //! else; what is no more than an error or a panic is one on every pool. `process_rules/submitter.rs` has the rest.
 
+use pushflow_tests::limits::long_enough;
 use pushflow_tests::processes::Process;
 use serde_json::{Value, json};
 
@@ -60,30 +61,36 @@ fn a_stack_overflow_ends_the_worker_and_says_so_on_its_standard_error() {
     assert!(error["stderr"].to_string().contains("has overflowed its stack"), "{error}");
 }
 
+/// The report of a run of one task that comes to its deadline, by which the task has begun.
+fn times_out(task: &str, pool: &str) -> Value {
+    let report = long_enough(|limit| {
+        let limit = limit.as_millis();
+        let settings = json!({"task": task, "pool": pool, "timeout_ms": limit, "grace_ms": 200});
+        let report = test_program(&settings).run().assert_code(0).json();
+        (report["most_running"] == 1).then_some(report)
+    });
+    assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+    report
+}
+
 #[test]
 fn a_task_that_never_returns_is_ended_by_the_deadline() {
     for task in ["sleeps_for_ever", "sleeps_until_cancelled"] {
-        let settings = json!({"task": task, "timeout_ms": 2000, "grace_ms": 200});
-        let report = test_program(&settings).run().assert_code(0).json();
-        assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+        times_out(task, "process");
     }
 }
 
 #[test]
 fn on_threads_a_task_that_looks_at_its_cancellation_is_ended_by_the_deadline() {
     for pool in ["thread", "gevent"] {
-        let settings = json!({"task": "sleeps_until_cancelled", "pool": pool, "timeout_ms": 2000, "grace_ms": 200});
-        let report = test_program(&settings).run().assert_code(0).json();
-        assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+        times_out("sleeps_until_cancelled", pool);
     }
 }
 
 #[test]
 fn on_threads_a_task_that_never_returns_is_reported_and_left_behind() {
     for pool in ["thread", "gevent"] {
-        let settings = json!({"task": "sleeps_for_ever", "pool": pool, "timeout_ms": 2000, "grace_ms": 200});
-        let report = test_program(&settings).run().assert_code(0).json();
-        assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
+        let report = times_out("sleeps_for_ever", pool);
         assert!(report["runs"][0]["errors"].to_string().contains("left behind"), "{report}");
     }
 }
@@ -110,10 +117,14 @@ fn a_loop_gives_the_same_result_on_every_pool() {
 
 #[test]
 fn a_pool_never_has_more_workers_than_it_may_and_uses_those_it_has() {
-    let settings = json!({
-        "task": "sleeps_until_cancelled", "shape": "wide", "width": 6, "workers": 2, "timeout_ms": 3000, "grace_ms": 500,
+    let report = long_enough(|limit| {
+        let limit = limit.as_millis();
+        let settings = json!({
+            "task": "sleeps_until_cancelled", "shape": "wide", "width": 6, "workers": 2, "timeout_ms": limit,
+        });
+        let report = test_program(&settings).run().assert_code(0).json();
+        (report["most_running"].as_u64() >= Some(2)).then_some(report)
     });
-    let report = test_program(&settings).run().assert_code(0).json();
     assert_eq!(report["most_workers"], 2, "{report}");
     assert_eq!(report["most_running"], 2, "{report}");
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
+use pushflow_tests::limits::long_enough;
 use pushflow_tests::run::{Finished, Running};
 use serde_json::{Value, json};
 
@@ -194,8 +195,12 @@ fn a_process_ends_with_the_task_that_started_it() {
         })
     };
     for pool in ["process", "thread"] {
-        let folder = Folder::new();
-        let report = start(pool, &inputs(&folder), &json!({"timeout_ms": 3000})).wait().assert_code(0).json();
+        let finished = long_enough(|limit| {
+            let folder = Folder::new();
+            let finished = start(pool, &inputs(&folder), &json!({"timeout_ms": limit.as_millis()})).wait();
+            folder.has("ready").then_some(finished)
+        });
+        let report = finished.assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{pool}: {report}");
     }
     let folder = Folder::new();

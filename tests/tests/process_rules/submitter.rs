@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
+use pushflow_tests::limits::{argument, long_enough};
 use pushflow_tests::page;
 use pushflow_tests::parallel::run_all;
 use pushflow_tests::processes::{Process, wait_until};
@@ -310,12 +311,18 @@ fn a_daemon_of_a_task_on_a_thread_outlives_the_program() {
 #[test]
 fn a_rust_task_that_stops_itself_is_told_in_an_event_and_ended_by_the_deadline() {
     for method in METHODS {
-        let folder = Folder::new();
-        let inputs = json!({"file": folder.path("ready")});
-        let settings = json!({
-            "task": "stops_itself_ready", "start_method": method, "inputs": inputs, "timeout_ms": 3000, "grace_ms": 100,
+        let (folder, finished) = long_enough(|limit| {
+            let folder = Folder::new();
+            let inputs = json!({"file": folder.path("ready")});
+            let limit = limit.as_millis();
+            let settings = json!({
+                "task": "stops_itself_ready", "start_method": method, "inputs": inputs, "timeout_ms": limit,
+                "grace_ms": 100,
+            });
+            let finished = test_program(&settings).run();
+            folder.has("ready").then_some((folder, finished))
         });
-        let report = test_program(&settings).run().assert_code(0).json();
+        let report = finished.assert_code(0).json();
         assert_eq!(report["runs"][0]["ending"], "TimedOut", "{method}: {report}");
         let pid: u32 = folder.read("ready").parse().expect("it is a pid");
         assert_eq!(report["stopped"], json!([[pid, "SIGSTOP"]]), "{method}: {report}");
@@ -325,8 +332,12 @@ fn a_rust_task_that_stops_itself_is_told_in_an_event_and_ended_by_the_deadline()
 /// What `pushflow run` says of a graph with a task that stops itself.
 fn assert_stop_is_said(folder: &Folder, pool: &str) {
     let environment = if pool == "gevent" { "green" } else { "plain" };
-    let arguments = ["--pool", pool, "--environment", environment, "--timeout", "3s", "--interrupt-grace", "100ms"];
-    let finished = Program::pushflow_run(folder.graph()).args(arguments).run();
+    let finished = long_enough(|limit| {
+        std::fs::remove_file(folder.path("pid")).ok();
+        let program = Program::pushflow_run(folder.graph()).args(["--pool", pool, "--environment", environment]);
+        let finished = program.args(["--timeout", &argument(limit), "--interrupt-grace", "100ms"]).run();
+        folder.has("pid").then_some(finished)
+    });
     let pid = folder.read("pid");
     finished.assert_code(3).assert_error(&format!(
         "pushflow: task: process {pid} was stopped by SIGSTOP; it does nothing until it is continued (kill -CONT {pid}) or \
@@ -337,12 +348,13 @@ fn assert_stop_is_said(folder: &Folder, pool: &str) {
 #[test]
 fn a_python_task_that_stops_itself_is_said_and_ended_by_the_deadline() {
     let module = "\
-import os, signal
+import os, signal, time
 
 def task(pid):
     open(pid, 'w').write(str(os.getpid()))
     os.kill(os.getpid(), signal.SIGSTOP)
-    return {}
+    # Where it is not the thread of the task that hears the signal, that one goes on for a moment.
+    time.sleep(1000)
 ";
     let folder = Folder::with_tasks(module, &[]);
     let inputs = json!([{"name": "pid", "value": folder.path("pid")}]);

@@ -43,7 +43,7 @@ use original::{Ended, Originals};
 
 /// How many graphs there are.
 const GRAPHS: &str = "PUSHFLOW_TEST_GRAPHS";
-const USUALLY: u64 = 200;
+const USUALLY: u64 = 100;
 /// A file with a graph that failed before, to run only that.
 const GRAPH: &str = "PUSHFLOW_TEST_GRAPH";
 
