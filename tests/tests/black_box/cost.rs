@@ -76,11 +76,11 @@ fn numbers(list: &Value) -> Vec<u64> {
 }
 
 #[test]
-fn a_loop_of_forty_thousand_rounds_keeps_memory_and_processes_flat() {
-    let inputs = json!({"value": 0, "limit": 40_000});
-    let settings = json!({"task": "count", "shape": "loop", "workers": 2, "every": 400, "inputs": inputs});
+fn a_loop_of_a_hundred_thousand_rounds_keeps_memory_and_processes_flat() {
+    let inputs = json!({"value": 0, "limit": 100_000});
+    let settings = json!({"task": "count", "shape": "loop", "workers": 2, "every": 1000, "inputs": inputs});
     let report = test_program(&settings).hangs_after(Duration::from_secs(180)).run().assert_code(0).json();
-    assert_eq!(report["runs"][0]["result"]["value"], 40_000);
+    assert_eq!(report["runs"][0]["result"]["value"], 100_000);
     let memory = numbers(&report["memory"]);
     assert_eq!(memory.len(), 100);
     let (early, late) = (memory[0], memory[99]);

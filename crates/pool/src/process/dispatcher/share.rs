@@ -104,12 +104,15 @@ impl Dispatcher {
     }
 
     fn start_for_queue(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let starting = self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count();
-        for _ in starting..self.queue.len() {
+        for _ in self.starting()..self.queue.len() {
             if !self.start_if_allowed(now, actions) {
                 break;
             }
         }
+    }
+
+    fn starting(&self) -> usize {
+        self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count()
     }
 
     /// Starts a worker unless there are as many as there may be, or the pool is broken: whether it did.
@@ -130,9 +133,9 @@ impl Dispatcher {
         self.starts_again.is_some_and(|at| now < at) && self.workers.values().any(Worker::is_serving)
     }
 
-    /// When a worker may be started for what is queued, if none may now.
+    /// When a worker is to be started for what is queued, if none may now.
     pub(super) fn next_start(&self) -> Option<Instant> {
-        self.starts_again.filter(|_| self.may_start() && !self.queue.is_empty())
+        self.starts_again.filter(|_| self.may_start() && self.starting() < self.queue.len())
     }
 
     /// When something is to be asked back, if nothing changes before.

@@ -234,6 +234,8 @@ fn a_pool_that_can_start_no_more_workers_goes_on_with_those_that_serve_and_tries
     assert_eq!(refuse(&mut world, 4), [""; 0], "the second waits for the worker that serves");
     assert_eq!(world.dispatcher.next_tick(), Some(world.now + Duration::from_secs(1)));
     assert_eq!(essence(&world.pass(Duration::from_secs(1))), ["start 5"]);
+    // While it starts, nothing more is to be done at any time that has passed.
+    assert!(world.dispatcher.next_tick().is_some_and(|at| at > world.now));
     world.ready(5);
     assert_eq!(essence(&world.submit([3])), ["start 6"], "it is as if nothing had been");
 }

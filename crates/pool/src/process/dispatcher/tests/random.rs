@@ -151,7 +151,11 @@ impl Owner {
         match event {
             Event::Stopped { worker, .. } => self.known.entry(*worker).or_default().stopped = true,
             Event::Continued { worker, .. } => self.known.entry(*worker).or_default().stopped = false,
-            Event::Ready { worker, .. } => self.known.entry(*worker).or_default().ready = true,
+            // The word of one that is being ended comes too late: it is replaced as one that could not be started.
+            Event::Ready { worker, .. } => {
+                let known = self.known.entry(*worker).or_default();
+                known.ready |= known.end_asked.is_none();
+            }
             Event::ChannelClosed { worker, .. } | Event::Refused { worker, .. } => told_to_end(self, worker),
             Event::Exited { worker, .. } => {
                 told_to_end(self, worker);
