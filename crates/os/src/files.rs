@@ -147,14 +147,13 @@ pub fn require_file_length(length: u64) -> io::Result<()> {
 static ORIGINAL_LIMIT: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
 /// From now on this process, and what it forks, may have as many files open as it may allow itself (`RLIMIT_NOFILE`).
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn raise_limit() -> io::Result<()> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    ORIGINAL_LIMIT.get_or_init(|| (soft, hard));
-    Ok(())
+/// Nothing changes where the kernel refuses that: where the hard limit is above `fs.nr_open`, no such limit can be set.
+pub fn raise_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()
+    {
+        ORIGINAL_LIMIT.get_or_init(|| (soft, hard));
+    }
 }
 
 /// Takes back what [`raise_limit`] did, in this process or in the one that it is a copy of. Open files stay open.

@@ -139,11 +139,17 @@ impl Started {
         files: &[OwnedFd],
         listener: Listener,
     ) -> io::Result<ProcessId> {
+        let ended = || io::Error::other("the pool has ended");
+        if self.lock().closed {
+            return Err(ended());
+        }
+        // This may wait, and the end of the pool must not wait for it.
+        let process = guardian.launch(launch, files, listener);
         let mut state = self.lock();
         if state.closed {
-            return Err(io::Error::other("the pool has ended"));
+            guardian.end(process);
+            return Err(ended());
         }
-        let process = guardian.launch(launch, files, listener);
         state.processes.insert(process);
         Ok(process)
     }

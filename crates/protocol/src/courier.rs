@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use pushflow_os::SeqPacket;
+use pushflow_os::files::require_file_length;
 use pushflow_os::socket::MAX_MESSAGE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,12 +44,13 @@ impl Letter {
     /// Writes a message down.
     ///
     /// # Errors
-    /// When there are no file descriptors left for a long one.
+    /// When there are no file descriptors left for a long one, or no file may be so long.
     pub fn new<M: Serialize>(message: &M) -> io::Result<Letter> {
         let packet = postcard::to_extend(message, vec![INLINE]).map_err(io::Error::other)?;
         if packet.len() <= MAX_MESSAGE {
             return Ok(Letter { packet, memory: None });
         }
+        require_file_length(packet.len() as u64)?;
         let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
         let mut memory = File::from(nix::sys::memfd::memfd_create(c"pushflow message", flags)?);
         memory.write_all(&packet[1..])?;

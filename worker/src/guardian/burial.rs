@@ -84,10 +84,15 @@ impl Guardian {
                     }
                 }
                 // Not reaped yet, so that the pid is still its own.
-                Change::Stopped { pid, .. } if self.by_keeper.contains_key(&pid) => drop(kill(pid, Signal::SIGCONT)),
+                Change::Stopped { pid, .. } if self.is_keeper(pid) => drop(kill(pid, Signal::SIGCONT)),
                 Change::Stopped { .. } | Change::Continued { .. } => {}
             }
         }
+    }
+
+    /// Whether this is a keeper, be it one that has nothing to keep yet.
+    fn is_keeper(&self, pid: Pid) -> bool {
+        self.by_keeper.contains_key(&pid) || self.warm.is_keeper_of_spare(pid)
     }
 
     /// Whether this is a keeper or a warm interpreter.

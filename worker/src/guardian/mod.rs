@@ -104,7 +104,7 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     pushflow_os::signals::notice_children();
     nix::sys::prctl::set_child_subreaper(true)?;
     // It has files of every process at once, and so more than any of them.
-    files::raise_limit()?;
+    files::raise_limit();
     let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };

@@ -106,13 +106,14 @@ impl Guardian {
         let Some(client) = self.clients.remove(&id) else { return };
         self.forget_orders_of(id);
         if id == ClientId::SCHEDULER {
-            self.hear_last_words(&client);
+            let waits_for_our_end = self.hear_last_words(&client);
             self.scheduler = None;
             let now = Instant::now();
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
             owned.for_each(|(_, process)| process.orphan(now));
             self.close_warm();
-            self.former_scheduler = Some(client);
+            // Any other hears, by the end of its socket, that it has no guardian any more.
+            self.former_scheduler = waits_for_our_end.then_some(client);
         } else {
             self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
         }
@@ -132,11 +133,18 @@ impl Guardian {
         self.tell(id.client, &FromGuardian::Gone { process: id.process });
     }
 
-    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule.
-    fn hear_last_words(&mut self, scheduler: &Client) {
-        while let Ok(Some((message, files))) = courier::receive(&scheduler.socket, false) {
-            if matches!(message, ToGuardian::Signal { .. } | ToGuardian::End { .. }) {
-                self.obey(ClientId::SCHEDULER, message, files);
+    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule. Whether it
+    /// says nothing more, as it does when it has no more use for this guardian.
+    fn hear_last_words(&mut self, scheduler: &Client) -> bool {
+        loop {
+            match courier::receive_delivery(&scheduler.socket, false) {
+                Ok(Some(Delivery::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
+                    self.obey(ClientId::SCHEDULER, message, files);
+                }
+                // Nothing is started any more, whether its files came or not.
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
             }
         }
     }

@@ -6,12 +6,13 @@
 //! when its scheduler's socket ends: when the last user here drops it, or with the scheduler, however that ends.
 
 mod inherited;
+mod sending;
 mod start;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -28,14 +29,13 @@ use pushflow_os::{PidFd, SeqPacket};
 use pushflow_protocol::{Exit, FromGuardian, Launch, ProcessId, StartFailure, ToGuardian, courier};
 
 pub use self::inherited::inherit;
+use self::sending::{Sending, Unsent};
 pub use self::start::GuardianError;
 use crate::lookup;
 use crate::options::StartMethod;
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait until it may have taken some files.
-const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 /// How long to wait for the guardian's end when it is no longer needed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -73,7 +73,7 @@ pub(crate) struct Guardian {
     pid: Pid,
     origin: Origin,
     socket: Arc<SeqPacket>,
-    sending: Mutex<()>,
+    sending: Sending,
     shared: Arc<Shared>,
     next: AtomicU64,
     receiver: Option<JoinHandle<()>>,
@@ -146,7 +146,7 @@ impl Guardian {
                 shared.lose();
             }
         })?;
-        let (sending, next, receiver) = (Mutex::new(()), AtomicU64::new(1), Some(receiver));
+        let (sending, next, receiver) = (Sending::default(), AtomicU64::new(1), Some(receiver));
         Ok(Guardian { program, run_directory, pid, origin, socket, sending, shared, next, receiver })
     }
 
@@ -171,9 +171,13 @@ impl Guardian {
     pub(crate) fn launch(&self, launch: Launch, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
         self.shared.lock().insert(process, listener);
-        if let Err(Unsent(errno)) = self.send(&ToGuardian::Start { process, launch }, files) {
-            self.shared.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
-            self.shared.tell(process, ProcessEvent::Gone);
+        match self.sending.send(&self.socket, &ToGuardian::Start { process, launch }, files) {
+            Ok(()) => {}
+            Err(Unsent::Limit(errno)) => {
+                self.shared.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
+                self.shared.tell(process, ProcessEvent::Gone);
+            }
+            Err(Unsent::Broken(error)) => self.lose(error),
         }
         if self.is_lost() {
             self.shared.lose();
@@ -193,47 +197,15 @@ impl Guardian {
 
     /// Sends what has no files and is short, so that there is no limit that it could reach.
     fn send_surely(&self, message: &ToGuardian) {
-        if let Err(Unsent(errno)) = self.send(message, &[]) {
-            self.lose(errno.into());
+        if let Err(unsent) = self.sending.send(&self.socket, message, &[]) {
+            self.lose(unsent.into());
         }
     }
 
-    /// A message that can't be sent is the loss of the guardian, which always reads; but for a limit of this process.
-    fn send(&self, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), Unsent> {
-        let files: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
-        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = send_when_there_is_room(&self.socket, message, &files);
-        drop(sending);
-        let Err(error) = sent else { return Ok(()) };
-        match error.raw_os_error().map(Errno::from_raw) {
-            Some(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ETOOMANYREFS)) => Err(Unsent(errno)),
-            _ => {
-                self.lose(error);
-                Ok(())
-            }
-        }
-    }
-
+    /// A guardian that can't be sent to, though it always reads, is lost.
     fn lose(&self, error: io::Error) {
         tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
         shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both).ok();
-    }
-}
-
-/// A limit of this process kept a message from being sent.
-struct Unsent(Errno);
-
-/// Sends a message. Files on their way count for the user's limit until the guardian takes them, so that they are waited
-/// for as long as it may take to read.
-fn send_when_there_is_room(socket: &SeqPacket, message: &ToGuardian, files: &[RawFd]) -> io::Result<()> {
-    let deadline = Instant::now() + SEND_TIMEOUT;
-    loop {
-        match courier::send(socket, message, files) {
-            Err(error) if error.raw_os_error() == Some(Errno::ETOOMANYREFS as i32) && Instant::now() < deadline => {
-                std::thread::sleep(ROOM_INTERVAL);
-            }
-            sent => return sent,
-        }
     }
 }
 
@@ -370,7 +342,7 @@ mod tests {
     use pushflow_protocol::{OnOrphan, Source};
 
     /// A message that needs a file of its own.
-    fn long_launch() -> Launch {
+    pub(super) fn long_launch() -> Launch {
         Launch {
             source: Source::Program,
             program: "/bin/true".into(),
@@ -397,44 +369,6 @@ mod tests {
             assert!(Instant::now() < deadline, "it is a zombie");
             std::thread::yield_now();
         }
-    }
-
-    /// Only where this process is not privileged; else in a process of its own that is not.
-    #[test]
-    fn files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is() {
-        const CHILD: &str = "PUSHFLOW_TEST_FEW_FILES";
-        if std::env::var_os(CHILD).is_none() {
-            let test = "guardian::tests::files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is";
-            let mut child = std::process::Command::new("setpriv");
-            let is_root =
-                std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-            let dropped = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-            child.args(dropped.iter().take(if is_root { 3 } else { 0 })).arg("--no-new-privs");
-            child.arg(std::env::current_exe().unwrap()).args(["--exact", test]).env(CHILD, "");
-            let child = child.output().unwrap();
-            // Whoever is not privileged may not look into the folder that this program is in.
-            assert!(child.status.success() || [Some(126), Some(127)].contains(&child.status.code()), "{child:?}");
-            return;
-        }
-        let (ours, theirs) = SeqPacket::pair().unwrap();
-        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
-        let file = ours.as_fd().as_raw_fd();
-        let full = loop {
-            if let Err(error) = ours.send(b"x", &[file; 8], false) {
-                break error;
-            }
-        };
-        assert_eq!(full.raw_os_error(), Some(Errno::ETOOMANYREFS as i32));
-        let (tell, told) = std::sync::mpsc::channel();
-        let reader = std::thread::spawn(move || {
-            told.recv().unwrap();
-            while theirs.receive(false).is_ok() {}
-            theirs
-        });
-        tell.send(()).unwrap();
-        send_when_there_is_room(&ours, &ToGuardian::Watch, &[file; 8]).unwrap();
-        drop(reader.join().unwrap());
     }
 
     /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.

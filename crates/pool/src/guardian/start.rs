@@ -14,6 +14,7 @@ use pushflow_os::launch::name_limit;
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::{FromGuardian, ToGuardian, courier};
 
+use super::sending::{Sending, Unsent};
 use super::{Guardian, Origin, SEND_TIMEOUT, reap, wait_readable};
 use crate::lookup::{self, Candidate, LookupError};
 use crate::{BUILD, snapshot};
@@ -176,7 +177,12 @@ fn spawn(program: &Path, socket: &SeqPacket) -> io::Result<Pid> {
 fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), GuardianError> {
     let unusable = |reason: &dyn ToString| GuardianError::unusable(program, reason.to_string());
     let this = PidFd::open(getpid()).map_err(|error| GuardianError::unable(program, error))?;
-    let said = courier::send(socket, &ToGuardian::Watch, &[this.as_fd().as_raw_fd()]);
+    let this = this.as_fd().try_clone_to_owned().map_err(|error| GuardianError::unable(program, error))?;
+    let said = match Sending::default().send(socket, &ToGuardian::Watch, &[this]) {
+        Err(Unsent::Limit(errno)) => return Err(GuardianError::unable(program, errno.into())),
+        Err(Unsent::Broken(error)) => Err(error),
+        Ok(()) => Ok(()),
+    };
     if said.is_ok() && !wait_readable(socket.as_fd(), START_TIMEOUT) {
         return Err(unusable(&format!("it said nothing for {} s", START_TIMEOUT.as_secs())));
     }

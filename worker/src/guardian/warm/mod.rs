@@ -223,7 +223,12 @@ impl WarmPrograms {
 
     /// Whether this is one of them, or the keeper of a spare.
     pub(super) fn is_one(&self, pid: Pid) -> bool {
-        self.programs.iter().any(|program| program.pid == pid || program.is_keeper_of_spare(pid))
+        self.programs.iter().any(|program| program.pid == pid) || self.is_keeper_of_spare(pid)
+    }
+
+    /// Whether this is a keeper that waits for something to keep.
+    pub(super) fn is_keeper_of_spare(&self, pid: Pid) -> bool {
+        self.programs.iter().any(|program| program.is_keeper_of_spare(pid))
     }
 
     /// Whether there is none, not even one that is ending.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{AccessFlags, Pid, access, getpid};
 use pushflow_os::{SeqPacket, tree};
 use pushflow_pool::run::python_source;
@@ -129,7 +130,8 @@ impl WarmProgram {
         self.is_ending = true;
         self.spare = None;
         tree::kill_below(self.pid, BUDGET);
-        tree::kill_child(getpid(), self.pid).ok();
+        // Its pid is its own until it is reaped, so that no look is needed that may have no file left.
+        kill(self.pid, Signal::SIGKILL).ok();
     }
 }
 
