@@ -1,5 +1,5 @@
 //! The example workflows of ewokscore and ewoksppf, read from the installed packages, give here what they give there, on
-//! threads and on processes, half of which are daemonic.
+//! threads, on processes and on daemonic processes.
 //!
 //! They need the interpreter that all tests of Python tasks use (`PUSHFLOW_PYTHON`) to have `ewoksppf`. Where it has not,
 //! nothing is tested, and the test says so, and fails in CI.
@@ -115,11 +115,8 @@ fn the_example_workflows_give_their_results_on_every_pool() {
         assert!(is_there(name), "{name} is missing");
     }
     assert!(records.len() > 40, "{} workflows are too few", records.len());
-    // Each on threads, and the one half on processes, the other on daemonic ones.
-    let [threads, processes @ ..] = POOLS;
-    let pools = processes.into_iter().cycle().map(|process| [threads, process]);
-    let on_pools = |(record, pools): (_, [_; 2])| pools.map(|pool| Example { record, pool, interpreter: &interpreter });
-    let examples: Vec<Example<'_>> = records.iter().zip(pools).flat_map(on_pools).collect();
+    let on_pools = |record| POOLS.map(|pool| Example { record, pool, interpreter: &interpreter });
+    let examples: Vec<Example<'_>> = records.iter().flat_map(on_pools).collect();
     parallel::run_all(&examples, Example::compare);
 }
 
