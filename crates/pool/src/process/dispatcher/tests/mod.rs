@@ -3,6 +3,7 @@
 mod death;
 mod exit;
 mod late;
+mod owner;
 mod pretence;
 mod random;
 mod stop;

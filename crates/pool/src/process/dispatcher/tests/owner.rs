@@ -1,0 +1,349 @@
+//! [`Owner`]: the owner of a pool of pretended workers, who keeps an account of what it asked for and what it was told, and
+//! after each event compares that with what must be true.
+//!
+//! The dispatcher's own idea of its state is not asked, but for when a worker is buried, and when it has given up to start
+//! others for a while, which it does not tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::pretence::{Pretended, answer_of};
+use super::*;
+
+/// What the owner knows of an attempt.
+#[derive(Default)]
+pub(super) struct Account {
+    /// With which worker it is.
+    given: Option<WorkerId>,
+    /// How often it was given to one.
+    times_given: u32,
+    asked_back: bool,
+    pub(super) interrupted: bool,
+    /// It was told that it runs, and where.
+    runs: Option<u32>,
+    /// The worker's answer has arrived: whether it was a result, and when.
+    answered: Option<Answer>,
+    pub(super) ended: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Answer {
+    is_result: bool,
+    from: Option<WorkerId>,
+    at: Instant,
+}
+
+/// What the owner knows of a worker.
+#[derive(Default)]
+struct Known {
+    ready: bool,
+    /// How many attempts it was given, without those that it gave back.
+    taken: usize,
+    /// It was told to go, or something has arrived by which it is of no more use.
+    ending: bool,
+    /// A signal has stopped it.
+    stopped: bool,
+    /// When its end was asked for.
+    end_asked: Option<Instant>,
+    /// When its exit report arrived.
+    exited: Option<Instant>,
+}
+
+pub(super) struct Owner {
+    pub(super) dispatcher: Dispatcher,
+    max_workers: usize,
+    max_tasks: usize,
+    pub(super) now: Instant,
+    pub(super) processes: BTreeMap<WorkerId, Pretended>,
+    known: BTreeMap<WorkerId, Known>,
+    pub(super) accounts: BTreeMap<AttemptId, Account>,
+    pub(super) begun: BTreeSet<AttemptId>,
+    broken: bool,
+    pub(super) closing: bool,
+}
+
+impl Owner {
+    pub(super) fn open(rules: Rules) -> Owner {
+        let mut owner = Owner {
+            max_workers: rules.max_workers,
+            max_tasks: rules.max_tasks,
+            dispatcher: Dispatcher::new(rules),
+            now: Instant::now(),
+            processes: BTreeMap::new(),
+            known: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            broken: false,
+            closing: false,
+        };
+        let mut actions = Vec::new();
+        owner.dispatcher.open(owner.now, &mut actions);
+        owner.obey(actions);
+        owner
+    }
+
+    pub(super) fn on(&mut self, event: Event) {
+        self.note(&event);
+        let mut actions = Vec::new();
+        self.dispatcher.on(event, self.now, &mut actions);
+        let not_sent = self.obey(actions);
+        for (worker, attempt) in not_sent {
+            let error = TaskError::new(ErrorKind::BadInput, "too deep");
+            self.on(Event::NotSent { worker, attempt, error });
+        }
+        self.check();
+    }
+
+    // ----- what arrives -----
+
+    fn note(&mut self, event: &Event) {
+        let told_to_end = |owner: &mut Owner, worker: &WorkerId| owner.known.entry(*worker).or_default().ending = true;
+        match event {
+            Event::Stopped { worker, .. } => self.known.entry(*worker).or_default().stopped = true,
+            Event::Continued { worker, .. } => self.known.entry(*worker).or_default().stopped = false,
+            // The word of one that is being ended comes too late: it is replaced as one that could not be started.
+            Event::Ready { worker, .. } => {
+                let known = self.known.entry(*worker).or_default();
+                known.ready |= known.end_asked.is_none();
+            }
+            Event::ChannelClosed { worker, .. } | Event::Refused { worker, .. } => told_to_end(self, worker),
+            Event::Exited { worker, .. } => {
+                told_to_end(self, worker);
+                self.known.entry(*worker).or_default().exited = Some(self.now);
+            }
+            Event::Gone { worker } => told_to_end(self, worker),
+            Event::GivenBack { worker, attempts } => {
+                let of_worker = self.accounts.values_mut().filter(|account| account.given == Some(*worker));
+                of_worker.for_each(|account| account.asked_back = false);
+                for attempt in attempts {
+                    let account = self.accounts.get_mut(attempt).expect("it was submitted");
+                    self.known.entry(*worker).or_default().taken -= usize::from(account.given == Some(*worker));
+                    account.given = account.given.filter(|holder| holder != worker);
+                }
+            }
+            Event::NotSent { worker, .. } => self.known.entry(*worker).or_default().taken -= 1,
+            Event::GuardianLost { .. } => (self.broken, self.known) = (true, BTreeMap::new()),
+            _ => {}
+        }
+        if let Some(attempt) = answer_of(event) {
+            let account = self.accounts.get_mut(&attempt).expect("it was submitted");
+            // What comes after the end of its attempt was too late.
+            if !account.ended {
+                let is_result = matches!(event, Event::Finished { .. });
+                account.answered.get_or_insert(Answer { is_result, from: account.given, at: self.now });
+            }
+            account.given = None;
+        }
+    }
+
+    // ----- what is asked for and told -----
+
+    /// What could not be sent.
+    fn obey(&mut self, actions: Vec<Action>) -> Vec<(WorkerId, AttemptId)> {
+        let mut not_sent = Vec::new();
+        // What fails because the pool is broken is told before that it is.
+        self.broken |= actions.iter().any(|action| matches!(action, Action::Report(PoolEvent::Broken { .. })));
+        for action in actions {
+            match action {
+                Action::Start(worker) => {
+                    self.processes.insert(worker, Pretended::new(worker));
+                    self.known.insert(worker, Known::default());
+                }
+                Action::Run { worker, attempts } => {
+                    let (refused, sent): (Vec<_>, Vec<_>) =
+                        attempts.into_iter().map(|it| it.id).partition(|id| id.0.is_multiple_of(13));
+                    self.give(worker, &refused);
+                    self.give(worker, &sent);
+                    not_sent.extend(refused.into_iter().map(|attempt| (worker, attempt)));
+                    self.process(worker, |process| process.run(sent));
+                }
+                Action::AskBack { worker, attempts } => {
+                    for attempt in &attempts {
+                        self.accounts.get_mut(attempt).expect("it was submitted").asked_back = true;
+                    }
+                    self.process(worker, |process| process.ask_back(attempts));
+                }
+                Action::Interrupt { worker, attempt } => self.process(worker, |process| process.interrupt(attempt)),
+                Action::Dismiss(worker) => {
+                    assert!(!self.has_work(worker), "a worker is let go that has attempts");
+                    self.known.entry(worker).or_default().ending = true;
+                    self.process(worker, Pretended::leave);
+                }
+                Action::Signal(worker, _) => self.process(worker, Pretended::terminate),
+                Action::End(worker) => {
+                    self.check_end(worker);
+                    let known = self.known.entry(worker).or_default();
+                    known.ending = true;
+                    known.end_asked.get_or_insert(self.now);
+                    self.process(worker, |process| process.die(true));
+                }
+                Action::DrainOutput(worker) => self.process(worker, Pretended::drain_output),
+                Action::Report(event) => self.hear(event),
+            }
+        }
+        not_sent
+    }
+
+    /// A worker is ended for a reason: it is of no more use, it was never ready, or an attempt has to end.
+    fn check_end(&self, worker: WorkerId) {
+        let known = &self.known[&worker];
+        let mut given = self.accounts.values().filter(|account| account.given == Some(worker));
+        let reason =
+            known.ending || !known.ready || known.stopped || self.closing || given.any(|account| account.interrupted);
+        assert!(reason, "worker {worker:?} is ended without a reason");
+    }
+
+    pub(super) fn process(&mut self, worker: WorkerId, ask: impl FnOnce(&mut Pretended)) {
+        self.processes.get_mut(&worker).map(ask);
+    }
+
+    fn give(&mut self, worker: WorkerId, attempts: &[AttemptId]) {
+        let known = &self.known[&worker];
+        let waits = known.ready && !known.ending && !known.stopped;
+        assert!(waits, "attempts are given to workers that wait for them");
+        for attempt in attempts {
+            let account = self.accounts.get_mut(attempt).expect("it was submitted");
+            assert!(!account.ended, "{attempt} is over");
+            assert!(!account.interrupted, "{attempt} was to end, and is to run");
+            (account.given, account.asked_back) = (Some(worker), false);
+            account.times_given += 1;
+        }
+        let known = self.known.entry(worker).or_default();
+        known.taken += attempts.len();
+        let may_be_replaced = self.dispatcher.starts_again.is_none();
+        assert!(
+            known.taken <= self.max_tasks || !may_be_replaced,
+            "{worker:?} is given more attempts than a worker may run"
+        );
+    }
+
+    fn hear(&mut self, event: PoolEvent) {
+        match event {
+            PoolEvent::Started { attempt, pid } => {
+                let is_free = self.accounts.values().all(|account| account.runs != Some(pid));
+                assert!(is_free, "{attempt} starts while its worker runs another");
+                let account = self.accounts.get_mut(&attempt).expect("it was submitted");
+                assert!(!account.ended, "{attempt} is over, and starts");
+                assert!(account.runs.replace(pid).is_none(), "{attempt} has started twice");
+            }
+            PoolEvent::Requeued { attempt } => {
+                let account = self.accounts.get_mut(&attempt).expect("it was submitted");
+                assert!(account.runs.take().is_some(), "{attempt} had not started");
+                assert!(!self.begun.contains(&attempt), "{attempt} has begun, and waits again");
+                account.given = None;
+            }
+            PoolEvent::Finished { attempt, .. } => {
+                self.end(attempt);
+                let answered = self.accounts[&attempt].answered;
+                assert!(answered.is_some_and(|answer| answer.is_result), "{attempt} has no result");
+            }
+            PoolEvent::Failed { attempt, error } => {
+                self.end(attempt);
+                self.check_failure(attempt, &error);
+            }
+            PoolEvent::Broken { .. }
+            | PoolEvent::Output { .. }
+            | PoolEvent::WorkerStarted { .. }
+            | PoolEvent::Blocked { .. }
+            | PoolEvent::ProcessStopped { .. }
+            | PoolEvent::ProcessContinued { .. }
+            | PoolEvent::WorkerEnded { .. } => {}
+        }
+    }
+
+    fn end(&mut self, attempt: AttemptId) {
+        let account = self.accounts.get_mut(&attempt).expect("it was submitted");
+        assert!(!std::mem::replace(&mut account.ended, true), "{attempt} ends twice");
+        account.runs = None;
+    }
+
+    /// A failure has a reason: an answer, an interrupt, or the death of a worker that had begun it and had not answered.
+    fn check_failure(&mut self, attempt: AttemptId, error: &TaskError) {
+        let account = self.accounts.get_mut(&attempt).expect("it was submitted");
+        let (given, times_given) = (account.given.take(), account.times_given);
+        if self.broken || self.closing && error.kind == ErrorKind::Stopped {
+            return;
+        }
+        let had_result = account.answered.is_some_and(|answer| answer.is_result);
+        assert!(!had_result, "{attempt} had a result, and fails: {error}");
+        if account.answered.is_some() || account.interrupted {
+            return;
+        }
+        assert_eq!(error.kind, ErrorKind::WorkerLost, "{attempt} fails without a reason: {error}");
+        if given.is_some_and(|worker| self.was_given_up(worker)) {
+            return;
+        }
+        assert!(self.begun.contains(&attempt) || times_given >= 3, "{attempt} had not begun, and is lost");
+        if let Some(worker) = given {
+            let since = self.known[&worker].exited.expect("its worker has ended");
+            let late = self.now >= since + Duration::from_secs(2);
+            assert!(late || !self.processes[&worker].has_answered(attempt), "{attempt} is lost, and its answer comes");
+        }
+    }
+
+    /// Whether nothing was heard of a worker's end for so long that it counts as ended.
+    fn was_given_up(&self, worker: WorkerId) -> bool {
+        let known = &self.known[&worker];
+        let overdue = known.end_asked.is_some_and(|at| at + Duration::from_secs(10) <= self.now);
+        known.exited.is_none() && overdue
+    }
+
+    // ----- what must be true after each event -----
+
+    fn check(&self) {
+        if self.broken {
+            return assert!(self.accounts.values().all(|it| it.ended || it.given.is_some() || it.answered.is_some()));
+        }
+        assert!(self.dispatcher.workers() <= self.max_workers, "more workers than allowed");
+        let open = || self.accounts.iter().filter(|(_, account)| !account.ended && account.answered.is_none());
+        let waiting = open().find(|(_, account)| account.given.is_none_or(|worker| self.is_buried(worker)));
+        let idle = self
+            .known
+            .iter()
+            .find(|(worker, known)| known.ready && !known.ending && !known.stopped && !self.has_work(**worker));
+        if let Some((attempt, _)) = waiting {
+            assert!(idle.is_none(), "{attempt} waits, and worker {:?} is idle", idle.map(|(worker, _)| worker));
+            // One that could not be started is replaced when all about its end is known: it may break the pool.
+            let comes =
+                |(worker, known): (&WorkerId, &Known)| !known.ending || !known.ready && !self.is_buried(*worker);
+            let full = self.dispatcher.workers() == self.max_workers;
+            assert!(full || self.known.iter().any(comes), "{attempt} waits, and no worker is there or started");
+        } else if idle.is_some() && self.is_held_up() {
+            let soon = self.now + Duration::from_millis(1);
+            let asks = self.dispatcher.next_tick().is_some_and(|at| at <= soon);
+            assert!(asks, "attempts wait behind others while a worker is idle, and are not asked back");
+        }
+        self.check_settling();
+    }
+
+    /// What was answered is told within a moment, whatever of its output is missing, unless its worker's death is the
+    /// moment.
+    fn check_settling(&self) {
+        for (attempt, account) in self.accounts.iter().filter(|(_, account)| !account.ended) {
+            if let Some(Answer { from: Some(worker), at, .. }) = account.answered
+                && self.known[&worker].exited.is_none()
+            {
+                assert!(self.now < at + Duration::from_secs(5), "{attempt} was answered, and is not told");
+            }
+        }
+    }
+
+    /// All is known of its death. What it had not begun, and nobody was told to run, waits again without a word.
+    fn is_buried(&self, worker: WorkerId) -> bool {
+        let buried = |worker: &Worker| matches!(worker.state, State::Buried);
+        self.dispatcher.workers.get(&worker).is_none_or(buried)
+    }
+
+    fn has_work(&self, worker: WorkerId) -> bool {
+        self.accounts.values().any(|account| account.given == Some(worker) && !account.ended)
+    }
+
+    /// Whether some worker has attempts behind the first that were not asked back.
+    fn is_held_up(&self) -> bool {
+        self.known.iter().filter(|(_, known)| known.ready && !known.ending && !known.stopped).any(|(worker, _)| {
+            let of_worker = || self.accounts.values().filter(|account| account.given == Some(*worker));
+            // Until what the one before printed has been read, it is not told that the first of them runs.
+            let first = usize::from(of_worker().all(|account| account.runs.is_none()));
+            of_worker().filter(|account| account.runs.is_none() && !account.asked_back).count() > first
+        })
+    }
+}
