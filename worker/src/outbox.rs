@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pushflow_os::SharedWords;
 use pushflow_protocol::slabs::Borrower;
-use pushflow_protocol::transport::{FromWorkerSender, TransportError};
+use pushflow_protocol::transport::{FromWorkerSender, Outgoing, TransportError};
 use pushflow_protocol::{FromWorker, Journal};
 
 /// How many answers are sent together at the most.
@@ -30,7 +30,7 @@ pub(crate) struct Outbox {
 
 struct State {
     sender: FromWorkerSender,
-    waiting: Vec<FromWorker>,
+    waiting: Outgoing,
     /// What waits, once more.
     journal: Journal,
     closed: bool,
@@ -42,26 +42,28 @@ pub(crate) struct Closed;
 
 impl Outbox {
     pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>, shared: Arc<SharedWords>) -> Outbox {
-        let state = State { sender, waiting: Vec::new(), journal: Journal::new(shared), closed: false };
+        let state = State { sender, waiting: Outgoing::default(), journal: Journal::new(shared), closed: false };
         Outbox { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
     }
 
     /// Says something at once, and what waited before it.
     pub(crate) fn say(&self, message: FromWorker) -> Result<(), Closed> {
         let mut state = self.lock();
-        state.waiting.push(message);
+        add(&mut state.waiting, &message);
         self.send(&mut state)
     }
 
     /// Says something now, or, while there are `more` jobs, soon.
     pub(crate) fn answer(&self, message: FromWorker, more: bool) -> Result<(), Closed> {
         let mut state = self.lock();
-        let waits = more && state.waiting.len() + 1 < MAX_WAITING && state.journal.note(&message);
-        state.waiting.push(message);
+        let State { waiting, journal, .. } = &mut *state;
+        let may_wait = more && waiting.count() + 1 < MAX_WAITING;
+        let written = add(waiting, &message);
+        let waits = may_wait && journal.note(written);
         if !waits || state.closed {
             return self.send(&mut state);
         }
-        if state.waiting.len() == 1 {
+        if state.waiting.count() == 1 {
             self.changed.notify_one();
         }
         Ok(())
@@ -85,12 +87,12 @@ impl Outbox {
     pub(crate) fn send_late_answers(&self) {
         let mut state = self.lock();
         while !state.closed {
-            let empty = |state: &mut State| state.waiting.is_empty() && !state.closed;
+            let empty = |state: &mut State| state.waiting.count() == 0 && !state.closed;
             state = self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner);
-            let waits = |state: &mut State| !state.waiting.is_empty() && !state.closed;
+            let waits = |state: &mut State| state.waiting.count() > 0 && !state.closed;
             let waited = self.changed.wait_timeout_while(state, MAX_DELAY, waits);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if !state.waiting.is_empty() && self.send(&mut state).is_err() {
+            if state.waiting.count() > 0 && self.send(&mut state).is_err() {
                 return;
             }
         }
@@ -102,28 +104,34 @@ impl Outbox {
             return Err(Closed);
         }
         let messages = std::mem::take(&mut state.waiting);
-        let (released, count) = (self.slabs.released(), messages.len());
-        match state.sender.send(messages, self.received.load(Ordering::Relaxed), released) {
+        match state.sender.send(&messages, self.received.load(Ordering::Relaxed), &self.slabs.released()) {
             Ok(()) => {
-                state.journal.sent(count);
+                state.journal.sent(messages.count());
                 Ok(())
             }
             Err(TransportError::Closed) => {
                 state.closed = true;
                 Err(Closed)
             }
-            Err(error) => {
-                // Among the last lines on standard error of the attempt that is lost. Whoever waits for the others must not
-                // do so for ever.
-                eprintln!("pushflow: this worker ends, since it can't tell its scheduler anything: {error}");
-                std::process::abort()
-            }
+            Err(error) => give_up(&error),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Adds a message to those that are to be sent: how it is written down.
+fn add<'a>(messages: &'a mut Outgoing, message: &FromWorker) -> &'a [u8] {
+    messages.push(message).unwrap_or_else(|error| give_up(&error))
+}
+
+/// Ends this process: whoever waits for what it can't say must not do so for ever.
+fn give_up(error: &TransportError) -> ! {
+    // Among the last lines on standard error of the attempt that is lost.
+    eprintln!("pushflow: this worker ends, since it can't tell its scheduler anything: {error}");
+    std::process::abort()
 }
 
 #[cfg(test)]

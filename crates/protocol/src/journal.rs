@@ -35,20 +35,21 @@ pub struct Journal {
     sent: u64,
     /// How many words are in use.
     written: usize,
-    /// For one message that is written down.
-    buffer: Vec<u8>,
 }
 
 impl Journal {
     /// In the words that a worker shares with its scheduler.
     pub fn new(shared: Arc<SharedWords>) -> Journal {
-        Journal { shared, sent: 0, written: 0, buffer: vec![0; (CAPACITY - 1) * WORD] }
+        Journal { shared, sent: 0, written: 0 }
     }
 
-    /// Writes down a message that follows all that was sent and those that stand here: whether there is room for it.
-    pub fn note(&mut self, message: &FromWorker) -> bool {
-        let room = (CAPACITY - self.written).saturating_sub(1) * WORD;
-        let Ok(bytes) = postcard::to_slice(message, &mut self.buffer[..room]) else { return false };
+    /// Keeps a message that follows all that was sent and those that stand here, given how it is written down: whether there
+    /// is room for it.
+    pub fn note(&mut self, bytes: &[u8]) -> bool {
+        let words = bytes.len().div_ceil(WORD);
+        if words >= CAPACITY - self.written {
+            return false;
+        }
         let at = MESSAGES + self.written;
         self.shared.word(at).store(bytes.len() as u64, Ordering::Relaxed);
         for (index, part) in bytes.chunks(WORD).enumerate() {
@@ -56,7 +57,7 @@ impl Journal {
             word[..part.len()].copy_from_slice(part);
             self.shared.word(at + 1 + index).store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
-        self.written += 1 + bytes.len().div_ceil(WORD);
+        self.written += 1 + words;
         self.shared.word(WRITTEN).store(self.written as u64, Ordering::Release);
         true
     }
@@ -111,8 +112,8 @@ mod tests {
     use super::*;
     use crate::AttemptId;
 
-    fn message(number: u64, length: usize) -> FromWorker {
-        FromWorker::GivenBack { attempts: vec![AttemptId(number); length] }
+    fn message(number: u64, length: usize) -> Vec<u8> {
+        postcard::to_stdvec(&FromWorker::GivenBack { attempts: vec![AttemptId(number); length] }).expect("it is plain")
     }
 
     fn numbers(messages: &[FromWorker]) -> Vec<u64> {

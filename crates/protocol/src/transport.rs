@@ -60,8 +60,8 @@ struct Bootstrap {
     settings: WorkerSettings,
 }
 
-/// Messages of a worker, with how many frames it has received so far, and what it has released.
-#[derive(Serialize, Deserialize)]
+/// Messages of a worker, with how many frames it has received so far, and what it has released; see [`write_envelope`].
+#[derive(Deserialize)]
 struct Envelope {
     received: u64,
     messages: Vec<FromWorker>,
@@ -222,6 +222,32 @@ pub struct WorkerServer {
     name: String,
 }
 
+/// Messages of a worker, written down one after the other as they are sent.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    count: usize,
+    bytes: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Adds a message: how it is written down.
+    ///
+    /// # Errors
+    /// When it can't be.
+    pub fn push(&mut self, message: &FromWorker) -> Result<&[u8], TransportError> {
+        let before = self.bytes.len();
+        self.bytes =
+            postcard::to_extend(message, std::mem::take(&mut self.bytes)).map_err(TransportError::Unwritable)?;
+        self.count += 1;
+        Ok(&self.bytes[before..])
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
 /// A worker's end towards the scheduler; waits for room.
 pub struct FromWorkerSender {
     sender: IpcBytesSender,
@@ -268,19 +294,22 @@ impl FromWorkerSender {
     ///
     /// # Errors
     /// When the scheduler is gone.
-    pub fn send(
-        &self,
-        messages: Vec<FromWorker>,
-        received: u64,
-        released: Vec<Reference>,
-    ) -> Result<(), TransportError> {
-        let envelope =
-            postcard::to_stdvec(&Envelope { received, messages, released }).map_err(TransportError::Unwritable)?;
-        for frame in cut(&envelope) {
+    pub fn send(&self, messages: &Outgoing, received: u64, released: &[Reference]) -> Result<(), TransportError> {
+        for frame in cut(&write_envelope(messages, received, released)?) {
             send_frame(&self.sender, &frame)?;
         }
         Ok(())
     }
+}
+
+/// An [`Envelope`] whose messages are written down already: the fields of a structure follow each other, and the elements of
+/// a list follow their number (postcard's wire format).
+fn write_envelope(messages: &Outgoing, received: u64, released: &[Reference]) -> Result<Vec<u8>, TransportError> {
+    let envelope = Vec::with_capacity(messages.bytes.len() + 32);
+    let mut envelope =
+        postcard::to_extend(&(received, messages.count), envelope).map_err(TransportError::Unwritable)?;
+    envelope.extend_from_slice(&messages.bytes);
+    postcard::to_extend(&released, envelope).map_err(TransportError::Unwritable)
 }
 
 /// What came from the scheduler.
