@@ -193,12 +193,9 @@ mod tests {
     #[test]
     fn files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        const CHILD: &str = "PUSHFLOW_TEST_FEW_FILES";
-        if std::env::var_os(CHILD).is_none() {
-            let test = "socket::tests::files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost";
-            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-            let child = child.args(["--exact", test]).env(CHILD, "").output().unwrap();
-            assert!(child.status.success(), "{child:?}");
+        if !crate::alone::is_alone(
+            "socket::tests::files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost",
+        ) {
             return;
         }
         let (left, right) = SeqPacket::pair().unwrap();

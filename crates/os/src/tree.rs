@@ -244,12 +244,7 @@ mod tests {
     #[test]
     fn what_can_not_be_looked_at_is_not_taken_for_gone() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        const CHILD: &str = "PUSHFLOW_TEST_NO_FILES";
-        if std::env::var_os(CHILD).is_none() {
-            let test = "tree::tests::what_can_not_be_looked_at_is_not_taken_for_gone";
-            let child = Command::new(std::env::current_exe().unwrap()).args(["--exact", test]).env(CHILD, "").output();
-            let child = child.unwrap();
-            assert!(child.status.success(), "{child:?}");
+        if !crate::alone::is_alone("tree::tests::what_can_not_be_looked_at_is_not_taken_for_gone") {
             return;
         }
         let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();

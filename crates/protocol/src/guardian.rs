@@ -89,6 +89,23 @@ pub struct Launch {
     pub class: Option<ProcessClass>,
 }
 
+impl Launch {
+    /// This program as it is: without arguments, environment and files, and ended with whoever asks for it.
+    pub fn of(program: impl Into<OsString>) -> Launch {
+        Launch {
+            source: Source::Program,
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            numbers: Vec::new(),
+            drains: 0,
+            on_orphan: OnOrphan::End,
+            class: None,
+        }
+    }
+}
+
 /// What a process is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
@@ -272,17 +289,7 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_start_says_what_is_to_be_started() {
-        let launch = Launch {
-            source: Source::Program,
-            program: "/bin/true".into(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            directory: None,
-            numbers: Vec::new(),
-            drains: 0,
-            on_orphan: OnOrphan::End,
-            class: None,
-        };
+        let launch = Launch::of("/bin/true");
         let process = ProcessId(u64::MAX - 7);
         let start = postcard::to_stdvec(&ToGuardian::Start { process, launch }).unwrap();
         assert_eq!(ToGuardian::process_to_start(&start[..11]), Some(process));

@@ -339,21 +339,10 @@ pub(crate) fn wait_readable(file: std::os::fd::BorrowedFd<'_>, limit: Duration) 
 mod tests {
     use super::*;
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    use pushflow_protocol::{OnOrphan, Source};
 
     /// A message that needs a file of its own.
     pub(super) fn long_launch() -> Launch {
-        Launch {
-            source: Source::Program,
-            program: "/bin/true".into(),
-            arguments: vec!["x".repeat(100_000).into()],
-            environment: Vec::new(),
-            directory: None,
-            numbers: Vec::new(),
-            drains: 0,
-            on_orphan: OnOrphan::End,
-            class: None,
-        }
+        Launch { arguments: vec!["x".repeat(100_000).into()], ..Launch::of("/bin/true") }
     }
 
     #[test]
@@ -374,12 +363,7 @@ mod tests {
     /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.
     #[test]
     fn a_launch_that_can_not_be_sent_for_a_limit_fails_alone() {
-        const CHILD: &str = "PUSHFLOW_TEST_NO_FILES";
-        if std::env::var_os(CHILD).is_none() {
-            let test = "guardian::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone";
-            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-            let child = child.args(["--exact", test]).env(CHILD, "").output().unwrap();
-            assert!(child.status.success(), "{child:?}");
+        if !pushflow_os::alone::is_alone("guardian::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone") {
             return;
         }
         let (socket, theirs) = SeqPacket::pair().unwrap();

@@ -342,23 +342,13 @@ fn is_of(client: ClientId) -> impl Fn(Key) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pushflow_protocol::{OnOrphan, ProcessId, Warm};
+    use pushflow_protocol::{ProcessId, Warm};
 
     /// Who has many orders waits for the last one longer than for one.
     #[test]
     fn the_time_of_an_order_begins_when_the_one_before_is_answered() {
         let warm = Warm { arguments: Vec::new(), modules: Vec::new(), name: String::new() };
-        let launch = Launch {
-            source: Source::Warm(Box::new(warm.clone())),
-            program: "/bin/true".into(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            directory: None,
-            numbers: Vec::new(),
-            drains: 0,
-            on_orphan: OnOrphan::End,
-            class: None,
-        };
+        let launch = Launch { source: Source::Warm(Box::new(warm.clone())), ..Launch::of("/bin/true") };
         let id = |process| Key { client: ClientId::SCHEDULER, process: ProcessId(process) };
         let program = Pid::from_raw(i32::MAX);
         let due = Instant::now();

@@ -29,10 +29,10 @@
 //!
 //! # What the death of a worker means
 //! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its
-//! death it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head of the queue, without spending a try; but an attempt whose
-//! workers keep dying before they can begin it is lost too. Workers that die before they are ready are counted, and after
-//! a few in a row the pool is broken: starting more would never end. While others serve it goes on with those, and tries
-//! again once a second.
+//! death it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head
+//! of the queue, without spending a try; but an attempt whose workers keep dying before they can begin it is lost too.
+//! Workers that die before they are ready are counted, and after a few in a row the pool is broken: starting more would
+//! never end. While others serve it goes on with those, and tries again once a second.
 
 mod death;
 mod exit;
