@@ -27,7 +27,7 @@ CRATES = [
     ["crates/guardian"],
     ["crates/protocol"],
     ["crates/graph", "crates/green"],
-    ["crates/value", "crates/model", "crates/os", "crates/task-macros"],
+    ["crates/model", "crates/os", "crates/task-macros"],
 ]
 LARGEST = 0.18
 

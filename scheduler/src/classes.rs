@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use pushflow_graph::ewoks::{LoadOptions, TaskClasses, UnknownClass};
-use pushflow_pool::{Attempt, Cancellation, EventSink, OpenError, Pool, PoolEvent, PoolOptions, PoolType, open_pool};
-use pushflow_protocol::{AttemptId, ErrorKind, EwoksClass, EwoksTask, EwoksWork, TaskError, TaskSpec};
-use pushflow_value::{Data, Value};
+use pushflow_green::Cancellation;
+use pushflow_model::PoolType;
+use pushflow_model::{AttemptId, ErrorKind, EwoksClass, EwoksTask, EwoksWork, TaskError, TaskSpec};
+use pushflow_model::{Data, Value};
+use pushflow_pool::{Attempt, EventSink, OpenError, Pool, PoolEvent, PoolOptions, open_pool};
 
 use crate::PythonSettings;
 use crate::opening;

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use pushflow_graph::{ActorId, Graph};
-use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
+use pushflow_model::{AttemptId, ErrorKind, TaskError};
 
 /// How long attempts may take, by actor.
 pub(crate) struct TimeLimits {
@@ -167,7 +167,7 @@ mod tests {
     fn the_limit_of_an_actor_wins_over_the_general_one() {
         let mut graph = Graph::new("limits");
         let [own, other] = ["own", "other"].map(|name| {
-            let task = pushflow_protocol::TaskSpec::rust("task");
+            let task = pushflow_model::TaskSpec::rust("task");
             graph.add_task(name, task).expect("the names differ")
         });
         graph.limit_time(own, second(5)).expect("it runs a task");

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pushflow_graph::ActorId;
+use pushflow_model::AttemptId;
 use pushflow_pool::Attempt;
-use pushflow_protocol::AttemptId;
 
 use crate::deadlines::Deadlines;
 

@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pushflow_pool::run::{ChosenBy, choose_interpreter};
-use pushflow_pool::{BUILD, Machine, PoolOptions, PoolType, StartMethod, TaskPool, TaskResult, worker_program};
-use pushflow_protocol::{ErrorKind, PythonTask, Returns, TaskSpec};
-use pushflow_value::{Data, Value};
+use pushflow_guardian::BUILD;
+use pushflow_model::{Data, Value};
+use pushflow_model::{ErrorKind, PythonTask, Returns, TaskSpec};
+use pushflow_model::{PoolType, StartMethod};
+use pushflow_pool::{Machine, PoolOptions, TaskPool, TaskResult, worker_program};
+use pushflow_python::{ChosenBy, choose_interpreter};
 
 use crate::PythonSettings;
 use crate::preflight;

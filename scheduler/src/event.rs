@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
+use pushflow_model::{AttemptId, Exit, TaskError};
 use pushflow_pool::Stream;
-use pushflow_protocol::{AttemptId, Exit, TaskError};
 
 use crate::EndingKind;
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
-use pushflow_pool::Cancellation;
-use pushflow_protocol::AttemptId;
+use pushflow_green::Cancellation;
+use pushflow_model::AttemptId;
 
 use crate::run::Input;
 

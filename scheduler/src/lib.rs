@@ -32,6 +32,7 @@ mod deadlines;
 mod delayed;
 pub mod doctor;
 mod event;
+pub mod green;
 mod handle;
 mod observer;
 mod opening;
@@ -50,26 +51,29 @@ pub use handle::{Explanation, OpenAttempt, StopHandle};
 pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::{Outcome, RunError};
+#[doc(hidden)]
+pub use pushflow_execute::__private;
 pub use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, TaskClasses, UnknownClass, parse_inputs};
 pub use pushflow_graph::{
     ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Warning, WarningKind,
 };
-#[doc(hidden)]
-pub use pushflow_pool::__private;
-pub use pushflow_pool::green;
-pub use pushflow_pool::run::{PythonError, find_interpreter};
-pub use pushflow_pool::{
-    AtExit, Cancellation, Cancelled, CurrentProcess, OpenError, POLICIES, Pending, Policy, PoolClosed, PoolOptions,
-    PoolType, Process, ProcessFamily, ProcessKind, StartMethod, Stream, TaskContext, TaskPool, TaskResult,
-    UnknownPoolType, UnknownStartMethod, current_process, task,
-};
-pub use pushflow_protocol::{
+
+pub use pushflow_execute::{TaskContext, task};
+pub use pushflow_green::{Cancellation, Cancelled};
+pub use pushflow_guardian::{CurrentProcess, current_process};
+pub use pushflow_model::{
     AttemptId, CommandTask, ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, Exit, Family,
     ProcessClass, PythonOptions, TaskError, TaskSpec,
 };
-pub use pushflow_value::{
+pub use pushflow_model::{
     Blob, CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };
+pub use pushflow_model::{PoolType, StartMethod, UnknownPoolType, UnknownStartMethod};
+pub use pushflow_pool::{
+    AtExit, NestedPools, OpenError, POLICIES, Pending, Policy, PoolClosed, PoolOptions, Process, ProcessFamily,
+    ProcessKind, Stream, TaskPool, TaskResult, default_pool,
+};
+pub use pushflow_python::{PythonError, find_interpreter};
 pub use pushflow_worker::init;
 pub use reactor::{ActorError, EndingKind, Execution, Limits, Output, Outputs};
 pub use run::Run;

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use pushflow_pool::Cancellation;
+use pushflow_green::Cancellation;
 
 /// Opens something, whose opening is cancelled when this much time has passed. Afterwards it is cancelled in any case, so
 /// that nothing waits for it any more.

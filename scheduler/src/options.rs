@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_pool::{PoolOptions, PoolType};
+use pushflow_model::PoolType;
+use pushflow_pool::{PoolOptions, default_pool};
 
 use crate::reactor::{Limits, Outputs};
 use crate::{Observer, StopSignal};
@@ -21,9 +22,9 @@ use crate::{Observer, StopSignal};
 ///     ..RunOptions::default()
 /// };
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct RunOptions {
-    /// Where attempts run; by default as [`PoolType::default`] says, which looks at the environment.
+    /// Where attempts run; by default as [`crate::default_pool`] says, which looks at the environment.
     pub pool: PoolType,
     /// How many workers, and how long they may take to end.
     pub pool_options: PoolOptions,
@@ -46,6 +47,22 @@ pub struct RunOptions {
     pub outputs: Outputs,
     /// How much the run may hold at once, and how often an actor may run.
     pub limits: Limits,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions {
+            pool: default_pool().unwrap_or(PoolType::Process),
+            pool_options: PoolOptions::default(),
+            timeout: None,
+            attempt_timeout: None,
+            python: PythonSettings::default(),
+            stop_signals: Vec::new(),
+            observers: Vec::new(),
+            outputs: Outputs::default(),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Where Python is, and where the modules of its tasks are.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use pushflow_execute::FindTaskError;
 use pushflow_graph::GraphError;
-use pushflow_pool::{FindTaskError, OpenError};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_pool::OpenError;
 
 use crate::{ActorError, EndingKind, Execution, Output, RunId, StopSignal};
 

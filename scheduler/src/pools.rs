@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pushflow_graph::{ActorId, Graph};
-use pushflow_pool::{Attempt, Pool, PoolType};
-use pushflow_protocol::AttemptId;
+use pushflow_model::AttemptId;
+use pushflow_model::PoolType;
+use pushflow_pool::{Attempt, Pool};
 
 use crate::run::tasks;
 

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 
+use pushflow_execute::{find_task, own_tasks};
 use pushflow_graph::{ActorId, Graph};
-use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{Cancellation, EventSink, Policy, Pool, PoolType, find_task, own_tasks};
-use pushflow_protocol::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
+use pushflow_green::Cancellation;
+use pushflow_model::PoolType;
+use pushflow_model::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
+use pushflow_pool::{EventSink, Policy, Pool};
+use pushflow_python::find_interpreter;
 
 use crate::pools::{self, Pools};
 use crate::run::tasks;

@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, ActorKind, Graph, Work};
-use pushflow_pool::{Attempt, Cancellation, EventSink, OpenError, PoolEvent};
-use pushflow_protocol::{AttemptId, TaskError, TaskSpec};
-use pushflow_value::Data;
+use pushflow_green::Cancellation;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, TaskError, TaskSpec};
+use pushflow_pool::{Attempt, EventSink, OpenError, PoolEvent};
 
 use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::delayed::Delayed;
@@ -310,7 +311,7 @@ impl Run {
             PoolEvent::Failed { attempt, error } => return self.ended(attempt, Err(error)),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
                 let actor = self.open.get(&attempt)?.actor;
-                let signal = pushflow_os::signals::name(signal);
+                let signal = pushflow_model::signal_name(signal);
                 self.tell(EventKind::ProcessStopped { actor, attempt, pid, signal });
             }
             PoolEvent::ProcessContinued { attempt, pid } => {

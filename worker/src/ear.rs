@@ -143,10 +143,11 @@ pub(crate) mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    use pushflow_model::{Family, ProcessClass};
     use pushflow_os::SeqPacket;
     use pushflow_protocol::slabs::{Lender, SlabStore};
     use pushflow_protocol::transport::{self, FromWorkerReceiver, FromWorkerSender, ToWorkerSender, WorkerServer};
-    use pushflow_protocol::{Family, GuardianAddress, Identity, ProcessClass, WorkerSettings};
+    use pushflow_protocol::{GuardianAddress, Identity, WorkerSettings};
 
     use super::*;
 

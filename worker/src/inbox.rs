@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use pushflow_pool::run::Interrupter;
+use pushflow_guardian::Interrupter;
+use pushflow_model::{AttemptId, TaskSpec};
 use pushflow_protocol::slabs::Contents;
-use pushflow_protocol::{AttemptId, TaskSpec};
 
 /// A job whose inputs have arrived.
 pub(crate) struct Job {

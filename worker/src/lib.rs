@@ -4,18 +4,18 @@
 //! program `pushflow-worker` does nothing else, and any program that uses pushflow can.
 
 mod ear;
-mod guardian;
 mod inbox;
 mod outbox;
 mod serve;
 mod signals;
-mod snapshot;
 
 use std::process::ExitCode;
 
+use pushflow_execute::own_tasks;
+use pushflow_guardian::{WorkerFiles, WorkerProgram, keep_adopted, lookup, role, run_guardian, take_zygote};
 use pushflow_os::{SeqPacket, environment, files};
-use pushflow_pool::{BUILD, lookup};
 use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
+use pushflow_python::python_source;
 
 /// Makes this program able to serve as its own worker: to be called first thing in `main`.
 ///
@@ -27,11 +27,11 @@ use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
 /// also makes a copy of the program, which sleeps until the program ends or a pool with the start method `fork` needs
 /// it; in a program that has more threads already, there is none, and that start method is refused.
 pub fn init() {
-    match role() {
+    match own_role() {
         Some(role) => std::process::exit(i32::from(!serve_as(&role))),
         None => {
-            lookup::this_program_serves();
-            snapshot::take();
+            lookup::this_program_serves(own_tasks().next().is_some());
+            take_zygote(WORKER_PROGRAM);
         }
     }
 }
@@ -43,34 +43,31 @@ pub fn main() -> ExitCode {
     ExitCode::from(2)
 }
 
-fn role() -> Option<String> {
-    std::env::var_os(lookup::ROLE).map(|role| role.to_string_lossy().into_owned())
+fn own_role() -> Option<String> {
+    std::env::var_os(role::ROLE).map(|role| role.to_string_lossy().into_owned())
 }
 
 /// Whether it went well. What is said is read by the scheduler.
 fn serve_as(role: &str) -> bool {
     // What this process starts is neither worker nor guardian.
-    let served = environment::remove(lookup::ROLE).and_then(|()| match role {
-        lookup::GUARDIAN => guardian(),
-        lookup::WORKER => worker(),
-        lookup::KEEPER => guardian::keep_adopted(std::env::args_os()),
+    let served = environment::remove(role::ROLE).and_then(|()| match role {
+        role::GUARDIAN => guardian(),
+        role::WORKER => worker(),
+        role::KEEPER => keep_adopted(std::env::args_os()),
         other => Err(std::io::Error::other(format!(
             "PUSHFLOW_ROLE is {other:?}, which is none of guardian, worker and keeper"
         ))),
     });
-    report_failure(role, &served);
+    role::report_failure(role, &served);
     served.is_ok()
 }
 
-fn report_failure(role: &str, served: &std::io::Result<()>) {
-    if let Err(error) = served {
-        eprintln!("pushflow: could not serve as {role}: {error}");
-    }
-}
+/// What the guardian needs of this program.
+const WORKER_PROGRAM: WorkerProgram = WorkerProgram { serve: serve::run, python_source };
 
 fn worker() -> std::io::Result<()> {
     let file = files::take_inherited;
-    serve::run(serve::Files {
+    serve::run(WorkerFiles {
         control: file(CONTROL_SOCKET)?,
         shared: file(SHARED_WORDS)?,
         guardian: file(GUARDIAN_SOCKET)?,
@@ -83,5 +80,5 @@ fn guardian() -> std::io::Result<()> {
     let socket = SeqPacket::from_fd(files::take_inherited(0)?);
     // Its number stays taken: whatever reads standard input reads nothing.
     std::mem::forget(std::fs::File::open("/dev/null")?);
-    guardian::run(socket, BUILD, Vec::new())
+    run_guardian(socket, Vec::new(), WORKER_PROGRAM)
 }

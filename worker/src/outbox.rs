@@ -136,14 +136,14 @@ fn give_up(error: &TransportError) -> ! {
 
 #[cfg(test)]
 mod tests {
+    use pushflow_model::{AttemptId, TaskError};
     use pushflow_os::SeqPacket;
-    use pushflow_protocol::{AttemptId, TaskError};
 
     use super::*;
     use crate::ear::tests::channel;
 
     fn answer(attempt: u64) -> FromWorker {
-        let error = TaskError::new(pushflow_protocol::ErrorKind::Raised, "no");
+        let error = TaskError::new(pushflow_model::ErrorKind::Raised, "no");
         FromWorker::Failed { attempt: AttemptId(attempt), error, marked: false }
     }
 

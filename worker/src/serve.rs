@@ -14,44 +14,36 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{dup2_stderr, dup2_stdout};
+use pushflow_execute::{Runner, execute};
+use pushflow_guardian::Interrupter;
+use pushflow_guardian::{BUILD, WorkerFiles, role};
+use pushflow_guardian::{WorkerLauncher, become_worker};
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, ErrorKind, TaskError};
 use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
-use pushflow_pool::run::{Interrupter, Runner, execute};
-use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
+use pushflow_protocol::courier;
 use pushflow_protocol::slabs::{Borrower, Parcel, Place, Room, Rooms};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
-use pushflow_protocol::{
-    AttemptId, BEGUN, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNTOLD, WorkerSettings, courier, marker,
-};
-use pushflow_value::Data;
+use pushflow_protocol::{BEGUN, FromWorker, Hello, ToWorker, UNTOLD, WorkerSettings, marker};
 
 use crate::ear::Ear;
 use crate::inbox::{Inbox, Job, Next};
 use crate::outbox::{Closed, Outbox};
 use crate::signals::Signals;
 
-/// The files that a worker is started with.
-pub(crate) struct Files {
-    /// The control socket.
-    pub(crate) control: OwnedFd,
-    /// The memory of the shared words.
-    pub(crate) shared: OwnedFd,
-    /// The socket to the guardian.
-    pub(crate) guardian: OwnedFd,
-}
-
 /// Serves until the channel ends.
 ///
 /// # Errors
 /// When the scheduler could not be met.
-pub(crate) fn run(files: Files) -> io::Result<()> {
+pub(crate) fn run(files: WorkerFiles) -> io::Result<()> {
     let control = SeqPacket::from_fd(files.control);
     let shared = Arc::new(SharedWords::from_file(files.shared)?);
     let server = open_server()?;
@@ -86,8 +78,8 @@ fn thread(name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// Opens the server in the run directory, which ipc-channel can only be told through `TMPDIR`.
 fn open_server() -> io::Result<WorkerServer> {
-    let directory = std::env::var_os(lookup::RUN_DIRECTORY)
-        .ok_or_else(|| io::Error::other(format!("{} is not set", lookup::RUN_DIRECTORY)))?;
+    let directory = std::env::var_os(role::RUN_DIRECTORY)
+        .ok_or_else(|| io::Error::other(format!("{} is not set", role::RUN_DIRECTORY)))?;
     let users = std::env::var_os("TMPDIR");
     environment::set("TMPDIR", directory)?;
     let server = WorkerServer::open();
@@ -351,7 +343,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use pushflow_protocol::TaskSpec;
+    use pushflow_model::TaskSpec;
 
     use super::*;
     use crate::ear::tests::channel;

@@ -93,7 +93,7 @@ fn python(arguments: &RunArguments) -> PythonSettings {
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
     let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress)?, QUEUE)?;
     Ok(RunOptions {
-        pool: arguments.pool.unwrap_or_default(),
+        pool: arguments.pool.unwrap_or_else(|| pushflow::RunOptions::default().pool),
         pool_options: PoolOptions {
             max_workers: arguments.workers.map(|workers| workers as usize),
             scaling: !arguments.no_scaling,

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pushflow_protocol::{TaskError, TaskSpec};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{TaskError, TaskSpec};
 
 use crate::Router;
 

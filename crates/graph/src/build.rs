@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use petgraph::graph::NodeIndex;
-use pushflow_protocol::POOL_NAMES;
+use pushflow_model::PoolType;
 
-use crate::nearest::did_you_mean;
 use crate::{
     Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, Task, Work,
 };
+use pushflow_model::did_you_mean;
 
 impl Graph {
     /// Adds an actor.
@@ -227,8 +227,11 @@ impl Graph {
 
 /// The pool of that name.
 pub(crate) fn known_pool(name: &str) -> Result<&'static str, GraphError> {
-    let known = POOL_NAMES.into_iter().find(|known| *known == name);
-    known.ok_or_else(|| GraphError::UnknownPool { name: name.to_owned(), hint: did_you_mean(name, POOL_NAMES) })
+    let known = PoolType::ALL.map(PoolType::name).into_iter().find(|known| *known == name);
+    known.ok_or_else(|| GraphError::UnknownPool {
+        name: name.to_owned(),
+        hint: did_you_mean(name, PoolType::ALL.map(PoolType::name)),
+    })
 }
 
 fn check_direction(from: &Actor, to: &Actor) -> Result<(), GraphError> {

@@ -1,6 +1,6 @@
 //! When a link with conditions is taken (`ewoks_format.md`, `conditions`; `parity.md` P146).
 
-use pushflow_value::{CodecError, Data, Value};
+use pushflow_model::{CodecError, Data, Value};
 
 use crate::ewoks_equal;
 

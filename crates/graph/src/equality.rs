@@ -1,6 +1,6 @@
 //! When two values are equal: Python's `==` for ewoks graphs, and keys that are the same for equal values.
 
-use pushflow_value::Value;
+use pushflow_model::Value;
 
 /// A number by its value: the same for `1` and `1.0`, and exact where a float can't hold an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +90,7 @@ pub fn ewoks_equal(left: &Value, right: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pushflow_value::{List, Map};
+    use pushflow_model::{List, Map};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! [`GraphError`]: why a graph can't be built or run.
 
-use pushflow_protocol::POOL_NAMES;
+use pushflow_model::PoolType;
 
 /// Why a graph can't be built or run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -77,7 +77,7 @@ pub enum GraphError {
         hint: String,
     },
     /// A pool that does not exist.
-    #[error("there is no pool {name:?}: choose one of {known}{hint}", known = POOL_NAMES.join(", "))]
+    #[error("there is no pool {name:?}: choose one of {known}{hint}", known = PoolType::ALL.map(PoolType::name).join(", "))]
     UnknownPool {
         /// The name asked for.
         name: String,

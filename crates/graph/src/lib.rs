@@ -25,7 +25,6 @@ mod error;
 pub mod ewoks;
 mod graph;
 mod link;
-mod nearest;
 mod retries;
 mod router;
 mod scope;

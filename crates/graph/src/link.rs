@@ -1,6 +1,6 @@
 //! [`Link`]: what triggers its target, and with what.
 
-use pushflow_value::{Key, Value};
+use pushflow_model::{Key, Value};
 
 use crate::{Condition, Port};
 

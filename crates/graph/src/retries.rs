@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pushflow_protocol::ErrorKind;
+use pushflow_model::ErrorKind;
 
 /// How often a task that failed is tried again, with the same inputs, before its actor has failed.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pushflow_value::{CodecError, Data, Value};
+use pushflow_model::{CodecError, Data, Value};
 
 use crate::equality::Number;
 

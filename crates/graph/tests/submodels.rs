@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pushflow_graph::{ActorKind, Graph, Link, ScopeId};
-use pushflow_protocol::TaskSpec;
+use pushflow_model::TaskSpec;
 
 /// `In` -> `fork` -> `Out`.
 fn inner() -> Graph {

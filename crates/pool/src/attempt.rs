@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pushflow_protocol::{AttemptId, Exit, TaskError, TaskSpec};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, Exit, TaskError, TaskSpec};
 
-use crate::context::Cancellation;
-use crate::process::OpenError;
+use crate::error::OpenError;
+use pushflow_green::Cancellation;
 
 /// One execution of a task, to be run.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, getrlimit};
 use pushflow_os::{PidFd, SharedWords};
 
-use crate::guardian::{Guardian, GuardianError};
-use crate::options::StartMethod;
 use crate::process::room;
+use pushflow_guardian::{Guardian, GuardianError};
+use pushflow_model::StartMethod;
 
 /// What the machine and this program can do.
 #[derive(Debug)]

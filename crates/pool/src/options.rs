@@ -1,160 +1,24 @@
-//! [`PoolType`] and [`PoolOptions`]: which pool, how many workers, which grace.
+//! [`PoolOptions`]: how many workers, which grace.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use pushflow_protocol::{POOL_NAMES, PythonOptions};
+use pushflow_model::PythonOptions;
 
-use crate::green::{self, Environment};
+use pushflow_green::{Environment, EnvironmentError, environment};
+use pushflow_model::PoolType;
+use pushflow_model::StartMethod;
 
-/// The kinds of pool, by the names of the original (`parity.md` P97).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PoolType {
-    /// Threads of the scheduler's own process.
-    Thread,
-    /// Isolated worker processes, not daemonic: the original's `concurrent.futures`.
-    Process,
-    /// The same, explicitly not daemonic.
-    NdProcess,
-    /// Daemonic worker processes: the original's `multiprocessing`.
-    Multiprocessing,
-    /// The same, not daemonic.
-    NdMultiprocessing,
-    /// Daemonic worker processes of the billiard family.
-    Billiard,
-    /// Green tasks on one thread of the scheduler's own process; only in the green environment.
-    Gevent,
-}
-
-impl Default for PoolType {
-    /// `Gevent` in the green environment as it is chosen at this moment (`parity.md` P96), else `Process`, also where
-    /// the variable `PUSHFLOW_ENVIRONMENT` is wrong: that is said when the pool is opened.
-    fn default() -> Self {
-        match green::environment() {
-            Ok(Environment::Green) => PoolType::Gevent,
-            Ok(Environment::Plain) | Err(_) => PoolType::Process,
-        }
-    }
-}
-
-impl PoolType {
-    /// Every type, in the order in which they are listed to users.
-    pub const ALL: [PoolType; 7] = [
-        PoolType::Thread,
-        PoolType::Process,
-        PoolType::NdProcess,
-        PoolType::Multiprocessing,
-        PoolType::NdMultiprocessing,
-        PoolType::Billiard,
-        PoolType::Gevent,
-    ];
-
-    /// The name by which users know it.
-    pub const fn name(self) -> &'static str {
-        POOL_NAMES[self as usize]
-    }
-}
-
-impl fmt::Display for PoolType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that is no pool type's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no pool {name:?}: {}", choices(.name))]
-pub struct UnknownPoolType {
-    name: String,
-}
-
-/// The original's name for any pool with as many workers as are needed: here every pool can do that.
-const SCALING: &str = "scaling";
-
-fn choices(name: &str) -> String {
-    if name == SCALING {
-        let how = "scaling is an option that every pool has, and on by default (PoolOptions::scaling, --no-scaling)";
-        return format!("{how}; {}", choose(&POOL_NAMES));
-    }
-    advice(name, &POOL_NAMES)
-}
-
-/// The nearest right name, or all of them where none is near.
-pub(crate) fn advice(name: &str, names: &[&str]) -> String {
-    let nearest = names
-        .iter()
-        .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
-    match nearest {
-        Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => format!("did you mean {nearest:?}?"),
-        _ => choose(names),
-    }
-}
-
-fn choose(names: &[&str]) -> String {
-    format!("choose {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or "))
-}
-
-impl FromStr for PoolType {
-    type Err = UnknownPoolType;
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = PoolType::ALL.into_iter().find(|pool| pool.name() == name);
-        found.ok_or_else(|| UnknownPoolType { name: name.to_owned() })
-    }
-}
-
-/// How worker processes are started (`parity.md` P107, the original's option `context`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum StartMethod {
-    /// What is best here, which is `spawn`: the only one whose workers have no memory in common.
-    #[default]
-    Default,
-    /// Each worker is the worker program, executed afresh.
-    Spawn,
-    /// The worker program is executed once, and its workers are copies of it. Their Python interpreters are copies of one
-    /// that has imported what tasks need; see `docs/python.md`.
-    Forkserver,
-    /// Each worker is a copy of this program as it was at `init()`; refused where there was none, or not with one
-    /// thread.
-    Fork,
-}
-
-impl StartMethod {
-    /// Every method, in the order in which they are listed to users.
-    pub const ALL: [StartMethod; 4] =
-        [StartMethod::Default, StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork];
-
-    /// The name by which users know it.
-    pub fn name(self) -> &'static str {
-        match self {
-            StartMethod::Default => "default",
-            StartMethod::Spawn => "spawn",
-            StartMethod::Forkserver => "forkserver",
-            StartMethod::Fork => "fork",
-        }
-    }
-}
-
-impl fmt::Display for StartMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that is no start method's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no start method {name:?}: {}", advice(.name, &StartMethod::ALL.map(StartMethod::name)))]
-pub struct UnknownStartMethod {
-    name: String,
-}
-
-impl FromStr for StartMethod {
-    type Err = UnknownStartMethod;
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = StartMethod::ALL.into_iter().find(|method| method.name() == name);
-        found.ok_or_else(|| UnknownStartMethod { name: name.to_owned() })
-    }
+/// The pool where nobody names one: `gevent` in the green environment as it is chosen at this moment (`docs/parity.md`
+/// P96), else `process`.
+///
+/// # Errors
+/// When the variable `PUSHFLOW_ENVIRONMENT` names no environment.
+pub fn default_pool() -> Result<PoolType, EnvironmentError> {
+    Ok(match environment()? {
+        Environment::Green => PoolType::Gevent,
+        Environment::Plain => PoolType::Process,
+    })
 }
 
 /// How many green tasks run at a time by default.
@@ -258,34 +122,6 @@ impl PoolOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wrong_pool_name_gets_the_nearest_right_one() {
-        let message = |name: &str| name.parse::<PoolType>().unwrap_err().to_string();
-        assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
-        assert!(message("xyz").starts_with("there is no pool \"xyz\": choose \"thread\" or \"process\" or"));
-        assert!(message("scaling").starts_with(
-            "there is no pool \"scaling\": scaling is an option that every pool has, and on by default \
-             (PoolOptions::scaling, --no-scaling); choose \"thread\" or"
-        ));
-        for pool in PoolType::ALL {
-            assert_eq!(pool.to_string().parse(), Ok(pool));
-        }
-    }
-
-    #[test]
-    fn a_wrong_start_method_gets_the_nearest_right_one() {
-        let message = |name: &str| name.parse::<StartMethod>().unwrap_err().to_string();
-        assert_eq!(message("forkserve"), "there is no start method \"forkserve\": did you mean \"forkserver\"?");
-        assert!(
-            message("xyz").contains("choose \"default\" or \"spawn\" or \"forkserver\" or \"fork\""),
-            "{}",
-            message("xyz")
-        );
-        for method in StartMethod::ALL {
-            assert_eq!(method.to_string().parse(), Ok(method));
-        }
-    }
 
     #[test]
     fn there_is_always_room_for_one_worker() {

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use pushflow_protocol::{Family, OnOrphan, ProcessClass};
+use pushflow_guardian::OnOrphan;
+use pushflow_model::{Family, ProcessClass};
 
-use crate::options::PoolType;
-use crate::single_process::{ProcessFamily, ProcessKind};
+use pushflow_model::PoolType;
 
 /// The rules of one process pool, or of a single process (`parity.md` P97, P108; the original's tables in its README).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,26 @@ pub enum AtExit {
     Wait,
     /// Their workers get SIGTERM, and SIGKILL after the grace.
     Terminate,
+}
+
+/// The library of the original's that a single process belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ProcessFamily {
+    /// `multiprocessing`: daemonic processes may not start one.
+    #[default]
+    Multiprocessing,
+    /// `billiard`: everybody may start one.
+    Billiard,
+}
+
+/// What a single process is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ProcessKind {
+    /// Its family.
+    pub family: ProcessFamily,
+    /// Whether it is daemonic: ended at the exit of this process, which else waits for it; and not allowed to have
+    /// children but those of the billiard family and commands.
+    pub daemon: bool,
 }
 
 const fn policy(name: &'static str, family: Family, daemonic: bool, at_exit: AtExit) -> Policy {

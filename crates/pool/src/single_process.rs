@@ -12,39 +12,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError, TaskSpec};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, ErrorKind, Exit, TaskError, TaskSpec};
 
 use crate::attempt::{Attempt, PoolEvent};
-use crate::context::Cancellation;
-use crate::green::Monitor;
+use crate::error::OpenError;
 use crate::options::PoolOptions;
+use crate::policy::ProcessKind;
 use crate::policy::{AtExit, Policy};
-use crate::process::{OpenError, ProcessPool};
+use crate::process::ProcessPool;
 use crate::task_pool::{TaskResult, print_output};
+use pushflow_green::Cancellation;
+use pushflow_green::Monitor;
 
 /// The exit code of a process of whose end nothing could be seen: Python's own, when its fork server is gone.
 const UNSEEN: i32 = 255;
-
-/// The library of the original's that a single process belongs to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ProcessFamily {
-    /// `multiprocessing`: daemonic processes may not start one.
-    #[default]
-    Multiprocessing,
-    /// `billiard`: everybody may start one.
-    Billiard,
-}
-
-/// What a single process is to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ProcessKind {
-    /// Its family.
-    pub family: ProcessFamily,
-    /// Whether it is daemonic: ended at the exit of this process, which else waits for it; and not allowed to have
-    /// children but those of the billiard family and commands.
-    pub daemon: bool,
-}
 
 /// A single process that runs one task, the original's `Process` of `multiprocessing` and `billiard` (`parity.md` P108,
 /// P109). The pid stays the same, and nothing of it is left when it is over.
@@ -55,9 +37,9 @@ pub struct ProcessKind {
 /// ```no_run
 /// use pushflow_pool::{PoolOptions, Process, ProcessKind, task};
 /// use pushflow_protocol::TaskSpec;
-/// use pushflow_value::Data;
+/// use pushflow_model::Data;
 ///
-/// #[task(crate = pushflow_pool)]
+/// #[task(crate = pushflow_execute)]
 /// fn exits() {
 ///     std::process::exit(3);
 /// }

@@ -18,15 +18,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec};
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
-use crate::context::Cancellation;
-use crate::green::{GreenPool, Monitor};
-use crate::options::{PoolOptions, PoolType};
-use crate::process::{OpenError, ProcessPool};
-use crate::thread::ThreadPool;
+use crate::error::OpenError;
+use crate::in_process::GreenPool;
+use crate::in_process::ThreadPool;
+use crate::options::PoolOptions;
+use crate::process::ProcessPool;
+use pushflow_green::Cancellation;
+use pushflow_green::Monitor;
+use pushflow_model::PoolType;
 
 /// Opens a pool of any type; `with_processes` says whether commands are to run on a pool of threads. When `opening` is
 /// cancelled, the pool is given up.
@@ -58,9 +61,9 @@ pub type TaskResult = Result<Data, TaskError>;
 /// ```no_run
 /// use pushflow_pool::{PoolOptions, PoolType, TaskPool, task};
 /// use pushflow_protocol::TaskSpec;
-/// use pushflow_value::Data;
+/// use pushflow_model::Data;
 ///
-/// #[task(crate = pushflow_pool)]
+/// #[task(crate = pushflow_execute)]
 /// fn double(number: i64) -> Data {
 ///     Data::new().with("number", 2 * number)
 /// }
@@ -257,7 +260,7 @@ impl State {
             PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
             PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
-                let signal = pushflow_os::signals::name(signal);
+                let signal = pushflow_model::signal_name(signal);
                 tracing::warn!(%attempt, pid, signal, "a process was stopped: its task does nothing until it goes on");
             }
             _ => {}

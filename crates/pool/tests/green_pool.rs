@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pushflow_pool::green::{GreenPool, Monitor, channel, enable, is_green, park, sleep};
-use pushflow_pool::{Attempt, Cancelled, EventSink, Pool, PoolEvent, PoolOptions, TaskContext, ThreadPool, task};
-use pushflow_protocol::{AttemptId, ErrorKind, TaskError, TaskSpec};
-use pushflow_value::{Data, Value};
+use pushflow_execute::TaskContext;
+use pushflow_execute::task;
+use pushflow_green::Cancelled;
+use pushflow_green::{Monitor, channel, enable, is_green, park, sleep};
+use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_model::{Data, Value};
+use pushflow_pool::GreenPool;
+use pushflow_pool::{Attempt, EventSink, Pool, PoolEvent, PoolOptions, ThreadPool};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -94,17 +98,17 @@ impl Open {
     }
 }
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn double(number: i64) -> Data {
     Data::new().with("number", 2 * number)
 }
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn panics() {
     std::panic::resume_unwind(Box::new("its own words"));
 }
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn waits(context: &TaskContext) -> Result<(), Cancelled> {
     context.sleep(HOUR)
 }
@@ -113,7 +117,7 @@ fn waits(context: &TaskContext) -> Result<(), Cancelled> {
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn waits_and_is_counted(context: &TaskContext) -> Result<(), Cancelled> {
     MOST.fetch_max(RUNNING.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     let waited = context.sleep(HOUR);
@@ -124,7 +128,7 @@ fn waits_and_is_counted(context: &TaskContext) -> Result<(), Cancelled> {
 /// Opened by a test for its own attempts, by their numbers.
 static GATES: Mutex<Vec<i64>> = Mutex::new(Vec::new());
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn ignores_its_end_until_the_gate_opens(number: i64) {
     while !GATES.lock().unwrap().contains(&number) {
         std::thread::yield_now();
@@ -296,7 +300,7 @@ fn ten_thousand_attempts_run_at_a_time_and_hear_of_their_interrupts() {
     assert!(open.pool.patience() > Duration::ZERO);
 }
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn waits_at_each_yield_point() -> Result<Data, String> {
     let (sender, receiver) = channel::<()>(Some(1));
     assert!(is_green());
@@ -326,7 +330,7 @@ static REPORTS: AtomicUsize = AtomicUsize::new(0);
 static HOLDS_AGAIN: AtomicBool = AtomicBool::new(false);
 
 /// Holds the thread twice, each time until something is reported.
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn holds_the_thread_twice(context: &TaskContext) -> Result<(), Cancelled> {
     for reports in 0..2 {
         HOLDS_AGAIN.store(reports == 1, Ordering::Relaxed);
@@ -417,7 +421,7 @@ fn an_attempts_span_is_left_while_it_waits() {
 
 static SPANS: Mutex<Option<tracing::Dispatch>> = Mutex::new(None);
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn sets_the_dispatcher() {
     let dispatch = SPANS.lock().unwrap().take().unwrap();
     // For as long as the thread lives.
@@ -426,7 +430,7 @@ fn sets_the_dispatcher() {
     tracing::callsite::rebuild_interest_cache();
 }
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn sleeps_thrice(context: &TaskContext) -> Result<(), Cancelled> {
     (0..3).try_for_each(|_| context.sleep(Duration::from_millis(2)))
 }
@@ -483,5 +487,5 @@ fn cpu_time() -> Duration {
     Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
 }
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn nothing() {}

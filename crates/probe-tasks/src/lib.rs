@@ -10,9 +10,10 @@ mod tasks;
 use std::fmt;
 use std::time::Duration;
 
-use pushflow_pool::{PoolOptions, PoolType, ProcessFamily, ProcessKind, StartMethod};
-use pushflow_protocol::TaskSpec;
-use pushflow_value::{Data, Value};
+use pushflow_model::TaskSpec;
+use pushflow_model::{Data, Value};
+use pushflow_model::{PoolType, StartMethod};
+use pushflow_pool::{PoolOptions, ProcessFamily, ProcessKind};
 
 /// A task of the original's compatibility table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

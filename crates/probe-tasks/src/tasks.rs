@@ -1,8 +1,11 @@
 //! The `#[task]` functions themselves.
 
-use pushflow_pool::{TaskContext, TaskPool, current_process, task};
-use pushflow_protocol::TaskSpec;
-use pushflow_value::Data;
+use pushflow_execute::TaskContext;
+use pushflow_execute::task;
+use pushflow_guardian::current_process;
+use pushflow_model::Data;
+use pushflow_model::TaskSpec;
+use pushflow_pool::{NestedPools, TaskPool};
 
 use crate::{kind, pool_options};
 
@@ -15,7 +18,7 @@ pub(crate) const NESTED_PROCESS: &str = "pushflow.probe.nested_process";
 
 type Failure = Box<dyn std::error::Error>;
 
-#[task(crate = pushflow_pool, name = "pushflow.probe.simple")]
+#[task(crate = pushflow_execute, name = "pushflow.probe.simple")]
 fn simple(value: i64) -> Data {
     let process = current_process();
     Data::new()
@@ -25,14 +28,14 @@ fn simple(value: i64) -> Data {
         .with("daemonic", process.daemonic)
 }
 
-#[task(crate = pushflow_pool, name = "pushflow.probe.nested_pool")]
+#[task(crate = pushflow_execute, name = "pushflow.probe.nested_pool")]
 fn nested_pool(pool: String, start_method: String, value: i64, context: &TaskContext) -> Result<Data, Failure> {
     let pool: TaskPool = context.open_pool(pool.parse()?, &pool_options(start_method.parse()?))?;
     let result = pool.submit(TaskSpec::rust(SIMPLE), Data::new().with("value", value))?.wait()?;
     Ok(with_outer(result))
 }
 
-#[task(crate = pushflow_pool, name = "pushflow.probe.nested_process")]
+#[task(crate = pushflow_execute, name = "pushflow.probe.nested_process")]
 fn nested_process(billiard: bool, start_method: String, value: i64, context: &TaskContext) -> Result<Data, Failure> {
     let (task, inputs) = (TaskSpec::rust(SIMPLE), Data::new().with("value", value));
     let process = context.start_process(kind(billiard), &pool_options(start_method.parse()?), task, inputs)?;

@@ -110,7 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::AttemptId;
+    use pushflow_model::AttemptId;
 
     fn message(number: u64, length: usize) -> Vec<u8> {
         postcard::to_stdvec(&FromWorker::GivenBack { attempts: vec![AttemptId(number); length] }).expect("it is plain")

@@ -21,7 +21,7 @@
 //! A task may write anything into these words. A word that is set for no reason costs a marker after each attempt until the
 //! reader clears it; one that is cleared too early, what was the case without it: a line under the name of another.
 
-use crate::AttemptId;
+use pushflow_model::AttemptId;
 
 /// What opens and closes a marker: ASCII's record separator.
 const SEPARATOR: u8 = 0x1e;

@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender, bytes_channel};
+use pushflow_model::{CodecError, Data};
 use pushflow_os::SharedWords;
-use pushflow_value::{CodecError, Data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use serde::{Deserialize, Serialize};
 
 use crate::slabs::{Parcel, Reference, SlabId};
-use crate::{AttemptId, ProcessClass, TaskError, TaskSpec};
+use pushflow_model::{AttemptId, ProcessClass, PythonOptions, TaskError, TaskSpec};
 
 /// The file at which a worker finds its control socket.
 pub const CONTROL_SOCKET: i32 = 3;
@@ -85,35 +85,6 @@ pub struct GuardianAddress {
     pub program: OsString,
     /// The folder for sockets.
     pub run_directory: OsString,
-}
-
-/// How to run Python tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PythonOptions {
-    /// The interpreter, an absolute path.
-    pub interpreter: OsString,
-    /// Folders in which modules are looked for before anywhere else.
-    pub search_path: Vec<OsString>,
-    /// What an interpreter imports before its first task.
-    pub modules: Vec<TaskModule>,
-    /// Whether interpreters are copies of one that has imported the modules, where that is possible.
-    pub warm: bool,
-}
-
-impl PythonOptions {
-    /// An interpreter that finds modules in these folders, and imports none before a task needs it.
-    pub fn new(interpreter: impl Into<OsString>, search_path: Vec<OsString>) -> PythonOptions {
-        PythonOptions { interpreter: interpreter.into(), search_path, modules: Vec::new(), warm: false }
-    }
-}
-
-/// A module that tasks need.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TaskModule {
-    /// Its dotted name, or the path of a `.py` file.
-    pub module: String,
-    /// What a task wants of it, which may be a module inside it.
-    pub function: String,
 }
 
 /// What the scheduler asks of a worker.

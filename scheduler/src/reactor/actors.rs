@@ -18,8 +18,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
-use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
-use pushflow_value::{Data, Key, Payload, Value};
+use pushflow_model::{AttemptId, ErrorKind, TaskError};
+use pushflow_model::{Data, Key, Payload, Value};
 
 use super::failure::is_error;
 use super::missing;

@@ -16,7 +16,7 @@
 //!
 //! What arrives on links that run their target at once is never kept and does not come here.
 
-use pushflow_value::Data;
+use pushflow_model::Data;
 
 use super::join::Join;
 use super::plan::Place;

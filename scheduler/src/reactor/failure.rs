@@ -10,8 +10,8 @@
 
 use bytes::Bytes;
 use pushflow_graph::ActorId;
-use pushflow_protocol::{AttemptId, ERROR_CODEC, ErrorCause, TaskError};
-use pushflow_value::{Data, Map, Opaque, Payload, Value};
+use pushflow_model::{AttemptId, ERROR_CODEC, ErrorCause, TaskError};
+use pushflow_model::{Data, Map, Opaque, Payload, Value};
 
 use super::ending::ActorError;
 use super::plan::{Plan, Way};
@@ -112,12 +112,12 @@ fn instance(error: &TaskError) -> Payload {
 }
 
 /// The key of [`INSTANCE`].
-pub(super) fn instance_key() -> pushflow_value::Key {
+pub(super) fn instance_key() -> pushflow_model::Key {
     INSTANCE.into()
 }
 
 /// The key of [`EXCEPTION`].
-pub(super) fn exception_key() -> pushflow_value::Key {
+pub(super) fn exception_key() -> pushflow_model::Key {
     EXCEPTION.into()
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use pushflow_value::Data;
+use pushflow_model::Data;
 
 /// What one join keeps of its arrivals.
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 //! the default below it.
 
 use pushflow_graph::{ActorKind, Graph, Work};
-use pushflow_protocol::TaskSpec;
-use pushflow_value::{Data, Key, Payload, Value};
+use pushflow_model::TaskSpec;
+use pushflow_model::{Data, Key, Payload, Value};
 
 const TYPE: &str = "ewokscore.missing_data.MissingData";
 
@@ -39,7 +39,7 @@ fn is_missing(payload: &Payload) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pushflow_value::Opaque;
+    use pushflow_model::Opaque;
 
     use super::*;
 

@@ -54,8 +54,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pushflow_graph::{ActorId, Graph, Retries};
-use pushflow_protocol::AttemptId;
-use pushflow_value::Data;
+use pushflow_model::AttemptId;
+use pushflow_model::Data;
 
 pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
@@ -77,7 +77,7 @@ use stopping::SoftStop;
 ///
 /// use pushflow::reactor::{Action, EndingKind, Event, Limits, Reactor};
 /// use pushflow_graph::Graph;
-/// use pushflow_value::Data;
+/// use pushflow_model::Data;
 ///
 /// let mut reactor = Reactor::new(Arc::new(Graph::new("nothing")), Data::new(), Limits::default());
 /// let mut actions = Vec::new();

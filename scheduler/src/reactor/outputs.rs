@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pushflow_graph::ActorId;
-use pushflow_protocol::{AttemptId, TaskError};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, TaskError};
 
 use super::failure::is_error;
 use super::plan::Plan;

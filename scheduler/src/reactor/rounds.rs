@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use pushflow_graph::{ActorId, Graph};
-use pushflow_protocol::{ErrorKind, TaskError};
+use pushflow_model::{ErrorKind, TaskError};
 
 /// How many actors of a cycle a message names.
 const NAMED: usize = 10;

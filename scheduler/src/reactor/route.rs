@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use pushflow_graph::{Graph, Port, Router};
-use pushflow_protocol::{ErrorKind, TaskError};
-use pushflow_value::{Data, Value};
+use pushflow_model::{Data, Value};
+use pushflow_model::{ErrorKind, TaskError};
 
 use super::plan::Exit;
 

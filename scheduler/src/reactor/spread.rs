@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use pushflow_graph::{FieldMap, Link, Mapping};
-use pushflow_protocol::{ErrorKind, TaskError};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{ErrorKind, TaskError};
 
 use super::Trigger;
 use super::plan::{Exit, Plan};

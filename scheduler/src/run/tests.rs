@@ -2,13 +2,15 @@
 
 use std::sync::Mutex;
 
+use pushflow_execute::task;
 use pushflow_graph::Retries;
-use pushflow_pool::{Pool, PoolType, Stream, task};
-use pushflow_protocol::ErrorKind;
+use pushflow_model::ErrorKind;
+use pushflow_model::PoolType;
+use pushflow_pool::{Pool, Stream};
 
 use super::*;
 
-#[task(crate = pushflow_pool)]
+#[task(crate = pushflow_execute)]
 fn is_never_run() {}
 
 #[derive(Clone, Default)]

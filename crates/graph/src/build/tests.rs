@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pushflow_protocol::TaskSpec;
-use pushflow_value::Value;
+use pushflow_model::TaskSpec;
+use pushflow_model::Value;
 
 use super::*;
 use crate::{Mapping, Port};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use pushflow_value::Value;
+use pushflow_model::Value;
 
 use super::links::last_wins;
 use super::read::{LinkEntry, NodeEntry};

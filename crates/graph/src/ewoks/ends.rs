@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pushflow_value::Value;
+use pushflow_model::Value;
 
 use super::conditions::NamedValues;
 use super::read::{LinkEntry, NodeEntry};

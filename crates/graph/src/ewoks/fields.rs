@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use pushflow_value::{Map, Value};
+use pushflow_model::{Map, Value};
 
 use super::error::{LoadError, Place};
 use super::spot::{Reading, Spot};
-use crate::nearest::nearest;
+use pushflow_model::nearest;
 
 /// The attributes of one object, and where the object stands.
 pub(super) struct Fields<'a> {

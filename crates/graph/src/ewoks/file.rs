@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::error::LoadError;
 use super::position::of_offset;
 use super::spot::{Reading, Syntax, bad_file, broken_text};
-use crate::nearest::nearest;
+use pushflow_model::nearest;
 
 /// What may be left out at the end of the name of a graph file.
 const EXTENSIONS: &[&str] = &[".json", ".yml", ".yaml"];

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pushflow_value::{Map, Value};
+use pushflow_model::{Map, Value};
 
 use super::error::Place;
 use super::fields::Fields;
@@ -18,7 +18,7 @@ use super::nested::{Alias, Nested};
 use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, nested_id, split_id};
 use super::spot::{Reading, Source, Spot, Syntax};
 use super::{file, read, serialized, settings, source_of_file, task};
-use crate::nearest::did_you_mean;
+use pushflow_model::did_you_mean;
 
 /// How deep graphs may nest.
 const MAX_LEVELS: usize = 64;

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pushflow_value::Map;
+use pushflow_model::Map;
 
 use super::fields::Fields;
 use super::raw::{RawLink, RawNode};

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pushflow_value::{Key, Payload, Value};
+use pushflow_model::{Key, Payload, Value};
 
 use super::error::LoadError;
 use super::fields::Fields;
@@ -13,7 +13,7 @@ use super::read::{Entries, NodeEntry};
 use super::spot::{Reading, Source, Syntax};
 use super::starts::Starts;
 use super::{Place, file, items, raw};
-use crate::nearest::did_you_mean;
+use pushflow_model::did_you_mean;
 
 /// A value for an input of some nodes. What arrives on a link overrides it, and it overrides `default_inputs`.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! The lists of nodes and links: `default_inputs`, `data_mapping`, `conditions`.
 
-use pushflow_value::{Data, Key, Payload, Value};
+use pushflow_model::{Data, Key, Payload, Value};
 
 use super::error::LoadError;
 use super::fields::Fields;

@@ -40,7 +40,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pushflow_value::{Value, parse_json};
+use pushflow_model::{Value, parse_json};
 
 use crate::Graph;
 use file::Folders;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use pushflow_value::{Map, Value};
+use pushflow_model::{Map, Value};
 
 use super::error::Place;
 use super::fields::Fields;

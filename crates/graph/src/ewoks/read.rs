@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use pushflow_value::{Data, Key, Value};
+use pushflow_model::{Data, Key, Value};
 
 use super::error::Place;
 use super::fields::Fields;

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pushflow_protocol::{PICKLE_CODEC, PYTHON_CODEC};
-use pushflow_value::{Map, Opaque, Value};
+use pushflow_model::{Map, Opaque, Value};
+use pushflow_model::{PICKLE_CODEC, PYTHON_CODEC};
 
 use super::fields::Fields;
 use super::spot::{Reading, Spot};

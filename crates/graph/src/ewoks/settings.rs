@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pushflow_protocol::{CommandTask, TaskSpec};
-use pushflow_value::Value;
+use pushflow_model::Value;
+use pushflow_model::{CommandTask, TaskSpec};
 
 use super::error::LoadError;
 use super::fields::Fields;

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, TaskSpec};
-use pushflow_value::Key;
+use pushflow_model::Key;
+use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, TaskSpec};
 
 use super::ends::positions;
 use super::read::{LinkEntry, NodeEntry};

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
-use pushflow_value::{Map, Value};
+use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
+use pushflow_model::{Map, Value};
 
 use super::error::LoadError;
 use super::fields::Fields;
 use super::file::Folders;
 use super::settings;
 use super::spot::Reading;
-use crate::nearest::did_you_mean;
 use crate::{Passing, Work};
+use pushflow_model::did_you_mean;
 
 /// The attributes of a node that this file reads.
 pub(super) const ATTRIBUTES: &[&str] = &["task_type", "task_identifier", "task_generator"];

@@ -8,7 +8,7 @@ mod scalar;
 
 use std::collections::HashMap;
 
-use pushflow_value::{MAX_DEPTH, Map, Value};
+use pushflow_model::{MAX_DEPTH, Map, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use super::error::Position;

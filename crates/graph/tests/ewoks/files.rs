@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pushflow_graph::Work;
 use pushflow_graph::ewoks::{LoadOptions, Problem, load_file, load_file_with, load_reader, load_str};
-use pushflow_protocol::{ScriptTask, TaskSpec};
+use pushflow_model::{ScriptTask, TaskSpec};
 
 use crate::task;
 

@@ -1,7 +1,7 @@
 //! What travels along a link, and when.
 
 use pushflow_graph::{Arrival, Condition, FieldMap, Graph, Mapping, Test};
-use pushflow_value::{Key, Value};
+use pushflow_model::{Key, Value};
 
 use crate::{link, link_between, load, one_link, ports, refused};
 

@@ -1,8 +1,8 @@
 //! Tasks and their inputs.
 
 use pushflow_graph::{Passing, Work};
-use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
-use pushflow_value::{Key, Value};
+use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
+use pushflow_model::{Key, Value};
 
 use crate::{load, one_node, refused, task};
 

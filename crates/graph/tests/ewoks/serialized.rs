@@ -1,6 +1,6 @@
 //! Graphs as `ewokscore` saves them: the values that JSON can't hold, by each of its serializers.
 
-use pushflow_value::{Opaque, Value};
+use pushflow_model::{Opaque, Value};
 
 use crate::{load, refused, task};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pushflow_graph::{Passing, Retries, RunSettings, Work};
-use pushflow_protocol::TaskSpec;
+use pushflow_model::TaskSpec;
 
 use crate::{load, one_node, refused, task};
 

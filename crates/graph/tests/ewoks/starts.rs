@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use pushflow_graph::Graph;
 use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, TaskClasses, UnknownClass, load_reader};
-use pushflow_protocol::EwoksClass;
+use pushflow_model::EwoksClass;
 
 use crate::{link, refused, targets};
 

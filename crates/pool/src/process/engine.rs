@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use nix::sys::signal::Signal;
+use pushflow_model::{AttemptId, ErrorKind, TaskError};
 use pushflow_protocol::transport::{ToWorkerSender, TransportError};
-use pushflow_protocol::{AttemptId, ErrorKind, Job, TaskError, ToWorker};
+use pushflow_protocol::{Job, ToWorker};
 
 use super::Progress;
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};

@@ -14,21 +14,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
+use pushflow_guardian::{BUILD, GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, role};
+use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::slabs::{Lender, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
-    AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, GuardianAddress, Hello, Identity, Launch, NO_CHILDREN, OnOrphan,
-    ProcessId, PythonOptions, SHARED_WORDS, Source, StartFailure, WorkerSettings, courier,
+    BEGUN, CONTROL_SOCKET, FromWorker, GuardianAddress, Hello, Identity, SHARED_WORDS, WorkerSettings,
 };
 
 use super::dispatcher::{Event, WorkerId};
 use super::engine::{Engine, Heard};
 use super::runner::Input;
-use crate::guardian::{Guardian, ProcessEvent};
 use crate::policy::Policy;
-use crate::{BUILD, lookup};
+use pushflow_guardian::{Guardian, ProcessEvent};
 
 /// What every worker of a pool is started with.
 pub(super) struct WorkerKind {
@@ -132,14 +132,14 @@ impl WorkerKind {
         }
     }
 
-    fn launch(&self, worker: WorkerId) -> io::Result<Launch> {
+    fn launch(&self, worker: WorkerId) -> io::Result<GuardianLaunch> {
         let program = self.guardian.program.as_os_str();
         let variable = |name: &str, value: OsString| (OsString::from(name), Some(value));
         let environment = std::env::vars_os().map(|(name, value)| (name, Some(value))).chain([
-            variable(lookup::ROLE, lookup::WORKER.into()),
-            variable(lookup::RUN_DIRECTORY, self.guardian.run_directory.clone()),
+            variable(role::ROLE, role::WORKER.into()),
+            variable(role::RUN_DIRECTORY, self.guardian.run_directory.clone()),
         ]);
-        Ok(Launch {
+        Ok(GuardianLaunch {
             source: self.source.clone(),
             program: program.to_owned(),
             arguments: vec![program.to_owned(), format!("pushflow-worker-{}", worker.0).into()],
@@ -224,7 +224,7 @@ enum Refusal {
 type Ends = (ToWorkerSender, FromWorkerReceiver);
 
 fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
-    let hello: Hello = match courier::receive(&control, true) {
+    let hello: Hello = match pushflow_protocol::courier::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
         Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),

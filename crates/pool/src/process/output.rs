@@ -16,11 +16,12 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pushflow_model::AttemptId;
 use pushflow_os::SharedWords;
 use pushflow_os::files::bytes_readable;
 use pushflow_os::launch::name_limit;
+use pushflow_protocol::UNTOLD;
 use pushflow_protocol::marker::{Piece, Splitter};
-use pushflow_protocol::{AttemptId, UNTOLD};
 
 use super::dispatcher::{Event, WorkerId};
 use super::engine::Engine;

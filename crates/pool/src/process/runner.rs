@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use pushflow_protocol::ProcessId;
+use pushflow_guardian::ProcessId;
 
 use super::dispatcher::{Event, WorkerId};
 use super::engine::{Agenda, Chore, Engine};

@@ -15,9 +15,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use pushflow_model::{Apart, CodecError, Data};
 use pushflow_os::SeqPacket;
 use pushflow_os::slab::{View, ViewPart};
-use pushflow_value::{Apart, CodecError, Data};
 
 use super::room::{Place, Room as OwnRoom};
 use super::store::SHARED_MOST;

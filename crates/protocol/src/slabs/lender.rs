@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::os::fd::AsRawFd;
 
 use bytes::Bytes;
+use pushflow_model::{CodecError, Data};
 use pushflow_os::SeqPacket;
 use pushflow_os::slab::page_size;
-use pushflow_value::{CodecError, Data};
 
 use super::store::{Lease, SlabStore};
 use super::{Contents, Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};

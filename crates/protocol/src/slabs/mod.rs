@@ -41,8 +41,8 @@ mod written;
 use std::io;
 
 use bytes::Bytes;
+use pushflow_model::{Apart, CodecError, Data, Form, Payload};
 use pushflow_os::slab::page_size;
-use pushflow_value::{Apart, CodecError, Data, Form, Payload};
 use serde::{Deserialize, Serialize};
 
 pub use borrower::{Borrower, Contents};

@@ -5,8 +5,8 @@ mod rooms;
 use std::cell::RefCell;
 
 use bytes::Bytes;
+use pushflow_model::{List, MAX_DEPTH, Value};
 use pushflow_os::SeqPacket;
-use pushflow_value::{List, MAX_DEPTH, Value};
 
 use super::*;
 use crate::transport::TransportError;

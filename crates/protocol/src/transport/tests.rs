@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::slabs::SlabStore;
-use crate::{AttemptId, Family, GuardianAddress, Identity, Job, ProcessClass, TaskSpec};
+use crate::{GuardianAddress, Identity, Job};
 use bytes::Bytes;
+use pushflow_model::{AttemptId, CommandTask, Family, ProcessClass, ScriptTask, TaskSpec};
 
 fn job(attempt: u64, size: usize) -> ToWorker {
     let task = TaskSpec::Rust { name: "task".into() };
@@ -93,7 +94,7 @@ fn no_send_blocks_whatever_the_sizes_and_however_little_is_read() {
 fn a_task_with_paths_that_are_no_text_crosses() {
     use std::os::unix::ffi::OsStringExt;
     let path = std::path::PathBuf::from(std::ffi::OsString::from_vec(b"/caf\xe9/task.sh".to_vec()));
-    let command = crate::CommandTask {
+    let command = CommandTask {
         argv: vec!["sh".into()],
         stdin: None,
         environment: Vec::new(),
@@ -101,7 +102,7 @@ fn a_task_with_paths_that_are_no_text_crosses() {
         any_exit_code: false,
     };
     let ((mut to_worker, _from_worker), (_sender, mut receiver)) = connected();
-    for task in [TaskSpec::Script(crate::ScriptTask::File(path)), TaskSpec::Command(command)] {
+    for task in [TaskSpec::Script(ScriptTask::File(path)), TaskSpec::Command(command)] {
         let inputs = Parcel::inline(Bytes::new());
         let message = ToWorker::Run(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs }]);
         to_worker.send(&message).unwrap();

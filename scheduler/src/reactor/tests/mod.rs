@@ -24,8 +24,8 @@ use std::time::Duration;
 use pushflow_graph::{
     Actor, ActorId, ActorKind, Arrival, Condition, FieldMap, Graph, Link, Mapping, Passing, Router, Task, Test, Work,
 };
-use pushflow_protocol::{AttemptId, ErrorCause, ErrorDetails, ErrorKind, TaskError, TaskSpec};
-use pushflow_value::{Data, Key, Opaque, Payload, Value};
+use pushflow_model::{AttemptId, ErrorCause, ErrorDetails, ErrorKind, TaskError, TaskSpec};
+use pushflow_model::{Data, Key, Opaque, Payload, Value};
 
 use super::{Action, Ending, EndingKind, Event, Limits, Reactor};
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
-use pushflow::{Data, PoolOptions, TaskContext, TaskSpec, task};
+use pushflow::{Data, NestedPools, PoolOptions, TaskContext, TaskSpec, task};
 use serde_json::json;
 
 use crate::Failure;

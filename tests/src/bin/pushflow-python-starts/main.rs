@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pushflow::{Data, PoolOptions, PoolType, TaskPool, TaskSpec, task};
-use pushflow_pool::WorkerLauncher;
-use pushflow_pool::run::{Interrupter, PythonHost, find_interpreter};
+use pushflow_guardian::{Interrupter, WorkerLauncher};
+use pushflow_model::{PythonOptions, TaskModule};
 use pushflow_protocol::slabs::SlabStore;
-use pushflow_protocol::{PythonOptions, TaskModule};
+use pushflow_python::{PythonHost, find_interpreter};
 
 /// How often each is measured.
 const ROUNDS: usize = 20;

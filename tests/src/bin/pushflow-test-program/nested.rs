@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pushflow::{
-    Data, PoolOptions, PoolType, ProcessFamily, ProcessKind, PythonOptions, TaskContext, TaskPool, TaskSpec,
-    current_process, task,
+    Data, NestedPools, PoolOptions, PoolType, ProcessFamily, ProcessKind, PythonOptions, TaskContext, TaskPool,
+    TaskSpec, current_process, task,
 };
 
 type Failure = Box<dyn std::error::Error>;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pushflow::{Data, PoolOptions, Process, ProcessFamily, ProcessKind, TaskContext, TaskSpec, task};
+use pushflow::{Data, NestedPools, PoolOptions, Process, ProcessFamily, ProcessKind, TaskContext, TaskSpec, task};
 
 type Failure = Box<dyn std::error::Error>;
 

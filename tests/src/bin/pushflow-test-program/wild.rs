@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use pushflow::{Data, PoolOptions, PoolType, TaskContext, TaskSpec, Workflow, current_process, task};
+use pushflow::{Data, NestedPools, PoolOptions, PoolType, TaskContext, TaskSpec, Workflow, current_process, task};
 
 use crate::Settings;
 

@@ -2,7 +2,7 @@
 //!
 //! The one difference: what looks like a date stays a text, since plain data has no dates.
 
-use pushflow_value::Value;
+use pushflow_model::Value;
 
 /// The value of a scalar without quotes and tag.
 pub(super) fn plain(text: &str) -> Result<Value, String> {

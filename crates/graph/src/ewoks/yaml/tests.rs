@@ -1,6 +1,6 @@
 //! YAML as the original reads it.
 
-use pushflow_value::{Value, parse_json};
+use pushflow_model::{Value, parse_json};
 
 use super::super::spot::Step;
 use super::{MAX_VALUES, parse, position};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{ErrorKind, TaskError};
+use pushflow_model::{ErrorKind, TaskError};
 
 use super::Dispatcher;
 use super::message::Action;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{AttemptId, Exit, TaskError};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, Exit, TaskError};
 
 use crate::attempt::{Attempt, PoolEvent, Stream};
 

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::{AttemptId, ErrorKind, Exit, TaskError};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, ErrorKind, Exit, TaskError};
 
 use super::message::{Action, Rules, WorkerId};
 use crate::attempt::{Attempt, PoolEvent, Stream};

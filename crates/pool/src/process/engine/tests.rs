@@ -4,8 +4,8 @@
 use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, unbounded};
-use pushflow_protocol::{AttemptId, TaskSpec};
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, TaskSpec};
 
 use super::*;
 use crate::PoolOptions;

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use pushflow_value::Opaque;
+use pushflow_model::Opaque;
 
 use super::*;
 

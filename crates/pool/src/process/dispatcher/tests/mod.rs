@@ -11,8 +11,8 @@ mod stop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_protocol::TaskSpec;
-use pushflow_value::Data;
+use pushflow_model::Data;
+use pushflow_model::TaskSpec;
 
 use super::*;
 use crate::attempt::Stream;

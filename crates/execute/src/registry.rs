@@ -1,0 +1,182 @@
+//! The `#[task]` functions of this program: found by name, and run so that neither an `Err` nor a panic gets out.
+
+pub mod call;
+mod choices;
+mod panics;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use pushflow_model::{Data, Key};
+use pushflow_model::{ErrorKind, TaskError};
+
+use self::choices::choices;
+use crate::context::TaskContext;
+
+/// Makes a plain `fn` a task, which a workflow and a worker find by its name; the function stays callable as it is.
+///
+/// # Parameters
+/// `limit: T`, where `T` is deserialized by serde, takes the input `limit`; `Option<T>` may be missing; [`Value`] is the
+/// input as it arrived. [`Data`] takes all inputs, `&TaskContext` shows the attempt. Inputs that no parameter names are
+/// ignored. An input that is missing by name is taken by position: the first parameter that takes an input has position 0.
+/// `r#type` takes the input `type`, and `_limit`, which the function does not use, the input `limit`.
+///
+/// # What it returns
+/// Anything that serde writes as a map with text keys (a struct, a `HashMap`), a `Value` that is a map, `Data`, or `()`
+/// for no entries; or a `Result` of these with any error type that converts to `Box<dyn Error>`, such as `String`.
+///
+/// # Options
+/// `#[task(name = "other.name")]` registers it under another name. `#[task(crate = path)]` says where pushflow is, if
+/// not at `::pushflow`.
+///
+/// ```
+/// # extern crate pushflow_execute as pushflow;
+/// use pushflow::task;
+/// use serde::Serialize;
+///
+/// #[derive(Serialize)]
+/// struct Greeting {
+///     text: String,
+/// }
+///
+/// #[task]
+/// fn greet(name: String, shout: Option<bool>) -> Greeting {
+///     let text = format!("hello {name}");
+///     Greeting { text: if shout == Some(true) { text.to_uppercase() } else { text } }
+/// }
+///
+/// # fn main() {
+/// assert_eq!(greet("you".into(), Some(true)).text, "HELLO YOU");
+/// assert_eq!(pushflow::find_task("greet").unwrap().name, "greet");
+/// # }
+/// ```
+///
+/// A task of a library crate is only there if the program uses something of that crate: `use my_tasks as _;` is enough.
+///
+/// [`Value`]: pushflow_model::Value
+pub use pushflow_task_macros::task;
+
+/// One `#[task]` function of this program.
+#[derive(Debug)]
+pub struct RegisteredTask {
+    /// The name it is found by.
+    pub name: &'static str,
+    /// The source file it is in.
+    pub file: &'static str,
+    /// The line of its `#[task]`, counted from 1.
+    pub line: u32,
+    /// Calls it: takes the inputs apart and packs the result. A panic gets out of it; see [`run_rust`].
+    pub run: fn(&Data, &TaskContext) -> Result<Data, TaskError>,
+}
+
+inventory::collect!(RegisteredTask);
+
+/// Why there is no one task of a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FindTaskError {
+    /// This program has no task of that name.
+    #[error(
+        "no task named {name:?} is in this program ({choices}): a #[task] function must be part of the program that runs as \
+         worker, whose main calls pushflow::init() first"
+    )]
+    Unknown {
+        /// The name that was looked for.
+        name: String,
+        /// The names there are, in words.
+        choices: String,
+    },
+    /// Several tasks have that name.
+    #[error(
+        "the task name {name:?} is given twice, at {first} and at {second}: rename one with #[task(name = \"...\")]"
+    )]
+    Ambiguous {
+        /// The name that was looked for.
+        name: String,
+        /// `file:line` of one.
+        first: String,
+        /// `file:line` of another.
+        second: String,
+    },
+}
+
+/// What the names of tasks begin with that come with pushflow, in its own programs.
+const BUILT_IN: &str = "pushflow.";
+
+/// Every `#[task]` function of this program, in no particular order.
+pub fn registered_tasks() -> impl Iterator<Item = &'static RegisteredTask> {
+    inventory::iter::<RegisteredTask>.into_iter()
+}
+
+/// The `#[task]` functions that no other program knows: all but those that come with pushflow.
+pub fn own_tasks() -> impl Iterator<Item = &'static RegisteredTask> {
+    registered_tasks().filter(|task| !task.name.starts_with(BUILT_IN))
+}
+
+/// The task of a name.
+///
+/// # Errors
+/// When this program has no task of that name, or has several.
+pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
+    let index = index();
+    match index.get(name).map(Vec::as_slice) {
+        Some([task]) => Ok(task),
+        Some([first, second, ..]) => {
+            Err(FindTaskError::Ambiguous { name: name.to_owned(), first: first.place(), second: second.place() })
+        }
+        Some([]) | None => {
+            let names = index.keys().filter(|name| !name.starts_with(BUILT_IN));
+            let names: Vec<Key> = names.copied().map(Key::from).collect();
+            Err(FindTaskError::Unknown { name: name.to_owned(), choices: choices(name, &names) })
+        }
+    }
+}
+
+/// Runs the task of a name.
+///
+/// ```
+/// use pushflow_execute::{TaskContext, run_rust, task};
+/// use pushflow_green::Cancellation;
+/// use pushflow_model::{Data, Value};
+///
+/// #[task(crate = pushflow_execute)]
+/// fn double(value: i64) -> Data {
+///     Data::new().with("value", 2 * value)
+/// }
+///
+/// let context = TaskContext::new("doubler", 1, Cancellation::new());
+/// let result = run_rust("double", &Data::new().with("value", 21), &context).unwrap();
+/// assert_eq!(result.value("value").unwrap(), Some(&Value::Int(42)));
+///
+/// let error = run_rust("double", &Data::new().with("valu", 21), &context).unwrap_err();
+/// assert_eq!(
+///     error.message,
+///     r#"task "double" needs the input "value", which is missing (there is: "valu")"#
+/// );
+/// ```
+///
+/// # Errors
+/// `NotFound` when there is no one task of that name, `BadInput` when the inputs do not fit its parameters, `Raised` when
+/// it returns an `Err`, `Panicked` when it panics, `BadResult` when what it returns is no mapping.
+pub fn run_rust(name: &str, inputs: &Data, context: &TaskContext) -> Result<Data, TaskError> {
+    let task = find_task(name).map_err(|error| TaskError::new(ErrorKind::NotFound, error.to_string()))?;
+    panics::catch(|| (task.run)(inputs, context))
+}
+
+impl RegisteredTask {
+    fn place(&self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
+}
+
+/// All tasks by name, those of one name in the order of their places.
+fn index() -> &'static BTreeMap<&'static str, Vec<&'static RegisteredTask>> {
+    static INDEX: OnceLock<BTreeMap<&'static str, Vec<&'static RegisteredTask>>> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        let mut index = BTreeMap::<_, Vec<_>>::new();
+        for task in registered_tasks() {
+            index.entry(task.name).or_default().push(task);
+        }
+        index.values_mut().for_each(|tasks| tasks.sort_by_key(|task| (task.file, task.line)));
+        index
+    })
+}

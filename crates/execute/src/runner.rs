@@ -1,0 +1,128 @@
+//! [`Runner`]: runs attempts one after another, and keeps what they can share.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pushflow_model::Data;
+use pushflow_model::{ErrorKind, PythonOptions, TaskError, TaskSpec};
+use pushflow_protocol::slabs::{Rooms, SlabStore};
+
+use crate::{command, script};
+
+use pushflow_guardian::{Interrupter, Launcher};
+use pushflow_python::{PythonCall, PythonHost, SharedPython};
+
+/// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
+pub struct Runner {
+    launcher: Arc<dyn Launcher>,
+    python: Python,
+    pub(crate) host: Option<PythonHost>,
+    /// Shared memory for the interpreter.
+    rooms: Arc<dyn Rooms>,
+}
+
+/// Where Python tasks run.
+enum Python {
+    /// Nowhere.
+    Nowhere,
+    /// In an interpreter of the runner's own.
+    Own(PythonOptions),
+    /// In one that others use too.
+    Shared(Arc<SharedPython>),
+}
+
+impl Python {
+    fn options(&self) -> Option<&PythonOptions> {
+        match self {
+            Python::Nowhere => None,
+            Python::Own(options) => Some(options),
+            Python::Shared(shared) => Some(shared.options()),
+        }
+    }
+}
+
+impl Runner {
+    /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
+    pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
+        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None, rooms: own_rooms() }
+    }
+
+    /// A runner whose Python tasks run in an interpreter that others use too.
+    pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
+        Runner { launcher, python: Python::Shared(python), host: None, rooms: own_rooms() }
+    }
+
+    /// This runner with this shared memory for long parts of values, in the place of its own.
+    #[must_use]
+    pub fn with_rooms(self, rooms: Arc<dyn Rooms>) -> Self {
+        Runner { rooms, ..self }
+    }
+
+    /// A runner of a pool in this process, which has an interpreter for all its runners, or none.
+    pub fn of_pool(launcher: Arc<dyn Launcher>, python: Option<&Arc<SharedPython>>) -> Self {
+        match python {
+            Some(python) => Runner::sharing(launcher, python.clone()),
+            None => Runner::new(launcher, None),
+        }
+    }
+
+    /// Runs one attempt of a task.
+    ///
+    /// # Errors
+    /// However the attempt fails. A Rust task is [`ErrorKind::Unsupported`]: see [`crate::run_rust`].
+    pub fn run(&mut self, task: &TaskSpec, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
+        match task {
+            TaskSpec::Rust { name } => {
+                let message =
+                    format!("the Rust task {name:?} was given to what runs only programs and Python functions");
+                Err(TaskError::new(ErrorKind::Unsupported, message))
+            }
+            TaskSpec::Command(task) => command::run_command(self.launcher.as_ref(), task, inputs, interrupter),
+            TaskSpec::Script(task) => {
+                let python = self.python.options().map_or("python3".as_ref(), |python| python.interpreter.as_os_str());
+                script::run_script(self.launcher.as_ref(), task, Path::new(python), inputs, interrupter)
+            }
+            TaskSpec::Python(task) => self.run_python(&PythonCall::Function(task), inputs, interrupter),
+            TaskSpec::Ewoks(task) => self.run_python(&PythonCall::Ewoks(task), inputs, interrupter),
+        }
+    }
+
+    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them, and waits until it
+    /// runs. What it has to import, it imports meanwhile; the first attempt waits for that.
+    ///
+    /// # Errors
+    /// When it can't be started, or the wait was interrupted.
+    pub fn start_python(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
+        let Python::Own(options) = &self.python else { return Ok(()) };
+        let host = PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?;
+        self.host.insert(host).make_run(interrupter)
+    }
+
+    fn run_python(
+        &mut self,
+        call: &PythonCall<'_>,
+        inputs: &Data,
+        interrupter: &Interrupter,
+    ) -> Result<Data, TaskError> {
+        let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
+            (Some(host), _) => host,
+            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?,
+            (None, Python::Shared(shared)) => {
+                let mut host = shared.connect(interrupter)?;
+                let ended = host.run(call, inputs, interrupter);
+                shared.give_back(host);
+                return ended;
+            }
+            (None, Python::Nowhere) => {
+                let message = "this pool was opened without a Python interpreter";
+                return Err(TaskError::new(ErrorKind::Unsupported, message));
+            }
+        };
+        self.host.insert(host).run(call, inputs, interrupter)
+    }
+}
+
+/// Makes no slab before one is needed.
+fn own_rooms() -> Arc<dyn Rooms> {
+    Arc::new(SlabStore::default())
+}

@@ -1,0 +1,279 @@
+//! What a `#[task]` function is to a worker: how inputs reach its parameters, what its result becomes, and what is said
+//! when something does not fit.
+
+use std::collections::{HashMap, HashSet};
+
+use pushflow_execute::{TaskContext, find_task, registered_tasks, run_rust};
+use pushflow_green::Cancellation;
+use pushflow_model::{Data, Key, Payload, Value};
+use pushflow_model::{ErrorKind, TaskError};
+use pushflow_task_macros::task;
+use serde::{Deserialize, Serialize};
+
+fn run(name: &str, inputs: Data) -> Result<Data, TaskError> {
+    run_rust(name, &inputs, &TaskContext::new("node", 7, Cancellation::new()))
+}
+
+fn result(name: &str, inputs: Data) -> Data {
+    run(name, inputs).expect("the task succeeds")
+}
+
+fn failure(name: &str, inputs: Data) -> TaskError {
+    run(name, inputs).expect_err("the task fails")
+}
+
+fn assert_fails(name: &str, inputs: Data, kind: ErrorKind, message: &str) {
+    let error = failure(name, inputs);
+    assert_eq!((error.kind, error.message.as_str()), (kind, message));
+}
+
+fn text<'a>(data: &'a Data, name: &str) -> Option<&'a str> {
+    data.value(name).expect("it decodes").and_then(Value::as_str)
+}
+
+fn int(data: &Data, name: &str) -> Option<i64> {
+    data.value(name).expect("it decodes").and_then(Value::as_int)
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Greeting {
+    text: String,
+}
+
+#[task(crate = pushflow_execute)]
+fn greet(name: String, shout: Option<bool>) -> Greeting {
+    let text = format!("hello {name}");
+    Greeting { text: if shout == Some(true) { text.to_uppercase() } else { text } }
+}
+
+#[test]
+fn inputs_reach_the_parameters_of_their_names_and_others_are_ignored() {
+    let inputs = Data::new().with("shout", true).with("travelling", 3).with("name", "you");
+    assert_eq!(text(&result("greet", inputs), "text"), Some("HELLO YOU"));
+}
+
+#[test]
+fn an_optional_input_may_be_missing_or_null() {
+    let inputs = Data::new().with("name", "you");
+    assert_eq!(text(&result("greet", inputs.clone()), "text"), Some("hello you"));
+    assert_eq!(text(&result("greet", inputs.with("shout", Value::Null)), "text"), Some("hello you"));
+}
+
+#[test]
+fn the_function_stays_callable() {
+    assert_eq!(greet("you".to_owned(), None), Greeting { text: "hello you".to_owned() });
+}
+
+#[test]
+fn a_missing_input_is_named_with_those_that_are_there() {
+    let inputs = Data::new().with("nam", "you").with("limit", 1);
+    let message =
+        r#"task "greet" needs the input "name", which is missing (there are: "nam", "limit"; nearest: "nam")"#;
+    assert_fails("greet", inputs, ErrorKind::BadInput, message);
+    let message = r#"task "greet" needs the input "name", which is missing (there is none)"#;
+    assert_fails("greet", Data::new(), ErrorKind::BadInput, message);
+}
+
+#[task(crate = pushflow_execute)]
+fn increment(value: i64) -> HashMap<&'static str, i64> {
+    HashMap::from([("value", value + 1)])
+}
+
+#[test]
+fn an_input_of_a_wrong_type_is_refused() {
+    let error = failure("increment", Data::new().with("value", "one"));
+    assert_eq!(error.kind, ErrorKind::BadInput);
+    // What follows is the conversion's own message.
+    let start = r#"task "increment": input "value" does not fit: expected i64, found "#;
+    assert!(error.message.starts_with(start), "{error}");
+}
+
+#[test]
+fn an_input_whose_bytes_are_damaged_is_refused() {
+    let mut inputs = Data::new();
+    inputs.insert("value".into(), Payload::from_encoded(vec![0xff; 3].into()));
+    let error = failure("increment", inputs);
+    assert_eq!(error.kind, ErrorKind::BadInput);
+    assert!(error.message.starts_with(r#"task "increment" can't read the input "value": "#), "{error}");
+}
+
+#[test]
+fn a_map_is_the_result_by_its_entries() {
+    assert_eq!(int(&result("increment", Data::new().with("value", 1)), "value"), Some(2));
+}
+
+#[task(crate = pushflow_execute)]
+fn subtract(context: &TaskContext, inputs: Data, from: i64, amount: Option<i64>) -> Data {
+    let attempt = context.attempt() as i64;
+    Data::new().with("left", from - amount.unwrap_or(0)).with("attempt", attempt).with("given", inputs.len() as i32)
+}
+
+#[test]
+fn an_input_that_is_missing_by_name_is_taken_by_position() {
+    let positions = Data::new().with(0, 10).with(1, 3);
+    let all = result("subtract", positions.clone());
+    assert_eq!((int(&all, "left"), int(&all, "given")), (Some(7), Some(2)));
+    let named = result("subtract", positions.with("from", 20));
+    assert_eq!(int(&named, "left"), Some(17), "a name wins, and later positions stay where they are");
+}
+
+#[test]
+fn the_context_and_all_inputs_can_be_taken() {
+    let all = result("subtract", Data::new().with("from", 1).with("other", 1));
+    assert_eq!((int(&all, "attempt"), int(&all, "given")), (Some(7), Some(2)));
+}
+
+mod own_types {
+    use super::*;
+
+    /// A type of the user's that is called like one of pushflow's.
+    #[derive(Deserialize)]
+    pub struct Data {
+        x: f64,
+    }
+
+    type Everything = pushflow_model::Data;
+
+    #[task(crate = pushflow_execute)]
+    fn measure(point: Data, everything: Everything) -> HashMap<String, f64> {
+        HashMap::from([("x".to_owned(), point.x), ("inputs".to_owned(), everything.len() as f64)])
+    }
+}
+
+#[test]
+fn a_parameter_means_what_its_type_is_not_how_it_is_spelt() {
+    let point = Value::Map([("x", Value::Float(1.5))].into_iter().collect());
+    let measured = result("measure", Data::new().with("point", point));
+    assert_eq!(measured.value("x"), Ok(Some(&Value::Float(1.5))));
+    assert_eq!(measured.value("inputs"), Ok(Some(&Value::Float(1.0))));
+}
+
+#[task(crate = pushflow_execute, name = "shapes.move")]
+fn r#move(r#type: String, _unused: i64, mut by: Vec<f64>) -> Data {
+    by.push(0.0);
+    Data::new().with("type", r#type).with("count", by.len() as i32)
+}
+
+#[test]
+fn raw_unused_and_mutable_names_are_names() {
+    let by = vec![Value::Float(1.0)];
+    let inputs = Data::new().with("type", "circle").with("unused", 1).with("by", by);
+    let moved = result("shapes.move", inputs);
+    assert_eq!((text(&moved, "type"), int(&moved, "count")), (Some("circle"), Some(2)));
+}
+
+#[task(crate = pushflow_execute)]
+fn pass(anything: Value, more: Option<Value>) -> Value {
+    Value::Map([("anything", anything), ("more", Value::Bool(more.is_some()))].into_iter().collect())
+}
+
+#[test]
+fn a_value_is_taken_and_given_as_it_is() {
+    let passed = result("pass", Data::new().with("anything", Value::Bytes(vec![1, 255].into())));
+    assert_eq!(passed.value("anything"), Ok(Some(&Value::Bytes(vec![1, 255].into()))));
+    assert_eq!(passed.value("more"), Ok(Some(&Value::Bool(false))));
+}
+
+#[task(crate = pushflow_execute)]
+fn nothing() {}
+
+#[task(crate = pushflow_execute)]
+fn nothing_or_error(fail: bool) -> Result<(), String> {
+    if fail { Err("asked to fail".to_owned()) } else { Ok(()) }
+}
+
+#[test]
+fn unit_is_a_result_without_entries() {
+    assert!(result("nothing", Data::new()).is_empty());
+    assert!(result("nothing_or_error", Data::new().with("fail", false)).is_empty());
+}
+
+#[task(crate = pushflow_execute)]
+fn answer() -> i64 {
+    42
+}
+
+#[task(crate = pushflow_execute)]
+fn perhaps() -> Option<Greeting> {
+    None
+}
+
+#[task(crate = pushflow_execute)]
+fn too_large() -> Result<HashMap<String, u64>, String> {
+    Ok(HashMap::from([("value".to_owned(), u64::MAX)]))
+}
+
+#[test]
+fn a_result_that_is_no_mapping_is_refused() {
+    let message = "returned an integer, but a mapping of names to values is expected: return a struct or a map";
+    assert_fails("answer", Data::new(), ErrorKind::BadResult, &format!(r#"task "answer" {message}"#));
+    assert!(failure("perhaps", Data::new()).message.starts_with(r#"task "perhaps" returned null, but"#));
+}
+
+#[test]
+fn a_result_that_cannot_travel_is_refused() {
+    let error = failure("too_large", Data::new());
+    assert_eq!(error.kind, ErrorKind::BadResult);
+    assert!(error.message.starts_with(r#"task "too_large" returned what can't travel: "#), "{error}");
+}
+
+#[test]
+fn an_unknown_task_is_refused_with_the_nearest_name() {
+    let error = failure("shapes.mvoe", Data::new());
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    let count = registered_tasks().map(|task| task.name).collect::<HashSet<_>>().len();
+    assert_eq!(
+        error.message,
+        format!(
+            "no task named \"shapes.mvoe\" is in this program (there are {count}; nearest: \"shapes.move\"): a #[task] \
+             function must be part of the program that runs as worker, whose main calls pushflow::init() first"
+        )
+    );
+}
+
+mod twice {
+    use super::*;
+
+    #[task(crate = pushflow_execute, name = "twice")]
+    fn one() {}
+
+    #[task(crate = pushflow_execute, name = "twice")]
+    fn other() {}
+
+    pub const LINES: (u32, u32) = (line!() - 6, line!() - 3);
+}
+
+#[test]
+fn two_tasks_of_one_name_are_an_error_that_names_both_places() {
+    let (one, other) = twice::LINES;
+    let message = format!(
+        "the task name \"twice\" is given twice, at {0}:{one} and at {0}:{other}: rename one with #[task(name = \"...\")]",
+        file!()
+    );
+    assert_eq!(find_task("twice").map(|task| task.name).unwrap_err().to_string(), message);
+}
+
+#[test]
+fn a_task_knows_where_it_is() {
+    let task = find_task("nothing").expect("it is registered");
+    assert_eq!((task.name, task.file), ("nothing", file!()));
+}
+
+/// Called like a variable of the generated code.
+#[task(crate = pushflow_execute)]
+fn inputs(inputs: i64, call: i64) -> Data {
+    Data::new().with("sum", inputs + call)
+}
+
+#[test]
+fn a_task_may_be_called_as_a_variable_of_the_generated_code_is() {
+    assert_eq!(int(&result("inputs", Data::new().with("inputs", 1).with("call", 2)), "sum"), Some(3));
+}
+
+#[test]
+fn positions_are_listed_as_such() {
+    let mut inputs = Data::new();
+    inputs.insert(Key::Position(4), Payload::from(Value::Int(1)));
+    let message = r#"task "increment" needs the input "value", which is missing (there is: position 4)"#;
+    assert_fails("increment", inputs, ErrorKind::BadInput, message);
+}

@@ -1,0 +1,86 @@
+//! [`wait_readable`] and its like: waiting for pipes, sockets and pidfds, while other green tasks run.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::EpollFlags;
+
+use super::local::Local;
+
+/// What a file is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It can be read from, or is at its end.
+    Read,
+    /// It can be written to, or nobody reads it any more.
+    Write,
+}
+
+impl Direction {
+    fn poll_flags(self) -> PollFlags {
+        match self {
+            Direction::Read => PollFlags::POLLIN,
+            Direction::Write => PollFlags::POLLOUT,
+        }
+    }
+
+    pub fn epoll_flags(self) -> EpollFlags {
+        match self {
+            Direction::Read => EpollFlags::EPOLLIN,
+            Direction::Write => EpollFlags::EPOLLOUT,
+        }
+    }
+}
+
+/// Waits until at least one of some files is readable or at its end, or until the deadline; says which of them are.
+///
+/// # Errors
+/// When the files can't be waited for.
+pub fn wait_readable(files: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io::Result<Vec<bool>> {
+    wait(files, Direction::Read, deadline)
+}
+
+/// Waits until a file is ready, or until the deadline: whether it is.
+///
+/// # Errors
+/// When the file can't be waited for.
+pub fn wait_ready(file: BorrowedFd<'_>, direction: Direction, deadline: Option<Instant>) -> io::Result<bool> {
+    Ok(wait(&[file], direction, deadline)? == [true])
+}
+
+fn wait(files: &[BorrowedFd<'_>], direction: Direction, deadline: Option<Instant>) -> io::Result<Vec<bool>> {
+    let Some((local, key)) = Local::current() else { return poll_until(files, direction, deadline) };
+    loop {
+        let ready = poll_until(files, direction, Some(Instant::now()))?;
+        if ready.contains(&true) || deadline.is_some_and(|at| at <= Instant::now()) {
+            return Ok(ready);
+        }
+        let _watched = local.watch(key, files, direction)?;
+        local.park(key, deadline);
+    }
+}
+
+/// Blocks the thread.
+fn poll_until(files: &[BorrowedFd<'_>], direction: Direction, deadline: Option<Instant>) -> io::Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> = files.iter().map(|file| PollFd::new(*file, direction.poll_flags())).collect();
+    loop {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        match poll(&mut polled, left.map_or(PollTimeout::NONE, timeout)) {
+            Ok(0) if left.is_none_or(|left| !left.is_zero()) => {}
+            Ok(_) => return Ok(polled.iter().map(|file| file.any().unwrap_or(true)).collect()),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// In milliseconds, rounded up, so that the last one is not spent looking without pause.
+fn timeout(left: Duration) -> PollTimeout {
+    if left.is_zero() {
+        return PollTimeout::ZERO;
+    }
+    PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+}

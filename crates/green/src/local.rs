@@ -1,0 +1,356 @@
+//! [`Local`]: the thread of the green tasks: its loop, and what tasks ask of it.
+
+mod watched;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
+use pushflow_os::coroutine::{self, Coroutine, Progress, Stack};
+use tracing::Span;
+
+use super::executor::{Job, Mailbox};
+use super::monitor::lock;
+use super::slots::{Key, Slots};
+use super::task::Handle;
+use crate::cancellation::Cancellation;
+
+/// How many stacks of tasks that have ended are kept for others.
+const SPARE_STACKS: usize = 64;
+
+/// How many tasks run before mail, timers and files are looked at again.
+const TURN: usize = 256;
+
+/// How many events of files are taken at a time.
+const EVENTS: usize = 64;
+
+/// One task.
+struct Task {
+    handle: Arc<Handle>,
+    body: Body,
+    /// By what number the watchdog reports it.
+    label: u64,
+    cancellation: Option<Cancellation>,
+    span: Option<Span>,
+}
+
+enum Body {
+    New(Job),
+    Parked(Coroutine),
+    /// It runs, or waits for a stack.
+    Out,
+}
+
+/// What belongs to the executor's thread alone.
+pub struct Local {
+    mailbox: Arc<Mailbox>,
+    files: Epoll,
+    stack_bytes: usize,
+    running: Cell<Option<Key>>,
+    /// Never borrowed while a task runs.
+    state: RefCell<State>,
+}
+
+struct State {
+    tasks: Slots<Task>,
+    ready: VecDeque<Key>,
+    timers: BTreeSet<(Instant, Key)>,
+    spare: Vec<Stack>,
+    stacks_in_use: usize,
+    /// New tasks for which no stack could be made.
+    without_stack: VecDeque<(Key, Job)>,
+    watched: usize,
+    closed: bool,
+}
+
+thread_local! {
+    /// The executor whose thread this is.
+    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+}
+
+// ----- what tasks ask for -----
+
+impl Local {
+    /// The task that calls this, and its executor.
+    pub fn current() -> Option<(Rc<Local>, Key)> {
+        if !coroutine::can_suspend() {
+            return None;
+        }
+        let local = LOCAL.with_borrow(Clone::clone)?;
+        let key = local.running.get()?;
+        Some((local, key))
+    }
+
+    /// The executor of this mailbox, if this is its thread.
+    pub fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Local>> {
+        // The thread's variables may be gone already.
+        let local = LOCAL.try_with(|local| local.borrow().clone()).ok().flatten();
+        local.filter(|local| Arc::ptr_eq(&local.mailbox, mailbox))
+    }
+
+    fn task<R>(&self, key: Key, with: impl FnOnce(&mut Task) -> R) -> Option<R> {
+        self.state.borrow_mut().tasks.get_mut(key).map(with)
+    }
+
+    pub fn handle(&self, key: Key) -> Option<Arc<Handle>> {
+        self.task(key, |task| task.handle.clone())
+    }
+
+    pub fn is_cancelled(&self, key: Key) -> bool {
+        self.task(key, |task| task.cancellation.as_ref().is_some_and(Cancellation::is_cancelled)).unwrap_or(false)
+    }
+
+    pub fn set_span(&self, key: Key, span: Option<Span>) {
+        let before = self.task(key, |task| std::mem::replace(&mut task.span, span));
+        drop(before);
+    }
+
+    /// From now on, the task works for an attempt: the watchdog reports it by this number.
+    pub fn adopt(&self, key: Key, label: u64, cancellation: Cancellation) {
+        self.mailbox.beat.relabel(label);
+        self.task(key, |task| (task.label, task.cancellation) = (label, Some(cancellation)));
+    }
+
+    /// Lets others run until the task is woken, or until the deadline.
+    pub fn park(&self, key: Key, deadline: Option<Instant>) {
+        if let Some(at) = deadline {
+            self.state.borrow_mut().timers.insert((at, key));
+        }
+        let span = self.task(key, |task| task.span.clone()).flatten();
+        let in_span = |what: fn(&tracing::Dispatch, &tracing::span::Id)| {
+            if let Some(span) = &span {
+                span.with_subscriber(|(id, dispatch)| what(dispatch, id));
+            }
+        };
+        in_span(tracing::Dispatch::exit);
+        coroutine::suspend();
+        in_span(tracing::Dispatch::enter);
+        if let Some(at) = deadline {
+            self.state.borrow_mut().timers.remove(&(at, key));
+        }
+    }
+}
+
+// ----- what the thread does -----
+
+impl Local {
+    /// What the calling thread runs from now on; the bell is among the files.
+    pub fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Local> {
+        let state = State {
+            tasks: Slots::new(),
+            ready: VecDeque::new(),
+            timers: BTreeSet::new(),
+            spare: Vec::new(),
+            stacks_in_use: 0,
+            without_stack: VecDeque::new(),
+            watched: 0,
+            closed: false,
+        };
+        let state = RefCell::new(state);
+        let local = Rc::new(Local { mailbox, files, stack_bytes, running: Cell::new(None), state });
+        LOCAL.set(Some(local.clone()));
+        local
+    }
+
+    /// Queues a task that is woken.
+    pub fn queue(&self, key: Key) {
+        self.state.borrow_mut().ready.push_back(key);
+    }
+
+    pub fn spawn(&self, job: Job) {
+        let mut state = self.state.borrow_mut();
+        let key = state.tasks.insert(|key| Task {
+            handle: Handle::queued(key, self.mailbox.clone()),
+            body: Body::New(job),
+            label: 0,
+            cancellation: None,
+            span: None,
+        });
+        state.ready.push_back(key);
+    }
+
+    /// The whole life of the thread.
+    pub fn run(&self) {
+        loop {
+            self.take_mail();
+            self.expire_timers();
+            for _ in 0..TURN {
+                let Some(key) = self.state.borrow_mut().ready.pop_front() else { break };
+                self.run_task(key);
+            }
+            if !self.wait() {
+                return;
+            }
+        }
+    }
+
+    fn take_mail(&self) {
+        let (jobs, woken) = {
+            let mut mail = lock(&self.mailbox.mail);
+            self.state.borrow_mut().closed = mail.closed;
+            (std::mem::take(&mut mail.jobs), std::mem::take(&mut mail.woken))
+        };
+        self.state.borrow_mut().ready.extend(woken);
+        jobs.into_iter().for_each(|job| self.spawn(job));
+    }
+
+    fn expire_timers(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.timers.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut due = Vec::new();
+        while let Some((_, key)) = state.timers.first().copied().filter(|(at, _)| *at <= now) {
+            state.timers.pop_first();
+            due.extend(state.tasks.get_mut(key).map(|task| task.handle.clone()));
+        }
+        drop(state);
+        due.iter().for_each(|handle| handle.wake());
+    }
+
+    /// Runs a task until it parks or ends.
+    fn run_task(&self, key: Key) {
+        let Some((body, label)) = self.task(key, |task| {
+            task.handle.dequeued();
+            (std::mem::replace(&mut task.body, Body::Out), task.label)
+        }) else {
+            return;
+        };
+        let coroutine = match body {
+            Body::New(job) => self.begin(key, job),
+            Body::Parked(coroutine) => Some(coroutine),
+            Body::Out => None,
+        };
+        let Some(mut coroutine) = coroutine else { return };
+        self.running.set(Some(key));
+        self.mailbox.beat.begin(label);
+        let progress = coroutine.resume();
+        self.mailbox.beat.end();
+        self.running.set(None);
+        match progress {
+            Progress::Suspended => {
+                self.task(key, |task| task.body = Body::Parked(coroutine));
+            }
+            Progress::Done => self.end(key, coroutine),
+        }
+    }
+
+    /// A coroutine for a new task; `None` while there is no stack for it, or if there will be none.
+    fn begin(&self, key: Key, job: Job) -> Option<Coroutine> {
+        let mut state = self.state.borrow_mut();
+        let stack = match state.spare.pop() {
+            Some(stack) => Ok(stack),
+            None => Stack::new(self.stack_bytes),
+        };
+        match stack {
+            Ok(stack) => {
+                state.stacks_in_use += 1;
+                Some(Coroutine::new(stack, move || run_job(job, Ok(()))))
+            }
+            Err(_) if state.stacks_in_use > 0 => {
+                state.without_stack.push_back((key, job));
+                None
+            }
+            Err(error) => {
+                let task = state.tasks.remove(key);
+                drop(state);
+                drop(task);
+                run_job(job, Err(error));
+                None
+            }
+        }
+    }
+
+    fn end(&self, key: Key, coroutine: Coroutine) {
+        let stack = coroutine.into_stack();
+        let mut state = self.state.borrow_mut();
+        state.stacks_in_use -= 1;
+        let task = state.tasks.remove(key);
+        if state.spare.len() < SPARE_STACKS {
+            state.spare.extend(stack);
+        }
+        if let Some((waiting, job)) = state.without_stack.pop_front() {
+            if let Some(task) = state.tasks.get_mut(waiting) {
+                task.body = Body::New(job);
+            }
+            state.ready.push_front(waiting);
+        }
+        drop(state);
+        // What a task leaves behind may wake others when it is dropped.
+        task.inspect(|task| task.handle.ended());
+    }
+
+    /// Waits until there is something to do; `false` if there will never be.
+    fn wait(&self) -> bool {
+        let (is_ready, next, watched, may_leave) = {
+            let state = self.state.borrow();
+            let next = state.timers.first().map(|(at, _)| *at);
+            (!state.ready.is_empty(), next, state.watched, state.closed && state.tasks.is_empty())
+        };
+        if is_ready {
+            // Files have their turn also while tasks are ready.
+            if watched > 0 {
+                self.take_events(EpollTimeout::ZERO);
+            }
+            return true;
+        }
+        {
+            let mut mail = lock(&self.mailbox.mail);
+            if !(mail.jobs.is_empty() && mail.woken.is_empty()) {
+                return true;
+            }
+            if may_leave {
+                return false;
+            }
+            if mail.closed && !self.state.borrow().closed {
+                return true;
+            }
+            mail.asleep = true;
+        }
+        self.mailbox.beat.sleep();
+        self.take_events(next.map_or(EpollTimeout::NONE, time_until));
+        self.mailbox.beat.wake();
+        lock(&self.mailbox.mail).asleep = false;
+        true
+    }
+
+    /// Waits for files and the bell, and wakes the tasks that wait for the files.
+    fn take_events(&self, timeout: EpollTimeout) {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let count = match self.files.wait(&mut events, timeout) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(error) => unreachable!("epoll_wait takes what it is given here: {error}"),
+        };
+        for event in &events[..count] {
+            if !self.mailbox.is_bell(event.data())
+                && let Some(handle) = self.handle(Key::from_number(event.data()))
+            {
+                handle.wake();
+            }
+        }
+    }
+}
+
+/// A job that panics ends like any other: what an attempt's panic means was said where it was caught.
+fn run_job(job: Job, stack: io::Result<()>) {
+    if catch_unwind(AssertUnwindSafe(|| job(stack))).is_err() {
+        tracing::error!("a green task panicked outside of its attempt");
+    }
+}
+
+/// In milliseconds, rounded up, so that the last one is not spent looking without pause.
+fn time_until(at: Instant) -> EpollTimeout {
+    let left = at.saturating_duration_since(Instant::now());
+    EpollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(EpollTimeout::MAX)
+}

@@ -1,0 +1,69 @@
+//! What the thread keeps: nothing of a wait that is over.
+
+use std::os::fd::AsFd;
+
+use super::*;
+use crate::channel::channel;
+use crate::executor::{Executor, STACK_BYTES};
+use crate::files::wait_readable;
+use crate::monitor::Monitor;
+use crate::task::yield_now;
+use crate::watchdog::Beat;
+
+/// How many timers, watched files, tasks and spare stacks there are.
+fn counts() -> (usize, usize, bool, usize) {
+    let (local, _) = Local::current().unwrap();
+    let state = local.state.borrow();
+    (state.timers.len(), state.watched, state.tasks.is_empty(), state.spare.len())
+}
+
+/// What a task of an executor of its own returns.
+fn in_a_task<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
+    let executor = Executor::start(STACK_BYTES, Arc::<Beat>::default()).unwrap();
+    let (sender, receiver) = channel(None);
+    executor.spawn([Box::new(move |_| sender.send(job()).unwrap()) as Job]);
+    let result = receiver.recv().unwrap();
+    executor.close();
+    result
+}
+
+#[test]
+fn a_wait_that_ends_before_its_deadline_leaves_no_timer() {
+    let left = in_a_task(|| {
+        let (local, _) = Local::current().unwrap();
+        let monitor = Arc::new(Monitor::new(false));
+        for _ in 0..3 {
+            let other = monitor.clone();
+            local.spawn(Box::new(move |_| other.change(|is_set| *is_set = true)));
+            monitor
+                .wait(Some(Instant::now() + Duration::from_secs(3600)), |is_set| std::mem::take(is_set).then_some(()));
+        }
+        counts()
+    });
+    assert_eq!(left, (0, 0, false, 1));
+}
+
+#[test]
+fn a_wait_for_files_leaves_none_watched_whether_it_was_for_something_or_not() {
+    let left = in_a_task(|| {
+        let (reader, writer) = io::pipe().unwrap();
+        let soon = || Some(Instant::now() + Duration::from_millis(1));
+        assert_eq!(wait_readable(&[reader.as_fd(), reader.as_fd()], soon()).unwrap(), [false, false]);
+        drop(writer);
+        assert_eq!(wait_readable(&[reader.as_fd()], None).unwrap(), [true]);
+        counts()
+    });
+    assert_eq!(left, (0, 0, false, 0));
+}
+
+#[test]
+fn stacks_beyond_a_few_are_given_back_when_their_tasks_end() {
+    let left = in_a_task(|| {
+        let (local, _) = Local::current().unwrap();
+        (0..2 * SPARE_STACKS).for_each(|_| local.spawn(Box::new(|_| yield_now())));
+        yield_now();
+        yield_now();
+        counts().3
+    });
+    assert_eq!(left, SPARE_STACKS);
+}

@@ -1,0 +1,65 @@
+//! [`Watched`]: files for which a task waits.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::epoll::EpollEvent;
+
+use super::Local;
+use crate::files::Direction;
+use crate::slots::Key;
+
+impl Local {
+    /// Has the task woken when one of the files is ready, until what it returns is dropped.
+    pub(crate) fn watch<'a>(
+        &'a self,
+        key: Key,
+        files: &[BorrowedFd<'a>],
+        direction: Direction,
+    ) -> io::Result<Watched<'a>> {
+        let mut watched = Watched { local: self, files: Vec::with_capacity(files.len()) };
+        let event = EpollEvent::new(direction.epoll_flags(), key.to_number());
+        for file in files {
+            match self.files.add(file, event) {
+                Ok(()) => watched.files.push(WatchedFile::Borrowed(*file)),
+                Err(Errno::EEXIST) => {
+                    // Another task waits for it: by another number of the same file, both can.
+                    let copy = file.try_clone_to_owned()?;
+                    self.files.add(&copy, event)?;
+                    watched.files.push(WatchedFile::Copy(copy));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.state.borrow_mut().watched += 1;
+        }
+        Ok(watched)
+    }
+}
+
+/// Files that wake a task.
+#[must_use = "the files wake the task only while this lives"]
+pub(crate) struct Watched<'a> {
+    local: &'a Local,
+    files: Vec<WatchedFile<'a>>,
+}
+
+enum WatchedFile<'a> {
+    Borrowed(BorrowedFd<'a>),
+    Copy(OwnedFd),
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let file = match file {
+                WatchedFile::Borrowed(file) => *file,
+                WatchedFile::Copy(file) => file.as_fd(),
+            };
+            if let Err(error) = self.local.files.delete(file) {
+                tracing::error!(%error, "a file is watched for ever");
+            }
+        }
+        self.local.state.borrow_mut().watched -= self.files.len();
+    }
+}

@@ -1,0 +1,145 @@
+//! [`Monitor`]: something that threads and green tasks change, and wait for.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::task::{Waker, park};
+
+/// A value behind a lock, with everybody who waits until it has changed; a green task that waits lets others run.
+///
+/// The lock is held only while a closure looks at the value, so a closure must not wait, nor use the same monitor.
+///
+/// ```
+/// use pushflow_green::Monitor;
+///
+/// let monitor = Monitor::new(0);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| monitor.change(|count| *count = 3));
+///     let seen = monitor.wait(None, |count| (*count > 0).then_some(*count));
+///     assert_eq!(seen, Some(3));
+/// });
+/// ```
+#[derive(Debug, Default)]
+pub struct Monitor<T> {
+    guarded: Mutex<Guarded<T>>,
+}
+
+#[derive(Debug, Default)]
+struct Guarded<T> {
+    value: T,
+    waiting: WaitQueue,
+}
+
+impl<T> Monitor<T> {
+    /// A value that nobody waits for.
+    pub fn new(value: T) -> Monitor<T> {
+        Monitor { guarded: Mutex::new(Guarded { value, waiting: WaitQueue::default() }) }
+    }
+
+    /// Looks at the value, or changes what nobody waits for.
+    pub fn look<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
+        look(&mut lock(&self.guarded).value)
+    }
+
+    /// Changes the value, and wakes all who wait.
+    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut guarded = lock(&self.guarded);
+        let changed = change(&mut guarded.value);
+        guarded.waiting.wake_all();
+        changed
+    }
+
+    /// Waits until `look` finds something in the value, and gives that; `None` when the deadline comes first.
+    ///
+    /// It looks at once, after every change, and once more at the deadline.
+    pub fn wait<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut T) -> Option<R>) -> Option<R> {
+        wait_in(&self.guarded, |guarded| &mut guarded.waiting, deadline, |guarded| look(&mut guarded.value))
+    }
+}
+
+/// Takes a lock; a panic of whoever held it does not matter where every change is whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Those who wait, in their order. Lives behind the lock of what they wait for.
+#[derive(Debug, Default)]
+pub(crate) struct WaitQueue {
+    next: u64,
+    waiting: BTreeMap<u64, Waker>,
+}
+
+impl WaitQueue {
+    fn add(&mut self, waker: Waker) -> u64 {
+        self.next += 1;
+        self.waiting.insert(self.next, waker);
+        self.next
+    }
+
+    /// Wakes the first in the queue.
+    pub(crate) fn wake_one(&mut self) {
+        if let Some((_, waker)) = self.waiting.pop_first() {
+            waker.wake();
+        }
+    }
+
+    /// Wakes everybody.
+    pub(crate) fn wake_all(&mut self) {
+        std::mem::take(&mut self.waiting).into_values().for_each(|waker| waker.wake());
+    }
+}
+
+/// Waits in one queue of what is behind a lock until `look` finds something.
+///
+/// Whoever is woken looks before it gives up, so where one is woken for one thing, the thing is taken, or was by another.
+pub(crate) fn wait_in<T, R>(
+    mutex: &Mutex<T>,
+    queue: impl Fn(&mut T) -> &mut WaitQueue,
+    deadline: Option<Instant>,
+    mut look: impl FnMut(&mut T) -> Option<R>,
+) -> Option<R> {
+    let mut place = None;
+    loop {
+        let mut state = lock(mutex);
+        let found = look(&mut state);
+        let waiting = queue(&mut state);
+        if found.is_some() || deadline.is_some_and(|at| at <= Instant::now()) {
+            place.map(|place| waiting.waiting.remove(&place));
+            return found;
+        }
+        if place.is_none_or(|place| !waiting.waiting.contains_key(&place)) {
+            place = Some(waiting.add(Waker::current()));
+        }
+        drop(state);
+        park(deadline);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_looks_once_more_at_its_deadline_and_then_gives_up() {
+        let monitor = Monitor::new(0);
+        let past = Some(Instant::now());
+        assert_eq!(monitor.wait(past, |count| Some(*count)), Some(0));
+        assert_eq!(monitor.wait(past, |_| None::<()>), None);
+        assert!(lock(&monitor.guarded).waiting.waiting.is_empty());
+    }
+
+    #[test]
+    fn all_who_wait_hear_of_a_change() {
+        let monitor = Monitor::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| monitor.wait(None, |count| (*count == 7).then_some(())));
+            }
+            for count in 0..=7 {
+                monitor.change(|value| *value = count);
+            }
+        });
+        assert!(lock(&monitor.guarded).waiting.waiting.is_empty());
+    }
+}

@@ -1,0 +1,222 @@
+//! [`Interrupter`]: how another thread interrupts the attempt that runs, whatever the attempt waits for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::launch::Child;
+use pushflow_green::Cancellation;
+use pushflow_green::Wakes;
+
+/// Interrupts one attempt: wakes what waits inside this process, and sends SIGINT to the process that works for it.
+///
+/// Made for one attempt and thrown away with it. Cloning shares.
+///
+/// ```
+/// use std::time::Duration;
+/// use pushflow_guardian::{Interrupted, Interrupter};
+///
+/// let interrupter = Interrupter::new();
+/// let other = interrupter.clone();
+/// std::thread::spawn(move || other.interrupt());
+/// assert_eq!(interrupter.sleep(Duration::from_secs(3600)), Err(Interrupted));
+/// ```
+#[derive(Clone, Default)]
+pub struct Interrupter(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    cancellation: Cancellation,
+    /// Locked while a signal is sent and while the target changes: after a guard is gone, nothing is sent any more.
+    target: Mutex<Target>,
+}
+
+#[derive(Default)]
+struct Target {
+    child: Option<Arc<dyn Child>>,
+    /// What was to be sent while there was no process: sent to the one that is being started.
+    missed: Option<Signal>,
+}
+
+/// A wait ended because the attempt was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the attempt was interrupted")]
+pub struct Interrupted;
+
+impl Interrupter {
+    /// An interrupter that nobody has used yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Interrupts the attempt, now or as soon as it waits; a second time does nothing.
+    pub fn interrupt(&self) {
+        let target = self.target();
+        if self.is_interrupted() {
+            return;
+        }
+        self.0.cancellation.cancel();
+        if let Some(child) = &target.child {
+            deliver(child.as_ref(), Signal::SIGINT);
+        }
+    }
+
+    /// Kills the process that works for the attempt, now or as soon as it is started: what comes after an interrupt that
+    /// had no effect.
+    pub fn kill(&self) {
+        self.insist(Signal::SIGKILL);
+    }
+
+    /// Sends SIGTERM to the process that works for the attempt, now or as soon as it is started.
+    pub fn terminate(&self) {
+        self.insist(Signal::SIGTERM);
+    }
+
+    fn insist(&self, signal: Signal) {
+        let mut target = self.target();
+        match &target.child {
+            Some(child) => deliver(child.as_ref(), signal),
+            None if target.missed != Some(Signal::SIGKILL) => target.missed = Some(signal),
+            None => {}
+        }
+    }
+
+    /// Whether the attempt was interrupted.
+    pub fn is_interrupted(&self) -> bool {
+        self.0.cancellation.is_cancelled()
+    }
+
+    /// The same request in the form that a Rust task sees; cancelling that form alone sends no signal.
+    pub fn cancellation(&self) -> &Cancellation {
+        &self.0.cancellation
+    }
+
+    /// Sleeps, and wakes at once when the attempt is interrupted.
+    ///
+    /// # Errors
+    /// When the attempt was interrupted, before or during the sleep.
+    pub fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
+        if self.0.cancellation.wait_timeout(duration) { Err(Interrupted) } else { Ok(()) }
+    }
+
+    /// Names the process that works for this attempt: until the guard is dropped, an interrupt sends it SIGINT.
+    ///
+    /// An interrupt that came before is delivered at once. An attempt has one such process at a time.
+    pub fn register(&self, child: Arc<dyn Child>) -> Guard<'_> {
+        let mut target = self.target();
+        debug_assert!(target.child.is_none(), "an attempt waits for one process at a time");
+        if self.is_interrupted() {
+            deliver(child.as_ref(), Signal::SIGINT);
+        }
+        if let Some(missed) = target.missed.take() {
+            deliver(child.as_ref(), missed);
+        }
+        target.child = Some(child);
+        Guard(self)
+    }
+
+    fn target(&self) -> MutexGuard<'_, Target> {
+        self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wakes for Interrupter {
+    fn wake(&self) {
+        self.interrupt();
+    }
+}
+
+/// A process that has just ended can't be interrupted any more, and one of another user must not be: the caller's grace
+/// period deals with both.
+fn deliver(child: &dyn Child, signal: Signal) {
+    if let Err(error) = child.signal(signal) {
+        tracing::debug!(pid = child.pid(), %error, signal = signal.as_str(), "could not signal");
+    }
+}
+
+/// While it lives, an interrupt reaches the registered process.
+#[must_use = "interrupts reach the process only while the guard lives"]
+pub struct Guard<'a>(&'a Interrupter);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.target().child = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use pushflow_model::Exit;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct CountsSignals(AtomicUsize);
+
+    impl Child for CountsSignals {
+        fn pid(&self) -> u32 {
+            0
+        }
+        fn signal(&self, _: Signal) -> io::Result<()> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+        fn wait(&self, _: Option<Duration>) -> io::Result<Option<Exit>> {
+            Ok(None)
+        }
+    }
+
+    fn signals_of(script: impl FnOnce(&Interrupter, Arc<CountsSignals>)) -> usize {
+        let child = Arc::new(CountsSignals::default());
+        script(&Interrupter::new(), child.clone());
+        child.0.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_registered_process_gets_exactly_one_signal() {
+        let signals = signals_of(|interrupter, child| {
+            let _guard = interrupter.register(child);
+            interrupter.interrupt();
+            interrupter.interrupt();
+        });
+        assert_eq!(signals, 1);
+    }
+
+    #[test]
+    fn an_interrupt_before_the_process_is_registered_is_delivered_at_once() {
+        let signals = signals_of(|interrupter, child| {
+            interrupter.interrupt();
+            drop(interrupter.register(child));
+        });
+        assert_eq!(signals, 1);
+    }
+
+    #[test]
+    fn what_was_to_be_ended_before_it_was_registered_is_ended_at_once() {
+        let signals = signals_of(|interrupter, child| {
+            interrupter.kill();
+            interrupter.terminate();
+            drop(interrupter.register(child));
+        });
+        assert_eq!(signals, 1);
+    }
+
+    #[test]
+    fn nothing_is_delivered_after_the_guard_is_gone() {
+        let signals = signals_of(|interrupter, child| {
+            drop(interrupter.register(child));
+            interrupter.interrupt();
+            assert!(interrupter.is_interrupted());
+        });
+        assert_eq!(signals, 0);
+    }
+
+    #[test]
+    fn a_sleep_that_nobody_interrupts_ends_by_itself() {
+        assert_eq!(Interrupter::new().sleep(Duration::from_millis(1)), Ok(()));
+    }
+}

@@ -1,0 +1,141 @@
+//! Which program runs as worker and guardian.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::role::ROLE;
+
+/// The variable with which users choose the worker program.
+const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
+/// The name of the worker program.
+const WORKER_NAME: &str = "pushflow-worker";
+
+/// What the running program said of itself in `init()`; [`NO_INIT`] before.
+static THIS_PROGRAM: AtomicU8 = AtomicU8::new(NO_INIT);
+const NO_INIT: u8 = 0;
+const SERVES: u8 = 1;
+const SERVES_OWN_TASKS: u8 = 2;
+
+/// Notes that the running program has called `init()`, so that started again it would serve as worker.
+///
+/// `has_own_tasks`: whether it has Rust tasks that no other program knows.
+pub fn this_program_serves(has_own_tasks: bool) {
+    THIS_PROGRAM.store(if has_own_tasks { SERVES_OWN_TASKS } else { SERVES }, Ordering::Relaxed);
+}
+
+/// A program that may serve as worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether the user named it: then it is this one or none.
+    pub named: bool,
+}
+
+/// Why there is no worker program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The user named a file that is not there.
+    #[error("the worker program {path:?} ({origin}) is not there")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Where the name comes from.
+        origin: &'static str,
+    },
+    /// Nobody named one, and there is none in the usual places.
+    #[error(
+        "there is no worker program: call pushflow::init() first thing in main, or set PUSHFLOW_WORKER, or put \
+         pushflow-worker beside this program or on PATH"
+    )]
+    None,
+    /// Nobody named one, there is none in the usual places, and what this program is can't be known.
+    #[error("there is no worker program: this program's own file can't be known ({reason})")]
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+    /// This program was itself started as a worker and has not begun to serve.
+    #[error(
+        "this program was started as a worker, but opens a pool before it serves: call pushflow::init() first thing in \
+         main"
+    )]
+    InsideWorker,
+}
+
+/// The programs that may serve as worker, best first; at least one.
+///
+/// In this order: what the user named; `PUSHFLOW_WORKER`; this program, if it called `init()` and has tasks of its own,
+/// which no other program knows; `pushflow-worker` beside this program; this program, if it called `init()`;
+/// `pushflow-worker` on PATH.
+///
+/// # Errors
+/// When a named program is not there, or nothing was found.
+pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError> {
+    if env::var_os(ROLE).is_some() {
+        return Err(LookupError::InsideWorker);
+    }
+    if let Some(path) = explicit {
+        return named(path.to_owned(), "option");
+    }
+    if let Some(path) = env::var_os(WORKER_VARIABLE).filter(|path| !path.is_empty()) {
+        return named(path.into(), WORKER_VARIABLE);
+    }
+    let (this, unknown) = match env::current_exe() {
+        Ok(this) => (Some(this), None),
+        Err(error) => (None, Some(LookupError::Unknown { reason: error.to_string() })),
+    };
+    let this_program = THIS_PROGRAM.load(Ordering::Relaxed);
+    let serves = this.clone().filter(|_| this_program != NO_INIT);
+    let beside = this.as_deref().and_then(Path::parent).map(|folder| folder.join(WORKER_NAME));
+    let own_tasks = this_program == SERVES_OWN_TASKS;
+    let mut found: Vec<PathBuf> = Vec::new();
+    found.extend(serves.clone().filter(|_| own_tasks));
+    found.extend(beside.filter(|path| path.is_file()));
+    found.extend(serves.filter(|_| !own_tasks));
+    found.extend(on_path(env::var_os("PATH").unwrap_or_default()));
+    match found.is_empty() {
+        true => Err(unknown.unwrap_or(LookupError::None)),
+        false => Ok(found.into_iter().map(unnamed).collect()),
+    }
+}
+
+/// By what the user named a worker program: the option, or the variable.
+pub(crate) fn named_by(explicit: Option<&Path>) -> Option<&'static str> {
+    let by_variable = || env::var_os(WORKER_VARIABLE).is_some_and(|path| !path.is_empty()).then_some(WORKER_VARIABLE);
+    explicit.map(|_| "option").or_else(by_variable)
+}
+
+fn unnamed(path: PathBuf) -> Candidate {
+    Candidate { path, named: false }
+}
+
+fn named(path: PathBuf, origin: &'static str) -> Result<Vec<Candidate>, LookupError> {
+    match std::path::absolute(&path) {
+        Ok(path) if path.is_file() => Ok(vec![Candidate { path, named: true }]),
+        _ => Err(LookupError::Missing { path, origin }),
+    }
+}
+
+fn on_path(path: OsString) -> Option<PathBuf> {
+    env::split_paths(&path).map(|folder| folder.join(WORKER_NAME)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_worker_that_is_missing_is_said_by_name() {
+        let error = candidates(Some(Path::new("/no/such/worker"))).unwrap_err();
+        assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
+    }
+
+    #[test]
+    fn a_named_worker_is_the_only_candidate() {
+        let found = candidates(Some(Path::new("/bin/true"))).unwrap();
+        assert_eq!(found, [Candidate { path: "/bin/true".into(), named: true }]);
+    }
+}

@@ -1,0 +1,78 @@
+//! One who asks the guardian for processes: the scheduler, or a worker.
+
+use std::collections::VecDeque;
+use std::io;
+
+use crate::messages::{FromGuardian, ProcessId};
+use pushflow_model::{Family, ProcessClass};
+use pushflow_os::SeqPacket;
+use pushflow_protocol::courier::Letter;
+
+/// How many messages may wait for a client that does not read; one that reads nothing for so long is taken for gone.
+const MAX_WAITING: usize = 65_536;
+
+/// Names a client; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct ClientId(pub(super) u64);
+
+impl ClientId {
+    /// The scheduler; every other client is a worker.
+    pub(super) const SCHEDULER: ClientId = ClientId(0);
+}
+
+/// Names a process: who asked for it, and what that one calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) client: ClientId,
+    pub(super) process: ProcessId,
+}
+
+/// The guardian's end towards a client: never blocks.
+pub(super) struct Client {
+    pub(super) socket: SeqPacket,
+    class: Option<ProcessClass>,
+    waiting: VecDeque<Letter>,
+}
+
+/// A client that can't be talked to any more.
+pub(super) struct Gone;
+
+impl Client {
+    /// A client at the other end of the socket; one without a class may start anything.
+    pub(super) fn new(socket: SeqPacket, class: Option<ProcessClass>) -> Client {
+        Client { socket, class, waiting: VecDeque::new() }
+    }
+
+    /// Whether the client may have a child of this class; what has none is no child in the sense of the rule.
+    pub(super) fn may_start(&self, child: Option<ProcessClass>) -> bool {
+        let allows = |family: Family| self.class.is_none_or(|class| class.may_start(family));
+        child.is_none_or(|child| allows(child.family))
+    }
+
+    /// Whether it has not read all that there is for it.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Tells it something, now or when it reads again.
+    pub(super) fn tell(&mut self, message: &FromGuardian) -> Result<(), Gone> {
+        let letter = Letter::new(message).map_err(|_| Gone)?;
+        if self.waiting.len() >= MAX_WAITING {
+            return Err(Gone);
+        }
+        self.waiting.push_back(letter);
+        self.deliver()
+    }
+
+    /// Sends what waits, as far as the client reads.
+    pub(super) fn deliver(&mut self) -> Result<(), Gone> {
+        while let Some(letter) = self.waiting.front() {
+            match letter.send(&self.socket, &[], false) {
+                Ok(()) => drop(self.waiting.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(_) => return Err(Gone),
+            }
+        }
+        Ok(())
+    }
+}

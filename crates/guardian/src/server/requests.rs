@@ -1,0 +1,166 @@
+//! What clients ask of the guardian, and what becomes of that when they are gone.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use crate::messages::{FromGuardian, Launch, StartFailure, ToGuardian};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use pushflow_os::SeqPacket;
+use pushflow_protocol::GUARDIAN_SOCKET;
+use pushflow_protocol::courier;
+use pushflow_protocol::courier::Delivery;
+
+use super::client::{Client, ClientId, Key};
+use super::process::Process;
+use super::{Guardian, keeper};
+
+/// How many messages of one client are heard before the guardian looks at everything else again.
+const MESSAGES_AT_ONCE: usize = 64;
+
+impl Guardian {
+    pub(super) fn hear_client(&mut self, id: ClientId) {
+        for _ in 0..MESSAGES_AT_ONCE {
+            let Some(client) = self.clients.get_mut(&id) else { return };
+            if client.deliver().is_err() {
+                return self.client_gone(id);
+            }
+            match courier::receive_delivery(&client.socket, false) {
+                Ok(Some(Delivery::Whole(message, files))) => self.obey(id, message, files),
+                Ok(Some(Delivery::Cut(beginning))) => self.cannot_take(id, &beginning),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(None) => return self.client_gone(id),
+                Err(_) => return self.client_garbled(id),
+            }
+        }
+    }
+
+    fn obey(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
+        match message {
+            ToGuardian::Watch => {}
+            ToGuardian::Start { process, launch } => self.start(Key { client, process }, launch, files),
+            ToGuardian::Signal { process, signal } => {
+                // Nobody signals what is still an order: it is known to have started only when it is none any more.
+                let process = self.processes.get_mut(&Key { client, process });
+                if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
+                    process.signal_group(signal);
+                }
+            }
+            ToGuardian::End { process } => {
+                let id = Key { client, process };
+                if !self.cancel_order(id) {
+                    self.end(id);
+                }
+            }
+        }
+    }
+
+    /// Files of a message did not come, since no more may be open here. Only what is to start has files.
+    fn cannot_take(&mut self, client: ClientId, beginning: &[u8]) {
+        match ToGuardian::process_to_start(beginning) {
+            Some(process) => self.refuse(Key { client, process }, StartFailure::Errno(Errno::EMFILE as i32)),
+            None => self.client_garbled(client),
+        }
+    }
+
+    fn start(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) {
+        let Some(client) = self.clients.get(&id.client) else { return };
+        if self.processes.contains_key(&id) || self.warm.has_order(id) {
+            // A name that is used twice: whoever says that is no client.
+            return self.client_garbled(id.client);
+        }
+        let refused = match client.may_start(launch.class) {
+            true => self.make_or_fork(id, launch, files),
+            false => Some(StartFailure::Daemonic),
+        };
+        if let Some(reason) = refused {
+            self.refuse(id, reason);
+        }
+    }
+
+    pub(super) fn fork_keeper(&mut self, id: Key, mut launch: Launch, mut files: Vec<OwnedFd>) -> io::Result<()> {
+        let drains = files.split_off(launch.numbers.len().min(files.len()));
+        let own_client = match launch.class {
+            Some(class) => {
+                let (ours, theirs) = SeqPacket::pair()?;
+                files.push(theirs.into_fd());
+                launch.numbers.push(GUARDIAN_SOCKET);
+                Some(Client::new(ours, Some(class)))
+            }
+            None => None,
+        };
+        let (pid, reports) = keeper::fork(&launch, &files, &self.forked_workers)?;
+        let own_client = own_client.map(|client| {
+            let client_id = ClientId(self.next_client);
+            self.next_client += 1;
+            self.clients.insert(client_id, client);
+            self.workers.insert(client_id, id);
+            client_id
+        });
+        self.by_keeper.insert(pid, id);
+        self.processes.insert(id, Process::new(pid, reports, drains, launch.on_orphan, own_client));
+        Ok(())
+    }
+
+    /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
+    pub(super) fn client_gone(&mut self, id: ClientId) {
+        let Some(client) = self.clients.remove(&id) else { return };
+        self.forget_orders_of(id);
+        if id == ClientId::SCHEDULER {
+            let waits_for_our_end = self.hear_last_words(&client);
+            self.scheduler = None;
+            let now = Instant::now();
+            let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
+            owned.for_each(|(_, process)| process.orphan(now));
+            self.close_warm();
+            // Any other hears, by the end of its socket, that it has no guardian any more.
+            self.former_scheduler = waits_for_our_end.then_some(client);
+        } else {
+            self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
+        }
+    }
+
+    /// It said what no client says: a task has written into its worker's socket, say. That worker is of no use any more.
+    pub(super) fn client_garbled(&mut self, id: ClientId) {
+        if let Some(&worker) = self.workers.get(&id) {
+            self.tell(worker.client, &FromGuardian::Garbled { process: worker.process });
+            self.end(worker);
+        }
+        self.client_gone(id);
+    }
+
+    pub(super) fn refuse(&mut self, id: Key, reason: StartFailure) {
+        self.tell(id.client, &FromGuardian::NotStarted { process: id.process, reason });
+        self.tell(id.client, &FromGuardian::Gone { process: id.process });
+    }
+
+    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule. Whether it
+    /// says nothing more, as it does when it has no more use for this guardian.
+    fn hear_last_words(&mut self, scheduler: &Client) -> bool {
+        loop {
+            match courier::receive_delivery(&scheduler.socket, false) {
+                Ok(Some(Delivery::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
+                    self.obey(ClientId::SCHEDULER, message, files);
+                }
+                // Nothing is started any more, whether its files came or not.
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    pub(super) fn owned_by(&self, client: ClientId) -> Vec<Key> {
+        self.processes.keys().copied().filter(|key| key.client == client).collect()
+    }
+
+    /// A client that can't be told is gone.
+    pub(super) fn tell(&mut self, id: ClientId, message: &FromGuardian) {
+        if let Some(client) = self.clients.get_mut(&id)
+            && client.tell(message).is_err()
+        {
+            self.client_gone(id);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! [`Data`]: what one trigger carries.
+
+use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::{CodecError, Payload, Value};
+
+/// The name or position of one entry of [`Data`].
+///
+/// Names become keyword arguments of a task, positions become positional arguments (`parity.md` P25).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A keyword argument.
+    Name(Arc<str>),
+    /// A positional argument, counted from 0.
+    Position(u32),
+}
+
+impl Key {
+    /// The name, if this is one.
+    pub fn as_name(&self) -> Option<&str> {
+        match self {
+            Key::Name(name) => Some(name),
+            Key::Position(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Name(name) => f.write_str(name),
+            Key::Position(position) => write!(f, "{position}"),
+        }
+    }
+}
+
+impl From<&str> for Key {
+    fn from(name: &str) -> Self {
+        Key::Name(name.into())
+    }
+}
+
+impl From<String> for Key {
+    fn from(name: String) -> Self {
+        Key::Name(name.into())
+    }
+}
+
+impl From<u32> for Key {
+    fn from(position: u32) -> Self {
+        Key::Position(position)
+    }
+}
+
+/// What one trigger carries: a map from names and positions to values, in the order of insertion.
+///
+/// Cloning shares; changing a shared map copies the map, never the values in it.
+///
+/// ```
+/// use pushflow_model::{Data, Value};
+///
+/// let inputs = Data::new().with("value", 1).with("limit", 10);
+/// let result = Data::new().with("value", 2);
+/// let merged = inputs.merged(&result);
+/// assert_eq!(merged.value("value").unwrap(), Some(&Value::Int(2)));
+/// assert_eq!(merged.value("limit").unwrap(), Some(&Value::Int(10)));
+/// ```
+#[derive(Clone, Default)]
+pub struct Data(Arc<IndexMap<Key, Payload>>);
+
+impl Data {
+    /// Data without an entry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This data with one entry more; an entry of the same key is replaced in its place.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        self.insert(key.into(), Payload::from(value.into()));
+        self
+    }
+
+    /// Sets one entry; one of the same key is replaced in its place.
+    pub fn insert(&mut self, key: Key, payload: Payload) {
+        Arc::make_mut(&mut self.0).insert(key, payload);
+    }
+
+    /// Takes one entry out, keeping the order of the others.
+    pub fn remove(&mut self, key: &Key) -> Option<Payload> {
+        if !self.0.contains_key(key) {
+            return None;
+        }
+        Arc::make_mut(&mut self.0).shift_remove(key)
+    }
+
+    /// The payload under a key.
+    pub fn get(&self, key: &Key) -> Option<&Payload> {
+        self.0.get(key)
+    }
+
+    /// The payload under a name.
+    pub fn named(&self, name: &str) -> Option<&Payload> {
+        self.0.get(&Key::from(name))
+    }
+
+    /// The decoded value under a name, `None` where there is none.
+    ///
+    /// # Errors
+    /// When the bytes that arrived under this name can't be decoded.
+    pub fn value(&self, name: &str) -> Result<Option<&Value>, CodecError> {
+        self.named(name).map(Payload::value).transpose()
+    }
+
+    /// This data with all of `over` on top: its entries win (`parity.md` P32). No value is copied.
+    #[must_use]
+    pub fn merged(mut self, over: &Data) -> Data {
+        if self.is_empty() {
+            return over.clone();
+        }
+        if over.is_empty() {
+            return self;
+        }
+        let entries = Arc::make_mut(&mut self.0);
+        for (key, payload) in over {
+            entries.insert(key.clone(), payload.clone());
+        }
+        self
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entries in the order of insertion.
+    pub fn iter(&self) -> indexmap::map::Iter<'_, Key, Payload> {
+        self.0.iter()
+    }
+
+    /// Checks that the entries can become a map: no position is also there as a name.
+    pub(crate) fn check_names(&self) -> Result<(), CodecError> {
+        let as_name = |key: &Key| matches!(key, Key::Position(_)).then(|| key.to_string());
+        match self.0.keys().filter_map(as_name).find(|name| self.named(name).is_some()) {
+            Some(name) => Err(CodecError::KeyTwice(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The entries, taken out if nobody else has them.
+    pub(crate) fn into_unshared(self) -> Option<IndexMap<Key, Payload>> {
+        Arc::into_inner(self.0)
+    }
+}
+
+impl From<IndexMap<Key, Payload>> for Data {
+    fn from(entries: IndexMap<Key, Payload>) -> Self {
+        Data(Arc::new(entries))
+    }
+}
+
+impl<'a> IntoIterator for &'a Data {
+    type Item = (&'a Key, &'a Payload);
+    type IntoIter = indexmap::map::Iter<'a, Key, Payload>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<K: Into<Key>> FromIterator<(K, Payload)> for Data {
+    fn from_iter<I: IntoIterator<Item = (K, Payload)>>(entries: I) -> Self {
+        Data(Arc::new(entries.into_iter().map(|(key, payload)| (key.into(), payload)).collect()))
+    }
+}
+
+/// Names and sizes only: a payload is never formatted into a log (`parity.md` P139).
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(key, payload)| (key.to_string(), payload))).finish()
+    }
+}

@@ -1,0 +1,34 @@
+//! [`PythonOptions`]: how to run Python tasks.
+
+use std::ffi::OsString;
+
+use serde::{Deserialize, Serialize};
+
+/// How to run Python tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonOptions {
+    /// The interpreter, an absolute path.
+    pub interpreter: OsString,
+    /// Folders in which modules are looked for before anywhere else.
+    pub search_path: Vec<OsString>,
+    /// What an interpreter imports before its first task.
+    pub modules: Vec<TaskModule>,
+    /// Whether interpreters are copies of one that has imported the modules, where that is possible.
+    pub warm: bool,
+}
+
+impl PythonOptions {
+    /// An interpreter that finds modules in these folders, and imports none before a task needs it.
+    pub fn new(interpreter: impl Into<OsString>, search_path: Vec<OsString>) -> PythonOptions {
+        PythonOptions { interpreter: interpreter.into(), search_path, modules: Vec::new(), warm: false }
+    }
+}
+
+/// A module that tasks need.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TaskModule {
+    /// Its dotted name, or the path of a `.py` file.
+    pub module: String,
+    /// What a task wants of it, which may be a module inside it.
+    pub function: String,
+}

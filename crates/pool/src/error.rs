@@ -1,0 +1,56 @@
+//! [`OpenError`]: why a pool can't be opened.
+
+use pushflow_model::NO_CHILDREN;
+
+use pushflow_green::EnvironmentError;
+use pushflow_guardian::GuardianError;
+
+/// Why a pool can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no guardian.
+    #[error(transparent)]
+    Guardian(#[from] GuardianError),
+    /// This process is a daemonic worker, and the pool is not of the family that such may have.
+    #[error("{NO_CHILDREN}")]
+    Daemonic,
+    /// Attempts do not run in processes of their own on a pool of this type.
+    #[error("the pool {0:?} has no worker processes")]
+    NoProcesses(&'static str),
+    /// The open files of so many workers are more than there may be.
+    #[error(
+        "{workers} workers do not fit: each takes {files} open files, and {limit} may be open: raise that with ulimit -n{}",
+        if *fit > 0 { format!(", or ask for {fit} workers") } else { String::new() }
+    )]
+    Files {
+        /// How many workers were asked for.
+        workers: usize,
+        /// How many files each takes.
+        files: usize,
+        /// How many files may be open.
+        limit: usize,
+        /// How many workers there is room for.
+        fit: usize,
+    },
+    /// No worker could be started.
+    #[error("{0}")]
+    Worker(String),
+    /// The Python interpreter can't be used.
+    #[error("{0}")]
+    Python(String),
+    /// The pool `gevent` was asked for in the plain environment.
+    #[error(
+        "the pool \"gevent\" needs the green environment: choose it with --environment green, PUSHFLOW_ENVIRONMENT=green \
+         or pushflow::green::enable(), before the first pool"
+    )]
+    NotGreen,
+    /// The environment can't be known.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// Who opens it has changed their mind.
+    #[error("the pool was given up while it was opened")]
+    GivenUp,
+    /// The machine has no threads or file descriptors left.
+    #[error("the pool could not be opened: {0}")]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,381 @@
+//! [`GreenPool`]: attempts as green tasks on one thread of the scheduler's own process.
+//!
+//! # States
+//! An attempt waits in the queue, or runs as a green task, or is over. There is a green task for each attempt, up to the
+//! limit; it takes the first attempt of the queue when it begins, so that attempts start in their order and one that has
+//! not begun can be interrupted at once, also while the thread is held. When it ends it makes room for the next.
+//!
+//! All Python tasks run in one interpreter process, patched by gevent, in a greenlet each, while their green tasks here wait
+//! for the answer.
+//!
+//! An attempt that is interrupted sees that where it next waits, or looks. The process of a command that does not end is
+//! killed after the grace by the watchdog's thread, which no task can hold. When the pool is dropped, tasks that do not
+//! end are left behind, and the thread with them; what they still produce is dropped.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use pushflow_guardian::OnOrphan;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, ErrorKind, TaskError};
+
+use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
+use crate::error::OpenError;
+use crate::in_process::python::{as_pool_event, shared_python, start_shared};
+use crate::options::PoolOptions;
+use crate::process::room;
+use pushflow_execute::{Runner, execute};
+use pushflow_green::Cancellation;
+use pushflow_green::Local;
+use pushflow_green::Waker;
+use pushflow_green::{Beat, Owner, Watchdog};
+use pushflow_green::{Environment, Monitor, environment, settle};
+use pushflow_green::{Executor, Job, STACK_BYTES};
+use pushflow_guardian::Guardian;
+use pushflow_guardian::Interrupter;
+use pushflow_guardian::{GuardedLauncher, Started, StopListener};
+use pushflow_model::StartMethod;
+use pushflow_python::SharedPython;
+
+/// Why nothing can run any more.
+const HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
+
+/// How long the end of a command that was killed after its grace may take to be seen.
+const KILL_TIME: Duration = Duration::from_millis(500);
+
+/// How many green tasks wait for their first turn at most, while the queue has more for them: what is few stays in the
+/// processor's cache.
+const AHEAD: usize = 64;
+
+/// A pool of green tasks on one thread of the scheduler's own process (`parity.md` P97, type `gevent`).
+///
+/// Each pool has a thread of its own. A task that blocks it, or computes for long, keeps all others of the pool waiting,
+/// and is reported as [`PoolEvent::Blocked`].
+pub struct GreenPool {
+    shared: Arc<Shared>,
+    watchdog: Watchdog,
+    interrupt_grace: Duration,
+}
+
+struct Shared {
+    state: Monitor<State>,
+    executor: Executor,
+    beat: Arc<Beat>,
+    events: EventSink,
+    guardian: Option<Arc<Guardian>>,
+    on_orphan: OnOrphan,
+    /// The processes of running attempts.
+    started: Arc<Started>,
+    python: Option<Arc<SharedPython>>,
+    /// Asking for it at each attempt would be a system call.
+    pid: u32,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Attempt>,
+    running: HashMap<AttemptId, Running>,
+    /// How many green tasks there are: those of running attempts, and those that have yet to take one.
+    tasks: usize,
+    closed: bool,
+    /// The thread is held by a task that does not end.
+    broken: bool,
+}
+
+/// An attempt that runs.
+struct Running {
+    interrupter: Interrupter,
+    waker: Waker,
+    is_python: bool,
+    /// Whether it was reported that it holds the thread.
+    was_reported: bool,
+}
+
+impl GreenPool {
+    /// Opens a pool. Where commands are to run (`with_processes`), the guardian is started for them.
+    ///
+    /// # Errors
+    /// In the plain environment; when there is to be a guardian and is none; when there are no threads left.
+    pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<GreenPool, OpenError> {
+        if environment()? == Environment::Plain {
+            return Err(OpenError::NotGreen);
+        }
+        settle()?;
+        let options = &options.bounded();
+        let guardian = match with_processes {
+            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+            false => None,
+        };
+        let beat = Arc::<Beat>::default();
+        let started = Arc::<Started>::default();
+        let limit = match options.python {
+            Some(_) if with_processes => room::fitted_green_tasks(options)?,
+            _ => options.green_limit(),
+        };
+        let executor = Executor::start(STACK_BYTES, beat.clone())?;
+        let shared = Arc::new_cyclic(|shared| Shared {
+            state: Monitor::default(),
+            executor,
+            beat: beat.clone(),
+            events,
+            python: shared_python(
+                guardian.as_ref(),
+                options,
+                Environment::Green,
+                &started,
+                Shared::interpreter_listener(shared.clone()),
+            ),
+            guardian,
+            on_orphan: OnOrphan::after(options.orphan_grace),
+            started,
+            pid: std::process::id(),
+            limit,
+        });
+        let watchdog = match Watchdog::start(beat, options.blocking_limit, shared.clone()) {
+            Ok(watchdog) => watchdog,
+            Err(error) => {
+                shared.executor.close();
+                return Err(error.into());
+            }
+        };
+        Ok(GreenPool { shared, watchdog, interrupt_grace: options.interrupt_grace })
+    }
+}
+
+impl State {
+    /// How many more green tasks the queue needs and the limit allows; they are counted from now on.
+    fn tasks_to_add(&mut self, limit: usize) -> usize {
+        let untaken = self.tasks - self.running.len();
+        let room = AHEAD.saturating_sub(untaken).min(limit.saturating_sub(self.tasks));
+        let wanted = self.queue.len().saturating_sub(untaken).min(room);
+        self.tasks += wanted;
+        wanted
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.running.is_empty()
+    }
+}
+
+impl Shared {
+    fn tell(&self, event: PoolEvent) {
+        (self.events)(vec![event]);
+    }
+
+    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
+    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+        Arc::new(move |event| {
+            let Some(shared) = shared.upgrade() else { return };
+            let told = shared.state.look(|state| {
+                let python = state.running.iter().filter(|(_, running)| running.is_python);
+                python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
+            });
+            told.into_iter().for_each(|event| shared.tell(event));
+        })
+    }
+
+    fn fail(&self, attempt: AttemptId, kind: ErrorKind, message: &str) {
+        self.tell(PoolEvent::Failed { attempt, error: TaskError::new(kind, message) });
+    }
+
+    fn spawn(self: &Arc<Self>, count: usize) {
+        self.executor.spawn((0..count).map(|_| {
+            let shared = self.clone();
+            Box::new(move |stack| shared.run_next(stack)) as Job
+        }));
+    }
+
+    /// The whole life of a green task.
+    fn run_next(self: &Arc<Self>, stack: io::Result<()>) {
+        let Some((attempt, interrupter)) = self.take() else { return };
+        let id = attempt.id;
+        if let Err(error) = stack {
+            let message = format!("no stack could be made for the task ({error})");
+            return self.over(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
+        }
+        if let Some((local, key)) = Local::current() {
+            local.adopt(key, id.0, interrupter.cancellation().clone());
+        }
+        self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
+        let mut runner = self.guardian.clone().map(|guardian| {
+            let events = self.events.clone();
+            let stops: StopListener = Arc::new(move |event| {
+                as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
+            });
+            let (on_orphan, started) = (self.on_orphan, self.started.clone());
+            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) });
+            Runner::of_pool(launcher, self.python.as_ref())
+        });
+        let named = (attempt.actor.clone(), id);
+        let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
+        // The inputs go before the result is told, so that whoever merges them owns them alone.
+        drop(attempt);
+        self.over(id, ended);
+    }
+
+    /// The first attempt of the queue, and a task for the next; `None` if it was taken out meanwhile.
+    fn take(self: &Arc<Self>) -> Option<(Attempt, Interrupter)> {
+        let (taken, more) = self.state.look(|state| {
+            let Some(attempt) = state.queue.pop_front() else {
+                state.tasks -= 1;
+                return (None, 0);
+            };
+            let interrupter = Interrupter::new();
+            let running = Running {
+                interrupter: interrupter.clone(),
+                waker: Waker::current(),
+                is_python: attempt.task.is_python(),
+                was_reported: false,
+            };
+            state.running.insert(attempt.id, running);
+            (Some((attempt, interrupter)), state.tasks_to_add(self.limit))
+        });
+        self.spawn(more);
+        taken
+    }
+
+    fn over(self: &Arc<Self>, attempt: AttemptId, ended: Result<Data, TaskError>) {
+        let more = self.state.change(|state| {
+            state.tasks -= 1;
+            if state.running.remove(&attempt).is_some() {
+                self.tell(match ended {
+                    Ok(result) => PoolEvent::Finished { attempt, result },
+                    Err(error) => PoolEvent::Failed { attempt, error },
+                });
+            }
+            state.tasks_to_add(self.limit)
+        });
+        self.spawn(more);
+    }
+
+    /// Fails everything, since the thread will not come back.
+    fn break_down(&self) {
+        self.state.change(|state| {
+            state.broken = true;
+            let queued = std::mem::take(&mut state.queue).into_iter().map(|attempt| attempt.id);
+            let running = std::mem::take(&mut state.running).into_keys();
+            queued.chain(running).for_each(|attempt| self.fail(attempt, ErrorKind::WorkerLost, HELD));
+            self.tell(PoolEvent::Broken { reason: HELD.to_owned() });
+        });
+    }
+
+    /// Fails what waits and interrupts what runs.
+    fn abort(&self) {
+        let running: Vec<(Interrupter, Waker)> = self.state.change(|state| {
+            state.closed = true;
+            for attempt in std::mem::take(&mut state.queue) {
+                self.fail(attempt.id, ErrorKind::Stopped, "the pool was closed before the attempt started");
+            }
+            state.running.values().map(|running| (running.interrupter.clone(), running.waker.clone())).collect()
+        });
+        for (interrupter, waker) in running {
+            interrupter.interrupt();
+            waker.wake();
+        }
+    }
+}
+
+impl Owner for Shared {
+    fn blocked(&self, label: u64, held: Duration) {
+        let attempt = AttemptId(label);
+        self.state.look(|state| {
+            if let Some(running) = state.running.get_mut(&attempt).filter(|running| !running.was_reported) {
+                running.was_reported = true;
+                self.tell(PoolEvent::Blocked { attempt, held });
+            }
+        });
+    }
+
+    fn grace_is_over(&self, attempt: u64) {
+        let find = |state: &mut State| Some(state.running.get(&AttemptId(attempt))?.interrupter.clone());
+        if let Some(interrupter) = self.state.look(find) {
+            interrupter.kill();
+        }
+    }
+}
+
+impl Pool for GreenPool {
+    fn submit(&self, attempts: Vec<Attempt>) {
+        let shared = &self.shared;
+        let more = shared.state.look(|state| {
+            let refusal = match state {
+                State { broken: true, .. } => Some((ErrorKind::WorkerLost, HELD)),
+                State { closed: true, .. } => Some((ErrorKind::Stopped, "the pool was closed")),
+                _ => None,
+            };
+            if let Some((kind, message)) = refusal {
+                attempts.iter().for_each(|attempt| shared.fail(attempt.id, kind, message));
+                return 0;
+            }
+            state.queue.extend(attempts);
+            state.tasks_to_add(shared.limit)
+        });
+        shared.spawn(more);
+    }
+
+    fn interrupt(&self, attempt: AttemptId) {
+        let running = self.shared.state.change(|state| {
+            if let Some(running) = state.running.get(&attempt) {
+                return Some((running.interrupter.clone(), running.waker.clone()));
+            }
+            let position = state.queue.iter().position(|waiting| waiting.id == attempt)?;
+            state.queue.remove(position);
+            self.shared.fail(attempt, ErrorKind::Stopped, "the attempt was interrupted before it started");
+            None
+        });
+        if let Some((interrupter, waker)) = running {
+            interrupter.interrupt();
+            waker.wake();
+            self.watchdog.after_grace(self.interrupt_grace, attempt.0);
+        }
+    }
+
+    fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
+        start_shared(self.shared.python.as_deref(), opening)
+    }
+
+    fn interrupt_running(&self) {
+        let running: Vec<AttemptId> = self.shared.state.look(|state| state.running.keys().copied().collect());
+        running.into_iter().for_each(|attempt| self.interrupt(attempt));
+    }
+
+    /// A task that holds the thread keeps all others from ever going on: then everything fails, and the pool with it.
+    fn give_up(&self, attempt: AttemptId) {
+        let shared = &self.shared;
+        let gave_up = shared.state.change(|state| {
+            state.running.remove(&attempt).inspect(|_| state.tasks -= 1).is_some() && shared.beat.is_held_by(attempt.0)
+        });
+        if gave_up {
+            shared.break_down();
+        }
+    }
+
+    fn close(&mut self, deadline: Option<Instant>) -> bool {
+        self.shared.state.look(|state| state.closed = true);
+        let is_empty = self.shared.state.wait(deadline, |state| state.is_empty().then_some(())).is_some();
+        if !is_empty {
+            self.shared.abort();
+        }
+        is_empty
+    }
+
+    fn patience(&self) -> Duration {
+        self.interrupt_grace + KILL_TIME
+    }
+
+    fn workers(&self) -> usize {
+        self.shared.state.look(|state| state.running.len())
+    }
+}
+
+impl Drop for GreenPool {
+    fn drop(&mut self) {
+        self.shared.abort();
+        // Nobody is left who would wait for the grace of a command.
+        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
+        self.shared.executor.close();
+    }
+}

@@ -1,0 +1,345 @@
+//! [`ThreadPool`]: attempts on threads of the scheduler's own process.
+//!
+//! Nothing is encoded and no process is started but those of commands, which the guardian starts. The price: a task that
+//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to. Python
+//! tasks run in one interpreter process that all threads share: there the price is paid by each other.
+//!
+//! # States
+//! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
+//! scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not end are left
+//! behind; what they still produce is dropped. A thread whose attempt was given up is not counted any more: another one
+//! takes its place, and it leaves if it ever comes back.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use pushflow_guardian::OnOrphan;
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, ErrorKind, TaskError};
+
+use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
+use pushflow_green::Cancellation;
+
+use crate::error::OpenError;
+use crate::in_process::python::{as_pool_event, shared_python, start_shared};
+use crate::options::PoolOptions;
+use pushflow_execute::{Runner, execute};
+use pushflow_green::Environment;
+use pushflow_guardian::Guardian;
+use pushflow_guardian::Interrupter;
+use pushflow_guardian::{GuardedLauncher, Started, StopListener};
+use pushflow_model::StartMethod;
+use pushflow_python::SharedPython;
+
+/// How long the end of a command that was killed after its grace may take to be seen.
+const KILL_TIME: Duration = Duration::from_millis(500);
+
+/// A pool of threads of the scheduler's own process (`parity.md` P97, type `thread`).
+pub struct ThreadPool {
+    shared: Arc<Shared>,
+    interrupt_grace: Duration,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    events: EventSink,
+    guardian: Option<Arc<Guardian>>,
+    on_orphan: OnOrphan,
+    /// The processes of running attempts.
+    started: Arc<Started>,
+    /// Asking for it at each attempt would be a system call.
+    pid: u32,
+    python: Option<Arc<SharedPython>>,
+    limit: usize,
+    /// How long an idle thread stays; for ever without scaling.
+    idle_timeout: Option<Duration>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Attempt>,
+    running: HashMap<AttemptId, Running>,
+    threads: usize,
+    idle: usize,
+    /// How many threads wait for the end of an attempt that was interrupted.
+    graces: usize,
+    closed: bool,
+}
+
+/// An attempt that runs.
+struct Running {
+    interrupter: Interrupter,
+    is_python: bool,
+}
+
+impl ThreadPool {
+    /// Opens a pool. Where commands are to run (`with_processes`), the guardian is started for them.
+    ///
+    /// # Errors
+    /// When there is to be a guardian and is none.
+    pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<ThreadPool, OpenError> {
+        let options = &options.bounded();
+        pushflow_green::settle()?;
+        let guardian = match with_processes {
+            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+            false => None,
+        };
+        let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
+        let shared = Arc::new_cyclic(|shared| Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            events,
+            python: shared_python(
+                guardian.as_ref(),
+                options,
+                Environment::Plain,
+                &started,
+                Shared::interpreter_listener(shared.clone()),
+            ),
+            guardian,
+            on_orphan,
+            started,
+            pid: std::process::id(),
+            limit: options.worker_limit(),
+            idle_timeout: options.scaling.then_some(options.idle_timeout),
+        });
+        Ok(ThreadPool { shared, interrupt_grace: options.interrupt_grace })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: PoolEvent) {
+        (self.events)(vec![event]);
+    }
+
+    /// Starts as many threads as there is work for and the limit allows.
+    fn grow(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        while state.threads < self.limit && state.idle < state.queue.len() {
+            let shared = self.clone();
+            std::thread::Builder::new().name("pushflow-task".into()).spawn(move || shared.work())?;
+            state.threads += 1;
+            // It counts as idle until it takes its first attempt, so that the next look does not start another for it.
+            state.idle += 1;
+        }
+        Ok(())
+    }
+
+    /// A thread's whole life.
+    fn work(self: Arc<Self>) {
+        let runs = Arc::<AtomicU64>::default();
+        let mut runner = self.guardian.clone().map(|guardian| {
+            let (on_orphan, started) = (self.on_orphan, self.started.clone());
+            let stops = Some(self.stop_listener(runs.clone()));
+            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops });
+            Runner::of_pool(launcher, self.python.as_ref())
+        });
+        while let Some((attempt, interrupter)) = self.next() {
+            let id = attempt.id;
+            runs.store(id.0, Ordering::Release);
+            self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
+            let named = (attempt.actor.clone(), id);
+            let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
+            // The inputs go before the result is told, so that whoever merges them owns them alone.
+            drop(attempt);
+            if !self.over(id, ended) {
+                return;
+            }
+        }
+    }
+
+    /// Tells that the command of the attempt that a thread `runs` was stopped by a signal, or goes on.
+    fn stop_listener(self: &Arc<Self>, runs: Arc<AtomicU64>) -> StopListener {
+        // The guardian keeps it as long as the command, and must not keep the pool, which keeps the guardian.
+        let shared = Arc::downgrade(self);
+        Arc::new(move |event| {
+            let Some(shared) = shared.upgrade() else { return };
+            let told = as_pool_event(AttemptId(runs.load(Ordering::Acquire)), event);
+            told.into_iter().for_each(|event| shared.tell(event));
+        })
+    }
+
+    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
+    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+        Arc::new(move |event| {
+            let Some(shared) = shared.upgrade() else { return };
+            let running = |state: &State| {
+                let python = state.running.iter().filter(|(_, running)| running.is_python);
+                python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
+            };
+            let told = running(&shared.lock());
+            told.into_iter().for_each(|event| shared.tell(event));
+        })
+    }
+
+    /// Waits for the next attempt; `None` when the thread is to leave.
+    fn next(&self) -> Option<(Attempt, Interrupter)> {
+        let mut state = self.lock();
+        let since = Instant::now();
+        loop {
+            if let Some(attempt) = state.queue.pop_front() {
+                let interrupter = Interrupter::new();
+                let running = Running { interrupter: interrupter.clone(), is_python: attempt.task.is_python() };
+                state.running.insert(attempt.id, running);
+                state.idle -= 1;
+                return Some((attempt, interrupter));
+            }
+            let left = self.idle_timeout.map(|limit| limit.saturating_sub(since.elapsed()));
+            if state.closed || left.is_some_and(|left| left.is_zero()) {
+                state.idle -= 1;
+                state.threads -= 1;
+                self.changed.notify_all();
+                return None;
+            }
+            state = match left {
+                Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// An attempt has ended: whether its thread may go on. One that was given up has been replaced.
+    fn over(&self, attempt: AttemptId, ended: Result<Data, TaskError>) -> bool {
+        let mut state = self.lock();
+        if state.running.remove(&attempt).is_none() {
+            return false;
+        }
+        state.idle += 1;
+        self.tell(match ended {
+            Ok(result) => PoolEvent::Finished { attempt, result },
+            Err(error) => PoolEvent::Failed { attempt, error },
+        });
+        if state.closed || state.graces > 0 {
+            self.changed.notify_all();
+        }
+        true
+    }
+
+    /// Has a thread for everything that waits; where not even one can be started, what waits fails.
+    fn staff(self: &Arc<Self>, state: &mut State) {
+        if let Err(error) = self.grow(state)
+            && state.threads == 0
+        {
+            let reason = format!("no thread could be started ({error})");
+            for attempt in std::mem::take(&mut state.queue) {
+                let error = TaskError::new(ErrorKind::WorkerLost, reason.clone());
+                self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Fails what waits and interrupts what runs.
+    fn abort(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for attempt in std::mem::take(&mut state.queue) {
+            let error = TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started");
+            self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+        }
+        state.running.values().for_each(|running| running.interrupter.interrupt());
+        self.changed.notify_all();
+    }
+}
+
+impl Pool for ThreadPool {
+    fn submit(&self, attempts: Vec<Attempt>) {
+        let mut state = self.shared.lock();
+        state.queue.extend(attempts);
+        self.shared.staff(&mut state);
+    }
+
+    fn interrupt(&self, attempt: AttemptId) {
+        let mut state = self.shared.lock();
+        if let Some(running) = state.running.get(&attempt) {
+            let interrupter = running.interrupter.clone();
+            drop(state);
+            interrupter.interrupt();
+            self.kill_after_grace(attempt, interrupter);
+        } else if let Some(position) = state.queue.iter().position(|waiting| waiting.id == attempt) {
+            state.queue.remove(position);
+            let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
+            self.shared.tell(PoolEvent::Failed { attempt, error });
+        }
+    }
+
+    /// Its thread is not counted any more, and leaves if it ever comes back.
+    fn give_up(&self, attempt: AttemptId) {
+        let mut state = self.shared.lock();
+        if state.running.remove(&attempt).is_some() {
+            state.threads -= 1;
+            self.shared.staff(&mut state);
+        }
+    }
+
+    fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
+        start_shared(self.shared.python.as_deref(), opening)
+    }
+
+    fn interrupt_running(&self) {
+        let running: Vec<AttemptId> = self.shared.lock().running.keys().copied().collect();
+        running.into_iter().for_each(|attempt| self.interrupt(attempt));
+    }
+
+    fn close(&mut self, deadline: Option<Instant>) -> bool {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        self.shared.changed.notify_all();
+        while !(state.running.is_empty() && state.queue.is_empty()) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(left) if left.is_zero() => {
+                    drop(state);
+                    self.shared.abort();
+                    return false;
+                }
+                Some(left) => self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        true
+    }
+
+    fn patience(&self) -> Duration {
+        self.interrupt_grace + KILL_TIME
+    }
+
+    fn workers(&self) -> usize {
+        self.shared.lock().threads
+    }
+}
+
+impl ThreadPool {
+    /// The process of a command that does not end by itself is killed, and with it the wait of its thread.
+    fn kill_after_grace(&self, attempt: AttemptId, interrupter: Interrupter) {
+        let (shared, grace) = (self.shared.clone(), self.interrupt_grace);
+        let kill = move || {
+            let mut state = shared.lock();
+            state.graces += 1;
+            let runs = |state: &mut State| state.running.contains_key(&attempt);
+            let waited = shared.changed.wait_timeout_while(state, grace, runs);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.graces -= 1;
+            if runs(&mut state) {
+                interrupter.kill();
+            }
+        };
+        if std::thread::Builder::new().name("pushflow-grace".into()).spawn(kill).is_err() {
+            tracing::error!(%attempt, "no thread for the end of an interrupted command");
+        }
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.shared.abort();
+        // Nobody is left who would wait for the grace of a command.
+        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
+    }
+}

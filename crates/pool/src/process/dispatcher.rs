@@ -1,0 +1,456 @@
+//! The dispatcher: which worker gets which attempt, and what the end of a worker means. A pure state machine.
+//!
+//! It owns no process, thread, clock or channel: [`Dispatcher::on`] takes what happened and when, and says what is to be
+//! done. The runner beside it (`runner.rs`) does it.
+//!
+//! # The states of a worker
+//! - *starting*: from `Start` until it says that it is ready; ended when that takes too long.
+//! - *serving*: has attempts to run, in the order in which it was given them, or is idle. While a signal has stopped it
+//!   (`stop.rs`) it is given nothing.
+//! - *leaving*: told to go, by closing its channel or by ending its tree: since the pool closes, it was idle for long, or it
+//!   has run as many attempts as a worker may.
+//! - *dead*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
+//!   its end), and what it printed has been read, it is *buried*: its attempts are settled. It is forgotten when nothing
+//!   below it is left.
+//!
+//! # The states of an attempt
+//! - *queued*.
+//! - *given* to a worker. While attempts are short (`pace.rs`), a worker is given several, since its waking up is the
+//!   whole cost of a small task; what it has not begun is asked back when another worker is idle. Interrupted, an attempt
+//!   that has begun has its grace; then the worker's group gets SIGTERM, and a moment later its tree is ended.
+//! - *settling*: it has been answered for, but what it printed has not all been read yet; the report waits for that a
+//!   moment, so that it comes last, and that of a failure can hold the last lines.
+//! - *over*: reported, exactly once.
+//!
+//! # What the end of the pool means
+//! Closing lets everything that was submitted run to its end. The exit of the process that has the pool (`exit.rs`) drops
+//! what has not begun, and waits for what has, or ends it, as the policy of the pool says. Aborting ends everything now.
+//! A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is given up after a while.
+//!
+//! # What the death of a worker means
+//! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its
+//! death it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head
+//! of the queue, without spending a try; but an attempt whose workers keep dying before they can begin it is lost too.
+//! Workers that die before they are ready are counted, and after a few in a row the pool is broken: starting more would
+//! never end. While others serve it goes on with those, and tries again once a second.
+
+mod death;
+mod exit;
+mod message;
+mod pace;
+mod share;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Instant;
+
+use pushflow_model::Data;
+use pushflow_model::{AttemptId, ErrorKind, Exit, TaskError};
+
+pub(super) use self::death::MAX_FAILED_STARTS;
+use self::exit::Exiting;
+pub(super) use self::message::{Action, Event, Rules, WorkerId};
+use self::pace::Pace;
+use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
+use crate::attempt::{Attempt, PoolEvent};
+
+/// See the module's documentation.
+pub(super) struct Dispatcher {
+    rules: Rules,
+    next_worker: u64,
+    workers: BTreeMap<WorkerId, Worker>,
+    queue: VecDeque<Queued>,
+    /// Which worker has an attempt that is given or settling.
+    holders: HashMap<AttemptId, WorkerId>,
+    pace: Pace,
+    failed_starts: u32,
+    /// When a worker may be started again after that, while others serve.
+    starts_again: Option<Instant>,
+    broken: Option<String>,
+    closing: bool,
+    exiting: Exiting,
+    ready: bool,
+}
+
+/// An attempt that waits for a worker.
+struct Queued {
+    attempt: Attempt,
+    /// How many workers have died with it before they began it.
+    unbegun: u8,
+}
+
+impl Dispatcher {
+    pub(super) fn new(rules: Rules) -> Dispatcher {
+        Dispatcher {
+            rules,
+            next_worker: 1,
+            workers: BTreeMap::new(),
+            queue: VecDeque::new(),
+            holders: HashMap::new(),
+            pace: Pace::default(),
+            failed_starts: 0,
+            starts_again: None,
+            broken: None,
+            closing: false,
+            exiting: Exiting::No,
+            ready: false,
+        }
+    }
+
+    /// Starts the workers that are there from the beginning.
+    pub(super) fn open(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let first = if self.rules.scaling { 1 } else { self.rules.max_workers };
+        for _ in 0..first {
+            self.start_worker(now, actions);
+        }
+    }
+
+    /// Whether a worker has been ready; until then the pool may still turn out to be unusable.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Why the pool can't go on, if it can't.
+    pub(super) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Whether this worker is still to be talked to.
+    pub(super) fn wants(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(Worker::stays)
+    }
+
+    /// Whether everything has ended after a close.
+    pub(super) fn is_over(&self) -> bool {
+        self.closing && self.workers.is_empty() && self.queue.is_empty()
+    }
+
+    /// What happened, and what is to be done about it.
+    pub(super) fn on(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        match event {
+            Event::Submit(attempts) => self.submit(attempts, actions),
+            Event::Interrupt(attempt) => self.interrupt(attempt, now, actions),
+            Event::InterruptRunning => self.interrupt_running(now, actions),
+            Event::Close => self.closing = true,
+            Event::Exit { terminate } => self.exit(terminate, now, actions),
+            Event::Terminate => self.terminate(actions),
+            Event::Abort => self.abort(now, actions),
+            Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
+            Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
+            Event::Unreachable { worker: id, reason } => self.with(id, |worker| {
+                worker.fault.get_or_insert(reason);
+                worker.end(id, now, actions);
+            }),
+            Event::Ready { worker, pid } => self.worker_ready(worker, pid, now, actions),
+            Event::Finished { worker, attempt, result, marked } => {
+                self.answered(worker, attempt, Ok(result), marked, now, actions);
+            }
+            Event::Failed { worker, attempt, error, marked } => {
+                self.answered(worker, attempt, Err(error), marked, now, actions);
+            }
+            Event::GivenBack { worker, attempts } => self.given_back(worker, &attempts, actions),
+            Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
+            Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),
+            Event::Output { worker, stream, attempt, bytes } => {
+                self.with(worker, |worker| worker.printed(stream, attempt, &bytes));
+                actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
+            }
+            Event::OutputEnd { worker, stream, attempt } => {
+                self.with(worker, |worker| worker.read_to_the_end(stream, attempt));
+                self.report_settled(worker, now, actions);
+            }
+            Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
+            Event::Exited { worker, exit, peak_memory_kib, begun } => {
+                self.exited(worker, Death { exit, peak_memory_kib, begun, at: now }, actions);
+            }
+            Event::Unkillable { pids } => {
+                tracing::error!(?pids, "a task left processes of another user, which can't be ended");
+            }
+            Event::Stopped { worker, pid, signal } => self.stopped(worker, pid, signal, actions),
+            Event::Continued { worker, pid } => self.continued(worker, pid, now, actions),
+            Event::Gone { worker } => self.gone(worker, now),
+            Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
+            Event::Tick => {}
+        }
+        self.pass_time(now, actions);
+        self.bury(now, actions);
+        self.dispatch(now, actions);
+    }
+
+    /// Whether one of the workers may leave.
+    fn has_spare(&self) -> bool {
+        self.workers.values().filter(|worker| worker.stays()).count() > 1
+    }
+
+    /// When `Tick` is due if nothing happens before.
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        let spare = self.has_spare();
+        let others = self.next_ask_back().into_iter().chain(self.next_start());
+        self.workers.values().filter_map(|worker| worker.next_tick(&self.rules, spare)).chain(others).min()
+    }
+
+    fn with(&mut self, worker: WorkerId, change: impl FnOnce(&mut Worker)) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            change(worker);
+        }
+    }
+
+    // ----- attempts -----
+
+    fn submit(&mut self, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
+        match &self.broken {
+            None => self.queue.extend(attempts.into_iter().map(|attempt| Queued { attempt, unbegun: 0 })),
+            Some(reason) => {
+                let error = broken_error(reason);
+                actions.extend(attempts.into_iter().map(|attempt| report_failed(attempt.id, error.clone())));
+            }
+        }
+    }
+
+    fn interrupt(&mut self, attempt: AttemptId, now: Instant, actions: &mut Vec<Action>) {
+        if let Some(position) = self.queue.iter().position(|queued| queued.attempt.id == attempt) {
+            self.queue.remove(position);
+            actions.push(report_failed(attempt, interrupted_before_start()));
+        } else if let Some(&id) = self.holders.get(&attempt)
+            && let Some(worker) = self.workers.get_mut(&id)
+            && let Some(given) = worker.given_mut(attempt)
+            && matches!(given.interrupt, Interrupted::No)
+        {
+            given.interrupt = Interrupted::Asked(now);
+            actions.push(Action::Interrupt { worker: id, attempt });
+        }
+    }
+
+    /// Interrupts what each worker runs.
+    pub(super) fn interrupt_running(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (&id, worker) in &mut self.workers {
+            if let Some(given) = worker.given.front_mut()
+                && matches!(given.interrupt, Interrupted::No)
+            {
+                given.interrupt = Interrupted::Asked(now);
+                actions.push(Action::Interrupt { worker: id, attempt: given.attempt.id });
+            }
+        }
+    }
+
+    /// Ends everything that is still there.
+    pub(super) fn abort(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.closing = true;
+        self.fail_queue(&TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started"), actions);
+        for (&id, worker) in &mut self.workers {
+            worker.given.iter_mut().for_each(|given| given.interrupt = Interrupted::Ended);
+            worker.end(id, now, actions);
+        }
+    }
+
+    fn fail_queue(&mut self, error: &TaskError, actions: &mut Vec<Action>) {
+        actions.extend(self.queue.drain(..).map(|queued| report_failed(queued.attempt.id, error.clone())));
+    }
+
+    /// Takes an attempt from the worker that has answered for it; `None` if it has answered before.
+    fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<Given> {
+        let worker = self.workers.get_mut(&id)?;
+        let given = worker.take(attempt)?;
+        self.pace.sample(now.saturating_duration_since(worker.news));
+        worker.news = now;
+        Some(given)
+    }
+
+    /// The worker has answered: told at once if nothing that was printed is still to be read.
+    fn answered(
+        &mut self,
+        id: WorkerId,
+        attempt: AttemptId,
+        answer: Result<Data, TaskError>,
+        marked: bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(given) = self.take_answered(id, attempt, now) else { return };
+        self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
+        self.report_settled(id, now, actions);
+    }
+
+    fn not_sent(
+        &mut self,
+        id: WorkerId,
+        attempt: AttemptId,
+        error: TaskError,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.take_answered(id, attempt, now).is_some() {
+            self.holders.remove(&attempt);
+            actions.push(report_failed(attempt, error));
+            self.with(id, |worker| {
+                worker.taken -= 1;
+                actions.extend(worker.announce_first());
+            });
+        }
+    }
+
+    /// Reports the attempts of a worker whose output has been read, or has had its time, and then the one that it runs.
+    fn report_settled(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if worker.settling.is_empty() {
+            return;
+        }
+        let settled = worker.settled(now);
+        self.report(settled, actions);
+        self.with(id, |worker| actions.extend(worker.announce_first()));
+    }
+
+    fn report(&mut self, settled: Vec<(AttemptId, Result<Data, TaskError>)>, actions: &mut Vec<Action>) {
+        for (attempt, answer) in settled {
+            self.holders.remove(&attempt);
+            actions.push(match answer {
+                Ok(result) => Action::Report(PoolEvent::Finished { attempt, result }),
+                Err(error) => report_failed(attempt, error),
+            });
+        }
+    }
+
+    fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
+        self.with(id, |worker| worker.given.iter_mut().for_each(|given| given.asked_back = false));
+        for &attempt in attempts.iter().rev() {
+            let Some(worker) = self.workers.get_mut(&id) else { return };
+            let Some(given) = worker.take(attempt) else { continue };
+            worker.taken -= 1;
+            self.holders.remove(&attempt);
+            if matches!(given.interrupt, Interrupted::No) {
+                let unbegun = given.unbegun;
+                self.requeue(given, unbegun, actions);
+            } else {
+                // The worker had forgotten it when the interrupt came, and will say nothing of it.
+                actions.push(report_failed(attempt, interrupted_before_start()));
+            }
+        }
+        self.with(id, |worker| actions.extend(worker.announce_first()));
+    }
+
+    /// An attempt that no worker has begun waits again, before all others.
+    fn requeue(&mut self, given: Given, unbegun: u8, actions: &mut Vec<Action>) {
+        if given.announced {
+            actions.push(Action::Report(PoolEvent::Requeued { attempt: given.attempt.id }));
+        }
+        self.queue.push_front(Queued { attempt: given.attempt, unbegun });
+    }
+
+    // ----- workers -----
+
+    fn start_worker(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let id = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        self.workers.insert(id, Worker::new(now));
+        actions.push(Action::Start(id));
+    }
+
+    fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        // One that is being ended, since it took too long, has not been started.
+        if matches!(worker.state, State::Starting { .. }) && !worker.is_being_ended() {
+            worker.state = State::Serving;
+            worker.news = now;
+            self.ready = true;
+            (self.failed_starts, self.starts_again) = (0, None);
+            worker.pid = Some(pid);
+            if worker.exit.is_none() {
+                actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
+            }
+        }
+    }
+
+    fn refused(&mut self, id: WorkerId, reason: String, fatal: bool, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.fault.get_or_insert_with(|| reason.clone());
+        worker.channel_closed = true;
+        worker.end(id, now, actions);
+        if fatal {
+            self.break_down(reason, actions);
+        }
+    }
+
+    fn channel_closed(&mut self, id: WorkerId, garbage: Option<String>, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.channel_closed = true;
+        if worker.fault.is_none() {
+            worker.fault = garbage;
+        }
+        if !matches!(worker.state, State::Leaving { .. }) {
+            // A worker that can't be heard is of no use, whatever it still does.
+            worker.end(id, now, actions);
+        }
+    }
+
+    fn exited(&mut self, id: WorkerId, death: Death, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.exit = Some(death);
+        actions.push(Action::DrainOutput(id));
+        if let Some(pid) = worker.pid {
+            actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit: death.exit }));
+        }
+    }
+
+    fn gone(&mut self, id: WorkerId, now: Instant) {
+        self.with(id, |worker| {
+            // A process that was never started is gone without an exit report, and had a channel and output no more
+            // than that. What another has said may still be on its way.
+            if worker.exit.is_none() {
+                worker.exit = Some(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
+                worker.channel_closed = true;
+            }
+            worker.drained |= worker.pid.is_none();
+            worker.gone = true;
+        });
+        if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
+            self.workers.remove(&id);
+        }
+    }
+
+    fn guardian_lost(&mut self, pid: u32, actions: &mut Vec<Action>) {
+        let reason = format!(
+            "the guardian (pid {pid}) has ended, and with it every worker: it was killed from outside, or the machine \
+             ran out of memory"
+        );
+        self.lose_everything(reason, actions);
+    }
+
+    /// Nothing more will be heard of any worker: what has been answered is told, the rest is lost.
+    pub(super) fn lose_everything(&mut self, reason: String, actions: &mut Vec<Action>) {
+        self.break_down(reason.clone(), actions);
+        let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::settle_all).collect();
+        self.report(answered, actions);
+        let error = broken_error(&reason);
+        actions.extend(self.holders.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));
+        self.workers.clear();
+    }
+
+    /// From now on nothing can run here.
+    fn break_down(&mut self, reason: String, actions: &mut Vec<Action>) {
+        if self.broken.is_none() {
+            self.fail_queue(&broken_error(&reason), actions);
+            actions.push(Action::Report(PoolEvent::Broken { reason: reason.clone() }));
+            self.broken = Some(reason);
+        }
+    }
+}
+
+fn report_failed(attempt: AttemptId, error: TaskError) -> Action {
+    Action::Report(PoolEvent::Failed { attempt, error })
+}
+
+fn broken_error(reason: &str) -> TaskError {
+    TaskError::new(ErrorKind::WorkerLost, reason)
+}
+
+fn interrupted_before_start() -> TaskError {
+    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
+}

@@ -1,0 +1,362 @@
+//! Reads pickles into nodes, whoever wrote them: no input makes it panic, recurse, or take memory out of proportion.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::op;
+use crate::buffers::Parts;
+
+/// Why bytes are no pickle of the kind that the interpreter's side writes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    /// It ends too early.
+    #[error("it ends too early")]
+    Truncated,
+    /// An operation that no plain value needs.
+    #[error("operation {0:#04x} is not expected")]
+    Unexpected(u8),
+    /// An operation that does not fit what came before it.
+    #[error("operation {0:#04x} does not fit what is before it")]
+    Misplaced(u8),
+    /// A part that is elsewhere has another length than it should.
+    #[error("a part of it has {0} bytes")]
+    WrongLength(usize),
+}
+
+/// Bytes of a pickle, or of one of its long parts, which are elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Span<'a> {
+    pub(super) bytes: &'a [u8],
+    elsewhere: Option<&'a Bytes>,
+}
+
+impl Span<'_> {
+    /// The bytes, copied unless they are elsewhere.
+    pub(super) fn to_bytes(self) -> Bytes {
+        self.elsewhere.map_or_else(|| Bytes::copy_from_slice(self.bytes), Bytes::clone)
+    }
+
+    /// How much memory [`Span::to_bytes`] takes.
+    pub(super) fn copied(self) -> usize {
+        if self.elsewhere.is_some() { 0 } else { self.bytes.len() }
+    }
+}
+
+/// Where a node is among [`Nodes::all`].
+pub(super) type Index = usize;
+
+/// One thing that a pickle makes.
+pub(super) enum Node<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(&'a str),
+    Bytes(Span<'a>),
+    List(Vec<Index>),
+    Map(Vec<(Index, Index)>),
+    /// An integer of more than 64 bits: its digits to the base of 256, the lowest first, in two's complement.
+    LargeInt(&'a [u8]),
+    /// A text with halves of characters, written as if they were characters.
+    OddStr(&'a [u8]),
+    ByteArray(Span<'a>),
+    Tuple(Vec<Index>),
+    Set(Vec<Index>),
+    FrozenSet(Vec<Index>),
+    /// One of Python's own types, by its name.
+    Type(&'a str),
+    /// What only Python understands.
+    Object {
+        codec: &'a str,
+        type_name: &'a str,
+        text: &'a str,
+        pickle: Span<'a>,
+        buffers: Cow<'a, [Bytes]>,
+        view: Option<Index>,
+    },
+}
+
+/// The things that a pickle makes, at most one for each of its bytes. They name each other, and so may share parts or contain
+/// themselves.
+pub(super) struct Nodes<'a> {
+    pub(super) all: Vec<Node<'a>>,
+    /// The one that the pickle is about.
+    pub(super) root: Index,
+}
+
+impl<'a> Nodes<'a> {
+    /// Reads one pickle that is all of `bytes`, but for its long parts.
+    pub(super) fn read(bytes: &'a [u8], parts: &'a Parts) -> Result<Self, Malformed> {
+        let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut reader = Reader { input: bytes, length: bytes.len(), parts, nodes, stack, marks, memo };
+        let root = reader.run()?;
+        Ok(Nodes { all: reader.nodes, root })
+    }
+}
+
+/// The machine that pickles are programs for.
+struct Reader<'a> {
+    /// What is left, of this length at first.
+    input: &'a [u8],
+    length: usize,
+    parts: &'a Parts,
+    nodes: Vec<Node<'a>>,
+    stack: Vec<Index>,
+    marks: Vec<usize>,
+    memo: Vec<Index>,
+}
+
+impl<'a> Reader<'a> {
+    fn run(&mut self) -> Result<Index, Malformed> {
+        loop {
+            let operation = self.byte()?;
+            if operation == op::STOP {
+                break;
+            }
+            self.step(operation)?;
+        }
+        match (self.stack.as_slice(), self.marks.as_slice(), self.input) {
+            ([root], [], []) => Ok(*root),
+            _ => Err(Malformed::Misplaced(op::STOP)),
+        }
+    }
+
+    fn step(&mut self, operation: u8) -> Result<(), Malformed> {
+        match operation {
+            op::PROTO => self.take(1).map(drop),
+            op::FRAME => self.take(8).map(drop),
+            op::MARK => {
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            op::POP => self.pop(operation).map(drop),
+            op::POP_MARK => self.pop_to_mark(operation).map(drop),
+            op::MEMOIZE => {
+                self.memo.push(*self.stack.last().ok_or(Malformed::Misplaced(operation))?);
+                Ok(())
+            }
+            op::BINGET => self.length(1).and_then(|index| self.recall(index, operation)),
+            op::LONG_BINGET => self.length(4).and_then(|index| self.recall(index, operation)),
+            op::REDUCE => self.reduce(),
+            op::BINPERSID => self.remembered_object(),
+            op::APPEND | op::APPENDS | op::SETITEM | op::SETITEMS | op::ADDITEMS => self.fill(operation),
+            _ => self.node(operation).map(|node| self.push(node)),
+        }
+    }
+
+    /// The operations that make a new thing.
+    fn node(&mut self, operation: u8) -> Result<Node<'a>, Malformed> {
+        Ok(match operation {
+            op::NONE => Node::Null,
+            op::NEWTRUE => Node::Bool(true),
+            op::NEWFALSE => Node::Bool(false),
+            op::BININT1 => Node::Int(self.byte()?.into()),
+            op::BININT2 => Node::Int(u16::from_le_bytes(self.array()?).into()),
+            op::BININT => Node::Int(i32::from_le_bytes(self.array()?).into()),
+            op::LONG1 => self.integer(1)?,
+            op::LONG4 => self.integer(4)?,
+            op::BINFLOAT => Node::Float(f64::from_be_bytes(self.array()?)),
+            op::SHORT_BINUNICODE => self.text(1)?,
+            op::BINUNICODE => self.text(4)?,
+            op::BINUNICODE8 => self.text(8)?,
+            op::SHORT_BINBYTES => Node::Bytes(self.sized(1)?),
+            op::BINBYTES => Node::Bytes(self.sized(4)?),
+            op::BINBYTES8 => Node::Bytes(self.sized(8)?),
+            op::EMPTY_LIST => Node::List(Vec::new()),
+            op::EMPTY_TUPLE => Node::Tuple(Vec::new()),
+            op::TUPLE1 => Node::Tuple(self.pop_many(1, operation)?),
+            op::TUPLE2 => Node::Tuple(self.pop_many(2, operation)?),
+            op::TUPLE3 => Node::Tuple(self.pop_many(3, operation)?),
+            op::TUPLE => Node::Tuple(self.pop_to_mark(operation)?),
+            op::EMPTY_DICT => Node::Map(Vec::new()),
+            op::EMPTY_SET => Node::Set(Vec::new()),
+            op::FROZENSET => Node::FrozenSet(self.pop_to_mark(operation)?),
+            op::STACK_GLOBAL => self.builtin()?,
+            unexpected => return Err(Malformed::Unexpected(unexpected)),
+        })
+    }
+
+    /// Puts what is on top of the stack, or all down to the mark, into the container below.
+    fn fill(&mut self, operation: u8) -> Result<(), Malformed> {
+        let items = match operation {
+            op::APPEND => self.pop_many(1, operation)?,
+            op::SETITEM => self.pop_many(2, operation)?,
+            _ => self.pop_to_mark(operation)?,
+        };
+        let container = self.stack.last().map(|index| &mut self.nodes[*index]);
+        match (operation, container) {
+            (op::APPEND | op::APPENDS, Some(Node::List(list))) => list.extend(items),
+            (op::SETITEM | op::SETITEMS, Some(Node::Map(map))) if items.len().is_multiple_of(2) => {
+                map.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+            }
+            (op::ADDITEMS, Some(Node::Set(set))) => set.extend(items),
+            _ => return Err(Malformed::Misplaced(operation)),
+        }
+        Ok(())
+    }
+
+    /// A type that calls are made of.
+    fn builtin(&mut self) -> Result<Node<'a>, Malformed> {
+        let name = self.pop_many(2, op::STACK_GLOBAL)?;
+        match (&self.nodes[name[0]], &self.nodes[name[1]]) {
+            (Node::Str("builtins"), Node::Str(name @ ("str" | "bytearray"))) => Ok(Node::Type(name)),
+            _ => Err(Malformed::Misplaced(op::STACK_GLOBAL)),
+        }
+    }
+
+    /// The interpreter's side writes a call of `str` for what only Python understands. Python itself writes one of
+    /// `bytearray` for such an array, with its content if there is any.
+    fn reduce(&mut self) -> Result<(), Malformed> {
+        let misplaced = Malformed::Misplaced(op::REDUCE);
+        let call = self.pop_many(2, op::REDUCE)?;
+        let (Node::Type(name), Node::Tuple(arguments)) = (&self.nodes[call[0]], &self.nodes[call[1]]) else {
+            return Err(misplaced);
+        };
+        let node = match (*name, arguments.as_slice()) {
+            ("bytearray", []) => Some(Node::ByteArray(Span { bytes: &[], elsewhere: None })),
+            ("bytearray", [content]) => self.bytes_at(*content).map(Node::ByteArray),
+            ("str", [codec, type_name, text, pickle, rest @ ..]) => {
+                let (parts, view) = match *rest {
+                    [] => (None, None),
+                    [view] => (None, Some(view)),
+                    [first, count] => (Some((first, count)), None),
+                    [first, count, view] => (Some((first, count)), Some(view)),
+                    _ => return Err(misplaced),
+                };
+                let buffers = parts.map_or(Some(&[][..]), |(first, count)| self.parts_at(first, count));
+                buffers.and_then(|buffers| self.object([*codec, *type_name, *text, *pickle], buffers.into(), view))
+            }
+            _ => None,
+        };
+        self.push(node.ok_or(misplaced)?);
+        Ok(())
+    }
+
+    /// What [`super::PickleWriter`] makes of an object: only among the keys of a dict, which are read here again.
+    fn remembered_object(&mut self) -> Result<(), Malformed> {
+        let misplaced = Malformed::Misplaced(op::BINPERSID);
+        let top = self.pop(op::BINPERSID)?;
+        let Node::Tuple(parts) = &self.nodes[top] else { return Err(misplaced) };
+        let object = match *parts.as_slice() {
+            [place, codec, type_name, pickle, ref buffers @ ..] => {
+                let buffers = buffers.iter().map(|buffer| Some(self.bytes_at(*buffer)?.to_bytes()));
+                let buffers: Option<Vec<Bytes>> = buffers.collect();
+                buffers.and_then(|buffers| self.object([codec, type_name, place, pickle], buffers.into(), None))
+            }
+            _ => None,
+        };
+        self.push(object.ok_or(misplaced)?);
+        Ok(())
+    }
+
+    fn object(
+        &self,
+        [codec, type_name, text, pickle]: [Index; 4],
+        buffers: Cow<'a, [Bytes]>,
+        view: Option<Index>,
+    ) -> Option<Node<'a>> {
+        Some(Node::Object {
+            codec: self.text_at(codec)?,
+            type_name: self.text_at(type_name)?,
+            text: self.text_at(text)?,
+            pickle: self.bytes_at(pickle)?,
+            buffers,
+            view,
+        })
+    }
+
+    fn text_at(&self, index: Index) -> Option<&'a str> {
+        match self.nodes[index] {
+            Node::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn bytes_at(&self, index: Index) -> Option<Span<'a>> {
+        match self.nodes[index] {
+            Node::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn parts_at(&self, first: Index, count: Index) -> Option<&'a [Bytes]> {
+        match (&self.nodes[first], &self.nodes[count]) {
+            (Node::Int(first), Node::Int(count)) => self.parts.some(*first, *count),
+            _ => None,
+        }
+    }
+
+    fn push(&mut self, node: Node<'a>) {
+        self.nodes.push(node);
+        self.stack.push(self.nodes.len() - 1);
+    }
+
+    fn recall(&mut self, index: usize, operation: u8) -> Result<(), Malformed> {
+        self.stack.push(*self.memo.get(index).ok_or(Malformed::Misplaced(operation))?);
+        Ok(())
+    }
+
+    fn pop(&mut self, operation: u8) -> Result<Index, Malformed> {
+        Ok(self.pop_many(1, operation)?[0])
+    }
+
+    /// Takes things off the stack, but none from below the last mark.
+    fn pop_many(&mut self, count: usize, operation: u8) -> Result<Vec<Index>, Malformed> {
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        let start = self.stack.len().checked_sub(count).filter(|start| *start >= bottom);
+        Ok(self.stack.split_off(start.ok_or(Malformed::Misplaced(operation))?))
+    }
+
+    fn pop_to_mark(&mut self, operation: u8) -> Result<Vec<Index>, Malformed> {
+        let mark = self.marks.pop().ok_or(Malformed::Misplaced(operation))?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn integer(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
+        let digits = self.sized(width)?.bytes;
+        let Some(last) = digits.last() else { return Ok(Node::Int(0)) };
+        if digits.len() > 8 {
+            return Ok(Node::LargeInt(digits));
+        }
+        let mut bytes = [if last & 0x80 == 0 { 0 } else { 0xff }; 8];
+        bytes[..digits.len()].copy_from_slice(digits);
+        Ok(Node::Int(i64::from_le_bytes(bytes)))
+    }
+
+    /// Python writes halves of characters as if they were characters, which is no UTF-8.
+    fn text(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
+        let bytes = self.sized(width)?.bytes;
+        Ok(std::str::from_utf8(bytes).map_or(Node::OddStr(bytes), Node::Str))
+    }
+
+    /// The bytes behind their length.
+    fn sized(&mut self, width: usize) -> Result<Span<'a>, Malformed> {
+        let length = self.length(width)?;
+        match self.parts.hole(self.length - self.input.len()) {
+            Some(part) if part.len() == length => Ok(Span { bytes: part, elsewhere: Some(part) }),
+            Some(part) => Err(Malformed::WrongLength(part.len())),
+            None => Ok(Span { bytes: self.take(length)?, elsewhere: None }),
+        }
+    }
+
+    fn length(&mut self, width: usize) -> Result<usize, Malformed> {
+        let mut bytes = [0; 8];
+        bytes[..width].copy_from_slice(self.take(width)?);
+        usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| Malformed::Truncated)
+    }
+
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        Ok(self.take(N)?.try_into().expect("as many bytes were taken"))
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.input.split_at_checked(count).ok_or(Malformed::Truncated)?;
+        self.input = rest;
+        Ok(taken)
+    }
+}
