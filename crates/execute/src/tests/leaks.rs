@@ -9,7 +9,7 @@ fn open_files() -> usize {
 /// In a process of its own, since other tests open files meanwhile.
 #[test]
 fn no_file_stays_open_after_many_attempts_and_lost_interpreters() {
-    let name = "run::tests::leaks::many_attempts_and_lost_interpreters";
+    let name = "tests::leaks::many_attempts_and_lost_interpreters";
     let test = std::process::Command::new(std::env::current_exe().unwrap())
         .args([name, "--exact", "--ignored", "--nocapture"])
         .output()

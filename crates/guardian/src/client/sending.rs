@@ -100,7 +100,7 @@ mod tests {
         const CHILD: &str = "PUSHFLOW_TEST_FEW_FILES";
         if std::env::var_os(CHILD).is_none() {
             let test =
-                "guardian::sending::tests::files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is";
+                "client::sending::tests::files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is";
             let mut child = std::process::Command::new("setpriv");
             let is_root =
                 std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian() {
         if !pushflow_os::alone::is_alone(
-            "guardian::sending::tests::a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian",
+            "client::sending::tests::a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian",
         ) {
             return;
         }
