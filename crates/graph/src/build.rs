@@ -8,7 +8,8 @@ use pushflow_protocol::POOL_NAMES;
 
 use crate::nearest::did_you_mean;
 use crate::{
-    Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, Task, Work,
+    Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, ScopeId, Task,
+    Work,
 };
 
 impl Graph {
@@ -165,6 +166,41 @@ impl Graph {
     pub fn run_on(&mut self, actor: ActorId, pool: &str) -> Result<(), GraphError> {
         self.require_task(actor, "a pool", "give it to the tasks")?;
         self.pools.insert(actor, known_pool(pool)?);
+        Ok(())
+    }
+
+    /// Triggers an actor whenever an actor of the workflow, or of a submodel in it, fails.
+    ///
+    /// It gets what reached the actor that failed, with the entry `WorkflowException` on top. Errors on the way from a
+    /// handler, in actors that nothing else triggers, do not come back to the handlers of the same scope.
+    ///
+    /// # Errors
+    /// When the handler is no actor of this graph, or can't be one: the start actor, or a join.
+    pub fn on_error(&mut self, handler: ActorId) -> Result<(), GraphError> {
+        self.on_scope_error(ScopeId::WORKFLOW, handler)
+    }
+
+    pub(crate) fn on_scope_error(&mut self, scope: ScopeId, handler: ActorId) -> Result<(), GraphError> {
+        let actor = self.own_actor(handler, "target")?;
+        let what = match actor.kind {
+            ActorKind::Start => "the start actor, where a run begins",
+            ActorKind::Join => "a join, which waits for its links only",
+            _ => {
+                self.scopes.all[scope.index()].handlers.push(handler);
+                return Ok(());
+            }
+        };
+        Err(GraphError::Misplaced(format!("actor {:?} can't handle errors: it is {what}", actor.name)))
+    }
+
+    /// Keeps the errors of an actor from the handlers of its submodel and workflow: only its own error links hear of
+    /// them. By default all of them do (`parity.md` P38).
+    ///
+    /// # Errors
+    /// When it is no actor of this graph.
+    pub fn contain_errors(&mut self, actor: ActorId) -> Result<(), GraphError> {
+        self.own_actor(actor, "source")?;
+        self.scopes.contained.insert(actor);
         Ok(())
     }
 

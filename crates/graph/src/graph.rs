@@ -9,7 +9,7 @@ use petgraph::visit::EdgeRef;
 
 use crate::actor::GraphMark;
 use crate::scope::Scopes;
-use crate::{Actor, ActorId, Link, LinkId, Retries};
+use crate::{Actor, ActorId, Link, LinkId, Retries, Scope, ScopeId};
 
 /// Where a graph comes from, where that decides how a run of it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,6 +164,42 @@ impl Graph {
     /// The links out of an actor with their targets, in the order in which they were added.
     pub fn outgoing(&self, id: ActorId) -> Vec<(LinkId, ActorId)> {
         self.adjacent(id, Direction::Outgoing)
+    }
+
+    /// Whether the handlers of its scopes do not hear of an actor's errors.
+    pub fn contains_errors(&self, actor: ActorId) -> bool {
+        self.scopes.contained.contains(&actor)
+    }
+
+    /// The workflow itself, then each submodel after the one it is in.
+    pub fn scopes(&self) -> impl Iterator<Item = (ScopeId, &Scope)> {
+        self.scopes.all.iter().enumerate().map(|(index, scope)| (ScopeId(index as u32), scope))
+    }
+
+    /// The scope of each actor, by position.
+    pub fn scope_of_each(&self) -> Vec<ScopeId> {
+        let mut of_each = vec![ScopeId::WORKFLOW; self.actor_count()];
+        for (id, scope) in self.scopes() {
+            of_each[scope.actors.start as usize..scope.actors.end as usize].fill(id);
+        }
+        of_each
+    }
+
+    /// The path of an actor, such as `/workflow/submodel/actor`, with spaces for `%` (`parity.md` P15, P65, P79).
+    ///
+    /// ```
+    /// use pushflow_graph::Graph;
+    ///
+    /// let mut graph = Graph::new("50% done");
+    /// let fork = graph.add_fork("fork")?;
+    /// assert_eq!(graph.path(fork), "/50  done/fork");
+    /// # Ok::<(), pushflow_graph::GraphError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When the id is of another graph and out of this one's range.
+    pub fn path(&self, actor: ActorId) -> String {
+        format!("/{}/{}", self.name, self.actor(actor).name).replace('%', " ")
     }
 
     fn adjacent(&self, id: ActorId, direction: Direction) -> Vec<(LinkId, ActorId)> {

@@ -4,7 +4,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{EdgeReference, NodeIndex};
 use petgraph::visit::{EdgeFiltered, EdgeRef};
 
-use super::{Warning, WarningKind};
+use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph, Link};
 
 /// How many actors of a cycle a message names.

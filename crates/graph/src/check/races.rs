@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::reach::Reach;
-use super::{Warning, WarningKind};
+use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph};
 
 pub(super) fn warn_of_races(graph: &Graph, reach: &Reach, warnings: &mut Vec<Warning>) {

@@ -3,7 +3,7 @@
 use petgraph::algo::dominators::{Dominators, simple_fast};
 use petgraph::graph::NodeIndex;
 
-use super::{Warning, WarningKind};
+use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph};
 
 /// In a larger graph nobody asks what every way goes through: that can take time that grows with the square of its size.
