@@ -14,13 +14,16 @@
 //! knows.
 
 mod assemble;
+mod attributes;
 mod conditions;
+mod document;
 mod ends;
 mod error;
 mod fields;
 mod file;
 mod flatten;
 mod handlers;
+mod input;
 mod inputs;
 mod items;
 mod links;
@@ -31,25 +34,30 @@ mod read;
 mod required;
 mod serialized;
 mod settings;
+mod source;
 mod spot;
 mod starts;
+mod step;
 mod task;
 mod yaml;
+mod yaml_events;
+mod yaml_position;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pushflow_value::{Value, parse_json};
-
 use crate::Graph;
+use document::parse;
+use error::Reading;
 use file::Folders;
 use flatten::Flattener;
-use spot::{Reading, Source, Spot, Syntax, broken_text};
+use source::{Source, Syntax, source_of_file, syntax};
 use starts::Starts;
 
 pub use error::{LoadError, Place, Position, Problem};
-pub use inputs::{Input, InputNodes, parse_inputs};
+pub use input::{Input, InputNodes};
+pub use inputs::parse_inputs;
 pub use starts::{TaskClasses, UnknownClass};
 
 /// What may be said about the loading of a graph.
@@ -115,7 +123,7 @@ pub fn load_reader(reader: impl Read, name: &str, options: &LoadOptions) -> Resu
     let text = file::read_all(name, reader);
     let loaded = text.and_then(|text| {
         let folders = Folders::at(Path::new(""), options.root.as_deref(), name)?;
-        let source = Source { name: name.to_owned(), syntax: file::syntax(Path::new(""), &text), text, folders };
+        let source = Source { name: name.to_owned(), syntax: syntax(Path::new(""), &text), text, folders };
         load(source, None, options, options.root.as_deref().unwrap_or(Path::new(".")))
     });
     loaded.map_err(|error| *error)
@@ -134,22 +142,6 @@ fn from_file(path: &Path, options: &LoadOptions) -> Reading<Graph> {
     let folders = Folders::at(Path::new(""), options.root.as_deref(), &name)?.around(&path);
     let folder = path.parent().unwrap_or(Path::new(""));
     load(source_of_file(&path, folders)?, path.canonicalize().ok(), options, folder)
-}
-
-fn source_of_file(path: &Path, folders: Folders) -> Reading<Source> {
-    let text = file::read_text(path)?;
-    Ok(Source { name: path.display().to_string(), syntax: file::syntax(path, &text), text, folders })
-}
-
-/// The values of a text, and the spot where it begins.
-fn parse(source: Arc<Source>) -> Reading<(Value, Spot)> {
-    let at = |line, column| Position { line, column };
-    let parsed = match source.syntax {
-        Syntax::Json => parse_json(&source.text).map_err(|error| (at(error.line, error.column), error.message)),
-        Syntax::Yaml => yaml::parse(&source.text),
-    };
-    let value = parsed.map_err(|(position, message)| broken_text(&source.name, position, message))?;
-    Ok((value, Spot::top(source)))
 }
 
 /// Loads the graph of a source, whose file, if it is in one, and folder are there.

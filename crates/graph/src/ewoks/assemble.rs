@@ -1,9 +1,9 @@
 //! The last step: nodes and links become the actors and links of a [`Graph`].
 
 use super::conditions::{NamedValues, conditions};
-use super::error::LoadError;
+use super::error::{LoadError, Reading};
 use super::read::{Entries, LinkEntry, NodeEntry};
-use super::spot::{Reading, Spot};
+use super::spot::Spot;
 use super::starts::Starts;
 use super::{ends, links, required};
 use crate::graph::Origin;

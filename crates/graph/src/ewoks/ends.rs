@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use pushflow_value::Value;
 
 use super::conditions::NamedValues;
+use super::error::Reading;
 use super::read::{LinkEntry, NodeEntry};
-use super::spot::{Reading, Spot};
+use super::spot::Spot;
 use crate::ewoks_equal;
 
 /// The end nodes, by position: those that no link leaves but those for errors; where there is none, those whose

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The result of reading a part of a graph. The error is boxed, since it is much larger than most of what is read.
+pub(super) type Reading<T> = Result<T, Box<LoadError>>;
+
 /// Why an ewoks graph can't be loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadError {
@@ -20,6 +23,16 @@ pub struct Position {
     pub line: usize,
     /// Counted from 1, in bytes for JSON and in characters for YAML.
     pub column: usize,
+}
+
+impl Position {
+    /// The line and column of a byte of a text.
+    pub(super) fn of_offset(text: &str, offset: usize) -> Position {
+        let before = &text.as_bytes()[..offset.min(text.len())];
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        Position { line, column: 1 + before.len() - line_start }
+    }
 }
 
 /// What is wrong with an ewoks graph file.
@@ -72,6 +85,22 @@ pub enum Place {
     Inputs,
     /// One of a list of inputs; counted from 1.
     InputNumber(usize),
+}
+
+impl LoadError {
+    /// An error in the text itself.
+    pub(super) fn in_text(file: &str, position: Position, message: String) -> Box<LoadError> {
+        Box::new(LoadError {
+            file: file.to_owned(),
+            position: Some(position),
+            problem: Box::new(Problem::Text(message)),
+        })
+    }
+
+    /// An error with a file as a whole.
+    pub(super) fn of_file(file: &str, message: impl Into<String>) -> Box<LoadError> {
+        Box::new(LoadError { file: file.to_owned(), position: None, problem: Box::new(Problem::File(message.into())) })
+    }
 }
 
 impl std::error::Error for LoadError {}

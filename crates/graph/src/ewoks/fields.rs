@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use pushflow_value::{Map, Value};
 
-use super::error::{LoadError, Place};
-use super::spot::{Reading, Spot};
+use super::error::{LoadError, Place, Reading};
+use super::spot::Spot;
 use crate::nearest::nearest;
 
 /// The attributes of one object, and where the object stands.

@@ -5,9 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::error::LoadError;
-use super::position::of_offset;
-use super::spot::{Reading, Syntax, bad_file, broken_text};
+use super::error::{LoadError, Position, Reading};
 use crate::nearest::nearest;
 
 /// What may be left out at the end of the name of a graph file.
@@ -26,7 +24,7 @@ impl Folders {
     /// The folders for a graph that lives in `base`; `name` is what messages call it.
     pub(super) fn at(base: &Path, root: Option<&Path>, name: &str) -> Reading<Self> {
         let current = std::env::current_dir()
-            .map_err(|error| bad_file(name, format!("the current folder can't be determined: {error}")))?;
+            .map_err(|error| LoadError::of_file(name, format!("the current folder can't be determined: {error}")))?;
         Ok(Folders { root: root.map(|root| current.join(root)), base: current.join(base), current })
     }
 
@@ -71,11 +69,11 @@ pub(super) fn with_extension(path: &Path) -> PathBuf {
 pub(super) fn read_text(path: &Path) -> Reading<String> {
     let name = path.display().to_string();
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => bad_file(&name, missing(path)),
+        io::ErrorKind::NotFound => LoadError::of_file(&name, missing(path)),
         _ => unreadable(&name, &error),
     })?;
     if metadata.is_dir() {
-        return Err(bad_file(&name, "this is a folder, not a graph file"));
+        return Err(LoadError::of_file(&name, "this is a folder, not a graph file"));
     }
     let bytes = fs::read(path).map_err(|error| unreadable(&name, &error))?;
     as_text(&name, bytes)
@@ -92,21 +90,17 @@ fn as_text(name: &str, bytes: Vec<u8>) -> Reading<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&error.as_bytes()[..valid]);
-        broken_text(name, of_offset(&text, valid), format!("byte {} is not UTF-8, so this is no text", valid + 1))
+        LoadError::in_text(
+            name,
+            Position::of_offset(&text, valid),
+            format!("byte {} is not UTF-8, so this is no text", valid + 1),
+        )
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// What a file is written in, by its name; a file of any other name is JSON if it begins like it.
-pub(super) fn syntax(path: &Path, text: &str) -> Syntax {
-    let extension = path.extension().unwrap_or_default();
-    let is = |wanted: &str| extension.eq_ignore_ascii_case(wanted);
-    let like_json = || matches!(text.trim_start().bytes().next(), None | Some(b'{' | b'['));
-    if is("json") || !(is("yml") || is("yaml")) && like_json() { Syntax::Json } else { Syntax::Yaml }
-}
-
 fn unreadable(name: &str, error: &io::Error) -> Box<LoadError> {
-    bad_file(name, format!("the file can't be read: {error}"))
+    LoadError::of_file(name, format!("the file can't be read: {error}"))
 }
 
 pub(super) fn missing(path: &Path) -> String {

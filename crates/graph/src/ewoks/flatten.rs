@@ -11,14 +11,13 @@ use std::sync::Arc;
 
 use pushflow_value::{Map, Value};
 
-use super::error::Place;
+use super::error::{Place, Reading};
 use super::fields::Fields;
-use super::handlers;
-use super::nested::{Alias, Nested};
-use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, nested_id, split_id};
-use super::spot::{Reading, Source, Spot, Syntax};
-use super::{file, read, serialized, settings, source_of_file, task};
-use crate::nearest::did_you_mean;
+use super::nested::{Alias, Nested, merged};
+use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, split_id};
+use super::source::{Source, Syntax, source_of_file};
+use super::spot::Spot;
+use super::{attributes, document, file, handlers, serialized, settings, task};
 
 /// How deep graphs may nest.
 const MAX_LEVELS: usize = 64;
@@ -86,7 +85,7 @@ impl Flattener {
     /// The graph that a graph node names.
     fn inner(&mut self, node: &RawNode) -> Reading<(RawNode, FlatGraph)> {
         let fields = Fields::of_map(&node.attributes, node.spot.clone());
-        fields.refuse_misspelt(&[read::NODE, read::GRAPH_NODE])?;
+        fields.refuse_misspelt(&[attributes::NODE, attributes::GRAPH_NODE])?;
         settings::refuse(&fields, "give them to the nodes of its graph")?;
         let (attribute, identifier) = task::graph_identifier(&fields)?;
         if self.levels == MAX_LEVELS {
@@ -112,7 +111,7 @@ impl Flattener {
         let Source { name, folders, .. } = &*node.spot.source;
         let name = format!("{name}, the graph in node {:?}", node.id);
         let source = Source { name, text: text.to_owned(), syntax: Syntax::Json, folders: folders.clone() };
-        let (document, spot) = super::parse(Arc::new(source))?;
+        let (document, spot) = document::parse(Arc::new(source))?;
         self.flatten(&document, spot)
     }
 
@@ -130,7 +129,7 @@ impl Flattener {
             let message = format!("the graph file {name:?} contains itself: {}", circle.join(" -> "));
             return Err(node.spot.invalid(message));
         }
-        let (document, spot) = super::parse(Arc::new(source_of_file(&path, folders.around(&path))?))?;
+        let (document, spot) = document::parse(Arc::new(source_of_file(&path, folders.around(&path))?))?;
         self.files.push(real);
         let flat = self.flatten(&document, spot);
         self.files.pop();
@@ -158,7 +157,7 @@ impl Flattener {
             links.into_iter().partition(|link| !nested.contains(&link.source) && !nested.contains(&link.target));
         for link in &own {
             nested.refuse_sub_attributes(link, true, true)?;
-            check_ends(link, positions)?;
+            link.check_ends(positions)?;
         }
         flat.links.splice(0..0, own);
         for link in nested.in_order(reaching) {
@@ -181,21 +180,6 @@ impl FlatGraph {
     }
 }
 
-impl RawNode {
-    fn moved_into(self, graph: &str) -> Self {
-        let id = nested_id(graph, &self.id);
-        RawNode { spot: self.spot.named(Place::Node(id.clone())), id, ..self }
-    }
-}
-
-impl RawLink {
-    fn moved_into(self, graph: &str) -> Self {
-        let (source, target) = (nested_id(graph, &self.source), nested_id(graph, &self.target));
-        let place = Place::Link { source: source.clone(), target: target.clone() };
-        RawLink { spot: self.spot.named(place), source, target, ..self }
-    }
-}
-
 /// Where each node is, by its id.
 fn positions(nodes: &[RawNode]) -> Reading<HashMap<String, usize>> {
     let mut positions = HashMap::with_capacity(nodes.len());
@@ -206,19 +190,6 @@ fn positions(nodes: &[RawNode]) -> Reading<HashMap<String, usize>> {
         }
     }
     Ok(positions)
-}
-
-/// Refuses a link with an end that is not there.
-pub(super) fn check_ends(link: &RawLink, positions: &HashMap<String, usize>) -> Reading<()> {
-    for (attribute, id) in [("source", &link.source), ("target", &link.target)] {
-        if !positions.contains_key(id) {
-            let mut ids: Vec<&str> = positions.keys().map(String::as_str).collect();
-            ids.sort_unstable();
-            let meant = did_you_mean(id, ids);
-            return Err(link.spot.invalid(format!("{attribute:?} names no node of the graph{meant}")));
-        }
-    }
-    Ok(())
 }
 
 /// The aliases of a graph, with those into nested graphs followed to the nodes themselves.
@@ -250,10 +221,4 @@ fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> R
         }
     }
     Ok(resolved)
-}
-
-/// Attributes with others on top.
-pub(super) fn merged(mut below: Map, above: &Map) -> Map {
-    below.extend(above.iter().map(|(name, value)| (name.clone(), value.clone())));
-    below
 }

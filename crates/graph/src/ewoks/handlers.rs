@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use pushflow_value::Map;
 
+use super::error::Reading;
 use super::fields::Fields;
 use super::raw::{RawLink, RawNode};
-use super::spot::{Reading, Spot};
+use super::spot::Spot;
 
 /// A default error handler, by position.
 struct Handler {

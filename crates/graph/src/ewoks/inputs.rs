@@ -1,58 +1,21 @@
-//! [`Input`]: a value for an input of some nodes of a graph, in place of what their `default_inputs` say
-//! (`ewoks_format.md`, "inputs=").
+//! Lists of inputs: how they are read, and how the nodes of a graph get them.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use pushflow_value::{Key, Payload, Value};
 
-use super::error::LoadError;
+use super::error::{LoadError, Place, Reading};
 use super::fields::Fields;
 use super::file::Folders;
+use super::input::{Input, InputNodes};
 use super::read::{Entries, NodeEntry};
-use super::spot::{Reading, Source, Syntax};
+use super::source::{Source, Syntax, syntax};
 use super::starts::Starts;
-use super::{Place, file, items, raw};
+use super::{document, items, raw};
 use crate::nearest::did_you_mean;
 
-/// A value for an input of some nodes. What arrives on a link overrides it, and it overrides `default_inputs`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Input {
-    /// The input: a name or a position.
-    pub name: Key,
-    /// Its value.
-    pub value: Value,
-    /// Which nodes get it.
-    pub nodes: InputNodes,
-}
-
-/// Which nodes get an input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum InputNodes {
-    /// Those at which a run begins.
-    #[default]
-    Start,
-    /// All.
-    All,
-    /// The one of that id; a node of a graph in the graph is `graph:node`.
-    Id(String),
-    /// All of this label and of a task identifier that ends so, where these are given.
-    Like {
-        /// The label; for a node without one its id.
-        label: Option<String>,
-        /// How the task identifier ends.
-        task_identifier: Option<String>,
-    },
-}
-
 const ITEM: &[&str] = &["name", "value", "id", "label", "task_identifier", "all"];
-
-impl Input {
-    /// An input of the nodes at which a run begins.
-    pub fn of_start(name: impl Into<Key>, value: impl Into<Value>) -> Input {
-        Input { name: name.into(), value: value.into(), nodes: InputNodes::Start }
-    }
-}
 
 /// Reads a list of inputs: JSON or YAML, objects with `name` and `value`, and `id`, `label`, `task_identifier` or `all`
 /// for the nodes; with none of these the nodes at which a run begins. `name` is what messages call the text.
@@ -73,10 +36,10 @@ pub fn parse_inputs(text: &str, name: &str) -> Result<Vec<Input>, LoadError> {
 
 fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
     let folders = Folders::at(Path::new(""), None, name)?;
-    let syntax = file::syntax(Path::new(name), text);
-    let syntax = if Path::new(name).extension().is_none() { Syntax::Json } else { syntax };
+    let named = Path::new(name).extension().is_some();
+    let syntax = if named { syntax(Path::new(name), text) } else { Syntax::Json };
     let source = Source { name: name.to_owned(), text: text.to_owned(), syntax, folders };
-    let (document, spot) = super::parse(Arc::new(source))?;
+    let (document, spot) = document::parse(Arc::new(source))?;
     let spot = spot.named(Place::Inputs);
     let Value::List(list) = &document else {
         return Err(spot.invalid(format!("must be a list of objects, not {}", document.type_name())));

@@ -2,9 +2,8 @@
 
 use pushflow_value::{Data, Key, Payload, Value};
 
-use super::error::LoadError;
+use super::error::{LoadError, Reading};
 use super::fields::Fields;
-use super::spot::Reading;
 
 const DEFAULT_INPUT: &[&str] = &["name", "value"];
 const MAPPED: &[&str] = &["source_output", "target_input"];

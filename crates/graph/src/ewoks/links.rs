@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::error::Place;
+use super::error::{Place, Reading};
 use super::read::{LinkEntry, NodeEntry};
-use super::spot::{Reading, Spot};
+use super::spot::Spot;
 use crate::{Arrival, FieldMap, Mapping};
 
 /// Merges parallel links: lists are joined, anything else must agree.

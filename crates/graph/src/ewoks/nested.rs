@@ -4,12 +4,10 @@ use std::collections::HashMap;
 
 use pushflow_value::{Map, Value};
 
-use super::error::Place;
+use super::attributes;
+use super::error::{Place, Reading};
 use super::fields::Fields;
-use super::flatten::{check_ends, merged};
 use super::raw::{RawLink, RawNode, joined_id, nested_id};
-use super::spot::Reading;
-use super::{read, task};
 
 /// The attributes of a graph node that replace those of the graph's input nodes.
 const HANDED_DOWN: &[&str] = &["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
@@ -112,7 +110,7 @@ impl Nested {
                 });
             }
         }
-        expanded.iter().try_for_each(|link| check_ends(link, positions))?;
+        expanded.iter().try_for_each(|link| link.check_ends(positions))?;
         if let Some(attributes) = self.target_attributes(&link)? {
             targets.iter().for_each(|(target, _)| replace(&mut nodes[positions[target]].attributes, attributes));
         }
@@ -163,7 +161,7 @@ impl Nested {
     fn target_attributes<'a>(&self, link: &'a RawLink) -> Reading<Option<&'a Map>> {
         let fields = Fields::of_map(&link.attributes, link.spot.clone());
         let attributes = fields.object(SUB[2])?;
-        attributes.refuse_misspelt(&[read::NODE, task::ATTRIBUTES])?;
+        attributes.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
         Ok(fields.get(SUB[2]).and_then(Value::as_map))
     }
 }
@@ -180,4 +178,10 @@ fn replace(attributes: &mut Map, by: &Map) {
             _ => _ = attributes.insert(name.clone(), value.clone()),
         }
     }
+}
+
+/// Attributes with others on top.
+pub(super) fn merged(mut below: Map, above: &Map) -> Map {
+    below.extend(above.iter().map(|(name, value)| (name.clone(), value.clone())));
+    below
 }

@@ -1,7 +1,7 @@
 //! Where in a JSON text a value stands. Looked for only when there is something to say about it.
 
 use super::error::Position;
-use super::spot::Step;
+use super::step::Step;
 
 /// Where the value begins that these steps lead to in a valid JSON text; where they lead nowhere, the last value that they
 /// do lead to.
@@ -19,15 +19,7 @@ pub(super) fn in_json(text: &str, steps: &[Step]) -> Position {
         }
         found = cursor.at;
     }
-    of_offset(text, found)
-}
-
-/// The line and column of a byte.
-pub(super) fn of_offset(text: &str, offset: usize) -> Position {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-    Position { line, column: 1 + before.len() - line_start }
+    Position::of_offset(text, found)
 }
 
 struct Cursor<'a> {

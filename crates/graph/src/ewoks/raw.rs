@@ -5,9 +5,11 @@ use std::collections::HashMap;
 
 use pushflow_value::{Map, Value};
 
-use super::error::Place;
+use super::error::{Place, Reading};
 use super::fields::Fields;
-use super::spot::{Reading, Spot};
+use super::spot::Spot;
+use super::{attributes, settings};
+use crate::nearest::did_you_mean;
 
 /// A graph before its graph nodes are resolved.
 pub(super) struct RawGraph {
@@ -50,19 +52,43 @@ pub(super) struct RawAlias {
     pub(super) spot: Spot,
 }
 
-const TOP_LEVEL: &[&str] = &["graph", "nodes", "links", "directed", "multigraph", super::serialized::KEY];
-const GRAPH: &[&str] =
-    &["id", "label", "schema_version", "requirements", "input_nodes", "output_nodes", super::settings::KEY];
-const ALIAS: &[&str] = &["id", "node", "sub_node", "link_attributes"];
 /// What joins the ids of nested nodes.
 const SEPARATOR: &str = ":";
+
+impl RawNode {
+    pub(super) fn moved_into(self, graph: &str) -> Self {
+        let id = nested_id(graph, &self.id);
+        RawNode { spot: self.spot.named(Place::Node(id.clone())), id, ..self }
+    }
+}
+
+impl RawLink {
+    pub(super) fn moved_into(self, graph: &str) -> Self {
+        let (source, target) = (nested_id(graph, &self.source), nested_id(graph, &self.target));
+        let place = Place::Link { source: source.clone(), target: target.clone() };
+        RawLink { spot: self.spot.named(place), source, target, ..self }
+    }
+
+    /// Refuses a link with an end that is not there.
+    pub(super) fn check_ends(&self, positions: &HashMap<String, usize>) -> Reading<()> {
+        for (attribute, id) in [("source", &self.source), ("target", &self.target)] {
+            if !positions.contains_key(id) {
+                let mut ids: Vec<&str> = positions.keys().map(String::as_str).collect();
+                ids.sort_unstable();
+                let meant = did_you_mean(id, ids);
+                return Err(self.spot.invalid(format!("{attribute:?} names no node of the graph{meant}")));
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Takes a document apart.
 pub(super) fn graph(document: &Value, spot: Spot) -> Reading<RawGraph> {
     let top = Fields::of(document, spot)?;
     check_top_level(&top)?;
     let graph = top.object("graph")?;
-    graph.refuse_misspelt(&[GRAPH])?;
+    graph.refuse_misspelt(&[attributes::GRAPH])?;
     check_version(&graph)?;
     let nodes = top.objects("nodes", Place::NodeNumber)?.map(|fields| node(fields?)).collect::<Reading<Vec<_>>>()?;
     refuse_doubles(&nodes)?;
@@ -73,7 +99,7 @@ pub(super) fn graph(document: &Value, spot: Spot) -> Reading<RawGraph> {
         links,
         inputs: aliases(&graph, "input_nodes")?,
         outputs: aliases(&graph, "output_nodes")?,
-        settings: graph.object(super::settings::KEY)?.attributes().clone(),
+        settings: graph.object(settings::KEY)?.attributes().clone(),
         spot: graph.spot,
     })
 }
@@ -82,8 +108,8 @@ fn check_top_level(top: &Fields<'_>) -> Reading<()> {
     if top.get("edges").is_some() {
         return Err(top.wrong("edges", "unknown attribute \"edges\"; did you mean \"links\"?"));
     }
-    top.refuse_misspelt(&[TOP_LEVEL])?;
-    super::settings::refuse(top, "put them into \"graph\"")?;
+    top.refuse_misspelt(&[attributes::TOP_LEVEL])?;
+    settings::refuse(top, "put them into \"graph\"")?;
     if top.boolean("directed")? == Some(false) {
         let message = "\"directed\" is false, but every link of a graph has a direction; set it to true";
         return Err(top.wrong("directed", message));
@@ -117,7 +143,7 @@ fn name(graph: &Fields<'_>) -> Reading<String> {
 }
 
 fn node(fields: Fields<'_>) -> Reading<RawNode> {
-    let id = required_id(&fields, "id", super::read::NODE)?;
+    let id = required_id(&fields, "id", attributes::NODE)?;
     let spot = fields.spot.named(Place::Node(id.clone()));
     Ok(RawNode { id, attributes: fields.attributes().clone(), spot })
 }
@@ -135,11 +161,11 @@ fn refuse_doubles(nodes: &[RawNode]) -> Reading<()> {
 }
 
 fn link(fields: Fields<'_>) -> Reading<RawLink> {
-    let source = required_id(&fields, "source", super::read::LINK)?;
-    let target = required_id(&fields, "target", super::read::LINK)?;
+    let source = required_id(&fields, "source", attributes::LINK)?;
+    let target = required_id(&fields, "target", attributes::LINK)?;
     let place = Place::Link { source: source.clone(), target: target.clone() };
     let fields = Fields::of_map(fields.attributes(), fields.spot.named(place));
-    super::settings::refuse(&fields, "give them to the nodes that it links")?;
+    settings::refuse(&fields, "give them to the nodes that it links")?;
     Ok(RawLink { source, target, attributes: fields.attributes().clone(), spot: fields.spot })
 }
 
@@ -148,13 +174,13 @@ fn aliases(graph: &Fields<'_>, list: &'static str) -> Reading<Vec<RawAlias>> {
 }
 
 fn alias(fields: &Fields<'_>) -> Reading<RawAlias> {
-    fields.refuse_misspelt(&[ALIAS])?;
+    fields.refuse_misspelt(&[attributes::ALIAS])?;
     let attributes = fields.object("link_attributes")?;
-    attributes.refuse_misspelt(&[super::read::LINK])?;
+    attributes.refuse_misspelt(&[attributes::LINK])?;
     let sub_node = fields.get("sub_node").map(|id| joined_id(id, "sub_node", fields)).transpose()?;
     Ok(RawAlias {
-        id: required_id(fields, "id", ALIAS)?,
-        node: required_id(fields, "node", ALIAS)?,
+        id: required_id(fields, "id", attributes::ALIAS)?,
+        node: required_id(fields, "node", attributes::ALIAS)?,
         sub_node,
         link_attributes: attributes.attributes().clone(),
         spot: fields.spot.clone(),

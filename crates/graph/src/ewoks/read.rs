@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use pushflow_value::{Data, Key, Value};
 
-use super::error::Place;
+use super::error::{Place, Reading};
 use super::fields::Fields;
 use super::flatten::FlatGraph;
 use super::raw::{RawLink, RawNode};
 use super::settings::{self, NodeSettings};
-use super::spot::{Reading, Spot};
-use super::{items, task};
+use super::spot::Spot;
+use super::{attributes, items, task};
 use crate::{Passing, RunSettings, Work};
 
 /// The graph as far as this version understands it.
@@ -68,34 +68,6 @@ impl LinkEntry {
     }
 }
 
-/// What any node may have beside its task.
-pub(super) const NODE: &[&str] = &[
-    "id",
-    "label",
-    "default_inputs",
-    "force_start_node",
-    "conditions_else_value",
-    "default_error_node",
-    "default_error_attributes",
-    settings::KEY,
-];
-/// What a node that stands for a graph has beside that.
-pub(super) const GRAPH_NODE: &[&str] = &["task_type", "task_identifier", "graph"];
-/// What a link may have.
-pub(super) const LINK: &[&str] = &[
-    "source",
-    "target",
-    "sub_source",
-    "sub_target",
-    "sub_target_attributes",
-    "map_all_data",
-    "data_mapping",
-    "conditions",
-    "on_error",
-    "required",
-    "cache_if_optional",
-];
-
 /// Reads the nodes and links.
 pub(super) fn entries(graph: FlatGraph) -> Reading<Entries> {
     let FlatGraph { name, nodes, links, settings, spot, .. } = graph;
@@ -108,7 +80,7 @@ pub(super) fn entries(graph: FlatGraph) -> Reading<Entries> {
 
 fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
     let fields = Fields::of_map(attributes, spot.clone());
-    fields.refuse_misspelt(&[NODE, task::ATTRIBUTES])?;
+    fields.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
     let (work, passing) = task::work(id, &fields)?;
     let else_value = fields.get("conditions_else_value").cloned().unwrap_or_default();
     items::check_comparable(&else_value, "conditions_else_value", &fields)?;
@@ -137,7 +109,7 @@ fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> Reading<LinkEntry> 
     let RawLink { source, target, attributes, spot } = link;
     let place = Place::Link { source: source.clone(), target: target.clone() };
     let fields = Fields::of_map(attributes, spot.named(place));
-    fields.refuse_misspelt(&[LINK])?;
+    fields.refuse_misspelt(&[attributes::LINK])?;
     let position =
         |id: &str| *positions.get(id).expect("the ends of links were looked at when the graph was put together");
     Ok(LinkEntry {

@@ -12,8 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use pushflow_protocol::{PICKLE_CODEC, PYTHON_CODEC};
 use pushflow_value::{Map, Opaque, Value};
 
+use super::error::Reading;
 use super::fields::Fields;
-use super::spot::{Reading, Spot};
+use super::spot::Spot;
 
 /// The attribute of a document that names the serializer.
 pub(super) const KEY: &str = "__ewoks_serialize__";

@@ -6,9 +6,8 @@ use std::time::Duration;
 use pushflow_protocol::{CommandTask, TaskSpec};
 use pushflow_value::Value;
 
-use super::error::LoadError;
+use super::error::{LoadError, Reading};
 use super::fields::Fields;
-use super::spot::Reading;
 use crate::build::known_pool;
 use crate::{Retries, RunSettings};
 

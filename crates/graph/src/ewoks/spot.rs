@@ -2,39 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error::{LoadError, Place, Position, Problem};
-use super::file::Folders;
-use super::{position, yaml};
-
-/// The result of reading a part of a graph. The error is boxed, since it is much larger than most of what is read.
-pub(super) type Reading<T> = Result<T, Box<LoadError>>;
-
-/// A text that holds a graph.
-#[derive(Debug)]
-pub(super) struct Source {
-    /// What messages call it.
-    pub(super) name: String,
-    pub(super) text: String,
-    pub(super) syntax: Syntax,
-    /// Where the files that it names are looked up.
-    pub(super) folders: Folders,
-}
-
-/// What a text is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Syntax {
-    Json,
-    Yaml,
-}
-
-/// One step from a value to one inside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The attribute of that name.
-    Key(&'static str),
-    /// The item at that index.
-    Index(usize),
-}
+use super::error::{LoadError, Place, Problem};
+use super::source::{Source, Syntax};
+use super::step::Step;
+use super::{position, yaml_position};
 
 /// A place in the graph, and the way to it in the text.
 #[derive(Clone, Debug)]
@@ -80,18 +51,8 @@ impl Spot {
         let Source { name, text, syntax, .. } = &*self.source;
         let position = match syntax {
             Syntax::Json => position::in_json(text, &self.steps),
-            Syntax::Yaml => yaml::position(text, &self.steps),
+            Syntax::Yaml => yaml_position::in_yaml(text, &self.steps),
         };
         Box::new(LoadError { file: name.clone(), position: Some(position), problem: Box::new(problem) })
     }
-}
-
-/// An error in the text itself.
-pub(super) fn broken_text(file: &str, position: Position, message: String) -> Box<LoadError> {
-    Box::new(LoadError { file: file.to_owned(), position: Some(position), problem: Box::new(Problem::Text(message)) })
-}
-
-/// An error with a file as a whole.
-pub(super) fn bad_file(file: &str, message: impl Into<String>) -> Box<LoadError> {
-    Box::new(LoadError { file: file.to_owned(), position: None, problem: Box::new(Problem::File(message.into())) })
 }

@@ -9,9 +9,10 @@ use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, TaskSpec};
 use pushflow_value::Key;
 
 use super::ends::positions;
+use super::error::Reading;
 use super::read::{LinkEntry, NodeEntry};
 use super::required;
-use super::spot::{Reading, Spot};
+use super::spot::Spot;
 use crate::Work;
 
 /// Knows the inputs of task classes: a Python interpreter, which this crate does not know.

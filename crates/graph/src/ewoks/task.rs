@@ -5,16 +5,13 @@ use std::path::Path;
 use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 use pushflow_value::{Map, Value};
 
-use super::error::LoadError;
+use super::error::{LoadError, Reading};
 use super::fields::Fields;
 use super::file::Folders;
 use super::settings;
-use super::spot::Reading;
 use crate::nearest::did_you_mean;
 use crate::{Passing, Work};
 
-/// The attributes of a node that this file reads.
-pub(super) const ATTRIBUTES: &[&str] = &["task_type", "task_identifier", "task_generator"];
 /// Attributes that older files have in their place: the name is the task type, the value the identifier.
 const OLD_SPELLINGS: &[&str] = &["class", "graph", "method", "notebook", "ppfmethod", "ppfport", "script", "task"];
 

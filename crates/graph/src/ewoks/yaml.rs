@@ -9,16 +9,13 @@ mod scalar;
 use std::collections::HashMap;
 
 use pushflow_value::{MAX_DEPTH, Map, Value};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, ScalarStyle, Tag};
 
 use super::error::Position;
-use super::spot::Step;
+use super::yaml_events::{YamlError, events, too_deep};
 
 /// How many values a text may grow to by its aliases.
 const MAX_VALUES: usize = 1_000_000;
-
-/// What is wrong with a text, and where.
-pub(super) type YamlError = (Position, String);
 
 /// Parses a text of one document.
 pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
@@ -28,92 +25,6 @@ pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
         reader.take_in(event, at)?;
     }
     Ok(reader.document.unwrap_or_default())
-}
-
-/// Where the value begins that these steps lead to in a valid text; where they lead nowhere, the last value that they do
-/// lead to.
-pub(super) fn position(text: &str, steps: &[Step]) -> Position {
-    let mut path: Vec<Way> = Vec::new();
-    let mut best = (0, Position { line: 1, column: 1 });
-    for (event, at) in events(text).map_while(Result::ok) {
-        let is_end = matches!(event, Event::SequenceEnd | Event::MappingEnd);
-        if is_end {
-            path.pop();
-        }
-        if !is_end && is_value(&event) {
-            if let Some(Way::Key(name @ None)) = path.last_mut() {
-                // The key itself; one that is no text leads nowhere.
-                *name = Some(if let Event::Scalar(text, ..) = &event { text.to_string() } else { String::new() });
-                if !matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
-                    continue;
-                }
-            } else if path.len() >= best.0 && leads(&path, steps) {
-                best = (path.len() + 1, at);
-            }
-        }
-        match event {
-            Event::SequenceStart(..) => path.push(Way::Index(0)),
-            Event::MappingStart(..) => path.push(Way::Key(None)),
-            Event::Scalar(..) | Event::Alias(_) | Event::SequenceEnd | Event::MappingEnd => {
-                path.last_mut().map(Way::advance);
-            }
-            _ => {}
-        }
-    }
-    best.1
-}
-
-/// Where in a list or map a text is being read.
-enum Way {
-    Index(usize),
-    /// The key whose value comes next; none before a key.
-    Key(Option<String>),
-}
-
-impl Way {
-    fn advance(&mut self) {
-        match self {
-            Way::Index(index) => *index += 1,
-            Way::Key(name) => *name = None,
-        }
-    }
-}
-
-fn leads(path: &[Way], steps: &[Step]) -> bool {
-    path.len() <= steps.len()
-        && path.iter().zip(steps).all(|pair| match pair {
-            (Way::Index(index), Step::Index(wanted)) => index == wanted,
-            (Way::Key(Some(name)), Step::Key(wanted)) => name == wanted,
-            _ => false,
-        })
-}
-
-fn is_value(event: &Event<'_>) -> bool {
-    matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
-}
-
-/// The events of a text with their places, up to the first error.
-fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Position), YamlError>> {
-    let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        let event = parser.next_event().filter(|_| !ended)?;
-        ended = event.is_err();
-        Some(event.map(|(event, span)| (event, place(&span.start))).map_err(|error| scan_error(&error)))
-    })
-}
-
-fn place(mark: &Marker) -> Position {
-    Position { line: mark.line().max(1), column: mark.col() + 1 }
-}
-
-/// What the parser refuses; it has a limit of its own on how deep brackets may nest, which lies above ours.
-fn scan_error(error: &ScanError) -> YamlError {
-    let message = match error.info() {
-        "recursion limit exceeded" => too_deep(),
-        info => format!("the text is no YAML: {info}"),
-    };
-    (place(error.marker()), message)
 }
 
 /// Puts the events together.
@@ -293,10 +204,6 @@ fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>, is_key: bool) -> Res
 
 fn unknown_tag(tag: &Tag) -> String {
     format!("the tag \"{}{}\" has no meaning in a graph: leave it out", tag.handle, tag.suffix)
-}
-
-fn too_deep() -> String {
-    format!("the value nests deeper than {MAX_DEPTH} levels")
 }
 
 #[cfg(test)]

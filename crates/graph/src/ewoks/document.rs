@@ -1,0 +1,21 @@
+//! From a text in JSON or YAML to the values in it.
+
+use std::sync::Arc;
+
+use pushflow_value::{Value, parse_json};
+
+use super::error::{LoadError, Position, Reading};
+use super::source::{Source, Syntax};
+use super::spot::Spot;
+use super::yaml;
+
+/// The values of a text, and the spot where it begins.
+pub(super) fn parse(source: Arc<Source>) -> Reading<(Value, Spot)> {
+    let at = |line, column| Position { line, column };
+    let parsed = match source.syntax {
+        Syntax::Json => parse_json(&source.text).map_err(|error| (at(error.line, error.column), error.message)),
+        Syntax::Yaml => yaml::parse(&source.text),
+    };
+    let value = parsed.map_err(|(position, message)| LoadError::in_text(&source.name, position, message))?;
+    Ok((value, Spot::top(source)))
+}

@@ -1,0 +1,37 @@
+//! The events of a YAML text: what the parser finds in it, one after the other, with its place.
+
+use pushflow_value::MAX_DEPTH;
+use saphyr_parser::{Event, Marker, Parser, ScanError, StrInput};
+
+use super::error::Position;
+
+/// What is wrong with a text, and where.
+pub(super) type YamlError = (Position, String);
+
+/// The events of a text with their places, up to the first error.
+pub(super) fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Position), YamlError>> {
+    let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        let event = parser.next_event().filter(|_| !ended)?;
+        ended = event.is_err();
+        Some(event.map(|(event, span)| (event, place(&span.start))).map_err(|error| scan_error(&error)))
+    })
+}
+
+fn place(mark: &Marker) -> Position {
+    Position { line: mark.line().max(1), column: mark.col() + 1 }
+}
+
+/// What the parser refuses; it has a limit of its own on how deep brackets may nest, which lies above ours.
+fn scan_error(error: &ScanError) -> YamlError {
+    let message = match error.info() {
+        "recursion limit exceeded" => too_deep(),
+        info => format!("the text is no YAML: {info}"),
+    };
+    (place(error.marker()), message)
+}
+
+pub(super) fn too_deep() -> String {
+    format!("the value nests deeper than {MAX_DEPTH} levels")
+}

@@ -1,0 +1,88 @@
+//! Where in a YAML text a value stands. Looked for only when there is something to say about it.
+
+use saphyr_parser::Event;
+
+use super::error::Position;
+use super::step::Step;
+use super::yaml_events::events;
+
+/// Where the value begins that these steps lead to in a valid text; where they lead nowhere, the last value that they do
+/// lead to.
+pub(super) fn in_yaml(text: &str, steps: &[Step]) -> Position {
+    let mut path: Vec<Way> = Vec::new();
+    let mut best = (0, Position { line: 1, column: 1 });
+    for (event, at) in events(text).map_while(Result::ok) {
+        let is_end = matches!(event, Event::SequenceEnd | Event::MappingEnd);
+        if is_end {
+            path.pop();
+        }
+        if !is_end && is_value(&event) {
+            if let Some(Way::Key(name @ None)) = path.last_mut() {
+                // The key itself; one that is no text leads nowhere.
+                *name = Some(if let Event::Scalar(text, ..) = &event { text.to_string() } else { String::new() });
+                if !matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
+                    continue;
+                }
+            } else if path.len() >= best.0 && leads(&path, steps) {
+                best = (path.len() + 1, at);
+            }
+        }
+        match event {
+            Event::SequenceStart(..) => path.push(Way::Index(0)),
+            Event::MappingStart(..) => path.push(Way::Key(None)),
+            Event::Scalar(..) | Event::Alias(_) | Event::SequenceEnd | Event::MappingEnd => {
+                path.last_mut().map(Way::advance);
+            }
+            _ => {}
+        }
+    }
+    best.1
+}
+
+/// Where in a list or map a text is being read.
+enum Way {
+    Index(usize),
+    /// The key whose value comes next; none before a key.
+    Key(Option<String>),
+}
+
+impl Way {
+    fn advance(&mut self) {
+        match self {
+            Way::Index(index) => *index += 1,
+            Way::Key(name) => *name = None,
+        }
+    }
+}
+
+fn leads(path: &[Way], steps: &[Step]) -> bool {
+    path.len() <= steps.len()
+        && path.iter().zip(steps).all(|pair| match pair {
+            (Way::Index(index), Step::Index(wanted)) => index == wanted,
+            (Way::Key(Some(name)), Step::Key(wanted)) => name == wanted,
+            _ => false,
+        })
+}
+
+fn is_value(event: &Event<'_>) -> bool {
+    matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_lead_to_the_value_they_name() {
+        let text = "graph: {id: x}\nnodes:\n  - id: a\n    inputs: [1, {v: 2}]\n  - id: b\n";
+        let found = |steps: &[Step]| {
+            let at = in_yaml(text, steps);
+            (at.line, at.column)
+        };
+        assert_eq!(found(&[]), (1, 1));
+        assert_eq!(found(&[Step::Key("nodes"), Step::Index(1)]), (5, 5));
+        assert_eq!(found(&[Step::Key("nodes"), Step::Index(0), Step::Key("inputs"), Step::Index(1)]), (4, 17));
+        assert_eq!(found(&[Step::Key("nodes"), Step::Index(0), Step::Key("nothing")]), (3, 5));
+        assert_eq!(found(&[Step::Key("links"), Step::Index(0)]), (1, 1));
+    }
+}
