@@ -6,7 +6,7 @@
 //! that its nodes name in their place and `handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`,
 //! `items.rs`, `task.rs` and `settings.rs`) reads what the nodes and links say; `links.rs` merges parallel links;
 //! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `starts.rs` and `ends.rs` work
-//! out what the file leaves unsaid, `assemble.rs` makes the graph. Whatever is wrong is said by a `Spot`, which knows
+//! out what the file leaves unsaid, `assemble.rs` makes the graph. Whatever is wrong is said by a `Location`, which knows
 //! where it stands in the text.
 //!
 //! Node ids become the names of actors; those of nodes in nested graphs are joined with `:`. Attributes that the format
@@ -27,21 +27,18 @@ mod input;
 mod inputs;
 mod items;
 mod links;
+mod location;
 mod nested;
-mod position;
 mod raw;
 mod read;
 mod required;
 mod serialized;
 mod settings;
 mod source;
-mod spot;
 mod starts;
-mod step;
 mod task;
 mod yaml;
 mod yaml_events;
-mod yaml_position;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -146,8 +143,8 @@ fn from_file(path: &Path, options: &LoadOptions) -> Reading<Graph> {
 
 /// Loads the graph of a source, whose file, if it is in one, and folder are there.
 fn load(source: Source, path: Option<PathBuf>, options: &LoadOptions, folder: &Path) -> Reading<Graph> {
-    let (document, spot) = parse(Arc::new(source))?;
-    let flat = Flattener::of_file(path).flatten(&document, spot)?;
+    let (document, location) = parse(Arc::new(source))?;
+    let flat = Flattener::of_file(path).flatten(&document, location)?;
     let mut entries = read::entries(flat)?;
     entries.links = links::merge(entries.links)?;
     let mut starts = Starts::new(options.classes.as_deref(), folder);

@@ -2,8 +2,8 @@
 
 use super::conditions::{NamedValues, conditions};
 use super::error::{LoadError, Reading};
+use super::location::Location;
 use super::read::{Entries, LinkEntry, NodeEntry};
-use super::spot::Spot;
 use super::starts::Starts;
 use super::{ends, links, required};
 use crate::graph::Origin;
@@ -14,23 +14,23 @@ use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 /// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
 /// stop actor (`parity.md` P145).
 pub(super) fn graph(entries: Entries, starts: &mut Starts<'_>) -> Reading<Graph> {
-    let Entries { name, nodes, links, settings, spot } = entries;
+    let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);
     links::refuse_contested_inputs(&nodes, &links, &required)?;
     let named = NamedValues::of(&links);
-    let starts = starts.of(&nodes, &links, &spot)?;
-    let ends = ends::end_nodes(&nodes, &links, &named, &spot)?;
+    let starts = starts.of(&nodes, &links, &location)?;
+    let ends = ends::end_nodes(&nodes, &links, &named, &location)?;
     let made_links: Vec<(&LinkEntry, Link)> =
         links.iter().zip(required).map(|(link, required)| (link, made(link, required, &nodes, &named))).collect();
 
     let mut graph = Graph { name, origin: Origin::Ewoks, settings, ..Graph::default() };
-    add_all(&mut graph, &nodes, &starts, &ends, made_links).map_err(|error| refused(&spot, &error))?;
+    add_all(&mut graph, &nodes, &starts, &ends, made_links).map_err(|error| refused(&location, &error))?;
     Ok(graph)
 }
 
 /// What the graph itself refuses.
-fn refused(spot: &Spot, error: &GraphError) -> Box<LoadError> {
-    spot.invalid(error.to_string())
+fn refused(location: &Location, error: &GraphError) -> Box<LoadError> {
+    location.invalid(error.to_string())
 }
 
 fn add_all(

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use pushflow_value::{Value, parse_json};
 
 use super::error::{LoadError, Position, Reading};
+use super::location::Location;
 use super::source::{Source, Syntax};
-use super::spot::Spot;
 use super::yaml;
 
-/// The values of a text, and the spot where it begins.
-pub(super) fn parse(source: Arc<Source>) -> Reading<(Value, Spot)> {
+/// The values of a text, and the location where it begins.
+pub(super) fn parse(source: Arc<Source>) -> Reading<(Value, Location)> {
     let at = |line, column| Position { line, column };
     let parsed = match source.syntax {
         Syntax::Json => parse_json(&source.text).map_err(|error| (at(error.line, error.column), error.message)),
         Syntax::Yaml => yaml::parse(&source.text),
     };
     let value = parsed.map_err(|(position, message)| LoadError::in_text(&source.name, position, message))?;
-    Ok((value, Spot::top(source)))
+    Ok((value, Location::of_document(source)))
 }

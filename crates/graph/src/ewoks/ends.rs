@@ -6,8 +6,8 @@ use pushflow_value::Value;
 
 use super::conditions::NamedValues;
 use super::error::Reading;
+use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
-use super::spot::Spot;
 use crate::ewoks_equal;
 
 /// The end nodes, by position: those that no link leaves but those for errors; where there is none, those whose
@@ -16,7 +16,7 @@ pub(super) fn end_nodes(
     nodes: &[NodeEntry],
     links: &[LinkEntry],
     named: &NamedValues<'_>,
-    graph: &Spot,
+    graph: &Location,
 ) -> Reading<Vec<usize>> {
     let left: HashSet<usize> = links.iter().filter(|link| !link.is_on_error()).map(|link| link.source).collect();
     let pure = positions(nodes, |position, _| !left.contains(&position));

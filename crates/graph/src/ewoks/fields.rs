@@ -5,35 +5,37 @@ use std::sync::LazyLock;
 use pushflow_value::{Map, Value};
 
 use super::error::{LoadError, Place, Reading};
-use super::spot::Spot;
+use super::location::Location;
 use crate::nearest::nearest;
 
 /// The attributes of one object, and where the object stands.
 pub(super) struct Fields<'a> {
-    pub(super) spot: Spot,
+    pub(super) location: Location,
     map: &'a Map,
 }
 
 impl<'a> Fields<'a> {
     /// The attributes of a value that must be an object.
-    pub(super) fn of(value: &'a Value, spot: Spot) -> Reading<Self> {
+    pub(super) fn of(value: &'a Value, location: Location) -> Reading<Self> {
         match value {
-            Value::Map(map) => Ok(Fields { spot, map }),
-            other => Err(spot.invalid(format!("must be an object with attributes, not {}", other.type_name()))),
+            Value::Map(map) => Ok(Fields { location, map }),
+            other => Err(location.invalid(format!("must be an object with attributes, not {}", other.type_name()))),
         }
     }
 
     /// The attributes of an object.
-    pub(super) fn of_map(map: &'a Map, spot: Spot) -> Self {
-        Fields { spot, map }
+    pub(super) fn of_map(map: &'a Map, location: Location) -> Self {
+        Fields { location, map }
     }
 
     /// An object that is an attribute of this one; without attributes where it is not there.
     pub(super) fn object(&self, name: &'static str) -> Reading<Fields<'a>> {
         static NOTHING: LazyLock<Map> = LazyLock::new(Map::default);
-        let spot = self.spot.attribute(name);
-        self.get(name)
-            .map_or_else(|| Ok(Fields { spot: spot.clone(), map: &NOTHING }), |value| Fields::of(value, spot.clone()))
+        let location = self.location.attribute(name);
+        self.get(name).map_or_else(
+            || Ok(Fields { location: location.clone(), map: &NOTHING }),
+            |value| Fields::of(value, location.clone()),
+        )
     }
 
     /// All of them.
@@ -80,25 +82,25 @@ impl<'a> Fields<'a> {
         place_of: impl Fn(usize) -> Place,
     ) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
         let values = self.list(name)?;
-        let spot = self.spot.clone();
+        let location = self.location.clone();
         let items = values.iter().enumerate();
-        Ok(items.map(move |(index, value)| Fields::of(value, spot.item(name, index, place_of(index + 1)))))
+        Ok(items.map(move |(index, value)| Fields::of(value, location.item(name, index, place_of(index + 1)))))
     }
 
     /// The objects of a list that is called by its own name.
     pub(super) fn items(&self, name: &'static str) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
-        let owner = self.spot.place.clone();
+        let owner = self.location.place.clone();
         self.objects(name, move |number| Place::Item { owner: Box::new(owner.clone()), list: name, number })
     }
 
     /// A broken rule of this object.
     pub(super) fn invalid(&self, message: impl Into<String>) -> Box<LoadError> {
-        self.spot.invalid(message)
+        self.location.invalid(message)
     }
 
     /// A broken rule of one attribute of this object.
     pub(super) fn wrong(&self, name: &'static str, message: impl Into<String>) -> Box<LoadError> {
-        self.spot.attribute(name).invalid(message)
+        self.location.attribute(name).invalid(message)
     }
 
     /// An attribute that must be there.

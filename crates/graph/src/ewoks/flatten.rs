@@ -13,10 +13,10 @@ use pushflow_value::{Map, Value};
 
 use super::error::{Place, Reading};
 use super::fields::Fields;
+use super::location::Location;
 use super::nested::{Alias, Nested, merged};
 use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, split_id};
 use super::source::{Source, Syntax, source_of_file};
-use super::spot::Spot;
 use super::{attributes, document, file, handlers, serialized, settings, task};
 
 /// How deep graphs may nest.
@@ -34,7 +34,7 @@ pub(super) struct FlatGraph {
     pub(super) inputs: Vec<Alias>,
     pub(super) outputs: Vec<Alias>,
     pub(super) settings: Map,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 /// Resolves a graph and the graphs in it.
@@ -53,9 +53,9 @@ impl Flattener {
     }
 
     /// The graph of a document.
-    pub(super) fn flatten(&mut self, document: &Value, spot: Spot) -> Reading<FlatGraph> {
-        let document = serialized::restored(document, &spot)?;
-        let RawGraph { name, nodes, links, inputs, outputs, settings, spot } = raw::graph(&document, spot)?;
+    pub(super) fn flatten(&mut self, document: &Value, location: Location) -> Reading<FlatGraph> {
+        let document = serialized::restored(document, &location)?;
+        let RawGraph { name, nodes, links, inputs, outputs, settings, location } = raw::graph(&document, location)?;
         let (graphs, tasks): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| task::is_graph(&node.attributes));
         let mut flat = FlatGraph {
             name,
@@ -64,37 +64,37 @@ impl Flattener {
             inputs: Vec::new(),
             outputs: Vec::new(),
             settings,
-            spot,
+            location,
         };
         let mut nested = Nested::default();
         for node in graphs {
             let inner = self.inner(&node)?;
             flat.take_in(&node.id, inner, &mut nested);
         }
-        self.grow(flat.nodes.len() + flat.links.len(), &flat.spot)?;
+        self.grow(flat.nodes.len() + flat.links.len(), &flat.location)?;
         let positions = positions(&flat.nodes)?;
         nested.update_inputs(&mut flat.nodes, &positions)?;
         self.link(&mut flat, links, &nested, &positions)?;
         flat.inputs = resolve_aliases(inputs, &nested, true)?;
         flat.outputs = resolve_aliases(outputs, &nested, false)?;
         handlers::connect(&mut flat.nodes, &mut flat.links)?;
-        self.grow(flat.links.len(), &flat.spot)?;
+        self.grow(flat.links.len(), &flat.location)?;
         Ok(flat)
     }
 
     /// The graph that a graph node names.
     fn inner(&mut self, node: &RawNode) -> Reading<(RawNode, FlatGraph)> {
-        let fields = Fields::of_map(&node.attributes, node.spot.clone());
+        let fields = Fields::of_map(&node.attributes, node.location.clone());
         fields.refuse_misspelt(&[attributes::NODE, attributes::GRAPH_NODE])?;
         settings::refuse(&fields, "give them to the nodes of its graph")?;
         let (attribute, identifier) = task::graph_identifier(&fields)?;
         if self.levels == MAX_LEVELS {
             let message = format!("the graph is nested in {MAX_LEVELS} others, and it may not nest deeper");
-            return Err(node.spot.invalid(message));
+            return Err(node.location.invalid(message));
         }
         self.levels += 1;
         let flat = match identifier {
-            Value::Map(_) => self.flatten(identifier, node.spot.attribute(attribute).named(Place::Graph)),
+            Value::Map(_) => self.flatten(identifier, node.location.attribute(attribute).named(Place::Graph)),
             Value::Str(text) if text.contains('{') && text.contains('}') => self.text(text, node),
             Value::Str(name) => self.file(name, node),
             other => {
@@ -108,39 +108,39 @@ impl Flattener {
 
     /// A graph as a JSON text.
     fn text(&mut self, text: &str, node: &RawNode) -> Reading<FlatGraph> {
-        let Source { name, folders, .. } = &*node.spot.source;
+        let Source { name, folders, .. } = &*node.location.source;
         let name = format!("{name}, the graph in node {:?}", node.id);
         let source = Source { name, text: text.to_owned(), syntax: Syntax::Json, folders: folders.clone() };
-        let (document, spot) = document::parse(Arc::new(source))?;
-        self.flatten(&document, spot)
+        let (document, location) = document::parse(Arc::new(source))?;
+        self.flatten(&document, location)
     }
 
     fn file(&mut self, name: &str, node: &RawNode) -> Reading<FlatGraph> {
-        let folders = &node.spot.source.folders;
+        let folders = &node.location.source.folders;
         let path = folders.locate_graph(name);
         if !path.exists() {
             let meant = file::missing(&path);
-            return Err(node.spot.invalid(format!("the graph file {name:?} can't be read: {meant}")));
+            return Err(node.location.invalid(format!("the graph file {name:?} can't be read: {meant}")));
         }
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
         if let Some(first) = self.files.iter().position(|open| *open == real) {
             let shown = |path: &PathBuf| path.file_name().map(|name| name.display().to_string()).unwrap_or_default();
             let circle: Vec<String> = self.files[first..].iter().chain([&real]).map(shown).collect();
             let message = format!("the graph file {name:?} contains itself: {}", circle.join(" -> "));
-            return Err(node.spot.invalid(message));
+            return Err(node.location.invalid(message));
         }
-        let (document, spot) = document::parse(Arc::new(source_of_file(&path, folders.around(&path))?))?;
+        let (document, location) = document::parse(Arc::new(source_of_file(&path, folders.around(&path))?))?;
         self.files.push(real);
-        let flat = self.flatten(&document, spot);
+        let flat = self.flatten(&document, location);
         self.files.pop();
         flat
     }
 
-    fn grow(&mut self, size: usize, spot: &Spot) -> Reading<()> {
+    fn grow(&mut self, size: usize, location: &Location) -> Reading<()> {
         self.size += size;
         if self.size > MAX_SIZE {
             let message = format!("with all the graphs in it the graph has more than {MAX_SIZE} nodes and links");
-            return Err(spot.invalid(message));
+            return Err(location.invalid(message));
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Flattener {
         flat.links.splice(0..0, own);
         for link in nested.in_order(reaching) {
             let ends = nested.both_ends(&link)?;
-            self.grow(ends.0.len().saturating_mul(ends.1.len()), &flat.spot)?;
+            self.grow(ends.0.len().saturating_mul(ends.1.len()), &flat.location)?;
             flat.links.extend(nested.expand(link, ends, &mut flat.nodes, positions)?);
         }
         Ok(())
@@ -186,7 +186,7 @@ fn positions(nodes: &[RawNode]) -> Reading<HashMap<String, usize>> {
     for (position, node) in nodes.iter().enumerate() {
         if positions.insert(node.id.clone(), position).is_some() {
             let message = "a node and one of a nested graph have this id; give the node or the graph another one";
-            return Err(node.spot.invalid(message));
+            return Err(node.location.invalid(message));
         }
     }
     Ok(positions)
@@ -196,7 +196,7 @@ fn positions(nodes: &[RawNode]) -> Reading<HashMap<String, usize>> {
 fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> Reading<Vec<Alias>> {
     let mut resolved = Vec::with_capacity(aliases.len());
     for alias in aliases {
-        let RawAlias { id, node, sub_node, link_attributes, spot } = alias;
+        let RawAlias { id, node, sub_node, link_attributes, location } = alias;
         let (node, sub_node) = match split_id(&node) {
             Some((graph, rest)) if sub_node.is_none() && nested.contains(graph) => {
                 (graph.to_owned(), Some(rest.to_owned()))
@@ -213,10 +213,10 @@ fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> R
             }
             (true, None) => {
                 let message = format!("node {node:?} is a graph; say which of its nodes with \"sub_node\"");
-                return Err(spot.invalid(message));
+                return Err(location.invalid(message));
             }
             (false, Some(_)) => {
-                return Err(spot.invalid(format!("node {node:?} is no graph; leave \"sub_node\" out")));
+                return Err(location.invalid(format!("node {node:?} is no graph; leave \"sub_node\" out")));
             }
         }
     }

@@ -7,14 +7,14 @@ use pushflow_value::Map;
 
 use super::error::Reading;
 use super::fields::Fields;
+use super::location::Location;
 use super::raw::{RawLink, RawNode};
-use super::spot::Spot;
 
 /// A default error handler, by position.
 struct Handler {
     node: usize,
     attributes: Map,
-    spot: Spot,
+    location: Location,
 }
 
 /// Links the default error handlers of one graph. Where no node needs them, those that nothing else leads to are dropped,
@@ -36,7 +36,7 @@ pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> Rea
                 source: nodes[source].id.clone(),
                 target: nodes[handler.node].id.clone(),
                 attributes: handler.attributes.clone(),
-                spot: handler.spot.clone(),
+                location: handler.location.clone(),
             });
         }
     }
@@ -48,10 +48,10 @@ fn take_handlers(nodes: &mut [RawNode]) -> Reading<Vec<Handler>> {
     let mut handlers = Vec::new();
     let asked = nodes.iter_mut().enumerate().filter(|(_, node)| node.attributes.contains_key("default_error_node"));
     for (position, node) in asked {
-        let fields = Fields::of_map(&node.attributes, node.spot.clone());
+        let fields = Fields::of_map(&node.attributes, node.location.clone());
         let is_handler = fields.boolean("default_error_node")? == Some(true);
         let own = fields.object("default_error_attributes")?;
-        let (mut attributes, spot) = (own.attributes().clone(), own.spot.clone());
+        let (mut attributes, location) = (own.attributes().clone(), own.location.clone());
         node.attributes.shift_remove("default_error_node");
         if !is_handler {
             continue;
@@ -61,7 +61,7 @@ fn take_handlers(nodes: &mut [RawNode]) -> Reading<Vec<Handler>> {
         if !attributes.contains_key("map_all_data") && !attributes.contains_key("data_mapping") {
             attributes.insert("map_all_data".to_owned(), true.into());
         }
-        handlers.push(Handler { node: position, attributes, spot });
+        handlers.push(Handler { node: position, attributes, location });
     }
     Ok(handlers)
 }
@@ -74,7 +74,7 @@ fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handl
     for link in links {
         let (source, target) = (positions[&link.source], positions[&link.target]);
         targets[source].push(target);
-        if Fields::of_map(&link.attributes, link.spot.clone()).boolean("on_error")? == Some(true) {
+        if Fields::of_map(&link.attributes, link.location.clone()).boolean("on_error")? == Some(true) {
             served.insert(source);
         }
     }

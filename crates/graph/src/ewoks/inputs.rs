@@ -39,12 +39,12 @@ fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
     let named = Path::new(name).extension().is_some();
     let syntax = if named { syntax(Path::new(name), text) } else { Syntax::Json };
     let source = Source { name: name.to_owned(), text: text.to_owned(), syntax, folders };
-    let (document, spot) = document::parse(Arc::new(source))?;
-    let spot = spot.named(Place::Inputs);
+    let (document, location) = document::parse(Arc::new(source))?;
+    let location = location.named(Place::Inputs);
     let Value::List(list) = &document else {
-        return Err(spot.invalid(format!("must be a list of objects, not {}", document.type_name())));
+        return Err(location.invalid(format!("must be a list of objects, not {}", document.type_name())));
     };
-    let item = |(index, value)| input(&Fields::of(value, spot.index(index, Place::InputNumber(index + 1)))?);
+    let item = |(index, value)| input(&Fields::of(value, location.index(index, Place::InputNumber(index + 1)))?);
     list.iter().enumerate().map(item).collect()
 }
 
@@ -69,7 +69,7 @@ fn input(item: &Fields<'_>) -> Reading<Input> {
 /// may make a start node of a class node (`ewoks_format.md`, "Start nodes").
 pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut Starts<'_>) -> Reading<()> {
     let starts = match inputs.iter().any(|input| matches!(input.nodes, InputNodes::Start)) {
-        true => starts.of(&entries.nodes, &entries.links, &entries.spot)?,
+        true => starts.of(&entries.nodes, &entries.links, &entries.location)?,
         false => Vec::new(),
     };
     for Input { name, value, nodes } in inputs {
@@ -78,7 +78,7 @@ pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut Starts
             wanted => (0..entries.nodes.len()).filter(|&node| is_meant(wanted, &entries.nodes[node])).collect(),
         };
         if chosen.is_empty() && !entries.nodes.is_empty() {
-            return Err(entries.spot.invalid(nobody(name, nodes, &entries.nodes)));
+            return Err(entries.location.invalid(nobody(name, nodes, &entries.nodes)));
         }
         for node in chosen {
             entries.nodes[node].defaults.insert(name.clone(), Payload::from(value.clone()));

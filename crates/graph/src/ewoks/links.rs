@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 use super::error::{Place, Reading};
+use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
-use super::spot::Spot;
 use crate::{Arrival, FieldMap, Mapping};
 
 /// Merges parallel links: lists are joined, anything else must agree.
@@ -29,32 +29,32 @@ pub(super) fn merge(links: Vec<LinkEntry>) -> Reading<Vec<LinkEntry>> {
     for link in &merged {
         if link.map_all_data == Some(true) && !link.data_mapping.is_empty() {
             let message = "\"map_all_data\" and \"data_mapping\" can't be used together; keep one of them";
-            return Err(link.spot.invalid(message));
+            return Err(link.location.invalid(message));
         }
         if link.is_on_error() && !link.conditions.is_empty() {
             let message = "\"on_error\" and \"conditions\" can't be used together, since a node that fails has no outputs; \
                            keep one of them";
-            return Err(link.spot.invalid(message));
+            return Err(link.location.invalid(message));
         }
     }
     Ok(merged)
 }
 
 fn absorb(link: &mut LinkEntry, other: LinkEntry) -> Reading<()> {
-    let spot = other.spot;
-    agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &spot)?;
-    agree(&mut link.required, other.required, "required", &spot)?;
-    agree(&mut link.on_error, other.on_error, "on_error", &spot)?;
-    agree(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &spot)?;
+    let location = other.location;
+    agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &location)?;
+    agree(&mut link.required, other.required, "required", &location)?;
+    agree(&mut link.on_error, other.on_error, "on_error", &location)?;
+    agree(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &location)?;
     join(&mut link.data_mapping, other.data_mapping);
     join(&mut link.conditions, other.conditions);
     Ok(())
 }
 
-fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, spot: &Spot) -> Reading<()> {
+fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, location: &Location) -> Reading<()> {
     if mine.is_some() && other.is_some() && *mine != other {
         let message = format!("there are several links between these nodes and they disagree on {name:?}; make it one");
-        return Err(spot.invalid(message));
+        return Err(location.invalid(message));
     }
     *mine = mine.or(other);
     Ok(())
@@ -79,7 +79,7 @@ pub(super) fn refuse_contested_inputs(nodes: &[NodeEntry], links: &[LinkEntry], 
                 let second = named(link, nodes);
                 format!("this and {second} are both required and fill the input \"{input}\"; keep one of them")
             };
-            return Err(first.spot.invalid(message));
+            return Err(first.location.invalid(message));
         }
     }
     Ok(())

@@ -62,7 +62,7 @@ impl Nested {
             for alias in inputs.iter().filter(|_| !handed.is_empty()) {
                 let Some(&position) = positions.get(&alias.node) else {
                     let message = format!("its input {:?} names no node of the graph, {:?}", alias.id, alias.node);
-                    return Err(node.spot.invalid(message));
+                    return Err(node.location.invalid(message));
                 };
                 replace(&mut nodes[position].attributes, &handed);
             }
@@ -106,7 +106,7 @@ impl Nested {
                     source: source.clone(),
                     target: target.clone(),
                     attributes: merged(merged(below.clone(), above), &own),
-                    spot: link.spot.named(place),
+                    location: link.location.named(place),
                 });
             }
         }
@@ -132,10 +132,10 @@ impl Nested {
             self.refuse_sub_attributes(link, !is_target, is_target)?;
             return Ok(vec![(id.clone(), Map::default())]);
         }
-        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        let fields = Fields::of_map(&link.attributes, link.location.clone());
         let Some(node) = fields.get(sub) else {
             let message = format!("the {end} {id:?} is a graph; say which of its nodes with {sub:?}");
-            return Err(link.spot.invalid(message));
+            return Err(link.location.invalid(message));
         };
         Ok(self.ends(id, &joined_id(node, sub, &fields)?, is_target))
     }
@@ -145,7 +145,7 @@ impl Nested {
         if !SUB.iter().any(|name| link.attributes.contains_key(*name)) {
             return Ok(());
         }
-        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        let fields = Fields::of_map(&link.attributes, link.location.clone());
         for (name, end, is_asked) in
             [(SUB[0], "source", of_source), (SUB[1], "target", of_target), (SUB[2], "target", of_target)]
         {
@@ -159,7 +159,7 @@ impl Nested {
 
     /// The attributes that a link gives the node that it leads to.
     fn target_attributes<'a>(&self, link: &'a RawLink) -> Reading<Option<&'a Map>> {
-        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        let fields = Fields::of_map(&link.attributes, link.location.clone());
         let attributes = fields.object(SUB[2])?;
         attributes.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
         Ok(fields.get(SUB[2]).and_then(Value::as_map))

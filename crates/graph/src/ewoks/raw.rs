@@ -7,7 +7,7 @@ use pushflow_value::{Map, Value};
 
 use super::error::{Place, Reading};
 use super::fields::Fields;
-use super::spot::Spot;
+use super::location::Location;
 use super::{attributes, settings};
 use crate::nearest::did_you_mean;
 
@@ -21,7 +21,7 @@ pub(super) struct RawGraph {
     pub(super) outputs: Vec<RawAlias>,
     /// The graph's own settings under the key `pushflow`.
     pub(super) settings: Map,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 /// One node.
@@ -29,7 +29,7 @@ pub(super) struct RawGraph {
 pub(super) struct RawNode {
     pub(super) id: String,
     pub(super) attributes: Map,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 /// One link, between nodes by their ids.
@@ -38,7 +38,7 @@ pub(super) struct RawLink {
     pub(super) source: String,
     pub(super) target: String,
     pub(super) attributes: Map,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 /// Another name for a node of a graph, for the links of the graph around it.
@@ -49,7 +49,7 @@ pub(super) struct RawAlias {
     pub(super) sub_node: Option<String>,
     /// What the links have that end here, unless they say it themselves.
     pub(super) link_attributes: Map,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 /// What joins the ids of nested nodes.
@@ -58,7 +58,7 @@ const SEPARATOR: &str = ":";
 impl RawNode {
     pub(super) fn moved_into(self, graph: &str) -> Self {
         let id = nested_id(graph, &self.id);
-        RawNode { spot: self.spot.named(Place::Node(id.clone())), id, ..self }
+        RawNode { location: self.location.named(Place::Node(id.clone())), id, ..self }
     }
 }
 
@@ -66,7 +66,7 @@ impl RawLink {
     pub(super) fn moved_into(self, graph: &str) -> Self {
         let (source, target) = (nested_id(graph, &self.source), nested_id(graph, &self.target));
         let place = Place::Link { source: source.clone(), target: target.clone() };
-        RawLink { spot: self.spot.named(place), source, target, ..self }
+        RawLink { location: self.location.named(place), source, target, ..self }
     }
 
     /// Refuses a link with an end that is not there.
@@ -76,7 +76,7 @@ impl RawLink {
                 let mut ids: Vec<&str> = positions.keys().map(String::as_str).collect();
                 ids.sort_unstable();
                 let meant = did_you_mean(id, ids);
-                return Err(self.spot.invalid(format!("{attribute:?} names no node of the graph{meant}")));
+                return Err(self.location.invalid(format!("{attribute:?} names no node of the graph{meant}")));
             }
         }
         Ok(())
@@ -84,8 +84,8 @@ impl RawLink {
 }
 
 /// Takes a document apart.
-pub(super) fn graph(document: &Value, spot: Spot) -> Reading<RawGraph> {
-    let top = Fields::of(document, spot)?;
+pub(super) fn graph(document: &Value, location: Location) -> Reading<RawGraph> {
+    let top = Fields::of(document, location)?;
     check_top_level(&top)?;
     let graph = top.object("graph")?;
     graph.refuse_misspelt(&[attributes::GRAPH])?;
@@ -100,7 +100,7 @@ pub(super) fn graph(document: &Value, spot: Spot) -> Reading<RawGraph> {
         inputs: aliases(&graph, "input_nodes")?,
         outputs: aliases(&graph, "output_nodes")?,
         settings: graph.object(settings::KEY)?.attributes().clone(),
-        spot: graph.spot,
+        location: graph.location,
     })
 }
 
@@ -144,8 +144,8 @@ fn name(graph: &Fields<'_>) -> Reading<String> {
 
 fn node(fields: Fields<'_>) -> Reading<RawNode> {
     let id = required_id(&fields, "id", attributes::NODE)?;
-    let spot = fields.spot.named(Place::Node(id.clone()));
-    Ok(RawNode { id, attributes: fields.attributes().clone(), spot })
+    let location = fields.location.named(Place::Node(id.clone()));
+    Ok(RawNode { id, attributes: fields.attributes().clone(), location })
 }
 
 fn refuse_doubles(nodes: &[RawNode]) -> Reading<()> {
@@ -154,7 +154,7 @@ fn refuse_doubles(nodes: &[RawNode]) -> Reading<()> {
         if let Some(first) = positions.insert(node.id.as_str(), position) {
             let message =
                 format!("nodes number {} and {} have this id; give each an id of its own", first + 1, position + 1);
-            return Err(node.spot.invalid(message));
+            return Err(node.location.invalid(message));
         }
     }
     Ok(())
@@ -164,9 +164,9 @@ fn link(fields: Fields<'_>) -> Reading<RawLink> {
     let source = required_id(&fields, "source", attributes::LINK)?;
     let target = required_id(&fields, "target", attributes::LINK)?;
     let place = Place::Link { source: source.clone(), target: target.clone() };
-    let fields = Fields::of_map(fields.attributes(), fields.spot.named(place));
+    let fields = Fields::of_map(fields.attributes(), fields.location.named(place));
     settings::refuse(&fields, "give them to the nodes that it links")?;
-    Ok(RawLink { source, target, attributes: fields.attributes().clone(), spot: fields.spot })
+    Ok(RawLink { source, target, attributes: fields.attributes().clone(), location: fields.location })
 }
 
 fn aliases(graph: &Fields<'_>, list: &'static str) -> Reading<Vec<RawAlias>> {
@@ -183,7 +183,7 @@ fn alias(fields: &Fields<'_>) -> Reading<RawAlias> {
         node: required_id(fields, "node", attributes::ALIAS)?,
         sub_node,
         link_attributes: attributes.attributes().clone(),
-        spot: fields.spot.clone(),
+        location: fields.location.clone(),
     })
 }
 

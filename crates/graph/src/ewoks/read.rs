@@ -8,9 +8,9 @@ use pushflow_value::{Data, Key, Value};
 use super::error::{Place, Reading};
 use super::fields::Fields;
 use super::flatten::FlatGraph;
+use super::location::Location;
 use super::raw::{RawLink, RawNode};
 use super::settings::{self, NodeSettings};
-use super::spot::Spot;
 use super::{attributes, items, task};
 use crate::{Passing, RunSettings, Work};
 
@@ -21,7 +21,7 @@ pub(super) struct Entries {
     pub(super) nodes: Vec<NodeEntry>,
     pub(super) links: Vec<LinkEntry>,
     pub(super) settings: RunSettings,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 /// One node.
@@ -36,7 +36,7 @@ pub(super) struct NodeEntry {
     pub(super) force_start: bool,
     pub(super) else_value: Value,
     pub(super) settings: NodeSettings,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 impl NodeEntry {
@@ -58,7 +58,7 @@ pub(super) struct LinkEntry {
     pub(super) on_error: Option<bool>,
     pub(super) required: Option<bool>,
     pub(super) cache_if_optional: Option<bool>,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 impl LinkEntry {
@@ -70,16 +70,16 @@ impl LinkEntry {
 
 /// Reads the nodes and links.
 pub(super) fn entries(graph: FlatGraph) -> Reading<Entries> {
-    let FlatGraph { name, nodes, links, settings, spot, .. } = graph;
+    let FlatGraph { name, nodes, links, settings, location, .. } = graph;
     let positions: HashMap<&str, usize> =
         nodes.iter().enumerate().map(|(position, node)| (node.id.as_str(), position)).collect();
     let links = links.iter().map(|entry| link(entry, &positions)).collect::<Reading<_>>()?;
-    let settings = settings::of_graph(&Fields::of_map(&settings, spot.attribute(settings::KEY)))?;
-    Ok(Entries { name, nodes: nodes.iter().map(node).collect::<Reading<_>>()?, links, settings, spot })
+    let settings = settings::of_graph(&Fields::of_map(&settings, location.attribute(settings::KEY)))?;
+    Ok(Entries { name, nodes: nodes.iter().map(node).collect::<Reading<_>>()?, links, settings, location })
 }
 
-fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
-    let fields = Fields::of_map(attributes, spot.clone());
+fn node(RawNode { id, attributes, location }: &RawNode) -> Reading<NodeEntry> {
+    let fields = Fields::of_map(attributes, location.clone());
     fields.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
     let (work, passing) = task::work(id, &fields)?;
     let else_value = fields.get("conditions_else_value").cloned().unwrap_or_default();
@@ -101,14 +101,14 @@ fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
         else_value,
         settings,
         id: id.clone(),
-        spot: spot.clone(),
+        location: location.clone(),
     })
 }
 
 fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> Reading<LinkEntry> {
-    let RawLink { source, target, attributes, spot } = link;
+    let RawLink { source, target, attributes, location } = link;
     let place = Place::Link { source: source.clone(), target: target.clone() };
-    let fields = Fields::of_map(attributes, spot.named(place));
+    let fields = Fields::of_map(attributes, location.named(place));
     fields.refuse_misspelt(&[attributes::LINK])?;
     let position =
         |id: &str| *positions.get(id).expect("the ends of links were looked at when the graph was put together");
@@ -121,6 +121,6 @@ fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> Reading<LinkEntry> 
         on_error: fields.boolean("on_error")?,
         required: fields.boolean("required")?,
         cache_if_optional: fields.boolean("cache_if_optional")?,
-        spot: fields.spot,
+        location: fields.location,
     })
 }

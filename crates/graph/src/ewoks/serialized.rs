@@ -14,7 +14,7 @@ use pushflow_value::{Map, Opaque, Value};
 
 use super::error::Reading;
 use super::fields::Fields;
-use super::spot::Spot;
+use super::location::Location;
 
 /// The attribute of a document that names the serializer.
 pub(super) const KEY: &str = "__ewoks_serialize__";
@@ -24,10 +24,10 @@ const VERSION: &str = "1.0.0";
 const TAG: &str = "__ewoks__";
 
 /// The document with its values as they were when it was saved.
-pub(super) fn restored<'a>(document: &'a Value, spot: &Spot) -> Reading<Cow<'a, Value>> {
+pub(super) fn restored<'a>(document: &'a Value, location: &Location) -> Reading<Cow<'a, Value>> {
     let unchanged = Ok(Cow::Borrowed(document));
     let Value::Map(map) = document else { return unchanged };
-    let top = Fields::of_map(map, spot.clone());
+    let top = Fields::of_map(map, location.clone());
     if top.get(KEY).is_none() {
         return unchanged;
     }

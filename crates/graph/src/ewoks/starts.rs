@@ -10,9 +10,9 @@ use pushflow_value::Key;
 
 use super::ends::positions;
 use super::error::Reading;
+use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use super::required;
-use super::spot::Spot;
 use crate::Work;
 
 /// Knows the inputs of task classes: a Python interpreter, which this crate does not know.
@@ -52,7 +52,7 @@ impl<'a> Starts<'a> {
 
     /// The start nodes, by position: those that no link enters, and those with `force_start_node`; where there is none, those
     /// with a task class that has all it needs.
-    pub(super) fn of(&mut self, nodes: &[NodeEntry], links: &[LinkEntry], graph: &Spot) -> Reading<Vec<usize>> {
+    pub(super) fn of(&mut self, nodes: &[NodeEntry], links: &[LinkEntry], graph: &Location) -> Reading<Vec<usize>> {
         let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
         let mut starts = positions(nodes, |position, node| node.force_start || !entered.contains(&position));
         if starts.is_empty() && !nodes.is_empty() {
@@ -96,7 +96,7 @@ impl<'a> Starts<'a> {
         let asked = self.classes.map_or_else(|| Err(nobody()), |classes| classes.required_inputs(&wanted, self.folder));
         let told = asked.map_err(|UnknownClass { class, reason }| {
             let question = "a run begins at this node if it has all inputs that its task class needs";
-            nodes[first[class]].spot.invalid(format!("{question}, but {reason}"))
+            nodes[first[class]].location.invalid(format!("{question}, but {reason}"))
         })?;
         let keys = |names: Vec<String>| names.into_iter().map(Key::from).collect();
         self.required.extend(wanted.into_iter().zip(told.into_iter().map(keys)));

@@ -51,7 +51,7 @@ pub(super) fn work(id: &str, node: &Fields<'_>) -> Reading<(Work, Passing)> {
         return Ok((Work::Attempt(own), Passing::Result));
     }
     let (task_type, identifier_attribute) = task_type(node)?;
-    let folders = &node.spot.source.folders;
+    let folders = &node.location.source.folders;
     if !TASK_TYPES.contains(&task_type) {
         let meant = did_you_mean(task_type, TASK_TYPES.iter().copied());
         return Err(node.invalid(format!("unknown task type {task_type:?}{meant}")));
@@ -116,7 +116,7 @@ fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folde
 }
 
 fn class(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
-    let named = python_name(identifier, None, &node.spot.source.folders);
+    let named = python_name(identifier, None, &node.location.source.folders);
     let (module, name) = named.map_err(|wrong| match wrong {
         Misnamed::Form => node.invalid(format!(
             "task identifier {identifier:?} names no Python class; write it as \"package.module.Class\" or \
@@ -128,7 +128,7 @@ fn class(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
 }
 
 fn generated(generator: &str, identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
-    let named = python_name(generator, None, &node.spot.source.folders);
+    let named = python_name(generator, None, &node.location.source.folders);
     let (module, function) = named.map_err(|wrong| wrong.said(generator, node))?;
     Ok(EwoksWork::Generated { module, generator: function, identifier: identifier.to_owned() })
 }
@@ -138,7 +138,7 @@ fn notebook(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
     if identifier.contains("://") {
         return Ok(EwoksWork::Notebook { path: identifier.to_owned() });
     }
-    let path = node.spot.source.folders.locate(identifier);
+    let path = node.location.source.folders.locate(identifier);
     let path = path.to_str().ok_or_else(|| Misnamed::Folder.said(identifier, node))?;
     Ok(EwoksWork::Notebook { path: path.to_owned() })
 }

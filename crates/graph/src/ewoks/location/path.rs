@@ -1,8 +1,8 @@
-//! [`Step`]: a part of the way from a document to a value in it.
+//! [`PathSegment`]: a part of the way from a document to a value in it.
 
 /// One step from a value to one inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PathSegment {
     /// The attribute of that name.
     Key(&'static str),
     /// The item at that index.

@@ -2,13 +2,13 @@
 
 use saphyr_parser::Event;
 
-use super::error::Position;
-use super::step::Step;
-use super::yaml_events::events;
+use super::super::error::Position;
+use super::super::yaml_events::events;
+use super::path::PathSegment;
 
 /// Where the value begins that these steps lead to in a valid text; where they lead nowhere, the last value that they do
 /// lead to.
-pub(super) fn in_yaml(text: &str, steps: &[Step]) -> Position {
+pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     let mut path: Vec<Way> = Vec::new();
     let mut best = (0, Position { line: 1, column: 1 });
     for (event, at) in events(text).map_while(Result::ok) {
@@ -55,11 +55,11 @@ impl Way {
     }
 }
 
-fn leads(path: &[Way], steps: &[Step]) -> bool {
+fn leads(path: &[Way], steps: &[PathSegment]) -> bool {
     path.len() <= steps.len()
         && path.iter().zip(steps).all(|pair| match pair {
-            (Way::Index(index), Step::Index(wanted)) => index == wanted,
-            (Way::Key(Some(name)), Step::Key(wanted)) => name == wanted,
+            (Way::Index(index), PathSegment::Index(wanted)) => index == wanted,
+            (Way::Key(Some(name)), PathSegment::Key(wanted)) => name == wanted,
             _ => false,
         })
 }
@@ -75,14 +75,22 @@ mod tests {
     #[test]
     fn steps_lead_to_the_value_they_name() {
         let text = "graph: {id: x}\nnodes:\n  - id: a\n    inputs: [1, {v: 2}]\n  - id: b\n";
-        let found = |steps: &[Step]| {
-            let at = in_yaml(text, steps);
+        let found = |steps: &[PathSegment]| {
+            let at = position(text, steps);
             (at.line, at.column)
         };
         assert_eq!(found(&[]), (1, 1));
-        assert_eq!(found(&[Step::Key("nodes"), Step::Index(1)]), (5, 5));
-        assert_eq!(found(&[Step::Key("nodes"), Step::Index(0), Step::Key("inputs"), Step::Index(1)]), (4, 17));
-        assert_eq!(found(&[Step::Key("nodes"), Step::Index(0), Step::Key("nothing")]), (3, 5));
-        assert_eq!(found(&[Step::Key("links"), Step::Index(0)]), (1, 1));
+        assert_eq!(found(&[PathSegment::Key("nodes"), PathSegment::Index(1)]), (5, 5));
+        assert_eq!(
+            found(&[
+                PathSegment::Key("nodes"),
+                PathSegment::Index(0),
+                PathSegment::Key("inputs"),
+                PathSegment::Index(1)
+            ]),
+            (4, 17)
+        );
+        assert_eq!(found(&[PathSegment::Key("nodes"), PathSegment::Index(0), PathSegment::Key("nothing")]), (3, 5));
+        assert_eq!(found(&[PathSegment::Key("links"), PathSegment::Index(0)]), (1, 1));
     }
 }

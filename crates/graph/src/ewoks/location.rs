@@ -1,36 +1,39 @@
-//! [`Spot`]: where something stands, in words and in the text, so that whatever is wrong with it can say so.
+//! [`Location`]: where something stands, in words and in the text, so that whatever is wrong with it can say so.
+
+mod json;
+mod path;
+mod yaml;
 
 use std::sync::Arc;
 
 use super::error::{LoadError, Place, Problem};
 use super::source::{Source, Syntax};
-use super::step::Step;
-use super::{position, yaml_position};
+use path::PathSegment;
 
 /// A place in the graph, and the way to it in the text.
 #[derive(Clone, Debug)]
-pub(super) struct Spot {
+pub(super) struct Location {
     pub(super) source: Arc<Source>,
-    steps: Vec<Step>,
+    path: Vec<PathSegment>,
     pub(super) place: Place,
 }
 
-impl Spot {
+impl Location {
     /// The whole text.
-    pub(super) fn top(source: Arc<Source>) -> Self {
-        Spot { source, steps: Vec::new(), place: Place::Graph }
+    pub(super) fn of_document(source: Arc<Source>) -> Self {
+        Location { source, path: Vec::new(), place: Place::Graph }
     }
 
-    /// The same spot under another name.
+    /// The same location under another name.
     pub(super) fn named(&self, place: Place) -> Self {
-        Spot { place, ..self.clone() }
+        Location { place, ..self.clone() }
     }
 
     /// An attribute of what stands here.
     pub(super) fn attribute(&self, name: &'static str) -> Self {
-        let mut spot = self.clone();
-        spot.steps.push(Step::Key(name));
-        spot
+        let mut location = self.clone();
+        location.path.push(PathSegment::Key(name));
+        location
     }
 
     /// An item of a list that is an attribute of what stands here.
@@ -40,9 +43,9 @@ impl Spot {
 
     /// An item of the list that stands here.
     pub(super) fn index(&self, index: usize, place: Place) -> Self {
-        let mut spot = self.named(place);
-        spot.steps.push(Step::Index(index));
-        spot
+        let mut location = self.named(place);
+        location.path.push(PathSegment::Index(index));
+        location
     }
 
     /// A broken rule here.
@@ -50,8 +53,8 @@ impl Spot {
         let problem = Problem::Invalid { place: self.place.clone(), message: message.into() };
         let Source { name, text, syntax, .. } = &*self.source;
         let position = match syntax {
-            Syntax::Json => position::in_json(text, &self.steps),
-            Syntax::Yaml => yaml_position::in_yaml(text, &self.steps),
+            Syntax::Json => json::position(text, &self.path),
+            Syntax::Yaml => yaml::position(text, &self.path),
         };
         Box::new(LoadError { file: name.clone(), position: Some(position), problem: Box::new(problem) })
     }

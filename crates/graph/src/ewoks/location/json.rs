@@ -1,18 +1,18 @@
 //! Where in a JSON text a value stands. Looked for only when there is something to say about it.
 
-use super::error::Position;
-use super::step::Step;
+use super::super::error::Position;
+use super::path::PathSegment;
 
 /// Where the value begins that these steps lead to in a valid JSON text; where they lead nowhere, the last value that they
 /// do lead to.
-pub(super) fn in_json(text: &str, steps: &[Step]) -> Position {
+pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
     cursor.skip_space();
     let mut found = cursor.at;
     for step in steps {
         let inside = match step {
-            Step::Key(name) => cursor.enter_object(name),
-            Step::Index(index) => cursor.enter_list(*index),
+            PathSegment::Key(name) => cursor.enter_object(name),
+            PathSegment::Index(index) => cursor.enter_list(*index),
         };
         if !inside {
             break;
@@ -122,8 +122,8 @@ impl Cursor<'_> {
 mod tests {
     use super::*;
 
-    fn found(text: &str, steps: &[Step]) -> (usize, usize) {
-        let Position { line, column } = in_json(text, steps);
+    fn found(text: &str, steps: &[PathSegment]) -> (usize, usize) {
+        let Position { line, column } = position(text, steps);
         (line, column)
     }
 
@@ -131,26 +131,26 @@ mod tests {
     fn steps_lead_to_the_value_they_name() {
         let text = "{\n  \"a\": [1, {\"x\": \"]\\\"}\"}, [[], {}], 7],\n  \"nodes\" : [ true ]\n}";
         assert_eq!(found(text, &[]), (1, 1));
-        assert_eq!(found(text, &[Step::Key("a")]), (2, 8));
-        assert_eq!(found(text, &[Step::Key("a"), Step::Index(1), Step::Key("x")]), (2, 18));
-        assert_eq!(found(text, &[Step::Key("a"), Step::Index(3)]), (2, 37));
-        assert_eq!(found(text, &[Step::Key("nodes"), Step::Index(0)]), (3, 15));
+        assert_eq!(found(text, &[PathSegment::Key("a")]), (2, 8));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Index(1), PathSegment::Key("x")]), (2, 18));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Index(3)]), (2, 37));
+        assert_eq!(found(text, &[PathSegment::Key("nodes"), PathSegment::Index(0)]), (3, 15));
     }
 
     #[test]
     fn steps_that_lead_nowhere_end_at_the_last_value_they_lead_to() {
         let text = "{\"a\": {\"b\": []}}";
-        assert_eq!(found(text, &[Step::Key("a"), Step::Key("c"), Step::Index(0)]), (1, 7));
-        assert_eq!(found(text, &[Step::Key("a"), Step::Key("b"), Step::Index(0)]), (1, 13));
-        assert_eq!(found("[1]", &[Step::Key("a")]), (1, 1));
-        assert_eq!(found("[1]", &[Step::Index(4)]), (1, 1));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Key("c"), PathSegment::Index(0)]), (1, 7));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Key("b"), PathSegment::Index(0)]), (1, 13));
+        assert_eq!(found("[1]", &[PathSegment::Key("a")]), (1, 1));
+        assert_eq!(found("[1]", &[PathSegment::Index(4)]), (1, 1));
     }
 
     #[test]
     fn text_that_ends_anywhere_is_never_read_past() {
         let text = "{\"a\": [1, {\"x\": \"\\\"}\"}]}";
         for end in 0..=text.len() {
-            in_json(&text[..end], &[Step::Key("a"), Step::Index(1), Step::Key("x")]);
+            position(&text[..end], &[PathSegment::Key("a"), PathSegment::Index(1), PathSegment::Key("x")]);
         }
     }
 }
