@@ -5,7 +5,7 @@
 //! JSON can't hold; `raw.rs` takes a graph apart into nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs
 //! that its nodes name in their place and `handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`,
 //! `items.rs`, `task.rs` and `settings.rs`) reads what the nodes and links say; `links.rs` merges parallel links;
-//! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `starts.rs` and `ends.rs` work
+//! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `start_nodes.rs` and `ends.rs` work
 //! out what the file leaves unsaid, `assemble.rs` makes the graph. Whatever is wrong is said by a `Location`, which knows
 //! where it stands in the text.
 //!
@@ -35,7 +35,7 @@ mod required;
 mod serialized;
 mod settings;
 mod source;
-mod starts;
+mod start_nodes;
 mod task;
 mod yaml;
 mod yaml_events;
@@ -50,12 +50,12 @@ use error::Reading;
 use file::Folders;
 use flatten::Flattener;
 use source::{Source, Syntax, source_of_file, syntax};
-use starts::Starts;
+use start_nodes::StartNodes;
 
 pub use error::{LoadError, Place, Position, Problem};
 pub use input::{Input, InputNodes};
 pub use inputs::parse_inputs;
-pub use starts::{TaskClasses, UnknownClass};
+pub use start_nodes::{TaskClasses, UnknownClass};
 
 /// What may be said about the loading of a graph.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +147,7 @@ fn load(source: Source, path: Option<PathBuf>, options: &LoadOptions, folder: &P
     let flat = Flattener::of_file(path).flatten(&document, location)?;
     let mut entries = read::entries(flat)?;
     entries.links = links::merge(entries.links)?;
-    let mut starts = Starts::new(options.classes.as_deref(), folder);
+    let mut starts = StartNodes::new(options.classes.as_deref(), folder);
     inputs::apply(&mut entries, &options.inputs, &mut starts)?;
     assemble::graph(entries, &mut starts)
 }

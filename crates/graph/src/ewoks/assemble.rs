@@ -4,7 +4,7 @@ use super::conditions::{NamedValues, conditions};
 use super::error::{LoadError, Reading};
 use super::location::Location;
 use super::read::{Entries, LinkEntry, NodeEntry};
-use super::starts::Starts;
+use super::start_nodes::StartNodes;
 use super::{ends, links, required};
 use crate::graph::Origin;
 use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
@@ -13,7 +13,7 @@ use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 ///
 /// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
 /// stop actor (`parity.md` P145).
-pub(super) fn graph(entries: Entries, starts: &mut Starts<'_>) -> Reading<Graph> {
+pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> Reading<Graph> {
     let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);
     links::refuse_contested_inputs(&nodes, &links, &required)?;

@@ -11,7 +11,7 @@ use super::file::Folders;
 use super::input::{Input, InputNodes};
 use super::read::{Entries, NodeEntry};
 use super::source::{Source, Syntax, syntax};
-use super::starts::Starts;
+use super::start_nodes::StartNodes;
 use super::{document, items, raw};
 use crate::nearest::did_you_mean;
 
@@ -67,7 +67,7 @@ fn input(item: &Fields<'_>) -> Reading<Input> {
 ///
 /// The start nodes are those that there are without these inputs. Where none is for them there need not be any: an input
 /// may make a start node of a class node (`ewoks_format.md`, "Start nodes").
-pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut Starts<'_>) -> Reading<()> {
+pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartNodes<'_>) -> Reading<()> {
     let starts = match inputs.iter().any(|input| matches!(input.nodes, InputNodes::Start)) {
         true => starts.of(&entries.nodes, &entries.links, &entries.location)?,
         false => Vec::new(),

@@ -3,7 +3,7 @@
 //! `attributes`: what may stand where, and what is refused; `nodes`: tasks, inputs; `links`: mappings, conditions,
 //! parallel links; `analysis`: required links, start and end nodes, order; `files`: finding and reading files;
 //! `subgraphs`: graphs in graphs; `handlers`: links for errors; `inputs`: inputs from outside; `settings`: pushflow's own;
-//! `starts`: start nodes that depend on what task classes need; `serialized`: values that are no plain data.
+//! `start_nodes`: start nodes that depend on what task classes need; `serialized`: values that are no plain data.
 
 mod analysis;
 mod attributes;
@@ -14,7 +14,7 @@ mod links;
 mod nodes;
 mod serialized;
 mod settings;
-mod starts;
+mod start_nodes;
 mod subgraphs;
 
 use std::path::Path;

@@ -38,16 +38,16 @@ pub struct UnknownClass {
 }
 
 /// Finds start nodes, and remembers what it was told about classes.
-pub(super) struct Starts<'a> {
+pub(super) struct StartNodes<'a> {
     classes: Option<&'a dyn TaskClasses>,
     folder: &'a Path,
     required: HashMap<EwoksClass, HashSet<Key>>,
 }
 
-impl<'a> Starts<'a> {
+impl<'a> StartNodes<'a> {
     /// For a graph in that folder.
     pub(super) fn new(classes: Option<&'a dyn TaskClasses>, folder: &'a Path) -> Self {
-        Starts { classes, folder, required: HashMap::new() }
+        StartNodes { classes, folder, required: HashMap::new() }
     }
 
     /// The start nodes, by position: those that no link enters, and those with `force_start_node`; where there is none, those
@@ -56,7 +56,7 @@ impl<'a> Starts<'a> {
         let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
         let mut starts = positions(nodes, |position, node| node.force_start || !entered.contains(&position));
         if starts.is_empty() && !nodes.is_empty() {
-            starts = self.supplied(nodes, links)?;
+            starts = self.classes_with_all_inputs(nodes, links)?;
         }
         if starts.is_empty() && !nodes.is_empty() {
             let message = "there is no start node, since a link enters every node and none of them is of task type \
@@ -68,21 +68,21 @@ impl<'a> Starts<'a> {
     }
 
     /// The class nodes that wait for no link and have all required inputs.
-    fn supplied(&mut self, nodes: &[NodeEntry], links: &[LinkEntry]) -> Reading<Vec<usize>> {
+    fn classes_with_all_inputs(&mut self, nodes: &[NodeEntry], links: &[LinkEntry]) -> Reading<Vec<usize>> {
         let required = required::required(nodes.len(), links);
         let waiting: HashSet<usize> =
             links.iter().zip(required).filter(|(_, required)| *required).map(|(link, _)| link.target).collect();
         let free = nodes.iter().enumerate().filter(|(position, _)| !waiting.contains(position));
         let candidates: Vec<(usize, &EwoksClass)> =
             free.filter_map(|(position, node)| Some((position, class(node)?))).collect();
-        self.learn(&candidates, nodes)?;
+        self.ask_for_inputs(&candidates, nodes)?;
         let has = |position: usize, key| nodes[position].defaults.get(key).is_some();
         let has_all = |(position, class): &(usize, _)| self.required[*class].iter().all(|key| has(*position, key));
         Ok(candidates.into_iter().filter(has_all).map(|(position, _)| position).collect())
     }
 
     /// Asks for the inputs of the classes of these nodes, as far as they are not known.
-    fn learn(&mut self, candidates: &[(usize, &EwoksClass)], nodes: &[NodeEntry]) -> Reading<()> {
+    fn ask_for_inputs(&mut self, candidates: &[(usize, &EwoksClass)], nodes: &[NodeEntry]) -> Reading<()> {
         let (mut wanted, mut first) = (Vec::new(), Vec::new());
         for (position, class) in candidates {
             if !self.required.contains_key(*class) && !wanted.contains(*class) {
@@ -94,12 +94,12 @@ impl<'a> Starts<'a> {
             return Ok(());
         }
         let asked = self.classes.map_or_else(|| Err(nobody()), |classes| classes.required_inputs(&wanted, self.folder));
-        let told = asked.map_err(|UnknownClass { class, reason }| {
+        let answer = asked.map_err(|UnknownClass { class, reason }| {
             let question = "a run begins at this node if it has all inputs that its task class needs";
             nodes[first[class]].location.invalid(format!("{question}, but {reason}"))
         })?;
         let keys = |names: Vec<String>| names.into_iter().map(Key::from).collect();
-        self.required.extend(wanted.into_iter().zip(told.into_iter().map(keys)));
+        self.required.extend(wanted.into_iter().zip(answer.into_iter().map(keys)));
         Ok(())
     }
 }
