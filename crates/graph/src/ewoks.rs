@@ -5,7 +5,7 @@
 //! JSON can't hold; `raw.rs` takes a graph apart into nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs
 //! that its nodes name in their place and `handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`,
 //! `items.rs`, `task.rs` and `settings.rs`) reads what the nodes and links say; `links.rs` merges parallel links;
-//! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `start_nodes.rs` and `ends.rs` work
+//! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `start_nodes.rs` and `end_nodes.rs` work
 //! out what the file leaves unsaid, `assemble.rs` makes the graph. Whatever is wrong is said by a `Location`, which knows
 //! where it stands in the text.
 //!
@@ -17,7 +17,7 @@ mod assemble;
 mod attributes;
 mod conditions;
 mod document;
-mod ends;
+mod end_nodes;
 mod error;
 mod fields;
 mod file;

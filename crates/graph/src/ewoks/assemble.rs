@@ -5,7 +5,7 @@ use super::error::{LoadError, Reading};
 use super::location::Location;
 use super::read::{Entries, LinkEntry, NodeEntry};
 use super::start_nodes::StartNodes;
-use super::{ends, links, required};
+use super::{end_nodes, links, required};
 use crate::graph::Origin;
 use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 
@@ -19,7 +19,7 @@ pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> Reading<Gr
     links::refuse_contested_inputs(&nodes, &links, &required)?;
     let named = NamedValues::of(&links);
     let starts = starts.of(&nodes, &links, &location)?;
-    let ends = ends::end_nodes(&nodes, &links, &named, &location)?;
+    let ends = end_nodes::end_nodes(&nodes, &links, &named, &location)?;
     let made_links: Vec<(&LinkEntry, Link)> =
         links.iter().zip(required).map(|(link, required)| (link, made(link, required, &nodes, &named))).collect();
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, TaskSpec};
 use pushflow_value::Key;
 
-use super::ends::positions;
+use super::end_nodes::positions_where;
 use super::error::Reading;
 use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
@@ -54,7 +54,7 @@ impl<'a> StartNodes<'a> {
     /// with a task class that has all it needs.
     pub(super) fn of(&mut self, nodes: &[NodeEntry], links: &[LinkEntry], graph: &Location) -> Reading<Vec<usize>> {
         let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
-        let mut starts = positions(nodes, |position, node| node.force_start || !entered.contains(&position));
+        let mut starts = positions_where(nodes, |position, node| node.force_start || !entered.contains(&position));
         if starts.is_empty() && !nodes.is_empty() {
             starts = self.classes_with_all_inputs(nodes, links)?;
         }

@@ -19,11 +19,11 @@ pub(super) fn end_nodes(
     graph: &Location,
 ) -> Reading<Vec<usize>> {
     let left: HashSet<usize> = links.iter().filter(|link| !link.is_on_error()).map(|link| link.source).collect();
-    let pure = positions(nodes, |position, _| !left.contains(&position));
+    let pure = positions_where(nodes, |position, _| !left.contains(&position));
     if !pure.is_empty() || nodes.is_empty() {
         return Ok(pure);
     }
-    let ends = positions(nodes, |position, node| may_stop(node, named.by_output(position)));
+    let ends = positions_where(nodes, |position, node| may_end_run(node, named.by_output(position)));
     if ends.is_empty() {
         let message = "there is no end node, since every node always triggers another one; give the link that closes \
                        the loop a condition";
@@ -33,7 +33,7 @@ pub(super) fn end_nodes(
 }
 
 /// The positions of those nodes.
-pub(super) fn positions(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeEntry) -> bool) -> Vec<usize> {
+pub(super) fn positions_where(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeEntry) -> bool) -> Vec<usize> {
     nodes.iter().enumerate().filter(|(position, node)| chosen(*position, node)).map(|(position, _)| position).collect()
 }
 
@@ -41,7 +41,7 @@ pub(super) fn positions(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeEntry) 
 ///
 /// As in the original, the else value covers what no condition names, while true and false together cover nothing: a
 /// node that branches on both may end a run.
-fn may_stop<'a>(node: &NodeEntry, mut named: impl Iterator<Item = &'a [&'a Value]>) -> bool {
+fn may_end_run<'a>(node: &NodeEntry, mut named: impl Iterator<Item = &'a [&'a Value]>) -> bool {
     let names = |values: &[&Value], wanted: &Value| values.iter().any(|value| ewoks_equal(value, wanted));
     named.any(|values| names(values, &true.into()) || names(values, &false.into()) || !names(values, &node.else_value))
 }
