@@ -12,7 +12,7 @@ use super::input::{Input, InputNodes};
 use super::read::{Entries, NodeEntry};
 use super::source::{Source, Syntax, syntax};
 use super::start_nodes::StartNodes;
-use super::{document, items, raw};
+use super::{document, parameters, raw};
 use crate::nearest::did_you_mean;
 
 const ITEM: &[&str] = &["name", "value", "id", "label", "task_identifier", "all"];
@@ -50,7 +50,7 @@ fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
 
 fn input(item: &Fields<'_>) -> Reading<Input> {
     item.refuse_misspelt(&[ITEM])?;
-    let name = items::input_key(item, "name")?;
+    let name = parameters::input_key(item, "name")?;
     let value = item.raw("value").cloned().ok_or_else(|| item.missing("value"))?;
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let (label, task_identifier) = (owned(item.text("label")?), owned(item.text("task_identifier")?));

@@ -11,7 +11,7 @@ use super::flatten::FlatGraph;
 use super::location::Location;
 use super::raw::{RawLink, RawNode};
 use super::settings::{self, NodeSettings};
-use super::{attributes, items, task};
+use super::{attributes, parameters, task};
 use crate::{Passing, RunSettings, Work};
 
 /// The graph as far as this version understands it.
@@ -83,7 +83,7 @@ fn node(RawNode { id, attributes, location }: &RawNode) -> Reading<NodeEntry> {
     fields.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
     let (work, passing) = task::work(id, &fields)?;
     let else_value = fields.get("conditions_else_value").cloned().unwrap_or_default();
-    items::check_comparable(&else_value, "conditions_else_value", &fields)?;
+    parameters::check_comparable(&else_value, "conditions_else_value", &fields)?;
     let settings = settings::of_node(&fields)?;
     if work == Work::Identity
         && let Some(setting) = settings.for_tasks()
@@ -96,7 +96,7 @@ fn node(RawNode { id, attributes, location }: &RawNode) -> Reading<NodeEntry> {
         identifier: task::identifier(&fields),
         work,
         passing,
-        defaults: items::default_inputs(&fields)?,
+        defaults: parameters::default_inputs(&fields)?,
         force_start: fields.boolean("force_start_node")?.unwrap_or(false),
         else_value,
         settings,
@@ -116,8 +116,8 @@ fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> Reading<LinkEntry> 
         source: position(source),
         target: position(target),
         map_all_data: fields.boolean("map_all_data")?,
-        data_mapping: items::data_mapping(&fields)?,
-        conditions: items::conditions(&fields)?,
+        data_mapping: parameters::data_mapping(&fields)?,
+        conditions: parameters::conditions(&fields)?,
         on_error: fields.boolean("on_error")?,
         required: fields.boolean("required")?,
         cache_if_optional: fields.boolean("cache_if_optional")?,
