@@ -52,7 +52,7 @@ use flatten::Flattener;
 use source::{Source, Syntax, source_of_file, syntax};
 use start_nodes::StartNodes;
 
-pub use error::{LoadError, Place, Position, Problem};
+pub use error::{Element, LoadError, Position, Problem};
 pub use input::{Input, InputNodes};
 pub use inputs::parse_inputs;
 pub use start_nodes::{TaskClasses, UnknownClass};

@@ -45,18 +45,18 @@ pub enum Problem {
     #[error("{0}")]
     Text(String),
     /// A rule of the format is broken.
-    #[error("{place}: {message}")]
+    #[error("{element}: {message}")]
     Invalid {
         /// Where.
-        place: Place,
+        element: Element,
         /// What is wrong there, and what to do.
         message: String,
     },
 }
 
-/// A place in an ewoks graph.
+/// The part of an ewoks graph that an error is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Element {
     /// The file's top level, or its `graph` attributes.
     Graph,
     /// The node of that id.
@@ -75,7 +75,7 @@ pub enum Place {
     /// One item of a list.
     Item {
         /// Where the list is.
-        owner: Box<Place>,
+        owner: Box<Element>,
         /// The attribute that is the list.
         list: &'static str,
         /// Counted from 1.
@@ -116,17 +116,17 @@ impl fmt::Display for LoadError {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Graph => f.write_str("graph"),
-            Place::Node(id) => write!(f, "node {id:?}"),
-            Place::NodeNumber(number) => write!(f, "node number {number}"),
-            Place::Link { source, target } => write!(f, "link {:?}", format!("{source} -> {target}")),
-            Place::LinkNumber(number) => write!(f, "link number {number}"),
-            Place::Inputs => f.write_str("inputs"),
-            Place::InputNumber(number) => write!(f, "input number {number}"),
-            Place::Item { owner, list, number } => write!(f, "{owner}, item {number} of {list:?}"),
+            Element::Graph => f.write_str("graph"),
+            Element::Node(id) => write!(f, "node {id:?}"),
+            Element::NodeNumber(number) => write!(f, "node number {number}"),
+            Element::Link { source, target } => write!(f, "link {:?}", format!("{source} -> {target}")),
+            Element::LinkNumber(number) => write!(f, "link number {number}"),
+            Element::Inputs => f.write_str("inputs"),
+            Element::InputNumber(number) => write!(f, "input number {number}"),
+            Element::Item { owner, list, number } => write!(f, "{owner}, item {number} of {list:?}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use pushflow_value::{Map, Value};
 
-use super::error::{LoadError, Place, Reading};
+use super::error::{Element, LoadError, Reading};
 use super::location::Location;
 use crate::nearest::nearest;
 
@@ -75,22 +75,22 @@ impl<'a> Fields<'a> {
         Ok(list.unwrap_or_default())
     }
 
-    /// The objects of a list, each knowing its place as `place_of` its number, counted from 1.
+    /// The objects of a list, each knowing its place as `element_of` its number, counted from 1.
     pub(super) fn objects(
         &self,
         name: &'static str,
-        place_of: impl Fn(usize) -> Place,
+        element_of: impl Fn(usize) -> Element,
     ) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
         let values = self.list(name)?;
         let location = self.location.clone();
         let items = values.iter().enumerate();
-        Ok(items.map(move |(index, value)| Fields::of(value, location.item(name, index, place_of(index + 1)))))
+        Ok(items.map(move |(index, value)| Fields::of(value, location.item(name, index, element_of(index + 1)))))
     }
 
     /// The objects of a list that is called by its own name.
     pub(super) fn items(&self, name: &'static str) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
-        let owner = self.location.place.clone();
-        self.objects(name, move |number| Place::Item { owner: Box::new(owner.clone()), list: name, number })
+        let owner = self.location.element.clone();
+        self.objects(name, move |number| Element::Item { owner: Box::new(owner.clone()), list: name, number })
     }
 
     /// A broken rule of this object.

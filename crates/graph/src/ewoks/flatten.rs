@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use pushflow_value::{Map, Value};
 
-use super::error::{Place, Reading};
+use super::error::{Element, Reading};
 use super::fields::Fields;
 use super::location::Location;
 use super::nested::{Alias, Nested, merged};
@@ -94,7 +94,7 @@ impl Flattener {
         }
         self.levels += 1;
         let flat = match identifier {
-            Value::Map(_) => self.flatten(identifier, node.location.attribute(attribute).named(Place::Graph)),
+            Value::Map(_) => self.flatten(identifier, node.location.attribute(attribute).named(Element::Graph)),
             Value::Str(text) if text.contains('{') && text.contains('}') => self.text(text, node),
             Value::Str(name) => self.file(name, node),
             other => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pushflow_value::{Key, Payload, Value};
 
-use super::error::{LoadError, Place, Reading};
+use super::error::{Element, LoadError, Reading};
 use super::fields::Fields;
 use super::file::Folders;
 use super::input::{Input, InputNodes};
@@ -40,11 +40,11 @@ fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
     let syntax = if named { syntax(Path::new(name), text) } else { Syntax::Json };
     let source = Source { name: name.to_owned(), text: text.to_owned(), syntax, folders };
     let (document, location) = document::parse(Arc::new(source))?;
-    let location = location.named(Place::Inputs);
+    let location = location.named(Element::Inputs);
     let Value::List(list) = &document else {
         return Err(location.invalid(format!("must be a list of objects, not {}", document.type_name())));
     };
-    let item = |(index, value)| input(&Fields::of(value, location.index(index, Place::InputNumber(index + 1)))?);
+    let item = |(index, value)| input(&Fields::of(value, location.index(index, Element::InputNumber(index + 1)))?);
     list.iter().enumerate().map(item).collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::error::{Place, Reading};
+use super::error::{Element, Reading};
 use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use crate::{Arrival, FieldMap, Mapping};
@@ -116,6 +116,6 @@ pub(super) fn last_wins<K: Eq + Hash, V>(pairs: &[(K, V)]) -> Vec<(&K, &V)> {
     kept
 }
 
-fn named(link: &LinkEntry, nodes: &[NodeEntry]) -> Place {
-    Place::Link { source: nodes[link.source].id.clone(), target: nodes[link.target].id.clone() }
+fn named(link: &LinkEntry, nodes: &[NodeEntry]) -> Element {
+    Element::Link { source: nodes[link.source].id.clone(), target: nodes[link.target].id.clone() }
 }

@@ -6,7 +6,7 @@ mod yaml;
 
 use std::sync::Arc;
 
-use super::error::{LoadError, Place, Problem};
+use super::error::{Element, LoadError, Problem};
 use super::source::{Source, Syntax};
 use path::PathSegment;
 
@@ -15,18 +15,18 @@ use path::PathSegment;
 pub(super) struct Location {
     pub(super) source: Arc<Source>,
     path: Vec<PathSegment>,
-    pub(super) place: Place,
+    pub(super) element: Element,
 }
 
 impl Location {
     /// The whole text.
     pub(super) fn of_document(source: Arc<Source>) -> Self {
-        Location { source, path: Vec::new(), place: Place::Graph }
+        Location { source, path: Vec::new(), element: Element::Graph }
     }
 
     /// The same location under another name.
-    pub(super) fn named(&self, place: Place) -> Self {
-        Location { place, ..self.clone() }
+    pub(super) fn named(&self, element: Element) -> Self {
+        Location { element, ..self.clone() }
     }
 
     /// An attribute of what stands here.
@@ -37,20 +37,20 @@ impl Location {
     }
 
     /// An item of a list that is an attribute of what stands here.
-    pub(super) fn item(&self, list: &'static str, index: usize, place: Place) -> Self {
-        self.attribute(list).index(index, place)
+    pub(super) fn item(&self, list: &'static str, index: usize, element: Element) -> Self {
+        self.attribute(list).index(index, element)
     }
 
     /// An item of the list that stands here.
-    pub(super) fn index(&self, index: usize, place: Place) -> Self {
-        let mut location = self.named(place);
+    pub(super) fn index(&self, index: usize, element: Element) -> Self {
+        let mut location = self.named(element);
         location.path.push(PathSegment::Index(index));
         location
     }
 
     /// A broken rule here.
     pub(super) fn invalid(&self, message: impl Into<String>) -> Box<LoadError> {
-        let problem = Problem::Invalid { place: self.place.clone(), message: message.into() };
+        let problem = Problem::Invalid { element: self.element.clone(), message: message.into() };
         let Source { name, text, syntax, .. } = &*self.source;
         let position = match syntax {
             Syntax::Json => json::position(text, &self.path),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pushflow_value::{Map, Value};
 
 use super::attributes;
-use super::error::{Place, Reading};
+use super::error::{Element, Reading};
 use super::fields::Fields;
 use super::raw::{RawLink, RawNode, joined_id, nested_id};
 
@@ -101,12 +101,12 @@ impl Nested {
         let mut expanded = Vec::new();
         for (source, below) in &sources {
             for (target, above) in &targets {
-                let place = Place::Link { source: source.clone(), target: target.clone() };
+                let element = Element::Link { source: source.clone(), target: target.clone() };
                 expanded.push(RawLink {
                     source: source.clone(),
                     target: target.clone(),
                     attributes: merged(merged(below.clone(), above), &own),
-                    location: link.location.named(place),
+                    location: link.location.named(element),
                 });
             }
         }

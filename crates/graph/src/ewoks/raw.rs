@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use pushflow_value::{Map, Value};
 
-use super::error::{Place, Reading};
+use super::error::{Element, Reading};
 use super::fields::Fields;
 use super::location::Location;
 use super::{attributes, settings};
@@ -58,15 +58,15 @@ const SEPARATOR: &str = ":";
 impl RawNode {
     pub(super) fn moved_into(self, graph: &str) -> Self {
         let id = nested_id(graph, &self.id);
-        RawNode { location: self.location.named(Place::Node(id.clone())), id, ..self }
+        RawNode { location: self.location.named(Element::Node(id.clone())), id, ..self }
     }
 }
 
 impl RawLink {
     pub(super) fn moved_into(self, graph: &str) -> Self {
         let (source, target) = (nested_id(graph, &self.source), nested_id(graph, &self.target));
-        let place = Place::Link { source: source.clone(), target: target.clone() };
-        RawLink { location: self.location.named(place), source, target, ..self }
+        let element = Element::Link { source: source.clone(), target: target.clone() };
+        RawLink { location: self.location.named(element), source, target, ..self }
     }
 
     /// Refuses a link with an end that is not there.
@@ -90,9 +90,9 @@ pub(super) fn graph(document: &Value, location: Location) -> Reading<RawGraph> {
     let graph = top.object("graph")?;
     graph.refuse_misspelt(&[attributes::GRAPH])?;
     check_version(&graph)?;
-    let nodes = top.objects("nodes", Place::NodeNumber)?.map(|fields| node(fields?)).collect::<Reading<Vec<_>>>()?;
+    let nodes = top.objects("nodes", Element::NodeNumber)?.map(|fields| node(fields?)).collect::<Reading<Vec<_>>>()?;
     refuse_doubles(&nodes)?;
-    let links = top.objects("links", Place::LinkNumber)?.map(|fields| link(fields?)).collect::<Reading<_>>()?;
+    let links = top.objects("links", Element::LinkNumber)?.map(|fields| link(fields?)).collect::<Reading<_>>()?;
     Ok(RawGraph {
         name: name(&graph)?,
         nodes,
@@ -144,7 +144,7 @@ fn name(graph: &Fields<'_>) -> Reading<String> {
 
 fn node(fields: Fields<'_>) -> Reading<RawNode> {
     let id = required_id(&fields, "id", attributes::NODE)?;
-    let location = fields.location.named(Place::Node(id.clone()));
+    let location = fields.location.named(Element::Node(id.clone()));
     Ok(RawNode { id, attributes: fields.attributes().clone(), location })
 }
 
@@ -163,8 +163,8 @@ fn refuse_doubles(nodes: &[RawNode]) -> Reading<()> {
 fn link(fields: Fields<'_>) -> Reading<RawLink> {
     let source = required_id(&fields, "source", attributes::LINK)?;
     let target = required_id(&fields, "target", attributes::LINK)?;
-    let place = Place::Link { source: source.clone(), target: target.clone() };
-    let fields = Fields::of_map(fields.attributes(), fields.location.named(place));
+    let element = Element::Link { source: source.clone(), target: target.clone() };
+    let fields = Fields::of_map(fields.attributes(), fields.location.named(element));
     settings::refuse(&fields, "give them to the nodes that it links")?;
     Ok(RawLink { source, target, attributes: fields.attributes().clone(), location: fields.location })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use pushflow_value::{Data, Key, Value};
 
-use super::error::{Place, Reading};
+use super::error::{Element, Reading};
 use super::fields::Fields;
 use super::flatten::FlatGraph;
 use super::location::Location;
@@ -107,8 +107,8 @@ fn node(RawNode { id, attributes, location }: &RawNode) -> Reading<NodeEntry> {
 
 fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> Reading<LinkEntry> {
     let RawLink { source, target, attributes, location } = link;
-    let place = Place::Link { source: source.clone(), target: target.clone() };
-    let fields = Fields::of_map(attributes, location.named(place));
+    let element = Element::Link { source: source.clone(), target: target.clone() };
+    let fields = Fields::of_map(attributes, location.named(element));
     fields.refuse_misspelt(&[attributes::LINK])?;
     let position =
         |id: &str| *positions.get(id).expect("the ends of links were looked at when the graph was put together");

@@ -15,11 +15,11 @@ pub(super) fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Posi
     std::iter::from_fn(move || {
         let event = parser.next_event().filter(|_| !ended)?;
         ended = event.is_err();
-        Some(event.map(|(event, span)| (event, place(&span.start))).map_err(|error| scan_error(&error)))
+        Some(event.map(|(event, span)| (event, position_of(&span.start))).map_err(|error| scan_error(&error)))
     })
 }
 
-fn place(mark: &Marker) -> Position {
+fn position_of(mark: &Marker) -> Position {
     Position { line: mark.line().max(1), column: mark.col() + 1 }
 }
 
@@ -29,7 +29,7 @@ fn scan_error(error: &ScanError) -> YamlError {
         "recursion limit exceeded" => too_deep(),
         info => format!("the text is no YAML: {info}"),
     };
-    (place(error.marker()), message)
+    (position_of(error.marker()), message)
 }
 
 pub(super) fn too_deep() -> String {
