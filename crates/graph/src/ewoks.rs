@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use crate::Graph;
 use document::parse;
-use error::Reading;
+use error::LoadResult;
 use file::Folders;
 use flatten::Flattener;
 use source::{Source, Syntax, source_of_file, syntax};
@@ -133,7 +133,7 @@ pub fn find_file(path: &Path, options: &LoadOptions) -> PathBuf {
     in_root.filter(|path| path.exists()).unwrap_or_else(|| file::with_extension(path))
 }
 
-fn from_file(path: &Path, options: &LoadOptions) -> Reading<Graph> {
+fn from_file(path: &Path, options: &LoadOptions) -> LoadResult<Graph> {
     let path = find_file(path, options);
     let name = path.display().to_string();
     let folders = Folders::at(Path::new(""), options.root.as_deref(), &name)?.around(&path);
@@ -142,7 +142,7 @@ fn from_file(path: &Path, options: &LoadOptions) -> Reading<Graph> {
 }
 
 /// Loads the graph of a source, whose file, if it is in one, and folder are there.
-fn load(source: Source, path: Option<PathBuf>, options: &LoadOptions, folder: &Path) -> Reading<Graph> {
+fn load(source: Source, path: Option<PathBuf>, options: &LoadOptions, folder: &Path) -> LoadResult<Graph> {
     let (document, location) = parse(Arc::new(source))?;
     let flat = Flattener::of_file(path).flatten(&document, location)?;
     let mut entries = read::entries(flat)?;

@@ -1,7 +1,7 @@
 //! The last step: nodes and links become the actors and links of a [`Graph`].
 
 use super::conditions::{NamedValues, conditions};
-use super::error::{LoadError, Reading};
+use super::error::{LoadError, LoadResult};
 use super::location::Location;
 use super::read::{Entries, LinkEntry, NodeEntry};
 use super::start_nodes::StartNodes;
@@ -13,7 +13,7 @@ use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 ///
 /// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
 /// stop actor (`parity.md` P145).
-pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> Reading<Graph> {
+pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> LoadResult<Graph> {
     let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);
     links::refuse_contested_inputs(&nodes, &links, &required)?;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use pushflow_value::{Value, parse_json};
 
-use super::error::{LoadError, Position, Reading};
+use super::error::{LoadError, LoadResult, Position};
 use super::location::Location;
 use super::source::{Source, Syntax};
 use super::yaml;
 
 /// The values of a text, and the location where it begins.
-pub(super) fn parse(source: Arc<Source>) -> Reading<(Value, Location)> {
+pub(super) fn parse(source: Arc<Source>) -> LoadResult<(Value, Location)> {
     let at = |line, column| Position { line, column };
     let parsed = match source.syntax {
         Syntax::Json => parse_json(&source.text).map_err(|error| (at(error.line, error.column), error.message)),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use pushflow_value::Value;
 
 use super::conditions::NamedValues;
-use super::error::Reading;
+use super::error::LoadResult;
 use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use crate::ewoks_equal;
@@ -17,7 +17,7 @@ pub(super) fn end_nodes(
     links: &[LinkEntry],
     named: &NamedValues<'_>,
     graph: &Location,
-) -> Reading<Vec<usize>> {
+) -> LoadResult<Vec<usize>> {
     let left: HashSet<usize> = links.iter().filter(|link| !link.is_on_error()).map(|link| link.source).collect();
     let pure = positions_where(nodes, |position, _| !left.contains(&position));
     if !pure.is_empty() || nodes.is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The result of reading a part of a graph. The error is boxed, since it is much larger than most of what is read.
-pub(super) type Reading<T> = Result<T, Box<LoadError>>;
+pub(super) type LoadResult<T> = Result<T, Box<LoadError>>;
 
 /// Why an ewoks graph can't be loaded.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use pushflow_value::{Map, Value};
 
-use super::error::{Element, LoadError, Reading};
+use super::error::{Element, LoadError, LoadResult};
 use super::location::Location;
 use crate::nearest::nearest;
 
@@ -16,7 +16,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The attributes of a value that must be an object.
-    pub(super) fn of(value: &'a Value, location: Location) -> Reading<Self> {
+    pub(super) fn of(value: &'a Value, location: Location) -> LoadResult<Self> {
         match value {
             Value::Map(map) => Ok(Fields { location, map }),
             other => Err(location.invalid(format!("must be an object with attributes, not {}", other.type_name()))),
@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An object that is an attribute of this one; without attributes where it is not there.
-    pub(super) fn object(&self, name: &'static str) -> Reading<Fields<'a>> {
+    pub(super) fn object(&self, name: &'static str) -> LoadResult<Fields<'a>> {
         static NOTHING: LazyLock<Map> = LazyLock::new(Map::default);
         let location = self.location.attribute(name);
         self.get(name).map_or_else(
@@ -54,12 +54,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A text, where there is one.
-    pub(super) fn text(&self, name: &'static str) -> Reading<Option<&'a str>> {
+    pub(super) fn text(&self, name: &'static str) -> LoadResult<Option<&'a str>> {
         self.typed(name, "a text", Value::as_str)
     }
 
     /// True or false, where it says so.
-    pub(super) fn boolean(&self, name: &'static str) -> Reading<Option<bool>> {
+    pub(super) fn boolean(&self, name: &'static str) -> LoadResult<Option<bool>> {
         self.typed(name, "true or false", |value| match value {
             Value::Bool(truth) => Some(*truth),
             _ => None,
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list; empty where there is none.
-    pub(super) fn list(&self, name: &'static str) -> Reading<&'a [Value]> {
+    pub(super) fn list(&self, name: &'static str) -> LoadResult<&'a [Value]> {
         let list = self.typed(name, "a list", |value| match value {
             Value::List(list) => Some(list.as_slice()),
             _ => None,
@@ -80,7 +80,7 @@ impl<'a> Fields<'a> {
         &self,
         name: &'static str,
         element_of: impl Fn(usize) -> Element,
-    ) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
+    ) -> LoadResult<impl Iterator<Item = LoadResult<Fields<'a>>>> {
         let values = self.list(name)?;
         let location = self.location.clone();
         let items = values.iter().enumerate();
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The objects of a list that is called by its own name.
-    pub(super) fn items(&self, name: &'static str) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
+    pub(super) fn items(&self, name: &'static str) -> LoadResult<impl Iterator<Item = LoadResult<Fields<'a>>>> {
         let owner = self.location.element.clone();
         self.objects(name, move |number| Element::Item { owner: Box::new(owner.clone()), list: name, number })
     }
@@ -109,7 +109,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Refuses an attribute that looks like a slip in a known name; any other unknown attribute is information.
-    pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> Reading<()> {
+    pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> LoadResult<()> {
         let known = || known.iter().copied().flatten().copied();
         for name in self.map.keys().filter(|name| !known().any(|right| right == name.as_str())) {
             if let Some(right) = nearest(name, known()) {
@@ -124,7 +124,7 @@ impl<'a> Fields<'a> {
         name: &'static str,
         expected: &str,
         take: impl Fn(&'a Value) -> Option<T>,
-    ) -> Reading<Option<T>> {
+    ) -> LoadResult<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match take(value) {
             Some(taken) => Ok(Some(taken)),

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::error::{LoadError, Position, Reading};
+use super::error::{LoadError, LoadResult, Position};
 use crate::nearest::nearest;
 
 /// What may be left out at the end of the name of a graph file.
@@ -22,7 +22,7 @@ pub(super) struct Folders {
 
 impl Folders {
     /// The folders for a graph that lives in `base`; `name` is what messages call it.
-    pub(super) fn at(base: &Path, root: Option<&Path>, name: &str) -> Reading<Self> {
+    pub(super) fn at(base: &Path, root: Option<&Path>, name: &str) -> LoadResult<Self> {
         let current = std::env::current_dir()
             .map_err(|error| LoadError::of_file(name, format!("the current folder can't be determined: {error}")))?;
         Ok(Folders { root: root.map(|root| current.join(root)), base: current.join(base), current })
@@ -66,7 +66,7 @@ pub(super) fn with_extension(path: &Path) -> PathBuf {
 }
 
 /// The text of a graph file.
-pub(super) fn read_text(path: &Path) -> Reading<String> {
+pub(super) fn read_text(path: &Path) -> LoadResult<String> {
     let name = path.display().to_string();
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => LoadError::of_file(&name, missing(path)),
@@ -80,13 +80,13 @@ pub(super) fn read_text(path: &Path) -> Reading<String> {
 }
 
 /// The text of a graph that comes from elsewhere than a file.
-pub(super) fn read_all(name: &str, mut reader: impl Read) -> Reading<String> {
+pub(super) fn read_all(name: &str, mut reader: impl Read) -> LoadResult<String> {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
     as_text(name, bytes)
 }
 
-fn as_text(name: &str, bytes: Vec<u8>) -> Reading<String> {
+fn as_text(name: &str, bytes: Vec<u8>) -> LoadResult<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&error.as_bytes()[..valid]);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use pushflow_value::{Map, Value};
 
-use super::error::{Element, Reading};
+use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::location::Location;
 use super::nested::{Alias, Nested, merged};
@@ -53,7 +53,7 @@ impl Flattener {
     }
 
     /// The graph of a document.
-    pub(super) fn flatten(&mut self, document: &Value, location: Location) -> Reading<FlatGraph> {
+    pub(super) fn flatten(&mut self, document: &Value, location: Location) -> LoadResult<FlatGraph> {
         let document = serialized::restored(document, &location)?;
         let RawGraph { name, nodes, links, inputs, outputs, settings, location } = raw::graph(&document, location)?;
         let (graphs, tasks): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| task::is_graph(&node.attributes));
@@ -83,7 +83,7 @@ impl Flattener {
     }
 
     /// The graph that a graph node names.
-    fn inner(&mut self, node: &RawNode) -> Reading<(RawNode, FlatGraph)> {
+    fn inner(&mut self, node: &RawNode) -> LoadResult<(RawNode, FlatGraph)> {
         let fields = Fields::of_map(&node.attributes, node.location.clone());
         fields.refuse_misspelt(&[attributes::NODE, attributes::GRAPH_NODE])?;
         settings::refuse(&fields, "give them to the nodes of its graph")?;
@@ -107,7 +107,7 @@ impl Flattener {
     }
 
     /// A graph as a JSON text.
-    fn text(&mut self, text: &str, node: &RawNode) -> Reading<FlatGraph> {
+    fn text(&mut self, text: &str, node: &RawNode) -> LoadResult<FlatGraph> {
         let Source { name, folders, .. } = &*node.location.source;
         let name = format!("{name}, the graph in node {:?}", node.id);
         let source = Source { name, text: text.to_owned(), syntax: Syntax::Json, folders: folders.clone() };
@@ -115,7 +115,7 @@ impl Flattener {
         self.flatten(&document, location)
     }
 
-    fn file(&mut self, name: &str, node: &RawNode) -> Reading<FlatGraph> {
+    fn file(&mut self, name: &str, node: &RawNode) -> LoadResult<FlatGraph> {
         let folders = &node.location.source.folders;
         let path = folders.locate_graph(name);
         if !path.exists() {
@@ -136,7 +136,7 @@ impl Flattener {
         flat
     }
 
-    fn grow(&mut self, size: usize, location: &Location) -> Reading<()> {
+    fn grow(&mut self, size: usize, location: &Location) -> LoadResult<()> {
         self.size += size;
         if self.size > MAX_SIZE {
             let message = format!("with all the graphs in it the graph has more than {MAX_SIZE} nodes and links");
@@ -152,7 +152,7 @@ impl Flattener {
         links: Vec<RawLink>,
         nested: &Nested,
         positions: &HashMap<String, usize>,
-    ) -> Reading<()> {
+    ) -> LoadResult<()> {
         let (own, reaching): (Vec<_>, Vec<_>) =
             links.into_iter().partition(|link| !nested.contains(&link.source) && !nested.contains(&link.target));
         for link in &own {
@@ -181,7 +181,7 @@ impl FlatGraph {
 }
 
 /// Where each node is, by its id.
-fn positions(nodes: &[RawNode]) -> Reading<HashMap<String, usize>> {
+fn positions(nodes: &[RawNode]) -> LoadResult<HashMap<String, usize>> {
     let mut positions = HashMap::with_capacity(nodes.len());
     for (position, node) in nodes.iter().enumerate() {
         if positions.insert(node.id.clone(), position).is_some() {
@@ -193,7 +193,7 @@ fn positions(nodes: &[RawNode]) -> Reading<HashMap<String, usize>> {
 }
 
 /// The aliases of a graph, with those into nested graphs followed to the nodes themselves.
-fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> Reading<Vec<Alias>> {
+fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> LoadResult<Vec<Alias>> {
     let mut resolved = Vec::with_capacity(aliases.len());
     for alias in aliases {
         let RawAlias { id, node, sub_node, link_attributes, location } = alias;

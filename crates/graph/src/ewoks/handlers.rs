@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use pushflow_value::Map;
 
-use super::error::Reading;
+use super::error::LoadResult;
 use super::fields::Fields;
 use super::location::Location;
 use super::raw::{RawLink, RawNode};
@@ -21,7 +21,7 @@ struct Handler {
 /// with what only they lead to.
 ///
 /// A node has no need of one that has an error link of its own, that is one itself, or that comes after one.
-pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> Reading<()> {
+pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> LoadResult<()> {
     let handlers = take_handlers(nodes)?;
     if handlers.is_empty() {
         return Ok(());
@@ -44,7 +44,7 @@ pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> Rea
 }
 
 /// The handlers, whose nodes are plain nodes from here on for the graphs around.
-fn take_handlers(nodes: &mut [RawNode]) -> Reading<Vec<Handler>> {
+fn take_handlers(nodes: &mut [RawNode]) -> LoadResult<Vec<Handler>> {
     let mut handlers = Vec::new();
     let asked = nodes.iter_mut().enumerate().filter(|(_, node)| node.attributes.contains_key("default_error_node"));
     for (position, node) in asked {
@@ -67,7 +67,7 @@ fn take_handlers(nodes: &mut [RawNode]) -> Reading<Vec<Handler>> {
 }
 
 /// The positions of the nodes that need a handler.
-fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handler]) -> Reading<Vec<usize>> {
+fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handler]) -> LoadResult<Vec<usize>> {
     let positions = positions(nodes);
     let mut served: HashSet<usize> = handlers.iter().map(|handler| handler.node).collect();
     let mut targets = vec![Vec::new(); nodes.len()];
@@ -87,7 +87,7 @@ fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handl
 }
 
 /// Drops the handlers that no link leads to, with the nodes that nothing but a dropped one leads to.
-fn drop_unused(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>, handlers: &[Handler]) -> Reading<()> {
+fn drop_unused(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>, handlers: &[Handler]) -> LoadResult<()> {
     let positions = positions(nodes);
     let ends = |link: &RawLink| (positions[&link.source], positions[&link.target]);
     let mut entering = vec![0_usize; nodes.len()];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pushflow_value::{Key, Payload, Value};
 
-use super::error::{Element, LoadError, Reading};
+use super::error::{Element, LoadError, LoadResult};
 use super::fields::Fields;
 use super::file::Folders;
 use super::input::{Input, InputNodes};
@@ -34,7 +34,7 @@ pub fn parse_inputs(text: &str, name: &str) -> Result<Vec<Input>, LoadError> {
     parse(text, name).map_err(|error| *error)
 }
 
-fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
+fn parse(text: &str, name: &str) -> LoadResult<Vec<Input>> {
     let folders = Folders::at(Path::new(""), None, name)?;
     let named = Path::new(name).extension().is_some();
     let syntax = if named { syntax(Path::new(name), text) } else { Syntax::Json };
@@ -48,7 +48,7 @@ fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
     list.iter().enumerate().map(item).collect()
 }
 
-fn input(item: &Fields<'_>) -> Reading<Input> {
+fn input(item: &Fields<'_>) -> LoadResult<Input> {
     item.refuse_misspelt(&[ITEM])?;
     let name = parameters::input_key(item, "name")?;
     let value = item.raw("value").cloned().ok_or_else(|| item.missing("value"))?;
@@ -67,7 +67,7 @@ fn input(item: &Fields<'_>) -> Reading<Input> {
 ///
 /// The start nodes are those that there are without these inputs. Where none is for them there need not be any: an input
 /// may make a start node of a class node (`ewoks_format.md`, "Start nodes").
-pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartNodes<'_>) -> Reading<()> {
+pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartNodes<'_>) -> LoadResult<()> {
     let starts = match inputs.iter().any(|input| matches!(input.nodes, InputNodes::Start)) {
         true => starts.of(&entries.nodes, &entries.links, &entries.location)?,
         false => Vec::new(),

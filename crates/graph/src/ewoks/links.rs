@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::error::{Element, Reading};
+use super::error::{Element, LoadResult};
 use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use crate::{Arrival, FieldMap, Mapping};
@@ -13,7 +13,7 @@ use crate::{Arrival, FieldMap, Mapping};
 ///
 /// The result is ordered by source node, then as in the file: the order in which the original triggers the targets of a
 /// node (`parity.md` P145) and merges what arrives at one.
-pub(super) fn merge(links: Vec<LinkEntry>) -> Reading<Vec<LinkEntry>> {
+pub(super) fn merge(links: Vec<LinkEntry>) -> LoadResult<Vec<LinkEntry>> {
     let mut merged: Vec<LinkEntry> = Vec::with_capacity(links.len());
     let mut positions = HashMap::new();
     for link in links {
@@ -40,7 +40,7 @@ pub(super) fn merge(links: Vec<LinkEntry>) -> Reading<Vec<LinkEntry>> {
     Ok(merged)
 }
 
-fn absorb(link: &mut LinkEntry, other: LinkEntry) -> Reading<()> {
+fn absorb(link: &mut LinkEntry, other: LinkEntry) -> LoadResult<()> {
     let location = other.location;
     agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &location)?;
     agree(&mut link.required, other.required, "required", &location)?;
@@ -51,7 +51,7 @@ fn absorb(link: &mut LinkEntry, other: LinkEntry) -> Reading<()> {
     Ok(())
 }
 
-fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, location: &Location) -> Reading<()> {
+fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, location: &Location) -> LoadResult<()> {
     if mine.is_some() && other.is_some() && *mine != other {
         let message = format!("there are several links between these nodes and they disagree on {name:?}; make it one");
         return Err(location.invalid(message));
@@ -68,7 +68,7 @@ fn join<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
 }
 
 /// Refuses two values for one input where both are waited for; where they are not, the later one wins.
-pub(super) fn refuse_contested_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> Reading<()> {
+pub(super) fn refuse_contested_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> LoadResult<()> {
     let mut fillers = HashMap::new();
     for (link, _) in links.iter().zip(required).filter(|(_, required)| **required) {
         for (_, input) in &link.data_mapping {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pushflow_value::{Map, Value};
 
 use super::attributes;
-use super::error::{Element, Reading};
+use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::raw::{RawLink, RawNode, joined_id, nested_id};
 
@@ -55,7 +55,7 @@ impl Nested {
     }
 
     /// Replaces attributes of the graphs' input nodes by those of the graph nodes.
-    pub(super) fn update_inputs(&self, nodes: &mut [RawNode], positions: &HashMap<String, usize>) -> Reading<()> {
+    pub(super) fn update_inputs(&self, nodes: &mut [RawNode], positions: &HashMap<String, usize>) -> LoadResult<()> {
         for NestedGraph { node, inputs, .. } in &self.graphs {
             let handed = node.attributes.iter().filter(|(name, _)| HANDED_DOWN.contains(&name.as_str()));
             let handed: Map = handed.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -84,7 +84,7 @@ impl Nested {
     }
 
     /// Where a link with an end in a nested graph really begins, and where it really ends.
-    pub(super) fn both_ends(&self, link: &RawLink) -> Reading<(Ends, Ends)> {
+    pub(super) fn both_ends(&self, link: &RawLink) -> LoadResult<(Ends, Ends)> {
         Ok((self.own_ends(link, "source", "sub_source", false)?, self.own_ends(link, "target", "sub_target", true)?))
     }
 
@@ -95,7 +95,7 @@ impl Nested {
         (sources, targets): (Ends, Ends),
         nodes: &mut [RawNode],
         positions: &HashMap<String, usize>,
-    ) -> Reading<Vec<RawLink>> {
+    ) -> LoadResult<Vec<RawLink>> {
         let mut own = link.attributes.clone();
         SUB.iter().for_each(|name| _ = own.shift_remove(*name));
         let mut expanded = Vec::new();
@@ -126,7 +126,7 @@ impl Nested {
         if found.is_empty() { vec![(nested_id(graph, node), Map::default())] } else { found }
     }
 
-    fn own_ends(&self, link: &RawLink, end: &'static str, sub: &'static str, is_target: bool) -> Reading<Ends> {
+    fn own_ends(&self, link: &RawLink, end: &'static str, sub: &'static str, is_target: bool) -> LoadResult<Ends> {
         let id = if is_target { &link.target } else { &link.source };
         if !self.contains(id) {
             self.refuse_sub_attributes(link, !is_target, is_target)?;
@@ -141,7 +141,7 @@ impl Nested {
     }
 
     /// Refuses what only a link with an end in a nested graph may say.
-    pub(super) fn refuse_sub_attributes(&self, link: &RawLink, of_source: bool, of_target: bool) -> Reading<()> {
+    pub(super) fn refuse_sub_attributes(&self, link: &RawLink, of_source: bool, of_target: bool) -> LoadResult<()> {
         if !SUB.iter().any(|name| link.attributes.contains_key(*name)) {
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl Nested {
     }
 
     /// The attributes that a link gives the node that it leads to.
-    fn target_attributes<'a>(&self, link: &'a RawLink) -> Reading<Option<&'a Map>> {
+    fn target_attributes<'a>(&self, link: &'a RawLink) -> LoadResult<Option<&'a Map>> {
         let fields = Fields::of_map(&link.attributes, link.location.clone());
         let attributes = fields.object(SUB[2])?;
         attributes.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;

@@ -2,7 +2,7 @@
 
 use pushflow_value::{Data, Key, Payload, Value};
 
-use super::error::{LoadError, Reading};
+use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
 
 const DEFAULT_INPUT: &[&str] = &["name", "value"];
@@ -14,7 +14,7 @@ const CONDITION: &[&str] = &["source_output", "value"];
 const MAX_POSITION: u32 = 65_535;
 
 /// The `default_inputs` of a node; the last of one name counts.
-pub(super) fn default_inputs(node: &Fields<'_>) -> Reading<Data> {
+pub(super) fn default_inputs(node: &Fields<'_>) -> LoadResult<Data> {
     let read = |item: Fields<'_>| {
         let name = input_key(&item, "name")?;
         let value = item.raw("value").ok_or_else(|| item.missing("value"))?;
@@ -24,12 +24,12 @@ pub(super) fn default_inputs(node: &Fields<'_>) -> Reading<Data> {
 }
 
 /// The `data_mapping` of a link, as pairs of output and input.
-pub(super) fn data_mapping(link: &Fields<'_>) -> Reading<Vec<(Key, Key)>> {
+pub(super) fn data_mapping(link: &Fields<'_>) -> LoadResult<Vec<(Key, Key)>> {
     items(link, "data_mapping", MAPPED, |item| Ok((output_key(&item)?, input_key(&item, "target_input")?)))
 }
 
 /// The `conditions` of a link, as pairs of output and value.
-pub(super) fn conditions(link: &Fields<'_>) -> Reading<Vec<(String, Value)>> {
+pub(super) fn conditions(link: &Fields<'_>) -> LoadResult<Vec<(String, Value)>> {
     items(link, "conditions", CONDITION, |item| {
         let output = item.text("source_output")?.ok_or_else(|| item.missing("source_output"))?;
         let value = item.raw("value").ok_or_else(|| item.missing("value"))?;
@@ -39,7 +39,7 @@ pub(super) fn conditions(link: &Fields<'_>) -> Reading<Vec<(String, Value)>> {
 }
 
 /// Refuses a value that no condition can look for.
-pub(super) fn check_comparable(value: &Value, name: &'static str, fields: &Fields<'_>) -> Reading<()> {
+pub(super) fn check_comparable(value: &Value, name: &'static str, fields: &Fields<'_>) -> LoadResult<()> {
     match value {
         Value::List(_) | Value::Map(_) => {
             let found = value.type_name();
@@ -54,8 +54,8 @@ fn items<T>(
     owner: &Fields<'_>,
     list: &'static str,
     known: &[&str],
-    read: impl Fn(Fields<'_>) -> Reading<T>,
-) -> Reading<Vec<T>> {
+    read: impl Fn(Fields<'_>) -> LoadResult<T>,
+) -> LoadResult<Vec<T>> {
     owner
         .items(list)?
         .map(|item| {
@@ -66,7 +66,7 @@ fn items<T>(
         .collect()
 }
 
-fn output_key(item: &Fields<'_>) -> Reading<Key> {
+fn output_key(item: &Fields<'_>) -> LoadResult<Key> {
     match item.get("source_output") {
         Some(Value::Str(name)) => Ok(Key::from(name.as_str())),
         Some(Value::Int(position)) => input_position(*position, "source_output", item),
@@ -76,7 +76,7 @@ fn output_key(item: &Fields<'_>) -> Reading<Key> {
 }
 
 /// The input of a task: a name, or a position as a whole number or as a text of digits.
-pub(super) fn input_key(item: &Fields<'_>, name: &'static str) -> Reading<Key> {
+pub(super) fn input_key(item: &Fields<'_>, name: &'static str) -> LoadResult<Key> {
     match item.get(name) {
         Some(Value::Str(digits)) if is_position(digits) => {
             // More digits than 64 bits hold are beyond the highest position, like the number that stands for them.
@@ -93,7 +93,7 @@ fn is_position(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn input_position(position: i64, name: &'static str, item: &Fields<'_>) -> Reading<Key> {
+fn input_position(position: i64, name: &'static str, item: &Fields<'_>) -> LoadResult<Key> {
     match u32::try_from(position) {
         Ok(position) if position <= MAX_POSITION => Ok(Key::Position(position)),
         _ => Err(item.wrong(name, format!("{name:?} is a position, so it must be between 0 and {MAX_POSITION}"))),

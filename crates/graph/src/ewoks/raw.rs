@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use pushflow_value::{Map, Value};
 
-use super::error::{Element, Reading};
+use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::location::Location;
 use super::{attributes, settings};
@@ -70,7 +70,7 @@ impl RawLink {
     }
 
     /// Refuses a link with an end that is not there.
-    pub(super) fn check_ends(&self, positions: &HashMap<String, usize>) -> Reading<()> {
+    pub(super) fn check_ends(&self, positions: &HashMap<String, usize>) -> LoadResult<()> {
         for (attribute, id) in [("source", &self.source), ("target", &self.target)] {
             if !positions.contains_key(id) {
                 let mut ids: Vec<&str> = positions.keys().map(String::as_str).collect();
@@ -84,15 +84,16 @@ impl RawLink {
 }
 
 /// Takes a document apart.
-pub(super) fn graph(document: &Value, location: Location) -> Reading<RawGraph> {
+pub(super) fn graph(document: &Value, location: Location) -> LoadResult<RawGraph> {
     let top = Fields::of(document, location)?;
     check_top_level(&top)?;
     let graph = top.object("graph")?;
     graph.refuse_misspelt(&[attributes::GRAPH])?;
     check_version(&graph)?;
-    let nodes = top.objects("nodes", Element::NodeNumber)?.map(|fields| node(fields?)).collect::<Reading<Vec<_>>>()?;
+    let nodes =
+        top.objects("nodes", Element::NodeNumber)?.map(|fields| node(fields?)).collect::<LoadResult<Vec<_>>>()?;
     refuse_doubles(&nodes)?;
-    let links = top.objects("links", Element::LinkNumber)?.map(|fields| link(fields?)).collect::<Reading<_>>()?;
+    let links = top.objects("links", Element::LinkNumber)?.map(|fields| link(fields?)).collect::<LoadResult<_>>()?;
     Ok(RawGraph {
         name: name(&graph)?,
         nodes,
@@ -104,7 +105,7 @@ pub(super) fn graph(document: &Value, location: Location) -> Reading<RawGraph> {
     })
 }
 
-fn check_top_level(top: &Fields<'_>) -> Reading<()> {
+fn check_top_level(top: &Fields<'_>) -> LoadResult<()> {
     if top.get("edges").is_some() {
         return Err(top.wrong("edges", "unknown attribute \"edges\"; did you mean \"links\"?"));
     }
@@ -119,7 +120,7 @@ fn check_top_level(top: &Fields<'_>) -> Reading<()> {
 
 /// Refuses versions of the format other than 1.0 to 1.2; what is newer in one of these is understood in all of them, as by
 /// the original, whose conversion changes nothing but the number.
-fn check_version(graph: &Fields<'_>) -> Reading<()> {
+fn check_version(graph: &Fields<'_>) -> LoadResult<()> {
     const KNOWN: &[&str] = &["1.0", "1.1", "1.2"];
     let Some(version) = graph.text("schema_version")? else { return Ok(()) };
     let mut short = version.trim().trim_start_matches('v');
@@ -134,7 +135,7 @@ fn check_version(graph: &Fields<'_>) -> Reading<()> {
     Err(graph.wrong("schema_version", message))
 }
 
-fn name(graph: &Fields<'_>) -> Reading<String> {
+fn name(graph: &Fields<'_>) -> LoadResult<String> {
     let id = match graph.get("id") {
         Some(id) => joined_id(id, "id", graph)?,
         None => "notspecified".to_owned(),
@@ -142,13 +143,13 @@ fn name(graph: &Fields<'_>) -> Reading<String> {
     Ok(graph.text("label")?.map_or(id, str::to_owned))
 }
 
-fn node(fields: Fields<'_>) -> Reading<RawNode> {
+fn node(fields: Fields<'_>) -> LoadResult<RawNode> {
     let id = required_id(&fields, "id", attributes::NODE)?;
     let location = fields.location.named(Element::Node(id.clone()));
     Ok(RawNode { id, attributes: fields.attributes().clone(), location })
 }
 
-fn refuse_doubles(nodes: &[RawNode]) -> Reading<()> {
+fn refuse_doubles(nodes: &[RawNode]) -> LoadResult<()> {
     let mut positions = HashMap::with_capacity(nodes.len());
     for (position, node) in nodes.iter().enumerate() {
         if let Some(first) = positions.insert(node.id.as_str(), position) {
@@ -160,7 +161,7 @@ fn refuse_doubles(nodes: &[RawNode]) -> Reading<()> {
     Ok(())
 }
 
-fn link(fields: Fields<'_>) -> Reading<RawLink> {
+fn link(fields: Fields<'_>) -> LoadResult<RawLink> {
     let source = required_id(&fields, "source", attributes::LINK)?;
     let target = required_id(&fields, "target", attributes::LINK)?;
     let element = Element::Link { source: source.clone(), target: target.clone() };
@@ -169,11 +170,11 @@ fn link(fields: Fields<'_>) -> Reading<RawLink> {
     Ok(RawLink { source, target, attributes: fields.attributes().clone(), location: fields.location })
 }
 
-fn aliases(graph: &Fields<'_>, list: &'static str) -> Reading<Vec<RawAlias>> {
+fn aliases(graph: &Fields<'_>, list: &'static str) -> LoadResult<Vec<RawAlias>> {
     graph.items(list)?.map(|fields| alias(&fields?)).collect()
 }
 
-fn alias(fields: &Fields<'_>) -> Reading<RawAlias> {
+fn alias(fields: &Fields<'_>) -> LoadResult<RawAlias> {
     fields.refuse_misspelt(&[attributes::ALIAS])?;
     let attributes = fields.object("link_attributes")?;
     attributes.refuse_misspelt(&[attributes::LINK])?;
@@ -188,7 +189,7 @@ fn alias(fields: &Fields<'_>) -> Reading<RawAlias> {
 }
 
 /// An id that must be there; where it is not, an attribute with nearly that name is the likely reason.
-fn required_id(fields: &Fields<'_>, name: &'static str, known: &[&str]) -> Reading<String> {
+fn required_id(fields: &Fields<'_>, name: &'static str, known: &[&str]) -> LoadResult<String> {
     match fields.get(name) {
         Some(id) => joined_id(id, name, fields),
         None => {
@@ -199,12 +200,12 @@ fn required_id(fields: &Fields<'_>, name: &'static str, known: &[&str]) -> Readi
 }
 
 /// The id of a node as text: a whole number in decimal, a nested id (`["graph", "node"]`) joined with `:`.
-pub(super) fn joined_id(value: &Value, name: &'static str, fields: &Fields<'_>) -> Reading<String> {
+pub(super) fn joined_id(value: &Value, name: &'static str, fields: &Fields<'_>) -> LoadResult<String> {
     match value {
         Value::Str(id) => Ok(id.clone()),
         Value::Int(number) => Ok(number.to_string()),
         Value::List(parts) if !parts.is_empty() => {
-            let parts = parts.iter().map(|part| joined_id(part, name, fields)).collect::<Reading<Vec<_>>>()?;
+            let parts = parts.iter().map(|part| joined_id(part, name, fields)).collect::<LoadResult<Vec<_>>>()?;
             Ok(parts.join(SEPARATOR))
         }
         other => Err(fields.wrong(name, format!("{name:?} must be a text, not {}", other.type_name()))),

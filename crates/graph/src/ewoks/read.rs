@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use pushflow_value::{Data, Key, Value};
 
-use super::error::{Element, Reading};
+use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::flatten::FlatGraph;
 use super::location::Location;
@@ -69,16 +69,16 @@ impl LinkEntry {
 }
 
 /// Reads the nodes and links.
-pub(super) fn entries(graph: FlatGraph) -> Reading<Entries> {
+pub(super) fn entries(graph: FlatGraph) -> LoadResult<Entries> {
     let FlatGraph { name, nodes, links, settings, location, .. } = graph;
     let positions: HashMap<&str, usize> =
         nodes.iter().enumerate().map(|(position, node)| (node.id.as_str(), position)).collect();
-    let links = links.iter().map(|entry| link(entry, &positions)).collect::<Reading<_>>()?;
+    let links = links.iter().map(|entry| link(entry, &positions)).collect::<LoadResult<_>>()?;
     let settings = settings::of_graph(&Fields::of_map(&settings, location.attribute(settings::KEY)))?;
-    Ok(Entries { name, nodes: nodes.iter().map(node).collect::<Reading<_>>()?, links, settings, location })
+    Ok(Entries { name, nodes: nodes.iter().map(node).collect::<LoadResult<_>>()?, links, settings, location })
 }
 
-fn node(RawNode { id, attributes, location }: &RawNode) -> Reading<NodeEntry> {
+fn node(RawNode { id, attributes, location }: &RawNode) -> LoadResult<NodeEntry> {
     let fields = Fields::of_map(attributes, location.clone());
     fields.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
     let (work, passing) = task::work(id, &fields)?;
@@ -105,7 +105,7 @@ fn node(RawNode { id, attributes, location }: &RawNode) -> Reading<NodeEntry> {
     })
 }
 
-fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> Reading<LinkEntry> {
+fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> LoadResult<LinkEntry> {
     let RawLink { source, target, attributes, location } = link;
     let element = Element::Link { source: source.clone(), target: target.clone() };
     let fields = Fields::of_map(attributes, location.named(element));

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use pushflow_protocol::{PICKLE_CODEC, PYTHON_CODEC};
 use pushflow_value::{Map, Opaque, Value};
 
-use super::error::Reading;
+use super::error::LoadResult;
 use super::fields::Fields;
 use super::location::Location;
 
@@ -24,7 +24,7 @@ const VERSION: &str = "1.0.0";
 const TAG: &str = "__ewoks__";
 
 /// The document with its values as they were when it was saved.
-pub(super) fn restored<'a>(document: &'a Value, location: &Location) -> Reading<Cow<'a, Value>> {
+pub(super) fn restored<'a>(document: &'a Value, location: &Location) -> LoadResult<Cow<'a, Value>> {
     let unchanged = Ok(Cow::Borrowed(document));
     let Value::Map(map) = document else { return unchanged };
     let top = Fields::of_map(map, location.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pushflow_protocol::{CommandTask, TaskSpec};
 use pushflow_value::Value;
 
-use super::error::{LoadError, Reading};
+use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
 use crate::build::known_pool;
 use crate::{Retries, RunSettings};
@@ -23,7 +23,7 @@ const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_cod
 const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\" or \"1h\"";
 
 /// Refuses settings in a place that has none: they would mean nothing there.
-pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> Reading<()> {
+pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> LoadResult<()> {
     match fields.get(KEY) {
         None => Ok(()),
         Some(_) => Err(fields.wrong(KEY, format!("there are no settings under {KEY:?} here: {advice}"))),
@@ -53,7 +53,7 @@ impl NodeSettings {
 }
 
 /// The settings of a graph.
-pub(super) fn of_graph(fields: &Fields<'_>) -> Reading<RunSettings> {
+pub(super) fn of_graph(fields: &Fields<'_>) -> LoadResult<RunSettings> {
     refuse_unknown(fields, &[OF_GRAPH])?;
     Ok(RunSettings {
         timeout: time(fields, "timeout")?,
@@ -63,7 +63,7 @@ pub(super) fn of_graph(fields: &Fields<'_>) -> Reading<RunSettings> {
 }
 
 /// The settings of a node.
-pub(super) fn of_node(node: &Fields<'_>) -> Reading<NodeSettings> {
+pub(super) fn of_node(node: &Fields<'_>) -> LoadResult<NodeSettings> {
     if node.get(KEY).is_none() {
         return Ok(NodeSettings::default());
     }
@@ -77,7 +77,7 @@ pub(super) fn of_node(node: &Fields<'_>) -> Reading<NodeSettings> {
 }
 
 /// A number for each kind of failure, or an object with one for each.
-fn retries(fields: &Fields<'_>) -> Reading<Option<Retries>> {
+fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
     let wrong = |fields: &Fields<'_>, name| {
         let message = format!("{name:?} must be a whole number from 0 to {}", u32::MAX);
         fields.wrong(name, message)
@@ -105,13 +105,13 @@ fn retries(fields: &Fields<'_>) -> Reading<Option<Retries>> {
     }
 }
 
-fn pool(fields: &Fields<'_>) -> Reading<Option<&'static str>> {
+fn pool(fields: &Fields<'_>) -> LoadResult<Option<&'static str>> {
     let Some(name) = fields.text("pool")? else { return Ok(None) };
     known_pool(name).map(Some).map_err(|error| fields.wrong("pool", error.to_string()))
 }
 
 /// The task that a node's settings name: a Rust task or a command.
-pub(super) fn task(node: &Fields<'_>) -> Reading<Option<TaskSpec>> {
+pub(super) fn task(node: &Fields<'_>) -> LoadResult<Option<TaskSpec>> {
     if node.get(KEY).is_none() {
         return Ok(None);
     }
@@ -127,7 +127,7 @@ pub(super) fn task(node: &Fields<'_>) -> Reading<Option<TaskSpec>> {
     }
 }
 
-fn command(fields: &Fields<'_>) -> Reading<CommandTask> {
+fn command(fields: &Fields<'_>) -> LoadResult<CommandTask> {
     refuse_unknown(fields, &[OF_NODE, OF_COMMAND])?;
     let argv = texts(fields.list("command")?).filter(|argv| !argv.is_empty());
     let argv = argv.ok_or_else(|| {
@@ -141,7 +141,7 @@ fn command(fields: &Fields<'_>) -> Reading<CommandTask> {
     Ok(CommandTask {
         argv,
         stdin: fields.text("stdin")?.map(str::to_owned),
-        environment: variables.collect::<Reading<_>>()?,
+        environment: variables.collect::<LoadResult<_>>()?,
         directory: fields.text("directory")?.map(PathBuf::from),
         any_exit_code: fields.boolean("any_exit_code")?.unwrap_or(false),
     })
@@ -152,7 +152,7 @@ fn texts(values: &[Value]) -> Option<Vec<String>> {
 }
 
 /// These settings are pushflow's alone: what is not known here means nothing anywhere.
-fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Reading<()> {
+fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> LoadResult<()> {
     fields.refuse_misspelt(known)?;
     let known: Vec<&str> = known.iter().copied().flatten().copied().collect();
     match fields.attributes().keys().find(|name| !known.contains(&name.as_str())) {
@@ -161,7 +161,7 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Reading<()> {
     }
 }
 
-fn time(fields: &Fields<'_>, name: &'static str) -> Reading<Option<Duration>> {
+fn time(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<Duration>> {
     let Some(value) = fields.get(name) else { return Ok(None) };
     let seconds = match value {
         Value::Int(seconds) => Some(*seconds as f64),
@@ -190,7 +190,7 @@ fn seconds(text: &str) -> Option<f64> {
     text[..unit_at].parse::<f64>().ok().map(|number| number * unit)
 }
 
-fn rounds(fields: &Fields<'_>) -> Reading<Option<u64>> {
+fn rounds(fields: &Fields<'_>) -> LoadResult<Option<u64>> {
     match fields.get("max_rounds") {
         None => Ok(None),
         Some(Value::Int(rounds)) if *rounds > 0 => Ok(Some(rounds.unsigned_abs())),

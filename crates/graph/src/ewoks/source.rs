@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::error::Reading;
+use super::error::LoadResult;
 use super::file::{self, Folders};
 
 /// A text that holds a graph.
@@ -24,7 +24,7 @@ pub(super) enum Syntax {
 }
 
 /// The text of a graph file.
-pub(super) fn source_of_file(path: &Path, folders: Folders) -> Reading<Source> {
+pub(super) fn source_of_file(path: &Path, folders: Folders) -> LoadResult<Source> {
     let text = file::read_text(path)?;
     Ok(Source { name: path.display().to_string(), syntax: syntax(path, &text), text, folders })
 }

@@ -9,7 +9,7 @@ use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, TaskSpec};
 use pushflow_value::Key;
 
 use super::end_nodes::positions_where;
-use super::error::Reading;
+use super::error::LoadResult;
 use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use super::required;
@@ -52,7 +52,7 @@ impl<'a> StartNodes<'a> {
 
     /// The start nodes, by position: those that no link enters, and those with `force_start_node`; where there is none, those
     /// with a task class that has all it needs.
-    pub(super) fn of(&mut self, nodes: &[NodeEntry], links: &[LinkEntry], graph: &Location) -> Reading<Vec<usize>> {
+    pub(super) fn of(&mut self, nodes: &[NodeEntry], links: &[LinkEntry], graph: &Location) -> LoadResult<Vec<usize>> {
         let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
         let mut starts = positions_where(nodes, |position, node| node.force_start || !entered.contains(&position));
         if starts.is_empty() && !nodes.is_empty() {
@@ -68,7 +68,7 @@ impl<'a> StartNodes<'a> {
     }
 
     /// The class nodes that wait for no link and have all required inputs.
-    fn classes_with_all_inputs(&mut self, nodes: &[NodeEntry], links: &[LinkEntry]) -> Reading<Vec<usize>> {
+    fn classes_with_all_inputs(&mut self, nodes: &[NodeEntry], links: &[LinkEntry]) -> LoadResult<Vec<usize>> {
         let required = required::required(nodes.len(), links);
         let waiting: HashSet<usize> =
             links.iter().zip(required).filter(|(_, required)| *required).map(|(link, _)| link.target).collect();
@@ -82,7 +82,7 @@ impl<'a> StartNodes<'a> {
     }
 
     /// Asks for the inputs of the classes of these nodes, as far as they are not known.
-    fn ask_for_inputs(&mut self, candidates: &[(usize, &EwoksClass)], nodes: &[NodeEntry]) -> Reading<()> {
+    fn ask_for_inputs(&mut self, candidates: &[(usize, &EwoksClass)], nodes: &[NodeEntry]) -> LoadResult<()> {
         let (mut wanted, mut first) = (Vec::new(), Vec::new());
         for (position, class) in candidates {
             if !self.required.contains_key(*class) && !wanted.contains(*class) {

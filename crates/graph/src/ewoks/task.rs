@@ -5,7 +5,7 @@ use std::path::Path;
 use pushflow_protocol::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 use pushflow_value::{Map, Value};
 
-use super::error::{LoadError, Reading};
+use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
 use super::file::Folders;
 use super::settings;
@@ -28,7 +28,7 @@ pub(super) fn is_graph(attributes: &Map) -> bool {
 }
 
 /// What a node that stands for a graph names, and the attribute that names it.
-pub(super) fn graph_identifier<'a>(node: &Fields<'a>) -> Reading<(&'static str, &'a Value)> {
+pub(super) fn graph_identifier<'a>(node: &Fields<'a>) -> LoadResult<(&'static str, &'a Value)> {
     let (_, attribute) = task_type(node)?;
     node.get(attribute).map(|identifier| (attribute, identifier)).ok_or_else(|| node.missing(attribute))
 }
@@ -40,7 +40,7 @@ pub(super) fn identifier(node: &Fields<'_>) -> Option<String> {
 }
 
 /// The work of the node of this id, and what it passes on.
-pub(super) fn work(id: &str, node: &Fields<'_>) -> Reading<(Work, Passing)> {
+pub(super) fn work(id: &str, node: &Fields<'_>) -> LoadResult<(Work, Passing)> {
     if let Some(own) = settings::task(node)? {
         let said = ["task_type"].iter().chain(OLD_SPELLINGS).find(|name| node.get(name).is_some());
         if let Some(attribute) = said {
@@ -84,7 +84,7 @@ pub(super) fn work(id: &str, node: &Fields<'_>) -> Reading<(Work, Passing)> {
 }
 
 /// The task type, and the attribute that has the identifier.
-fn task_type<'a>(node: &Fields<'a>) -> Reading<(&'a str, &'static str)> {
+fn task_type<'a>(node: &Fields<'a>) -> LoadResult<(&'a str, &'static str)> {
     let named = node.text("task_type")?.map(|name| (name, "task_type", "task_identifier"));
     let old = OLD_SPELLINGS.iter().filter(|name| node.get(name).is_some()).map(|name| match *name {
         "task" => (GENERATED, *name, *name),
@@ -102,20 +102,20 @@ fn task_type<'a>(node: &Fields<'a>) -> Reading<(&'a str, &'static str)> {
     }
 }
 
-fn port(node: &Fields<'_>) -> Reading<(Work, Passing)> {
+fn port(node: &Fields<'_>) -> LoadResult<(Work, Passing)> {
     if node.get("task_identifier").is_some_and(|identifier| identifier.as_str() != Some("")) {
         return Err(node.invalid("task type \"ppfport\" runs no task; leave \"task_identifier\" out"));
     }
     Ok((Work::Identity, Passing::Dict))
 }
 
-fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folders) -> Reading<Work> {
+fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folders) -> LoadResult<Work> {
     let (module, function) =
         python_name(identifier, Some(USUAL_FUNCTION), folders).map_err(|wrong| wrong.said(identifier, node))?;
     Ok(Work::Attempt(TaskSpec::Python(PythonTask { module, function, returns })))
 }
 
-fn class(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
+fn class(identifier: &str, node: &Fields<'_>) -> LoadResult<EwoksWork> {
     let named = python_name(identifier, None, &node.location.source.folders);
     let (module, name) = named.map_err(|wrong| match wrong {
         Misnamed::Form => node.invalid(format!(
@@ -127,14 +127,14 @@ fn class(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
     Ok(EwoksWork::Class(EwoksClass { module, name }))
 }
 
-fn generated(generator: &str, identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
+fn generated(generator: &str, identifier: &str, node: &Fields<'_>) -> LoadResult<EwoksWork> {
     let named = python_name(generator, None, &node.location.source.folders);
     let (module, function) = named.map_err(|wrong| wrong.said(generator, node))?;
     Ok(EwoksWork::Generated { module, generator: function, identifier: identifier.to_owned() })
 }
 
 /// A file, which may not be there yet, or an address, which papermill can open too.
-fn notebook(identifier: &str, node: &Fields<'_>) -> Reading<EwoksWork> {
+fn notebook(identifier: &str, node: &Fields<'_>) -> LoadResult<EwoksWork> {
     if identifier.contains("://") {
         return Ok(EwoksWork::Notebook { path: identifier.to_owned() });
     }
