@@ -5,11 +5,11 @@
 
 mod cycles;
 mod races;
-mod reach;
+mod reachability;
 mod warning;
 
 use crate::{ActorKind, Graph, Port};
-use reach::Reach;
+use reachability::Reachability;
 
 pub use warning::{Warning, WarningKind};
 
@@ -32,11 +32,11 @@ impl Graph {
     /// ```
     pub fn check(&self) -> Vec<Warning> {
         let mut warnings = self.missing_ends();
-        let reach = Reach::of(self);
+        let reachability = Reachability::of(self);
         if self.start().is_some() {
-            self.warn_of_unreachable(&reach, &mut warnings);
-            reach::warn_of_joins(self, &reach, &mut warnings);
-            races::warn_of_races(self, &reach, &mut warnings);
+            self.warn_of_unreachable(&reachability, &mut warnings);
+            reachability::warn_of_joins(self, &reachability, &mut warnings);
+            races::warn_of_races(self, &reachability, &mut warnings);
         }
         cycles::warn_of_cycles(self, &mut warnings);
         self.warn_of_ports(&mut warnings);
@@ -49,8 +49,8 @@ impl Graph {
         missing.map(|(kind, _)| Warning { kind: WarningKind::NoEnd, actor: None, message: message(kind) }).collect()
     }
 
-    fn warn_of_unreachable(&self, reach: &Reach, warnings: &mut Vec<Warning>) {
-        for (id, actor) in self.actors().filter(|(id, _)| !reach.reaches(*id)) {
+    fn warn_of_unreachable(&self, reachability: &Reachability, warnings: &mut Vec<Warning>) {
+        for (id, actor) in self.actors().filter(|(id, _)| !reachability.reaches(*id)) {
             let what = if matches!(actor.kind, ActorKind::Stop) { "stop actor" } else { "actor" };
             let advice = if what == "actor" { ", or leave it out" } else { ", so that a run has a result" };
             let message = format!("nothing leads to {what} {:?}: connect it{advice}", actor.name);

@@ -6,28 +6,30 @@
 
 use std::collections::HashSet;
 
-use super::reach::Reach;
+use super::reachability::Reachability;
 use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph};
 
-pub(super) fn warn_of_races(graph: &Graph, reach: &Reach, warnings: &mut Vec<Warning>) {
+pub(super) fn warn_of_races(graph: &Graph, reachability: &Reachability, warnings: &mut Vec<Warning>) {
     let Some(stop) = graph.stop() else { return };
     let mut ends: Vec<ActorId> = graph
         .incoming(stop)
         .into_iter()
-        .filter(|(link, source)| !graph.link(*link).on_error && reach.reaches(*source))
+        .filter(|(link, source)| !graph.link(*link).on_error && reachability.reaches(*source))
         .map(|(_, source)| source)
         .collect();
     ends.dedup();
     for pair in ends.windows(2) {
-        if let Some(parting) = parting(reach, pair[0], pair[1]).filter(|&parting| triggers_both(graph, parting)) {
+        if let Some(common_dominator) = common_dominator(reachability, pair[0], pair[1])
+            .filter(|&common_dominator| triggers_both(graph, common_dominator))
+        {
             let name = |id: ActorId| &graph.actor(id).name;
             let message = format!(
                 "{:?} and {:?} both lead to the stop actor, and {:?} triggers both branches: the later one's result \
                  counts, whichever that is; join them, or ask for outputs = \"ends\"",
                 name(pair[0]),
                 name(pair[1]),
-                name(parting)
+                name(common_dominator)
             );
             warnings.push(Warning { kind: WarningKind::RacingEnds, actor: Some(stop), message });
         }
@@ -35,13 +37,19 @@ pub(super) fn warn_of_races(graph: &Graph, reach: &Reach, warnings: &mut Vec<War
 }
 
 /// The last actor that every way to both goes through; none if that is one of them, or if links lead to none of them.
-fn parting(reach: &Reach, one: ActorId, other: ActorId) -> Option<ActorId> {
-    let gates = |actor: ActorId| std::iter::successors(reach.gate(actor), |&gate| reach.gate(gate));
-    let before: HashSet<ActorId> = gates(one).collect();
+fn common_dominator(reachability: &Reachability, one: ActorId, other: ActorId) -> Option<ActorId> {
+    let dominators_of = |actor: ActorId| {
+        std::iter::successors(reachability.immediate_dominator(actor), |&immediate_dominator| {
+            reachability.immediate_dominator(immediate_dominator)
+        })
+    };
+    let before: HashSet<ActorId> = dominators_of(one).collect();
     if before.contains(&other) {
         return None;
     }
-    gates(other).find(|gate| *gate == one || before.contains(gate)).filter(|gate| *gate != one)
+    dominators_of(other)
+        .find(|immediate_dominator| *immediate_dominator == one || before.contains(immediate_dominator))
+        .filter(|immediate_dominator| *immediate_dominator != one)
 }
 
 /// Whether an actor triggers several of its links at once, as far as that does not depend on the data.

@@ -12,7 +12,7 @@ use super::settings;
 use crate::nearest::did_you_mean;
 use crate::{Passing, Work};
 
-/// Attributes that older files have in their element: the name is the task type, the value the identifier.
+/// Attributes that older files have in their place: the name is the task type, the value the identifier.
 const OLD_SPELLINGS: &[&str] = &["class", "graph", "method", "notebook", "ppfmethod", "ppfport", "script", "task"];
 
 const TASK_TYPES: &[&str] = &["class", "generated", "graph", "method", "notebook", "ppfmethod", "ppfport", "script"];

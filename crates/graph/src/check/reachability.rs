@@ -1,4 +1,4 @@
-//! What a run can reach, and which joins can never have what they wait for.
+//! What a run can reachability, and which joins can never have what they wait for.
 
 use petgraph::algo::dominators::{Dominators, simple_fast};
 use petgraph::graph::NodeIndex;
@@ -7,21 +7,21 @@ use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph};
 
 /// In a larger graph nobody asks what every way goes through: that can take time that grows with the square of its size.
-const MOST_LINKS: usize = 50_000;
+const MAX_LINKS: usize = 50_000;
 
-/// Which actors a run can reach, along any link and by any error handler.
+/// Which actors a run can reachability, along any link and by any error handler.
 #[derive(Debug)]
-pub(super) struct Reach {
+pub(super) struct Reachability {
     reached: Vec<bool>,
     /// On the ways along links; none without a start actor, or in a graph that is too large.
     dominators: Option<Dominators<NodeIndex>>,
 }
 
-impl Reach {
+impl Reachability {
     pub(super) fn of(graph: &Graph) -> Self {
         let scope_of = graph.scope_of_each();
         let scopes: Vec<_> = graph.scopes().map(|(_, scope)| scope).collect();
-        let mut heard = vec![false; scopes.len()];
+        let mut notified = vec![false; scopes.len()];
         let mut reached = vec![false; graph.actor_count()];
         let mut next: Vec<ActorId> = graph.start().into_iter().collect();
         while let Some(actor) = next.pop() {
@@ -30,14 +30,14 @@ impl Reach {
             }
             next.extend(graph.outgoing(actor).into_iter().map(|(_, target)| target));
             let mut scope = Some(scope_of[actor.index()]).filter(|_| !graph.contains_errors(actor));
-            while let Some(here) = scope.filter(|here| !std::mem::replace(&mut heard[here.index()], true)) {
+            while let Some(here) = scope.filter(|here| !std::mem::replace(&mut notified[here.index()], true)) {
                 next.extend(&scopes[here.index()].handlers);
                 scope = scopes[here.index()].parent;
             }
         }
-        let start = graph.start().filter(|_| graph.link_count() <= MOST_LINKS);
+        let start = graph.start().filter(|_| graph.link_count() <= MAX_LINKS);
         let dominators = start.map(|start| simple_fast(&graph.graph, NodeIndex::new(start.index())));
-        Reach { reached, dominators }
+        Reachability { reached, dominators }
     }
 
     pub(super) fn reaches(&self, actor: ActorId) -> bool {
@@ -45,21 +45,21 @@ impl Reach {
     }
 
     /// The actor nearest to this one that every way to it along links goes through; none where there is no such way.
-    pub(super) fn gate(&self, actor: ActorId) -> Option<ActorId> {
-        let gate = self.dominators.as_ref()?.immediate_dominator(NodeIndex::new(actor.index()))?;
-        Some(ActorId { index: gate.index() as u32, graph: actor.graph })
+    pub(super) fn immediate_dominator(&self, actor: ActorId) -> Option<ActorId> {
+        let immediate_dominator = self.dominators.as_ref()?.immediate_dominator(NodeIndex::new(actor.index()))?;
+        Some(ActorId { index: immediate_dominator.index() as u32, graph: actor.graph })
     }
 }
 
 /// Joins one of whose links comes from where no run gets, or from behind the join itself.
-pub(super) fn warn_of_joins(graph: &Graph, reach: &Reach, warnings: &mut Vec<Warning>) {
-    let joins = graph.actors().filter(|(id, actor)| matches!(actor.kind, ActorKind::Join) && reach.reaches(*id));
+pub(super) fn warn_of_joins(graph: &Graph, reachability: &Reachability, warnings: &mut Vec<Warning>) {
+    let joins = graph.actors().filter(|(id, actor)| matches!(actor.kind, ActorKind::Join) && reachability.reaches(*id));
     for (join, actor) in joins {
         for (_, source) in graph.incoming(join) {
             let name = &graph.actor(source).name;
-            let why = if !reach.reaches(source) {
+            let why = if !reachability.reaches(source) {
                 format!("{name:?}, which nothing leads to")
-            } else if is_behind(reach, source, join) {
+            } else if is_dominated_by(reachability, source, join) {
                 format!("{name:?}, which runs only after the join has fired")
             } else {
                 continue;
@@ -71,6 +71,7 @@ pub(super) fn warn_of_joins(graph: &Graph, reach: &Reach, warnings: &mut Vec<War
 }
 
 /// Whether every way to an actor goes through the join.
-fn is_behind(reach: &Reach, actor: ActorId, join: ActorId) -> bool {
-    std::iter::successors(Some(actor), |&here| reach.gate(here)).any(|gate| gate == join)
+fn is_dominated_by(reachability: &Reachability, actor: ActorId, join: ActorId) -> bool {
+    std::iter::successors(Some(actor), |&here| reachability.immediate_dominator(here))
+        .any(|immediate_dominator| immediate_dominator == join)
 }
