@@ -14,7 +14,7 @@ use pushflow_value::{Map, Value};
 use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::location::Location;
-use super::nested::{Alias, Nested, merged};
+use super::nested::{Alias, NestedGraphs, merged};
 use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, split_id};
 use super::source::{Source, Syntax, source_of_file};
 use super::{attributes, document, file, handlers, serialized, settings, task};
@@ -66,19 +66,19 @@ impl Flattener {
             settings,
             location,
         };
-        let mut nested = Nested::default();
+        let mut nested = NestedGraphs::default();
         for node in graphs {
             let inner = self.inner(&node)?;
-            flat.take_in(&node.id, inner, &mut nested);
+            flat.add_nested(&node.id, inner, &mut nested);
         }
-        self.grow(flat.nodes.len() + flat.links.len(), &flat.location)?;
+        self.count_size(flat.nodes.len() + flat.links.len(), &flat.location)?;
         let positions = positions(&flat.nodes)?;
         nested.update_inputs(&mut flat.nodes, &positions)?;
         self.link(&mut flat, links, &nested, &positions)?;
         flat.inputs = resolve_aliases(inputs, &nested, true)?;
         flat.outputs = resolve_aliases(outputs, &nested, false)?;
         handlers::connect(&mut flat.nodes, &mut flat.links)?;
-        self.grow(flat.links.len(), &flat.location)?;
+        self.count_size(flat.links.len(), &flat.location)?;
         Ok(flat)
     }
 
@@ -136,7 +136,7 @@ impl Flattener {
         flat
     }
 
-    fn grow(&mut self, size: usize, location: &Location) -> LoadResult<()> {
+    fn count_size(&mut self, size: usize, location: &Location) -> LoadResult<()> {
         self.size += size;
         if self.size > MAX_SIZE {
             let message = format!("with all the graphs in it the graph has more than {MAX_SIZE} nodes and links");
@@ -150,7 +150,7 @@ impl Flattener {
         &mut self,
         flat: &mut FlatGraph,
         links: Vec<RawLink>,
-        nested: &Nested,
+        nested: &NestedGraphs,
         positions: &HashMap<String, usize>,
     ) -> LoadResult<()> {
         let (own, reaching): (Vec<_>, Vec<_>) =
@@ -161,9 +161,9 @@ impl Flattener {
         }
         flat.links.splice(0..0, own);
         for link in nested.in_order(reaching) {
-            let ends = nested.both_ends(&link)?;
-            self.grow(ends.0.len().saturating_mul(ends.1.len()), &flat.location)?;
-            flat.links.extend(nested.expand(link, ends, &mut flat.nodes, positions)?);
+            let endpoints = nested.endpoints(&link)?;
+            self.count_size(endpoints.0.len().saturating_mul(endpoints.1.len()), &flat.location)?;
+            flat.links.extend(nested.expand(link, endpoints, &mut flat.nodes, positions)?);
         }
         Ok(())
     }
@@ -171,11 +171,11 @@ impl Flattener {
 
 impl FlatGraph {
     /// Takes the nodes and links of a nested graph over.
-    fn take_in(&mut self, id: &str, (node, inner): (RawNode, FlatGraph), nested: &mut Nested) {
+    fn add_nested(&mut self, id: &str, (node, inner): (RawNode, FlatGraph), nested: &mut NestedGraphs) {
         let FlatGraph { nodes, links, inputs, outputs, .. } = inner;
-        self.nodes.extend(nodes.into_iter().map(|node| node.moved_into(id)));
-        self.links.extend(links.into_iter().map(|link| link.moved_into(id)));
-        let moved = |aliases: Vec<Alias>| aliases.into_iter().map(|alias| alias.moved_into(id)).collect();
+        self.nodes.extend(nodes.into_iter().map(|node| node.nested_in(id)));
+        self.links.extend(links.into_iter().map(|link| link.nested_in(id)));
+        let moved = |aliases: Vec<Alias>| aliases.into_iter().map(|alias| alias.nested_in(id)).collect();
         nested.add(node, moved(inputs), moved(outputs));
     }
 }
@@ -193,7 +193,7 @@ fn positions(nodes: &[RawNode]) -> LoadResult<HashMap<String, usize>> {
 }
 
 /// The aliases of a graph, with those into nested graphs followed to the nodes themselves.
-fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> LoadResult<Vec<Alias>> {
+fn resolve_aliases(aliases: Vec<RawAlias>, nested: &NestedGraphs, is_input: bool) -> LoadResult<Vec<Alias>> {
     let mut resolved = Vec::with_capacity(aliases.len());
     for alias in aliases {
         let RawAlias { id, node, sub_node, link_attributes, location } = alias;
@@ -206,7 +206,7 @@ fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> L
         match (nested.contains(&node), sub_node) {
             (false, None) => resolved.push(Alias { id, node, link_attributes }),
             (true, Some(sub_node)) => {
-                for (node, attributes) in nested.ends(&node, &sub_node, is_input) {
+                for (node, attributes) in nested.endpoints_of(&node, &sub_node, is_input) {
                     let link_attributes = merged(attributes, &link_attributes);
                     resolved.push(Alias { id: id.clone(), node, link_attributes });
                 }

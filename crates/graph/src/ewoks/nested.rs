@@ -1,4 +1,4 @@
-//! [`Nested`]: the graph nodes of a graph, and how links and attributes reach into them.
+//! [`NestedGraphs`]: the graph nodes of a graph, and how links and attributes reach into them.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::fields::Fields;
 use super::raw::{RawLink, RawNode, joined_id, nested_id};
 
 /// The attributes of a graph node that replace those of the graph's input nodes.
-const HANDED_DOWN: &[&str] = &["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
+const INHERITED: &[&str] = &["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
 /// What a link says about its ends inside graph nodes.
 const SUB: &[&str] = &["sub_source", "sub_target", "sub_target_attributes"];
 
@@ -23,17 +23,17 @@ pub(super) struct Alias {
 }
 
 impl Alias {
-    pub(super) fn moved_into(self, graph: &str) -> Self {
+    pub(super) fn nested_in(self, graph: &str) -> Self {
         Alias { node: nested_id(graph, &self.node), ..self }
     }
 }
 
 /// Nodes at one end of a link, each with the attributes of the alias that led there.
-pub(super) type Ends = Vec<(String, Map)>;
+pub(super) type Endpoints = Vec<(String, Map)>;
 
 /// The graph nodes of one graph, in their order.
 #[derive(Default)]
-pub(super) struct Nested {
+pub(super) struct NestedGraphs {
     graphs: Vec<NestedGraph>,
     by_id: HashMap<String, usize>,
 }
@@ -44,7 +44,7 @@ struct NestedGraph {
     outputs: Vec<Alias>,
 }
 
-impl Nested {
+impl NestedGraphs {
     pub(super) fn add(&mut self, node: RawNode, inputs: Vec<Alias>, outputs: Vec<Alias>) {
         self.by_id.insert(node.id.clone(), self.graphs.len());
         self.graphs.push(NestedGraph { node, inputs, outputs });
@@ -57,14 +57,14 @@ impl Nested {
     /// Replaces attributes of the graphs' input nodes by those of the graph nodes.
     pub(super) fn update_inputs(&self, nodes: &mut [RawNode], positions: &HashMap<String, usize>) -> LoadResult<()> {
         for NestedGraph { node, inputs, .. } in &self.graphs {
-            let handed = node.attributes.iter().filter(|(name, _)| HANDED_DOWN.contains(&name.as_str()));
-            let handed: Map = handed.map(|(name, value)| (name.clone(), value.clone())).collect();
-            for alias in inputs.iter().filter(|_| !handed.is_empty()) {
+            let inherited = node.attributes.iter().filter(|(name, _)| INHERITED.contains(&name.as_str()));
+            let inherited: Map = inherited.map(|(name, value)| (name.clone(), value.clone())).collect();
+            for alias in inputs.iter().filter(|_| !inherited.is_empty()) {
                 let Some(&position) = positions.get(&alias.node) else {
                     let message = format!("its input {:?} names no node of the graph, {:?}", alias.id, alias.node);
                     return Err(node.location.invalid(message));
                 };
-                replace(&mut nodes[position].attributes, &handed);
+                replace(&mut nodes[position].attributes, &inherited);
             }
         }
         Ok(())
@@ -84,15 +84,18 @@ impl Nested {
     }
 
     /// Where a link with an end in a nested graph really begins, and where it really ends.
-    pub(super) fn both_ends(&self, link: &RawLink) -> LoadResult<(Ends, Ends)> {
-        Ok((self.own_ends(link, "source", "sub_source", false)?, self.own_ends(link, "target", "sub_target", true)?))
+    pub(super) fn endpoints(&self, link: &RawLink) -> LoadResult<(Endpoints, Endpoints)> {
+        Ok((
+            self.endpoints_at(link, "source", "sub_source", false)?,
+            self.endpoints_at(link, "target", "sub_target", true)?,
+        ))
     }
 
     /// The links between nodes that a link with an end in a nested graph stands for.
     pub(super) fn expand(
         &self,
         link: RawLink,
-        (sources, targets): (Ends, Ends),
+        (sources, targets): (Endpoints, Endpoints),
         nodes: &mut [RawNode],
         positions: &HashMap<String, usize>,
     ) -> LoadResult<Vec<RawLink>> {
@@ -118,7 +121,7 @@ impl Nested {
     }
 
     /// Where a link to this node of a nested graph, or to this alias in it, really ends; with the attributes of the alias.
-    pub(super) fn ends(&self, graph: &str, node: &str, is_input: bool) -> Ends {
+    pub(super) fn endpoints_of(&self, graph: &str, node: &str, is_input: bool) -> Endpoints {
         let aliases = self.by_id.get(graph).map(|&graph| &self.graphs[graph]);
         let aliases = aliases.map_or(&[][..], |graph| if is_input { &graph.inputs } else { &graph.outputs });
         let found = aliases.iter().filter(|alias| alias.id == node);
@@ -126,7 +129,13 @@ impl Nested {
         if found.is_empty() { vec![(nested_id(graph, node), Map::default())] } else { found }
     }
 
-    fn own_ends(&self, link: &RawLink, end: &'static str, sub: &'static str, is_target: bool) -> LoadResult<Ends> {
+    fn endpoints_at(
+        &self,
+        link: &RawLink,
+        end: &'static str,
+        sub: &'static str,
+        is_target: bool,
+    ) -> LoadResult<Endpoints> {
         let id = if is_target { &link.target } else { &link.source };
         if !self.contains(id) {
             self.refuse_sub_attributes(link, !is_target, is_target)?;
@@ -137,7 +146,7 @@ impl Nested {
             let message = format!("the {end} {id:?} is a graph; say which of its nodes with {sub:?}");
             return Err(link.location.invalid(message));
         };
-        Ok(self.ends(id, &joined_id(node, sub, &fields)?, is_target))
+        Ok(self.endpoints_of(id, &joined_id(node, sub, &fields)?, is_target))
     }
 
     /// Refuses what only a link with an end in a nested graph may say.

@@ -56,14 +56,14 @@ pub(super) struct RawAlias {
 const SEPARATOR: &str = ":";
 
 impl RawNode {
-    pub(super) fn moved_into(self, graph: &str) -> Self {
+    pub(super) fn nested_in(self, graph: &str) -> Self {
         let id = nested_id(graph, &self.id);
         RawNode { location: self.location.named(Element::Node(id.clone())), id, ..self }
     }
 }
 
 impl RawLink {
-    pub(super) fn moved_into(self, graph: &str) -> Self {
+    pub(super) fn nested_in(self, graph: &str) -> Self {
         let (source, target) = (nested_id(graph, &self.source), nested_id(graph, &self.target));
         let element = Element::Link { source: source.clone(), target: target.clone() };
         RawLink { location: self.location.named(element), source, target, ..self }
