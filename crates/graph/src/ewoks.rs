@@ -3,7 +3,7 @@
 //!
 //! The way of a file: `file.rs` gets its text and `yaml.rs` or the JSON parser its values; `serialized.rs` puts back what
 //! JSON can't hold; `raw.rs` takes a graph apart into nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs
-//! that its nodes name in their place and `handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`,
+//! that its nodes name in their place and `error_handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`,
 //! `parameters.rs`, `task.rs` and `settings.rs`) reads what the nodes and links say; `links.rs` merges parallel links;
 //! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `start_nodes.rs` and `end_nodes.rs` work
 //! out what the file leaves unsaid, `assemble.rs` makes the graph. Whatever is wrong is said by a `Location`, which knows
@@ -19,10 +19,10 @@ mod conditions;
 mod document;
 mod end_nodes;
 mod error;
+mod error_handlers;
 mod fields;
 mod file;
 mod flatten;
-mod handlers;
 mod input;
 mod inputs;
 mod links;

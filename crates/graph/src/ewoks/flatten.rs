@@ -17,7 +17,7 @@ use super::location::Location;
 use super::nested::{Alias, NestedGraphs, merged};
 use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, split_id};
 use super::source::{Source, Syntax, source_of_file};
-use super::{attributes, document, file, handlers, serialized, settings, task};
+use super::{attributes, document, error_handlers, file, serialized, settings, task};
 
 /// How deep graphs may nest.
 const MAX_LEVELS: usize = 64;
@@ -77,7 +77,7 @@ impl Flattener {
         self.link(&mut flat, links, &nested, &positions)?;
         flat.inputs = resolve_aliases(inputs, &nested, true)?;
         flat.outputs = resolve_aliases(outputs, &nested, false)?;
-        handlers::connect(&mut flat.nodes, &mut flat.links)?;
+        error_handlers::connect(&mut flat.nodes, &mut flat.links)?;
         self.count_size(flat.links.len(), &flat.location)?;
         Ok(flat)
     }

@@ -69,21 +69,21 @@ fn take_handlers(nodes: &mut [RawNode]) -> LoadResult<Vec<Handler>> {
 /// The positions of the nodes that need a handler.
 fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handler]) -> LoadResult<Vec<usize>> {
     let positions = positions(nodes);
-    let mut served: HashSet<usize> = handlers.iter().map(|handler| handler.node).collect();
+    let mut handled: HashSet<usize> = handlers.iter().map(|handler| handler.node).collect();
     let mut targets = vec![Vec::new(); nodes.len()];
     for link in links {
         let (source, target) = (positions[&link.source], positions[&link.target]);
         targets[source].push(target);
         if Fields::of_map(&link.attributes, link.location.clone()).boolean("on_error")? == Some(true) {
-            served.insert(source);
+            handled.insert(source);
         }
     }
     let mut pending: Vec<usize> = handlers.iter().map(|handler| handler.node).collect();
-    let mut behind = HashSet::new();
+    let mut downstream = HashSet::new();
     while let Some(node) = pending.pop() {
-        pending.extend(targets[node].iter().copied().filter(|target| behind.insert(*target)));
+        pending.extend(targets[node].iter().copied().filter(|target| downstream.insert(*target)));
     }
-    Ok((0..nodes.len()).filter(|node| !served.contains(node) && !behind.contains(node)).collect())
+    Ok((0..nodes.len()).filter(|node| !handled.contains(node) && !downstream.contains(node)).collect())
 }
 
 /// Drops the handlers that no link leads to, with the nodes that nothing but a dropped one leads to.
