@@ -9,29 +9,29 @@ use super::read::LinkEntry;
 /// itself optional. Every optional link without a word of its own goes back to one that says so, has
 /// conditions or is for errors: so it is enough to follow these downstream, once.
 pub(super) fn required(node_count: usize, links: &[LinkEntry]) -> Vec<bool> {
-    let doubtful = below_optional_links(node_count, links);
-    links.iter().map(|link| own_word(link).unwrap_or(!doubtful[link.source])).collect()
+    let downstream = downstream_of_optional_links(node_count, links);
+    links.iter().map(|link| stated_requirement(link).unwrap_or(!downstream[link.source])).collect()
 }
 
 /// What the link itself says, without a look at the links before it.
-fn own_word(link: &LinkEntry) -> Option<bool> {
+fn stated_requirement(link: &LinkEntry) -> Option<bool> {
     let is_conditional = link.is_on_error() || !link.conditions.is_empty();
     link.required.or(if is_conditional { Some(false) } else { None })
 }
 
 /// For each node: whether a link that is optional by its own word enters it, or anything upstream of it.
-fn below_optional_links(node_count: usize, links: &[LinkEntry]) -> Vec<bool> {
+fn downstream_of_optional_links(node_count: usize, links: &[LinkEntry]) -> Vec<bool> {
     let mut targets = vec![Vec::new(); node_count];
     for link in links {
         targets[link.source].push(link.target);
     }
-    let mut doubtful = vec![false; node_count];
-    let optional = links.iter().filter(|link| own_word(link) == Some(false));
+    let mut downstream = vec![false; node_count];
+    let optional = links.iter().filter(|link| stated_requirement(link) == Some(false));
     let mut pending: Vec<usize> = optional.map(|link| link.target).collect();
     while let Some(node) = pending.pop() {
-        if !std::mem::replace(&mut doubtful[node], true) {
+        if !std::mem::replace(&mut downstream[node], true) {
             pending.extend(&targets[node]);
         }
     }
-    doubtful
+    downstream
 }
