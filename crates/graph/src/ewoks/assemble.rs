@@ -16,7 +16,7 @@ use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> LoadResult<Graph> {
     let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);
-    links::refuse_contested_inputs(&nodes, &links, &required)?;
+    links::refuse_conflicting_inputs(&nodes, &links, &required)?;
     let named = NamedValues::of(&links);
     let starts = starts.of(&nodes, &links, &location)?;
     let ends = end_nodes::end_nodes(&nodes, &links, &named, &location)?;

@@ -22,7 +22,7 @@ pub(super) fn merge(links: Vec<LinkEntry>) -> LoadResult<Vec<LinkEntry>> {
                 position.insert(merged.len());
                 merged.push(link);
             }
-            Entry::Occupied(position) => absorb(&mut merged[*position.get()], link)?,
+            Entry::Occupied(position) => merge_into(&mut merged[*position.get()], link)?,
         }
     }
     merged.sort_by_key(|link| link.source);
@@ -40,18 +40,18 @@ pub(super) fn merge(links: Vec<LinkEntry>) -> LoadResult<Vec<LinkEntry>> {
     Ok(merged)
 }
 
-fn absorb(link: &mut LinkEntry, other: LinkEntry) -> LoadResult<()> {
+fn merge_into(link: &mut LinkEntry, other: LinkEntry) -> LoadResult<()> {
     let location = other.location;
-    agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &location)?;
-    agree(&mut link.required, other.required, "required", &location)?;
-    agree(&mut link.on_error, other.on_error, "on_error", &location)?;
-    agree(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &location)?;
-    join(&mut link.data_mapping, other.data_mapping);
-    join(&mut link.conditions, other.conditions);
+    merge_flag(&mut link.map_all_data, other.map_all_data, "map_all_data", &location)?;
+    merge_flag(&mut link.required, other.required, "required", &location)?;
+    merge_flag(&mut link.on_error, other.on_error, "on_error", &location)?;
+    merge_flag(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &location)?;
+    append_unless_equal(&mut link.data_mapping, other.data_mapping);
+    append_unless_equal(&mut link.conditions, other.conditions);
     Ok(())
 }
 
-fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, location: &Location) -> LoadResult<()> {
+fn merge_flag(mine: &mut Option<bool>, other: Option<bool>, name: &str, location: &Location) -> LoadResult<()> {
     if mine.is_some() && other.is_some() && *mine != other {
         let message = format!("there are several links between these nodes and they disagree on {name:?}; make it one");
         return Err(location.invalid(message));
@@ -61,14 +61,14 @@ fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, location: &Lo
 }
 
 /// Appends a list, unless it is the same.
-fn join<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
+fn append_unless_equal<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
     if *mine != other {
         mine.extend(other);
     }
 }
 
 /// Refuses two values for one input where both are waited for; where they are not, the later one wins.
-pub(super) fn refuse_contested_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> LoadResult<()> {
+pub(super) fn refuse_conflicting_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> LoadResult<()> {
     let mut fillers = HashMap::new();
     for (link, _) in links.iter().zip(required).filter(|(_, required)| **required) {
         for (_, input) in &link.data_mapping {
