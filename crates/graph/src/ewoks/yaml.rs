@@ -19,28 +19,28 @@ const MAX_VALUES: usize = 1_000_000;
 
 /// Parses a text of one document.
 pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
-    let mut reader = Reader::default();
+    let mut composer = Composer::default();
     for event in events(text) {
         let (event, at) = event?;
-        reader.take_in(event, at)?;
+        composer.handle_event(event, at)?;
     }
-    Ok(reader.document.unwrap_or_default())
+    Ok(composer.document.unwrap_or_default())
 }
 
 /// Puts the events together.
 #[derive(Default)]
-struct Reader {
-    open: Vec<Open>,
+struct Composer {
+    open: Vec<OpenCollection>,
     /// What has an anchor, by the parser's number for it.
-    anchors: HashMap<usize, Anchored>,
+    anchors: HashMap<usize, CompleteValue>,
     /// How many values there are so far.
     values: usize,
     document: Option<Value>,
 }
 
 /// A list or map that is being read.
-struct Open {
-    content: Content,
+struct OpenCollection {
+    collection: Collection,
     anchor: usize,
     at: Position,
     /// How many values there were before it.
@@ -49,7 +49,7 @@ struct Open {
     levels: usize,
 }
 
-enum Content {
+enum Collection {
     List(Vec<Value>),
     Map {
         entries: Map,
@@ -61,7 +61,7 @@ enum Content {
 }
 
 #[derive(Clone)]
-struct Anchored {
+struct CompleteValue {
     value: Value,
     values: usize,
     levels: usize,
@@ -70,17 +70,20 @@ struct Anchored {
 /// The key that takes the entries of other maps over.
 const MERGE: &str = "<<";
 
-impl Reader {
-    fn take_in(&mut self, event: Event<'_>, at: Position) -> Result<(), YamlError> {
+impl Composer {
+    fn handle_event(&mut self, event: Event<'_>, at: Position) -> Result<(), YamlError> {
         match event {
             Event::DocumentStart(_) if self.document.is_some() => {
                 Err((at, "a graph is one YAML document, and here a second one begins".to_owned()))
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, at)?;
-                let is_key = matches!(self.open.last(), Some(Open { content: Content::Map { key: None, .. }, .. }));
+                let is_key = matches!(
+                    self.open.last(),
+                    Some(OpenCollection { collection: Collection::Map { key: None, .. }, .. })
+                );
                 let value = value(&text, style, tag.as_deref(), is_key).map_err(|message| (at, message))?;
-                self.complete(Anchored { value, values: 1, levels: 0 }, anchor, at)
+                self.complete(CompleteValue { value, values: 1, levels: 0 }, anchor, at)
             }
             Event::Alias(anchor) => {
                 let copy = self.anchors.get(&anchor).cloned();
@@ -88,9 +91,9 @@ impl Reader {
                 self.count(copy.values, at)?;
                 self.complete(copy, 0, at)
             }
-            Event::SequenceStart(anchor, tag) => self.enter(Content::List(Vec::new()), anchor, tag.as_deref(), at),
+            Event::SequenceStart(anchor, tag) => self.enter(Collection::List(Vec::new()), anchor, tag.as_deref(), at),
             Event::MappingStart(anchor, tag) => {
-                let map = Content::Map { entries: Map::default(), key: None, merged: Vec::new() };
+                let map = Collection::Map { entries: Map::default(), key: None, merged: Vec::new() };
                 self.enter(map, anchor, tag.as_deref(), at)
             }
             Event::SequenceEnd | Event::MappingEnd => self.leave(),
@@ -106,7 +109,13 @@ impl Reader {
         Ok(())
     }
 
-    fn enter(&mut self, content: Content, anchor: usize, tag: Option<&Tag>, at: Position) -> Result<(), YamlError> {
+    fn enter(
+        &mut self,
+        collection: Collection,
+        anchor: usize,
+        tag: Option<&Tag>,
+        at: Position,
+    ) -> Result<(), YamlError> {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() || !matches!(&*tag.suffix, "seq" | "map")) {
             return Err((at, unknown_tag(tag)));
         }
@@ -114,26 +123,26 @@ impl Reader {
             return Err((at, too_deep()));
         }
         self.count(1, at)?;
-        self.open.push(Open { content, anchor, at, before: self.values - 1, levels: 1 });
+        self.open.push(OpenCollection { collection, anchor, at, before: self.values - 1, levels: 1 });
         Ok(())
     }
 
     fn leave(&mut self) -> Result<(), YamlError> {
-        let Some(Open { content, anchor, at, before, levels }) = self.open.pop() else { return Ok(()) };
-        let value = match content {
-            Content::List(items) => Value::from(items),
-            Content::Map { mut entries, merged, .. } => {
+        let Some(OpenCollection { collection, anchor, at, before, levels }) = self.open.pop() else { return Ok(()) };
+        let value = match collection {
+            Collection::List(items) => Value::from(items),
+            Collection::Map { mut entries, merged, .. } => {
                 for (name, value) in merged.into_iter().flat_map(Map::into_entries) {
                     entries.entry(name).or_insert(value);
                 }
                 Value::Map(entries)
             }
         };
-        self.complete(Anchored { value, values: self.values - before, levels }, anchor, at)
+        self.complete(CompleteValue { value, values: self.values - before, levels }, anchor, at)
     }
 
     /// A whole value: it goes where it belongs.
-    fn complete(&mut self, made: Anchored, anchor: usize, at: Position) -> Result<(), YamlError> {
+    fn complete(&mut self, made: CompleteValue, anchor: usize, at: Position) -> Result<(), YamlError> {
         if anchor > 0 {
             self.anchors.insert(anchor, made.clone());
         }
@@ -145,22 +154,22 @@ impl Reader {
             return Ok(());
         };
         open.levels = open.levels.max(made.levels + 1);
-        open.content.add(made.value).map_err(|message| (at, message))
+        open.collection.add(made.value).map_err(|message| (at, message))
     }
 }
 
-impl Content {
+impl Collection {
     fn add(&mut self, value: Value) -> Result<(), String> {
         match self {
-            Content::List(items) => items.push(value),
-            Content::Map { key: key @ None, entries, .. } => {
+            Collection::List(items) => items.push(value),
+            Collection::Map { key: key @ None, entries, .. } => {
                 let name = key_name(value)?;
                 if entries.contains_key(&name) {
                     return Err(format!("the key {name:?} comes twice in one map: remove one"));
                 }
                 *key = Some(name);
             }
-            Content::Map { key, entries, merged } => match key.take().unwrap_or_default() {
+            Collection::Map { key, entries, merged } => match key.take().unwrap_or_default() {
                 name if name == MERGE => merge(merged, value)?,
                 name => _ = entries.insert(name, value),
             },
