@@ -9,7 +9,7 @@ use super::path::PathSegment;
 /// Where the value begins that these steps lead to in a valid text; where they lead nowhere, the last value that they do
 /// lead to.
 pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
-    let mut path: Vec<Way> = Vec::new();
+    let mut path: Vec<PathEntry> = Vec::new();
     let mut best = (0, Position { line: 1, column: 1 });
     for (event, at) in events(text).map_while(Result::ok) {
         let is_end = matches!(event, Event::SequenceEnd | Event::MappingEnd);
@@ -17,21 +17,21 @@ pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
             path.pop();
         }
         if !is_end && is_value(&event) {
-            if let Some(Way::Key(name @ None)) = path.last_mut() {
+            if let Some(PathEntry::Key(name @ None)) = path.last_mut() {
                 // The key itself; one that is no text leads nowhere.
                 *name = Some(if let Event::Scalar(text, ..) = &event { text.to_string() } else { String::new() });
                 if !matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
                     continue;
                 }
-            } else if path.len() >= best.0 && leads(&path, steps) {
+            } else if path.len() >= best.0 && matches_path(&path, steps) {
                 best = (path.len() + 1, at);
             }
         }
         match event {
-            Event::SequenceStart(..) => path.push(Way::Index(0)),
-            Event::MappingStart(..) => path.push(Way::Key(None)),
+            Event::SequenceStart(..) => path.push(PathEntry::Index(0)),
+            Event::MappingStart(..) => path.push(PathEntry::Key(None)),
             Event::Scalar(..) | Event::Alias(_) | Event::SequenceEnd | Event::MappingEnd => {
-                path.last_mut().map(Way::advance);
+                path.last_mut().map(PathEntry::advance);
             }
             _ => {}
         }
@@ -40,26 +40,26 @@ pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
 }
 
 /// Where in a list or map a text is being read.
-enum Way {
+enum PathEntry {
     Index(usize),
     /// The key whose value comes next; none before a key.
     Key(Option<String>),
 }
 
-impl Way {
+impl PathEntry {
     fn advance(&mut self) {
         match self {
-            Way::Index(index) => *index += 1,
-            Way::Key(name) => *name = None,
+            PathEntry::Index(index) => *index += 1,
+            PathEntry::Key(name) => *name = None,
         }
     }
 }
 
-fn leads(path: &[Way], steps: &[PathSegment]) -> bool {
+fn matches_path(path: &[PathEntry], steps: &[PathSegment]) -> bool {
     path.len() <= steps.len()
         && path.iter().zip(steps).all(|pair| match pair {
-            (Way::Index(index), PathSegment::Index(wanted)) => index == wanted,
-            (Way::Key(Some(name)), PathSegment::Key(wanted)) => name == wanted,
+            (PathEntry::Index(index), PathSegment::Index(wanted)) => index == wanted,
+            (PathEntry::Key(Some(name)), PathSegment::Key(wanted)) => name == wanted,
             _ => false,
         })
 }
