@@ -15,7 +15,7 @@ use crate::Router;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActorId {
     pub(crate) index: u32,
-    pub(crate) graph: GraphMark,
+    pub(crate) graph: GraphIdentity,
 }
 
 impl ActorId {
@@ -27,13 +27,13 @@ impl ActorId {
 
 /// Tells graphs apart; a clone of a graph has that of its original, whose actors are its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct GraphMark(u32);
+pub(crate) struct GraphIdentity(u32);
 
-impl Default for GraphMark {
+impl Default for GraphIdentity {
     /// One that no other graph of this process has.
     fn default() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        GraphMark(NEXT.fetch_add(1, Ordering::Relaxed))
+        GraphIdentity(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 

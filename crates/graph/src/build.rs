@@ -256,7 +256,7 @@ impl Graph {
     }
 
     pub(crate) fn own_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
-        let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.mark);
+        let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.identity);
         found.ok_or(GraphError::ForeignActor { end })
     }
 }

@@ -7,7 +7,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use crate::actor::GraphMark;
+use crate::actor::GraphIdentity;
 use crate::scope::Scopes;
 use crate::{Actor, ActorId, Link, LinkId, Retries, Scope, ScopeId};
 
@@ -38,7 +38,7 @@ pub struct Graph {
     /// What the graph is called.
     pub name: String,
     pub(crate) graph: DiGraph<Actor, Link>,
-    pub(crate) mark: GraphMark,
+    pub(crate) identity: GraphIdentity,
     pub(crate) by_name: HashMap<String, ActorId>,
     pub(crate) start: Option<ActorId>,
     pub(crate) stop: Option<ActorId>,
@@ -60,7 +60,7 @@ impl Graph {
 
     /// The id of the actor at this position.
     pub(crate) fn id(&self, index: usize) -> ActorId {
-        ActorId { index: index as u32, graph: self.mark }
+        ActorId { index: index as u32, graph: self.identity }
     }
 
     /// Where the graph comes from.

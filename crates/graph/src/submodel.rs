@@ -91,8 +91,8 @@ impl Graph {
                 ports.insert(actor.name.clone(), id);
             }
         }
-        let mark = self.mark;
-        let moved = |id: ActorId| ActorId { index: first + id.index, graph: mark };
+        let identity = self.identity;
+        let moved = |id: ActorId| ActorId { index: first + id.index, graph: identity };
         for (_, source, target, link) in inner.links() {
             self.connect(moved(source), moved(target), link.clone())?;
         }
