@@ -220,10 +220,10 @@ impl Graph {
     /// When there is no start actor or no stop actor; when less than two links enter a join.
     pub fn validate(&self) -> Result<(), GraphError> {
         if self.start.is_none() {
-            return Err(GraphError::Missing { kind: "start" });
+            return Err(GraphError::MissingStartOrStop { kind: "start" });
         }
         if self.stop.is_none() {
-            return Err(GraphError::Missing { kind: "stop" });
+            return Err(GraphError::MissingStartOrStop { kind: "stop" });
         }
         self.validate_joins()
     }
@@ -233,7 +233,7 @@ impl Graph {
         for (id, actor) in self.actors().filter(|(_, actor)| matches!(actor.kind, ActorKind::Join)) {
             let links = self.incoming(id).len();
             if links < 2 {
-                return Err(GraphError::LonelyJoin { join: actor.name.clone(), links });
+                return Err(GraphError::JoinTooFewLinks { join: actor.name.clone(), links });
             }
         }
         Ok(())
@@ -249,9 +249,11 @@ impl Graph {
     ) -> Result<ActorId, GraphError> {
         match present {
             None => Ok(id),
-            Some(first) => {
-                Err(GraphError::Second { kind, first: self.actor(first).name.clone(), second: actor.name.clone() })
-            }
+            Some(first) => Err(GraphError::SecondStartOrStop {
+                kind,
+                first: self.actor(first).name.clone(),
+                second: actor.name.clone(),
+            }),
         }
     }
 

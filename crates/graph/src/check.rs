@@ -44,9 +44,11 @@ impl Graph {
     }
 
     fn missing_ends(&self) -> Vec<Warning> {
-        let message = |kind| crate::GraphError::Missing { kind }.to_string();
+        let message = |kind| crate::GraphError::MissingStartOrStop { kind }.to_string();
         let missing = [("start", self.start()), ("stop", self.stop())].into_iter().filter(|(_, end)| end.is_none());
-        missing.map(|(kind, _)| Warning { kind: WarningKind::NoEnd, actor: None, message: message(kind) }).collect()
+        missing
+            .map(|(kind, _)| Warning { kind: WarningKind::MissingStartOrStop, actor: None, message: message(kind) })
+            .collect()
     }
 
     fn warn_of_unreachable(&self, reachability: &Reachability, warnings: &mut Vec<Warning>) {

@@ -10,7 +10,7 @@ pub enum GraphError {
     DuplicateName(String),
     /// A start or stop actor too many.
     #[error("the graph already has a {kind} actor, {first:?}: connect to that one instead of adding {second:?}")]
-    Second {
+    SecondStartOrStop {
         /// "start" or "stop".
         kind: &'static str,
         /// The name of the one that is there.
@@ -58,7 +58,7 @@ pub enum GraphError {
         "join actor {join:?} has {links} incoming {what}, but joins two or more: connect the others, or leave it out",
         what = if *links == 1 { "link" } else { "links" }
     )]
-    LonelyJoin {
+    JoinTooFewLinks {
         /// The name of the join.
         join: String,
         /// How many links come in.
@@ -66,7 +66,7 @@ pub enum GraphError {
     },
     /// A port that a submodel does not have.
     #[error("submodel {submodel:?} has no port {port:?}; it has {ports}{hint}")]
-    NoSuchPort {
+    UnknownSubmodelPort {
         /// The name of the submodel.
         submodel: String,
         /// The port asked for.
@@ -86,7 +86,7 @@ pub enum GraphError {
     },
     /// A start or stop actor is missing.
     #[error("the graph has no {kind} actor: add one, so that a run knows where to {verb}", verb = verb(kind))]
-    Missing {
+    MissingStartOrStop {
         /// "start" or "stop".
         kind: &'static str,
     },

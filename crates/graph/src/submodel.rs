@@ -30,7 +30,7 @@ impl Submodel {
     /// When it has no such port.
     pub fn port(&self, name: &str) -> Result<ActorId, GraphError> {
         let names = || self.ports.keys().map(String::as_str);
-        self.ports.get(name).copied().ok_or_else(|| GraphError::NoSuchPort {
+        self.ports.get(name).copied().ok_or_else(|| GraphError::UnknownSubmodelPort {
             submodel: self.name.clone(),
             port: name.to_owned(),
             ports: if self.ports.is_empty() { "none".to_owned() } else { names().collect::<Vec<_>>().join(", ") },

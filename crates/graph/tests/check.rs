@@ -58,7 +58,7 @@ fn a_graph_without_mistakes_has_no_warnings() {
 fn a_graph_without_a_start_is_told_so() {
     let warnings = Graph::new("empty").check();
     assert_eq!(warnings.len(), 2);
-    assert!(warnings.iter().all(|warning| warning.kind == WarningKind::NoEnd && warning.actor.is_none()));
+    assert!(warnings.iter().all(|warning| warning.kind == WarningKind::MissingStartOrStop && warning.actor.is_none()));
     assert!(warnings[0].message.contains("no start actor"));
 }
 
@@ -85,14 +85,14 @@ fn a_join_that_waits_for_itself_can_never_fire() {
     let net = Net::new().chain(&["start", "+", "a", "stop"]).link("a", "+", Link::direct());
     let expected = "join \"+\" can never fire: it waits for \"a\", which runs only after the join has fired; take that \
                     link away";
-    assert_eq!(net.only(), (WarningKind::JoinNeverFills, expected.to_owned()));
+    assert_eq!(net.only(), (WarningKind::JoinNeverFires, expected.to_owned()));
 }
 
 #[test]
 fn a_join_that_waits_for_what_nothing_leads_to_can_never_fire() {
     let net = Net::new().chain(&["start", "+", "stop"]).link("lonely", "+", Link::direct());
     let kinds: Vec<_> = net.warnings().into_iter().map(|(kind, _)| kind).collect();
-    assert_eq!(kinds, [WarningKind::Unreachable, WarningKind::JoinNeverFills]);
+    assert_eq!(kinds, [WarningKind::Unreachable, WarningKind::JoinNeverFires]);
 }
 
 #[test]

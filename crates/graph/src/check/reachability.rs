@@ -65,7 +65,7 @@ pub(super) fn warn_of_joins(graph: &Graph, reachability: &Reachability, warnings
                 continue;
             };
             let message = format!("join {:?} can never fire: it waits for {why}; take that link away", actor.name);
-            warnings.push(Warning { kind: WarningKind::JoinNeverFills, actor: Some(join), message });
+            warnings.push(Warning { kind: WarningKind::JoinNeverFires, actor: Some(join), message });
         }
     }
 }

@@ -19,11 +19,11 @@ pub struct Warning {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WarningKind {
     /// There is no start actor or no stop actor: the graph can't run.
-    NoEnd,
+    MissingStartOrStop,
     /// Nothing leads to the actor.
     Unreachable,
     /// A join that can't have an arrival of each of its links.
-    JoinNeverFills,
+    JoinNeverFires,
     /// A cycle that nothing but a failure, a limit or the deadline ends.
     UnconditionalCycle,
     /// Several branches of one run reach the stop actor, and the last one counts, whichever that is.
