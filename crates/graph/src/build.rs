@@ -23,8 +23,8 @@ impl Graph {
         }
         let id = self.id(self.graph.node_count());
         match actor.kind {
-            ActorKind::Start => self.start = Some(self.only("start", self.start, &actor, id)?),
-            ActorKind::Stop => self.stop = Some(self.only("stop", self.stop, &actor, id)?),
+            ActorKind::Start => self.start = Some(self.refuse_second("start", self.start, &actor, id)?),
+            ActorKind::Stop => self.stop = Some(self.refuse_second("stop", self.stop, &actor, id)?),
             _ => {}
         }
         self.by_name.insert(actor.name.clone(), id);
@@ -117,8 +117,8 @@ impl Graph {
     /// leaves a router without a port, or from a port that the router does not have; when it has a port but leaves no
     /// router, or is taken on errors; when it enters a join and its data would be kept by another rule.
     pub fn connect(&mut self, source: ActorId, target: ActorId, mut link: Link) -> Result<LinkId, GraphError> {
-        let from = self.own_actor(source, "source")?;
-        let to = self.own_actor(target, "target")?;
+        let from = self.require_actor(source, "source")?;
+        let to = self.require_actor(target, "target")?;
         check_direction(from, to)?;
         check_arrival(to, &link)?;
         check_port(from, &mut link)?;
@@ -132,7 +132,7 @@ impl Graph {
     /// # Errors
     /// When it is no actor of this graph.
     pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
-        self.own_actor(actor, "source")?;
+        self.require_actor(actor, "source")?;
         self.rounds.insert(actor, rounds);
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Graph {
     }
 
     pub(crate) fn on_scope_error(&mut self, scope: ScopeId, handler: ActorId) -> Result<(), GraphError> {
-        let actor = self.own_actor(handler, "target")?;
+        let actor = self.require_actor(handler, "target")?;
         let what = match actor.kind {
             ActorKind::Start => "the start actor, where a run begins",
             ActorKind::Join => "a join, which waits for its links only",
@@ -199,14 +199,14 @@ impl Graph {
     /// # Errors
     /// When it is no actor of this graph.
     pub fn contain_errors(&mut self, actor: ActorId) -> Result<(), GraphError> {
-        self.own_actor(actor, "source")?;
+        self.require_actor(actor, "source")?;
         self.scopes.contained.insert(actor);
         Ok(())
     }
 
     /// Refuses what is meant for tasks, for an actor that runs none.
     fn require_task(&self, actor: ActorId, what: &str, instead: &str) -> Result<(), GraphError> {
-        let Actor { name, kind } = self.own_actor(actor, "source")?;
+        let Actor { name, kind } = self.require_actor(actor, "source")?;
         if matches!(kind, ActorKind::Task(Task { work: Work::Attempt(_), .. })) {
             return Ok(());
         }
@@ -240,7 +240,7 @@ impl Graph {
     }
 
     /// The id for a start or stop actor that is about to be added, if there is none yet.
-    fn only(
+    fn refuse_second(
         &self,
         kind: &'static str,
         present: Option<ActorId>,
@@ -257,7 +257,7 @@ impl Graph {
         }
     }
 
-    pub(crate) fn own_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
+    pub(crate) fn require_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
         let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.identity);
         found.ok_or(GraphError::ForeignActor { end })
     }

@@ -73,7 +73,7 @@ impl Graph {
     /// is then as it was.
     pub fn add_submodel(&mut self, name: impl Into<String>, inner: &Graph) -> Result<Submodel, GraphError> {
         let name = name.into();
-        refuse_ends(&name, inner)?;
+        refuse_start_and_stop(&name, inner)?;
         inner.validate_joins()?;
         let scopes = inner.scope_of_each();
         let is_port = |(id, actor): (ActorId, &Actor)| {
@@ -133,7 +133,7 @@ impl Graph {
 }
 
 /// A run begins and ends in the workflow, not in a submodel (`parity.md` P57).
-fn refuse_ends(name: &str, inner: &Graph) -> Result<(), GraphError> {
+fn refuse_start_and_stop(name: &str, inner: &Graph) -> Result<(), GraphError> {
     let Some((kind, end)) = inner.start().map(|id| ("start", id)).or(inner.stop().map(|id| ("stop", id))) else {
         return Ok(());
     };

@@ -1,6 +1,6 @@
 //! The last step: nodes and links become the actors and links of a [`Graph`].
 
-use super::conditions::{NamedValues, conditions};
+use super::conditions::{ConditionValues, conditions};
 use super::error::{LoadError, LoadResult};
 use super::location::Location;
 use super::read::{Entries, LinkEntry, NodeEntry};
@@ -17,14 +17,14 @@ pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> LoadResult
     let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);
     links::refuse_conflicting_inputs(&nodes, &links, &required)?;
-    let named = NamedValues::of(&links);
+    let named = ConditionValues::of(&links);
     let starts = starts.of(&nodes, &links, &location)?;
     let ends = end_nodes::end_nodes(&nodes, &links, &named, &location)?;
-    let made_links: Vec<(&LinkEntry, Link)> =
-        links.iter().zip(required).map(|(link, required)| (link, made(link, required, &nodes, &named))).collect();
+    let built_links: Vec<(&LinkEntry, Link)> =
+        links.iter().zip(required).map(|(link, required)| (link, build_link(link, required, &nodes, &named))).collect();
 
     let mut graph = Graph { name, origin: Origin::Ewoks, settings, ..Graph::default() };
-    add_all(&mut graph, &nodes, &starts, &ends, made_links).map_err(|error| refused(&location, &error))?;
+    add_all(&mut graph, &nodes, &starts, &ends, built_links).map_err(|error| refused(&location, &error))?;
     Ok(graph)
 }
 
@@ -79,7 +79,7 @@ fn add_node(graph: &mut Graph, node: &NodeEntry) -> Result<ActorId, GraphError> 
     Ok(id)
 }
 
-fn made(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &NamedValues<'_>) -> Link {
+fn build_link(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &ConditionValues<'_>) -> Link {
     Link {
         port: None,
         conditions: conditions(link, &nodes[link.source], named),

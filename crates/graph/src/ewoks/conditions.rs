@@ -10,9 +10,9 @@ use crate::equality::Hashable;
 use crate::{Condition, Test, ewoks_equal};
 
 /// Which values the conditions of each node name for each of its outputs.
-pub(super) struct NamedValues<'a>(HashMap<usize, BTreeMap<&'a str, Vec<&'a Value>>>);
+pub(super) struct ConditionValues<'a>(HashMap<usize, BTreeMap<&'a str, Vec<&'a Value>>>);
 
-impl<'a> NamedValues<'a> {
+impl<'a> ConditionValues<'a> {
     /// Those of all links; of equal values the first.
     pub(super) fn of(links: &'a [LinkEntry]) -> Self {
         let mut named: HashMap<usize, BTreeMap<&str, Vec<&Value>>> = HashMap::new();
@@ -25,7 +25,7 @@ impl<'a> NamedValues<'a> {
                 }
             }
         }
-        NamedValues(named)
+        ConditionValues(named)
     }
 
     /// The values that a node's conditions name, output by output.
@@ -40,7 +40,7 @@ impl<'a> NamedValues<'a> {
 }
 
 /// The conditions of a link; of several on one output only the last counts.
-pub(super) fn conditions(link: &LinkEntry, source: &NodeEntry, named: &NamedValues<'_>) -> Vec<Condition> {
+pub(super) fn conditions(link: &LinkEntry, source: &NodeEntry, named: &ConditionValues<'_>) -> Vec<Condition> {
     let conditions = last_wins(&link.conditions);
     let test = |output: &str, value: &Value| match ewoks_equal(value, &source.else_value) {
         true => Test::Else { otherwise: source.else_value.clone(), named: named.on(link.source, output) },

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pushflow_value::Value;
 
-use super::conditions::NamedValues;
+use super::conditions::ConditionValues;
 use super::error::LoadResult;
 use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
@@ -15,7 +15,7 @@ use crate::ewoks_equal;
 pub(super) fn end_nodes(
     nodes: &[NodeEntry],
     links: &[LinkEntry],
-    named: &NamedValues<'_>,
+    named: &ConditionValues<'_>,
     graph: &Location,
 ) -> LoadResult<Vec<usize>> {
     let left: HashSet<usize> = links.iter().filter(|link| !link.is_on_error()).map(|link| link.source).collect();

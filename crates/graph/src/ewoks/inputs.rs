@@ -75,10 +75,10 @@ pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartN
     for Input { name, value, nodes } in inputs {
         let chosen: Vec<usize> = match nodes {
             InputNodes::Start => starts.clone(),
-            wanted => (0..entries.nodes.len()).filter(|&node| is_meant(wanted, &entries.nodes[node])).collect(),
+            wanted => (0..entries.nodes.len()).filter(|&node| selects(wanted, &entries.nodes[node])).collect(),
         };
         if chosen.is_empty() && !entries.nodes.is_empty() {
-            return Err(entries.location.invalid(nobody(name, nodes, &entries.nodes)));
+            return Err(entries.location.invalid(no_such_node(name, nodes, &entries.nodes)));
         }
         for node in chosen {
             entries.nodes[node].defaults.insert(name.clone(), Payload::from(value.clone()));
@@ -87,7 +87,7 @@ pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartN
     Ok(())
 }
 
-fn is_meant(wanted: &InputNodes, node: &NodeEntry) -> bool {
+fn selects(wanted: &InputNodes, node: &NodeEntry) -> bool {
     match wanted {
         InputNodes::Start => false,
         InputNodes::All => true,
@@ -101,7 +101,7 @@ fn is_meant(wanted: &InputNodes, node: &NodeEntry) -> bool {
 }
 
 /// An input that no node gets, with the name that was probably meant.
-fn nobody(name: &Key, wanted: &InputNodes, nodes: &[NodeEntry]) -> String {
+fn no_such_node(name: &Key, wanted: &InputNodes, nodes: &[NodeEntry]) -> String {
     let ids = || nodes.iter().map(|node| node.id.as_str());
     let (what, meant) = match wanted {
         InputNodes::Id(id) => (format!("of id {id:?}"), did_you_mean(id, ids())),

@@ -92,7 +92,7 @@ pub(super) fn graph(document: &Value, location: Location) -> LoadResult<RawGraph
     check_version(&graph)?;
     let nodes =
         top.objects("nodes", Element::NodeNumber)?.map(|fields| node(fields?)).collect::<LoadResult<Vec<_>>>()?;
-    refuse_doubles(&nodes)?;
+    refuse_duplicate_ids(&nodes)?;
     let links = top.objects("links", Element::LinkNumber)?.map(|fields| link(fields?)).collect::<LoadResult<_>>()?;
     Ok(RawGraph {
         name: name(&graph)?,
@@ -149,7 +149,7 @@ fn node(fields: Fields<'_>) -> LoadResult<RawNode> {
     Ok(RawNode { id, attributes: fields.attributes().clone(), location })
 }
 
-fn refuse_doubles(nodes: &[RawNode]) -> LoadResult<()> {
+fn refuse_duplicate_ids(nodes: &[RawNode]) -> LoadResult<()> {
     let mut positions = HashMap::with_capacity(nodes.len());
     for (position, node) in nodes.iter().enumerate() {
         if let Some(first) = positions.insert(node.id.as_str(), position) {

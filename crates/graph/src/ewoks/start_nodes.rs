@@ -93,7 +93,8 @@ impl<'a> StartNodes<'a> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let asked = self.classes.map_or_else(|| Err(nobody()), |classes| classes.required_inputs(&wanted, self.folder));
+        let asked =
+            self.classes.map_or_else(|| Err(no_interpreter()), |classes| classes.required_inputs(&wanted, self.folder));
         let answer = asked.map_err(|UnknownClass { class, reason }| {
             let question = "a run begins at this node if it has all inputs that its task class needs";
             nodes[first[class]].location.invalid(format!("{question}, but {reason}"))
@@ -104,7 +105,7 @@ impl<'a> StartNodes<'a> {
     }
 }
 
-fn nobody() -> UnknownClass {
+fn no_interpreter() -> UnknownClass {
     let reason =
         "there is no Python interpreter to ask for these; set \"force_start_node\" to true on the node to begin with";
     UnknownClass { class: 0, reason: reason.to_owned() }

@@ -111,7 +111,7 @@ fn port(node: &Fields<'_>) -> LoadResult<(Work, Passing)> {
 
 fn python(identifier: &str, returns: Returns, node: &Fields<'_>, folders: &Folders) -> LoadResult<Work> {
     let (module, function) =
-        python_name(identifier, Some(USUAL_FUNCTION), folders).map_err(|wrong| wrong.said(identifier, node))?;
+        python_name(identifier, Some(DEFAULT_FUNCTION), folders).map_err(|wrong| wrong.into_error(identifier, node))?;
     Ok(Work::Attempt(TaskSpec::Python(PythonTask { module, function, returns })))
 }
 
@@ -122,14 +122,14 @@ fn class(identifier: &str, node: &Fields<'_>) -> LoadResult<EwoksWork> {
             "task identifier {identifier:?} names no Python class; write it as \"package.module.Class\" or \
              \"path/to/file.py::Class\""
         )),
-        wrong => wrong.said(identifier, node),
+        wrong => wrong.into_error(identifier, node),
     })?;
     Ok(EwoksWork::Class(EwoksClass { module, name }))
 }
 
 fn generated(generator: &str, identifier: &str, node: &Fields<'_>) -> LoadResult<EwoksWork> {
     let named = python_name(generator, None, &node.location.source.folders);
-    let (module, function) = named.map_err(|wrong| wrong.said(generator, node))?;
+    let (module, function) = named.map_err(|wrong| wrong.into_error(generator, node))?;
     Ok(EwoksWork::Generated { module, generator: function, identifier: identifier.to_owned() })
 }
 
@@ -139,12 +139,12 @@ fn notebook(identifier: &str, node: &Fields<'_>) -> LoadResult<EwoksWork> {
         return Ok(EwoksWork::Notebook { path: identifier.to_owned() });
     }
     let path = node.location.source.folders.locate(identifier);
-    let path = path.to_str().ok_or_else(|| Misnamed::Folder.said(identifier, node))?;
+    let path = path.to_str().ok_or_else(|| Misnamed::Folder.into_error(identifier, node))?;
     Ok(EwoksWork::Notebook { path: path.to_owned() })
 }
 
 /// The function that a task has if its identifier names none (`parity.md` P22).
-const USUAL_FUNCTION: &str = "run";
+const DEFAULT_FUNCTION: &str = "run";
 
 /// Why an identifier names nothing in a Python module.
 enum Misnamed {
@@ -156,7 +156,7 @@ enum Misnamed {
 
 impl Misnamed {
     /// As an error about a function of that name.
-    fn said(self, identifier: &str, node: &Fields<'_>) -> Box<LoadError> {
+    fn into_error(self, identifier: &str, node: &Fields<'_>) -> Box<LoadError> {
         let advice = match self {
             Misnamed::Form => {
                 "write it as \"package.module:function\", \"package.module.function\" or \
