@@ -10,7 +10,6 @@ use pushflow_pool::{Cancellation, EventSink, Policy, Pool, PoolType, find_task, 
 use pushflow_protocol::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
 
 use crate::pools::{self, Pools};
-use crate::run::tasks;
 use crate::{PythonSettings, RunError, RunOptions};
 
 /// How many bytes the names of modules to import before the first task may have: every interpreter is told them.
@@ -41,7 +40,7 @@ struct Share<'a> {
 
 impl<'a> Share<'a> {
     fn tasks(&self) -> impl Iterator<Item = (ActorId, &'a TaskSpec)> {
-        tasks(self.graph).filter(|&(actor, _)| pools::pool_type(self.graph, actor, self.usual) == self.pool)
+        self.graph.tasks().filter(|&(actor, _)| pools::pool_type(self.graph, actor, self.usual) == self.pool)
     }
 
     fn name(&self, actor: ActorId) -> String {

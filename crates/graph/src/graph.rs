@@ -6,10 +6,11 @@ use std::time::Duration;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
+use pushflow_protocol::TaskSpec;
 
 use crate::actor::GraphIdentity;
 use crate::scope::Scopes;
-use crate::{Actor, ActorId, Link, LinkId, Retries, Scope, ScopeId};
+use crate::{Actor, ActorId, ActorKind, Link, LinkId, Retries, Scope, ScopeId, Task, Work};
 
 /// Where a graph comes from, where that decides how a run of it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +138,26 @@ impl Graph {
     /// Every actor, in the order in which they were added.
     pub fn actors(&self) -> impl Iterator<Item = (ActorId, &Actor)> {
         self.graph.node_weights().enumerate().map(|(index, actor)| (self.id(index), actor))
+    }
+
+    /// Every task that attempts are made of, with the actor that runs it, in the order in which the actors were added.
+    /// Task actors without an attempt ([`Work::Identity`]) are left out.
+    ///
+    /// ```
+    /// use pushflow_graph::Graph;
+    /// use pushflow_protocol::TaskSpec;
+    ///
+    /// let mut graph = Graph::new("thumbnails");
+    /// graph.add_start("Start")?;
+    /// let resize = graph.add_task("resize", TaskSpec::rust("resize"))?;
+    /// assert_eq!(graph.tasks().collect::<Vec<_>>(), [(resize, &TaskSpec::rust("resize"))]);
+    /// # Ok::<(), pushflow_graph::GraphError>(())
+    /// ```
+    pub fn tasks(&self) -> impl Iterator<Item = (ActorId, &TaskSpec)> {
+        self.actors().filter_map(|(id, actor)| match &actor.kind {
+            ActorKind::Task(Task { work: Work::Attempt(spec), .. }) => Some((id, spec)),
+            _ => None,
+        })
     }
 
     /// Every link with its source and target, in the order in which they were added.
