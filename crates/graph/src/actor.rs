@@ -39,6 +39,7 @@ impl Default for GraphIdentity {
 
 /// One actor.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Actor {
     /// Unique in its graph.
     pub name: String,
@@ -108,8 +109,24 @@ pub trait Behaviour: fmt::Debug + Send + Sync {
     fn triggered(&self, data: Data) -> Result<Vec<Data>, TaskError>;
 }
 
-/// A task actor.
+/// The task of a task actor, with its default inputs.
+///
+/// ```
+/// use pushflow_graph::{Passing, Task, Work};
+/// use pushflow_protocol::TaskSpec;
+/// use pushflow_value::Data;
+///
+/// // As a node of an ewoks graph file with `default_inputs`, of task type `method`.
+/// let task = Task::from(TaskSpec::python("pkg.mod", "add"))
+///     .with_defaults(Data::new().with("b", 1))
+///     .with_passing(Passing::Result);
+/// assert_eq!(task.defaults.len(), 1);
+/// // A node of task type `ppfport`.
+/// let port = Task::new(Work::Identity).with_passing(Passing::Dict);
+/// # assert_eq!(port.work, Work::Identity);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Task {
     /// What is done at each trigger.
     pub work: Work,
@@ -123,6 +140,18 @@ impl Task {
     /// A task as workflows built from code have it: no defaults, and the inputs travel on below the result.
     pub fn new(work: Work) -> Self {
         Task { work, defaults: Data::new(), passing: Passing::Merged }
+    }
+
+    /// The same task with these default inputs in place of those it had.
+    #[must_use]
+    pub fn with_defaults(self, defaults: Data) -> Self {
+        Task { defaults, ..self }
+    }
+
+    /// The same task, which hands on by this rule.
+    #[must_use]
+    pub fn with_passing(self, passing: Passing) -> Self {
+        Task { passing, ..self }
     }
 }
 

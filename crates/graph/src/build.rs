@@ -8,8 +8,8 @@ use pushflow_protocol::POOL_NAMES;
 
 use crate::nearest::did_you_mean;
 use crate::{
-    Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, ScopeId, Task,
-    Work,
+    Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, RunSettings,
+    ScopeId, Task, Work,
 };
 
 impl Graph {
@@ -117,13 +117,34 @@ impl Graph {
     /// leaves a router without a port, or from a port that the router does not have; when it has a port but leaves no
     /// router, or is taken on errors; when it enters a join and its data would be kept by another rule.
     pub fn connect(&mut self, source: ActorId, target: ActorId, mut link: Link) -> Result<LinkId, GraphError> {
-        let from = self.require_actor(source, "source")?;
-        let to = self.require_actor(target, "target")?;
+        let end = |end: &str, preposition: &str, id, other| {
+            self.require_actor(id, || match self.require_actor(other, String::new) {
+                Ok(other) => format!("the {end} of the link {preposition} {:?}", other.name),
+                Err(_) => format!("the {end} of the link"),
+            })
+        };
+        let from = end("source", "to", source, target)?;
+        let to = end("target", "from", target, source)?;
         check_direction(from, to)?;
         check_arrival(to, &link)?;
         check_port(from, &mut link)?;
         let edge = self.graph.add_edge(NodeIndex::new(source.index()), NodeIndex::new(target.index()), link);
         Ok(LinkId(edge.index() as u32))
+    }
+
+    /// What people call an actor, which need not be unique (ewoks `label`); without it they call it by its name.
+    ///
+    /// # Errors
+    /// When it is no actor of this graph.
+    pub fn set_label(&mut self, actor: ActorId, label: impl Into<String>) -> Result<(), GraphError> {
+        self.require_actor(actor, || "the actor that is to have a label".to_owned())?;
+        self.labels.insert(actor, label.into());
+        Ok(())
+    }
+
+    /// What the graph asks for of its runs, in place of what it asked for before.
+    pub fn set_settings(&mut self, settings: RunSettings) {
+        self.settings = settings;
     }
 
     /// Limits how often an actor, and with it any cycle through it, may run in one run. It counts instead of the limit that
@@ -132,7 +153,7 @@ impl Graph {
     /// # Errors
     /// When it is no actor of this graph.
     pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
-        self.require_actor(actor, "source")?;
+        self.require_actor(actor, || "the actor to limit the rounds of".to_owned())?;
         self.rounds.insert(actor, rounds);
         Ok(())
     }
@@ -181,7 +202,7 @@ impl Graph {
     }
 
     pub(crate) fn on_scope_error(&mut self, scope: ScopeId, handler: ActorId) -> Result<(), GraphError> {
-        let actor = self.require_actor(handler, "target")?;
+        let actor = self.require_actor(handler, || "the error handler".to_owned())?;
         let what = match actor.kind {
             ActorKind::Start => "the start actor, where a run begins",
             ActorKind::Join => "a join, which waits for its links only",
@@ -199,14 +220,14 @@ impl Graph {
     /// # Errors
     /// When it is no actor of this graph.
     pub fn contain_errors(&mut self, actor: ActorId) -> Result<(), GraphError> {
-        self.require_actor(actor, "source")?;
+        self.require_actor(actor, || "the actor to contain the errors of".to_owned())?;
         self.scopes.contained.insert(actor);
         Ok(())
     }
 
     /// Refuses what is meant for tasks, for an actor that runs none.
     fn require_task(&self, actor: ActorId, what: &str, instead: &str) -> Result<(), GraphError> {
-        let Actor { name, kind } = self.require_actor(actor, "source")?;
+        let Actor { name, kind } = self.require_actor(actor, || format!("the actor that is to have {what}"))?;
         if matches!(kind, ActorKind::Task(Task { work: Work::Attempt(_), .. })) {
             return Ok(());
         }
@@ -257,9 +278,9 @@ impl Graph {
         }
     }
 
-    pub(crate) fn require_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
+    pub(crate) fn require_actor(&self, id: ActorId, what: impl FnOnce() -> String) -> Result<&Actor, GraphError> {
         let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.identity);
-        found.ok_or(GraphError::ForeignActor { end })
+        found.ok_or_else(|| GraphError::ForeignActor { what: what(), graph: self.name.clone() })
     }
 }
 

@@ -5,7 +5,21 @@ use pushflow_value::{CodecError, Data, Value};
 use crate::ewoks_equal;
 
 /// One condition of a link on one output of its source; all conditions of a link must hold.
+///
+/// ```
+/// use pushflow_graph::Condition;
+/// use pushflow_value::Data;
+///
+/// let is_big = Condition::equals("size", "big");
+/// assert!(is_big.holds(&Data::new().with("size", "big"))?);
+/// assert!(!is_big.holds(&Data::new())?);
+/// // The source has links with conditions on "big" and "small", and this one for any other value.
+/// let rest = Condition::otherwise("size", (), ["big", "small"]);
+/// assert!(rest.holds(&Data::new().with("size", "huge"))?);
+/// # Ok::<(), pushflow_value::CodecError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Condition {
     /// The output that is looked at; for a ppf node, a name inside its travelling dictionary.
     pub output: String,
@@ -29,6 +43,21 @@ pub enum Test {
 }
 
 impl Condition {
+    /// Holds where the output equals the value, as [`ewoks_equal`] compares.
+    pub fn equals(output: impl Into<String>, value: impl Into<Value>) -> Self {
+        Condition { output: output.into(), test: Test::Equals(value.into()) }
+    }
+
+    /// Holds where the output equals `otherwise`, or none of the named values: see [`Test::Else`].
+    pub fn otherwise(
+        output: impl Into<String>,
+        otherwise: impl Into<Value>,
+        named: impl IntoIterator<Item = impl Into<Value>>,
+    ) -> Self {
+        let test = Test::Else { otherwise: otherwise.into(), named: named.into_iter().map(Into::into).collect() };
+        Condition { output: output.into(), test }
+    }
+
     /// Whether the condition holds for what the source produced.
     ///
     /// # Errors

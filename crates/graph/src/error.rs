@@ -4,6 +4,7 @@ use pushflow_protocol::POOL_NAMES;
 
 /// Why a graph can't be built or run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GraphError {
     /// Two actors of one name.
     #[error("there are two actors named {0:?}: give each a name of its own")]
@@ -18,11 +19,15 @@ pub enum GraphError {
         /// The name of the one that was to be added.
         second: String,
     },
-    /// A link whose end is not an actor of this graph.
-    #[error("the link's {end} is not an actor of this graph")]
+    /// The id of an actor of another graph.
+    #[error(
+        "{what} is not an actor of graph {graph:?}: pass an id that this graph gave when the actor was added to it"
+    )]
     ForeignActor {
-        /// "source" or "target".
-        end: &'static str,
+        /// What the id was for, such as `the source of the link to "a"`.
+        what: String,
+        /// The name of the graph that was asked.
+        graph: String,
     },
     /// A link out of the stop actor, or into the start actor.
     #[error("{0}")]

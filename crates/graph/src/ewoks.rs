@@ -58,7 +58,15 @@ pub use inputs::parse_inputs;
 pub use start_nodes::{TaskClasses, UnknownClass};
 
 /// What may be said about the loading of a graph.
+///
+/// ```
+/// use pushflow_graph::ewoks::{Input, LoadOptions};
+///
+/// let options = LoadOptions::default().with_root("/graphs").with_inputs([Input::of_start("name", "World")]);
+/// assert_eq!(options.inputs.len(), 1);
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct LoadOptions {
     /// Where relative file names are looked up first: the graph's own, and those in it.
     pub root: Option<PathBuf>,
@@ -66,6 +74,27 @@ pub struct LoadOptions {
     pub inputs: Vec<Input>,
     /// Who is asked where a run begins, if that depends on what a task class needs; without it such a graph is refused.
     pub classes: Option<Arc<dyn TaskClasses>>,
+}
+
+impl LoadOptions {
+    /// The same options with a folder in which relative file names are looked up first.
+    #[must_use]
+    pub fn with_root(self, root: impl Into<PathBuf>) -> Self {
+        LoadOptions { root: Some(root.into()), ..self }
+    }
+
+    /// The same options with these inputs after those they have.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = Input>) -> Self {
+        self.inputs.extend(inputs);
+        self
+    }
+
+    /// The same options with somebody who knows the inputs of task classes.
+    #[must_use]
+    pub fn with_classes(self, classes: Arc<dyn TaskClasses>) -> Self {
+        LoadOptions { classes: Some(classes), ..self }
+    }
 }
 
 /// Reads a graph file in JSON or YAML. Relative file names in it are looked up in its own folder first.

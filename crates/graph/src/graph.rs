@@ -14,6 +14,7 @@ use crate::{Actor, ActorId, ActorKind, Link, LinkId, Retries, Scope, ScopeId, Ta
 
 /// Where a graph comes from, where that decides how a run of it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// Built from code: a run that never reaches the stop actor has stalled.
     #[default]
@@ -23,7 +24,18 @@ pub enum Origin {
 }
 
 /// What a graph asks for of its runs, where whoever runs it asks for nothing else.
+///
+/// ```
+/// use std::time::Duration;
+/// use pushflow_graph::{Graph, RunSettings};
+///
+/// let settings = RunSettings::default().with_timeout(Duration::from_secs(60)).with_max_rounds(100);
+/// let mut graph = Graph::new("nightly");
+/// graph.set_settings(settings);
+/// assert_eq!(graph.settings(), settings);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunSettings {
     /// How long a run may take.
     pub timeout: Option<Duration>,
@@ -31,6 +43,26 @@ pub struct RunSettings {
     pub attempt_timeout: Option<Duration>,
     /// How often an actor may run in one run, where it has no limit of its own.
     pub max_rounds: Option<u64>,
+}
+
+impl RunSettings {
+    /// The same settings with this limit on how long a run may take.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        RunSettings { timeout: Some(timeout), ..self }
+    }
+
+    /// The same settings with this limit on how long each attempt may take.
+    #[must_use]
+    pub fn with_attempt_timeout(self, timeout: Duration) -> Self {
+        RunSettings { attempt_timeout: Some(timeout), ..self }
+    }
+
+    /// The same settings with this limit on how often each actor may run in one run.
+    #[must_use]
+    pub fn with_max_rounds(self, rounds: u64) -> Self {
+        RunSettings { max_rounds: Some(rounds), ..self }
+    }
 }
 
 /// Actors and links.

@@ -16,7 +16,19 @@ impl LinkId {
 }
 
 /// One link: what triggers its target, and with what.
+///
+/// ```
+/// use pushflow_graph::{Arrival, Condition, FieldMap, Link, Mapping};
+///
+/// // As a link of an ewoks graph file with `conditions`, `data_mapping` and `required`.
+/// let link = Link::direct()
+///     .with_condition(Condition::equals("size", "big"))
+///     .with_mapping(Mapping::Fields(vec![FieldMap::new("image", "input")]))
+///     .with_arrival(Arrival::Required);
+/// assert_eq!(link.conditions.len(), 1);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Link {
     /// For a link that leaves a router: which port.
     pub port: Option<Port>,
@@ -46,6 +58,25 @@ impl Link {
     pub fn port(value: impl Into<Value>) -> Self {
         Link { port: Some(Port::from(value.into())), ..Link::direct() }
     }
+
+    /// The same link with one more condition.
+    #[must_use]
+    pub fn with_condition(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+
+    /// The same link with another mapping.
+    #[must_use]
+    pub fn with_mapping(self, mapping: Mapping) -> Self {
+        Link { mapping, ..self }
+    }
+
+    /// The same link with another arrival rule.
+    #[must_use]
+    pub fn with_arrival(self, arrival: Arrival) -> Self {
+        Link { arrival, ..self }
+    }
 }
 
 /// What the target of a link gets of the data that its source hands on.
@@ -59,11 +90,19 @@ pub enum Mapping {
 
 /// One entry of a data mapping: from the source's output to the target's input.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct FieldMap {
     /// The output of the source.
     pub source: Key,
     /// The input of the target.
     pub target: Key,
+}
+
+impl FieldMap {
+    /// From this output of the source to this input of the target.
+    pub fn new(source: impl Into<Key>, target: impl Into<Key>) -> Self {
+        FieldMap { source: source.into(), target: target.into() }
+    }
 }
 
 /// How what arrives on a link merges with what arrives on the target's other links (`ewoks_format.md`, "Execution";

@@ -14,10 +14,11 @@ use pushflow_protocol::ErrorKind;
 /// use std::time::Duration;
 /// use pushflow_graph::Retries;
 ///
-/// let thrice = Retries { errors: 2, delay: Duration::from_secs(1), ..Retries::default() };
-/// assert_eq!(thrice.crashes, 0);
+/// let twice = Retries::default().with_errors(2).with_delay(Duration::from_secs(1));
+/// assert_eq!((twice.errors, twice.crashes), (2, 0));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retries {
     /// How often after the task itself failed: an exception, an `Err`, a panic, an exit code.
     pub errors: u32,
@@ -33,6 +34,30 @@ impl Retries {
     /// As often after each kind of failure, at once.
     pub fn of_each(count: u32) -> Self {
         Retries { errors: count, crashes: count, timeouts: count, delay: Duration::ZERO }
+    }
+
+    /// The same, with this many tries after failures of the task itself.
+    #[must_use]
+    pub fn with_errors(self, errors: u32) -> Self {
+        Retries { errors, ..self }
+    }
+
+    /// The same, with this many tries after the process that ran the task had ended.
+    #[must_use]
+    pub fn with_crashes(self, crashes: u32) -> Self {
+        Retries { crashes, ..self }
+    }
+
+    /// The same, with this many tries after an attempt took longer than it may.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: u32) -> Self {
+        Retries { timeouts, ..self }
+    }
+
+    /// The same, with this pause before each try.
+    #[must_use]
+    pub fn with_delay(self, delay: Duration) -> Self {
+        Retries { delay, ..self }
     }
 
     /// Takes one try for a failure of that kind from its budget: whether there was one.

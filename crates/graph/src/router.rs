@@ -11,6 +11,7 @@ const OTHER: &str = "other";
 
 /// Chooses a port by the value of one entry.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Router {
     /// The entry that is looked at.
     pub item: String,

@@ -26,6 +26,7 @@ impl ScopeId {
 
 /// The workflow itself, or a submodel.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Scope {
     /// The path of the submodel in the graph, such as `outer/inner`; empty for the workflow itself.
     pub name: String,

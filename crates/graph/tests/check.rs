@@ -1,6 +1,6 @@
 //! What `check` warns of, and what it does not.
 
-use pushflow_graph::{ActorId, Condition, Graph, Link, Router, Task, Test, WarningKind, Work};
+use pushflow_graph::{ActorId, Condition, Graph, Link, Router, Task, WarningKind, Work};
 
 /// A graph that is built by names: `start`, `stop`, routers by `x` named with `?`, joins with `+`, ports with `.`, tasks.
 struct Net(Graph);
@@ -114,8 +114,7 @@ fn a_cycle_whose_links_are_always_taken_never_ends() {
 
 #[test]
 fn a_cycle_with_a_condition_or_only_by_errors_may_end() {
-    let condition = Condition { output: "x".to_owned(), test: Test::Equals(1.into()) };
-    let link = Link { conditions: vec![condition], ..Link::direct() };
+    let link = Link::direct().with_condition(Condition::equals("x", 1));
     let net = Net::new().chain(&["start", "a", "stop"]).link("a", "a", link).link("a", "a", Link::on_error());
     assert_eq!(net.warnings(), []);
 }

@@ -6,6 +6,7 @@ use crate::ActorId;
 
 /// Something that looks like a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Warning {
     /// What.
     pub kind: WarningKind,
@@ -17,6 +18,7 @@ pub struct Warning {
 
 /// What looks like a mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WarningKind {
     /// There is no start actor or no stop actor: the graph can't run.
     MissingStartOrStop,

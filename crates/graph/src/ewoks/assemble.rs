@@ -62,7 +62,7 @@ fn add_node(graph: &mut Graph, node: &NodeEntry) -> Result<ActorId, GraphError> 
     let task = Task { work: node.work.clone(), defaults: node.defaults.clone(), passing: node.passing };
     let id = graph.add(Actor::new(node.id.as_str(), ActorKind::Task(task)))?;
     if let Some(label) = &node.label {
-        graph.labels.insert(id, label.clone());
+        graph.set_label(id, label.as_str())?;
     }
     if let Some(rounds) = node.settings.max_rounds {
         graph.limit_rounds(id, rounds)?;

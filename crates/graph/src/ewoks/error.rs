@@ -7,6 +7,7 @@ pub(super) type LoadResult<T> = Result<T, Box<LoadError>>;
 
 /// Why an ewoks graph can't be loaded.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LoadError {
     /// The file, as it was asked for; a file that a graph node names as it was found.
     pub file: String,
@@ -37,6 +38,7 @@ impl Position {
 
 /// What is wrong with an ewoks graph file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Problem {
     /// The file can't be read.
     #[error("{0}")]
@@ -56,6 +58,7 @@ pub enum Problem {
 
 /// The part of an ewoks graph that an error is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Element {
     /// The file's top level, or its `graph` attributes.
     Graph,

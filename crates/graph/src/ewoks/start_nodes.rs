@@ -29,12 +29,21 @@ pub trait TaskClasses: fmt::Debug + Send + Sync {
 }
 
 /// Why the inputs of task classes are not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+#[non_exhaustive]
 pub struct UnknownClass {
     /// The position of the class that it is about.
     pub class: usize,
     /// One sentence.
     pub reason: String,
+}
+
+impl UnknownClass {
+    /// Why the inputs of the class at this position of the question are not known, in one sentence.
+    pub fn new(class: usize, reason: impl Into<String>) -> Self {
+        UnknownClass { class, reason: reason.into() }
+    }
 }
 
 /// Finds start nodes, and remembers what it was told about classes.

@@ -2,12 +2,13 @@
 //!
 //! `attributes`: what may stand where, and what is refused; `nodes`: tasks, inputs; `links`: mappings, conditions,
 //! parallel links; `analysis`: required links, start and end nodes, order; `files`: finding and reading files;
-//! `subgraphs`: graphs in graphs; `handlers`: links for errors; `inputs`: inputs from outside; `settings`: pushflow's own;
+//! `from_code`: the same graph built by code; `subgraphs`: graphs in graphs; `handlers`: links for errors; `inputs`: inputs from outside; `settings`: pushflow's own;
 //! `start_nodes`: start nodes that depend on what task classes need; `serialized`: values that are no plain data.
 
 mod analysis;
 mod attributes;
 mod files;
+mod from_code;
 mod handlers;
 mod inputs;
 mod links;

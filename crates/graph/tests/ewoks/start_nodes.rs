@@ -23,7 +23,7 @@ impl TaskClasses for Known {
         let needs = |(position, class): (usize, &EwoksClass)| match class.name.as_str() {
             "Sum" => Ok(vec!["a".to_owned(), "b".to_owned()]),
             "Free" => Ok(Vec::new()),
-            other => Err(UnknownClass { class: position, reason: format!("nobody knows {other}") }),
+            other => Err(UnknownClass::new(position, format!("nobody knows {other}"))),
         };
         classes.iter().enumerate().map(needs).collect()
     }
@@ -46,7 +46,7 @@ fn text(nodes: &[String], links: &[String]) -> String {
 }
 
 fn load(text: &str, known: &Arc<Known>, inputs: Vec<Input>) -> Result<Graph, LoadError> {
-    let options = LoadOptions { inputs, root: Some("/graphs".into()), classes: Some(known.clone()) };
+    let options = LoadOptions::default().with_inputs(inputs).with_root("/graphs").with_classes(known.clone());
     load_reader(text.as_bytes(), "demo.json", &options)
 }
 
@@ -83,7 +83,7 @@ fn inputs_from_outside_may_make_a_start_node_and_are_for_those_without_them() {
     let nodes = [node("a", "Sum", "[]"), node("b", "Free", "[]")];
     let text = text(&nodes, &[link("a", "b", ON), link("b", "a", ON)]);
     let known = Arc::<Known>::default();
-    let input = |name: &str| Input { nodes: only("a"), ..Input::of_start(name, 1) };
+    let input = |name: &str| Input::new(name, 1, only("a"));
     let graph = load(&text, &known, vec![input("a"), input("b")]).unwrap();
     assert_eq!(targets(&graph, "Start"), ["a", "b"]);
     assert_eq!(known.questions.lock().unwrap().len(), 1, "what is known is not asked again");
@@ -95,7 +95,7 @@ fn inputs_from_outside_may_make_a_start_node_and_are_for_those_without_them() {
 fn inputs_from_outside_may_make_the_only_start_node_unless_some_are_for_start_nodes() {
     let text = text(&[node("a", "Sum", "[]")], &[link("a", "a", ON)]);
     let load = |inputs| load(&text, &Arc::default(), inputs);
-    let input = |name: &str| Input { nodes: InputNodes::All, ..Input::of_start(name, 1) };
+    let input = |name: &str| Input::new(name, 1, InputNodes::All);
     assert_eq!(targets(&load(vec![input("a"), input("b")]).unwrap(), "Start"), ["a"]);
     let error = load(vec![input("a"), input("b"), Input::of_start("c", 1)]).unwrap_err().to_string();
     assert!(error.contains("graph: there is no start node"), "{error}");
