@@ -3,6 +3,7 @@
 //! What is said holds for the links alone: it knows no data. So it stays silent where conditions or values decide, and a
 //! graph without a warning may still stall or go round for ever.
 
+mod conditions;
 mod cycles;
 mod races;
 mod reachability;
@@ -38,6 +39,7 @@ impl Graph {
             reachability::warn_of_joins(self, &reachability, &mut warnings);
             races::warn_of_races(self, &reachability, &mut warnings);
         }
+        conditions::warn_of_conditions(self, &mut warnings);
         cycles::warn_of_cycles(self, &mut warnings);
         self.warn_of_ports(&mut warnings);
         warnings

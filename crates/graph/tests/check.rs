@@ -1,6 +1,7 @@
 //! What `check` warns of, and what it does not.
 
-use pushflow_graph::{ActorId, Condition, Graph, Link, Router, Task, WarningKind, Work};
+use pushflow_graph::{ActorId, Condition, Graph, Link, Passing, Router, Task, WarningKind, Work};
+use pushflow_protocol::{PythonTask, Returns, TaskSpec};
 
 /// A graph that is built by names: `start`, `stop`, routers by `x` named with `?`, joins with `+`, ports with `.`, tasks.
 struct Net(Graph);
@@ -145,4 +146,36 @@ fn ports_without_links_are_named() {
     assert!(messages[1].1.starts_with("no link enters port \"out.\""), "{messages:?}");
     let net = Net::new().chain(&["start", "done?"]).link("done?", "stop", Link::port(1));
     assert!(net.only().1.starts_with("no link leaves router \"done?\" from its port 2: that value makes it fail"));
+}
+
+/// What `check` says of a condition on this output of a task, whose result alone goes on or not.
+fn condition_on(output: &str, task: impl Into<Task>, passing: Passing) -> Vec<(WarningKind, String)> {
+    let mut net = Net::new();
+    net.0.add_task("a", task.into().with_passing(passing)).unwrap();
+    let link = Link::direct().with_condition(Condition::equals(output, 1));
+    net.chain(&["start", "a"]).link("a", "b", link).chain(&["b", "stop"]).warnings()
+}
+
+#[test]
+fn a_condition_on_an_output_that_the_task_never_has_is_named() {
+    let expected = "the link from \"a\" to \"b\" is never taken: its condition is on the output \"stdot\", and the task of \"a\" \
+                    has only stdout, stderr, exit_code: name one of these in the condition; did you mean \"stdout\"?";
+    let command = || TaskSpec::command(["wc"]);
+    let warnings = condition_on("stdot", command(), Passing::Result);
+    assert_eq!(warnings, [(WarningKind::ConditionNeverHolds, expected.to_owned())]);
+    assert_eq!(condition_on("exit_code", command(), Passing::Result), []);
+    let value = PythonTask { module: "m".into(), function: "f".into(), returns: Returns::Value };
+    let warnings = condition_on("x", TaskSpec::Python(value.clone()), Passing::Result);
+    assert!(warnings[0].1.ends_with("has only return_value: name one of these in the condition"), "{warnings:?}");
+    assert_eq!(condition_on("return_value", TaskSpec::Python(value), Passing::Result), []);
+}
+
+#[test]
+fn a_condition_on_an_output_that_can_not_be_known_is_left_alone() {
+    assert_eq!(condition_on("x", TaskSpec::rust("task"), Passing::Result), []);
+    assert_eq!(condition_on("x", TaskSpec::python("module", "function"), Passing::Result), []);
+    assert_eq!(condition_on("x", Task::new(Work::Identity), Passing::Result), []);
+    for inputs_travel_on in [Passing::Merged, Passing::Dict] {
+        assert_eq!(condition_on("x", TaskSpec::command(["wc"]), inputs_travel_on), []);
+    }
 }

@@ -30,6 +30,8 @@ pub enum WarningKind {
     UnconditionalCycle,
     /// Several branches of one run reach the stop actor, and the last one counts, whichever that is.
     RacingEnds,
+    /// A condition on an output that the task of its source never has.
+    ConditionNeverHolds,
     /// A port that no link enters or leaves.
     PortWithoutLink,
 }
