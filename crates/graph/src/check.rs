@@ -1,7 +1,7 @@
-//! [`Graph::check`]: what looks like a mistake in a graph, though it can run.
+//! [`Graph::check`]: warnings about a graph that can run, but looks wrong.
 //!
-//! What is said holds for the links alone: it knows no data. So it stays silent where conditions or values decide, and a
-//! graph without a warning may still stall or go round for ever.
+//! The checks see the actors and links, and no data. Where conditions or values decide they stay silent, so that a graph
+//! without a warning may still stall or run in circles for ever.
 
 mod conditions;
 mod cycles;
@@ -15,9 +15,10 @@ use reachability::Reachability;
 pub use warning::{Warning, WarningKind};
 
 impl Graph {
-    /// What looks like a mistake in this graph, in the order of the actors for each kind. In graphs of
-    /// more than 50,000 links it does not look for ends that race, nor for joins that wait for themselves; what is left takes
-    /// time and memory proportional to the size of the graph.
+    /// The warnings about this graph, kind by kind, each kind in the order of the actors.
+    ///
+    /// Time and memory are proportional to the size of the graph. In graphs of more than 50,000 links the checks leave out
+    /// ends that race and joins that wait for themselves.
     ///
     /// ```
     /// use pushflow_graph::{Graph, Link, WarningKind};

@@ -1,4 +1,4 @@
-//! When a link with conditions is taken (`ewoks_format.md`, `conditions`; `parity.md` P146).
+//! [`Condition`]: when a link with conditions is taken (`docs/parity.md` P146).
 
 use pushflow_value::{CodecError, Data, Value};
 
@@ -21,23 +21,23 @@ use crate::ewoks_equal;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Condition {
-    /// The output that is looked at; for a ppf node, a name inside its travelling dictionary.
+    /// The name of the output. For a ppf node it is a name in the dictionary `_ppfdict` that the node hands on.
     pub output: String,
-    /// What must be true of it. An output that is not there fulfils no test.
+    /// What must be true of the output. An output that the source did not hand on fulfils no test.
     pub test: Test,
 }
 
 /// What must be true of an output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// It equals this value.
+    /// The output equals this value.
     Equals(Value),
-    /// It equals the source's `conditions_else_value`, or none of the values that any condition of the source on this
-    /// output names.
+    /// The output equals the `conditions_else_value` of the source, or it equals none of the values that the conditions of
+    /// the source name for this output.
     Else {
-        /// The source's `conditions_else_value`.
+        /// The `conditions_else_value` of the source.
         otherwise: Value,
-        /// Every value that a condition of the source on this output names.
+        /// The values that all links out of the source name in their conditions on this output.
         named: Vec<Value>,
     },
 }
@@ -58,7 +58,7 @@ impl Condition {
         Condition { output: output.into(), test }
     }
 
-    /// Whether the condition holds for what the source produced.
+    /// Whether the condition holds for these outputs of the source.
     ///
     /// # Errors
     /// When the output's bytes can't be decoded.

@@ -6,17 +6,17 @@ use pushflow_protocol::POOL_NAMES;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
-    /// Two actors of one name.
+    /// Two actors have one name.
     #[error("there are two actors named {0:?}: give each a name of its own")]
     DuplicateName(String),
-    /// A start or stop actor too many.
+    /// A second start or stop actor.
     #[error("the graph already has a {kind} actor, {first:?}: connect to that one instead of adding {second:?}")]
     SecondStartOrStop {
         /// "start" or "stop".
         kind: &'static str,
-        /// The name of the one that is there.
+        /// The name of the actor that the graph has.
         first: String,
-        /// The name of the one that was to be added.
+        /// The name of the actor that was to be added.
         second: String,
     },
     /// The id of an actor of another graph.
@@ -29,7 +29,7 @@ pub enum GraphError {
         /// The name of the graph that was asked.
         graph: String,
     },
-    /// A link out of the stop actor, or into the start actor.
+    /// A link, a setting, an error handler or a submodel that its actor or graph can't have; the text says which and why.
     #[error("{0}")]
     Misplaced(String),
     /// A port that the router does not have.
@@ -39,18 +39,18 @@ pub enum GraphError {
         router: String,
         /// The port asked for.
         port: String,
-        /// The ports there are.
+        /// The ports that it has.
         ports: String,
     },
-    /// A link out of a router that does not say from which port.
+    /// A link out of a router, without a port.
     #[error("a link out of router actor {router:?} needs a port; it has {ports}")]
     MissingPort {
         /// The router's name.
         router: String,
-        /// The ports there are.
+        /// The ports that it has.
         ports: String,
     },
-    /// A link with a port out of an actor that is no router.
+    /// A link with a port, out of an actor that is no router.
     #[error("the link out of actor {actor:?} has port {port}, but only a router has ports")]
     PortWithoutRouter {
         /// The name of the link's source.
@@ -58,7 +58,7 @@ pub enum GraphError {
         /// The port asked for.
         port: String,
     },
-    /// A join that has nothing to join.
+    /// A join that less than two links enter.
     #[error(
         "join actor {join:?} has {links} incoming {what}, but joins two or more: connect the others, or leave it out",
         what = if *links == 1 { "link" } else { "links" }
@@ -66,7 +66,7 @@ pub enum GraphError {
     JoinTooFewLinks {
         /// The name of the join.
         join: String,
-        /// How many links come in.
+        /// The number of links that enter it.
         links: usize,
     },
     /// A port that a submodel does not have.
@@ -76,17 +76,17 @@ pub enum GraphError {
         submodel: String,
         /// The port asked for.
         port: String,
-        /// The ports there are.
+        /// The ports that it has.
         ports: String,
-        /// The port that was probably meant.
+        /// The port that was probably meant, as the end of a sentence; empty if none is near.
         hint: String,
     },
-    /// A pool that does not exist.
+    /// A pool that pushflow does not have.
     #[error("there is no pool {name:?}: choose one of {known}{hint}", known = POOL_NAMES.join(", "))]
     UnknownPool {
         /// The name asked for.
         name: String,
-        /// The pool that was probably meant.
+        /// The pool that was probably meant, as the end of a sentence; empty if none is near.
         hint: String,
     },
     /// A start or stop actor is missing.

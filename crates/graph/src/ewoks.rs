@@ -1,17 +1,23 @@
-//! Reading ewoks graph files (`ewoks_format.md`): JSON or YAML text in, a [`Graph`] out, or one sentence on what is wrong,
-//! with the file, the line and the column.
+//! Reading ewoks graph files (`docs/ewoks.md`): JSON or YAML text becomes a [`Graph`], or an error that says in one sentence
+//! what is wrong, with the file, the line and the column.
 //!
-//! The way of a file: `file.rs` gets its text and `yaml.rs` or the JSON parser its values; `serialized.rs` puts back what
-//! JSON can't hold; `raw.rs` takes a graph apart into nodes and links; `flatten.rs`, with `nested.rs`, puts the graphs
-//! that its nodes name in their place and `error_handlers.rs` links its default error handlers; `read.rs` (with `fields.rs`,
-//! `parameters.rs`, `task.rs` and `settings.rs`) reads what the nodes and links say; `links.rs` merges parallel links;
-//! `inputs.rs` gives nodes the inputs that were asked for; `conditions.rs`, `required.rs`, `start_nodes.rs` and `end_nodes.rs` work
-//! out what the file leaves unsaid, `assemble.rs` makes the graph. Whatever is wrong is said by a `Location`, which knows
-//! where it stands in the text.
+//! The files of this module, in the order in which a graph file passes through them:
 //!
-//! Node ids become the names of actors; those of nodes in nested graphs are joined with `:`. Attributes that the format
-//! does not know are information for people and other programs, and ignored, unless they look like a slip in a name that it
-//! knows.
+//! 1. `file.rs` finds files and reads their text (`source.rs`); `document.rs` and `yaml.rs` parse the text into values.
+//! 2. `serialized.rs` restores the values that JSON can't hold.
+//! 3. `raw.rs` takes the document apart into nodes and links.
+//! 4. `flatten.rs` and `nested.rs` replace the nodes that name graphs by the nodes of these graphs; `error_handlers.rs` adds
+//!    the links to default error handlers.
+//! 5. `read.rs` reads the attributes of nodes and links, with `fields.rs`, `parameters.rs`, `task.rs` and `settings.rs`.
+//! 6. `links.rs` merges parallel links, and `inputs.rs` gives nodes the inputs of [`LoadOptions`].
+//! 7. `conditions.rs`, `required.rs`, `start_nodes.rs` and `end_nodes.rs` derive what the file does not state.
+//! 8. `assemble.rs` builds the graph.
+//!
+//! A `Location` (`location.rs`) goes along with each part, and makes the errors about it.
+//!
+//! The ids of nodes become the names of actors; the ids of nodes in nested graphs are joined with `:`. An attribute that the
+//! format does not know is information for people and other programs, and is ignored, unless its name looks like a
+//! misspelling of a name that the format knows.
 
 mod assemble;
 mod attributes;
@@ -57,7 +63,7 @@ pub use input::{Input, InputNodes};
 pub use inputs::parse_inputs;
 pub use start_nodes::{TaskClasses, UnknownClass};
 
-/// What may be said about the loading of a graph.
+/// Options for loading a graph.
 ///
 /// ```
 /// use pushflow_graph::ewoks::{Input, LoadOptions};
@@ -68,11 +74,11 @@ pub use start_nodes::{TaskClasses, UnknownClass};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// Where relative file names are looked up first: the graph's own, and those in it.
+    /// The folder in which relative file names are looked up first: that of the graph file, and those in the file.
     pub root: Option<PathBuf>,
     /// Values for inputs of nodes, in place of their `default_inputs`.
     pub inputs: Vec<Input>,
-    /// Who is asked where a run begins, if that depends on what a task class needs; without it such a graph is refused.
+    /// Answers which inputs task classes need. Without it, a graph whose start nodes depend on that is refused.
     pub classes: Option<Arc<dyn TaskClasses>>,
 }
 
@@ -90,7 +96,7 @@ impl LoadOptions {
         self
     }
 
-    /// The same options with somebody who knows the inputs of task classes.
+    /// The same options with an object that knows the inputs of task classes.
     #[must_use]
     pub fn with_classes(self, classes: Arc<dyn TaskClasses>) -> Self {
         LoadOptions { classes: Some(classes), ..self }
@@ -100,7 +106,7 @@ impl LoadOptions {
 /// Reads a graph file in JSON or YAML. Relative file names in it are looked up in its own folder first.
 ///
 /// # Errors
-/// When the file can't be read, is neither, or breaks a rule of the format.
+/// When the file can't be read, is neither JSON nor YAML, or breaks a rule of the format.
 pub fn load_file(path: &Path) -> Result<Graph, LoadError> {
     load_file_with(path, &LoadOptions::default())
 }
@@ -108,13 +114,13 @@ pub fn load_file(path: &Path) -> Result<Graph, LoadError> {
 /// Reads a graph file as [`load_file`], with options. The extension of its name may be left out.
 ///
 /// # Errors
-/// As [`load_file`]; when an input is for a node that is not there.
+/// As [`load_file`]; when an input is for a node that the graph does not have.
 pub fn load_file_with(path: &Path, options: &LoadOptions) -> Result<Graph, LoadError> {
     from_file(path, options).map_err(|error| *error)
 }
 
-/// Reads a graph from JSON text. Relative file names in it are looked up in `base_folder` first; `name` is what messages
-/// call the text.
+/// Reads a graph from JSON text. Relative file names in it are looked up in `base_folder` first. Messages call the text
+/// `name`.
 ///
 /// ```
 /// use std::path::Path;
@@ -131,7 +137,7 @@ pub fn load_file_with(path: &Path, options: &LoadOptions) -> Result<Graph, LoadE
 /// ```
 ///
 /// # Errors
-/// When the text is no JSON, or breaks a rule of the format.
+/// When the text is not JSON, or breaks a rule of the format.
 pub fn load_str(text: &str, base_folder: &Path, name: &str) -> Result<Graph, LoadError> {
     let folders = Folders::at(base_folder, None, name);
     let source =
@@ -140,8 +146,8 @@ pub fn load_str(text: &str, base_folder: &Path, name: &str) -> Result<Graph, Loa
     loaded.map_err(|error| *error)
 }
 
-/// Reads a graph in JSON or YAML from anywhere, to its end. Relative file names in it are looked up in the root folder of
-/// the options, if there is one, then in the current folder; `name` is what messages call the text.
+/// Reads a graph in JSON or YAML from a reader, to its end. Relative file names in it are looked up in the root folder of
+/// the options, if there is one, then in the current folder. Messages call the text `name`.
 ///
 /// # Errors
 /// As [`load_file_with`].
@@ -155,8 +161,8 @@ pub fn load_reader(reader: impl Read, name: &str, options: &LoadOptions) -> Resu
     loaded.map_err(|error| *error)
 }
 
-/// Where the file of a graph is: in the root folder, if it is there, else as it was asked for; its extension may be left
-/// out.
+/// The path of a graph file: in the root folder of the options if the file is there, else the path itself. An extension that
+/// was left out is added.
 pub fn find_file(path: &Path, options: &LoadOptions) -> PathBuf {
     let in_root = options.root.as_ref().map(|root| file::with_extension(&root.join(path)));
     in_root.filter(|path| path.exists()).unwrap_or_else(|| file::with_extension(path))
@@ -170,7 +176,7 @@ fn from_file(path: &Path, options: &LoadOptions) -> LoadResult<Graph> {
     load(source_of_file(&path, folders)?, path.canonicalize().ok(), options, folder)
 }
 
-/// Loads the graph of a source, whose file, if it is in one, and folder are there.
+/// Loads the graph of a source. `path` is the file of the source, if it has one; `folder` is where its tasks are.
 fn load(source: Source, path: Option<PathBuf>, options: &LoadOptions, folder: &Path) -> LoadResult<Graph> {
     let (document, location) = parse(Arc::new(source))?;
     let flat = Flattener::of_file(path).flatten(&document, location)?;

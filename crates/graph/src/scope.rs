@@ -1,16 +1,16 @@
-//! [`Scope`]: the workflow itself and each submodel in it, with what handles the errors in there (`parity.md` P61-P68,
+//! [`Scope`]: the workflow itself, or a submodel in it, with the handlers of the errors in it (`docs/parity.md` P61-P68,
 //! P78).
 //!
-//! A submodel is flattened when it is added: its actors become actors of the graph, and the scope remembers which they
-//! are. An error goes from the actor that failed to the handlers of its scope, then to those of the scope around it, up
-//! to the workflow's; every level hears of it.
+//! A graph flattens a submodel when it is added: the actors of the submodel become actors of the graph, and the scope
+//! remembers which they are. An error triggers the handlers of the scope of the failed actor, then those of the scope
+//! around it, and so on up to those of the workflow. No level hides it from the next.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::ActorId;
 
-/// Names a scope of one graph; a scope has a smaller number than those inside it.
+/// The id of a scope in its graph. A scope has a smaller number than the scopes inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScopeId(pub(crate) u32);
 
@@ -18,7 +18,7 @@ impl ScopeId {
     /// The workflow itself.
     pub const WORKFLOW: ScopeId = ScopeId(0);
 
-    /// The position among the graph's scopes.
+    /// The position of the scope among the scopes of its graph.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -28,14 +28,14 @@ impl ScopeId {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Scope {
-    /// The path of the submodel in the graph, such as `outer/inner`; empty for the workflow itself.
+    /// The path of the submodel in the graph, such as `outer/inner`. It is empty for the workflow itself.
     pub name: String,
-    /// The scope around it; none for the workflow itself.
+    /// The scope around this one; `None` for the workflow itself.
     pub parent: Option<ScopeId>,
-    /// The actors of a submodel, with those of the submodels inside it, by position. Empty for the workflow, to which all
-    /// belong.
+    /// The positions of the actors of a submodel, with those of the submodels inside it. The range is empty for the
+    /// workflow, to which all actors belong.
     pub(crate) actors: Range<u32>,
-    /// What is triggered when an actor in it fails, in this order.
+    /// The actors that the failure of an actor in this scope triggers, in this order.
     pub handlers: Vec<ActorId>,
 }
 
@@ -43,7 +43,7 @@ pub struct Scope {
 #[derive(Clone, Debug)]
 pub(crate) struct Scopes {
     pub(crate) all: Vec<Scope>,
-    /// Actors whose errors their scopes do not hear of.
+    /// The actors whose errors do not trigger the handlers of their scopes.
     pub(crate) contained: HashSet<ActorId>,
 }
 

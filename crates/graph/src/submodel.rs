@@ -1,8 +1,8 @@
-//! [`Submodel`]: a graph inside a graph (`parity.md` P61-P68).
+//! [`Submodel`]: a graph inside a graph (`docs/parity.md` P61-P68).
 //!
 //! A submodel is a [`Graph`] with ports instead of a start and a stop actor. Adding it to another graph copies its actors
-//! there, under names that begin with the submodel's; the same graph may be added again under another name. Nothing of it
-//! is left at run time but the scopes.
+//! into that graph, under names that begin with the name of the submodel. The same graph may be added again under another
+//! name. At run time only the scopes are left of submodels.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::nearest::did_you_mean;
 use crate::scope::Scope;
 use crate::{Actor, ActorId, ActorKind, Graph, GraphError, ScopeId};
 
-/// A graph that was added to another one: what to connect to.
+/// A graph that was added to another one, with the ports to connect to.
 #[derive(Clone, Debug)]
 pub struct Submodel {
     name: String,
@@ -19,15 +19,15 @@ pub struct Submodel {
 }
 
 impl Submodel {
-    /// What it is called in the graph that it is in.
+    /// The name of the submodel in the graph around it.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The actor that stands for one of its ports: links to it lead into the submodel, or links from it out of it.
+    /// The actor of a port. Links to this actor lead into the submodel, and links from it lead out.
     ///
     /// # Errors
-    /// When it has no such port.
+    /// When the submodel has no such port.
     pub fn port(&self, name: &str) -> Result<ActorId, GraphError> {
         let names = || self.ports.keys().map(String::as_str);
         self.ports.get(name).copied().ok_or_else(|| GraphError::UnknownSubmodelPort {
@@ -40,7 +40,7 @@ impl Submodel {
 }
 
 impl Graph {
-    /// Adds a port, by which data enters or leaves this graph where it is a submodel of another one.
+    /// Adds a port. Data enters or leaves this graph through its ports when it is a submodel of another graph.
     ///
     /// # Errors
     /// When there is an actor of that name.
@@ -50,8 +50,8 @@ impl Graph {
 
     /// Adds a copy of another graph as a submodel.
     ///
-    /// Its actor `a` becomes `NAME/a`, its port `In` becomes `NAME.In`, and its own error handlers
-    /// ([`Graph::on_error`]) hear of the errors inside it, before those of this graph do.
+    /// The actor `a` of the other graph becomes `NAME/a`, and its port `In` becomes `NAME.In`. An error in the submodel
+    /// triggers the error handlers of the submodel ([`Graph::on_error`]) before those of this graph.
     ///
     /// ```
     /// use pushflow_graph::{Graph, Link};
@@ -69,8 +69,8 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// When it has a start or stop actor, or a join with less than two links; when one of the names is taken. This graph
-    /// is then as it was.
+    /// When the other graph has a start or stop actor, or a join with less than two links; when one of the names is taken.
+    /// An error leaves this graph as it was.
     pub fn add_submodel(&mut self, name: impl Into<String>, inner: &Graph) -> Result<Submodel, GraphError> {
         let name = name.into();
         refuse_start_and_stop(&name, inner)?;
@@ -106,7 +106,7 @@ impl Graph {
         Ok(Submodel { name, scope, ports })
     }
 
-    /// Triggers an actor of this graph whenever an actor in the submodel fails, after the submodel's own handlers.
+    /// Makes an actor of this graph an error handler of the submodel, after the handlers of the submodel itself.
     ///
     /// # Errors
     /// As [`Graph::on_error`].
@@ -114,7 +114,7 @@ impl Graph {
         self.on_scope_error(submodel.scope, handler)
     }
 
-    /// The scopes of a graph whose actors were added from `first` on, inside the workflow itself.
+    /// Adds the scopes of a submodel, whose actors are those from the position `first` on. Returns the outermost scope.
     fn add_scopes(&mut self, name: &str, first: u32, inner: &Graph) -> ScopeId {
         let base = self.scopes.all.len() as u32;
         for scope in &inner.scopes.all {
@@ -132,7 +132,7 @@ impl Graph {
     }
 }
 
-/// A run begins and ends in the workflow, not in a submodel (`parity.md` P57).
+/// Refuses a submodel that has a start or stop actor: a run begins and ends in the workflow (`docs/parity.md` P57).
 fn refuse_start_and_stop(name: &str, inner: &Graph) -> Result<(), GraphError> {
     let Some((kind, end)) = inner.start().map(|id| ("start", id)).or(inner.stop().map(|id| ("stop", id))) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What can be built, and what is refused.
+//! Which graphs can be built, and which calls are refused with which message.
 
 use std::time::Duration;
 

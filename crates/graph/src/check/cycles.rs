@@ -1,4 +1,4 @@
-//! Cycles that nothing ends: all their links are always taken.
+//! Cycles that never end, because all their links are always taken.
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{EdgeReference, NodeIndex};
@@ -7,7 +7,7 @@ use petgraph::visit::{EdgeFiltered, EdgeRef};
 use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph, Link};
 
-/// How many actors of a cycle a message names.
+/// The greatest number of actors of a cycle that a message names.
 const MAX_NAMED: usize = 10;
 
 pub(super) fn warn_of_cycles(graph: &Graph, warnings: &mut Vec<Warning>) {

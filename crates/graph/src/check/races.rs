@@ -1,8 +1,8 @@
-//! Ends that race: two branches of one run that both reach the stop actor.
+//! Racing ends: two branches of one run that both reach the stop actor.
 //!
-//! For two actors that are linked to the stop actor, the last actor that every way to both goes through decides. A router
-//! sends data one way only, and one that comes after the other always delivers later; anything else triggers both
-//! branches, and the one that takes longer wins.
+//! The check takes two actors that are linked to the stop actor, and looks at their nearest common dominator: the last actor
+//! that every path to either of them goes through. If that is a router, only one of the two runs. If it is one of the two,
+//! the other one always delivers later. In all other cases both branches run, and the result of the slower one counts.
 
 use std::collections::HashSet;
 
@@ -36,7 +36,7 @@ pub(super) fn warn_of_races(graph: &Graph, reachability: &Reachability, warnings
     }
 }
 
-/// The last actor that every way to both goes through; none if that is one of them, or if links lead to none of them.
+/// The nearest common dominator of two actors; `None` if it is one of the two, or if no links lead to one of them.
 fn common_dominator(reachability: &Reachability, one: ActorId, other: ActorId) -> Option<ActorId> {
     let dominators_of = |actor: ActorId| {
         std::iter::successors(reachability.immediate_dominator(actor), |&immediate_dominator| {
@@ -52,7 +52,7 @@ fn common_dominator(reachability: &Reachability, one: ActorId, other: ActorId) -
         .filter(|immediate_dominator| *immediate_dominator != one)
 }
 
-/// Whether an actor triggers several of its links at once, as far as that does not depend on the data.
+/// Whether an actor takes several of its links at each trigger, whatever the data.
 fn triggers_both(graph: &Graph, actor: ActorId) -> bool {
     let decides = matches!(graph.actor(actor).kind, ActorKind::Router(_) | ActorKind::Custom(_));
     let always = |link| {

@@ -1,4 +1,4 @@
-//! What a run can reachability, and which joins can never have what they wait for.
+//! Which actors a run can reach, and which joins wait for a link that can never deliver.
 
 use petgraph::algo::dominators::{Dominators, simple_fast};
 use petgraph::graph::NodeIndex;
@@ -6,14 +6,14 @@ use petgraph::graph::NodeIndex;
 use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph};
 
-/// In a larger graph nobody asks what every way goes through: that can take time that grows with the square of its size.
+/// The greatest number of links for which dominators are computed: the time can grow with the square of the number.
 const MAX_LINKS: usize = 50_000;
 
-/// Which actors a run can reachability, along any link and by any error handler.
+/// The actors that a run can reach, along any link and through any error handler.
 #[derive(Debug)]
 pub(super) struct Reachability {
     reached: Vec<bool>,
-    /// On the ways along links; none without a start actor, or in a graph that is too large.
+    /// The dominators on paths along links; `None` in a graph without a start actor, or with more than [`MAX_LINKS`].
     dominators: Option<Dominators<NodeIndex>>,
 }
 
@@ -44,14 +44,14 @@ impl Reachability {
         self.reached[actor.index()]
     }
 
-    /// The actor nearest to this one that every way to it along links goes through; none where there is no such way.
+    /// The last actor before this one that every path of links to it goes through; `None` if no path leads to it.
     pub(super) fn immediate_dominator(&self, actor: ActorId) -> Option<ActorId> {
         let immediate_dominator = self.dominators.as_ref()?.immediate_dominator(NodeIndex::new(actor.index()))?;
         Some(ActorId { index: immediate_dominator.index() as u32, graph: actor.graph })
     }
 }
 
-/// Joins one of whose links comes from where no run gets, or from behind the join itself.
+/// Warns of joins with a link from an actor that no run reaches, or that only the join itself leads to.
 pub(super) fn warn_of_joins(graph: &Graph, reachability: &Reachability, warnings: &mut Vec<Warning>) {
     let joins = graph.actors().filter(|(id, actor)| matches!(actor.kind, ActorKind::Join) && reachability.reaches(*id));
     for (join, actor) in joins {
@@ -70,7 +70,7 @@ pub(super) fn warn_of_joins(graph: &Graph, reachability: &Reachability, warnings
     }
 }
 
-/// Whether every way to an actor goes through the join.
+/// Whether every path to an actor goes through the join.
 fn is_dominated_by(reachability: &Reachability, actor: ActorId, join: ActorId) -> bool {
     std::iter::successors(Some(actor), |&here| reachability.immediate_dominator(here))
         .any(|immediate_dominator| immediate_dominator == join)

@@ -4,31 +4,31 @@ use std::fmt;
 
 use crate::ActorId;
 
-/// Something that looks like a mistake.
+/// Something in a graph that looks like a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
-    /// What.
+    /// The kind of mistake.
     pub kind: WarningKind,
-    /// The actor it is about; none for the whole graph.
+    /// The actor that the warning is about; `None` for the whole graph.
     pub actor: Option<ActorId>,
-    /// One sentence: what, with the names of the actors, and what to do.
+    /// One sentence: what looks wrong, with the names of the actors, and what to do.
     pub message: String,
 }
 
-/// What looks like a mistake.
+/// The kinds of mistakes that [`Graph::check`](crate::Graph::check) looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WarningKind {
-    /// There is no start actor or no stop actor: the graph can't run.
+    /// The graph has no start actor or no stop actor, and can't run.
     MissingStartOrStop,
-    /// Nothing leads to the actor.
+    /// No link and no error handler leads from the start actor to the actor.
     Unreachable,
-    /// A join that can't have an arrival of each of its links.
+    /// A join with a link that can never deliver.
     JoinNeverFires,
-    /// A cycle that nothing but a failure, a limit or the deadline ends.
+    /// A cycle that only a failure, a limit or the deadline ends.
     UnconditionalCycle,
-    /// Several branches of one run reach the stop actor, and the last one counts, whichever that is.
+    /// Several branches of one run reach the stop actor, and the result of the slowest one counts.
     RacingEnds,
     /// A condition on an output that the task of its source never has.
     ConditionNeverHolds,

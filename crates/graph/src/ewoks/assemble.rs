@@ -1,4 +1,4 @@
-//! The last step: nodes and links become the actors and links of a [`Graph`].
+//! The last step of loading: makes the actors and links of a [`Graph`] from nodes and links.
 
 use super::conditions::{ConditionValues, conditions};
 use super::error::{LoadError, LoadResult};
@@ -9,10 +9,10 @@ use super::{end_nodes, links, required};
 use crate::graph::Origin;
 use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 
-/// Makes the graph: a start actor, the nodes in the order of the file, a stop actor.
+/// Makes the graph. Its actors are the start actor, the nodes in the order of the file, and the stop actor.
 ///
-/// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
-/// stop actor (`parity.md` P145).
+/// The links out of the start actor come first. For each node then come its links in the order of the file, and its link to
+/// the stop actor (`docs/parity.md` P145).
 pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> LoadResult<Graph> {
     let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);
@@ -28,7 +28,7 @@ pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> LoadResult
     Ok(graph)
 }
 
-/// What the graph itself refuses.
+/// The error for a call that the graph refused.
 fn refused(location: &Location, error: &GraphError) -> Box<LoadError> {
     location.invalid(error.to_string())
 }
@@ -49,7 +49,7 @@ fn add_all(
     connect_nodes(graph, &actors, stop, links, ends)
 }
 
-/// A name for an actor that is no node: the usual one, unless a node has it.
+/// A name for an actor that is no node: the usual name, with `_` after it as long as a node has that name.
 fn free_name(usual: &str, nodes: &[NodeEntry]) -> String {
     let mut name = usual.to_owned();
     while nodes.iter().any(|node| node.id == name) {
@@ -89,7 +89,7 @@ fn build_link(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &Con
     }
 }
 
-/// Adds the links, which are ordered by source, and after those of an end node the one to the stop actor.
+/// Adds the links, which are ordered by source. The link to the stop actor follows the other links of an end node.
 fn connect_nodes(
     graph: &mut Graph,
     actors: &[ActorId],

@@ -1,4 +1,4 @@
-//! The names of the attributes that the format knows, by the object that may have them.
+//! The names of the attributes that the format knows, for each kind of object.
 
 use super::{serialized, settings};
 
@@ -6,7 +6,7 @@ pub(super) const TOP_LEVEL: &[&str] = &["graph", "nodes", "links", "directed", "
 pub(super) const GRAPH: &[&str] =
     &["id", "label", "schema_version", "requirements", "input_nodes", "output_nodes", settings::KEY];
 pub(super) const ALIAS: &[&str] = &["id", "node", "sub_node", "link_attributes"];
-/// What any node may have beside its task.
+/// The attributes of all nodes, but for those that say what the node does.
 pub(super) const NODE: &[&str] = &[
     "id",
     "label",
@@ -17,9 +17,9 @@ pub(super) const NODE: &[&str] = &[
     "default_error_attributes",
     settings::KEY,
 ];
-/// What a node that stands for a graph has beside that.
+/// The attributes of a node that stands for a graph, beside those of all nodes.
 pub(super) const GRAPH_NODE: &[&str] = &["task_type", "task_identifier", "graph"];
-/// What a link may have.
+/// The attributes of a link.
 pub(super) const LINK: &[&str] = &[
     "source",
     "target",
@@ -33,5 +33,5 @@ pub(super) const LINK: &[&str] = &[
     "required",
     "cache_if_optional",
 ];
-/// The attributes of a node that say what it does.
+/// The attributes of a node that say what the node does.
 pub(super) const TASK: &[&str] = &["task_type", "task_identifier", "task_generator"];

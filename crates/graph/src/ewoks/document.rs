@@ -1,4 +1,4 @@
-//! From a text in JSON or YAML to the values in it.
+//! Parses a text in JSON or YAML into values.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::location::Location;
 use super::source::{Source, Syntax};
 use super::yaml;
 
-/// The values of a text, and the location where it begins.
+/// The values of a text, and the location of the whole document.
 pub(super) fn parse(source: Arc<Source>) -> LoadResult<(Value, Location)> {
     let at = |line, column| Position { line, column };
     let parsed = match source.syntax {

@@ -1,4 +1,4 @@
-//! Where a run may end (`ewoks_format.md`, "End nodes").
+//! Derives the end nodes: the nodes whose results are results of the run.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,8 @@ use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use crate::ewoks_equal;
 
-/// The end nodes, by position: those that no link leaves but those for errors; where there is none, those whose
-/// conditions may all fail.
+/// The positions of the end nodes: the nodes that only error links leave. If there is none, the nodes whose conditions may
+/// all fail.
 pub(super) fn end_nodes(
     nodes: &[NodeEntry],
     links: &[LinkEntry],
@@ -32,15 +32,15 @@ pub(super) fn end_nodes(
     Ok(ends)
 }
 
-/// The positions of those nodes.
+/// The positions of the chosen nodes.
 pub(super) fn positions_where(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeEntry) -> bool) -> Vec<usize> {
     nodes.iter().enumerate().filter(|(position, node)| chosen(*position, node)).map(|(position, _)| position).collect()
 }
 
-/// Whether one of the outputs may have a value for which the conditions on it all fail.
+/// Whether one output of the node may have a value for which all conditions on this output fail.
 ///
-/// As in the original, the else value covers what no condition names, while true and false together cover nothing: a
-/// node that branches on both may end a run.
+/// As in ewoks, the else value covers all values that no condition names. True and false together cover nothing, so that a
+/// node with conditions on both may end a run.
 fn may_end_run<'a>(node: &NodeEntry, mut named: impl Iterator<Item = &'a [&'a Value]>) -> bool {
     let names = |values: &[&Value], wanted: &Value| values.iter().any(|value| ewoks_equal(value, wanted));
     named.any(|values| names(values, &true.into()) || names(values, &false.into()) || !names(values, &node.else_value))

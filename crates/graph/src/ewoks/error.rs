@@ -2,27 +2,27 @@
 
 use std::fmt;
 
-/// The result of reading a part of a graph. The error is boxed, since it is much larger than most of what is read.
+/// The result of a step of loading. The error is boxed, because it is much larger than most results.
 pub(super) type LoadResult<T> = Result<T, Box<LoadError>>;
 
 /// Why an ewoks graph can't be loaded.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LoadError {
-    /// The file, as it was asked for; a file that a graph node names as it was found.
+    /// The file: the one that was asked for by the given path, one that a graph node names by the path where it was found.
     pub file: String,
-    /// Where in the file, where that is known.
+    /// The position in the file, if it is known.
     pub position: Option<Position>,
-    /// What is wrong with it.
+    /// What is wrong with the file.
     pub problem: Box<Problem>,
 }
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// Counted from 1, in bytes for JSON and in characters for YAML.
+    /// The column, counted from 1: in bytes for JSON, in characters for YAML.
     pub column: usize,
 }
 
@@ -43,15 +43,15 @@ pub enum Problem {
     /// The file can't be read.
     #[error("{0}")]
     File(String),
-    /// The text is no JSON or no YAML, or holds a value that can't travel.
+    /// The text is not JSON or YAML, or holds a value that has no form as data.
     #[error("{0}")]
     Text(String),
     /// A rule of the format is broken.
     #[error("{element}: {message}")]
     Invalid {
-        /// Where.
+        /// The part of the graph that breaks it.
         element: Element,
-        /// What is wrong there, and what to do.
+        /// What is wrong with that part, and what to do.
         message: String,
     },
 }
@@ -60,11 +60,11 @@ pub enum Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Element {
-    /// The file's top level, or its `graph` attributes.
+    /// The top level of the file, or its `graph` attributes.
     Graph,
-    /// The node of that id.
+    /// The node with this id.
     Node(String),
-    /// A node whose id is not known yet; counted from 1.
+    /// The node with this number, counted from 1, whose id is not known yet.
     NodeNumber(usize),
     /// The link between these nodes.
     Link {
@@ -73,20 +73,20 @@ pub enum Element {
         /// The id of the target.
         target: String,
     },
-    /// A link whose ends are not known yet; counted from 1.
+    /// The link with this number, counted from 1, whose ends are not known yet.
     LinkNumber(usize),
-    /// One item of a list.
+    /// One item of a list that is an attribute.
     Item {
-        /// Where the list is.
+        /// The element that has the list.
         owner: Box<Element>,
-        /// The attribute that is the list.
+        /// The name of the attribute.
         list: &'static str,
-        /// Counted from 1.
+        /// The number of the item, counted from 1.
         number: usize,
     },
     /// A list of inputs.
     Inputs,
-    /// One of a list of inputs; counted from 1.
+    /// The input with this number in a list of inputs, counted from 1.
     InputNumber(usize),
 }
 

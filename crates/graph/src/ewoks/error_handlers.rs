@@ -1,5 +1,5 @@
-//! Default error handlers: nodes with `default_error_node` get a link for errors from every node that has no handler
-//! (`ewoks_format.md`, `default_error_node`; `parity.md` P156).
+//! Default error handlers: a node with `default_error_node` gets an error link from every node without a handler
+//! (`docs/parity.md` P156).
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,17 +10,18 @@ use super::fields::Fields;
 use super::location::Location;
 use super::raw::{RawLink, RawNode};
 
-/// A default error handler, by position.
+/// A default error handler.
 struct Handler {
     node: usize,
     attributes: Map,
     location: Location,
 }
 
-/// Links the default error handlers of one graph. Where no node needs them, those that nothing else leads to are dropped,
-/// with what only they lead to.
+/// Adds the links to the default error handlers of one graph. If no node needs a handler, the handlers that no other link
+/// leads to are dropped, with the nodes that only they lead to.
 ///
-/// A node has no need of one that has an error link of its own, that is one itself, or that comes after one.
+/// A node needs no default handler if it has an error link, if it is a default handler, or if a default handler leads to
+/// it.
 pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> LoadResult<()> {
     let handlers = take_handlers(nodes)?;
     if handlers.is_empty() {
@@ -43,7 +44,7 @@ pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> Loa
     Ok(())
 }
 
-/// The handlers, whose nodes are plain nodes from here on for the graphs around.
+/// The handlers. Their attributes about errors are removed, so that their nodes are plain nodes for the graph around.
 fn take_handlers(nodes: &mut [RawNode]) -> LoadResult<Vec<Handler>> {
     let mut handlers = Vec::new();
     let asked = nodes.iter_mut().enumerate().filter(|(_, node)| node.attributes.contains_key("default_error_node"));
@@ -66,7 +67,7 @@ fn take_handlers(nodes: &mut [RawNode]) -> LoadResult<Vec<Handler>> {
     Ok(handlers)
 }
 
-/// The positions of the nodes that need a handler.
+/// The positions of the nodes that need a default handler.
 fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handler]) -> LoadResult<Vec<usize>> {
     let positions = positions(nodes);
     let mut handled: HashSet<usize> = handlers.iter().map(|handler| handler.node).collect();
@@ -86,7 +87,7 @@ fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handl
     Ok((0..nodes.len()).filter(|node| !handled.contains(node) && !downstream.contains(node)).collect())
 }
 
-/// Drops the handlers that no link leads to, with the nodes that nothing but a dropped one leads to.
+/// Drops the handlers that no link leads to, with the nodes that only dropped nodes lead to.
 fn drop_unused(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>, handlers: &[Handler]) -> LoadResult<()> {
     let positions = positions(nodes);
     let ends = |link: &RawLink| (positions[&link.source], positions[&link.target]);

@@ -1,4 +1,4 @@
-//! [`Fields`]: the attributes of one object of the file, read by name and type, with messages that say where.
+//! [`Fields`]: reads the attributes of one object by name and type, and makes the errors about them.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::error::{Element, LoadError, LoadResult};
 use super::location::Location;
 use crate::nearest::nearest;
 
-/// The attributes of one object, and where the object stands.
+/// The attributes of one object, and the location of the object.
 pub(super) struct Fields<'a> {
     pub(super) location: Location,
     map: &'a Map,
@@ -28,7 +28,7 @@ impl<'a> Fields<'a> {
         Fields { location, map }
     }
 
-    /// An object that is an attribute of this one; without attributes where it is not there.
+    /// The object that is an attribute of this one. A missing one counts as an object without attributes.
     pub(super) fn object(&self, name: &'static str) -> LoadResult<Fields<'a>> {
         static NOTHING: LazyLock<Map> = LazyLock::new(Map::default);
         let location = self.location.attribute(name);
@@ -38,27 +38,27 @@ impl<'a> Fields<'a> {
         )
     }
 
-    /// All of them.
+    /// All attributes.
     pub(super) fn attributes(&self) -> &'a Map {
         self.map
     }
 
-    /// The attribute as it is, null included.
+    /// The value of an attribute, which may be null.
     pub(super) fn raw(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name)
     }
 
-    /// The attribute, where it is there and not null.
+    /// The value of an attribute; `None` if the attribute is missing or null.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.raw(name).filter(|value| **value != Value::Null)
     }
 
-    /// A text, where there is one.
+    /// The text of an attribute; `None` if the attribute is missing or null.
     pub(super) fn text(&self, name: &'static str) -> LoadResult<Option<&'a str>> {
         self.typed(name, "a text", Value::as_str)
     }
 
-    /// True or false, where it says so.
+    /// The boolean of an attribute; `None` if the attribute is missing or null.
     pub(super) fn boolean(&self, name: &'static str) -> LoadResult<Option<bool>> {
         self.typed(name, "true or false", |value| match value {
             Value::Bool(truth) => Some(*truth),
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A list; empty where there is none.
+    /// The list of an attribute; an empty one if the attribute is missing or null.
     pub(super) fn list(&self, name: &'static str) -> LoadResult<&'a [Value]> {
         let list = self.typed(name, "a list", |value| match value {
             Value::List(list) => Some(list.as_slice()),
@@ -75,7 +75,7 @@ impl<'a> Fields<'a> {
         Ok(list.unwrap_or_default())
     }
 
-    /// The objects of a list, each knowing its place as `element_of` its number, counted from 1.
+    /// The objects of a list. `element_of` makes the element of an object from its number, counted from 1.
     pub(super) fn objects(
         &self,
         name: &'static str,
@@ -87,28 +87,28 @@ impl<'a> Fields<'a> {
         Ok(items.map(move |(index, value)| Fields::of(value, location.item(name, index, element_of(index + 1)))))
     }
 
-    /// The objects of a list that is called by its own name.
+    /// The objects of a list, each as an item of the attribute with this name.
     pub(super) fn items(&self, name: &'static str) -> LoadResult<impl Iterator<Item = LoadResult<Fields<'a>>>> {
         let owner = self.location.element.clone();
         self.objects(name, move |number| Element::Item { owner: Box::new(owner.clone()), list: name, number })
     }
 
-    /// A broken rule of this object.
+    /// The error that this object breaks a rule.
     pub(super) fn invalid(&self, message: impl Into<String>) -> Box<LoadError> {
         self.location.invalid(message)
     }
 
-    /// A broken rule of one attribute of this object.
+    /// The error that one attribute of this object breaks a rule.
     pub(super) fn wrong(&self, name: &'static str, message: impl Into<String>) -> Box<LoadError> {
         self.location.attribute(name).invalid(message)
     }
 
-    /// An attribute that must be there.
+    /// The error that a required attribute is missing.
     pub(super) fn missing(&self, name: &str) -> Box<LoadError> {
         self.invalid(format!("{name:?} is missing"))
     }
 
-    /// Refuses an attribute that looks like a slip in a known name; any other unknown attribute is information.
+    /// Refuses an attribute whose name looks like a misspelling of a known name. All other unknown attributes are ignored.
     pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> LoadResult<()> {
         let known = || known.iter().copied().flatten().copied();
         for name in self.map.keys().filter(|name| !known().any(|right| right == name.as_str())) {

@@ -1,9 +1,9 @@
-//! Graphs in graphs: each node of type `graph` is replaced by the nodes of the graph that it names, whose ids get its own
-//! in front (`ewoks_format.md`, task type `graph`, `sub_source`, `sub_target`).
+//! Flattens graphs in graphs: the nodes of the named graph replace each node of type `graph`, and get its id in front of
+//! theirs (`docs/ewoks.md`).
 //!
-//! A graph is resolved from the inside out: first the graphs that it names, each as if it were alone; then the links and
-//! attributes that reach into them; then its default error handlers. A graph that contains itself, files that name each
-//! other in a circle, and what grows without end are refused.
+//! A graph is flattened from the inside out: first the graphs that it names, each as if it were alone; then the links and
+//! attributes that reach into them; then its default error handlers. Graphs that contain themselves, also over several
+//! files, and graphs beyond the limits below are refused.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,16 +19,16 @@ use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, split_id};
 use super::source::{Source, Syntax, source_of_file};
 use super::{attributes, document, error_handlers, file, serialized, settings, task};
 
-/// How deep graphs may nest.
+/// The greatest number of graphs around a graph.
 const MAX_LEVELS: usize = 64;
-/// How many nodes and links a graph may have when all its graph nodes are replaced.
+/// The greatest number of nodes and links of a graph, with those of all graphs in it.
 const MAX_SIZE: usize = 1_000_000;
 
-/// A graph without graph nodes.
+/// A graph whose graph nodes have been replaced.
 pub(super) struct FlatGraph {
     /// The graph's label, else its id.
     pub(super) name: String,
-    /// Its own nodes in their order, then those of each graph in it.
+    /// The nodes of the graph itself in their order, then those of each graph in it.
     pub(super) nodes: Vec<RawNode>,
     pub(super) links: Vec<RawLink>,
     pub(super) inputs: Vec<Alias>,
@@ -37,22 +37,22 @@ pub(super) struct FlatGraph {
     pub(super) location: Location,
 }
 
-/// Resolves a graph and the graphs in it.
+/// Flattens a graph and the graphs in it.
 #[derive(Default)]
 pub(super) struct Flattener {
-    /// The files that are being read, from the outside in.
+    /// The graph files that contain the current graph, from the outside in.
     files: Vec<PathBuf>,
     levels: usize,
     size: usize,
 }
 
 impl Flattener {
-    /// For a graph of a file.
+    /// A flattener for the graph of this file, if the graph is in a file.
     pub(super) fn of_file(path: Option<PathBuf>) -> Self {
         Flattener { files: path.into_iter().collect(), ..Flattener::default() }
     }
 
-    /// The graph of a document.
+    /// The flat graph of a document.
     pub(super) fn flatten(&mut self, document: &Value, location: Location) -> LoadResult<FlatGraph> {
         let document = serialized::restored(document, &location)?;
         let RawGraph { name, nodes, links, inputs, outputs, settings, location } = raw::graph(&document, location)?;
@@ -82,7 +82,7 @@ impl Flattener {
         Ok(flat)
     }
 
-    /// The graph that a graph node names.
+    /// A graph node, with the flat graph that it names.
     fn inner(&mut self, node: &RawNode) -> LoadResult<(RawNode, FlatGraph)> {
         let fields = Fields::of_map(&node.attributes, node.location.clone());
         fields.refuse_misspelt(&[attributes::NODE, attributes::GRAPH_NODE])?;
@@ -106,7 +106,7 @@ impl Flattener {
         Ok((node.clone(), flat))
     }
 
-    /// A graph as a JSON text.
+    /// The flat graph of a JSON text in a graph node.
     fn text(&mut self, text: &str, node: &RawNode) -> LoadResult<FlatGraph> {
         let Source { name, folders, .. } = &*node.location.source;
         let name = format!("{name}, the graph in node {:?}", node.id);
@@ -145,7 +145,7 @@ impl Flattener {
         Ok(())
     }
 
-    /// Adds the graph's own links: those between its own nodes, then those that each nested graph has a part in.
+    /// Adds the links of the graph itself: those between its own nodes, then those into and out of each nested graph.
     fn link(
         &mut self,
         flat: &mut FlatGraph,
@@ -170,7 +170,7 @@ impl Flattener {
 }
 
 impl FlatGraph {
-    /// Takes the nodes and links of a nested graph over.
+    /// Adds the nodes and links of a nested graph.
     fn add_nested(&mut self, id: &str, (node, inner): (RawNode, FlatGraph), nested: &mut NestedGraphs) {
         let FlatGraph { nodes, links, inputs, outputs, .. } = inner;
         self.nodes.extend(nodes.into_iter().map(|node| node.nested_in(id)));
@@ -180,7 +180,7 @@ impl FlatGraph {
     }
 }
 
-/// Where each node is, by its id.
+/// The position of each node, by the id of the node.
 fn positions(nodes: &[RawNode]) -> LoadResult<HashMap<String, usize>> {
     let mut positions = HashMap::with_capacity(nodes.len());
     for (position, node) in nodes.iter().enumerate() {
@@ -192,7 +192,7 @@ fn positions(nodes: &[RawNode]) -> LoadResult<HashMap<String, usize>> {
     Ok(positions)
 }
 
-/// The aliases of a graph, with those into nested graphs followed to the nodes themselves.
+/// The aliases of a graph. Aliases into nested graphs are followed to the nodes themselves.
 fn resolve_aliases(aliases: Vec<RawAlias>, nested: &NestedGraphs, is_input: bool) -> LoadResult<Vec<Alias>> {
     let mut resolved = Vec::with_capacity(aliases.len());
     for alias in aliases {

@@ -14,30 +14,30 @@ use pushflow_value::{Key, Value};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Input {
-    /// The input: a name or a position.
+    /// The name or position of the input.
     pub name: Key,
     /// Its value.
     pub value: Value,
-    /// Which nodes get it.
+    /// The nodes that get it.
     pub nodes: InputNodes,
 }
 
-/// Which nodes get an input.
+/// The nodes that get an input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InputNodes {
-    /// Those at which a run begins.
+    /// The nodes at which a run begins.
     #[default]
     Start,
-    /// All.
+    /// All nodes.
     All,
-    /// The one of that id; a node of a graph in the graph is `graph:node`.
+    /// The node with this id. A node of a nested graph has the id `graph:node`.
     Id(String),
-    /// All of this label and of a task identifier that ends so, where these are given.
+    /// All nodes with this label and with a task identifier that ends so. `None` fits all nodes.
     Like {
-        /// The label; for a node without one its id.
+        /// The label. A node without a label has its id for one.
         label: Option<String>,
-        /// How the task identifier ends.
+        /// The end of the task identifier.
         task_identifier: Option<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! Lists of inputs: how they are read, and how the nodes of a graph get them.
+//! Reads lists of inputs, and gives the nodes of a graph their inputs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::nearest::did_you_mean;
 
 const ITEM: &[&str] = &["name", "value", "id", "label", "task_identifier", "all"];
 
-/// Reads a list of inputs: JSON or YAML, objects with `name` and `value`, and `id`, `label`, `task_identifier` or `all`
-/// for the nodes; with none of these the nodes at which a run begins. `name` is what messages call the text.
+/// Reads a list of inputs, in JSON or YAML. Each input is an object with `name` and `value`, and with `id`, `label`,
+/// `task_identifier` or `all` for its nodes. Without these it is for the start nodes. Messages call the text `name`.
 ///
 /// ```
 /// use pushflow_graph::ewoks::{self, Input};
@@ -63,10 +63,10 @@ fn input(item: &Fields<'_>) -> LoadResult<Input> {
     Ok(Input { name, value, nodes })
 }
 
-/// Gives the nodes their inputs; a later one overrides an earlier one of the same name.
+/// Gives the nodes their inputs. A later input overrides an earlier one of the same name.
 ///
-/// The start nodes are those that there are without these inputs. Where none is for them there need not be any: an input
-/// may make a start node of a class node (`ewoks_format.md`, "Start nodes").
+/// An input for the start nodes is for those that are start nodes without these inputs. If no input is for them, the graph
+/// may lack start nodes here: an input can make a class node a start node (`docs/ewoks.md`, "Tasks that ewokscore runs").
 pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartNodes<'_>) -> LoadResult<()> {
     let starts = match inputs.iter().any(|input| matches!(input.nodes, InputNodes::Start)) {
         true => starts.of(&entries.nodes, &entries.links, &entries.location)?,
@@ -100,7 +100,7 @@ fn selects(wanted: &InputNodes, node: &NodeEntry) -> bool {
     }
 }
 
-/// An input that no node gets, with the name that was probably meant.
+/// The message for an input that is for no node of the graph, with the name that was probably meant.
 fn no_such_node(name: &Key, wanted: &InputNodes, nodes: &[NodeEntry]) -> String {
     let ids = || nodes.iter().map(|node| node.id.as_str());
     let (what, meant) = match wanted {

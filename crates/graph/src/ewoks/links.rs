@@ -1,4 +1,4 @@
-//! Links between the same two nodes become one, and what the rest of the links may not say together is refused.
+//! Merges links between the same two nodes into one, and refuses attributes that exclude each other.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,10 +9,10 @@ use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use crate::{Arrival, FieldMap, Mapping};
 
-/// Merges parallel links: lists are joined, anything else must agree.
+/// Merges parallel links. Their lists are joined, and their other attributes must be equal.
 ///
-/// The result is ordered by source node, then as in the file: the order in which the original triggers the targets of a
-/// node (`parity.md` P145) and merges what arrives at one.
+/// The result is ordered by source node, then as in the file. In this order ewoks triggers the targets of a node (`docs/parity.md` P145) and merges
+/// the arrivals at one.
 pub(super) fn merge(links: Vec<LinkEntry>) -> LoadResult<Vec<LinkEntry>> {
     let mut merged: Vec<LinkEntry> = Vec::with_capacity(links.len());
     let mut positions = HashMap::new();
@@ -60,14 +60,14 @@ fn merge_flag(mine: &mut Option<bool>, other: Option<bool>, name: &str, location
     Ok(())
 }
 
-/// Appends a list, unless it is the same.
+/// Appends a list, unless the two are equal.
 fn append_unless_equal<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
     if *mine != other {
         mine.extend(other);
     }
 }
 
-/// Refuses two values for one input where both are waited for; where they are not, the later one wins.
+/// Refuses two required links that fill the same input. Of optional links the later arrival wins.
 pub(super) fn refuse_conflicting_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> LoadResult<()> {
     let mut fillers = HashMap::new();
     for (link, _) in links.iter().zip(required).filter(|(_, required)| **required) {
@@ -85,7 +85,7 @@ pub(super) fn refuse_conflicting_inputs(nodes: &[NodeEntry], links: &[LinkEntry]
     Ok(())
 }
 
-/// What the link's target gets.
+/// The mapping of a link.
 pub(super) fn mapping(link: &LinkEntry) -> Mapping {
     if link.map_all_data == Some(true) {
         return Mapping::All;
@@ -97,12 +97,12 @@ pub(super) fn mapping(link: &LinkEntry) -> Mapping {
     )
 }
 
-/// How the link's target merges it with its others.
+/// The arrival rule of a link.
 pub(super) fn arrival(link: &LinkEntry, required: bool) -> Arrival {
     if required { Arrival::Required } else { Arrival::Optional { cached: link.cache_if_optional == Some(true) } }
 }
 
-/// One pair for each key, in the order of the first with that key, with the value of the last: as a Python dictionary.
+/// One pair for each key, with the last value of the key, at the place of its first: as a Python dictionary.
 pub(super) fn last_wins<K: Eq + Hash, V>(pairs: &[(K, V)]) -> Vec<(&K, &V)> {
     let mut positions = HashMap::new();
     let mut kept: Vec<(&K, &V)> = Vec::new();

@@ -1,4 +1,4 @@
-//! [`Location`]: where something stands, in words and in the text, so that whatever is wrong with it can say so.
+//! [`Location`]: where a value stands, in words and in the text. A location makes the errors about its value.
 
 mod json;
 mod path;
@@ -10,7 +10,7 @@ use super::error::{Element, LoadError, Problem};
 use super::source::{Source, Syntax};
 use path::PathSegment;
 
-/// A place in the graph, and the way to it in the text.
+/// The location of a value: the part of the graph that it belongs to, and the path to it in the text.
 #[derive(Clone, Debug)]
 pub(super) struct Location {
     pub(super) source: Arc<Source>,
@@ -19,36 +19,36 @@ pub(super) struct Location {
 }
 
 impl Location {
-    /// The whole text.
+    /// The location of the whole document.
     pub(super) fn of_document(source: Arc<Source>) -> Self {
         Location { source, path: Vec::new(), element: Element::Graph }
     }
 
-    /// The same location under another name.
+    /// The same location, as a part of another element.
     pub(super) fn named(&self, element: Element) -> Self {
         Location { element, ..self.clone() }
     }
 
-    /// An attribute of what stands here.
+    /// The location of an attribute of the object here.
     pub(super) fn attribute(&self, name: &'static str) -> Self {
         let mut location = self.clone();
         location.path.push(PathSegment::Key(name));
         location
     }
 
-    /// An item of a list that is an attribute of what stands here.
+    /// The location of an item of a list that is an attribute of the object here.
     pub(super) fn item(&self, list: &'static str, index: usize, element: Element) -> Self {
         self.attribute(list).index(index, element)
     }
 
-    /// An item of the list that stands here.
+    /// The location of an item of the list here.
     pub(super) fn index(&self, index: usize, element: Element) -> Self {
         let mut location = self.named(element);
         location.path.push(PathSegment::Index(index));
         location
     }
 
-    /// A broken rule here.
+    /// The error that the value here breaks a rule.
     pub(super) fn invalid(&self, message: impl Into<String>) -> Box<LoadError> {
         let problem = Problem::Invalid { element: self.element.clone(), message: message.into() };
         let Source { name, text, syntax, .. } = &*self.source;

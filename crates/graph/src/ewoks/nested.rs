@@ -1,4 +1,4 @@
-//! [`NestedGraphs`]: the graph nodes of a graph, and how links and attributes reach into them.
+//! [`NestedGraphs`]: the graph nodes of a graph, and how links and attributes reach into the graphs that they name.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::raw::{RawLink, RawNode, joined_id, nested_id};
 
-/// The attributes of a graph node that replace those of the graph's input nodes.
+/// The attributes that the input nodes of a graph get from the graph node.
 const INHERITED: &[&str] = &["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
-/// What a link says about its ends inside graph nodes.
+/// The attributes of a link about its ends in graph nodes.
 const SUB: &[&str] = &["sub_source", "sub_target", "sub_target_attributes"];
 
-/// Another name for a node, by the id of the node itself.
+/// A name for a node that the links of the graph around it may use, with the id of the node itself.
 #[derive(Clone)]
 pub(super) struct Alias {
     pub(super) id: String,
@@ -28,7 +28,7 @@ impl Alias {
     }
 }
 
-/// Nodes at one end of a link, each with the attributes of the alias that led there.
+/// The nodes at one end of a link, each with the link attributes of the alias that leads to it.
 pub(super) type Endpoints = Vec<(String, Map)>;
 
 /// The graph nodes of one graph, in their order.
@@ -54,7 +54,7 @@ impl NestedGraphs {
         self.by_id.contains_key(id)
     }
 
-    /// Replaces attributes of the graphs' input nodes by those of the graph nodes.
+    /// Gives the input nodes of each graph the attributes of its graph node.
     pub(super) fn update_inputs(&self, nodes: &mut [RawNode], positions: &HashMap<String, usize>) -> LoadResult<()> {
         for NestedGraph { node, inputs, .. } in &self.graphs {
             let inherited = node.attributes.iter().filter(|(name, _)| INHERITED.contains(&name.as_str()));
@@ -70,7 +70,7 @@ impl NestedGraphs {
         Ok(())
     }
 
-    /// The links that reach into a nested graph in the order of the original: for each graph those into it, then those out
+    /// Sorts the links that reach into nested graphs as ewoks does: for each graph first the links into it, then those out
     /// of it.
     pub(super) fn in_order(&self, links: Vec<RawLink>) -> Vec<RawLink> {
         let rank = |link: &RawLink| {
@@ -83,7 +83,7 @@ impl NestedGraphs {
         links
     }
 
-    /// Where a link with an end in a nested graph really begins, and where it really ends.
+    /// The nodes at which a link with an end in a nested graph begins, and those at which it ends.
     pub(super) fn endpoints(&self, link: &RawLink) -> LoadResult<(Endpoints, Endpoints)> {
         Ok((
             self.endpoints_at(link, "source", "sub_source", false)?,
@@ -91,7 +91,7 @@ impl NestedGraphs {
         ))
     }
 
-    /// The links between nodes that a link with an end in a nested graph stands for.
+    /// The links between nodes that stand for a link with an end in a nested graph.
     pub(super) fn expand(
         &self,
         link: RawLink,
@@ -120,7 +120,7 @@ impl NestedGraphs {
         Ok(expanded)
     }
 
-    /// Where a link to this node of a nested graph, or to this alias in it, really ends; with the attributes of the alias.
+    /// The nodes that a node id or alias of a nested graph stands for, each with the link attributes of the alias.
     pub(super) fn endpoints_of(&self, graph: &str, node: &str, is_input: bool) -> Endpoints {
         let aliases = self.by_id.get(graph).map(|&graph| &self.graphs[graph]);
         let aliases = aliases.map_or(&[][..], |graph| if is_input { &graph.inputs } else { &graph.outputs });
@@ -149,7 +149,7 @@ impl NestedGraphs {
         Ok(self.endpoints_of(id, &joined_id(node, sub, &fields)?, is_target))
     }
 
-    /// Refuses what only a link with an end in a nested graph may say.
+    /// Refuses the attributes that only a link with an end in a nested graph may have.
     pub(super) fn refuse_sub_attributes(&self, link: &RawLink, of_source: bool, of_target: bool) -> LoadResult<()> {
         if !SUB.iter().any(|name| link.attributes.contains_key(*name)) {
             return Ok(());
@@ -166,7 +166,7 @@ impl NestedGraphs {
         Ok(())
     }
 
-    /// The attributes that a link gives the node that it leads to.
+    /// The attributes that a link gives its target.
     fn target_attributes<'a>(&self, link: &'a RawLink) -> LoadResult<Option<&'a Map>> {
         let fields = Fields::of_map(&link.attributes, link.location.clone());
         let attributes = fields.object(SUB[2])?;
@@ -179,7 +179,7 @@ fn is_empty_map(value: &Value) -> bool {
     value.as_map().is_some_and(|map| map.is_empty())
 }
 
-/// Replaces attributes; a map is replaced entry by entry.
+/// Replaces attributes. A map is replaced entry by entry.
 fn replace(attributes: &mut Map, by: &Map) {
     for (name, value) in by.iter() {
         match (attributes.get_mut(name), value) {
@@ -189,7 +189,7 @@ fn replace(attributes: &mut Map, by: &Map) {
     }
 }
 
-/// Attributes with others on top.
+/// The attributes of both maps; those of `above` override the others.
 pub(super) fn merged(mut below: Map, above: &Map) -> Map {
     below.extend(above.iter().map(|(name, value)| (name.clone(), value.clone())));
     below

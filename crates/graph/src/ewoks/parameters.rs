@@ -1,4 +1,4 @@
-//! The lists of nodes and links: `default_inputs`, `data_mapping`, `conditions`.
+//! Reads the parameters of nodes and links, which are lists: `default_inputs`, `data_mapping`, `conditions`.
 
 use pushflow_value::{Data, Key, Payload, Value};
 
@@ -9,11 +9,11 @@ const DEFAULT_INPUT: &[&str] = &["name", "value"];
 const MAPPED: &[&str] = &["source_output", "target_input"];
 const CONDITION: &[&str] = &["source_output", "value"];
 
-/// The highest position of an argument. The positions below it that nothing fills are passed too, so that one large
-/// number would fill the memory.
+/// The greatest position of an argument. A task also gets the empty positions below the greatest one, so that one large
+/// number could fill the memory.
 const MAX_POSITION: u32 = 65_535;
 
-/// The `default_inputs` of a node; the last of one name counts.
+/// The `default_inputs` of a node. Of several with one name the last counts.
 pub(super) fn default_inputs(node: &Fields<'_>) -> LoadResult<Data> {
     let read = |item: Fields<'_>| {
         let name = input_key(&item, "name")?;
@@ -38,7 +38,7 @@ pub(super) fn conditions(link: &Fields<'_>) -> LoadResult<Vec<(String, Value)>> 
     })
 }
 
-/// Refuses a value that no condition can look for.
+/// Refuses a value that no condition can compare with.
 pub(super) fn check_comparable(value: &Value, name: &'static str, fields: &Fields<'_>) -> LoadResult<()> {
     match value {
         Value::List(_) | Value::Map(_) => {
@@ -79,7 +79,7 @@ fn output_key(item: &Fields<'_>) -> LoadResult<Key> {
 pub(super) fn input_key(item: &Fields<'_>, name: &'static str) -> LoadResult<Key> {
     match item.get(name) {
         Some(Value::Str(digits)) if is_position(digits) => {
-            // More digits than 64 bits hold are beyond the highest position, like the number that stands for them.
+            // A number that does not fit 64 bits is beyond the greatest position, as `i64::MAX` is.
             input_position(digits.parse().unwrap_or(i64::MAX), name, item)
         }
         Some(Value::Str(text)) => Ok(Key::from(text.as_str())),

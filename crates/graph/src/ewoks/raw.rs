@@ -1,5 +1,5 @@
-//! One graph as its text has it, taken apart: nodes, links and aliases whose attributes are not looked at yet, since those
-//! of a graph around it may replace them.
+//! Takes one graph apart into nodes, links and aliases. Their attributes are not read yet, because a graph around this one
+//! may replace them.
 
 use std::collections::HashMap;
 
@@ -41,18 +41,18 @@ pub(super) struct RawLink {
     pub(super) location: Location,
 }
 
-/// Another name for a node of a graph, for the links of the graph around it.
+/// A name for a node of a graph that the links of the graph around it may use.
 pub(super) struct RawAlias {
     pub(super) id: String,
     pub(super) node: String,
-    /// The node in `node`, where that is a graph.
+    /// The node in the graph that `node` stands for, if it stands for one.
     pub(super) sub_node: Option<String>,
-    /// What the links have that end here, unless they say it themselves.
+    /// Attributes for the links that end here. The attributes of the links themselves override them.
     pub(super) link_attributes: Map,
     pub(super) location: Location,
 }
 
-/// What joins the ids of nested nodes.
+/// The separator between the parts of the id of a nested node.
 const SEPARATOR: &str = ":";
 
 impl RawNode {
@@ -69,7 +69,7 @@ impl RawLink {
         RawLink { location: self.location.named(element), source, target, ..self }
     }
 
-    /// Refuses a link with an end that is not there.
+    /// Refuses a link whose source or target is no node of the graph.
     pub(super) fn check_ends(&self, positions: &HashMap<String, usize>) -> LoadResult<()> {
         for (attribute, id) in [("source", &self.source), ("target", &self.target)] {
             if !positions.contains_key(id) {
@@ -118,8 +118,8 @@ fn check_top_level(top: &Fields<'_>) -> LoadResult<()> {
     Ok(())
 }
 
-/// Refuses versions of the format other than 1.0 to 1.2; what is newer in one of these is understood in all of them, as by
-/// the original, whose conversion changes nothing but the number.
+/// Refuses versions of the format other than 1.0 to 1.2. Attributes that only a newer one of these has are read in all of
+/// them, as ewoks does: its conversion changes nothing but the number.
 fn check_version(graph: &Fields<'_>) -> LoadResult<()> {
     const KNOWN: &[&str] = &["1.0", "1.1", "1.2"];
     let Some(version) = graph.text("schema_version")? else { return Ok(()) };
@@ -188,7 +188,7 @@ fn alias(fields: &Fields<'_>) -> LoadResult<RawAlias> {
     })
 }
 
-/// An id that must be there; where it is not, an attribute with nearly that name is the likely reason.
+/// The value of a required id. If it is missing, an attribute with a similar name is the likely reason.
 fn required_id(fields: &Fields<'_>, name: &'static str, known: &[&str]) -> LoadResult<String> {
     match fields.get(name) {
         Some(id) => joined_id(id, name, fields),
@@ -199,7 +199,7 @@ fn required_id(fields: &Fields<'_>, name: &'static str, known: &[&str]) -> LoadR
     }
 }
 
-/// The id of a node as text: a whole number in decimal, a nested id (`["graph", "node"]`) joined with `:`.
+/// The id of a node as text: a whole number is written in decimal, a nested id (`["graph", "node"]`) is joined with `:`.
 pub(super) fn joined_id(value: &Value, name: &'static str, fields: &Fields<'_>) -> LoadResult<String> {
     match value {
         Value::Str(id) => Ok(id.clone()),
@@ -217,7 +217,7 @@ pub(super) fn nested_id(graph: &str, node: &str) -> String {
     format!("{graph}{SEPARATOR}{node}")
 }
 
-/// A nested id's first part and the rest of it.
+/// The first part of a nested id, and the rest.
 pub(super) fn split_id(id: &str) -> Option<(&str, &str)> {
     id.split_once(SEPARATOR)
 }

@@ -1,5 +1,4 @@
-//! From the attributes of nodes and links to what they mean: every attribute read, every rule on a single node or link
-//! checked.
+//! Reads the attributes of nodes and links, and checks the rules about a single node or link.
 
 use std::collections::HashMap;
 
@@ -14,7 +13,7 @@ use super::settings::{self, NodeSettings};
 use super::{attributes, parameters, task};
 use crate::{Passing, RunSettings, Work};
 
-/// The graph as far as this version understands it.
+/// A graph whose attributes have been read.
 pub(super) struct Entries {
     /// The graph's label, else its id.
     pub(super) name: String,
@@ -28,7 +27,7 @@ pub(super) struct Entries {
 pub(super) struct NodeEntry {
     pub(super) id: String,
     pub(super) label: Option<String>,
-    /// What names the task, as the file has it.
+    /// The identifier of the task, as the file has it.
     pub(super) identifier: Option<String>,
     pub(super) work: Work,
     pub(super) passing: Passing,
@@ -40,13 +39,13 @@ pub(super) struct NodeEntry {
 }
 
 impl NodeEntry {
-    /// What people call it.
+    /// The label of the node, else its id.
     pub(super) fn name(&self) -> &str {
         self.label.as_ref().unwrap_or(&self.id)
     }
 }
 
-/// One link, between nodes by their position.
+/// One link, with the positions of its nodes.
 pub(super) struct LinkEntry {
     pub(super) source: usize,
     pub(super) target: usize,
@@ -62,7 +61,7 @@ pub(super) struct LinkEntry {
 }
 
 impl LinkEntry {
-    /// Whether it is taken when its source fails, and then only.
+    /// Whether the link is taken when its source fails, and only then.
     pub(super) fn is_on_error(&self) -> bool {
         self.on_error == Some(true)
     }

@@ -1,4 +1,4 @@
-//! Pushflow's own settings in a graph file: what nodes and graphs have under the key `pushflow` (`docs/ewoks.md`).
+//! Reads the settings of pushflow in a graph file, which nodes and graphs have under the key `pushflow` (`docs/ewoks.md`).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::fields::Fields;
 use crate::build::known_pool;
 use crate::{Retries, RunSettings};
 
-/// The attribute that holds them.
+/// The attribute that holds the settings.
 pub(super) const KEY: &str = "pushflow";
 
 const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
@@ -19,10 +19,10 @@ const OF_NODE: &[&str] = &["timeout", "max_rounds", "retries", "pool", "rust", "
 const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
 const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
 
-/// How a time is written.
+/// How a time is written, for messages.
 const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\" or \"1h\"";
 
-/// Refuses settings in a place that has none: they would mean nothing there.
+/// Refuses settings of an object that can't have any.
 pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> LoadResult<()> {
     match fields.get(KEY) {
         None => Ok(()),
@@ -30,21 +30,21 @@ pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> LoadResult<()> {
     }
 }
 
-/// What a node asks for.
+/// The settings of a node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NodeSettings {
-    /// How long each attempt may take.
+    /// The longest time of an attempt.
     pub(super) timeout: Option<Duration>,
-    /// How often it may run in one run.
+    /// The greatest number of times that the node may run in one run.
     pub(super) max_rounds: Option<u64>,
-    /// How often it is tried again.
+    /// How often the scheduler tries the node again.
     pub(super) retries: Option<Retries>,
-    /// The pool on which it runs.
+    /// The pool on which the node runs.
     pub(super) pool: Option<&'static str>,
 }
 
 impl NodeSettings {
-    /// The first setting that only a task can have.
+    /// The name of a setting that only a node with a task can have, if there is one.
     pub(super) fn for_tasks(&self) -> Option<&'static str> {
         let set =
             [("timeout", self.timeout.is_some()), ("retries", self.retries.is_some()), ("pool", self.pool.is_some())];
@@ -76,7 +76,7 @@ pub(super) fn of_node(node: &Fields<'_>) -> LoadResult<NodeSettings> {
     })
 }
 
-/// A number for each kind of failure, or an object with one for each.
+/// Reads `retries`: one number for all kinds of failures, or an object with a number for each.
 fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
     let wrong = |fields: &Fields<'_>, name| {
         let message = format!("{name:?} must be a whole number from 0 to {}", u32::MAX);
@@ -110,7 +110,7 @@ fn pool(fields: &Fields<'_>) -> LoadResult<Option<&'static str>> {
     known_pool(name).map(Some).map_err(|error| fields.wrong("pool", error.to_string()))
 }
 
-/// The task that a node's settings name: a Rust task or a command.
+/// The task that the settings of a node name: a Rust task or a command.
 pub(super) fn task(node: &Fields<'_>) -> LoadResult<Option<TaskSpec>> {
     if node.get(KEY).is_none() {
         return Ok(None);
@@ -151,7 +151,7 @@ fn texts(values: &[Value]) -> Option<Vec<String>> {
     values.iter().map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-/// These settings are pushflow's alone: what is not known here means nothing anywhere.
+/// Refuses unknown settings. Only pushflow has settings here, so that an unknown one can't belong to another program.
 fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> LoadResult<()> {
     fields.refuse_misspelt(known)?;
     let known: Vec<&str> = known.iter().copied().flatten().copied().collect();
@@ -177,7 +177,7 @@ fn not_a_time(fields: &Fields<'_>, name: &'static str) -> Box<LoadError> {
     fields.wrong(name, format!("{name:?} must be a time above zero: {TIME}"))
 }
 
-/// `400ms`, `1.5s`, `2m`, `1h`.
+/// The seconds of a text such as `400ms`, `1.5s`, `2m` or `1h`.
 fn seconds(text: &str) -> Option<f64> {
     let unit_at = text.find(|letter: char| letter != '.' && !letter.is_ascii_digit())?;
     let unit = match &text[unit_at..] {

@@ -8,15 +8,15 @@ use super::file::{self, Folders};
 /// A text that holds a graph.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// What messages call it.
+    /// The name of the text in messages.
     pub(super) name: String,
     pub(super) text: String,
     pub(super) syntax: Syntax,
-    /// Where the files that it names are looked up.
+    /// The folders in which the files that the text names are looked up.
     pub(super) folders: Folders,
 }
 
-/// What a text is written in.
+/// The syntax of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
     Json,
@@ -29,7 +29,7 @@ pub(super) fn source_of_file(path: &Path, folders: Folders) -> LoadResult<Source
     Ok(Source { name: path.display().to_string(), syntax: syntax(path, &text), text, folders })
 }
 
-/// What a file is written in, by its name; a file of any other name is JSON if it begins like it.
+/// The syntax of a file, by the extension of its name. A file with any other extension is JSON if it begins like JSON.
 pub(super) fn syntax(path: &Path, text: &str) -> Syntax {
     let extension = path.extension().unwrap_or_default();
     let is = |wanted: &str| extension.eq_ignore_ascii_case(wanted);

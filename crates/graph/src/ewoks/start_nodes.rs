@@ -1,5 +1,5 @@
-//! Where a run begins (`ewoks_format.md`, "Start nodes"), and [`TaskClasses`], who is asked where that depends on what
-//! a task class needs.
+//! Derives the start nodes: the nodes at which a run begins. [`TaskClasses`] answers which inputs task classes need, if the
+//! start nodes depend on that (`docs/ewoks.md`, "Tasks that ewokscore runs").
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,16 +15,16 @@ use super::read::{LinkEntry, NodeEntry};
 use super::required;
 use crate::Work;
 
-/// Knows the inputs of task classes: a Python interpreter, which this crate does not know.
+/// Knows the inputs of task classes. Only a Python interpreter can know them, and this crate runs none.
 ///
-/// It is asked only where no node is without incoming links: then a run begins at the class nodes whose required inputs are
+/// The loader asks only if links enter all nodes of a graph. A run then begins at the class nodes whose required inputs are
 /// all among their `default_inputs`.
 pub trait TaskClasses: fmt::Debug + Send + Sync {
-    /// The names of the required inputs of each of these classes; their modules are looked for in `folder` first, that of
-    /// the graph file.
+    /// The names of the required inputs of each of these classes. Their modules are looked for in `folder` first, which is
+    /// the folder of the graph file.
     ///
     /// # Errors
-    /// When one of them is no task class, or nobody can be asked.
+    /// When one of them is not a task class, or no interpreter can be asked.
     fn required_inputs(&self, classes: &[EwoksClass], folder: &Path) -> Result<Vec<Vec<String>>, UnknownClass>;
 }
 
@@ -33,9 +33,9 @@ pub trait TaskClasses: fmt::Debug + Send + Sync {
 #[error("{reason}")]
 #[non_exhaustive]
 pub struct UnknownClass {
-    /// The position of the class that it is about.
+    /// The position of the class in the question.
     pub class: usize,
-    /// One sentence.
+    /// Why, in one sentence.
     pub reason: String,
 }
 
@@ -46,7 +46,7 @@ impl UnknownClass {
     }
 }
 
-/// Finds start nodes, and remembers what it was told about classes.
+/// Finds start nodes, and remembers the required inputs of the classes that it asked about.
 pub(super) struct StartNodes<'a> {
     classes: Option<&'a dyn TaskClasses>,
     folder: &'a Path,
@@ -54,13 +54,13 @@ pub(super) struct StartNodes<'a> {
 }
 
 impl<'a> StartNodes<'a> {
-    /// For a graph in that folder.
+    /// A finder for a graph whose file is in this folder.
     pub(super) fn new(classes: Option<&'a dyn TaskClasses>, folder: &'a Path) -> Self {
         StartNodes { classes, folder, required: HashMap::new() }
     }
 
-    /// The start nodes, by position: those that no link enters, and those with `force_start_node`; where there is none, those
-    /// with a task class that has all it needs.
+    /// The positions of the start nodes: the nodes that no link enters, and those with `force_start_node`. If there is none,
+    /// the class nodes that have all required inputs.
     pub(super) fn of(&mut self, nodes: &[NodeEntry], links: &[LinkEntry], graph: &Location) -> LoadResult<Vec<usize>> {
         let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
         let mut starts = positions_where(nodes, |position, node| node.force_start || !entered.contains(&position));
@@ -90,7 +90,7 @@ impl<'a> StartNodes<'a> {
         Ok(candidates.into_iter().filter(has_all).map(|(position, _)| position).collect())
     }
 
-    /// Asks for the inputs of the classes of these nodes, as far as they are not known.
+    /// Asks for the required inputs of the classes of these nodes, but for those that it remembers.
     fn ask_for_inputs(&mut self, candidates: &[(usize, &EwoksClass)], nodes: &[NodeEntry]) -> LoadResult<()> {
         let (mut wanted, mut first) = (Vec::new(), Vec::new());
         for (position, class) in candidates {

@@ -1,8 +1,8 @@
-//! YAML text in, a [`Value`] out: by the rules of YAML 1.1 for plain scalars, since the original reads it so.
+//! Composes a [`Value`] from YAML text, by the rules of YAML 1.1 for plain scalars, as ewoks does.
 //!
-//! The text is read event by event, without recursion. Aliases (`*name`) are copied in, within limits on what a text may
-//! grow to. The merge key `<<` is known. What has no form as plain data (other tags, keys that are no text and no whole
-//! number) is refused.
+//! The composer takes the text event by event, without recursion. It copies the value of an alias (`*name`), and limits how
+//! many values a text may grow to. It knows the merge key `<<`. It refuses what has no form as plain data: other tags, and
+//! keys that are neither a text nor a whole number.
 
 mod scalar;
 
@@ -14,7 +14,7 @@ use saphyr_parser::{Event, ScalarStyle, Tag};
 use super::error::Position;
 use super::yaml_events::{YamlError, events, too_deep};
 
-/// How many values a text may grow to by its aliases.
+/// The greatest number of values in a text, with the copies for its aliases.
 const MAX_VALUES: usize = 1_000_000;
 
 /// Parses a text of one document.
@@ -27,25 +27,25 @@ pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
     Ok(composer.document.unwrap_or_default())
 }
 
-/// Puts the events together.
+/// Composes values from events.
 #[derive(Default)]
 struct Composer {
     open: Vec<OpenCollection>,
-    /// What has an anchor, by the parser's number for it.
+    /// The values with an anchor, by the number that the parser gave the anchor.
     anchors: HashMap<usize, CompleteValue>,
-    /// How many values there are so far.
+    /// The number of values so far.
     values: usize,
     document: Option<Value>,
 }
 
-/// A list or map that is being read.
+/// A list or map that has begun and not ended.
 struct OpenCollection {
     collection: Collection,
     anchor: usize,
     at: Position,
-    /// How many values there were before it.
+    /// The number of values before this one.
     before: usize,
-    /// How many levels of containers are in it, so far.
+    /// The number of levels of this collection and those in it, so far.
     levels: usize,
 }
 
@@ -53,9 +53,9 @@ enum Collection {
     List(Vec<Value>),
     Map {
         entries: Map,
-        /// The key whose value comes next.
+        /// The key whose value comes next; `None` before a key.
         key: Option<String>,
-        /// The maps that the merge key named, which the map's own entries override.
+        /// The maps under the merge key. The entries of this map override theirs.
         merged: Vec<Map>,
     },
 }
@@ -67,7 +67,7 @@ struct CompleteValue {
     levels: usize,
 }
 
-/// The key that takes the entries of other maps over.
+/// The key whose value is a map, or a list of maps, whose entries are added to this map.
 const MERGE: &str = "<<";
 
 impl Composer {
@@ -141,7 +141,7 @@ impl Composer {
         self.complete(CompleteValue { value, values: self.values - before, levels }, anchor, at)
     }
 
-    /// A whole value: it goes where it belongs.
+    /// Puts a complete value into the collection around it, or makes it the document.
     fn complete(&mut self, made: CompleteValue, anchor: usize, at: Position) -> Result<(), YamlError> {
         if anchor > 0 {
             self.anchors.insert(anchor, made.clone());
@@ -200,7 +200,7 @@ fn merge(merged: &mut Vec<Map>, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The value of a scalar. A key is what it is written as, unless it is a whole number.
+/// The value of a scalar. The merge key stays a text.
 fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>, is_key: bool) -> Result<Value, String> {
     match tag {
         None if style == ScalarStyle::Plain && !(is_key && text == MERGE) => scalar::plain(text),

@@ -1,14 +1,14 @@
-//! The events of a YAML text: what the parser finds in it, one after the other, with its place.
+//! The events that the YAML parser finds in a text, one after the other, each with its position.
 
 use pushflow_value::MAX_DEPTH;
 use saphyr_parser::{Event, Marker, Parser, ScanError, StrInput};
 
 use super::error::Position;
 
-/// What is wrong with a text, and where.
+/// The position and the message of an error in a text.
 pub(super) type YamlError = (Position, String);
 
-/// The events of a text with their places, up to the first error.
+/// The events of a text with their positions, up to the first error.
 pub(super) fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Position), YamlError>> {
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
     let mut ended = false;
@@ -23,7 +23,7 @@ fn position_of(mark: &Marker) -> Position {
     Position { line: mark.line().max(1), column: mark.col() + 1 }
 }
 
-/// What the parser refuses; it has a limit of its own on how deep brackets may nest, which lies above ours.
+/// The error for a text that the parser refuses. The parser limits how deep brackets may nest; its limit lies above ours.
 fn scan_error(error: &ScanError) -> YamlError {
     let message = match error.info() {
         "recursion limit exceeded" => too_deep(),

@@ -1,10 +1,10 @@
-//! Where in a JSON text a value stands. Looked for only when there is something to say about it.
+//! The position of a value in a JSON text. It is computed only for an error, by a second pass over the text.
 
 use super::super::error::Position;
 use super::path::PathSegment;
 
-/// Where the value begins that these steps lead to in a valid JSON text; where they lead nowhere, the last value that they
-/// do lead to.
+/// The position of the value that this path leads to in a valid JSON text. A path that leads nowhere has the position of the
+/// last value on it.
 pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
     cursor.skip_space();
@@ -38,7 +38,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Steps over this byte and the space behind it, if it is the next one.
+    /// Skips this byte and the space after it, if it is the next byte. Returns whether it was.
     fn take(&mut self, wanted: u8) -> bool {
         let found = self.byte() == Some(wanted);
         if found {
@@ -48,7 +48,7 @@ impl Cursor<'_> {
         found
     }
 
-    /// Goes to the value of that name; whether there is one.
+    /// Moves to the value of this name. Returns whether the object has one.
     fn enter_object(&mut self, name: &str) -> bool {
         if !self.take(b'{') {
             return false;
@@ -72,7 +72,7 @@ impl Cursor<'_> {
         false
     }
 
-    /// Goes to the item at that index; whether there is one.
+    /// Moves to the item at this index. Returns whether the list has one.
     fn enter_list(&mut self, index: usize) -> bool {
         if !self.take(b'[') || self.byte() == Some(b']') {
             return false;

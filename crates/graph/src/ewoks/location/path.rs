@@ -1,10 +1,10 @@
-//! [`PathSegment`]: a part of the way from a document to a value in it.
+//! [`PathSegment`]: a part of the path from a document to a value in it.
 
-/// One step from a value to one inside it.
+/// One step of a path, from a value to a value inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathSegment {
-    /// The attribute of that name.
+    /// To the attribute with this name.
     Key(&'static str),
-    /// The item at that index.
+    /// To the item at this index.
     Index(usize),
 }

@@ -1,4 +1,4 @@
-//! Where in a YAML text a value stands. Looked for only when there is something to say about it.
+//! The position of a value in a YAML text. It is computed only for an error, by a second pass over the text.
 
 use saphyr_parser::Event;
 
@@ -6,8 +6,8 @@ use super::super::error::Position;
 use super::super::yaml_events::events;
 use super::path::PathSegment;
 
-/// Where the value begins that these steps lead to in a valid text; where they lead nowhere, the last value that they do
-/// lead to.
+/// The position of the value that this path leads to in a valid YAML text. A path that leads nowhere has the position of the
+/// last value on it.
 pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     let mut path: Vec<PathEntry> = Vec::new();
     let mut best = (0, Position { line: 1, column: 1 });
@@ -18,7 +18,7 @@ pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
         }
         if !is_end && is_value(&event) {
             if let Some(PathEntry::Key(name @ None)) = path.last_mut() {
-                // The key itself; one that is no text leads nowhere.
+                // This is the key itself. No path leads through a key that is no text.
                 *name = Some(if let Event::Scalar(text, ..) = &event { text.to_string() } else { String::new() });
                 if !matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
                     continue;
@@ -39,10 +39,10 @@ pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     best.1
 }
 
-/// Where in a list or map a text is being read.
+/// The position of the parser in a list or map that it has entered.
 enum PathEntry {
     Index(usize),
-    /// The key whose value comes next; none before a key.
+    /// The key whose value comes next; `None` before a key.
     Key(Option<String>),
 }
 

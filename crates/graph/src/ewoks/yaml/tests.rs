@@ -1,4 +1,4 @@
-//! YAML as the original reads it.
+//! YAML is read as ewoks reads it.
 
 use pushflow_value::{Value, parse_json};
 
