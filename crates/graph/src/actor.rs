@@ -67,8 +67,8 @@ pub enum ActorKind {
     Fork,
     /// Passes the data on along the links of one port (`docs/parity.md` P44-P51).
     Router(Router),
-    /// Waits for one arrival on each of its links, passes these arrivals on as one, merged in link order, and waits for the
-    /// next round (`docs/parity.md` P52-P54). A second arrival on one link waits for the next round.
+    /// Waits for one arrival on each of its links, passes these arrivals on as one, merged in link order, and waits for
+    /// the next round (`docs/parity.md` P52-P54). A second arrival on one link waits for the next round.
     Join,
     /// Sets the status of the run to "error" and passes the data on (`docs/parity.md` P59).
     ErrorHandler,
@@ -84,8 +84,8 @@ pub enum ActorKind {
 
 /// The behaviour of an actor of your own: the reactor calls it at each trigger, and it decides which data goes on.
 ///
-/// The thread that drives the run calls it and waits for it, so that real work belongs into a task. All runs of a workflow
-/// share one behaviour, also those that go on at the same time.
+/// The thread that drives the run calls it and waits for it, so that real work belongs into a task. All runs of a
+/// workflow share one behaviour, also those that go on at the same time.
 ///
 /// ```
 /// use pushflow_graph::Behaviour;
@@ -172,14 +172,15 @@ pub enum Work {
     Identity,
 }
 
-/// What a task actor hands on when an attempt has succeeded. The list is exhaustive on purpose, as that of [`ActorKind`].
+/// What a task actor hands on when an attempt has succeeded. The list is exhaustive on purpose, as that of
+/// [`ActorKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passing {
     /// The inputs, with the result on top (`docs/parity.md` P32): the rule of workflows built from code.
     Merged,
     /// The result alone (`docs/parity.md` P144): ewoks `method` and `script`.
     Result,
-    /// The one entry `_ppfdict`, a dictionary: the inputs, above them the entries of an incoming `_ppfdict`, above these the
-    /// result. This is the rule of ewoks `ppfmethod` and `ppfport`.
+    /// The one entry `_ppfdict`, a dictionary: the inputs, above them the entries of an incoming `_ppfdict`, above
+    /// these the result. This is the rule of ewoks `ppfmethod` and `ppfport`.
     Dict,
 }

@@ -72,8 +72,8 @@ impl Graph {
         self.add(Actor::new(name, ActorKind::Task(task.into())))
     }
 
-    /// Adds a join: an actor that waits for one arrival on each of its links, and passes the arrivals on as one, merged in
-    /// link order.
+    /// Adds a join: an actor that waits for one arrival on each of its links, and passes the arrivals on as one, merged
+    /// in link order.
     ///
     /// # Errors
     /// When the graph has an actor of that name.
@@ -109,15 +109,16 @@ impl Graph {
         self.add(Actor::new(name, ActorKind::Custom(Arc::new(behaviour))))
     }
 
-    /// Adds a link. Two actors may have several links between them, and each of these triggers the target (`docs/parity.md` P13).
+    /// Adds a link. Two actors may have several links between them, and each of these triggers the target
+    /// (`docs/parity.md` P13).
     ///
     /// The graph keeps the port of the link as the router spells it: `"true"` becomes `true` if the router has the port
     /// `true`.
     ///
     /// # Errors
-    /// When the source or the target is not an actor of this graph; when the link leaves the stop actor or enters the start
-    /// actor; when it leaves a router and has no port, or a port that the router does not have; when it has a port and
-    /// leaves another kind of actor, or is taken on errors; when it enters a join and has another rule than
+    /// When the source or the target is not an actor of this graph; when the link leaves the stop actor or enters the
+    /// start actor; when it leaves a router and has no port, or a port that the router does not have; when it has a
+    /// port and leaves another kind of actor, or is taken on errors; when it enters a join and has another rule than
     /// [`Arrival::Direct`].
     pub fn connect(&mut self, source: ActorId, target: ActorId, mut link: Link) -> Result<LinkId, GraphError> {
         let end = |end: &str, preposition: &str, id, other| {
@@ -150,8 +151,8 @@ impl Graph {
         self.settings = settings;
     }
 
-    /// Limits how often an actor, and with it any cycle through the actor, may run in one run. This limit replaces the one
-    /// that the run has for all actors.
+    /// Limits how often an actor, and with it any cycle through the actor, may run in one run. This limit replaces the
+    /// one that the run has for all actors.
     ///
     /// # Errors
     /// When the actor is not of this graph.
@@ -161,8 +162,8 @@ impl Graph {
         Ok(())
     }
 
-    /// Limits the time of each attempt of a task actor, from the start of the attempt. This limit replaces the one that the
-    /// run has for all attempts.
+    /// Limits the time of each attempt of a task actor, from the start of the attempt. This limit replaces the one that
+    /// the run has for all attempts.
     ///
     /// # Errors
     /// When the actor is not of this graph, or runs no task.
@@ -172,9 +173,9 @@ impl Graph {
         Ok(())
     }
 
-    /// Lets the scheduler try a task actor again after a failure. Only when no try is left does the failure take the error
-    /// path of the actor and count for the run. The run reports every failure; those that were tried again count as
-    /// handled.
+    /// Lets the scheduler try a task actor again after a failure. Only when no try is left does the failure take the
+    /// error path of the actor and count for the run. The run reports every failure; those that were tried again count
+    /// as handled.
     ///
     /// # Errors
     /// When the actor is not of this graph, or runs no task.
@@ -196,9 +197,9 @@ impl Graph {
 
     /// Makes an actor an error handler of the workflow: the failure of any actor, in submodels too, triggers it.
     ///
-    /// The handler gets the data that had reached the failed actor, with the entry `WorkflowException` on top. An error that
-    /// happens after a handler, in an actor that nothing else triggers, does not trigger the handlers of the same scope
-    /// again.
+    /// The handler gets the data that had reached the failed actor, with the entry `WorkflowException` on top. An error
+    /// that happens after a handler, in an actor that nothing else triggers, does not trigger the handlers of the same
+    /// scope again.
     ///
     /// # Errors
     /// When the handler is not of this graph, or is the start actor or a join.
@@ -219,8 +220,8 @@ impl Graph {
         Err(GraphError::Misplaced(format!("actor {:?} can't handle errors: it is {what}", actor.name)))
     }
 
-    /// Hides the errors of an actor from the handlers of its submodel and of the workflow: they take the error links of the
-    /// actor alone. By default an error triggers all of these (`docs/parity.md` P38).
+    /// Hides the errors of an actor from the handlers of its submodel and of the workflow: they take the error links of
+    /// the actor alone. By default an error triggers all of these (`docs/parity.md` P38).
     ///
     /// # Errors
     /// When the actor is not of this graph.

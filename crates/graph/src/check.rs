@@ -1,7 +1,7 @@
 //! [`Graph::check`]: warnings about a graph that can run, but looks wrong.
 //!
-//! The checks see the actors and links, and no data. Where conditions or values decide they stay silent, so that a graph
-//! without a warning may still stall or run in circles for ever.
+//! The checks see the actors and links, and no data. Where conditions or values decide they stay silent, so that a
+//! graph without a warning may still stall or run in circles for ever.
 
 mod conditions;
 mod cycles;
@@ -17,8 +17,8 @@ pub use warning::{Warning, WarningKind};
 impl Graph {
     /// The warnings about this graph, kind by kind, each kind in the order of the actors.
     ///
-    /// Time and memory are proportional to the size of the graph. In graphs of more than 50,000 links the checks leave out
-    /// ends that race and joins that wait for themselves.
+    /// Time and memory are proportional to the size of the graph. In graphs of more than 50,000 links the checks leave
+    /// out ends that race and joins that wait for themselves.
     ///
     /// ```
     /// use pushflow_graph::{Graph, Link, WarningKind};

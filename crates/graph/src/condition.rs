@@ -32,8 +32,8 @@ pub struct Condition {
 pub enum Test {
     /// The output equals this value.
     Equals(Value),
-    /// The output equals the `conditions_else_value` of the source, or it equals none of the values that the conditions of
-    /// the source name for this output.
+    /// The output equals the `conditions_else_value` of the source, or it equals none of the values that the conditions
+    /// of the source name for this output.
     Else {
         /// The `conditions_else_value` of the source.
         otherwise: Value,

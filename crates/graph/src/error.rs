@@ -29,7 +29,8 @@ pub enum GraphError {
         /// The name of the graph that was asked.
         graph: String,
     },
-    /// A link, a setting, an error handler or a submodel that its actor or graph can't have; the text says which and why.
+    /// A link, a setting, an error handler or a submodel that its actor or graph can't have; the text says which and
+    /// why.
     #[error("{0}")]
     Misplaced(String),
     /// A port that the router does not have.

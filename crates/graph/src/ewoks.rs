@@ -1,23 +1,24 @@
-//! Reading ewoks graph files (`docs/ewoks.md`): JSON or YAML text becomes a [`Graph`], or an error that says in one sentence
-//! what is wrong, with the file, the line and the column.
+//! Reading ewoks graph files (`docs/ewoks.md`): JSON or YAML text becomes a [`Graph`], or an error that says in one
+//! sentence what is wrong, with the file, the line and the column.
 //!
 //! The files of this module, in the order in which a graph file passes through them:
 //!
 //! 1. `file.rs` finds files and reads their text (`source.rs`); `document.rs` and `yaml.rs` parse the text into values.
 //! 2. `serialized.rs` restores the values that JSON can't hold.
 //! 3. `raw.rs` takes the document apart into nodes and links.
-//! 4. `flatten.rs` and `nested.rs` replace the nodes that name graphs by the nodes of these graphs; `error_handlers.rs` adds
-//!    the links to default error handlers.
-//! 5. `read.rs` reads the attributes of nodes and links, with `fields.rs`, `parameters.rs`, `task.rs` and `settings.rs`.
+//! 4. `flatten.rs` and `nested.rs` replace the nodes that name graphs by the nodes of these graphs; `error_handlers.rs`
+//!    adds the links to default error handlers.
+//! 5. `read.rs` reads the attributes of nodes and links, with `fields.rs`, `parameters.rs`, `task.rs` and
+//!    `settings.rs`.
 //! 6. `links.rs` merges parallel links, and `inputs.rs` gives nodes the inputs of [`LoadOptions`].
 //! 7. `conditions.rs`, `required.rs`, `start_nodes.rs` and `end_nodes.rs` derive what the file does not state.
 //! 8. `assemble.rs` builds the graph.
 //!
 //! A `Location` (`location.rs`) goes along with each part, and makes the errors about it.
 //!
-//! The ids of nodes become the names of actors; the ids of nodes in nested graphs are joined with `:`. An attribute that the
-//! format does not know is information for people and other programs, and is ignored, unless its name looks like a
-//! misspelling of a name that the format knows.
+//! The ids of nodes become the names of actors; the ids of nodes in nested graphs are joined with `:`. An attribute
+//! that the format does not know is information for people and other programs, and is ignored, unless its name looks
+//! like a misspelling of a name that the format knows.
 
 mod assemble;
 mod attributes;
@@ -146,8 +147,8 @@ pub fn load_str(text: &str, base_folder: &Path, name: &str) -> Result<Graph, Loa
     loaded.map_err(|error| *error)
 }
 
-/// Reads a graph in JSON or YAML from a reader, to its end. Relative file names in it are looked up in the root folder of
-/// the options, if there is one, then in the current folder. Messages call the text `name`.
+/// Reads a graph in JSON or YAML from a reader, to its end. Relative file names in it are looked up in the root folder
+/// of the options, if there is one, then in the current folder. Messages call the text `name`.
 ///
 /// # Errors
 /// As [`load_file_with`].
@@ -161,8 +162,8 @@ pub fn load_reader(reader: impl Read, name: &str, options: &LoadOptions) -> Resu
     loaded.map_err(|error| *error)
 }
 
-/// The path of a graph file: in the root folder of the options if the file is there, else the path itself. An extension that
-/// was left out is added.
+/// The path of a graph file: in the root folder of the options if the file is there, else the path itself. An extension
+/// that was left out is added.
 pub fn find_file(path: &Path, options: &LoadOptions) -> PathBuf {
     let in_root = options.root.as_ref().map(|root| file::with_extension(&root.join(path)));
     in_root.filter(|path| path.exists()).unwrap_or_else(|| file::with_extension(path))

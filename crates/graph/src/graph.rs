@@ -1,5 +1,5 @@
-//! [`Graph`]: actors and the links between them, as data. This file has the methods that read a graph; `build.rs` has those
-//! that build one.
+//! [`Graph`]: actors and the links between them, as data. This file has the methods that read a graph; `build.rs` has
+//! those that build one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -174,8 +174,8 @@ impl Graph {
         self.graph.node_weights().enumerate().map(|(index, actor)| (self.id(index), actor))
     }
 
-    /// The tasks of all task actors, each with its actor, in the order in which the actors were added. Actors that run no
-    /// task ([`Work::Identity`]) are left out.
+    /// The tasks of all task actors, each with its actor, in the order in which the actors were added. Actors that run
+    /// no task ([`Work::Identity`]) are left out.
     ///
     /// ```
     /// use pushflow_graph::Graph;
@@ -240,7 +240,8 @@ impl Graph {
         of_each
     }
 
-    /// The path of an actor, such as `/workflow/submodel/actor`. Each `%` in it becomes a space (`docs/parity.md` P15, P65, P79).
+    /// The path of an actor, such as `/workflow/submodel/actor`. Each `%` in it becomes a space (`docs/parity.md` P15,
+    /// P65, P79).
     ///
     /// ```
     /// use pushflow_graph::Graph;

@@ -1,5 +1,5 @@
-//! Graphs of actors and links, as data. Code builds a [`Graph`], or [`ewoks`] reads one from a graph file; [`Graph::validate`]
-//! checks it before a run.
+//! Graphs of actors and links, as data. Code builds a [`Graph`], or [`ewoks`] reads one from a graph file;
+//! [`Graph::validate`] checks it before a run.
 //!
 //! This crate runs nothing. The reactor of the scheduler reads a [`Graph`] and decides which actor it triggers when.
 //!

@@ -44,8 +44,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that is always taken, and whose target runs at once with all the data: the default of workflows built from
-    /// code.
+    /// A link that is always taken, and whose target runs at once with all the data: the default of workflows built
+    /// from code.
     pub fn direct() -> Self {
         Link { port: None, conditions: Vec::new(), mapping: Mapping::All, arrival: Arrival::Direct, on_error: false }
     }
@@ -106,13 +106,15 @@ impl FieldMap {
     }
 }
 
-/// How the data of a link merges with that of the other links into the target (`docs/parity.md` P147, P148). The list is
-/// exhaustive on purpose: the reactor must know every rule, and the compiler checks that it does.
+/// How the data of a link merges with that of the other links into the target (`docs/parity.md` P147, P148). The list
+/// is exhaustive on purpose: the reactor must know every rule, and the compiler checks that it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// The target runs at once, with the data of this link alone: the rule of workflows built from code (`docs/parity.md` P7).
+    /// The target runs at once, with the data of this link alone: the rule of workflows built from code
+    /// (`docs/parity.md` P7).
     Direct,
-    /// The link brings the inputs of the run to an ewoks start node. The node keeps them, below the data of its other links.
+    /// The link brings the inputs of the run to an ewoks start node. The node keeps them, below the data of its other
+    /// links.
     Start,
     /// The target waits until this link has delivered, and keeps the last data of the link for the rest of the run.
     Required,

@@ -7,8 +7,8 @@ use pushflow_protocol::ErrorKind;
 /// How often the scheduler tries a failed task again, with the same inputs, before its actor has failed.
 ///
 /// Each kind of failure has a budget of its own, so that a killed worker costs none of the tries that a flaky service
-/// needs. The scheduler never tries again what would fail in the same way: a task that is not found or does not run on its
-/// pool, inputs that do not fit, a result of a wrong type, a stop.
+/// needs. The scheduler never tries again what would fail in the same way: a task that is not found or does not run on
+/// its pool, inputs that do not fit, a result of a wrong type, a stop.
 ///
 /// ```
 /// use std::time::Duration;

@@ -36,8 +36,8 @@ impl Router {
 
     /// The port from which data leaves, spelt as in [`Router::ports`] and as in the links of this router.
     ///
-    /// Numbers match by value (`1` and `1.0`), and a boolean is no number. A text matches the same text only, with these
-    /// exceptions: null, `"null"` and `"None"` are one value, and so are true and `"true"`, false and `"false"`
+    /// Numbers match by value (`1` and `1.0`), and a boolean is no number. A text matches the same text only, with
+    /// these exceptions: null, `"null"` and `"None"` are one value, and so are true and `"true"`, false and `"false"`
     /// (`docs/parity.md` P47). Lists, maps and bytes match no port. The reactor sends data for a port without links to
     /// the port "other" (`docs/parity.md` P50).
     ///

@@ -1,5 +1,5 @@
-//! [`Scope`]: the workflow itself, or a submodel in it, with the handlers of the errors in it (`docs/parity.md` P61-P68,
-//! P78).
+//! [`Scope`]: the workflow itself, or a submodel in it, with the handlers of the errors in it (`docs/parity.md`
+//! P61-P68, P78).
 //!
 //! A graph flattens a submodel when it is added: the actors of the submodel become actors of the graph, and the scope
 //! remembers which they are. An error triggers the handlers of the scope of the failed actor, then those of the scope

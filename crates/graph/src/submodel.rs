@@ -1,8 +1,8 @@
 //! [`Submodel`]: a graph inside a graph (`docs/parity.md` P61-P68).
 //!
-//! A submodel is a [`Graph`] with ports instead of a start and a stop actor. Adding it to another graph copies its actors
-//! into that graph, under names that begin with the name of the submodel. The same graph may be added again under another
-//! name. At run time only the scopes are left of submodels.
+//! A submodel is a [`Graph`] with ports instead of a start and a stop actor. Adding it to another graph copies its
+//! actors into that graph, under names that begin with the name of the submodel. The same graph may be added again
+//! under another name. At run time only the scopes are left of submodels.
 
 use std::collections::BTreeMap;
 
@@ -69,8 +69,8 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// When the other graph has a start or stop actor, or a join with less than two links; when one of the names is taken.
-    /// An error leaves this graph as it was.
+    /// When the other graph has a start or stop actor, or a join with less than two links; when one of the names is
+    /// taken. An error leaves this graph as it was.
     pub fn add_submodel(&mut self, name: impl Into<String>, inner: &Graph) -> Result<Submodel, GraphError> {
         let name = name.into();
         refuse_start_and_stop(&name, inner)?;

@@ -1,4 +1,4 @@
-//! Building submodels: names, ports, paths, and what is refused.
+//! Submodels: the names, ports and paths of their actors, and the calls that are refused.
 
 use std::time::Duration;
 

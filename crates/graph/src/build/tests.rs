@@ -59,7 +59,7 @@ fn a_second_start_or_stop_actor_is_refused() {
 fn a_link_to_an_actor_of_another_graph_is_refused() {
     let mut graph = Graph::new("demo");
     let here = graph.add_fork("a").unwrap();
-    // The same position in another graph.
+    // It has the same position in another graph.
     let elsewhere = Graph::new("other").add_fork("a").unwrap();
     assert_eq!(elsewhere.index(), here.index());
     let rest = r#"is not an actor of graph "demo": pass an id that this graph gave when the actor was added to it"#;

@@ -1,9 +1,9 @@
 //! Conditions on an output that the task of the link's source never has.
 //!
-//! The outputs are known for programs, scripts and Python functions that return any value, if the task hands on its result
-//! alone ([`Passing::Result`]). In all other cases nothing is known before a run. Rust tasks and Python functions that
-//! return a mapping choose their outputs at run time. The outputs of an ewoks class are known to its interpreter only. With
-//! the other rules of [`Passing`] the inputs go on beside the result.
+//! The outputs are known for programs, scripts and Python functions that return any value, if the task hands on its
+//! result alone ([`Passing::Result`]). In all other cases nothing is known before a run. Rust tasks and Python
+//! functions that return a mapping choose their outputs at run time. The outputs of an ewoks class are known to its
+//! interpreter only. With the other rules of [`Passing`] the inputs go on beside the result.
 
 use pushflow_protocol::{PythonTask, Returns, TaskSpec};
 

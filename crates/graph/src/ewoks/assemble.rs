@@ -11,8 +11,8 @@ use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 
 /// Makes the graph. Its actors are the start actor, the nodes in the order of the file, and the stop actor.
 ///
-/// The links out of the start actor come first. For each node then come its links in the order of the file, and its link to
-/// the stop actor (`docs/parity.md` P145).
+/// The links out of the start actor come first. For each node then come its links in the order of the file, and its
+/// link to the stop actor (`docs/parity.md` P145).
 pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> LoadResult<Graph> {
     let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);

@@ -10,8 +10,8 @@ use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
 use crate::ewoks_equal;
 
-/// The positions of the end nodes: the nodes that only error links leave. If there is none, the nodes whose conditions may
-/// all fail.
+/// The positions of the end nodes: the nodes that no link leaves, error links apart. If there is none, the nodes
+/// whose conditions may all fail.
 pub(super) fn end_nodes(
     nodes: &[NodeEntry],
     links: &[LinkEntry],
@@ -39,8 +39,8 @@ pub(super) fn positions_where(nodes: &[NodeEntry], chosen: impl Fn(usize, &NodeE
 
 /// Whether one output of the node may have a value for which all conditions on this output fail.
 ///
-/// As in ewoks, the else value covers all values that no condition names. True and false together cover nothing, so that a
-/// node with conditions on both may end a run.
+/// As in ewoks, the else value covers all values that no condition names. True and false together cover nothing, so
+/// that a node with conditions on both may end a run.
 fn may_end_run<'a>(node: &NodeEntry, mut named: impl Iterator<Item = &'a [&'a Value]>) -> bool {
     let names = |values: &[&Value], wanted: &Value| values.iter().any(|value| ewoks_equal(value, wanted));
     named.any(|values| names(values, &true.into()) || names(values, &false.into()) || !names(values, &node.else_value))

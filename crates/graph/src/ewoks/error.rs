@@ -9,7 +9,7 @@ pub(super) type LoadResult<T> = Result<T, Box<LoadError>>;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LoadError {
-    /// The file: the one that was asked for by the given path, one that a graph node names by the path where it was found.
+    /// The path of the file as it was given. For a file that a graph node names, the path where it was found.
     pub file: String,
     /// The position in the file, if it is known.
     pub position: Option<Position>,

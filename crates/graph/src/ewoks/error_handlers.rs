@@ -17,11 +17,11 @@ struct Handler {
     location: Location,
 }
 
-/// Adds the links to the default error handlers of one graph. If no node needs a handler, the handlers that no other link
-/// leads to are dropped, with the nodes that only they lead to.
+/// Adds the links to the default error handlers of one graph. If no node needs a handler, the handlers that no other
+/// link leads to are dropped, with the nodes that only they lead to.
 ///
-/// A node needs no default handler if it has an error link, if it is a default handler, or if a default handler leads to
-/// it.
+/// A node needs no default handler if it has an error link, if it is a default handler, or if a default handler leads
+/// to it.
 pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> LoadResult<()> {
     let handlers = take_handlers(nodes)?;
     if handlers.is_empty() {

@@ -108,7 +108,8 @@ impl<'a> Fields<'a> {
         self.invalid(format!("{name:?} is missing"))
     }
 
-    /// Refuses an attribute whose name looks like a misspelling of a known name. All other unknown attributes are ignored.
+    /// Refuses an attribute whose name looks like a misspelling of a known name. All other unknown attributes are
+    /// ignored.
     pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> LoadResult<()> {
         let known = || known.iter().copied().flatten().copied();
         for name in self.map.keys().filter(|name| !known().any(|right| right == name.as_str())) {

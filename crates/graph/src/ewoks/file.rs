@@ -11,8 +11,8 @@ use crate::nearest::nearest;
 /// The extensions that the name of a graph file may lack.
 const EXTENSIONS: &[&str] = &[".json", ".yml", ".yaml"];
 
-/// The folders in which relative file names of a graph are looked up, in this order: the root folder, if the options have
-/// one, the folder of the graph file, and the current folder.
+/// The folders in which relative file names of a graph are looked up, in this order: the root folder, if the options
+/// have one, the folder of the graph file, and the current folder.
 #[derive(Clone, Debug)]
 pub(super) struct Folders {
     root: Option<PathBuf>,

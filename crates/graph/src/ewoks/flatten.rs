@@ -1,9 +1,9 @@
-//! Flattens graphs in graphs: the nodes of the named graph replace each node of type `graph`, and get its id in front of
-//! theirs (`docs/ewoks.md`).
+//! Flattens graphs in graphs: the nodes of the named graph replace each node of type `graph`, and get its id in front
+//! of theirs (`docs/ewoks.md`).
 //!
-//! A graph is flattened from the inside out: first the graphs that it names, each as if it were alone; then the links and
-//! attributes that reach into them; then its default error handlers. Graphs that contain themselves, also over several
-//! files, and graphs beyond the limits below are refused.
+//! A graph is flattened from the inside out: first the graphs that it names, each as if it were alone; then the links
+//! and attributes that reach into them; then its default error handlers. Graphs that contain themselves, also over
+//! several files, and graphs beyond the limits below are refused.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -65,8 +65,9 @@ fn input(item: &Fields<'_>) -> LoadResult<Input> {
 
 /// Gives the nodes their inputs. A later input overrides an earlier one of the same name.
 ///
-/// An input for the start nodes is for those that are start nodes without these inputs. If no input is for them, the graph
-/// may lack start nodes here: an input can make a class node a start node (`docs/ewoks.md`, "Tasks that ewokscore runs").
+/// An input for the start nodes is for those that are start nodes without these inputs. If no input is for them, the
+/// graph may lack start nodes here: an input can make a class node a start node (`docs/ewoks.md`, "Tasks that ewokscore
+/// runs").
 pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartNodes<'_>) -> LoadResult<()> {
     let starts = match inputs.iter().any(|input| matches!(input.nodes, InputNodes::Start)) {
         true => starts.of(&entries.nodes, &entries.links, &entries.location)?,

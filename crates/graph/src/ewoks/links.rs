@@ -11,8 +11,8 @@ use crate::{Arrival, FieldMap, Mapping};
 
 /// Merges parallel links. Their lists are joined, and their other attributes must be equal.
 ///
-/// The result is ordered by source node, then as in the file. In this order ewoks triggers the targets of a node (`docs/parity.md` P145) and merges
-/// the arrivals at one.
+/// The result is ordered by source node, then as in the file. In this order ewoks triggers the targets of a node
+/// (`docs/parity.md` P145) and merges the arrivals at one.
 pub(super) fn merge(links: Vec<LinkEntry>) -> LoadResult<Vec<LinkEntry>> {
     let mut merged: Vec<LinkEntry> = Vec::with_capacity(links.len());
     let mut positions = HashMap::new();

@@ -70,8 +70,8 @@ impl NestedGraphs {
         Ok(())
     }
 
-    /// Sorts the links that reach into nested graphs as ewoks does: for each graph first the links into it, then those out
-    /// of it.
+    /// Sorts the links that reach into nested graphs as ewoks does: for each graph first the links into it, then those
+    /// out of it.
     pub(super) fn in_order(&self, links: Vec<RawLink>) -> Vec<RawLink> {
         let rank = |link: &RawLink| {
             let into = self.by_id.get(&link.target).map(|&graph| (graph, 0));

@@ -1,5 +1,5 @@
-//! Takes one graph apart into nodes, links and aliases. Their attributes are not read yet, because a graph around this one
-//! may replace them.
+//! Takes one graph apart into nodes, links and aliases. Their attributes are not read yet, because a graph around this
+//! one may replace them.
 
 use std::collections::HashMap;
 
@@ -118,8 +118,8 @@ fn check_top_level(top: &Fields<'_>) -> LoadResult<()> {
     Ok(())
 }
 
-/// Refuses versions of the format other than 1.0 to 1.2. Attributes that only a newer one of these has are read in all of
-/// them, as ewoks does: its conversion changes nothing but the number.
+/// Refuses versions of the format other than 1.0 to 1.2. Attributes that only a newer one of these has are read in all
+/// of them, as ewoks does: its conversion changes nothing but the number.
 fn check_version(graph: &Fields<'_>) -> LoadResult<()> {
     const KNOWN: &[&str] = &["1.0", "1.1", "1.2"];
     let Some(version) = graph.text("schema_version")? else { return Ok(()) };
@@ -199,7 +199,8 @@ fn required_id(fields: &Fields<'_>, name: &'static str, known: &[&str]) -> LoadR
     }
 }
 
-/// The id of a node as text: a whole number is written in decimal, a nested id (`["graph", "node"]`) is joined with `:`.
+/// The id of a node as text: a whole number is written in decimal, a nested id (`["graph", "node"]`) is joined with
+/// `:`.
 pub(super) fn joined_id(value: &Value, name: &'static str, fields: &Fields<'_>) -> LoadResult<String> {
     match value {
         Value::Str(id) => Ok(id.clone()),

@@ -4,10 +4,10 @@ use super::read::LinkEntry;
 
 /// For each link, whether its target waits for it.
 ///
-/// A link that states `required` is what it states. Otherwise a link with conditions or for errors is optional, and so is
-/// every link with an optional link anywhere upstream of its source. A link in a cycle is upstream of itself, and does not
-/// make itself optional. Upstream of each link that is optional only for this last reason is one that states it, has
-/// conditions or is for errors. It is therefore enough to follow these links downstream, once.
+/// A link that states `required` is what it states. Otherwise a link with conditions or for errors is optional, and so
+/// is every link with an optional link anywhere upstream of its source. A link in a cycle is upstream of itself, and
+/// does not make itself optional. Upstream of each link that is optional only for this last reason is one that states
+/// it, has conditions or is for errors. It is therefore enough to follow these links downstream, once.
 pub(super) fn required(node_count: usize, links: &[LinkEntry]) -> Vec<bool> {
     let downstream = downstream_of_optional_links(node_count, links);
     links.iter().map(|link| stated_requirement(link).unwrap_or(!downstream[link.source])).collect()

@@ -1,10 +1,10 @@
 //! Restores the values that JSON can't hold. `ewokscore` saves them with the serializer that the file names under
 //! `__ewoks_serialize__` (schema 1.2).
 //!
-//! Without a serializer, and with `json`, values are as JSON has them. The serializer `json_pickle` writes each value that
-//! JSON can't hold as an object with the key `__ewoks__`: tuples and sets with their elements, bytes, and all other values as
-//! a pickle. A pickle reaches the Python tasks as it is. The serializer `hdf5_pickle` pickles the nodes themselves, so that
-//! only `ewokscore` can read the file.
+//! Without a serializer, and with `json`, values are as JSON has them. The serializer `json_pickle` writes each value
+//! that JSON can't hold as an object with the key `__ewoks__`: tuples and sets with their elements, bytes, and all
+//! other values as a pickle. A pickle reaches the Python tasks as it is. The serializer `hdf5_pickle` pickles the nodes
+//! themselves, so that only `ewokscore` can read the file.
 
 use std::borrow::Cow;
 

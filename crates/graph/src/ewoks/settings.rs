@@ -1,4 +1,5 @@
-//! Reads the settings of pushflow in a graph file, which nodes and graphs have under the key `pushflow` (`docs/ewoks.md`).
+//! Reads the settings of pushflow in a graph file, which nodes and graphs have under the key `pushflow`
+//! (`docs/ewoks.md`).
 
 use std::path::PathBuf;
 use std::time::Duration;

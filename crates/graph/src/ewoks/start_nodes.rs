@@ -1,5 +1,5 @@
-//! Derives the start nodes: the nodes at which a run begins. [`TaskClasses`] answers which inputs task classes need, if the
-//! start nodes depend on that (`docs/ewoks.md`, "Tasks that ewokscore runs").
+//! Derives the start nodes: the nodes at which a run begins. [`TaskClasses`] answers which inputs task classes need, if
+//! the start nodes depend on that (`docs/ewoks.md`, "Tasks that ewokscore runs").
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,11 +17,11 @@ use crate::Work;
 
 /// Knows the inputs of task classes. Only a Python interpreter can know them, and this crate runs none.
 ///
-/// The loader asks only if links enter all nodes of a graph. A run then begins at the class nodes whose required inputs are
-/// all among their `default_inputs`.
+/// The loader asks only if links enter all nodes of a graph. A run then begins at the class nodes whose required inputs
+/// are all among their `default_inputs`.
 pub trait TaskClasses: fmt::Debug + Send + Sync {
-    /// The names of the required inputs of each of these classes. Their modules are looked for in `folder` first, which is
-    /// the folder of the graph file.
+    /// The names of the required inputs of each of these classes. Their modules are looked for in `folder` first, which
+    /// is the folder of the graph file.
     ///
     /// # Errors
     /// When one of them is not a task class, or no interpreter can be asked.
@@ -59,8 +59,8 @@ impl<'a> StartNodes<'a> {
         StartNodes { classes, folder, required: HashMap::new() }
     }
 
-    /// The positions of the start nodes: the nodes that no link enters, and those with `force_start_node`. If there is none,
-    /// the class nodes that have all required inputs.
+    /// The positions of the start nodes: the nodes that no link enters, and those with `force_start_node`. If there is
+    /// none, the class nodes that have all required inputs.
     pub(super) fn of(&mut self, nodes: &[NodeEntry], links: &[LinkEntry], graph: &Location) -> LoadResult<Vec<usize>> {
         let entered: HashSet<usize> = links.iter().map(|link| link.target).collect();
         let mut starts = positions_where(nodes, |position, node| node.force_start || !entered.contains(&position));

@@ -168,10 +168,11 @@ impl Misnamed {
     }
 }
 
-/// The module or the absolute path of the file that an identifier names, and the name of the function or class in it. An
-/// identifier without such a name stands for `default_name`, if there is one.
+/// The module or the absolute path of the file that an identifier names, and the name of the function or class in it.
+/// An identifier without such a name stands for `default_name`, if there is one.
 ///
-/// `package.module.function` may also name a module, and then stands for its function `run`. Only the interpreter can tell.
+/// `package.module.function` may also name a module, and then stands for its function `run`. Only the interpreter can
+/// tell.
 fn python_name(identifier: &str, default_name: Option<&str>, folders: &Folders) -> Result<(String, String), Misnamed> {
     let is_file = |name: &str| is_python_file(name) && (name.contains('/') || folders.find(name).is_some());
     let separated = identifier.rsplit_once("::").or_else(|| identifier.rsplit_once(':'));

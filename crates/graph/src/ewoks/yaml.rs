@@ -1,8 +1,8 @@
 //! Composes a [`Value`] from YAML text, by the rules of YAML 1.1 for plain scalars, as ewoks does.
 //!
-//! The composer takes the text event by event, without recursion. It copies the value of an alias (`*name`), and limits how
-//! many values a text may grow to. It knows the merge key `<<`. It refuses what has no form as plain data: other tags, and
-//! keys that are neither a text nor a whole number.
+//! The composer takes the text event by event, without recursion. It copies the value of an alias (`*name`), and limits
+//! how many values a text may grow to. It knows the merge key `<<`. It refuses what has no form as plain data: other
+//! tags, and keys that are neither a text nor a whole number.
 
 mod scalar;
 

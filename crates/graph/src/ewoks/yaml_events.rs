@@ -23,7 +23,8 @@ fn position_of(mark: &Marker) -> Position {
     Position { line: mark.line().max(1), column: mark.col() + 1 }
 }
 
-/// The error for a text that the parser refuses. The parser limits how deep brackets may nest; its limit lies above ours.
+/// The error for a text that the parser refuses. The parser limits how deep brackets may nest; its limit lies above
+/// ours.
 fn scan_error(error: &ScanError) -> YamlError {
     let message = match error.info() {
         "recursion limit exceeded" => too_deep(),

@@ -1,4 +1,4 @@
-//! Code can build all that a graph file can say.
+//! Code can build each part of the graph of a file.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn from_code() -> Result<Graph, GraphError> {
     Ok(graph)
 }
 
-/// All that the two graphs can differ in, but for the marks that tell them apart.
+/// All parts of a graph that can be compared with those of another graph, as text.
 fn shown(graph: &Graph) -> Vec<String> {
     let actors = graph.actors().map(|(id, actor)| format!("{actor:?} {} {:?}", graph.label(id), graph.pool_of(id)));
     let links =

@@ -7,7 +7,7 @@ use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, load_read
 
 use crate::task;
 
-/// Nodes a, b (labelled "both"), c (labelled "both") and d: only a and d are start nodes.
+/// The nodes are a, b, c and d. Nodes b and c have the label "both". Only a and d are start nodes.
 const GRAPH: &str = r#"{"nodes": [
     {"id": "a", "task_type": "method", "task_identifier": "pkg.mod.add",
      "default_inputs": [{"name": "x", "value": 0}, {"name": "y", "value": 0}]},

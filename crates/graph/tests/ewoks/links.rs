@@ -1,4 +1,4 @@
-//! What travels along a link, and when.
+//! Mappings, conditions and arrival rules of links, and parallel links.
 
 use pushflow_graph::{Arrival, Condition, FieldMap, Graph, Mapping};
 use pushflow_value::{Key, Value};

@@ -1,4 +1,4 @@
-//! Pushflow's own settings, under the key `pushflow`.
+//! The settings of pushflow, under the key `pushflow`.
 
 use std::time::Duration;
 

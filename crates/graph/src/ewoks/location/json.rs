@@ -3,8 +3,8 @@
 use super::super::error::Position;
 use super::path::PathSegment;
 
-/// The position of the value that this path leads to in a valid JSON text. A path that leads nowhere has the position of the
-/// last value on it.
+/// The position of the value that this path leads to in a valid JSON text. A path that leads nowhere has the position
+/// of the last value on it.
 pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
     cursor.skip_space();

@@ -6,8 +6,8 @@ use super::super::error::Position;
 use super::super::yaml_events::events;
 use super::path::PathSegment;
 
-/// The position of the value that this path leads to in a valid YAML text. A path that leads nowhere has the position of the
-/// last value on it.
+/// The position of the value that this path leads to in a valid YAML text. A path that leads nowhere has the position
+/// of the last value on it.
 pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     let mut path: Vec<PathEntry> = Vec::new();
     let mut best = (0, Position { line: 1, column: 1 });
