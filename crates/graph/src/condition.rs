@@ -29,6 +29,7 @@ pub struct Condition {
 
 /// What must be true of an output.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Test {
     /// The output equals this value.
     Equals(Value),

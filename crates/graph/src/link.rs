@@ -80,7 +80,8 @@ impl Link {
     }
 }
 
-/// Which part of the data that the source of a link hands on reaches the target.
+/// Which part of the data that the source of a link hands on reaches the target. The list is exhaustive on purpose, as
+/// that of [`Arrival`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mapping {
     /// All of it, under the same names.

@@ -1,9 +1,8 @@
 //! Racing ends: two branches of one run that both reach the stop actor.
 //!
 //! The check takes two actors that are linked to the stop actor, and looks at their nearest common dominator: the last
-//! actor that every path to either of them goes through. If that is a router, only one of the two runs. If it is one of
-//! the two, the other one always delivers later. In all other cases both branches run, and the result of the slower one
-//! counts.
+//! actor on every path to each of them. If that is a router, only one of the two runs. If it is one of the two, the
+//! other one always delivers later. In all other cases both branches run, and the result of the slower one counts.
 
 use std::collections::HashSet;
 

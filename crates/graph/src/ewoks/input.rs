@@ -2,7 +2,7 @@
 
 use pushflow_value::{Key, Value};
 
-/// A value for an input of some nodes. What arrives on a link overrides it, and it overrides `default_inputs`.
+/// A value for an input of some nodes. It overrides `default_inputs`, and data that arrives on a link overrides it.
 ///
 /// ```
 /// use pushflow_graph::ewoks::{Input, InputNodes};
@@ -16,7 +16,7 @@ use pushflow_value::{Key, Value};
 pub struct Input {
     /// The name or position of the input.
     pub name: Key,
-    /// Its value.
+    /// The value of the input.
     pub value: Value,
     /// The nodes that get it.
     pub nodes: InputNodes,

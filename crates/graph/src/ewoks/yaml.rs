@@ -200,7 +200,7 @@ fn merge(merged: &mut Vec<Map>, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The value of a scalar. The merge key stays a text.
+/// The value of a scalar. A plain scalar has the value that YAML 1.1 gives it, but the merge key stays a text.
 fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>, is_key: bool) -> Result<Value, String> {
     match tag {
         None if style == ScalarStyle::Plain && !(is_key && text == MERGE) => scalar::plain(text),
