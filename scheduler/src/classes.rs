@@ -58,7 +58,7 @@ impl TaskClasses for PythonClasses {
     fn required_inputs(&self, classes: &[EwoksClass], folder: &Path) -> Result<Vec<Vec<String>>, UnknownClass> {
         let deadline = Instant::now() + self.limit;
         let (sender, receiver) = unbounded();
-        let mut pool = self.open(folder, sender).map_err(|reason| UnknownClass { class: 0, reason })?;
+        let mut pool = self.open(folder, sender).map_err(|reason| UnknownClass::new(0, reason))?;
         pool.submit(classes.iter().enumerate().map(question).collect());
         let answered = answers(classes.len(), &receiver, deadline, self.limit);
         // Whatever has not answered by now is ended at once.
@@ -102,7 +102,7 @@ fn answers(
 ) -> Result<Vec<Vec<String>>, UnknownClass> {
     let mut answers: Vec<Option<Vec<String>>> = vec![None; count];
     while let Some(open) = answers.iter().position(Option::is_none) {
-        let unknown = |class: usize, reason: String| Err(UnknownClass { class, reason });
+        let unknown = |class: usize, reason: String| Err(UnknownClass::new(class, reason));
         match events.recv_deadline(deadline) {
             Ok(PoolEvent::Finished { attempt, result }) => answers[position(attempt)] = Some(required(&result)),
             Ok(PoolEvent::Failed { attempt, error }) => return unknown(position(attempt), said(&error)),
@@ -162,14 +162,14 @@ mod tests {
     #[test]
     fn what_is_not_answered_in_time_is_said() {
         let reason = "Python did not tell them within 7s".to_owned();
-        assert_eq!(told(vec![finished(0, &[])]), Err(UnknownClass { class: 1, reason }));
+        assert_eq!(told(vec![finished(0, &[])]), Err(UnknownClass::new(1, reason)));
     }
 
     #[test]
     fn a_failure_is_said_in_its_own_words_with_the_exception_of_a_module() {
         let failed = |error| told(vec![PoolEvent::Failed { attempt: AttemptId(1), error }]).unwrap_err();
         let reason = "no module named \"m\"".to_owned();
-        assert_eq!(failed(TaskError::new(ErrorKind::NotFound, reason.as_str())), UnknownClass { class: 1, reason });
+        assert_eq!(failed(TaskError::new(ErrorKind::NotFound, reason.as_str())), UnknownClass::new(1, reason));
         let raised = TaskError { type_name: "OSError".into(), ..TaskError::new(ErrorKind::Raised, "no disk") };
         assert_eq!(failed(raised).reason, "to load it raised OSError: no disk");
     }

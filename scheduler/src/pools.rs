@@ -11,8 +11,6 @@ use pushflow_model::AttemptId;
 use pushflow_model::PoolType;
 use pushflow_pool::{Attempt, Pool};
 
-use crate::run::tasks;
-
 /// On which pool the attempts of a task actor run.
 pub(crate) fn pool_type(graph: &Graph, actor: ActorId, usual: PoolType) -> PoolType {
     graph.pool_of(actor).and_then(|name| name.parse().ok()).unwrap_or(usual)
@@ -21,7 +19,7 @@ pub(crate) fn pool_type(graph: &Graph, actor: ActorId, usual: PoolType) -> PoolT
 /// The pools of a run that is to begin on this one.
 pub(crate) fn needed(graph: &Graph, usual: PoolType) -> Vec<PoolType> {
     let mut needed = Vec::new();
-    for (actor, _) in tasks(graph) {
+    for (actor, _) in graph.tasks() {
         let pool = pool_type(graph, actor, usual);
         if !needed.contains(&pool) {
             needed.push(pool);
@@ -44,7 +42,7 @@ impl Pools {
             let wanted = pool_type(graph, actor, usual);
             pools.iter().position(|(pool, _)| *pool == wanted)
         };
-        let of_actor = tasks(graph).filter_map(|(actor, _)| Some((actor, place(actor)?)));
+        let of_actor = graph.tasks().filter_map(|(actor, _)| Some((actor, place(actor)?)));
         let others = of_actor.filter(|&(_, place)| place > 0).collect();
         Pools { pools: pools.into_iter().map(|(_, pool)| pool).collect(), others }
     }

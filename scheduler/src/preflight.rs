@@ -13,7 +13,6 @@ use pushflow_pool::{EventSink, Policy, Pool};
 use pushflow_python::find_interpreter;
 
 use crate::pools::{self, Pools};
-use crate::run::tasks;
 use crate::{PythonSettings, RunError, RunOptions};
 
 /// How many bytes the names of modules to import before the first task may have: every interpreter is told them.
@@ -44,7 +43,7 @@ struct Share<'a> {
 
 impl<'a> Share<'a> {
     fn tasks(&self) -> impl Iterator<Item = (ActorId, &'a TaskSpec)> {
-        tasks(self.graph).filter(|&(actor, _)| pools::pool_type(self.graph, actor, self.usual) == self.pool)
+        self.graph.tasks().filter(|&(actor, _)| pools::pool_type(self.graph, actor, self.usual) == self.pool)
     }
 
     fn name(&self, actor: ActorId) -> String {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use pushflow_graph::{ActorId, ActorKind, Graph, Work};
+use pushflow_graph::{ActorId, Graph};
 use pushflow_green::Cancellation;
 use pushflow_model::Data;
 use pushflow_model::{AttemptId, TaskError, TaskSpec};
@@ -131,7 +131,7 @@ impl Run {
             Err(RunError::Pool(OpenError::GivenUp)) => Pools::none(),
             opened => opened?,
         };
-        let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
+        let tasks = graph.tasks().map(|(id, task)| (id, Arc::new(task.clone()))).collect();
         let names = tasks_names(&graph);
         let limits = Limits { max_rounds: options.limits.max_rounds.or(asked.max_rounds), ..options.limits };
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
@@ -464,19 +464,8 @@ impl Run {
     }
 }
 
-/// The actors that run a task, with it.
-pub(crate) fn tasks(graph: &Graph) -> impl Iterator<Item = (ActorId, &TaskSpec)> {
-    graph.actors().filter_map(|(id, actor)| match &actor.kind {
-        ActorKind::Task(task) => match &task.work {
-            Work::Attempt(spec) => Some((id, spec)),
-            Work::Identity => None,
-        },
-        _ => None,
-    })
-}
-
 fn tasks_names(graph: &Graph) -> HashMap<ActorId, Arc<str>> {
-    tasks(graph).map(|(id, _)| (id, Arc::from(graph.actor(id).name.as_str()))).collect()
+    graph.tasks().map(|(id, _)| (id, Arc::from(graph.actor(id).name.as_str()))).collect()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Workflow {
     /// ```no_run
     /// use pushflow::{Input, LoadOptions, Workflow};
     ///
-    /// let options = LoadOptions { inputs: vec![Input::of_start("name", "World")], ..LoadOptions::default() };
+    /// let options = LoadOptions::default().with_inputs([Input::of_start("name", "World")]);
     /// let workflow = Workflow::load_with("hello.json", &options)?;
     /// # Ok::<(), pushflow::LoadError>(())
     /// ```

@@ -69,7 +69,8 @@ fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
         worker: arguments.worker.clone(),
         limit: arguments.attempt_timeout.unwrap_or(usual.limit),
     };
-    let options = LoadOptions { root: arguments.root_dir.clone(), inputs, classes: Some(Arc::new(classes)) };
+    let mut options = LoadOptions::default().with_inputs(inputs).with_classes(Arc::new(classes));
+    options.root.clone_from(&arguments.root_dir);
     Ok(if inputs::is_standard_input(&arguments.graph) {
         Workflow::read(io::stdin(), "standard input", &options)?
     } else {

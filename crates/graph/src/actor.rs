@@ -1,4 +1,4 @@
-//! [`Actor`]: one station of a graph, and what it does when it is triggered.
+//! [`Actor`]: one node of a graph, and what it does when it is triggered.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,87 +9,90 @@ use pushflow_model::{TaskError, TaskSpec};
 
 use crate::Router;
 
-/// Names an actor of one graph; counted from 0 in the order in which they were added.
+/// The id of an actor in its graph. Actors are counted from 0, in the order in which they were added.
 ///
-/// It knows which graph, so that an actor of another one is never taken for one of this.
+/// The id says which graph it belongs to, so that a graph can refuse the ids of another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActorId {
     pub(crate) index: u32,
-    pub(crate) graph: GraphMark,
+    pub(crate) graph: GraphIdentity,
 }
 
 impl ActorId {
-    /// The position among the graph's actors.
+    /// The position of the actor among the actors of its graph.
     pub fn index(self) -> usize {
         self.index as usize
     }
 }
 
-/// Tells graphs apart; a clone of a graph has that of its original, whose actors are its own.
+/// Tells graphs apart. A clone of a graph has the identity of its original, so that ids of the original fit the clone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct GraphMark(u32);
+pub(crate) struct GraphIdentity(u32);
 
-impl Default for GraphMark {
-    /// One that no other graph of this process has.
+impl Default for GraphIdentity {
+    /// An identity that no other graph of this process has.
     fn default() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        GraphMark(NEXT.fetch_add(1, Ordering::Relaxed))
+        GraphIdentity(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// One actor.
+/// One actor: a node of a graph.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Actor {
-    /// Unique in its graph.
+    /// The name of the actor, unique in its graph.
     pub name: String,
-    /// What it does when it is triggered.
+    /// What the actor does when it is triggered.
     pub kind: ActorKind,
 }
 
 impl Actor {
-    /// An actor of that name and kind.
+    /// An actor with this name and kind.
     pub fn new(name: impl Into<String>, kind: ActorKind) -> Self {
         Actor { name: name.into(), kind }
     }
 }
 
 /// What an actor does when it is triggered.
+///
+/// The list is exhaustive on purpose: the reactor must know every kind, and the compiler checks that it does.
 #[derive(Clone, Debug)]
 pub enum ActorKind {
-    /// Where a run begins: passes the run's data on. One per graph.
+    /// Passes the inputs of the run on: a run begins here. A graph has one.
     Start,
-    /// Where a run ends: keeps the result (`parity.md` P56). One per graph.
+    /// Keeps the result: a run ends here (`docs/parity.md` P56). A graph has one.
     Stop,
-    /// Passes the data on along every link (`parity.md` P16).
+    /// Passes the data on along every link (`docs/parity.md` P16).
     Fork,
-    /// Passes the data on along the links of one port (`parity.md` P44-P51).
+    /// Passes the data on along the links of one port (`docs/parity.md` P44-P51).
     Router(Router),
-    /// Waits for one arrival on each of its links, passes them on merged in link order, and waits for the next of each
-    /// (`parity.md` P52-P54). What arrives on a link that has delivered waits for the next round.
+    /// Waits for one arrival on each of its links, passes these arrivals on as one, merged in link order, and waits for
+    /// the next round (`docs/parity.md` P52-P54). A second arrival on one link waits for the next round.
     Join,
-    /// Sets the status of the run to "error" and passes the data on (`parity.md` P59).
+    /// Sets the status of the run to "error" and passes the data on (`docs/parity.md` P59).
     ErrorHandler,
-    /// Sets the status of the run, where it has a text for it, and passes the data on (`parity.md` P60).
+    /// Sets the status of the run to this text, if there is one, and passes the data on (`docs/parity.md` P60).
     Status(Option<String>),
-    /// Passes the data on into a submodel or out of it (`parity.md` P62).
+    /// Passes the data on into a submodel or out of it (`docs/parity.md` P62).
     Port,
-    /// Does what its author says (see [`Behaviour`]).
+    /// Does what code of your own says (see [`Behaviour`]).
     Custom(Arc<dyn Behaviour>),
-    /// Runs a task, or passes data on in a task's place.
+    /// Runs a task, or passes its inputs on as the result.
     Task(Task),
 }
 
-/// An actor of one's own: it sees each trigger, may look at the data, and says what goes on.
+/// The behaviour of an actor of your own: the reactor calls it at each trigger, and it decides which data goes on.
 ///
-/// It is called on the thread that drives the run, which waits for it: real work belongs into a task. One actor is shared
-/// by all runs of its workflow, also by those that go on at the same time.
+/// The thread that drives the run calls it and waits for it, so that real work belongs into a task. All runs of a
+/// workflow share one behaviour, also those that go on at the same time.
 ///
 /// ```
 /// use pushflow_graph::Behaviour;
-/// use pushflow_protocol::TaskError;
-/// use pushflow_value::Data;
+/// use pushflow_model::TaskError;
+/// use pushflow_model::Data;
 ///
-/// /// Lets through what has an entry `sample`.
+/// /// Passes on data that has an entry `sample`, and no other.
 /// #[derive(Debug)]
 /// struct OnlySamples;
 ///
@@ -101,28 +104,56 @@ pub enum ActorKind {
 /// # assert!(OnlySamples.triggered(Data::new()).unwrap().is_empty());
 /// ```
 pub trait Behaviour: fmt::Debug + Send + Sync {
-    /// What goes on along every link, in this order; nothing if it is empty.
+    /// The data that goes on along every link, in this order. An empty list triggers nothing.
     ///
     /// # Errors
-    /// What it returns, or panics with, is the failure of the actor, which takes its error path.
+    /// An error or a panic is the failure of the actor, and takes the error path of the actor.
     fn triggered(&self, data: Data) -> Result<Vec<Data>, TaskError>;
 }
 
-/// A task actor.
+/// The task of a task actor, with its default inputs.
+///
+/// ```
+/// use pushflow_graph::{Passing, Task, Work};
+/// use pushflow_model::TaskSpec;
+/// use pushflow_model::Data;
+///
+/// // As a node of an ewoks graph file with `default_inputs`, of task type `method`.
+/// let task = Task::from(TaskSpec::python("pkg.mod", "add"))
+///     .with_defaults(Data::new().with("b", 1))
+///     .with_passing(Passing::Result);
+/// assert_eq!(task.defaults.len(), 1);
+/// // A node of task type `ppfport`.
+/// let port = Task::new(Work::Identity).with_passing(Passing::Dict);
+/// # assert_eq!(port.work, Work::Identity);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Task {
-    /// What is done at each trigger.
+    /// What the actor does at each trigger.
     pub work: Work,
-    /// Inputs that anything that arrives overrides (ewoks `default_inputs`).
+    /// Values for inputs that do not arrive (ewoks `default_inputs`). An arrival overrides the value of the same name.
     pub defaults: Data,
-    /// What goes on to the actors after it.
+    /// What the actor hands on when an attempt has succeeded.
     pub passing: Passing,
 }
 
 impl Task {
-    /// A task as workflows built from code have it: no defaults, and the inputs travel on below the result.
+    /// A task without default inputs, whose inputs go on below the result: the default of workflows built from code.
     pub fn new(work: Work) -> Self {
         Task { work, defaults: Data::new(), passing: Passing::Merged }
+    }
+
+    /// The same task with these default inputs in place of those it had.
+    #[must_use]
+    pub fn with_defaults(self, defaults: Data) -> Self {
+        Task { defaults, ..self }
+    }
+
+    /// The same task, which hands on by this rule.
+    #[must_use]
+    pub fn with_passing(self, passing: Passing) -> Self {
+        Task { passing, ..self }
     }
 }
 
@@ -132,23 +163,24 @@ impl From<TaskSpec> for Task {
     }
 }
 
-/// What a task actor does at each trigger.
+/// What a task actor does at each trigger. The list is exhaustive on purpose, as that of [`ActorKind`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
-    /// An attempt on the pool.
+    /// It runs an attempt of this task on a pool.
     Attempt(TaskSpec),
-    /// Nothing: the inputs are the result (ewoks `ppfport`).
+    /// It runs nothing: the inputs are the result (ewoks `ppfport`).
     Identity,
 }
 
-/// What a task actor hands on after an attempt succeeded.
+/// What a task actor hands on when an attempt has succeeded. The list is exhaustive on purpose, as that of
+/// [`ActorKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passing {
-    /// The inputs, with the result on top (`parity.md` P32): the rule of workflows built from code.
+    /// The inputs, with the result on top (`docs/parity.md` P32): the rule of workflows built from code.
     Merged,
-    /// The result alone (`parity.md` P144): ewoks `method` and `script`.
+    /// The result alone (`docs/parity.md` P144): ewoks `method` and `script`.
     Result,
-    /// The one entry `_ppfdict`: the inputs, with the entries of an incoming `_ppfdict` on top, with the result on top
-    /// of these: ewoks `ppfmethod` and `ppfport`.
+    /// The one entry `_ppfdict`, a dictionary: the inputs, above them the entries of an incoming `_ppfdict`, above
+    /// these the result. This is the rule of ewoks `ppfmethod` and `ppfport`.
     Dict,
 }

@@ -1,4 +1,4 @@
-//! Building a [`Graph`] from code, one checked step at a time.
+//! The methods that build a [`Graph`]. Each checks what it is given, and leaves the graph as it was when it refuses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use petgraph::graph::NodeIndex;
 use pushflow_model::PoolType;
 
 use crate::{
-    Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, Task, Work,
+    Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, RunSettings,
+    ScopeId, Task, Work,
 };
 use pushflow_model::did_you_mean;
 
@@ -15,15 +16,15 @@ impl Graph {
     /// Adds an actor.
     ///
     /// # Errors
-    /// When there is an actor of that name, or when it is a second start or stop actor.
+    /// When the graph has an actor of that name, or when the actor is a second start or stop actor.
     pub fn add(&mut self, actor: Actor) -> Result<ActorId, GraphError> {
         if self.by_name.contains_key(&actor.name) {
             return Err(GraphError::DuplicateName(actor.name));
         }
         let id = self.id(self.graph.node_count());
         match actor.kind {
-            ActorKind::Start => self.start = Some(self.only("start", self.start, &actor, id)?),
-            ActorKind::Stop => self.stop = Some(self.only("stop", self.stop, &actor, id)?),
+            ActorKind::Start => self.start = Some(self.refuse_second("start", self.start, &actor, id)?),
+            ActorKind::Stop => self.stop = Some(self.refuse_second("stop", self.stop, &actor, id)?),
             _ => {}
         }
         self.by_name.insert(actor.name.clone(), id);
@@ -34,7 +35,7 @@ impl Graph {
     /// Adds the start actor.
     ///
     /// # Errors
-    /// When there is an actor of that name, or a start actor.
+    /// When the graph has an actor of that name, or a start actor.
     pub fn add_start(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Start))
     }
@@ -42,7 +43,7 @@ impl Graph {
     /// Adds the stop actor.
     ///
     /// # Errors
-    /// When there is an actor of that name, or a stop actor.
+    /// When the graph has an actor of that name, or a stop actor.
     pub fn add_stop(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Stop))
     }
@@ -50,7 +51,7 @@ impl Graph {
     /// Adds an actor that passes data on along every link.
     ///
     /// # Errors
-    /// When there is an actor of that name.
+    /// When the graph has an actor of that name.
     pub fn add_fork(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Fork))
     }
@@ -58,7 +59,7 @@ impl Graph {
     /// Adds an actor that passes data on along the links of one port.
     ///
     /// # Errors
-    /// When there is an actor of that name.
+    /// When the graph has an actor of that name.
     pub fn add_router(&mut self, name: impl Into<String>, router: Router) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Router(router)))
     }
@@ -66,15 +67,16 @@ impl Graph {
     /// Adds an actor that runs a task.
     ///
     /// # Errors
-    /// When there is an actor of that name.
+    /// When the graph has an actor of that name.
     pub fn add_task(&mut self, name: impl Into<String>, task: impl Into<Task>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Task(task.into())))
     }
 
-    /// Adds an actor that waits for an arrival on each of its links, and passes them on merged in link order.
+    /// Adds a join: an actor that waits for one arrival on each of its links, and passes the arrivals on as one, merged
+    /// in link order.
     ///
     /// # Errors
-    /// When there is an actor of that name.
+    /// When the graph has an actor of that name.
     pub fn add_join(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Join))
     }
@@ -82,23 +84,23 @@ impl Graph {
     /// Adds an actor that sets the status of the run to "error" and passes data on.
     ///
     /// # Errors
-    /// When there is an actor of that name.
+    /// When the graph has an actor of that name.
     pub fn add_error_handler(&mut self, name: impl Into<String>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::ErrorHandler))
     }
 
-    /// Adds an actor that sets the status of the run, if it has a text for it, and passes data on.
+    /// Adds an actor that sets the status of the run to this text, if there is one, and passes data on.
     ///
     /// # Errors
-    /// When there is an actor of that name.
+    /// When the graph has an actor of that name.
     pub fn add_status(&mut self, name: impl Into<String>, status: Option<String>) -> Result<ActorId, GraphError> {
         self.add(Actor::new(name, ActorKind::Status(status)))
     }
 
-    /// Adds an actor of one's own.
+    /// Adds an actor with a behaviour of your own.
     ///
     /// # Errors
-    /// When there is an actor of that name.
+    /// When the graph has an actor of that name.
     pub fn add_custom(
         &mut self,
         name: impl Into<String>,
@@ -107,17 +109,26 @@ impl Graph {
         self.add(Actor::new(name, ActorKind::Custom(Arc::new(behaviour))))
     }
 
-    /// Adds a link. Two actors may have several links: each triggers (`parity.md` P13).
+    /// Adds a link. Two actors may have several links between them, and each of these triggers the target
+    /// (`docs/parity.md` P13).
     ///
-    /// The link's port is kept as the router spells it: `"true"` becomes `true` where that is the router's port.
+    /// The graph keeps the port of the link as the router spells it: `"true"` becomes `true` if the router has the port
+    /// `true`.
     ///
     /// # Errors
-    /// When an end is not an actor of this graph; when the link leaves the stop actor or enters the start actor; when it
-    /// leaves a router without a port, or from a port that the router does not have; when it has a port but leaves no
-    /// router, or is taken on errors; when it enters a join and its data would be kept by another rule.
+    /// When the source or the target is not an actor of this graph; when the link leaves the stop actor or enters the
+    /// start actor; when it leaves a router and has no port, or a port that the router does not have; when it has a
+    /// port and leaves another kind of actor, or is taken on errors; when it enters a join and has another rule than
+    /// [`Arrival::Direct`].
     pub fn connect(&mut self, source: ActorId, target: ActorId, mut link: Link) -> Result<LinkId, GraphError> {
-        let from = self.own_actor(source, "source")?;
-        let to = self.own_actor(target, "target")?;
+        let end = |end: &str, preposition: &str, id, other| {
+            self.require_actor(id, || match self.require_actor(other, String::new) {
+                Ok(other) => format!("the {end} of the link {preposition} {:?}", other.name),
+                Err(_) => format!("the {end} of the link"),
+            })
+        };
+        let from = end("source", "to", source, target)?;
+        let to = end("target", "from", target, source)?;
         check_direction(from, to)?;
         check_arrival(to, &link)?;
         check_port(from, &mut link)?;
@@ -125,52 +136,104 @@ impl Graph {
         Ok(LinkId(edge.index() as u32))
     }
 
-    /// Limits how often an actor, and with it any cycle through it, may run in one run. It counts instead of the limit that
-    /// the run has for all actors.
+    /// Gives an actor a label for people (ewoks `label`). Labels need not be unique.
     ///
     /// # Errors
-    /// When it is no actor of this graph.
+    /// When the actor is not of this graph.
+    pub fn set_label(&mut self, actor: ActorId, label: impl Into<String>) -> Result<(), GraphError> {
+        self.require_actor(actor, || "the actor that is to have a label".to_owned())?;
+        self.labels.insert(actor, label.into());
+        Ok(())
+    }
+
+    /// Replaces the limits that the graph sets for its runs.
+    pub fn set_settings(&mut self, settings: RunSettings) {
+        self.settings = settings;
+    }
+
+    /// Limits how often an actor, and with it any cycle through the actor, may run in one run. This limit replaces the
+    /// one that the run has for all actors.
+    ///
+    /// # Errors
+    /// When the actor is not of this graph.
     pub fn limit_rounds(&mut self, actor: ActorId, rounds: u64) -> Result<(), GraphError> {
-        self.own_actor(actor, "source")?;
+        self.require_actor(actor, || "the actor to limit the rounds of".to_owned())?;
         self.rounds.insert(actor, rounds);
         Ok(())
     }
 
-    /// Limits how long each attempt of a task actor may take, from its start. It counts instead of the limit that the run
-    /// has for all attempts.
+    /// Limits the time of each attempt of a task actor, from the start of the attempt. This limit replaces the one that
+    /// the run has for all attempts.
     ///
     /// # Errors
-    /// When it is no actor of this graph, or runs no task.
+    /// When the actor is not of this graph, or runs no task.
     pub fn limit_time(&mut self, actor: ActorId, time: Duration) -> Result<(), GraphError> {
         self.require_task(actor, "a time limit", "limit the tasks, or the run")?;
         self.times.insert(actor, time);
         Ok(())
     }
 
-    /// Has a task actor tried again when it fails; only then has it failed for its error path and the run. Every failure
-    /// is told, those that were tried again as handled.
+    /// Lets the scheduler try a task actor again after a failure. Only when no try is left does the failure take the
+    /// error path of the actor and count for the run. The run reports every failure; those that were tried again count
+    /// as handled.
     ///
     /// # Errors
-    /// When it is no actor of this graph, or runs no task.
+    /// When the actor is not of this graph, or runs no task.
     pub fn retry(&mut self, actor: ActorId, retries: Retries) -> Result<(), GraphError> {
         self.require_task(actor, "retries", "give them to the tasks")?;
         self.retries.insert(actor, retries);
         Ok(())
     }
 
-    /// Has the attempts of a task actor run on the pool of that name, whatever the pool of the run is.
+    /// Sets the pool on which the attempts of a task actor run, by its name. It replaces the pool of the run.
     ///
     /// # Errors
-    /// When it is no actor of this graph, or runs no task; when there is no such pool.
+    /// When the actor is not of this graph or runs no task; when pushflow has no pool of that name.
     pub fn run_on(&mut self, actor: ActorId, pool: &str) -> Result<(), GraphError> {
         self.require_task(actor, "a pool", "give it to the tasks")?;
         self.pools.insert(actor, known_pool(pool)?);
         Ok(())
     }
 
-    /// Refuses what is meant for tasks, for an actor that runs none.
+    /// Makes an actor an error handler of the workflow: the failure of any actor, in submodels too, triggers it.
+    ///
+    /// The handler gets the data that had reached the failed actor, with the entry `WorkflowException` on top. An error
+    /// that happens after a handler, in an actor that nothing else triggers, does not trigger the handlers of the same
+    /// scope again.
+    ///
+    /// # Errors
+    /// When the handler is not of this graph, or is the start actor or a join.
+    pub fn on_error(&mut self, handler: ActorId) -> Result<(), GraphError> {
+        self.on_scope_error(ScopeId::WORKFLOW, handler)
+    }
+
+    pub(crate) fn on_scope_error(&mut self, scope: ScopeId, handler: ActorId) -> Result<(), GraphError> {
+        let actor = self.require_actor(handler, || "the error handler".to_owned())?;
+        let what = match actor.kind {
+            ActorKind::Start => "the start actor, where a run begins",
+            ActorKind::Join => "a join, which waits for its links only",
+            _ => {
+                self.scopes.all[scope.index()].handlers.push(handler);
+                return Ok(());
+            }
+        };
+        Err(GraphError::Misplaced(format!("actor {:?} can't handle errors: it is {what}", actor.name)))
+    }
+
+    /// Hides the errors of an actor from the handlers of its submodel and of the workflow: they take the error links of
+    /// the actor alone. By default an error triggers all of these (`docs/parity.md` P38).
+    ///
+    /// # Errors
+    /// When the actor is not of this graph.
+    pub fn contain_errors(&mut self, actor: ActorId) -> Result<(), GraphError> {
+        self.require_actor(actor, || "the actor to contain the errors of".to_owned())?;
+        self.scopes.contained.insert(actor);
+        Ok(())
+    }
+
+    /// Refuses a setting for tasks if the actor runs none. `what` names the setting, `instead` says what to do.
     fn require_task(&self, actor: ActorId, what: &str, instead: &str) -> Result<(), GraphError> {
-        let Actor { name, kind } = self.own_actor(actor, "source")?;
+        let Actor { name, kind } = self.require_actor(actor, || format!("the actor that is to have {what}"))?;
         if matches!(kind, ActorKind::Task(Task { work: Work::Attempt(_), .. })) {
             return Ok(());
         }
@@ -178,33 +241,33 @@ impl Graph {
         Err(GraphError::Misplaced(message))
     }
 
-    /// Checks what must be true before a run. An actor that no link reaches is no error.
+    /// Checks all that must hold before a run can begin. An actor that no link reaches is no error.
     ///
     /// # Errors
-    /// When there is no start actor or no stop actor; when less than two links enter a join.
+    /// When the graph has no start actor or no stop actor; when less than two links enter a join.
     pub fn validate(&self) -> Result<(), GraphError> {
         if self.start.is_none() {
-            return Err(GraphError::Missing { kind: "start" });
+            return Err(GraphError::MissingStartOrStop { kind: "start" });
         }
         if self.stop.is_none() {
-            return Err(GraphError::Missing { kind: "stop" });
+            return Err(GraphError::MissingStartOrStop { kind: "stop" });
         }
         self.validate_joins()
     }
 
-    /// Checks that each join has something to join.
+    /// Checks that at least two links enter each join.
     pub(crate) fn validate_joins(&self) -> Result<(), GraphError> {
         for (id, actor) in self.actors().filter(|(_, actor)| matches!(actor.kind, ActorKind::Join)) {
             let links = self.incoming(id).len();
             if links < 2 {
-                return Err(GraphError::LonelyJoin { join: actor.name.clone(), links });
+                return Err(GraphError::JoinTooFewLinks { join: actor.name.clone(), links });
             }
         }
         Ok(())
     }
 
-    /// The id for a start or stop actor that is about to be added, if there is none yet.
-    fn only(
+    /// The id of a start or stop actor that is about to be added. Refuses the actor if the graph has one of its kind.
+    fn refuse_second(
         &self,
         kind: &'static str,
         present: Option<ActorId>,
@@ -213,19 +276,21 @@ impl Graph {
     ) -> Result<ActorId, GraphError> {
         match present {
             None => Ok(id),
-            Some(first) => {
-                Err(GraphError::Second { kind, first: self.actor(first).name.clone(), second: actor.name.clone() })
-            }
+            Some(first) => Err(GraphError::SecondStartOrStop {
+                kind,
+                first: self.actor(first).name.clone(),
+                second: actor.name.clone(),
+            }),
         }
     }
 
-    pub(crate) fn own_actor(&self, id: ActorId, end: &'static str) -> Result<&Actor, GraphError> {
-        let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.mark);
-        found.ok_or(GraphError::ForeignActor { end })
+    pub(crate) fn require_actor(&self, id: ActorId, what: impl FnOnce() -> String) -> Result<&Actor, GraphError> {
+        let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.identity);
+        found.ok_or_else(|| GraphError::ForeignActor { what: what(), graph: self.name.clone() })
     }
 }
 
-/// The pool of that name.
+/// The pool with this name, as all graphs spell it.
 pub(crate) fn known_pool(name: &str) -> Result<&'static str, GraphError> {
     let known = PoolType::ALL.map(PoolType::name).into_iter().find(|known| *known == name);
     known.ok_or_else(|| GraphError::UnknownPool {
@@ -246,7 +311,7 @@ fn check_direction(from: &Actor, to: &Actor) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// Checks that what arrives at a join is kept by the join's own rule.
+/// Checks that a link into a join leaves the merging to the join.
 fn check_arrival(to: &Actor, link: &Link) -> Result<(), GraphError> {
     if matches!(to.kind, ActorKind::Join) && link.arrival != Arrival::Direct {
         let message = format!("a link into join actor {:?} has an arrival rule, but a join has its own", to.name);
@@ -255,7 +320,7 @@ fn check_arrival(to: &Actor, link: &Link) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// Checks that a link has a port exactly when it leaves a router, and spells the port as the router does.
+/// Checks that a link has a port exactly if it leaves a router, and spells the port as the router does.
 fn check_port(from: &Actor, link: &mut Link) -> Result<(), GraphError> {
     match (&from.kind, &link.port) {
         (_, None) if link.on_error => Ok(()),

@@ -1,55 +1,24 @@
-//! [`Graph::check`]: what looks like a mistake in a graph, though it can run.
+//! [`Graph::check`]: warnings about a graph that can run, but looks wrong.
 //!
-//! What is said holds for the links alone: it knows no data. So it stays silent where conditions or values decide, and a
-//! graph without a warning may still stall or go round for ever.
+//! The checks see the actors and links, and no data. Where conditions or values decide they stay silent, so that a
+//! graph without a warning may still stall or run in circles for ever.
 
+mod conditions;
 mod cycles;
 mod races;
-mod reach;
+mod reachability;
+mod warning;
 
-use std::fmt;
+use crate::{ActorKind, Graph, Port};
+use reachability::Reachability;
 
-use crate::{ActorId, ActorKind, Graph, Port};
-use reach::Reach;
-
-/// Something that looks like a mistake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// What.
-    pub kind: WarningKind,
-    /// The actor it is about; none for the whole graph.
-    pub actor: Option<ActorId>,
-    /// One sentence: what, with the names of the actors, and what to do.
-    pub message: String,
-}
-
-/// What looks like a mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WarningKind {
-    /// There is no start actor or no stop actor: the graph can't run.
-    NoEnd,
-    /// Nothing leads to the actor.
-    Unreachable,
-    /// A join that can't have an arrival of each of its links.
-    JoinNeverFills,
-    /// A cycle that nothing but a failure, a limit or the deadline ends.
-    UnconditionalCycle,
-    /// Several branches of one run reach the stop actor, and the last one counts, whichever that is.
-    RacingEnds,
-    /// A port that no link enters or leaves.
-    PortWithoutLink,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
+pub use warning::{Warning, WarningKind};
 
 impl Graph {
-    /// What looks like a mistake in this graph, in the order of the actors for each kind. In graphs of
-    /// more than 50,000 links it does not look for ends that race, nor for joins that wait for themselves; what is left takes
-    /// time and memory proportional to the size of the graph.
+    /// The warnings about this graph, kind by kind, each kind in the order of the actors.
+    ///
+    /// Time and memory are proportional to the size of the graph. In graphs of more than 50,000 links the checks leave
+    /// out ends that race and joins that wait for themselves.
     ///
     /// ```
     /// use pushflow_graph::{Graph, Link, WarningKind};
@@ -65,25 +34,28 @@ impl Graph {
     /// ```
     pub fn check(&self) -> Vec<Warning> {
         let mut warnings = self.missing_ends();
-        let reach = Reach::of(self);
+        let reachability = Reachability::of(self);
         if self.start().is_some() {
-            self.warn_of_unreachable(&reach, &mut warnings);
-            reach::warn_of_joins(self, &reach, &mut warnings);
-            races::warn_of_races(self, &reach, &mut warnings);
+            self.warn_of_unreachable(&reachability, &mut warnings);
+            reachability::warn_of_joins(self, &reachability, &mut warnings);
+            races::warn_of_races(self, &reachability, &mut warnings);
         }
+        conditions::warn_of_conditions(self, &mut warnings);
         cycles::warn_of_cycles(self, &mut warnings);
         self.warn_of_ports(&mut warnings);
         warnings
     }
 
     fn missing_ends(&self) -> Vec<Warning> {
-        let message = |kind| crate::GraphError::Missing { kind }.to_string();
+        let message = |kind| crate::GraphError::MissingStartOrStop { kind }.to_string();
         let missing = [("start", self.start()), ("stop", self.stop())].into_iter().filter(|(_, end)| end.is_none());
-        missing.map(|(kind, _)| Warning { kind: WarningKind::NoEnd, actor: None, message: message(kind) }).collect()
+        missing
+            .map(|(kind, _)| Warning { kind: WarningKind::MissingStartOrStop, actor: None, message: message(kind) })
+            .collect()
     }
 
-    fn warn_of_unreachable(&self, reach: &Reach, warnings: &mut Vec<Warning>) {
-        for (id, actor) in self.actors().filter(|(id, _)| !reach.reaches(*id)) {
+    fn warn_of_unreachable(&self, reachability: &Reachability, warnings: &mut Vec<Warning>) {
+        for (id, actor) in self.actors().filter(|(id, _)| !reachability.reaches(*id)) {
             let what = if matches!(actor.kind, ActorKind::Stop) { "stop actor" } else { "actor" };
             let advice = if what == "actor" { ", or leave it out" } else { ", so that a run has a result" };
             let message = format!("nothing leads to {what} {:?}: connect it{advice}", actor.name);

@@ -1,35 +1,65 @@
-//! When a link with conditions is taken (`ewoks_format.md`, `conditions`; `parity.md` P146).
+//! [`Condition`]: when a link with conditions is taken (`docs/parity.md` P146).
 
 use pushflow_model::{CodecError, Data, Value};
 
 use crate::ewoks_equal;
 
 /// One condition of a link on one output of its source; all conditions of a link must hold.
+///
+/// ```
+/// use pushflow_graph::Condition;
+/// use pushflow_model::Data;
+///
+/// let is_big = Condition::equals("size", "big");
+/// assert!(is_big.holds(&Data::new().with("size", "big"))?);
+/// assert!(!is_big.holds(&Data::new())?);
+/// // The source has links with conditions on "big" and "small", and this one for any other value.
+/// let rest = Condition::otherwise("size", (), ["big", "small"]);
+/// assert!(rest.holds(&Data::new().with("size", "huge"))?);
+/// # Ok::<(), pushflow_model::CodecError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Condition {
-    /// The output that is looked at; for a ppf node, a name inside its travelling dictionary.
+    /// The name of the output. For a ppf node it is a name in the dictionary `_ppfdict` that the node hands on.
     pub output: String,
-    /// What must be true of it. An output that is not there fulfils no test.
+    /// What must be true of the output. An output that the source did not hand on fulfils no test.
     pub test: Test,
 }
 
 /// What must be true of an output.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Test {
-    /// It equals this value.
+    /// The output equals this value.
     Equals(Value),
-    /// It equals the source's `conditions_else_value`, or none of the values that any condition of the source on this
-    /// output names.
+    /// The output equals the `conditions_else_value` of the source, or it equals none of the values that the conditions
+    /// of the source name for this output.
     Else {
-        /// The source's `conditions_else_value`.
+        /// The `conditions_else_value` of the source.
         otherwise: Value,
-        /// Every value that a condition of the source on this output names.
+        /// The values that all links out of the source name in their conditions on this output.
         named: Vec<Value>,
     },
 }
 
 impl Condition {
-    /// Whether the condition holds for what the source produced.
+    /// Holds where the output equals the value, as [`ewoks_equal`] compares.
+    pub fn equals(output: impl Into<String>, value: impl Into<Value>) -> Self {
+        Condition { output: output.into(), test: Test::Equals(value.into()) }
+    }
+
+    /// Holds where the output equals `otherwise`, or none of the named values: see [`Test::Else`].
+    pub fn otherwise(
+        output: impl Into<String>,
+        otherwise: impl Into<Value>,
+        named: impl IntoIterator<Item = impl Into<Value>>,
+    ) -> Self {
+        let test = Test::Else { otherwise: otherwise.into(), named: named.into_iter().map(Into::into).collect() };
+        Condition { output: output.into(), test }
+    }
+
+    /// Whether the condition holds for these outputs of the source.
     ///
     /// # Errors
     /// When the output's bytes can't be decoded.

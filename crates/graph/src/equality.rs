@@ -1,18 +1,18 @@
-//! When two values are equal: Python's `==` for ewoks graphs, and keys that are the same for equal values.
+//! Equality of values: Python's `==` for ewoks graphs, and keys that equal values share.
 
 use pushflow_model::Value;
 
-/// A number by its value: the same for `1` and `1.0`, and exact where a float can't hold an integer.
+/// A number by its value. `1` and `1.0` are the same number; integers that no float can hold stay exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Number {
-    /// A whole number that fits 64 bits, whatever type it came in.
+    /// A whole number that fits 64 bits, from an integer or a float.
     Whole(i64),
-    /// Any other number, by the bits of its float.
+    /// Any other number, as the bits of its float.
     Real(u64),
 }
 
 impl Number {
-    /// The number that a float stands for; `None` for "not a number", which equals nothing.
+    /// The number that a float stands for; `None` for NaN, which equals nothing.
     pub(crate) fn of_float(float: f64) -> Option<Number> {
         const BEYOND: f64 = 9_223_372_036_854_775_808.0; // 2 to the power of 63
         if float.is_nan() {
@@ -22,7 +22,7 @@ impl Number {
         Some(if whole { Number::Whole(float as i64) } else { Number::Real(float.to_bits()) })
     }
 
-    /// The number that a value is to Python, where a boolean is one.
+    /// The number that a value is in Python, where a boolean is a number too.
     fn of_python(value: &Value) -> Option<Number> {
         match value.plain() {
             Value::Bool(truth) => Some(Number::Whole((*truth).into())),
@@ -43,7 +43,7 @@ pub(crate) enum Hashable<'a> {
 }
 
 impl Hashable<'_> {
-    /// The key of a value; `None` for lists, maps and "not a number".
+    /// The key of a value; `None` for lists, maps and NaN.
     pub(crate) fn of(value: &Value) -> Option<Hashable<'_>> {
         match value.plain() {
             Value::Null => Some(Hashable::Null),
@@ -54,14 +54,14 @@ impl Hashable<'_> {
     }
 }
 
-/// Python's `==` between plain values: `1 == 1.0 == True` (`parity.md` P146).
+/// Python's `==` between plain values: `1 == 1.0 == True` (`docs/parity.md` P146).
 ///
-/// An integer and a float are equal only if they are the same number exactly, "not a number" equals nothing, text never
-/// equals bytes, and maps are equal whatever the order of their entries.
+/// An integer and a float are equal only if they are exactly the same number. NaN equals nothing, and text never equals
+/// bytes. The order of the entries of maps does not matter.
 ///
 /// ```
 /// use pushflow_graph::ewoks_equal;
-/// use pushflow_value::Value;
+/// use pushflow_model::Value;
 ///
 /// assert!(ewoks_equal(&Value::from(true), &Value::from(1.0)));
 /// assert!(!ewoks_equal(&Value::from("1"), &Value::from(1)));

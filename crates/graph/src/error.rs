@@ -4,27 +4,33 @@ use pushflow_model::PoolType;
 
 /// Why a graph can't be built or run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GraphError {
-    /// Two actors of one name.
+    /// Two actors have one name.
     #[error("there are two actors named {0:?}: give each a name of its own")]
     DuplicateName(String),
-    /// A start or stop actor too many.
+    /// A second start or stop actor.
     #[error("the graph already has a {kind} actor, {first:?}: connect to that one instead of adding {second:?}")]
-    Second {
+    SecondStartOrStop {
         /// "start" or "stop".
         kind: &'static str,
-        /// The name of the one that is there.
+        /// The name of the actor that the graph has.
         first: String,
-        /// The name of the one that was to be added.
+        /// The name of the actor that was to be added.
         second: String,
     },
-    /// A link whose end is not an actor of this graph.
-    #[error("the link's {end} is not an actor of this graph")]
+    /// The id of an actor of another graph.
+    #[error(
+        "{what} is not an actor of graph {graph:?}: pass an id that this graph gave when the actor was added to it"
+    )]
     ForeignActor {
-        /// "source" or "target".
-        end: &'static str,
+        /// What the id was for, such as `the source of the link to "a"`.
+        what: String,
+        /// The name of the graph that was asked.
+        graph: String,
     },
-    /// A link out of the stop actor, or into the start actor.
+    /// A link, a setting, an error handler or a submodel that its actor or graph can't have; the text says which and
+    /// why.
     #[error("{0}")]
     Misplaced(String),
     /// A port that the router does not have.
@@ -34,18 +40,18 @@ pub enum GraphError {
         router: String,
         /// The port asked for.
         port: String,
-        /// The ports there are.
+        /// The ports that it has.
         ports: String,
     },
-    /// A link out of a router that does not say from which port.
+    /// A link out of a router, without a port.
     #[error("a link out of router actor {router:?} needs a port; it has {ports}")]
     MissingPort {
         /// The router's name.
         router: String,
-        /// The ports there are.
+        /// The ports that it has.
         ports: String,
     },
-    /// A link with a port out of an actor that is no router.
+    /// A link with a port, out of an actor that is no router.
     #[error("the link out of actor {actor:?} has port {port}, but only a router has ports")]
     PortWithoutRouter {
         /// The name of the link's source.
@@ -53,40 +59,40 @@ pub enum GraphError {
         /// The port asked for.
         port: String,
     },
-    /// A join that has nothing to join.
+    /// A join that less than two links enter.
     #[error(
         "join actor {join:?} has {links} incoming {what}, but joins two or more: connect the others, or leave it out",
         what = if *links == 1 { "link" } else { "links" }
     )]
-    LonelyJoin {
+    JoinTooFewLinks {
         /// The name of the join.
         join: String,
-        /// How many links come in.
+        /// The number of links that enter it.
         links: usize,
     },
     /// A port that a submodel does not have.
     #[error("submodel {submodel:?} has no port {port:?}; it has {ports}{hint}")]
-    NoSuchPort {
+    UnknownSubmodelPort {
         /// The name of the submodel.
         submodel: String,
         /// The port asked for.
         port: String,
-        /// The ports there are.
+        /// The ports that it has.
         ports: String,
-        /// The port that was probably meant.
+        /// The port that was probably meant, as the end of a sentence; empty if none is near.
         hint: String,
     },
-    /// A pool that does not exist.
+    /// A pool that pushflow does not have.
     #[error("there is no pool {name:?}: choose one of {known}{hint}", known = PoolType::ALL.map(PoolType::name).join(", "))]
     UnknownPool {
         /// The name asked for.
         name: String,
-        /// The pool that was probably meant.
+        /// The pool that was probably meant, as the end of a sentence; empty if none is near.
         hint: String,
     },
     /// A start or stop actor is missing.
     #[error("the graph has no {kind} actor: add one, so that a run knows where to {verb}", verb = verb(kind))]
-    Missing {
+    MissingStartOrStop {
         /// "start" or "stop".
         kind: &'static str,
     },

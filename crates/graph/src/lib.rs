@@ -1,6 +1,7 @@
-//! Actors and links as data: built from code or read from an ewoks graph file, and validated before anything runs.
+//! Graphs of actors and links, as data. Code builds a [`Graph`], or [`ewoks`] reads one from a graph file;
+//! [`Graph::validate`] checks it before a run.
 //!
-//! This crate runs nothing. The scheduler's reactor reads a [`Graph`] and decides what to trigger when.
+//! This crate runs nothing. The reactor of the scheduler reads a [`Graph`] and decides which actor it triggers when.
 //!
 //! ```
 //! use pushflow_graph::{Graph, Link, Router};

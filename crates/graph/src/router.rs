@@ -1,4 +1,4 @@
-//! [`Router`]: which port a value leaves from (`parity.md` P44-P51).
+//! [`Router`]: chooses the port from which data leaves (`docs/parity.md` P44-P51).
 
 use std::fmt;
 
@@ -6,49 +6,50 @@ use pushflow_model::{CodecError, Data, Value};
 
 use crate::equality::Number;
 
-/// The name of the port for everything that has no port of its own.
+/// The name of the port for all values without a port of their own.
 const OTHER: &str = "other";
 
-/// Chooses a port by the value of one entry.
+/// Chooses a port by the value of one entry of the data.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Router {
-    /// The entry that is looked at.
+    /// The name of the entry.
     pub item: String,
-    /// The values that have a port; anything else goes to the port "other".
+    /// The values that have a port. Data with any other value leaves from the port "other".
     pub ports: Vec<Value>,
 }
 
-/// The port of a router that a link leaves from.
+/// A port of a router.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Port {
-    /// Taken when the router's entry has this value.
+    /// Data leaves from it when the entry of the router has this value.
     Value(Value),
-    /// Taken when the entry is missing or matches no port of its own.
+    /// Data leaves from it when the entry is missing or has a value without a port.
     Other,
 }
 
 impl Router {
-    /// A router by the entry `item`, with a port for each of the values and one for everything else.
+    /// A router by the entry `item`, with a port for each of the values and the port "other".
     pub fn new(item: impl Into<String>, ports: impl IntoIterator<Item = impl Into<Value>>) -> Self {
         Router { item: item.into(), ports: ports.into_iter().map(Into::into).collect() }
     }
 
-    /// The port that data leaves from: spelt as in [`Router::ports`], as the ports of this router's links are.
+    /// The port from which data leaves, spelt as in [`Router::ports`] and as in the links of this router.
     ///
-    /// Numbers match by value (`1` and `1.0`), a boolean is no number, a text matches the same text only; except that
-    /// null, `"null"` and `"None"` are one value, and so are true and `"true"`, false and `"false"` (`parity.md` P47).
-    /// Lists, maps and bytes match no port. Data for a port that no link leaves from belongs to the port "other", as
-    /// well (`parity.md` P50).
+    /// Numbers match by value (`1` and `1.0`), and a boolean is no number. A text matches the same text only, with
+    /// these exceptions: null, `"null"` and `"None"` are one value, and so are true and `"true"`, false and `"false"`
+    /// (`docs/parity.md` P47). Lists, maps and bytes match no port. The reactor sends data for a port without links to
+    /// the port "other" (`docs/parity.md` P50).
     ///
     /// ```
     /// use pushflow_graph::{Port, Router};
-    /// use pushflow_value::{Data, Value};
+    /// use pushflow_model::{Data, Value};
     ///
     /// let router = Router::new("done", ["true"]);
     /// let port = router.port_of(&Data::new().with("done", true))?;
     /// assert_eq!(port, Port::Value(Value::from("true")));
     /// assert_eq!(router.port_of(&Data::new())?, Port::Other);
-    /// # Ok::<(), pushflow_value::CodecError>(())
+    /// # Ok::<(), pushflow_model::CodecError>(())
     /// ```
     ///
     /// # Errors
@@ -58,7 +59,7 @@ impl Router {
         Ok(value.and_then(|value| self.declared(value)).map_or(Port::Other, |declared| declared.clone().into()))
     }
 
-    /// The port as this router spells it; `None` where it has no such port.
+    /// The same port as this router spells it; `None` if the router does not have it.
     pub(crate) fn own_port(&self, port: &Port) -> Option<Port> {
         match port {
             Port::Other => Some(Port::Other),
@@ -66,7 +67,7 @@ impl Router {
         }
     }
 
-    /// The ports, in words.
+    /// The ports, as the list in a message.
     pub(crate) fn port_list(&self) -> String {
         let ports = self.ports.iter().map(|value| Port::from(value.clone())).filter(|port| *port != Port::Other);
         let mut words: Vec<String> = ports.map(|port| port.to_string()).collect();
@@ -80,7 +81,7 @@ impl Router {
     }
 }
 
-/// The text `"other"` is the port "other" (`parity.md` P46).
+/// The text `"other"` is the port "other" (`docs/parity.md` P46).
 impl From<Value> for Port {
     fn from(value: Value) -> Self {
         if value.as_str() == Some(OTHER) { Port::Other } else { Port::Value(value) }
@@ -99,7 +100,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// What a router compares: two values have one key exactly when they belong to one port.
+/// The key by which a router compares: two values have the same key exactly if they belong to the same port.
 #[derive(Debug, PartialEq, Eq)]
 enum RouterKey<'a> {
     Null,
@@ -109,7 +110,7 @@ enum RouterKey<'a> {
 }
 
 impl RouterKey<'_> {
-    /// The key of a value; `None` for what never matches.
+    /// The key of a value; `None` for a value that matches no port.
     fn of(value: &Value) -> Option<RouterKey<'_>> {
         match value.plain() {
             Value::Null => Some(RouterKey::Null),

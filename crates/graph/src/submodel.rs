@@ -1,8 +1,8 @@
-//! [`Submodel`]: a graph inside a graph (`parity.md` P61-P68).
+//! [`Submodel`]: a graph inside a graph (`docs/parity.md` P61-P68).
 //!
-//! A submodel is a [`Graph`] with ports instead of a start and a stop actor. Adding it to another graph copies its actors
-//! there, under names that begin with the submodel's; the same graph may be added again under another name. Nothing of it
-//! is left at run time but the scopes.
+//! A submodel is a [`Graph`] with ports instead of a start and a stop actor. Adding it to another graph copies its
+//! actors into that graph, under names that begin with the name of the submodel. The same graph may be added again
+//! under another name. At run time only the scopes are left of submodels.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::scope::Scope;
 use crate::{Actor, ActorId, ActorKind, Graph, GraphError, ScopeId};
 use pushflow_model::did_you_mean;
 
-/// A graph that was added to another one: what to connect to.
+/// A graph that was added to another one, with the ports to connect to.
 #[derive(Clone, Debug)]
 pub struct Submodel {
     name: String,
@@ -19,18 +19,18 @@ pub struct Submodel {
 }
 
 impl Submodel {
-    /// What it is called in the graph that it is in.
+    /// The name of the submodel in the graph around it.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The actor that stands for one of its ports: links to it lead into the submodel, or links from it out of it.
+    /// The actor of a port. Links to this actor lead into the submodel, and links from it lead out.
     ///
     /// # Errors
-    /// When it has no such port.
+    /// When the submodel has no such port.
     pub fn port(&self, name: &str) -> Result<ActorId, GraphError> {
         let names = || self.ports.keys().map(String::as_str);
-        self.ports.get(name).copied().ok_or_else(|| GraphError::NoSuchPort {
+        self.ports.get(name).copied().ok_or_else(|| GraphError::UnknownSubmodelPort {
             submodel: self.name.clone(),
             port: name.to_owned(),
             ports: if self.ports.is_empty() { "none".to_owned() } else { names().collect::<Vec<_>>().join(", ") },
@@ -40,7 +40,7 @@ impl Submodel {
 }
 
 impl Graph {
-    /// Adds a port, by which data enters or leaves this graph where it is a submodel of another one.
+    /// Adds a port. Data enters or leaves this graph through its ports when it is a submodel of another graph.
     ///
     /// # Errors
     /// When there is an actor of that name.
@@ -50,8 +50,8 @@ impl Graph {
 
     /// Adds a copy of another graph as a submodel.
     ///
-    /// Its actor `a` becomes `NAME/a`, its port `In` becomes `NAME.In`, and its own error handlers
-    /// ([`Graph::on_error`]) hear of the errors inside it, before those of this graph do.
+    /// The actor `a` of the other graph becomes `NAME/a`, and its port `In` becomes `NAME.In`. An error in the submodel
+    /// triggers the error handlers of the submodel ([`Graph::on_error`]) before those of this graph.
     ///
     /// ```
     /// use pushflow_graph::{Graph, Link};
@@ -69,11 +69,11 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// When it has a start or stop actor, or a join with less than two links; when one of the names is taken. This graph
-    /// is then as it was.
+    /// When the other graph has a start or stop actor, or a join with less than two links; when one of the names is
+    /// taken. An error leaves this graph as it was.
     pub fn add_submodel(&mut self, name: impl Into<String>, inner: &Graph) -> Result<Submodel, GraphError> {
         let name = name.into();
-        refuse_ends(&name, inner)?;
+        refuse_start_and_stop(&name, inner)?;
         inner.validate_joins()?;
         let scopes = inner.scope_of_each();
         let is_port = |(id, actor): (ActorId, &Actor)| {
@@ -91,8 +91,8 @@ impl Graph {
                 ports.insert(actor.name.clone(), id);
             }
         }
-        let mark = self.mark;
-        let moved = |id: ActorId| ActorId { index: first + id.index, graph: mark };
+        let identity = self.identity;
+        let moved = |id: ActorId| ActorId { index: first + id.index, graph: identity };
         for (_, source, target, link) in inner.links() {
             self.connect(moved(source), moved(target), link.clone())?;
         }
@@ -106,7 +106,7 @@ impl Graph {
         Ok(Submodel { name, scope, ports })
     }
 
-    /// Triggers an actor of this graph whenever an actor in the submodel fails, after the submodel's own handlers.
+    /// Makes an actor of this graph an error handler of the submodel, after the handlers of the submodel itself.
     ///
     /// # Errors
     /// As [`Graph::on_error`].
@@ -114,7 +114,7 @@ impl Graph {
         self.on_scope_error(submodel.scope, handler)
     }
 
-    /// The scopes of a graph whose actors were added from `first` on, inside the workflow itself.
+    /// Adds the scopes of a submodel, whose actors are those from the position `first` on. Returns the outermost scope.
     fn add_scopes(&mut self, name: &str, first: u32, inner: &Graph) -> ScopeId {
         let base = self.scopes.all.len() as u32;
         for scope in &inner.scopes.all {
@@ -132,8 +132,8 @@ impl Graph {
     }
 }
 
-/// A run begins and ends in the workflow, not in a submodel (`parity.md` P57).
-fn refuse_ends(name: &str, inner: &Graph) -> Result<(), GraphError> {
+/// Refuses a submodel that has a start or stop actor: a run begins and ends in the workflow (`docs/parity.md` P57).
+fn refuse_start_and_stop(name: &str, inner: &Graph) -> Result<(), GraphError> {
     let Some((kind, end)) = inner.start().map(|id| ("start", id)).or(inner.stop().map(|id| ("stop", id))) else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! Building submodels: names, ports, paths, and what is refused.
+//! Submodels: the names, ports and paths of their actors, and the calls that are refused.
 
 use std::time::Duration;
 
@@ -124,10 +124,11 @@ fn an_error_link_has_no_port_and_a_link_into_a_join_no_rule_of_its_own() {
     let router = graph.add_router("router", pushflow_graph::Router::new("x", [1])).unwrap();
     let join = graph.add_join("join").unwrap();
     assert!(graph.connect(router, join, Link::on_error()).is_ok());
-    let with_port = Link { on_error: true, ..Link::port(1) };
+    let mut with_port = Link::port(1);
+    with_port.on_error = true;
     let refused = graph.connect(router, join, with_port).unwrap_err().to_string();
     assert!(refused.contains("errors leave by no port"), "{refused}");
-    let ruled = Link { arrival: pushflow_graph::Arrival::Required, ..Link::port(1) };
+    let ruled = Link::port(1).with_arrival(pushflow_graph::Arrival::Required);
     let refused = graph.connect(router, join, ruled).unwrap_err().to_string();
     assert!(refused.contains("a join has its own"), "{refused}");
     assert!(matches!(graph.actor(join).kind, ActorKind::Join));

@@ -45,7 +45,7 @@ impl ProcessClass {
     /// Whether a process of this class may start one of that family.
     ///
     /// ```
-    /// use pushflow_protocol::{Family, ProcessClass};
+    /// use pushflow_model::{Family, ProcessClass};
     ///
     /// let daemonic = ProcessClass { family: Family::Multiprocessing, daemonic: true };
     /// assert!(!daemonic.may_start(Family::Multiprocessing));

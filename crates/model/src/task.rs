@@ -70,7 +70,7 @@ impl TaskSpec {
     /// A program with arguments; see [`CommandTask`] for its inputs and result.
     ///
     /// ```
-    /// use pushflow_protocol::TaskSpec;
+    /// use pushflow_model::TaskSpec;
     /// let count_lines = TaskSpec::command(["wc", "-l", "{path}"]);
     /// # assert!(matches!(count_lines, TaskSpec::Command(_)));
     /// ```

@@ -35,8 +35,9 @@ const UNSEEN: i32 = 255;
 /// `wait_on_exit_timeout` say; a daemonic one gets SIGTERM, and SIGKILL after [`PoolOptions::interrupt_grace`].
 ///
 /// ```no_run
-/// use pushflow_pool::{PoolOptions, Process, ProcessKind, task};
-/// use pushflow_protocol::TaskSpec;
+/// use pushflow_pool::{PoolOptions, Process, ProcessKind};
+/// use pushflow_execute::task;
+/// use pushflow_model::TaskSpec;
 /// use pushflow_model::Data;
 ///
 /// #[task(crate = pushflow_execute)]

@@ -59,8 +59,10 @@ pub type TaskResult = Result<Data, TaskError>;
 /// otherwise.
 ///
 /// ```no_run
-/// use pushflow_pool::{PoolOptions, PoolType, TaskPool, task};
-/// use pushflow_protocol::TaskSpec;
+/// use pushflow_pool::{PoolOptions, TaskPool};
+/// use pushflow_model::PoolType;
+/// use pushflow_execute::task;
+/// use pushflow_model::TaskSpec;
 /// use pushflow_model::Data;
 ///
 /// #[task(crate = pushflow_execute)]

@@ -185,7 +185,7 @@ impl Reactor {
         if !self.outputs.wants_executions() {
             return;
         }
-        let Actor { name, kind } = step.plan.actor(actor);
+        let Actor { name, kind, .. } = step.plan.actor(actor);
         let inputs = match kind {
             ActorKind::Task(task) => inputs(task, got.clone(), step.plan).unwrap_or_else(|_| got.clone()),
             _ => got.clone(),

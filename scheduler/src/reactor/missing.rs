@@ -3,7 +3,7 @@
 //! Task classes are told of it. For all other tasks of an ewoks graph such an input is not there: neither what arrived nor
 //! the default below it.
 
-use pushflow_graph::{ActorKind, Graph, Work};
+use pushflow_graph::{Graph, Work};
 use pushflow_model::TaskSpec;
 use pushflow_model::{Data, Key, Payload, Value};
 
@@ -14,7 +14,7 @@ const LONGEST: usize = 512;
 
 /// Whether the graph has tasks that may hand it on.
 pub(super) fn is_possible(graph: &Graph) -> bool {
-    graph.actors().any(|(_, actor)| matches!(&actor.kind, ActorKind::Task(task) if is_of_ewoks(&task.work)))
+    graph.tasks().any(|(_, task)| matches!(task, TaskSpec::Ewoks(_)))
 }
 
 /// Whether a task runs a class of ewokscore.

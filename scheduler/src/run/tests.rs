@@ -171,7 +171,7 @@ fn an_attempt_that_ends_as_the_run_is_stopped_leaves_nothing_behind() {
 const TWO: AttemptId = AttemptId(2);
 
 fn again(delay: Duration) -> World {
-    let mut world = World::with(Some(Retries { errors: 1, delay, ..Retries::default() }));
+    let mut world = World::with(Some(Retries::default().with_errors(1).with_delay(delay)));
     world.tell(PoolEvent::Failed { attempt: ONE, error: TaskError::new(ErrorKind::Raised, "no") });
     assert!(world.turn().is_none());
     world

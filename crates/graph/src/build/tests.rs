@@ -1,4 +1,4 @@
-//! What can be built, and what is refused.
+//! Which graphs can be built, and which calls are refused with which message.
 
 use std::time::Duration;
 
@@ -59,11 +59,49 @@ fn a_second_start_or_stop_actor_is_refused() {
 fn a_link_to_an_actor_of_another_graph_is_refused() {
     let mut graph = Graph::new("demo");
     let here = graph.add_fork("a").unwrap();
-    // The same position in another graph.
+    // It has the same position in another graph.
     let elsewhere = Graph::new("other").add_fork("a").unwrap();
     assert_eq!(elsewhere.index(), here.index());
-    assert_eq!(graph.connect(elsewhere, here, Link::direct()), Err(GraphError::ForeignActor { end: "source" }));
-    assert_eq!(graph.connect(here, elsewhere, Link::direct()), Err(GraphError::ForeignActor { end: "target" }));
+    let rest = r#"is not an actor of graph "demo": pass an id that this graph gave when the actor was added to it"#;
+    let refused = message(graph.connect(elsewhere, here, Link::direct()));
+    assert_eq!(refused, format!(r#"the source of the link to "a" {rest}"#));
+    let refused = message(graph.connect(here, elsewhere, Link::direct()));
+    assert_eq!(refused, format!(r#"the target of the link from "a" {rest}"#));
+    let refused = message(graph.connect(elsewhere, elsewhere, Link::direct()));
+    assert_eq!(refused, format!("the source of the link {rest}"));
+    assert_eq!(graph.link_count(), 0);
+}
+
+#[test]
+fn a_setting_for_an_actor_of_another_graph_is_refused_and_named() {
+    let mut graph = Graph::new("demo");
+    let elsewhere = Graph::new("other").add_task("a", TaskSpec::rust("task")).unwrap();
+    let second = Duration::from_secs(1);
+    for (refused, what) in [
+        (message(graph.limit_rounds(elsewhere, 1)), "the actor to limit the rounds of"),
+        (message(graph.limit_time(elsewhere, second)), "the actor that is to have a time limit"),
+        (message(graph.retry(elsewhere, Retries::of_each(1))), "the actor that is to have retries"),
+        (message(graph.run_on(elsewhere, "thread")), "the actor that is to have a pool"),
+        (message(graph.set_label(elsewhere, "label")), "the actor that is to have a label"),
+        (message(graph.contain_errors(elsewhere)), "the actor to contain the errors of"),
+        (message(graph.on_error(elsewhere)), "the error handler"),
+    ] {
+        assert!(refused.starts_with(&format!("{what} is not an actor of graph \"demo\": ")), "{refused}");
+    }
+}
+
+#[test]
+fn an_actor_that_only_a_clone_of_the_graph_has_is_refused() {
+    let mut graph = Graph::new("demo");
+    let fork = graph.add_fork("fork").unwrap();
+    let mut clone = graph.clone();
+    let only_there = clone.add_fork("more").unwrap();
+    assert!(clone.connect(fork, only_there, Link::direct()).is_ok());
+    let refused = message(graph.connect(fork, only_there, Link::direct()));
+    assert!(
+        refused.starts_with(r#"the target of the link from "fork" is not an actor of graph "demo": "#),
+        "{refused}"
+    );
 }
 
 #[test]

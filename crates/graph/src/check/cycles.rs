@@ -1,14 +1,14 @@
-//! Cycles that nothing ends: all their links are always taken.
+//! Cycles that never end, because all their links are always taken.
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{EdgeReference, NodeIndex};
 use petgraph::visit::{EdgeFiltered, EdgeRef};
 
-use super::{Warning, WarningKind};
+use super::warning::{Warning, WarningKind};
 use crate::{ActorId, ActorKind, Graph, Link};
 
-/// How many actors of a cycle a message names.
-const NAMED: usize = 10;
+/// The greatest number of actors of a cycle that a message names.
+const MAX_NAMED: usize = 10;
 
 pub(super) fn warn_of_cycles(graph: &Graph, warnings: &mut Vec<Warning>) {
     let is_always_taken = |edge: EdgeReference<'_, Link>| {
@@ -29,9 +29,9 @@ pub(super) fn warn_of_cycles(graph: &Graph, warnings: &mut Vec<Warning>) {
     cycles.sort_unstable();
     for cycle in cycles {
         let mut names: Vec<String> =
-            cycle.iter().take(NAMED).map(|&actor| format!("{:?}", graph.actor(actor).name)).collect();
-        if cycle.len() > NAMED {
-            names.push(format!("{} more", cycle.len() - NAMED));
+            cycle.iter().take(MAX_NAMED).map(|&actor| format!("{:?}", graph.actor(actor).name)).collect();
+        if cycle.len() > MAX_NAMED {
+            names.push(format!("{} more", cycle.len() - MAX_NAMED));
         }
         let message = format!(
             "the cycle of {} never ends: lead one of its links through a router, or give it a condition",

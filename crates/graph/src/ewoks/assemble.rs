@@ -1,36 +1,36 @@
-//! The last step: nodes and links become the actors and links of a [`Graph`].
+//! The last step of loading: makes the actors and links of a [`Graph`] from nodes and links.
 
-use super::conditions::{NamedValues, conditions};
-use super::error::LoadError;
+use super::conditions::{ConditionValues, conditions};
+use super::error::{LoadError, LoadResult};
+use super::location::Location;
 use super::read::{Entries, LinkEntry, NodeEntry};
-use super::spot::{Reading, Spot};
-use super::starts::Starts;
-use super::{ends, links, required};
+use super::start_nodes::StartNodes;
+use super::{end_nodes, links, required};
 use crate::graph::Origin;
 use crate::{Actor, ActorId, ActorKind, Arrival, Graph, GraphError, Link, Task};
 
-/// Makes the graph: a start actor, the nodes in the order of the file, a stop actor.
+/// Makes the graph. Its actors are the start actor, the nodes in the order of the file, and the stop actor.
 ///
-/// The links out of the start actor come first, then those of each node, in the order of the file, then its link to the
-/// stop actor (`parity.md` P145).
-pub(super) fn graph(entries: Entries, starts: &mut Starts<'_>) -> Reading<Graph> {
-    let Entries { name, nodes, links, settings, spot } = entries;
+/// The links out of the start actor come first. For each node then come its links in the order of the file, and its
+/// link to the stop actor (`docs/parity.md` P145).
+pub(super) fn graph(entries: Entries, starts: &mut StartNodes<'_>) -> LoadResult<Graph> {
+    let Entries { name, nodes, links, settings, location } = entries;
     let required = required::required(nodes.len(), &links);
-    links::refuse_contested_inputs(&nodes, &links, &required)?;
-    let named = NamedValues::of(&links);
-    let starts = starts.of(&nodes, &links, &spot)?;
-    let ends = ends::end_nodes(&nodes, &links, &named, &spot)?;
-    let made_links: Vec<(&LinkEntry, Link)> =
-        links.iter().zip(required).map(|(link, required)| (link, made(link, required, &nodes, &named))).collect();
+    links::refuse_conflicting_inputs(&nodes, &links, &required)?;
+    let named = ConditionValues::of(&links);
+    let starts = starts.of(&nodes, &links, &location)?;
+    let ends = end_nodes::end_nodes(&nodes, &links, &named, &location)?;
+    let built_links: Vec<(&LinkEntry, Link)> =
+        links.iter().zip(required).map(|(link, required)| (link, build_link(link, required, &nodes, &named))).collect();
 
     let mut graph = Graph { name, origin: Origin::Ewoks, settings, ..Graph::default() };
-    add_all(&mut graph, &nodes, &starts, &ends, made_links).map_err(|error| refused(&spot, &error))?;
+    add_all(&mut graph, &nodes, &starts, &ends, built_links).map_err(|error| refused(&location, &error))?;
     Ok(graph)
 }
 
-/// What the graph itself refuses.
-fn refused(spot: &Spot, error: &GraphError) -> Box<LoadError> {
-    spot.invalid(error.to_string())
+/// The error for a call that the graph refused.
+fn refused(location: &Location, error: &GraphError) -> Box<LoadError> {
+    location.invalid(error.to_string())
 }
 
 fn add_all(
@@ -49,7 +49,7 @@ fn add_all(
     connect_nodes(graph, &actors, stop, links, ends)
 }
 
-/// A name for an actor that is no node: the usual one, unless a node has it.
+/// A name for an actor that is no node: the usual name, with `_` after it as long as a node has that name.
 fn free_name(usual: &str, nodes: &[NodeEntry]) -> String {
     let mut name = usual.to_owned();
     while nodes.iter().any(|node| node.id == name) {
@@ -62,7 +62,7 @@ fn add_node(graph: &mut Graph, node: &NodeEntry) -> Result<ActorId, GraphError> 
     let task = Task { work: node.work.clone(), defaults: node.defaults.clone(), passing: node.passing };
     let id = graph.add(Actor::new(node.id.as_str(), ActorKind::Task(task)))?;
     if let Some(label) = &node.label {
-        graph.labels.insert(id, label.clone());
+        graph.set_label(id, label.as_str())?;
     }
     if let Some(rounds) = node.settings.max_rounds {
         graph.limit_rounds(id, rounds)?;
@@ -79,7 +79,7 @@ fn add_node(graph: &mut Graph, node: &NodeEntry) -> Result<ActorId, GraphError> 
     Ok(id)
 }
 
-fn made(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &NamedValues<'_>) -> Link {
+fn build_link(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &ConditionValues<'_>) -> Link {
     Link {
         port: None,
         conditions: conditions(link, &nodes[link.source], named),
@@ -89,7 +89,7 @@ fn made(link: &LinkEntry, required: bool, nodes: &[NodeEntry], named: &NamedValu
     }
 }
 
-/// Adds the links, which are ordered by source, and after those of an end node the one to the stop actor.
+/// Adds the links, which are ordered by source. The link to the stop actor follows the other links of an end node.
 fn connect_nodes(
     graph: &mut Graph,
     actors: &[ActorId],

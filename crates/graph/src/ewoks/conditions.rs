@@ -1,4 +1,4 @@
-//! The conditions of links (`ewoks_format.md`, `conditions` and `conditions_else_value`).
+//! Makes the conditions of links from `conditions` and `conditions_else_value` (`docs/parity.md` P146).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,11 +9,11 @@ use super::read::{LinkEntry, NodeEntry};
 use crate::equality::Hashable;
 use crate::{Condition, Test, ewoks_equal};
 
-/// Which values the conditions of each node name for each of its outputs.
-pub(super) struct NamedValues<'a>(HashMap<usize, BTreeMap<&'a str, Vec<&'a Value>>>);
+/// The values that the conditions on each output of each node name.
+pub(super) struct ConditionValues<'a>(HashMap<usize, BTreeMap<&'a str, Vec<&'a Value>>>);
 
-impl<'a> NamedValues<'a> {
-    /// Those of all links; of equal values the first.
+impl<'a> ConditionValues<'a> {
+    /// The values in all links. Of equal values only the first is kept.
     pub(super) fn of(links: &'a [LinkEntry]) -> Self {
         let mut named: HashMap<usize, BTreeMap<&str, Vec<&Value>>> = HashMap::new();
         let mut seen = HashSet::new();
@@ -25,10 +25,10 @@ impl<'a> NamedValues<'a> {
                 }
             }
         }
-        NamedValues(named)
+        ConditionValues(named)
     }
 
-    /// The values that a node's conditions name, output by output.
+    /// The values that the conditions of a node name, output by output.
     pub(super) fn by_output(&self, node: usize) -> impl Iterator<Item = &[&'a Value]> {
         self.0.get(&node).into_iter().flat_map(BTreeMap::values).map(Vec::as_slice)
     }
@@ -39,8 +39,8 @@ impl<'a> NamedValues<'a> {
     }
 }
 
-/// The conditions of a link; of several on one output only the last counts.
-pub(super) fn conditions(link: &LinkEntry, source: &NodeEntry, named: &NamedValues<'_>) -> Vec<Condition> {
+/// The conditions of a link. Of several on one output only the last counts.
+pub(super) fn conditions(link: &LinkEntry, source: &NodeEntry, named: &ConditionValues<'_>) -> Vec<Condition> {
     let conditions = last_wins(&link.conditions);
     let test = |output: &str, value: &Value| match ewoks_equal(value, &source.else_value) {
         true => Test::Else { otherwise: source.else_value.clone(), named: named.on(link.source, output) },

@@ -1,71 +1,73 @@
-//! [`Fields`]: the attributes of one object of the file, read by name and type, with messages that say where.
+//! [`Fields`]: reads the attributes of one object by name and type, and makes the errors about them.
 
 use std::sync::LazyLock;
 
 use pushflow_model::{Map, Value};
 
-use super::error::{LoadError, Place};
-use super::spot::{Reading, Spot};
+use super::error::{Element, LoadError, LoadResult};
+use super::location::Location;
 use pushflow_model::nearest;
 
-/// The attributes of one object, and where the object stands.
+/// The attributes of one object, and the location of the object.
 pub(super) struct Fields<'a> {
-    pub(super) spot: Spot,
+    pub(super) location: Location,
     map: &'a Map,
 }
 
 impl<'a> Fields<'a> {
     /// The attributes of a value that must be an object.
-    pub(super) fn of(value: &'a Value, spot: Spot) -> Reading<Self> {
+    pub(super) fn of(value: &'a Value, location: Location) -> LoadResult<Self> {
         match value {
-            Value::Map(map) => Ok(Fields { spot, map }),
-            other => Err(spot.invalid(format!("must be an object with attributes, not {}", other.type_name()))),
+            Value::Map(map) => Ok(Fields { location, map }),
+            other => Err(location.invalid(format!("must be an object with attributes, not {}", other.type_name()))),
         }
     }
 
     /// The attributes of an object.
-    pub(super) fn of_map(map: &'a Map, spot: Spot) -> Self {
-        Fields { spot, map }
+    pub(super) fn of_map(map: &'a Map, location: Location) -> Self {
+        Fields { location, map }
     }
 
-    /// An object that is an attribute of this one; without attributes where it is not there.
-    pub(super) fn object(&self, name: &'static str) -> Reading<Fields<'a>> {
+    /// The object that is an attribute of this one. A missing one counts as an object without attributes.
+    pub(super) fn object(&self, name: &'static str) -> LoadResult<Fields<'a>> {
         static NOTHING: LazyLock<Map> = LazyLock::new(Map::default);
-        let spot = self.spot.attribute(name);
-        self.get(name)
-            .map_or_else(|| Ok(Fields { spot: spot.clone(), map: &NOTHING }), |value| Fields::of(value, spot.clone()))
+        let location = self.location.attribute(name);
+        self.get(name).map_or_else(
+            || Ok(Fields { location: location.clone(), map: &NOTHING }),
+            |value| Fields::of(value, location.clone()),
+        )
     }
 
-    /// All of them.
+    /// All attributes.
     pub(super) fn attributes(&self) -> &'a Map {
         self.map
     }
 
-    /// The attribute as it is, null included.
+    /// The value of an attribute, which may be null.
     pub(super) fn raw(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name)
     }
 
-    /// The attribute, where it is there and not null.
+    /// The value of an attribute; `None` if the attribute is missing or null.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.raw(name).filter(|value| **value != Value::Null)
     }
 
-    /// A text, where there is one.
-    pub(super) fn text(&self, name: &'static str) -> Reading<Option<&'a str>> {
+    /// The text of an attribute; `None` if the attribute is missing or null.
+    pub(super) fn text(&self, name: &'static str) -> LoadResult<Option<&'a str>> {
         self.typed(name, "a text", Value::as_str)
     }
 
-    /// True or false, where it says so.
-    pub(super) fn boolean(&self, name: &'static str) -> Reading<Option<bool>> {
+    /// The boolean of an attribute; `None` if the attribute is missing or null.
+    pub(super) fn boolean(&self, name: &'static str) -> LoadResult<Option<bool>> {
         self.typed(name, "true or false", |value| match value {
             Value::Bool(truth) => Some(*truth),
             _ => None,
         })
     }
 
-    /// A list; empty where there is none.
-    pub(super) fn list(&self, name: &'static str) -> Reading<&'a [Value]> {
+    /// The list of an attribute; an empty one if the attribute is missing or null.
+    pub(super) fn list(&self, name: &'static str) -> LoadResult<&'a [Value]> {
         let list = self.typed(name, "a list", |value| match value {
             Value::List(list) => Some(list.as_slice()),
             _ => None,
@@ -73,41 +75,42 @@ impl<'a> Fields<'a> {
         Ok(list.unwrap_or_default())
     }
 
-    /// The objects of a list, each knowing its place as `place_of` its number, counted from 1.
+    /// The objects of a list. `element_of` makes the element of an object from its number, counted from 1.
     pub(super) fn objects(
         &self,
         name: &'static str,
-        place_of: impl Fn(usize) -> Place,
-    ) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
+        element_of: impl Fn(usize) -> Element,
+    ) -> LoadResult<impl Iterator<Item = LoadResult<Fields<'a>>>> {
         let values = self.list(name)?;
-        let spot = self.spot.clone();
+        let location = self.location.clone();
         let items = values.iter().enumerate();
-        Ok(items.map(move |(index, value)| Fields::of(value, spot.item(name, index, place_of(index + 1)))))
+        Ok(items.map(move |(index, value)| Fields::of(value, location.item(name, index, element_of(index + 1)))))
     }
 
-    /// The objects of a list that is called by its own name.
-    pub(super) fn items(&self, name: &'static str) -> Reading<impl Iterator<Item = Reading<Fields<'a>>>> {
-        let owner = self.spot.place.clone();
-        self.objects(name, move |number| Place::Item { owner: Box::new(owner.clone()), list: name, number })
+    /// The objects of a list, each as an item of the attribute with this name.
+    pub(super) fn items(&self, name: &'static str) -> LoadResult<impl Iterator<Item = LoadResult<Fields<'a>>>> {
+        let owner = self.location.element.clone();
+        self.objects(name, move |number| Element::Item { owner: Box::new(owner.clone()), list: name, number })
     }
 
-    /// A broken rule of this object.
+    /// The error that this object breaks a rule.
     pub(super) fn invalid(&self, message: impl Into<String>) -> Box<LoadError> {
-        self.spot.invalid(message)
+        self.location.invalid(message)
     }
 
-    /// A broken rule of one attribute of this object.
+    /// The error that one attribute of this object breaks a rule.
     pub(super) fn wrong(&self, name: &'static str, message: impl Into<String>) -> Box<LoadError> {
-        self.spot.attribute(name).invalid(message)
+        self.location.attribute(name).invalid(message)
     }
 
-    /// An attribute that must be there.
+    /// The error that a required attribute is missing.
     pub(super) fn missing(&self, name: &str) -> Box<LoadError> {
         self.invalid(format!("{name:?} is missing"))
     }
 
-    /// Refuses an attribute that looks like a slip in a known name; any other unknown attribute is information.
-    pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> Reading<()> {
+    /// Refuses an attribute whose name looks like a misspelling of a known name. All other unknown attributes are
+    /// ignored.
+    pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> LoadResult<()> {
         let known = || known.iter().copied().flatten().copied();
         for name in self.map.keys().filter(|name| !known().any(|right| right == name.as_str())) {
             if let Some(right) = nearest(name, known()) {
@@ -122,7 +125,7 @@ impl<'a> Fields<'a> {
         name: &'static str,
         expected: &str,
         take: impl Fn(&'a Value) -> Option<T>,
-    ) -> Reading<Option<T>> {
+    ) -> LoadResult<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match take(value) {
             Some(taken) => Ok(Some(taken)),

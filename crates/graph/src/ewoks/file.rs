@@ -5,16 +5,14 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::error::LoadError;
-use super::position::of_offset;
-use super::spot::{Reading, Syntax, bad_file, broken_text};
+use super::error::{LoadError, LoadResult, Position};
 use pushflow_model::nearest;
 
-/// What may be left out at the end of the name of a graph file.
+/// The extensions that the name of a graph file may lack.
 const EXTENSIONS: &[&str] = &[".json", ".yml", ".yaml"];
 
-/// Where the relative file names of a graph are looked up: the root folder, if one was asked for, the graph's own folder,
-/// then the current one.
+/// The folders in which relative file names of a graph are looked up, in this order: the root folder, if the options
+/// have one, the folder of the graph file, and the current folder.
 #[derive(Clone, Debug)]
 pub(super) struct Folders {
     root: Option<PathBuf>,
@@ -23,10 +21,10 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// The folders for a graph that lives in `base`; `name` is what messages call it.
-    pub(super) fn at(base: &Path, root: Option<&Path>, name: &str) -> Reading<Self> {
+    /// The folders for a graph whose file is in `base`. Messages call the graph `name`.
+    pub(super) fn at(base: &Path, root: Option<&Path>, name: &str) -> LoadResult<Self> {
         let current = std::env::current_dir()
-            .map_err(|error| bad_file(name, format!("the current folder can't be determined: {error}")))?;
+            .map_err(|error| LoadError::of_file(name, format!("the current folder can't be determined: {error}")))?;
         Ok(Folders { root: root.map(|root| current.join(root)), base: current.join(base), current })
     }
 
@@ -35,17 +33,17 @@ impl Folders {
         Folders { base: self.base.join(file.parent().unwrap_or(Path::new(""))), ..self.clone() }
     }
 
-    /// The absolute path of an existing file of that name.
+    /// The absolute path of the first existing file with this name.
     pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
         self.all().map(|folder| folder.join(name)).find(|path| path.is_file())
     }
 
-    /// The absolute path of a file of that name, in the first folder if it does not exist.
+    /// The absolute path of the first existing file with this name; if there is none, its path in the first folder.
     pub(super) fn locate(&self, name: &str) -> PathBuf {
         self.find(name).unwrap_or_else(|| self.root.as_ref().unwrap_or(&self.base).join(name))
     }
 
-    /// The absolute path of a graph file of that name, whose extension may be left out.
+    /// The absolute path of a graph file with this name, which may lack its extension.
     pub(super) fn locate_graph(&self, name: &str) -> PathBuf {
         let extended = || EXTENSIONS.iter().find_map(|extension| self.find(&format!("{name}{extension}")));
         self.find(name).or_else(extended).unwrap_or_else(|| self.locate(name))
@@ -56,7 +54,7 @@ impl Folders {
     }
 }
 
-/// The path of a graph file as it was asked for, with the extension that may have been left out.
+/// The path of a graph file, with its extension added if the path lacks it.
 pub(super) fn with_extension(path: &Path) -> PathBuf {
     let with = |extension: &&str| {
         let mut name = path.as_os_str().to_owned();
@@ -68,47 +66,44 @@ pub(super) fn with_extension(path: &Path) -> PathBuf {
 }
 
 /// The text of a graph file.
-pub(super) fn read_text(path: &Path) -> Reading<String> {
+pub(super) fn read_text(path: &Path) -> LoadResult<String> {
     let name = path.display().to_string();
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => bad_file(&name, missing(path)),
+        io::ErrorKind::NotFound => LoadError::of_file(&name, missing(path)),
         _ => unreadable(&name, &error),
     })?;
     if metadata.is_dir() {
-        return Err(bad_file(&name, "this is a folder, not a graph file"));
+        return Err(LoadError::of_file(&name, "this is a folder, not a graph file"));
     }
     let bytes = fs::read(path).map_err(|error| unreadable(&name, &error))?;
     as_text(&name, bytes)
 }
 
-/// The text of a graph that comes from elsewhere than a file.
-pub(super) fn read_all(name: &str, mut reader: impl Read) -> Reading<String> {
+/// The text that a reader has, to its end.
+pub(super) fn read_all(name: &str, mut reader: impl Read) -> LoadResult<String> {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
     as_text(name, bytes)
 }
 
-fn as_text(name: &str, bytes: Vec<u8>) -> Reading<String> {
+fn as_text(name: &str, bytes: Vec<u8>) -> LoadResult<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&error.as_bytes()[..valid]);
-        broken_text(name, of_offset(&text, valid), format!("byte {} is not UTF-8, so this is no text", valid + 1))
+        LoadError::in_text(
+            name,
+            Position::of_offset(&text, valid),
+            format!("byte {} is not UTF-8, so this is no text", valid + 1),
+        )
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// What a file is written in, by its name; a file of any other name is JSON if it begins like it.
-pub(super) fn syntax(path: &Path, text: &str) -> Syntax {
-    let extension = path.extension().unwrap_or_default();
-    let is = |wanted: &str| extension.eq_ignore_ascii_case(wanted);
-    let like_json = || matches!(text.trim_start().bytes().next(), None | Some(b'{' | b'['));
-    if is("json") || !(is("yml") || is("yaml")) && like_json() { Syntax::Json } else { Syntax::Yaml }
-}
-
 fn unreadable(name: &str, error: &io::Error) -> Box<LoadError> {
-    bad_file(name, format!("the file can't be read: {error}"))
+    LoadError::of_file(name, format!("the file can't be read: {error}"))
 }
 
+/// The message for a file that does not exist.
 pub(super) fn missing(path: &Path) -> String {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     if !folder.is_dir() {
@@ -120,7 +115,7 @@ pub(super) fn missing(path: &Path) -> String {
     }
 }
 
-/// The file of a folder with the nearest name; or with the same name and some extension.
+/// The file of a folder with the nearest name, or with the same name and any extension.
 fn similar_file(folder: &Path, path: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
     let mut names: Vec<String> = fs::read_dir(folder)

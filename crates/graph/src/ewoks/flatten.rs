@@ -1,9 +1,9 @@
-//! Graphs in graphs: each node of type `graph` is replaced by the nodes of the graph that it names, whose ids get its own
-//! in front (`ewoks_format.md`, task type `graph`, `sub_source`, `sub_target`).
+//! Flattens graphs in graphs: the nodes of the named graph replace each node of type `graph`, and get its id in front
+//! of theirs (`docs/ewoks.md`).
 //!
-//! A graph is resolved from the inside out: first the graphs that it names, each as if it were alone; then the links and
-//! attributes that reach into them; then its default error handlers. A graph that contains itself, files that name each
-//! other in a circle, and what grows without end are refused.
+//! A graph is flattened from the inside out: first the graphs that it names, each as if it were alone; then the links
+//! and attributes that reach into them; then its default error handlers. Graphs that contain themselves, also over
+//! several files, and graphs beyond the limits below are refused.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,52 +11,51 @@ use std::sync::Arc;
 
 use pushflow_model::{Map, Value};
 
-use super::error::Place;
+use super::error::{Element, LoadResult};
 use super::fields::Fields;
-use super::handlers;
-use super::nested::{Alias, Nested};
-use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, nested_id, split_id};
-use super::spot::{Reading, Source, Spot, Syntax};
-use super::{file, read, serialized, settings, source_of_file, task};
-use pushflow_model::did_you_mean;
+use super::location::Location;
+use super::nested::{Alias, NestedGraphs, merged};
+use super::raw::{self, RawAlias, RawGraph, RawLink, RawNode, split_id};
+use super::source::{Source, Syntax, source_of_file};
+use super::{attributes, document, error_handlers, file, serialized, settings, task};
 
-/// How deep graphs may nest.
+/// The greatest number of graphs around a graph.
 const MAX_LEVELS: usize = 64;
-/// How many nodes and links a graph may have when all its graph nodes are replaced.
+/// The greatest number of nodes and links of a graph, with those of all graphs in it.
 const MAX_SIZE: usize = 1_000_000;
 
-/// A graph without graph nodes.
+/// A graph whose graph nodes have been replaced.
 pub(super) struct FlatGraph {
     /// The graph's label, else its id.
     pub(super) name: String,
-    /// Its own nodes in their order, then those of each graph in it.
+    /// The nodes of the graph itself in their order, then those of each graph in it.
     pub(super) nodes: Vec<RawNode>,
     pub(super) links: Vec<RawLink>,
     pub(super) inputs: Vec<Alias>,
     pub(super) outputs: Vec<Alias>,
     pub(super) settings: Map,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
-/// Resolves a graph and the graphs in it.
+/// Flattens a graph and the graphs in it.
 #[derive(Default)]
 pub(super) struct Flattener {
-    /// The files that are being read, from the outside in.
+    /// The graph files that contain the current graph, from the outside in.
     files: Vec<PathBuf>,
     levels: usize,
     size: usize,
 }
 
 impl Flattener {
-    /// For a graph of a file.
+    /// A flattener for the graph of this file, if the graph is in a file.
     pub(super) fn of_file(path: Option<PathBuf>) -> Self {
         Flattener { files: path.into_iter().collect(), ..Flattener::default() }
     }
 
-    /// The graph of a document.
-    pub(super) fn flatten(&mut self, document: &Value, spot: Spot) -> Reading<FlatGraph> {
-        let document = serialized::restored(document, &spot)?;
-        let RawGraph { name, nodes, links, inputs, outputs, settings, spot } = raw::graph(&document, spot)?;
+    /// The flat graph of a document.
+    pub(super) fn flatten(&mut self, document: &Value, location: Location) -> LoadResult<FlatGraph> {
+        let document = serialized::restored(document, &location)?;
+        let RawGraph { name, nodes, links, inputs, outputs, settings, location } = raw::graph(&document, location)?;
         let (graphs, tasks): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| task::is_graph(&node.attributes));
         let mut flat = FlatGraph {
             name,
@@ -65,37 +64,37 @@ impl Flattener {
             inputs: Vec::new(),
             outputs: Vec::new(),
             settings,
-            spot,
+            location,
         };
-        let mut nested = Nested::default();
+        let mut nested = NestedGraphs::default();
         for node in graphs {
             let inner = self.inner(&node)?;
-            flat.take_in(&node.id, inner, &mut nested);
+            flat.add_nested(&node.id, inner, &mut nested);
         }
-        self.grow(flat.nodes.len() + flat.links.len(), &flat.spot)?;
+        self.count_size(flat.nodes.len() + flat.links.len(), &flat.location)?;
         let positions = positions(&flat.nodes)?;
         nested.update_inputs(&mut flat.nodes, &positions)?;
         self.link(&mut flat, links, &nested, &positions)?;
         flat.inputs = resolve_aliases(inputs, &nested, true)?;
         flat.outputs = resolve_aliases(outputs, &nested, false)?;
-        handlers::connect(&mut flat.nodes, &mut flat.links)?;
-        self.grow(flat.links.len(), &flat.spot)?;
+        error_handlers::connect(&mut flat.nodes, &mut flat.links)?;
+        self.count_size(flat.links.len(), &flat.location)?;
         Ok(flat)
     }
 
-    /// The graph that a graph node names.
-    fn inner(&mut self, node: &RawNode) -> Reading<(RawNode, FlatGraph)> {
-        let fields = Fields::of_map(&node.attributes, node.spot.clone());
-        fields.refuse_misspelt(&[read::NODE, read::GRAPH_NODE])?;
+    /// A graph node, with the flat graph that it names.
+    fn inner(&mut self, node: &RawNode) -> LoadResult<(RawNode, FlatGraph)> {
+        let fields = Fields::of_map(&node.attributes, node.location.clone());
+        fields.refuse_misspelt(&[attributes::NODE, attributes::GRAPH_NODE])?;
         settings::refuse(&fields, "give them to the nodes of its graph")?;
         let (attribute, identifier) = task::graph_identifier(&fields)?;
         if self.levels == MAX_LEVELS {
             let message = format!("the graph is nested in {MAX_LEVELS} others, and it may not nest deeper");
-            return Err(node.spot.invalid(message));
+            return Err(node.location.invalid(message));
         }
         self.levels += 1;
         let flat = match identifier {
-            Value::Map(_) => self.flatten(identifier, node.spot.attribute(attribute).named(Place::Graph)),
+            Value::Map(_) => self.flatten(identifier, node.location.attribute(attribute).named(Element::Graph)),
             Value::Str(text) if text.contains('{') && text.contains('}') => self.text(text, node),
             Value::Str(name) => self.file(name, node),
             other => {
@@ -107,125 +106,97 @@ impl Flattener {
         Ok((node.clone(), flat))
     }
 
-    /// A graph as a JSON text.
-    fn text(&mut self, text: &str, node: &RawNode) -> Reading<FlatGraph> {
-        let Source { name, folders, .. } = &*node.spot.source;
+    /// The flat graph of a JSON text in a graph node.
+    fn text(&mut self, text: &str, node: &RawNode) -> LoadResult<FlatGraph> {
+        let Source { name, folders, .. } = &*node.location.source;
         let name = format!("{name}, the graph in node {:?}", node.id);
         let source = Source { name, text: text.to_owned(), syntax: Syntax::Json, folders: folders.clone() };
-        let (document, spot) = super::parse(Arc::new(source))?;
-        self.flatten(&document, spot)
+        let (document, location) = document::parse(Arc::new(source))?;
+        self.flatten(&document, location)
     }
 
-    fn file(&mut self, name: &str, node: &RawNode) -> Reading<FlatGraph> {
-        let folders = &node.spot.source.folders;
+    fn file(&mut self, name: &str, node: &RawNode) -> LoadResult<FlatGraph> {
+        let folders = &node.location.source.folders;
         let path = folders.locate_graph(name);
         if !path.exists() {
             let meant = file::missing(&path);
-            return Err(node.spot.invalid(format!("the graph file {name:?} can't be read: {meant}")));
+            return Err(node.location.invalid(format!("the graph file {name:?} can't be read: {meant}")));
         }
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
         if let Some(first) = self.files.iter().position(|open| *open == real) {
             let shown = |path: &PathBuf| path.file_name().map(|name| name.display().to_string()).unwrap_or_default();
             let circle: Vec<String> = self.files[first..].iter().chain([&real]).map(shown).collect();
             let message = format!("the graph file {name:?} contains itself: {}", circle.join(" -> "));
-            return Err(node.spot.invalid(message));
+            return Err(node.location.invalid(message));
         }
-        let (document, spot) = super::parse(Arc::new(source_of_file(&path, folders.around(&path))?))?;
+        let (document, location) = document::parse(Arc::new(source_of_file(&path, folders.around(&path))?))?;
         self.files.push(real);
-        let flat = self.flatten(&document, spot);
+        let flat = self.flatten(&document, location);
         self.files.pop();
         flat
     }
 
-    fn grow(&mut self, size: usize, spot: &Spot) -> Reading<()> {
+    fn count_size(&mut self, size: usize, location: &Location) -> LoadResult<()> {
         self.size += size;
         if self.size > MAX_SIZE {
             let message = format!("with all the graphs in it the graph has more than {MAX_SIZE} nodes and links");
-            return Err(spot.invalid(message));
+            return Err(location.invalid(message));
         }
         Ok(())
     }
 
-    /// Adds the graph's own links: those between its own nodes, then those that each nested graph has a part in.
+    /// Adds the links of the graph itself: those between its own nodes, then those into and out of each nested graph.
     fn link(
         &mut self,
         flat: &mut FlatGraph,
         links: Vec<RawLink>,
-        nested: &Nested,
+        nested: &NestedGraphs,
         positions: &HashMap<String, usize>,
-    ) -> Reading<()> {
+    ) -> LoadResult<()> {
         let (own, reaching): (Vec<_>, Vec<_>) =
             links.into_iter().partition(|link| !nested.contains(&link.source) && !nested.contains(&link.target));
         for link in &own {
             nested.refuse_sub_attributes(link, true, true)?;
-            check_ends(link, positions)?;
+            link.check_ends(positions)?;
         }
         flat.links.splice(0..0, own);
         for link in nested.in_order(reaching) {
-            let ends = nested.both_ends(&link)?;
-            self.grow(ends.0.len().saturating_mul(ends.1.len()), &flat.spot)?;
-            flat.links.extend(nested.expand(link, ends, &mut flat.nodes, positions)?);
+            let endpoints = nested.endpoints(&link)?;
+            self.count_size(endpoints.0.len().saturating_mul(endpoints.1.len()), &flat.location)?;
+            flat.links.extend(nested.expand(link, endpoints, &mut flat.nodes, positions)?);
         }
         Ok(())
     }
 }
 
 impl FlatGraph {
-    /// Takes the nodes and links of a nested graph over.
-    fn take_in(&mut self, id: &str, (node, inner): (RawNode, FlatGraph), nested: &mut Nested) {
+    /// Adds the nodes and links of a nested graph.
+    fn add_nested(&mut self, id: &str, (node, inner): (RawNode, FlatGraph), nested: &mut NestedGraphs) {
         let FlatGraph { nodes, links, inputs, outputs, .. } = inner;
-        self.nodes.extend(nodes.into_iter().map(|node| node.moved_into(id)));
-        self.links.extend(links.into_iter().map(|link| link.moved_into(id)));
-        let moved = |aliases: Vec<Alias>| aliases.into_iter().map(|alias| alias.moved_into(id)).collect();
+        self.nodes.extend(nodes.into_iter().map(|node| node.nested_in(id)));
+        self.links.extend(links.into_iter().map(|link| link.nested_in(id)));
+        let moved = |aliases: Vec<Alias>| aliases.into_iter().map(|alias| alias.nested_in(id)).collect();
         nested.add(node, moved(inputs), moved(outputs));
     }
 }
 
-impl RawNode {
-    fn moved_into(self, graph: &str) -> Self {
-        let id = nested_id(graph, &self.id);
-        RawNode { spot: self.spot.named(Place::Node(id.clone())), id, ..self }
-    }
-}
-
-impl RawLink {
-    fn moved_into(self, graph: &str) -> Self {
-        let (source, target) = (nested_id(graph, &self.source), nested_id(graph, &self.target));
-        let place = Place::Link { source: source.clone(), target: target.clone() };
-        RawLink { spot: self.spot.named(place), source, target, ..self }
-    }
-}
-
-/// Where each node is, by its id.
-fn positions(nodes: &[RawNode]) -> Reading<HashMap<String, usize>> {
+/// The position of each node, by the id of the node.
+fn positions(nodes: &[RawNode]) -> LoadResult<HashMap<String, usize>> {
     let mut positions = HashMap::with_capacity(nodes.len());
     for (position, node) in nodes.iter().enumerate() {
         if positions.insert(node.id.clone(), position).is_some() {
             let message = "a node and one of a nested graph have this id; give the node or the graph another one";
-            return Err(node.spot.invalid(message));
+            return Err(node.location.invalid(message));
         }
     }
     Ok(positions)
 }
 
-/// Refuses a link with an end that is not there.
-pub(super) fn check_ends(link: &RawLink, positions: &HashMap<String, usize>) -> Reading<()> {
-    for (attribute, id) in [("source", &link.source), ("target", &link.target)] {
-        if !positions.contains_key(id) {
-            let mut ids: Vec<&str> = positions.keys().map(String::as_str).collect();
-            ids.sort_unstable();
-            let meant = did_you_mean(id, ids);
-            return Err(link.spot.invalid(format!("{attribute:?} names no node of the graph{meant}")));
-        }
-    }
-    Ok(())
-}
-
-/// The aliases of a graph, with those into nested graphs followed to the nodes themselves.
-fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> Reading<Vec<Alias>> {
+/// The aliases of a graph. Aliases into nested graphs are followed to the nodes themselves.
+fn resolve_aliases(aliases: Vec<RawAlias>, nested: &NestedGraphs, is_input: bool) -> LoadResult<Vec<Alias>> {
     let mut resolved = Vec::with_capacity(aliases.len());
     for alias in aliases {
-        let RawAlias { id, node, sub_node, link_attributes, spot } = alias;
+        let RawAlias { id, node, sub_node, link_attributes, location } = alias;
         let (node, sub_node) = match split_id(&node) {
             Some((graph, rest)) if sub_node.is_none() && nested.contains(graph) => {
                 (graph.to_owned(), Some(rest.to_owned()))
@@ -235,25 +206,19 @@ fn resolve_aliases(aliases: Vec<RawAlias>, nested: &Nested, is_input: bool) -> R
         match (nested.contains(&node), sub_node) {
             (false, None) => resolved.push(Alias { id, node, link_attributes }),
             (true, Some(sub_node)) => {
-                for (node, attributes) in nested.ends(&node, &sub_node, is_input) {
+                for (node, attributes) in nested.endpoints_of(&node, &sub_node, is_input) {
                     let link_attributes = merged(attributes, &link_attributes);
                     resolved.push(Alias { id: id.clone(), node, link_attributes });
                 }
             }
             (true, None) => {
                 let message = format!("node {node:?} is a graph; say which of its nodes with \"sub_node\"");
-                return Err(spot.invalid(message));
+                return Err(location.invalid(message));
             }
             (false, Some(_)) => {
-                return Err(spot.invalid(format!("node {node:?} is no graph; leave \"sub_node\" out")));
+                return Err(location.invalid(format!("node {node:?} is no graph; leave \"sub_node\" out")));
             }
         }
     }
     Ok(resolved)
-}
-
-/// Attributes with others on top.
-pub(super) fn merged(mut below: Map, above: &Map) -> Map {
-    below.extend(above.iter().map(|(name, value)| (name.clone(), value.clone())));
-    below
 }

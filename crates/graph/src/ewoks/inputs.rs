@@ -1,61 +1,24 @@
-//! [`Input`]: a value for an input of some nodes of a graph, in place of what their `default_inputs` say
-//! (`ewoks_format.md`, "inputs=").
+//! Reads lists of inputs, and gives the nodes of a graph their inputs.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use pushflow_model::{Key, Payload, Value};
 
-use super::error::LoadError;
+use super::error::{Element, LoadError, LoadResult};
 use super::fields::Fields;
 use super::file::Folders;
+use super::input::{Input, InputNodes};
 use super::read::{Entries, NodeEntry};
-use super::spot::{Reading, Source, Syntax};
-use super::starts::Starts;
-use super::{Place, file, items, raw};
+use super::source::{Source, Syntax, syntax};
+use super::start_nodes::StartNodes;
+use super::{document, parameters, raw};
 use pushflow_model::did_you_mean;
-
-/// A value for an input of some nodes. What arrives on a link overrides it, and it overrides `default_inputs`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Input {
-    /// The input: a name or a position.
-    pub name: Key,
-    /// Its value.
-    pub value: Value,
-    /// Which nodes get it.
-    pub nodes: InputNodes,
-}
-
-/// Which nodes get an input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum InputNodes {
-    /// Those at which a run begins.
-    #[default]
-    Start,
-    /// All.
-    All,
-    /// The one of that id; a node of a graph in the graph is `graph:node`.
-    Id(String),
-    /// All of this label and of a task identifier that ends so, where these are given.
-    Like {
-        /// The label; for a node without one its id.
-        label: Option<String>,
-        /// How the task identifier ends.
-        task_identifier: Option<String>,
-    },
-}
 
 const ITEM: &[&str] = &["name", "value", "id", "label", "task_identifier", "all"];
 
-impl Input {
-    /// An input of the nodes at which a run begins.
-    pub fn of_start(name: impl Into<Key>, value: impl Into<Value>) -> Input {
-        Input { name: name.into(), value: value.into(), nodes: InputNodes::Start }
-    }
-}
-
-/// Reads a list of inputs: JSON or YAML, objects with `name` and `value`, and `id`, `label`, `task_identifier` or `all`
-/// for the nodes; with none of these the nodes at which a run begins. `name` is what messages call the text.
+/// Reads a list of inputs, in JSON or YAML. Each input is an object with `name` and `value`, and with `id`, `label`,
+/// `task_identifier` or `all` for its nodes. Without these it is for the start nodes. Messages call the text `name`.
 ///
 /// ```
 /// use pushflow_graph::ewoks::{self, Input};
@@ -71,23 +34,23 @@ pub fn parse_inputs(text: &str, name: &str) -> Result<Vec<Input>, LoadError> {
     parse(text, name).map_err(|error| *error)
 }
 
-fn parse(text: &str, name: &str) -> Reading<Vec<Input>> {
+fn parse(text: &str, name: &str) -> LoadResult<Vec<Input>> {
     let folders = Folders::at(Path::new(""), None, name)?;
-    let syntax = file::syntax(Path::new(name), text);
-    let syntax = if Path::new(name).extension().is_none() { Syntax::Json } else { syntax };
+    let named = Path::new(name).extension().is_some();
+    let syntax = if named { syntax(Path::new(name), text) } else { Syntax::Json };
     let source = Source { name: name.to_owned(), text: text.to_owned(), syntax, folders };
-    let (document, spot) = super::parse(Arc::new(source))?;
-    let spot = spot.named(Place::Inputs);
+    let (document, location) = document::parse(Arc::new(source))?;
+    let location = location.named(Element::Inputs);
     let Value::List(list) = &document else {
-        return Err(spot.invalid(format!("must be a list of objects, not {}", document.type_name())));
+        return Err(location.invalid(format!("must be a list of objects, not {}", document.type_name())));
     };
-    let item = |(index, value)| input(&Fields::of(value, spot.index(index, Place::InputNumber(index + 1)))?);
+    let item = |(index, value)| input(&Fields::of(value, location.index(index, Element::InputNumber(index + 1)))?);
     list.iter().enumerate().map(item).collect()
 }
 
-fn input(item: &Fields<'_>) -> Reading<Input> {
+fn input(item: &Fields<'_>) -> LoadResult<Input> {
     item.refuse_misspelt(&[ITEM])?;
-    let name = items::input_key(item, "name")?;
+    let name = parameters::input_key(item, "name")?;
     let value = item.raw("value").cloned().ok_or_else(|| item.missing("value"))?;
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let (label, task_identifier) = (owned(item.text("label")?), owned(item.text("task_identifier")?));
@@ -100,22 +63,23 @@ fn input(item: &Fields<'_>) -> Reading<Input> {
     Ok(Input { name, value, nodes })
 }
 
-/// Gives the nodes their inputs; a later one overrides an earlier one of the same name.
+/// Gives the nodes their inputs. A later input overrides an earlier one of the same name.
 ///
-/// The start nodes are those that there are without these inputs. Where none is for them there need not be any: an input
-/// may make a start node of a class node (`ewoks_format.md`, "Start nodes").
-pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut Starts<'_>) -> Reading<()> {
+/// An input for the start nodes is for those that are start nodes without these inputs. If no input is for them, the
+/// graph may lack start nodes here: an input can make a class node a start node (`docs/ewoks.md`, "Tasks that ewokscore
+/// runs").
+pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut StartNodes<'_>) -> LoadResult<()> {
     let starts = match inputs.iter().any(|input| matches!(input.nodes, InputNodes::Start)) {
-        true => starts.of(&entries.nodes, &entries.links, &entries.spot)?,
+        true => starts.of(&entries.nodes, &entries.links, &entries.location)?,
         false => Vec::new(),
     };
     for Input { name, value, nodes } in inputs {
         let chosen: Vec<usize> = match nodes {
             InputNodes::Start => starts.clone(),
-            wanted => (0..entries.nodes.len()).filter(|&node| is_meant(wanted, &entries.nodes[node])).collect(),
+            wanted => (0..entries.nodes.len()).filter(|&node| selects(wanted, &entries.nodes[node])).collect(),
         };
         if chosen.is_empty() && !entries.nodes.is_empty() {
-            return Err(entries.spot.invalid(nobody(name, nodes, &entries.nodes)));
+            return Err(entries.location.invalid(no_such_node(name, nodes, &entries.nodes)));
         }
         for node in chosen {
             entries.nodes[node].defaults.insert(name.clone(), Payload::from(value.clone()));
@@ -124,7 +88,7 @@ pub(super) fn apply(entries: &mut Entries, inputs: &[Input], starts: &mut Starts
     Ok(())
 }
 
-fn is_meant(wanted: &InputNodes, node: &NodeEntry) -> bool {
+fn selects(wanted: &InputNodes, node: &NodeEntry) -> bool {
     match wanted {
         InputNodes::Start => false,
         InputNodes::All => true,
@@ -137,8 +101,8 @@ fn is_meant(wanted: &InputNodes, node: &NodeEntry) -> bool {
     }
 }
 
-/// An input that no node gets, with the name that was probably meant.
-fn nobody(name: &Key, wanted: &InputNodes, nodes: &[NodeEntry]) -> String {
+/// The message for an input that is for no node of the graph, with the name that was probably meant.
+fn no_such_node(name: &Key, wanted: &InputNodes, nodes: &[NodeEntry]) -> String {
     let ids = || nodes.iter().map(|node| node.id.as_str());
     let (what, meant) = match wanted {
         InputNodes::Id(id) => (format!("of id {id:?}"), did_you_mean(id, ids())),

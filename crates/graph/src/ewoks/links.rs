@@ -1,19 +1,19 @@
-//! Links between the same two nodes become one, and what the rest of the links may not say together is refused.
+//! Merges links between the same two nodes into one, and refuses attributes that exclude each other.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::error::Place;
+use super::error::{Element, LoadResult};
+use super::location::Location;
 use super::read::{LinkEntry, NodeEntry};
-use super::spot::{Reading, Spot};
 use crate::{Arrival, FieldMap, Mapping};
 
-/// Merges parallel links: lists are joined, anything else must agree.
+/// Merges parallel links. Their lists are joined, and their other attributes must be equal.
 ///
-/// The result is ordered by source node, then as in the file: the order in which the original triggers the targets of a
-/// node (`parity.md` P145) and merges what arrives at one.
-pub(super) fn merge(links: Vec<LinkEntry>) -> Reading<Vec<LinkEntry>> {
+/// The result is ordered by source node, then as in the file. In this order ewoks triggers the targets of a node
+/// (`docs/parity.md` P145) and merges the arrivals at one.
+pub(super) fn merge(links: Vec<LinkEntry>) -> LoadResult<Vec<LinkEntry>> {
     let mut merged: Vec<LinkEntry> = Vec::with_capacity(links.len());
     let mut positions = HashMap::new();
     for link in links {
@@ -22,53 +22,53 @@ pub(super) fn merge(links: Vec<LinkEntry>) -> Reading<Vec<LinkEntry>> {
                 position.insert(merged.len());
                 merged.push(link);
             }
-            Entry::Occupied(position) => absorb(&mut merged[*position.get()], link)?,
+            Entry::Occupied(position) => merge_into(&mut merged[*position.get()], link)?,
         }
     }
     merged.sort_by_key(|link| link.source);
     for link in &merged {
         if link.map_all_data == Some(true) && !link.data_mapping.is_empty() {
             let message = "\"map_all_data\" and \"data_mapping\" can't be used together; keep one of them";
-            return Err(link.spot.invalid(message));
+            return Err(link.location.invalid(message));
         }
         if link.is_on_error() && !link.conditions.is_empty() {
             let message = "\"on_error\" and \"conditions\" can't be used together, since a node that fails has no outputs; \
                            keep one of them";
-            return Err(link.spot.invalid(message));
+            return Err(link.location.invalid(message));
         }
     }
     Ok(merged)
 }
 
-fn absorb(link: &mut LinkEntry, other: LinkEntry) -> Reading<()> {
-    let spot = other.spot;
-    agree(&mut link.map_all_data, other.map_all_data, "map_all_data", &spot)?;
-    agree(&mut link.required, other.required, "required", &spot)?;
-    agree(&mut link.on_error, other.on_error, "on_error", &spot)?;
-    agree(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &spot)?;
-    join(&mut link.data_mapping, other.data_mapping);
-    join(&mut link.conditions, other.conditions);
+fn merge_into(link: &mut LinkEntry, other: LinkEntry) -> LoadResult<()> {
+    let location = other.location;
+    merge_flag(&mut link.map_all_data, other.map_all_data, "map_all_data", &location)?;
+    merge_flag(&mut link.required, other.required, "required", &location)?;
+    merge_flag(&mut link.on_error, other.on_error, "on_error", &location)?;
+    merge_flag(&mut link.cache_if_optional, other.cache_if_optional, "cache_if_optional", &location)?;
+    append_unless_equal(&mut link.data_mapping, other.data_mapping);
+    append_unless_equal(&mut link.conditions, other.conditions);
     Ok(())
 }
 
-fn agree(mine: &mut Option<bool>, other: Option<bool>, name: &str, spot: &Spot) -> Reading<()> {
+fn merge_flag(mine: &mut Option<bool>, other: Option<bool>, name: &str, location: &Location) -> LoadResult<()> {
     if mine.is_some() && other.is_some() && *mine != other {
         let message = format!("there are several links between these nodes and they disagree on {name:?}; make it one");
-        return Err(spot.invalid(message));
+        return Err(location.invalid(message));
     }
     *mine = mine.or(other);
     Ok(())
 }
 
-/// Appends a list, unless it is the same.
-fn join<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
+/// Appends a list, unless the two are equal.
+fn append_unless_equal<T: PartialEq>(mine: &mut Vec<T>, other: Vec<T>) {
     if *mine != other {
         mine.extend(other);
     }
 }
 
-/// Refuses two values for one input where both are waited for; where they are not, the later one wins.
-pub(super) fn refuse_contested_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> Reading<()> {
+/// Refuses two required links that fill the same input. Of optional links the later arrival wins.
+pub(super) fn refuse_conflicting_inputs(nodes: &[NodeEntry], links: &[LinkEntry], required: &[bool]) -> LoadResult<()> {
     let mut fillers = HashMap::new();
     for (link, _) in links.iter().zip(required).filter(|(_, required)| **required) {
         for (_, input) in &link.data_mapping {
@@ -79,13 +79,13 @@ pub(super) fn refuse_contested_inputs(nodes: &[NodeEntry], links: &[LinkEntry], 
                 let second = named(link, nodes);
                 format!("this and {second} are both required and fill the input \"{input}\"; keep one of them")
             };
-            return Err(first.spot.invalid(message));
+            return Err(first.location.invalid(message));
         }
     }
     Ok(())
 }
 
-/// What the link's target gets.
+/// The mapping of a link.
 pub(super) fn mapping(link: &LinkEntry) -> Mapping {
     if link.map_all_data == Some(true) {
         return Mapping::All;
@@ -97,12 +97,12 @@ pub(super) fn mapping(link: &LinkEntry) -> Mapping {
     )
 }
 
-/// How the link's target merges it with its others.
+/// The arrival rule of a link.
 pub(super) fn arrival(link: &LinkEntry, required: bool) -> Arrival {
     if required { Arrival::Required } else { Arrival::Optional { cached: link.cache_if_optional == Some(true) } }
 }
 
-/// One pair for each key, in the order of the first with that key, with the value of the last: as a Python dictionary.
+/// One pair for each key, with the last value of the key, at the place of its first: as a Python dictionary.
 pub(super) fn last_wins<K: Eq + Hash, V>(pairs: &[(K, V)]) -> Vec<(&K, &V)> {
     let mut positions = HashMap::new();
     let mut kept: Vec<(&K, &V)> = Vec::new();
@@ -116,6 +116,6 @@ pub(super) fn last_wins<K: Eq + Hash, V>(pairs: &[(K, V)]) -> Vec<(&K, &V)> {
     kept
 }
 
-fn named(link: &LinkEntry, nodes: &[NodeEntry]) -> Place {
-    Place::Link { source: nodes[link.source].id.clone(), target: nodes[link.target].id.clone() }
+fn named(link: &LinkEntry, nodes: &[NodeEntry]) -> Element {
+    Element::Link { source: nodes[link.source].id.clone(), target: nodes[link.target].id.clone() }
 }

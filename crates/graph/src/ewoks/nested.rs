@@ -1,22 +1,20 @@
-//! [`Nested`]: the graph nodes of a graph, and how links and attributes reach into them.
+//! [`NestedGraphs`]: the graph nodes of a graph, and how links and attributes reach into the graphs that they name.
 
 use std::collections::HashMap;
 
 use pushflow_model::{Map, Value};
 
-use super::error::Place;
+use super::attributes;
+use super::error::{Element, LoadResult};
 use super::fields::Fields;
-use super::flatten::{check_ends, merged};
 use super::raw::{RawLink, RawNode, joined_id, nested_id};
-use super::spot::Reading;
-use super::{read, task};
 
-/// The attributes of a graph node that replace those of the graph's input nodes.
-const HANDED_DOWN: &[&str] = &["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
-/// What a link says about its ends inside graph nodes.
+/// The attributes that the input nodes of a graph get from the graph node.
+const INHERITED: &[&str] = &["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
+/// The attributes of a link about its ends in graph nodes.
 const SUB: &[&str] = &["sub_source", "sub_target", "sub_target_attributes"];
 
-/// Another name for a node, by the id of the node itself.
+/// A name for a node that the links of the graph around it may use, with the id of the node itself.
 #[derive(Clone)]
 pub(super) struct Alias {
     pub(super) id: String,
@@ -25,17 +23,17 @@ pub(super) struct Alias {
 }
 
 impl Alias {
-    pub(super) fn moved_into(self, graph: &str) -> Self {
+    pub(super) fn nested_in(self, graph: &str) -> Self {
         Alias { node: nested_id(graph, &self.node), ..self }
     }
 }
 
-/// Nodes at one end of a link, each with the attributes of the alias that led there.
-pub(super) type Ends = Vec<(String, Map)>;
+/// The nodes at one end of a link, each with the link attributes of the alias that leads to it.
+pub(super) type Endpoints = Vec<(String, Map)>;
 
 /// The graph nodes of one graph, in their order.
 #[derive(Default)]
-pub(super) struct Nested {
+pub(super) struct NestedGraphs {
     graphs: Vec<NestedGraph>,
     by_id: HashMap<String, usize>,
 }
@@ -46,7 +44,7 @@ struct NestedGraph {
     outputs: Vec<Alias>,
 }
 
-impl Nested {
+impl NestedGraphs {
     pub(super) fn add(&mut self, node: RawNode, inputs: Vec<Alias>, outputs: Vec<Alias>) {
         self.by_id.insert(node.id.clone(), self.graphs.len());
         self.graphs.push(NestedGraph { node, inputs, outputs });
@@ -56,24 +54,24 @@ impl Nested {
         self.by_id.contains_key(id)
     }
 
-    /// Replaces attributes of the graphs' input nodes by those of the graph nodes.
-    pub(super) fn update_inputs(&self, nodes: &mut [RawNode], positions: &HashMap<String, usize>) -> Reading<()> {
+    /// Gives the input nodes of each graph the attributes of its graph node.
+    pub(super) fn update_inputs(&self, nodes: &mut [RawNode], positions: &HashMap<String, usize>) -> LoadResult<()> {
         for NestedGraph { node, inputs, .. } in &self.graphs {
-            let handed = node.attributes.iter().filter(|(name, _)| HANDED_DOWN.contains(&name.as_str()));
-            let handed: Map = handed.map(|(name, value)| (name.clone(), value.clone())).collect();
-            for alias in inputs.iter().filter(|_| !handed.is_empty()) {
+            let inherited = node.attributes.iter().filter(|(name, _)| INHERITED.contains(&name.as_str()));
+            let inherited: Map = inherited.map(|(name, value)| (name.clone(), value.clone())).collect();
+            for alias in inputs.iter().filter(|_| !inherited.is_empty()) {
                 let Some(&position) = positions.get(&alias.node) else {
                     let message = format!("its input {:?} names no node of the graph, {:?}", alias.id, alias.node);
-                    return Err(node.spot.invalid(message));
+                    return Err(node.location.invalid(message));
                 };
-                replace(&mut nodes[position].attributes, &handed);
+                replace(&mut nodes[position].attributes, &inherited);
             }
         }
         Ok(())
     }
 
-    /// The links that reach into a nested graph in the order of the original: for each graph those into it, then those out
-    /// of it.
+    /// Sorts the links that reach into nested graphs as ewoks does: for each graph first the links into it, then those
+    /// out of it.
     pub(super) fn in_order(&self, links: Vec<RawLink>) -> Vec<RawLink> {
         let rank = |link: &RawLink| {
             let into = self.by_id.get(&link.target).map(|&graph| (graph, 0));
@@ -85,42 +83,45 @@ impl Nested {
         links
     }
 
-    /// Where a link with an end in a nested graph really begins, and where it really ends.
-    pub(super) fn both_ends(&self, link: &RawLink) -> Reading<(Ends, Ends)> {
-        Ok((self.own_ends(link, "source", "sub_source", false)?, self.own_ends(link, "target", "sub_target", true)?))
+    /// The nodes at which a link with an end in a nested graph begins, and those at which it ends.
+    pub(super) fn endpoints(&self, link: &RawLink) -> LoadResult<(Endpoints, Endpoints)> {
+        Ok((
+            self.endpoints_at(link, "source", "sub_source", false)?,
+            self.endpoints_at(link, "target", "sub_target", true)?,
+        ))
     }
 
-    /// The links between nodes that a link with an end in a nested graph stands for.
+    /// The links between nodes that stand for a link with an end in a nested graph.
     pub(super) fn expand(
         &self,
         link: RawLink,
-        (sources, targets): (Ends, Ends),
+        (sources, targets): (Endpoints, Endpoints),
         nodes: &mut [RawNode],
         positions: &HashMap<String, usize>,
-    ) -> Reading<Vec<RawLink>> {
+    ) -> LoadResult<Vec<RawLink>> {
         let mut own = link.attributes.clone();
         SUB.iter().for_each(|name| _ = own.shift_remove(*name));
         let mut expanded = Vec::new();
         for (source, below) in &sources {
             for (target, above) in &targets {
-                let place = Place::Link { source: source.clone(), target: target.clone() };
+                let element = Element::Link { source: source.clone(), target: target.clone() };
                 expanded.push(RawLink {
                     source: source.clone(),
                     target: target.clone(),
                     attributes: merged(merged(below.clone(), above), &own),
-                    spot: link.spot.named(place),
+                    location: link.location.named(element),
                 });
             }
         }
-        expanded.iter().try_for_each(|link| check_ends(link, positions))?;
+        expanded.iter().try_for_each(|link| link.check_ends(positions))?;
         if let Some(attributes) = self.target_attributes(&link)? {
             targets.iter().for_each(|(target, _)| replace(&mut nodes[positions[target]].attributes, attributes));
         }
         Ok(expanded)
     }
 
-    /// Where a link to this node of a nested graph, or to this alias in it, really ends; with the attributes of the alias.
-    pub(super) fn ends(&self, graph: &str, node: &str, is_input: bool) -> Ends {
+    /// The nodes that a node id or alias of a nested graph stands for, each with the link attributes of the alias.
+    pub(super) fn endpoints_of(&self, graph: &str, node: &str, is_input: bool) -> Endpoints {
         let aliases = self.by_id.get(graph).map(|&graph| &self.graphs[graph]);
         let aliases = aliases.map_or(&[][..], |graph| if is_input { &graph.inputs } else { &graph.outputs });
         let found = aliases.iter().filter(|alias| alias.id == node);
@@ -128,26 +129,32 @@ impl Nested {
         if found.is_empty() { vec![(nested_id(graph, node), Map::default())] } else { found }
     }
 
-    fn own_ends(&self, link: &RawLink, end: &'static str, sub: &'static str, is_target: bool) -> Reading<Ends> {
+    fn endpoints_at(
+        &self,
+        link: &RawLink,
+        end: &'static str,
+        sub: &'static str,
+        is_target: bool,
+    ) -> LoadResult<Endpoints> {
         let id = if is_target { &link.target } else { &link.source };
         if !self.contains(id) {
             self.refuse_sub_attributes(link, !is_target, is_target)?;
             return Ok(vec![(id.clone(), Map::default())]);
         }
-        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        let fields = Fields::of_map(&link.attributes, link.location.clone());
         let Some(node) = fields.get(sub) else {
             let message = format!("the {end} {id:?} is a graph; say which of its nodes with {sub:?}");
-            return Err(link.spot.invalid(message));
+            return Err(link.location.invalid(message));
         };
-        Ok(self.ends(id, &joined_id(node, sub, &fields)?, is_target))
+        Ok(self.endpoints_of(id, &joined_id(node, sub, &fields)?, is_target))
     }
 
-    /// Refuses what only a link with an end in a nested graph may say.
-    pub(super) fn refuse_sub_attributes(&self, link: &RawLink, of_source: bool, of_target: bool) -> Reading<()> {
+    /// Refuses the attributes that only a link with an end in a nested graph may have.
+    pub(super) fn refuse_sub_attributes(&self, link: &RawLink, of_source: bool, of_target: bool) -> LoadResult<()> {
         if !SUB.iter().any(|name| link.attributes.contains_key(*name)) {
             return Ok(());
         }
-        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+        let fields = Fields::of_map(&link.attributes, link.location.clone());
         for (name, end, is_asked) in
             [(SUB[0], "source", of_source), (SUB[1], "target", of_target), (SUB[2], "target", of_target)]
         {
@@ -159,11 +166,11 @@ impl Nested {
         Ok(())
     }
 
-    /// The attributes that a link gives the node that it leads to.
-    fn target_attributes<'a>(&self, link: &'a RawLink) -> Reading<Option<&'a Map>> {
-        let fields = Fields::of_map(&link.attributes, link.spot.clone());
+    /// The attributes that a link gives its target.
+    fn target_attributes<'a>(&self, link: &'a RawLink) -> LoadResult<Option<&'a Map>> {
+        let fields = Fields::of_map(&link.attributes, link.location.clone());
         let attributes = fields.object(SUB[2])?;
-        attributes.refuse_misspelt(&[read::NODE, task::ATTRIBUTES])?;
+        attributes.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
         Ok(fields.get(SUB[2]).and_then(Value::as_map))
     }
 }
@@ -172,7 +179,7 @@ fn is_empty_map(value: &Value) -> bool {
     value.as_map().is_some_and(|map| map.is_empty())
 }
 
-/// Replaces attributes; a map is replaced entry by entry.
+/// Replaces attributes. A map is replaced entry by entry.
 fn replace(attributes: &mut Map, by: &Map) {
     for (name, value) in by.iter() {
         match (attributes.get_mut(name), value) {
@@ -180,4 +187,10 @@ fn replace(attributes: &mut Map, by: &Map) {
             _ => _ = attributes.insert(name.clone(), value.clone()),
         }
     }
+}
+
+/// The attributes of both maps; those of `above` override the others.
+pub(super) fn merged(mut below: Map, above: &Map) -> Map {
+    below.extend(above.iter().map(|(name, value)| (name.clone(), value.clone())));
+    below
 }

@@ -1,34 +1,33 @@
-//! From the attributes of nodes and links to what they mean: every attribute read, every rule on a single node or link
-//! checked.
+//! Reads the attributes of nodes and links, and checks the rules about a single node or link.
 
 use std::collections::HashMap;
 
 use pushflow_model::{Data, Key, Value};
 
-use super::error::Place;
+use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::flatten::FlatGraph;
+use super::location::Location;
 use super::raw::{RawLink, RawNode};
 use super::settings::{self, NodeSettings};
-use super::spot::{Reading, Spot};
-use super::{items, task};
+use super::{attributes, parameters, task};
 use crate::{Passing, RunSettings, Work};
 
-/// The graph as far as this version understands it.
+/// A graph whose attributes have been read.
 pub(super) struct Entries {
     /// The graph's label, else its id.
     pub(super) name: String,
     pub(super) nodes: Vec<NodeEntry>,
     pub(super) links: Vec<LinkEntry>,
     pub(super) settings: RunSettings,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 /// One node.
 pub(super) struct NodeEntry {
     pub(super) id: String,
     pub(super) label: Option<String>,
-    /// What names the task, as the file has it.
+    /// The identifier of the task, as the file has it.
     pub(super) identifier: Option<String>,
     pub(super) work: Work,
     pub(super) passing: Passing,
@@ -36,17 +35,17 @@ pub(super) struct NodeEntry {
     pub(super) force_start: bool,
     pub(super) else_value: Value,
     pub(super) settings: NodeSettings,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 impl NodeEntry {
-    /// What people call it.
+    /// The label of the node, else its id.
     pub(super) fn name(&self) -> &str {
         self.label.as_ref().unwrap_or(&self.id)
     }
 }
 
-/// One link, between nodes by their position.
+/// One link, with the positions of its nodes.
 pub(super) struct LinkEntry {
     pub(super) source: usize,
     pub(super) target: usize,
@@ -58,60 +57,32 @@ pub(super) struct LinkEntry {
     pub(super) on_error: Option<bool>,
     pub(super) required: Option<bool>,
     pub(super) cache_if_optional: Option<bool>,
-    pub(super) spot: Spot,
+    pub(super) location: Location,
 }
 
 impl LinkEntry {
-    /// Whether it is taken when its source fails, and then only.
+    /// Whether the link is taken when its source fails, and only then.
     pub(super) fn is_on_error(&self) -> bool {
         self.on_error == Some(true)
     }
 }
 
-/// What any node may have beside its task.
-pub(super) const NODE: &[&str] = &[
-    "id",
-    "label",
-    "default_inputs",
-    "force_start_node",
-    "conditions_else_value",
-    "default_error_node",
-    "default_error_attributes",
-    settings::KEY,
-];
-/// What a node that stands for a graph has beside that.
-pub(super) const GRAPH_NODE: &[&str] = &["task_type", "task_identifier", "graph"];
-/// What a link may have.
-pub(super) const LINK: &[&str] = &[
-    "source",
-    "target",
-    "sub_source",
-    "sub_target",
-    "sub_target_attributes",
-    "map_all_data",
-    "data_mapping",
-    "conditions",
-    "on_error",
-    "required",
-    "cache_if_optional",
-];
-
 /// Reads the nodes and links.
-pub(super) fn entries(graph: FlatGraph) -> Reading<Entries> {
-    let FlatGraph { name, nodes, links, settings, spot, .. } = graph;
+pub(super) fn entries(graph: FlatGraph) -> LoadResult<Entries> {
+    let FlatGraph { name, nodes, links, settings, location, .. } = graph;
     let positions: HashMap<&str, usize> =
         nodes.iter().enumerate().map(|(position, node)| (node.id.as_str(), position)).collect();
-    let links = links.iter().map(|entry| link(entry, &positions)).collect::<Reading<_>>()?;
-    let settings = settings::of_graph(&Fields::of_map(&settings, spot.attribute(settings::KEY)))?;
-    Ok(Entries { name, nodes: nodes.iter().map(node).collect::<Reading<_>>()?, links, settings, spot })
+    let links = links.iter().map(|entry| link(entry, &positions)).collect::<LoadResult<_>>()?;
+    let settings = settings::of_graph(&Fields::of_map(&settings, location.attribute(settings::KEY)))?;
+    Ok(Entries { name, nodes: nodes.iter().map(node).collect::<LoadResult<_>>()?, links, settings, location })
 }
 
-fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
-    let fields = Fields::of_map(attributes, spot.clone());
-    fields.refuse_misspelt(&[NODE, task::ATTRIBUTES])?;
+fn node(RawNode { id, attributes, location }: &RawNode) -> LoadResult<NodeEntry> {
+    let fields = Fields::of_map(attributes, location.clone());
+    fields.refuse_misspelt(&[attributes::NODE, attributes::TASK])?;
     let (work, passing) = task::work(id, &fields)?;
     let else_value = fields.get("conditions_else_value").cloned().unwrap_or_default();
-    items::check_comparable(&else_value, "conditions_else_value", &fields)?;
+    parameters::check_comparable(&else_value, "conditions_else_value", &fields)?;
     let settings = settings::of_node(&fields)?;
     if work == Work::Identity
         && let Some(setting) = settings.for_tasks()
@@ -124,31 +95,31 @@ fn node(RawNode { id, attributes, spot }: &RawNode) -> Reading<NodeEntry> {
         identifier: task::identifier(&fields),
         work,
         passing,
-        defaults: items::default_inputs(&fields)?,
+        defaults: parameters::default_inputs(&fields)?,
         force_start: fields.boolean("force_start_node")?.unwrap_or(false),
         else_value,
         settings,
         id: id.clone(),
-        spot: spot.clone(),
+        location: location.clone(),
     })
 }
 
-fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> Reading<LinkEntry> {
-    let RawLink { source, target, attributes, spot } = link;
-    let place = Place::Link { source: source.clone(), target: target.clone() };
-    let fields = Fields::of_map(attributes, spot.named(place));
-    fields.refuse_misspelt(&[LINK])?;
+fn link(link: &RawLink, positions: &HashMap<&str, usize>) -> LoadResult<LinkEntry> {
+    let RawLink { source, target, attributes, location } = link;
+    let element = Element::Link { source: source.clone(), target: target.clone() };
+    let fields = Fields::of_map(attributes, location.named(element));
+    fields.refuse_misspelt(&[attributes::LINK])?;
     let position =
         |id: &str| *positions.get(id).expect("the ends of links were looked at when the graph was put together");
     Ok(LinkEntry {
         source: position(source),
         target: position(target),
         map_all_data: fields.boolean("map_all_data")?,
-        data_mapping: items::data_mapping(&fields)?,
-        conditions: items::conditions(&fields)?,
+        data_mapping: parameters::data_mapping(&fields)?,
+        conditions: parameters::conditions(&fields)?,
         on_error: fields.boolean("on_error")?,
         required: fields.boolean("required")?,
         cache_if_optional: fields.boolean("cache_if_optional")?,
-        spot: fields.spot,
+        location: fields.location,
     })
 }

@@ -1,9 +1,10 @@
-//! Values that are no plain data: what `ewokscore` makes of them when it saves a graph, by the serializer that the file names
-//! under `__ewoks_serialize__` (schema 1.2).
+//! Restores the values that JSON can't hold. `ewokscore` saves them with the serializer that the file names under
+//! `__ewoks_serialize__` (schema 1.2).
 //!
-//! Without a serializer, and with `json`, values are as JSON has them. `json_pickle` writes what JSON can't hold as an object
-//! with the key `__ewoks__`: tuples and sets with their elements, bytes, and anything else as a pickle, which goes on to the
-//! Python tasks as it is. `hdf5_pickle` pickles the nodes themselves: only `ewokscore` can read that.
+//! Without a serializer, and with `json`, values are as JSON has them. The serializer `json_pickle` writes each value
+//! that JSON can't hold as an object with the key `__ewoks__`: tuples and sets with their elements, bytes, and all
+//! other values as a pickle. A pickle reaches the Python tasks as it is. The serializer `hdf5_pickle` pickles the nodes
+//! themselves, so that only `ewokscore` can read the file.
 
 use std::borrow::Cow;
 
@@ -12,21 +13,22 @@ use base64::engine::general_purpose::STANDARD;
 use pushflow_model::{Map, Opaque, Value};
 use pushflow_model::{PICKLE_CODEC, PYTHON_CODEC};
 
+use super::error::LoadResult;
 use super::fields::Fields;
-use super::spot::{Reading, Spot};
+use super::location::Location;
 
 /// The attribute of a document that names the serializer.
 pub(super) const KEY: &str = "__ewoks_serialize__";
-/// The only version there is.
+/// The only version of the serializers.
 const VERSION: &str = "1.0.0";
 /// The key of an object that stands for a value.
 const TAG: &str = "__ewoks__";
 
-/// The document with its values as they were when it was saved.
-pub(super) fn restored<'a>(document: &'a Value, spot: &Spot) -> Reading<Cow<'a, Value>> {
+/// The document, with the values that it had before `ewokscore` saved it.
+pub(super) fn restored<'a>(document: &'a Value, location: &Location) -> LoadResult<Cow<'a, Value>> {
     let unchanged = Ok(Cow::Borrowed(document));
     let Value::Map(map) = document else { return unchanged };
-    let top = Fields::of_map(map, spot.clone());
+    let top = Fields::of_map(map, location.clone());
     if top.get(KEY).is_none() {
         return unchanged;
     }
@@ -50,7 +52,7 @@ pub(super) fn restored<'a>(document: &'a Value, spot: &Spot) -> Reading<Cow<'a, 
     }
 }
 
-/// Values nest no deeper than a document may, so this does not either.
+/// Restores a value. The recursion is no deeper than values may nest in a document.
 fn value(saved: &Value) -> Result<Value, String> {
     match saved {
         Value::List(list) => elements(list),
@@ -80,7 +82,7 @@ fn tagged(tag: &Value, map: &Map) -> Result<Value, String> {
             Ok(Opaque::new(PYTHON_CODEC, name).with_view(elements(list)?).into())
         }
         (Some("bytes"), _) => Ok(Value::Bytes(data()?.into())),
-        // What it is only Python can tell.
+        // Only Python knows the type of a pickled object.
         (Some("pickle"), _) => {
             Ok(Opaque::new(PICKLE_CODEC, "object").with_text("<a pickled object>").with_content(data()?).into())
         }

@@ -1,4 +1,5 @@
-//! Pushflow's own settings in a graph file: what nodes and graphs have under the key `pushflow` (`docs/ewoks.md`).
+//! Reads the settings of pushflow in a graph file, which nodes and graphs have under the key `pushflow`
+//! (`docs/ewoks.md`).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,13 +7,12 @@ use std::time::Duration;
 use pushflow_model::Value;
 use pushflow_model::{CommandTask, TaskSpec};
 
-use super::error::LoadError;
+use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
-use super::spot::Reading;
 use crate::build::known_pool;
 use crate::{Retries, RunSettings};
 
-/// The attribute that holds them.
+/// The attribute that holds the settings.
 pub(super) const KEY: &str = "pushflow";
 
 const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
@@ -20,32 +20,32 @@ const OF_NODE: &[&str] = &["timeout", "max_rounds", "retries", "pool", "rust", "
 const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
 const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
 
-/// How a time is written.
+/// How a time is written, for messages.
 const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\" or \"1h\"";
 
-/// Refuses settings in a place that has none: they would mean nothing there.
-pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> Reading<()> {
+/// Refuses settings of an object that can't have any.
+pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> LoadResult<()> {
     match fields.get(KEY) {
         None => Ok(()),
         Some(_) => Err(fields.wrong(KEY, format!("there are no settings under {KEY:?} here: {advice}"))),
     }
 }
 
-/// What a node asks for.
+/// The settings of a node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NodeSettings {
-    /// How long each attempt may take.
+    /// The longest time of an attempt.
     pub(super) timeout: Option<Duration>,
-    /// How often it may run in one run.
+    /// The greatest number of times that the node may run in one run.
     pub(super) max_rounds: Option<u64>,
-    /// How often it is tried again.
+    /// How often the scheduler tries the node again.
     pub(super) retries: Option<Retries>,
-    /// The pool on which it runs.
+    /// The pool on which the node runs.
     pub(super) pool: Option<&'static str>,
 }
 
 impl NodeSettings {
-    /// The first setting that only a task can have.
+    /// The name of a setting that only a node with a task can have, if there is one.
     pub(super) fn for_tasks(&self) -> Option<&'static str> {
         let set =
             [("timeout", self.timeout.is_some()), ("retries", self.retries.is_some()), ("pool", self.pool.is_some())];
@@ -54,7 +54,7 @@ impl NodeSettings {
 }
 
 /// The settings of a graph.
-pub(super) fn of_graph(fields: &Fields<'_>) -> Reading<RunSettings> {
+pub(super) fn of_graph(fields: &Fields<'_>) -> LoadResult<RunSettings> {
     refuse_unknown(fields, &[OF_GRAPH])?;
     Ok(RunSettings {
         timeout: time(fields, "timeout")?,
@@ -64,7 +64,7 @@ pub(super) fn of_graph(fields: &Fields<'_>) -> Reading<RunSettings> {
 }
 
 /// The settings of a node.
-pub(super) fn of_node(node: &Fields<'_>) -> Reading<NodeSettings> {
+pub(super) fn of_node(node: &Fields<'_>) -> LoadResult<NodeSettings> {
     if node.get(KEY).is_none() {
         return Ok(NodeSettings::default());
     }
@@ -77,8 +77,8 @@ pub(super) fn of_node(node: &Fields<'_>) -> Reading<NodeSettings> {
     })
 }
 
-/// A number for each kind of failure, or an object with one for each.
-fn retries(fields: &Fields<'_>) -> Reading<Option<Retries>> {
+/// Reads `retries`: one number for all kinds of failures, or an object with a number for each.
+fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
     let wrong = |fields: &Fields<'_>, name| {
         let message = format!("{name:?} must be a whole number from 0 to {}", u32::MAX);
         fields.wrong(name, message)
@@ -106,13 +106,13 @@ fn retries(fields: &Fields<'_>) -> Reading<Option<Retries>> {
     }
 }
 
-fn pool(fields: &Fields<'_>) -> Reading<Option<&'static str>> {
+fn pool(fields: &Fields<'_>) -> LoadResult<Option<&'static str>> {
     let Some(name) = fields.text("pool")? else { return Ok(None) };
     known_pool(name).map(Some).map_err(|error| fields.wrong("pool", error.to_string()))
 }
 
-/// The task that a node's settings name: a Rust task or a command.
-pub(super) fn task(node: &Fields<'_>) -> Reading<Option<TaskSpec>> {
+/// The task that the settings of a node name: a Rust task or a command.
+pub(super) fn task(node: &Fields<'_>) -> LoadResult<Option<TaskSpec>> {
     if node.get(KEY).is_none() {
         return Ok(None);
     }
@@ -128,7 +128,7 @@ pub(super) fn task(node: &Fields<'_>) -> Reading<Option<TaskSpec>> {
     }
 }
 
-fn command(fields: &Fields<'_>) -> Reading<CommandTask> {
+fn command(fields: &Fields<'_>) -> LoadResult<CommandTask> {
     refuse_unknown(fields, &[OF_NODE, OF_COMMAND])?;
     let argv = texts(fields.list("command")?).filter(|argv| !argv.is_empty());
     let argv = argv.ok_or_else(|| {
@@ -142,7 +142,7 @@ fn command(fields: &Fields<'_>) -> Reading<CommandTask> {
     Ok(CommandTask {
         argv,
         stdin: fields.text("stdin")?.map(str::to_owned),
-        environment: variables.collect::<Reading<_>>()?,
+        environment: variables.collect::<LoadResult<_>>()?,
         directory: fields.text("directory")?.map(PathBuf::from),
         any_exit_code: fields.boolean("any_exit_code")?.unwrap_or(false),
     })
@@ -152,8 +152,8 @@ fn texts(values: &[Value]) -> Option<Vec<String>> {
     values.iter().map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-/// These settings are pushflow's alone: what is not known here means nothing anywhere.
-fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Reading<()> {
+/// Refuses unknown settings. Only pushflow has settings here, so that an unknown one can't belong to another program.
+fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> LoadResult<()> {
     fields.refuse_misspelt(known)?;
     let known: Vec<&str> = known.iter().copied().flatten().copied().collect();
     match fields.attributes().keys().find(|name| !known.contains(&name.as_str())) {
@@ -162,7 +162,7 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> Reading<()> {
     }
 }
 
-fn time(fields: &Fields<'_>, name: &'static str) -> Reading<Option<Duration>> {
+fn time(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<Duration>> {
     let Some(value) = fields.get(name) else { return Ok(None) };
     let seconds = match value {
         Value::Int(seconds) => Some(*seconds as f64),
@@ -178,7 +178,7 @@ fn not_a_time(fields: &Fields<'_>, name: &'static str) -> Box<LoadError> {
     fields.wrong(name, format!("{name:?} must be a time above zero: {TIME}"))
 }
 
-/// `400ms`, `1.5s`, `2m`, `1h`.
+/// The seconds of a text such as `400ms`, `1.5s`, `2m` or `1h`.
 fn seconds(text: &str) -> Option<f64> {
     let unit_at = text.find(|letter: char| letter != '.' && !letter.is_ascii_digit())?;
     let unit = match &text[unit_at..] {
@@ -191,7 +191,7 @@ fn seconds(text: &str) -> Option<f64> {
     text[..unit_at].parse::<f64>().ok().map(|number| number * unit)
 }
 
-fn rounds(fields: &Fields<'_>) -> Reading<Option<u64>> {
+fn rounds(fields: &Fields<'_>) -> LoadResult<Option<u64>> {
     match fields.get("max_rounds") {
         None => Ok(None),
         Some(Value::Int(rounds)) if *rounds > 0 => Ok(Some(rounds.unsigned_abs())),

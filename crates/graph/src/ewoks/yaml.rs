@@ -1,175 +1,89 @@
-//! YAML text in, a [`Value`] out: by the rules of YAML 1.1 for plain scalars, since the original reads it so.
+//! Composes a [`Value`] from YAML text, by the rules of YAML 1.1 for plain scalars, as ewoks does.
 //!
-//! The text is read event by event, without recursion. Aliases (`*name`) are copied in, within limits on what a text may
-//! grow to. The merge key `<<` is known. What has no form as plain data (other tags, keys that are no text and no whole
-//! number) is refused.
+//! The composer takes the text event by event, without recursion. It copies the value of an alias (`*name`), and limits
+//! how many values a text may grow to. It knows the merge key `<<`. It refuses what has no form as plain data: other
+//! tags, and keys that are neither a text nor a whole number.
 
 mod scalar;
 
 use std::collections::HashMap;
 
 use pushflow_model::{MAX_DEPTH, Map, Value};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, ScalarStyle, Tag};
 
 use super::error::Position;
-use super::spot::Step;
+use super::yaml_events::{YamlError, events, too_deep};
 
-/// How many values a text may grow to by its aliases.
+/// The greatest number of values in a text, with the copies for its aliases.
 const MAX_VALUES: usize = 1_000_000;
-
-/// What is wrong with a text, and where.
-pub(super) type YamlError = (Position, String);
 
 /// Parses a text of one document.
 pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
-    let mut reader = Reader::default();
+    let mut composer = Composer::default();
     for event in events(text) {
         let (event, at) = event?;
-        reader.take_in(event, at)?;
+        composer.handle_event(event, at)?;
     }
-    Ok(reader.document.unwrap_or_default())
+    Ok(composer.document.unwrap_or_default())
 }
 
-/// Where the value begins that these steps lead to in a valid text; where they lead nowhere, the last value that they do
-/// lead to.
-pub(super) fn position(text: &str, steps: &[Step]) -> Position {
-    let mut path: Vec<Way> = Vec::new();
-    let mut best = (0, Position { line: 1, column: 1 });
-    for (event, at) in events(text).map_while(Result::ok) {
-        let is_end = matches!(event, Event::SequenceEnd | Event::MappingEnd);
-        if is_end {
-            path.pop();
-        }
-        if !is_end && is_value(&event) {
-            if let Some(Way::Key(name @ None)) = path.last_mut() {
-                // The key itself; one that is no text leads nowhere.
-                *name = Some(if let Event::Scalar(text, ..) = &event { text.to_string() } else { String::new() });
-                if !matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
-                    continue;
-                }
-            } else if path.len() >= best.0 && leads(&path, steps) {
-                best = (path.len() + 1, at);
-            }
-        }
-        match event {
-            Event::SequenceStart(..) => path.push(Way::Index(0)),
-            Event::MappingStart(..) => path.push(Way::Key(None)),
-            Event::Scalar(..) | Event::Alias(_) | Event::SequenceEnd | Event::MappingEnd => {
-                path.last_mut().map(Way::advance);
-            }
-            _ => {}
-        }
-    }
-    best.1
-}
-
-/// Where in a list or map a text is being read.
-enum Way {
-    Index(usize),
-    /// The key whose value comes next; none before a key.
-    Key(Option<String>),
-}
-
-impl Way {
-    fn advance(&mut self) {
-        match self {
-            Way::Index(index) => *index += 1,
-            Way::Key(name) => *name = None,
-        }
-    }
-}
-
-fn leads(path: &[Way], steps: &[Step]) -> bool {
-    path.len() <= steps.len()
-        && path.iter().zip(steps).all(|pair| match pair {
-            (Way::Index(index), Step::Index(wanted)) => index == wanted,
-            (Way::Key(Some(name)), Step::Key(wanted)) => name == wanted,
-            _ => false,
-        })
-}
-
-fn is_value(event: &Event<'_>) -> bool {
-    matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
-}
-
-/// The events of a text with their places, up to the first error.
-fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Position), YamlError>> {
-    let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        let event = parser.next_event().filter(|_| !ended)?;
-        ended = event.is_err();
-        Some(event.map(|(event, span)| (event, place(&span.start))).map_err(|error| scan_error(&error)))
-    })
-}
-
-fn place(mark: &Marker) -> Position {
-    Position { line: mark.line().max(1), column: mark.col() + 1 }
-}
-
-/// What the parser refuses; it has a limit of its own on how deep brackets may nest, which lies above ours.
-fn scan_error(error: &ScanError) -> YamlError {
-    let message = match error.info() {
-        "recursion limit exceeded" => too_deep(),
-        info => format!("the text is no YAML: {info}"),
-    };
-    (place(error.marker()), message)
-}
-
-/// Puts the events together.
+/// Composes values from events.
 #[derive(Default)]
-struct Reader {
-    open: Vec<Open>,
-    /// What has an anchor, by the parser's number for it.
-    anchors: HashMap<usize, Anchored>,
-    /// How many values there are so far.
+struct Composer {
+    open: Vec<OpenCollection>,
+    /// The values with an anchor, by the number that the parser gave the anchor.
+    anchors: HashMap<usize, CompleteValue>,
+    /// The number of values so far.
     values: usize,
     document: Option<Value>,
 }
 
-/// A list or map that is being read.
-struct Open {
-    content: Content,
+/// A list or map that has begun and not ended.
+struct OpenCollection {
+    collection: Collection,
     anchor: usize,
     at: Position,
-    /// How many values there were before it.
+    /// The number of values before this one.
     before: usize,
-    /// How many levels of containers are in it, so far.
+    /// The number of levels of this collection and those in it, so far.
     levels: usize,
 }
 
-enum Content {
+enum Collection {
     List(Vec<Value>),
     Map {
         entries: Map,
-        /// The key whose value comes next.
+        /// The key whose value comes next; `None` before a key.
         key: Option<String>,
-        /// The maps that the merge key named, which the map's own entries override.
+        /// The maps under the merge key. The entries of this map override theirs.
         merged: Vec<Map>,
     },
 }
 
 #[derive(Clone)]
-struct Anchored {
+struct CompleteValue {
     value: Value,
     values: usize,
     levels: usize,
 }
 
-/// The key that takes the entries of other maps over.
+/// The key whose value is a map, or a list of maps, whose entries are added to this map.
 const MERGE: &str = "<<";
 
-impl Reader {
-    fn take_in(&mut self, event: Event<'_>, at: Position) -> Result<(), YamlError> {
+impl Composer {
+    fn handle_event(&mut self, event: Event<'_>, at: Position) -> Result<(), YamlError> {
         match event {
             Event::DocumentStart(_) if self.document.is_some() => {
                 Err((at, "a graph is one YAML document, and here a second one begins".to_owned()))
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, at)?;
-                let is_key = matches!(self.open.last(), Some(Open { content: Content::Map { key: None, .. }, .. }));
+                let is_key = matches!(
+                    self.open.last(),
+                    Some(OpenCollection { collection: Collection::Map { key: None, .. }, .. })
+                );
                 let value = value(&text, style, tag.as_deref(), is_key).map_err(|message| (at, message))?;
-                self.complete(Anchored { value, values: 1, levels: 0 }, anchor, at)
+                self.complete(CompleteValue { value, values: 1, levels: 0 }, anchor, at)
             }
             Event::Alias(anchor) => {
                 let copy = self.anchors.get(&anchor).cloned();
@@ -177,9 +91,9 @@ impl Reader {
                 self.count(copy.values, at)?;
                 self.complete(copy, 0, at)
             }
-            Event::SequenceStart(anchor, tag) => self.enter(Content::List(Vec::new()), anchor, tag.as_deref(), at),
+            Event::SequenceStart(anchor, tag) => self.enter(Collection::List(Vec::new()), anchor, tag.as_deref(), at),
             Event::MappingStart(anchor, tag) => {
-                let map = Content::Map { entries: Map::default(), key: None, merged: Vec::new() };
+                let map = Collection::Map { entries: Map::default(), key: None, merged: Vec::new() };
                 self.enter(map, anchor, tag.as_deref(), at)
             }
             Event::SequenceEnd | Event::MappingEnd => self.leave(),
@@ -195,7 +109,13 @@ impl Reader {
         Ok(())
     }
 
-    fn enter(&mut self, content: Content, anchor: usize, tag: Option<&Tag>, at: Position) -> Result<(), YamlError> {
+    fn enter(
+        &mut self,
+        collection: Collection,
+        anchor: usize,
+        tag: Option<&Tag>,
+        at: Position,
+    ) -> Result<(), YamlError> {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() || !matches!(&*tag.suffix, "seq" | "map")) {
             return Err((at, unknown_tag(tag)));
         }
@@ -203,26 +123,26 @@ impl Reader {
             return Err((at, too_deep()));
         }
         self.count(1, at)?;
-        self.open.push(Open { content, anchor, at, before: self.values - 1, levels: 1 });
+        self.open.push(OpenCollection { collection, anchor, at, before: self.values - 1, levels: 1 });
         Ok(())
     }
 
     fn leave(&mut self) -> Result<(), YamlError> {
-        let Some(Open { content, anchor, at, before, levels }) = self.open.pop() else { return Ok(()) };
-        let value = match content {
-            Content::List(items) => Value::from(items),
-            Content::Map { mut entries, merged, .. } => {
+        let Some(OpenCollection { collection, anchor, at, before, levels }) = self.open.pop() else { return Ok(()) };
+        let value = match collection {
+            Collection::List(items) => Value::from(items),
+            Collection::Map { mut entries, merged, .. } => {
                 for (name, value) in merged.into_iter().flat_map(Map::into_entries) {
                     entries.entry(name).or_insert(value);
                 }
                 Value::Map(entries)
             }
         };
-        self.complete(Anchored { value, values: self.values - before, levels }, anchor, at)
+        self.complete(CompleteValue { value, values: self.values - before, levels }, anchor, at)
     }
 
-    /// A whole value: it goes where it belongs.
-    fn complete(&mut self, made: Anchored, anchor: usize, at: Position) -> Result<(), YamlError> {
+    /// Puts a complete value into the collection around it, or makes it the document.
+    fn complete(&mut self, made: CompleteValue, anchor: usize, at: Position) -> Result<(), YamlError> {
         if anchor > 0 {
             self.anchors.insert(anchor, made.clone());
         }
@@ -234,22 +154,22 @@ impl Reader {
             return Ok(());
         };
         open.levels = open.levels.max(made.levels + 1);
-        open.content.add(made.value).map_err(|message| (at, message))
+        open.collection.add(made.value).map_err(|message| (at, message))
     }
 }
 
-impl Content {
+impl Collection {
     fn add(&mut self, value: Value) -> Result<(), String> {
         match self {
-            Content::List(items) => items.push(value),
-            Content::Map { key: key @ None, entries, .. } => {
+            Collection::List(items) => items.push(value),
+            Collection::Map { key: key @ None, entries, .. } => {
                 let name = key_name(value)?;
                 if entries.contains_key(&name) {
                     return Err(format!("the key {name:?} comes twice in one map: remove one"));
                 }
                 *key = Some(name);
             }
-            Content::Map { key, entries, merged } => match key.take().unwrap_or_default() {
+            Collection::Map { key, entries, merged } => match key.take().unwrap_or_default() {
                 name if name == MERGE => merge(merged, value)?,
                 name => _ = entries.insert(name, value),
             },
@@ -280,7 +200,7 @@ fn merge(merged: &mut Vec<Map>, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The value of a scalar. A key is what it is written as, unless it is a whole number.
+/// The value of a scalar. A plain scalar has the value that YAML 1.1 gives it, but the merge key stays a text.
 fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>, is_key: bool) -> Result<Value, String> {
     match tag {
         None if style == ScalarStyle::Plain && !(is_key && text == MERGE) => scalar::plain(text),
@@ -293,10 +213,6 @@ fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>, is_key: bool) -> Res
 
 fn unknown_tag(tag: &Tag) -> String {
     format!("the tag \"{}{}\" has no meaning in a graph: leave it out", tag.handle, tag.suffix)
-}
-
-fn too_deep() -> String {
-    format!("the value nests deeper than {MAX_DEPTH} levels")
 }
 
 #[cfg(test)]

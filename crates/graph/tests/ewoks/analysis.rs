@@ -1,4 +1,4 @@
-//! What a file leaves unsaid: which links are required, where a run begins and ends, in which order things happen.
+//! The facts that a file does not state: required links, start and end nodes, and the order of actors and links.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use pushflow_graph::{Arrival, Graph, Mapping, Origin};
 
 use crate::{link, link_between, load, ports, refused, sources, targets};
 
-/// One way a link can be written.
+/// The attributes of a link without any; those below make other kinds of links.
 const PLAIN: &str = "";
 const CONDITIONAL: &str = r#""conditions": [{"source_output": "x", "value": 1}]"#;
 const REQUIRED: &str = r#""required": true"#;
@@ -68,7 +68,7 @@ fn a_loop_without_a_condition_does_not_make_itself_optional() {
     }
 }
 
-/// The rule as the original writes it down, which only ends where there is no cycle.
+/// The rule as ewoks writes it down. It ends only for graphs without a cycle.
 fn required_by_the_book(links: &[(usize, usize, &str)], link: (usize, usize, &str)) -> bool {
     match link.2 {
         REQUIRED => true,

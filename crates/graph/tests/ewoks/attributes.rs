@@ -1,4 +1,4 @@
-//! What may stand where in a file, and what is refused, with the sentence that says so.
+//! The attributes that each object of a file may have, and the messages about those that are refused.
 
 use crate::{load, one_link, one_node, ports, refused, refused_at};
 

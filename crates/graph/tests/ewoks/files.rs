@@ -99,7 +99,7 @@ fn a_root_folder_is_looked_up_first() {
     let [root, other] = [("in root", "root"), ("elsewhere", "other")].map(|(label, _)| {
         folder(&[("demo.json", format!(r#"{{"graph": {{"id": "demo", "label": "{label}"}}}}"#).as_bytes())])
     });
-    let options = LoadOptions { root: Some(root.path().to_owned()), ..LoadOptions::default() };
+    let options = LoadOptions::default().with_root(root.path());
     assert_eq!(load_file_with(Path::new("demo.json"), &options).unwrap().name, "in root");
     assert_eq!(load_file_with(&other.path().join("demo.json"), &options).unwrap().name, "elsewhere");
 }

@@ -1,14 +1,13 @@
 //! Inputs from outside the file.
 
 use std::fs;
-use std::path::Path;
 
 use pushflow_graph::Graph;
 use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, load_reader, parse_inputs};
 
 use crate::task;
 
-/// Nodes a, b (labelled "both"), c (labelled "both") and d: only a and d are start nodes.
+/// The nodes are a, b, c and d. Nodes b and c have the label "both". Only a and d are start nodes.
 const GRAPH: &str = r#"{"nodes": [
     {"id": "a", "task_type": "method", "task_identifier": "pkg.mod.add",
      "default_inputs": [{"name": "x", "value": 0}, {"name": "y", "value": 0}]},
@@ -19,7 +18,7 @@ const GRAPH: &str = r#"{"nodes": [
 
 fn load(inputs: &str) -> Result<Graph, LoadError> {
     let inputs = parse_inputs(inputs, "inputs.json")?;
-    load_reader(GRAPH.as_bytes(), "demo.json", &LoadOptions { inputs, ..LoadOptions::default() })
+    load_reader(GRAPH.as_bytes(), "demo.json", &LoadOptions::default().with_inputs(inputs))
 }
 
 /// The nodes that have the input "x", and its value, such as `a=1`.
@@ -84,7 +83,7 @@ fn a_list_of_inputs_that_is_none_is_refused_with_its_place() {
 #[test]
 fn inputs_may_be_positions_and_written_in_yaml() {
     let inputs = parse_inputs("- {name: 0, value: yes, id: a}\n", "inputs.yaml").unwrap();
-    assert_eq!(inputs, [Input { name: 0.into(), value: true.into(), nodes: InputNodes::Id("a".to_owned()) }]);
+    assert_eq!(inputs, [Input::new(0, true, InputNodes::Id("a".to_owned()))]);
 }
 
 #[test]
@@ -93,7 +92,7 @@ fn the_nodes_of_a_nested_graph_are_named_by_their_joined_ids() {
     fs::write(folder.path().join("inner.json"), GRAPH).unwrap();
     let outer = r#"{"nodes": [{"id": "g", "task_type": "graph", "task_identifier": "inner"}]}"#;
     let inputs = parse_inputs(r#"[{"name": "x", "value": 1, "id": ["g", "b"]}]"#, "inputs.json").unwrap();
-    let options = LoadOptions { inputs, root: Some(Path::new(folder.path()).to_owned()), ..LoadOptions::default() };
+    let options = LoadOptions::default().with_inputs(inputs).with_root(folder.path());
     let graph = load_reader(outer.as_bytes(), "outer.json", &options).unwrap();
     assert_eq!(task(&graph, "g:b").defaults.value("x").unwrap(), Some(&1.into()));
 }

@@ -1,6 +1,6 @@
-//! What travels along a link, and when.
+//! Mappings, conditions and arrival rules of links, and parallel links.
 
-use pushflow_graph::{Arrival, Condition, FieldMap, Graph, Mapping, Test};
+use pushflow_graph::{Arrival, Condition, FieldMap, Graph, Mapping};
 use pushflow_model::{Key, Value};
 
 use crate::{link, link_between, load, one_link, ports, refused};
@@ -10,7 +10,7 @@ fn mapping(attributes: &str) -> Mapping {
 }
 
 fn fields<const N: usize>(pairs: [(&str, Key); N]) -> Mapping {
-    let map = |(source, target): (&str, Key)| FieldMap { source: source.into(), target };
+    let map = |(source, target): (&str, Key)| FieldMap::new(source, target);
     Mapping::Fields(pairs.into_iter().map(map).collect())
 }
 
@@ -27,7 +27,7 @@ fn condition(output: &str, value: &str) -> String {
 }
 
 fn equals(output: &str, value: impl Into<Value>) -> Condition {
-    Condition { output: output.to_owned(), test: Test::Equals(value.into()) }
+    Condition::equals(output, value)
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn a_condition_on_the_else_value_holds_for_what_no_condition_of_the_source_names
         link("a", "e", &condition("y", "5")),
     ];
     let graph = load(&ports("a b c d e", &links.join(","))).unwrap();
-    let otherwise = Test::Else { otherwise: Value::Null, named: vec![1.into(), Value::Null] };
-    assert_eq!(conditions(&graph, "a", "c"), [Condition { output: "x".to_owned(), test: otherwise }]);
+    let otherwise = Condition::otherwise("x", (), [Value::from(1), Value::Null]);
+    assert_eq!(conditions(&graph, "a", "c"), [otherwise]);
     assert_eq!(conditions(&graph, "a", "b"), [equals("x", 1)]);
 }
 
@@ -128,8 +128,7 @@ fn the_else_value_is_the_sources_own_and_compared_as_python_does() {
         r#"{"id": "a", "task_type": "ppfport", "conditions_else_value": 0}, {"id": "b", "task_type": "ppfport"}"#;
     let link = link("a", "b", &condition("x", "false"));
     let graph = load(&format!(r#"{{"nodes": [{nodes}], "links": [{link}]}}"#)).unwrap();
-    let test = Test::Else { otherwise: 0.into(), named: vec![false.into()] };
-    assert_eq!(conditions(&graph, "a", "b"), [Condition { output: "x".to_owned(), test }]);
+    assert_eq!(conditions(&graph, "a", "b"), [Condition::otherwise("x", 0, [false])]);
 }
 
 #[test]

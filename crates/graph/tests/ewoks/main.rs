@@ -1,20 +1,29 @@
-//! How ewoks graph files are read, through the public interface only.
+//! Tests of the reader of ewoks graph files, through the public interface only.
 //!
-//! `attributes`: what may stand where, and what is refused; `nodes`: tasks, inputs; `links`: mappings, conditions,
-//! parallel links; `analysis`: required links, start and end nodes, order; `files`: finding and reading files;
-//! `subgraphs`: graphs in graphs; `handlers`: links for errors; `inputs`: inputs from outside; `settings`: pushflow's own;
-//! `starts`: start nodes that depend on what task classes need; `serialized`: values that are no plain data.
+//! - `analysis`: required links, start and end nodes, order
+//! - `attributes`: known and unknown attributes, and the messages about them
+//! - `error_handlers`: error links and default error handlers
+//! - `files`: finding and reading files
+//! - `from_code`: the graph of a file, built by code
+//! - `inputs`: inputs from outside the file
+//! - `links`: mappings, conditions, parallel links
+//! - `nodes`: tasks and default inputs
+//! - `serialized`: values that JSON can't hold
+//! - `settings`: the settings of pushflow
+//! - `start_nodes`: start nodes that depend on the inputs of task classes
+//! - `subgraphs`: graphs in graphs
 
 mod analysis;
 mod attributes;
+mod error_handlers;
 mod files;
-mod handlers;
+mod from_code;
 mod inputs;
 mod links;
 mod nodes;
 mod serialized;
 mod settings;
-mod starts;
+mod start_nodes;
 mod subgraphs;
 
 use std::path::Path;
@@ -27,14 +36,14 @@ fn load(text: &str) -> Result<Graph, LoadError> {
     load_str(text, Path::new("/graphs"), "demo.json")
 }
 
-/// The message about a text that must be refused, without the name of the file and the place in it.
+/// The message about a text that must be refused, without the file and the position.
 fn refused(text: &str) -> String {
     let error = load(text).expect_err("the text was accepted");
     assert!(error.to_string().starts_with("demo.json, line "), "the file is named first: {error}");
     error.problem.to_string()
 }
 
-/// Where in a text that must be refused the message says that it is wrong.
+/// The line and column of the error in a text that must be refused.
 fn refused_at(text: &str) -> (usize, usize) {
     let position = load(text).expect_err("the text was accepted").position.expect("the text has a place for it");
     (position.line, position.column)

@@ -1,4 +1,4 @@
-//! Tasks and their inputs.
+//! The tasks of nodes and their default inputs.
 
 use pushflow_graph::{Passing, Work};
 use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};

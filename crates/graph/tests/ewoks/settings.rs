@@ -1,4 +1,4 @@
-//! Pushflow's own settings, under the key `pushflow`.
+//! The settings of pushflow, under the key `pushflow`.
 
 use std::time::Duration;
 
@@ -28,11 +28,10 @@ fn settings_where_there_are_none_are_refused_with_what_to_do() {
 #[test]
 fn a_graph_has_limits_for_its_runs() {
     let text = r#"{"graph": {"pushflow": {"timeout": "2m", "attempt_timeout": 1.5, "max_rounds": 100}}}"#;
-    let expected = RunSettings {
-        timeout: Some(Duration::from_secs(120)),
-        attempt_timeout: Some(Duration::from_millis(1500)),
-        max_rounds: Some(100),
-    };
+    let expected = RunSettings::default()
+        .with_timeout(Duration::from_secs(120))
+        .with_attempt_timeout(Duration::from_millis(1500))
+        .with_max_rounds(100);
     assert_eq!(load(text).unwrap().settings(), expected);
     assert_eq!(load("{}").unwrap().settings(), RunSettings::default());
 }
@@ -58,7 +57,7 @@ fn a_node_is_tried_again_and_has_a_pool_of_its_own() {
     };
     assert_eq!(settings("{}"), (vec![], None));
     assert_eq!(settings(r#"{"retries": 3, "pool": "thread"}"#), (vec![Retries::of_each(3)], Some("thread")));
-    let each = Retries { errors: 2, crashes: 1, timeouts: 0, delay: Duration::from_millis(1500) };
+    let each = Retries::default().with_errors(2).with_crashes(1).with_delay(Duration::from_millis(1500));
     assert_eq!(settings(r#"{"retries": {"errors": 2, "crashes": 1, "delay": "1.5s"}}"#).0, [each]);
 }
 

@@ -15,7 +15,7 @@ fn around(inner: &str, links: &str) -> String {
     with_graph_node(inner, "", links)
 }
 
-/// The same, with more attributes of the graph node.
+/// The same text, with more attributes of the graph node.
 fn with_graph_node(inner: &str, attributes: &str, links: &str) -> String {
     format!(
         r#"{{"nodes": [{{"id": "a", {PORT}}}, {{"id": "g", "task_type": "graph", "task_identifier": {inner}{attributes}}},

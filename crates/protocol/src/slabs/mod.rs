@@ -16,7 +16,7 @@
 //!   worker asks ahead while its results are small, so that it need not wait for the answer. What it does not use it
 //!   releases. A value that the worker was lent itself it names where it lies.
 //!
-//! A value's long bytes (see [`APART_ABOVE`](pushflow_value::APART_ABOVE)) are references of their own, which the value
+//! A value's long bytes (see [`APART_ABOVE`](pushflow_model::APART_ABOVE)) are references of their own, which the value
 //! names: so a value that holds an array or two travels without anybody touching these.
 //!
 //! A Python interpreter writes long bytes where its worker was granted [`Room`], and reads where they lie ([`Rooms`]).

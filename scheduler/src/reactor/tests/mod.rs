@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pushflow_graph::{
-    Actor, ActorId, ActorKind, Arrival, Condition, FieldMap, Graph, Link, Mapping, Passing, Router, Task, Test, Work,
+    Actor, ActorId, ActorKind, Arrival, Condition, FieldMap, Graph, Link, Mapping, Passing, Router, Task, Work,
 };
 use pushflow_model::{AttemptId, ErrorCause, ErrorDetails, ErrorKind, TaskError, TaskSpec};
 use pushflow_model::{Data, Key, Opaque, Payload, Value};
@@ -40,7 +40,7 @@ impl Net {
     }
 
     fn actor(mut self, name: &str, kind: ActorKind) -> Self {
-        self.graph.add(Actor { name: name.to_owned(), kind }).expect("the test's names differ");
+        self.graph.add(Actor::new(name, kind)).expect("the test's names differ");
         self
     }
 
@@ -82,11 +82,11 @@ impl Net {
 
     fn task_with(self, name: &str, passing: Passing, defaults: Data) -> Self {
         let work = Work::Attempt(TaskSpec::Rust { name: name.to_owned() });
-        self.actor(name, ActorKind::Task(Task { work, defaults, passing }))
+        self.actor(name, ActorKind::Task(Task::new(work).with_defaults(defaults).with_passing(passing)))
     }
 
     fn identity(self, name: &str, passing: Passing) -> Self {
-        self.actor(name, ActorKind::Task(Task { work: Work::Identity, defaults: Data::new(), passing }))
+        self.actor(name, ActorKind::Task(Task::new(Work::Identity).with_passing(passing)))
     }
 
     fn link(mut self, source: &str, target: &str, link: Link) -> Self {
@@ -130,16 +130,16 @@ fn optional(cached: bool) -> Link {
 }
 
 fn arriving(arrival: Arrival) -> Link {
-    Link { arrival, ..Link::direct() }
+    Link::direct().with_arrival(arrival)
 }
 
 fn when(link: Link, output: &str, value: impl Into<Value>) -> Link {
-    Link { conditions: vec![Condition { output: output.to_owned(), test: Test::Equals(value.into()) }], ..link }
+    link.with_condition(Condition::equals(output, value))
 }
 
 fn mapping(link: Link, fields: &[(&str, &str)]) -> Link {
-    let field = |&(source, target): &(&str, &str)| FieldMap { source: Key::from(source), target: Key::from(target) };
-    Link { mapping: Mapping::Fields(fields.iter().map(field).collect()), ..link }
+    let field = |&(source, target): &(&str, &str)| FieldMap::new(source, target);
+    link.with_mapping(Mapping::Fields(fields.iter().map(field).collect()))
 }
 
 /// A run and what it asked for so far.

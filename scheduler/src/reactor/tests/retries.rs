@@ -41,7 +41,7 @@ fn the_last_failure_is_that_of_the_actor() {
 
 #[test]
 fn each_way_to_fail_has_a_budget_of_its_own_and_each_execution_all_of_it() {
-    let retries = Retries { errors: 1, crashes: 1, ..Retries::default() };
+    let retries = Retries::default().with_errors(1).with_crashes(1);
     let net = chain(Passing::Merged, retries).link("start", "a", direct());
     let mut run = net.begin(nothing());
     for _ in 0..2 {
@@ -104,7 +104,7 @@ fn every_try_is_listed_among_the_executions() {
 #[test]
 fn the_delay_is_asked_for_and_only_for_what_is_tried_again() {
     let delay = Duration::from_secs(5);
-    let net = chain(Passing::Merged, Retries { errors: 1, delay, ..Retries::default() });
+    let net = chain(Passing::Merged, Retries::default().with_errors(1).with_delay(delay));
     let mut reactor = Reactor::new(Arc::new(net.graph), nothing(), Limits::default());
     let mut delays = Vec::new();
     let attempt = AttemptId(1);

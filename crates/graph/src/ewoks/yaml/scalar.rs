@@ -1,6 +1,6 @@
-//! What a plain scalar of YAML 1.1 means, as the library of the original reads it: `yes` is true, `1e5` is a text.
+//! The values of plain scalars of YAML 1.1, as the YAML library of ewoks reads them: `yes` is true, `1e5` is a text.
 //!
-//! The one difference: what looks like a date stays a text, since plain data has no dates.
+//! There is one difference: a scalar that looks like a date stays a text, because plain data has no dates.
 
 use pushflow_model::Value;
 
@@ -15,7 +15,7 @@ pub(super) fn plain(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The value of a scalar with a tag of YAML's own; none if there is no such tag.
+/// The value of a scalar with a tag of YAML itself; `None` if YAML has no such tag.
 pub(super) fn tagged(tag: &str, text: &str) -> Option<Result<Value, String>> {
     let fitting = |fits: fn(&Value) -> bool| {
         let value = plain(text).map_or_else(Err, |value| if fits(&value) { Ok(value) } else { Err(String::new()) });
@@ -75,14 +75,14 @@ fn signed(text: &str) -> (i128, &str) {
     }
 }
 
-/// The number; none if it does not fit 64 bits.
+/// The number; `None` if it does not fit 64 bits.
 fn number(sign: i128, digits: &str, base: u32) -> Option<i64> {
     let digits = digits.replace('_', "");
     let magnitude = if digits.is_empty() { 0 } else { i128::from_str_radix(&digits, base).ok()? };
     i64::try_from(sign * magnitude).ok()
 }
 
-/// `1:30` is 90. None if it is no such number at all, some none if it does not fit.
+/// A number in base sixty: `1:30` is 90. `None` if the text is no such number, `Some(None)` if it does not fit 64 bits.
 fn base_sixty(sign: i128, text: &str) -> Option<Option<i64>> {
     let (first, rest) = text.split_once(':')?;
     let leading = matches!(first.bytes().next()?, b'1'..=b'9') && first.bytes().all(|digit| digit.is_ascii_digit());
@@ -99,7 +99,7 @@ fn base_sixty(sign: i128, text: &str) -> Option<Option<i64>> {
     Some(total.and_then(|total| i64::try_from(sign * total).ok()))
 }
 
-/// A float has a point, and its exponent a sign.
+/// A float must have a point, and its exponent must have a sign.
 fn float(text: &str) -> Option<f64> {
     let (_, digits) = signed(text);
     let (mantissa, exponent) = match digits.find(['e', 'E']) {

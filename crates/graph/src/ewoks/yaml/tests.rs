@@ -1,9 +1,8 @@
-//! YAML as the original reads it.
+//! YAML is read as ewoks reads it.
 
 use pushflow_model::{Value, parse_json};
 
-use super::super::spot::Step;
-use super::{MAX_VALUES, parse, position};
+use super::{MAX_VALUES, parse};
 
 fn json(text: &str) -> Value {
     parse_json(text).unwrap()
@@ -100,18 +99,4 @@ fn what_grows_or_nests_without_end_is_refused() {
     let deep: String = (1..100).map(|level| format!("a{level}: &a{level} [[*a{}]]\n", level - 1)).collect();
     assert!(refused(&format!("a0: &a0 x\n{deep}")).contains("nests deeper than 128 levels"));
     assert_eq!(refused("&a [1, *a]"), "1:8 this alias stands for something that contains it");
-}
-
-#[test]
-fn steps_lead_to_the_value_they_name() {
-    let text = "graph: {id: x}\nnodes:\n  - id: a\n    inputs: [1, {v: 2}]\n  - id: b\n";
-    let found = |steps: &[Step]| {
-        let at = position(text, steps);
-        (at.line, at.column)
-    };
-    assert_eq!(found(&[]), (1, 1));
-    assert_eq!(found(&[Step::Key("nodes"), Step::Index(1)]), (5, 5));
-    assert_eq!(found(&[Step::Key("nodes"), Step::Index(0), Step::Key("inputs"), Step::Index(1)]), (4, 17));
-    assert_eq!(found(&[Step::Key("nodes"), Step::Index(0), Step::Key("nothing")]), (3, 5));
-    assert_eq!(found(&[Step::Key("links"), Step::Index(0)]), (1, 1));
 }

@@ -1,26 +1,28 @@
-//! Default error handlers: nodes with `default_error_node` get a link for errors from every node that has no handler
-//! (`ewoks_format.md`, `default_error_node`; `parity.md` P156).
+//! Default error handlers: a node with `default_error_node` gets an error link from every node without a handler
+//! (`docs/parity.md` P156).
 
 use std::collections::{HashMap, HashSet};
 
 use pushflow_model::Map;
 
+use super::error::LoadResult;
 use super::fields::Fields;
+use super::location::Location;
 use super::raw::{RawLink, RawNode};
-use super::spot::{Reading, Spot};
 
-/// A default error handler, by position.
+/// A default error handler.
 struct Handler {
     node: usize,
     attributes: Map,
-    spot: Spot,
+    location: Location,
 }
 
-/// Links the default error handlers of one graph. Where no node needs them, those that nothing else leads to are dropped,
-/// with what only they lead to.
+/// Adds the links to the default error handlers of one graph. If no node needs a handler, the handlers that no other
+/// link leads to are dropped, with the nodes that only they lead to.
 ///
-/// A node has no need of one that has an error link of its own, that is one itself, or that comes after one.
-pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> Reading<()> {
+/// A node needs no default handler if it has an error link, if it is a default handler, or if a default handler leads
+/// to it.
+pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> LoadResult<()> {
     let handlers = take_handlers(nodes)?;
     if handlers.is_empty() {
         return Ok(());
@@ -35,22 +37,22 @@ pub(super) fn connect(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>) -> Rea
                 source: nodes[source].id.clone(),
                 target: nodes[handler.node].id.clone(),
                 attributes: handler.attributes.clone(),
-                spot: handler.spot.clone(),
+                location: handler.location.clone(),
             });
         }
     }
     Ok(())
 }
 
-/// The handlers, whose nodes are plain nodes from here on for the graphs around.
-fn take_handlers(nodes: &mut [RawNode]) -> Reading<Vec<Handler>> {
+/// The handlers. Their attributes about errors are removed, so that their nodes are plain nodes for the graph around.
+fn take_handlers(nodes: &mut [RawNode]) -> LoadResult<Vec<Handler>> {
     let mut handlers = Vec::new();
     let asked = nodes.iter_mut().enumerate().filter(|(_, node)| node.attributes.contains_key("default_error_node"));
     for (position, node) in asked {
-        let fields = Fields::of_map(&node.attributes, node.spot.clone());
+        let fields = Fields::of_map(&node.attributes, node.location.clone());
         let is_handler = fields.boolean("default_error_node")? == Some(true);
         let own = fields.object("default_error_attributes")?;
-        let (mut attributes, spot) = (own.attributes().clone(), own.spot.clone());
+        let (mut attributes, location) = (own.attributes().clone(), own.location.clone());
         node.attributes.shift_remove("default_error_node");
         if !is_handler {
             continue;
@@ -60,33 +62,33 @@ fn take_handlers(nodes: &mut [RawNode]) -> Reading<Vec<Handler>> {
         if !attributes.contains_key("map_all_data") && !attributes.contains_key("data_mapping") {
             attributes.insert("map_all_data".to_owned(), true.into());
         }
-        handlers.push(Handler { node: position, attributes, spot });
+        handlers.push(Handler { node: position, attributes, location });
     }
     Ok(handlers)
 }
 
-/// The positions of the nodes that need a handler.
-fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handler]) -> Reading<Vec<usize>> {
+/// The positions of the nodes that need a default handler.
+fn nodes_without_handler(nodes: &[RawNode], links: &[RawLink], handlers: &[Handler]) -> LoadResult<Vec<usize>> {
     let positions = positions(nodes);
-    let mut served: HashSet<usize> = handlers.iter().map(|handler| handler.node).collect();
+    let mut handled: HashSet<usize> = handlers.iter().map(|handler| handler.node).collect();
     let mut targets = vec![Vec::new(); nodes.len()];
     for link in links {
         let (source, target) = (positions[&link.source], positions[&link.target]);
         targets[source].push(target);
-        if Fields::of_map(&link.attributes, link.spot.clone()).boolean("on_error")? == Some(true) {
-            served.insert(source);
+        if Fields::of_map(&link.attributes, link.location.clone()).boolean("on_error")? == Some(true) {
+            handled.insert(source);
         }
     }
     let mut pending: Vec<usize> = handlers.iter().map(|handler| handler.node).collect();
-    let mut behind = HashSet::new();
+    let mut downstream = HashSet::new();
     while let Some(node) = pending.pop() {
-        pending.extend(targets[node].iter().copied().filter(|target| behind.insert(*target)));
+        pending.extend(targets[node].iter().copied().filter(|target| downstream.insert(*target)));
     }
-    Ok((0..nodes.len()).filter(|node| !served.contains(node) && !behind.contains(node)).collect())
+    Ok((0..nodes.len()).filter(|node| !handled.contains(node) && !downstream.contains(node)).collect())
 }
 
-/// Drops the handlers that no link leads to, with the nodes that nothing but a dropped one leads to.
-fn drop_unused(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>, handlers: &[Handler]) -> Reading<()> {
+/// Drops the handlers that no link leads to, with the nodes that only dropped nodes lead to.
+fn drop_unused(nodes: &mut Vec<RawNode>, links: &mut Vec<RawLink>, handlers: &[Handler]) -> LoadResult<()> {
     let positions = positions(nodes);
     let ends = |link: &RawLink| (positions[&link.source], positions[&link.target]);
     let mut entering = vec![0_usize; nodes.len()];

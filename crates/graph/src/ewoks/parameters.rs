@@ -1,21 +1,20 @@
-//! The lists of nodes and links: `default_inputs`, `data_mapping`, `conditions`.
+//! Reads the parameters of nodes and links, which are lists: `default_inputs`, `data_mapping`, `conditions`.
 
 use pushflow_model::{Data, Key, Payload, Value};
 
-use super::error::LoadError;
+use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
-use super::spot::Reading;
 
 const DEFAULT_INPUT: &[&str] = &["name", "value"];
 const MAPPED: &[&str] = &["source_output", "target_input"];
 const CONDITION: &[&str] = &["source_output", "value"];
 
-/// The highest position of an argument. The positions below it that nothing fills are passed too, so that one large
-/// number would fill the memory.
+/// The greatest position of an argument. A task also gets the empty positions below the greatest one, so that one large
+/// number could fill the memory.
 const MAX_POSITION: u32 = 65_535;
 
-/// The `default_inputs` of a node; the last of one name counts.
-pub(super) fn default_inputs(node: &Fields<'_>) -> Reading<Data> {
+/// The `default_inputs` of a node. Of several with one name the last counts.
+pub(super) fn default_inputs(node: &Fields<'_>) -> LoadResult<Data> {
     let read = |item: Fields<'_>| {
         let name = input_key(&item, "name")?;
         let value = item.raw("value").ok_or_else(|| item.missing("value"))?;
@@ -25,12 +24,12 @@ pub(super) fn default_inputs(node: &Fields<'_>) -> Reading<Data> {
 }
 
 /// The `data_mapping` of a link, as pairs of output and input.
-pub(super) fn data_mapping(link: &Fields<'_>) -> Reading<Vec<(Key, Key)>> {
+pub(super) fn data_mapping(link: &Fields<'_>) -> LoadResult<Vec<(Key, Key)>> {
     items(link, "data_mapping", MAPPED, |item| Ok((output_key(&item)?, input_key(&item, "target_input")?)))
 }
 
 /// The `conditions` of a link, as pairs of output and value.
-pub(super) fn conditions(link: &Fields<'_>) -> Reading<Vec<(String, Value)>> {
+pub(super) fn conditions(link: &Fields<'_>) -> LoadResult<Vec<(String, Value)>> {
     items(link, "conditions", CONDITION, |item| {
         let output = item.text("source_output")?.ok_or_else(|| item.missing("source_output"))?;
         let value = item.raw("value").ok_or_else(|| item.missing("value"))?;
@@ -39,8 +38,8 @@ pub(super) fn conditions(link: &Fields<'_>) -> Reading<Vec<(String, Value)>> {
     })
 }
 
-/// Refuses a value that no condition can look for.
-pub(super) fn check_comparable(value: &Value, name: &'static str, fields: &Fields<'_>) -> Reading<()> {
+/// Refuses a value that no condition can compare with.
+pub(super) fn check_comparable(value: &Value, name: &'static str, fields: &Fields<'_>) -> LoadResult<()> {
     match value {
         Value::List(_) | Value::Map(_) => {
             let found = value.type_name();
@@ -55,8 +54,8 @@ fn items<T>(
     owner: &Fields<'_>,
     list: &'static str,
     known: &[&str],
-    read: impl Fn(Fields<'_>) -> Reading<T>,
-) -> Reading<Vec<T>> {
+    read: impl Fn(Fields<'_>) -> LoadResult<T>,
+) -> LoadResult<Vec<T>> {
     owner
         .items(list)?
         .map(|item| {
@@ -67,7 +66,7 @@ fn items<T>(
         .collect()
 }
 
-fn output_key(item: &Fields<'_>) -> Reading<Key> {
+fn output_key(item: &Fields<'_>) -> LoadResult<Key> {
     match item.get("source_output") {
         Some(Value::Str(name)) => Ok(Key::from(name.as_str())),
         Some(Value::Int(position)) => input_position(*position, "source_output", item),
@@ -77,10 +76,10 @@ fn output_key(item: &Fields<'_>) -> Reading<Key> {
 }
 
 /// The input of a task: a name, or a position as a whole number or as a text of digits.
-pub(super) fn input_key(item: &Fields<'_>, name: &'static str) -> Reading<Key> {
+pub(super) fn input_key(item: &Fields<'_>, name: &'static str) -> LoadResult<Key> {
     match item.get(name) {
         Some(Value::Str(digits)) if is_position(digits) => {
-            // More digits than 64 bits hold are beyond the highest position, like the number that stands for them.
+            // A number that does not fit 64 bits is beyond the greatest position, as `i64::MAX` is.
             input_position(digits.parse().unwrap_or(i64::MAX), name, item)
         }
         Some(Value::Str(text)) => Ok(Key::from(text.as_str())),
@@ -94,7 +93,7 @@ fn is_position(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn input_position(position: i64, name: &'static str, item: &Fields<'_>) -> Reading<Key> {
+fn input_position(position: i64, name: &'static str, item: &Fields<'_>) -> LoadResult<Key> {
     match u32::try_from(position) {
         Ok(position) if position <= MAX_POSITION => Ok(Key::Position(position)),
         _ => Err(item.wrong(name, format!("{name:?} is a position, so it must be between 0 and {MAX_POSITION}"))),

@@ -1,33 +1,25 @@
-//! Where in a JSON text a value stands. Looked for only when there is something to say about it.
+//! The position of a value in a JSON text. It is computed only for an error, by a second pass over the text.
 
-use super::error::Position;
-use super::spot::Step;
+use super::super::error::Position;
+use super::path::PathSegment;
 
-/// Where the value begins that these steps lead to in a valid JSON text; where they lead nowhere, the last value that they
-/// do lead to.
-pub(super) fn in_json(text: &str, steps: &[Step]) -> Position {
+/// The position of the value that this path leads to in a valid JSON text. A path that leads nowhere has the position
+/// of the last value on it.
+pub(super) fn position(text: &str, steps: &[PathSegment]) -> Position {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
     cursor.skip_space();
     let mut found = cursor.at;
     for step in steps {
         let inside = match step {
-            Step::Key(name) => cursor.enter_object(name),
-            Step::Index(index) => cursor.enter_list(*index),
+            PathSegment::Key(name) => cursor.enter_object(name),
+            PathSegment::Index(index) => cursor.enter_list(*index),
         };
         if !inside {
             break;
         }
         found = cursor.at;
     }
-    of_offset(text, found)
-}
-
-/// The line and column of a byte.
-pub(super) fn of_offset(text: &str, offset: usize) -> Position {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-    Position { line, column: 1 + before.len() - line_start }
+    Position::of_offset(text, found)
 }
 
 struct Cursor<'a> {
@@ -46,7 +38,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Steps over this byte and the space behind it, if it is the next one.
+    /// Skips this byte and the space after it, if it is the next byte. Returns whether it was.
     fn take(&mut self, wanted: u8) -> bool {
         let found = self.byte() == Some(wanted);
         if found {
@@ -56,7 +48,7 @@ impl Cursor<'_> {
         found
     }
 
-    /// Goes to the value of that name; whether there is one.
+    /// Moves to the value of this name. Returns whether the object has one.
     fn enter_object(&mut self, name: &str) -> bool {
         if !self.take(b'{') {
             return false;
@@ -80,7 +72,7 @@ impl Cursor<'_> {
         false
     }
 
-    /// Goes to the item at that index; whether there is one.
+    /// Moves to the item at this index. Returns whether the list has one.
     fn enter_list(&mut self, index: usize) -> bool {
         if !self.take(b'[') || self.byte() == Some(b']') {
             return false;
@@ -130,8 +122,8 @@ impl Cursor<'_> {
 mod tests {
     use super::*;
 
-    fn found(text: &str, steps: &[Step]) -> (usize, usize) {
-        let Position { line, column } = in_json(text, steps);
+    fn found(text: &str, steps: &[PathSegment]) -> (usize, usize) {
+        let Position { line, column } = position(text, steps);
         (line, column)
     }
 
@@ -139,26 +131,26 @@ mod tests {
     fn steps_lead_to_the_value_they_name() {
         let text = "{\n  \"a\": [1, {\"x\": \"]\\\"}\"}, [[], {}], 7],\n  \"nodes\" : [ true ]\n}";
         assert_eq!(found(text, &[]), (1, 1));
-        assert_eq!(found(text, &[Step::Key("a")]), (2, 8));
-        assert_eq!(found(text, &[Step::Key("a"), Step::Index(1), Step::Key("x")]), (2, 18));
-        assert_eq!(found(text, &[Step::Key("a"), Step::Index(3)]), (2, 37));
-        assert_eq!(found(text, &[Step::Key("nodes"), Step::Index(0)]), (3, 15));
+        assert_eq!(found(text, &[PathSegment::Key("a")]), (2, 8));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Index(1), PathSegment::Key("x")]), (2, 18));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Index(3)]), (2, 37));
+        assert_eq!(found(text, &[PathSegment::Key("nodes"), PathSegment::Index(0)]), (3, 15));
     }
 
     #[test]
     fn steps_that_lead_nowhere_end_at_the_last_value_they_lead_to() {
         let text = "{\"a\": {\"b\": []}}";
-        assert_eq!(found(text, &[Step::Key("a"), Step::Key("c"), Step::Index(0)]), (1, 7));
-        assert_eq!(found(text, &[Step::Key("a"), Step::Key("b"), Step::Index(0)]), (1, 13));
-        assert_eq!(found("[1]", &[Step::Key("a")]), (1, 1));
-        assert_eq!(found("[1]", &[Step::Index(4)]), (1, 1));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Key("c"), PathSegment::Index(0)]), (1, 7));
+        assert_eq!(found(text, &[PathSegment::Key("a"), PathSegment::Key("b"), PathSegment::Index(0)]), (1, 13));
+        assert_eq!(found("[1]", &[PathSegment::Key("a")]), (1, 1));
+        assert_eq!(found("[1]", &[PathSegment::Index(4)]), (1, 1));
     }
 
     #[test]
     fn text_that_ends_anywhere_is_never_read_past() {
         let text = "{\"a\": [1, {\"x\": \"\\\"}\"}]}";
         for end in 0..=text.len() {
-            in_json(&text[..end], &[Step::Key("a"), Step::Index(1), Step::Key("x")]);
+            position(&text[..end], &[PathSegment::Key("a"), PathSegment::Index(1), PathSegment::Key("x")]);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Start nodes of graphs in which a link enters every node: what their task classes need is asked of somebody else.
+//! Start nodes of graphs in which links enter all nodes: the loader asks a `TaskClasses` which inputs the task classes
+//! need.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,21 +10,21 @@ use pushflow_model::EwoksClass;
 
 use crate::{link, refused, targets};
 
-/// Knows `m.Sum`, which needs `a` and `b`, and `m.Free`, which needs nothing.
+/// Knows the classes `m.Sum`, which needs `a` and `b`, and `m.Free`, which needs no inputs.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownClasses {
     questions: Mutex<Vec<Vec<String>>>,
     folders: Mutex<Vec<PathBuf>>,
 }
 
-impl TaskClasses for Known {
+impl TaskClasses for KnownClasses {
     fn required_inputs(&self, classes: &[EwoksClass], folder: &Path) -> Result<Vec<Vec<String>>, UnknownClass> {
         self.questions.lock().unwrap().push(classes.iter().map(|class| class.name.clone()).collect());
         self.folders.lock().unwrap().push(folder.to_owned());
         let needs = |(position, class): (usize, &EwoksClass)| match class.name.as_str() {
             "Sum" => Ok(vec!["a".to_owned(), "b".to_owned()]),
             "Free" => Ok(Vec::new()),
-            other => Err(UnknownClass { class: position, reason: format!("nobody knows {other}") }),
+            other => Err(UnknownClass::new(position, format!("nobody knows {other}"))),
         };
         classes.iter().enumerate().map(needs).collect()
     }
@@ -45,8 +46,8 @@ fn text(nodes: &[String], links: &[String]) -> String {
     format!("{{\"nodes\": [\n{}],\n\"links\": [{}]}}", nodes.join(",\n"), links.join(", "))
 }
 
-fn load(text: &str, known: &Arc<Known>, inputs: Vec<Input>) -> Result<Graph, LoadError> {
-    let options = LoadOptions { inputs, root: Some("/graphs".into()), classes: Some(known.clone()) };
+fn load(text: &str, known: &Arc<KnownClasses>, inputs: Vec<Input>) -> Result<Graph, LoadError> {
+    let options = LoadOptions::default().with_inputs(inputs).with_root("/graphs").with_classes(known.clone());
     load_reader(text.as_bytes(), "demo.json", &options)
 }
 
@@ -54,7 +55,7 @@ fn load(text: &str, known: &Arc<Known>, inputs: Vec<Input>) -> Result<Graph, Loa
 fn a_run_begins_at_class_nodes_that_have_all_they_need() {
     let nodes = [node("a", "Sum", A_AND_B), node("b", "Sum", "[]"), node("c", "Free", "[]")];
     let links = [link("a", "b", ON), link("b", "c", ON), link("c", "a", ON)];
-    let known = Arc::<Known>::default();
+    let known = Arc::<KnownClasses>::default();
     assert_eq!(targets(&load(&text(&nodes, &links), &known, Vec::new()).unwrap(), "Start"), ["a", "c"]);
     assert_eq!(*known.questions.lock().unwrap(), [["Sum", "Free"]], "each class once, and all at once");
     assert_eq!(*known.folders.lock().unwrap(), [Path::new("/graphs")]);
@@ -64,7 +65,7 @@ fn a_run_begins_at_class_nodes_that_have_all_they_need() {
 fn a_class_node_that_waits_for_a_link_is_no_start_node_and_nobody_is_asked() {
     let nodes = [node("a", "Unknown", A_AND_B), node("b", "Sum", A_AND_B)];
     let links = [link("a", "b", ON), link("b", "a", REQUIRED)];
-    let known = Arc::<Known>::default();
+    let known = Arc::<KnownClasses>::default();
     assert_eq!(targets(&load(&text(&nodes, &links), &known, Vec::new()).unwrap(), "Start"), ["b"]);
     assert_eq!(*known.questions.lock().unwrap(), [["Sum"]]);
 }
@@ -72,7 +73,7 @@ fn a_class_node_that_waits_for_a_link_is_no_start_node_and_nobody_is_asked() {
 #[test]
 fn nobody_is_asked_where_some_node_has_no_incoming_link() {
     let nodes = [node("a", "Unknown", "[]"), port("b")];
-    let known = Arc::<Known>::default();
+    let known = Arc::<KnownClasses>::default();
     let graph = load(&text(&nodes, &[link("b", "a", ON), link("a", "a", ON)]), &known, Vec::new()).unwrap();
     assert_eq!(targets(&graph, "Start"), ["b"]);
     assert!(known.questions.lock().unwrap().is_empty());
@@ -82,8 +83,8 @@ fn nobody_is_asked_where_some_node_has_no_incoming_link() {
 fn inputs_from_outside_may_make_a_start_node_and_are_for_those_without_them() {
     let nodes = [node("a", "Sum", "[]"), node("b", "Free", "[]")];
     let text = text(&nodes, &[link("a", "b", ON), link("b", "a", ON)]);
-    let known = Arc::<Known>::default();
-    let input = |name: &str| Input { nodes: only("a"), ..Input::of_start(name, 1) };
+    let known = Arc::<KnownClasses>::default();
+    let input = |name: &str| Input::new(name, 1, only("a"));
     let graph = load(&text, &known, vec![input("a"), input("b")]).unwrap();
     assert_eq!(targets(&graph, "Start"), ["a", "b"]);
     assert_eq!(known.questions.lock().unwrap().len(), 1, "what is known is not asked again");
@@ -95,7 +96,7 @@ fn inputs_from_outside_may_make_a_start_node_and_are_for_those_without_them() {
 fn inputs_from_outside_may_make_the_only_start_node_unless_some_are_for_start_nodes() {
     let text = text(&[node("a", "Sum", "[]")], &[link("a", "a", ON)]);
     let load = |inputs| load(&text, &Arc::default(), inputs);
-    let input = |name: &str| Input { nodes: InputNodes::All, ..Input::of_start(name, 1) };
+    let input = |name: &str| Input::new(name, 1, InputNodes::All);
     assert_eq!(targets(&load(vec![input("a"), input("b")]).unwrap(), "Start"), ["a"]);
     let error = load(vec![input("a"), input("b"), Input::of_start("c", 1)]).unwrap_err().to_string();
     assert!(error.contains("graph: there is no start node"), "{error}");

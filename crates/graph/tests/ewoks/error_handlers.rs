@@ -1,4 +1,4 @@
-//! Links for errors, and default error handlers.
+//! Error links, and default error handlers.
 
 use pushflow_graph::{Arrival, Graph, Mapping};
 
@@ -18,7 +18,7 @@ fn graph(ids: &str, links: &str) -> String {
     format!(r#"{{"nodes": [{}], "links": [{links}]}}"#, nodes.join(", "))
 }
 
-/// The links for errors, such as `a->h`, in order.
+/// The error links, such as `a->h`, in order.
 fn error_links(graph: &Graph) -> Vec<String> {
     let name = |id| &graph.actor(id).name;
     let links = graph.links().filter(|(.., link)| link.on_error);
@@ -97,7 +97,7 @@ fn a_default_handler_that_nothing_needs_is_dropped_with_what_only_it_leads_to() 
         graph("a own !h after", &links.join(", ")).replacen(PORT, &format!(r#"{PORT}, "force_start_node": true"#), 1);
     let graph = load(&text).unwrap();
     assert_eq!(graph.actors().map(|(_, actor)| actor.name.as_str()).collect::<Vec<_>>(), ["Start", "a", "own", "Stop"]);
-    assert_eq!(load(&crate::handlers::graph("!h", "")).unwrap().actor_count(), 2, "the only node");
+    assert_eq!(load(&crate::error_handlers::graph("!h", "")).unwrap().actor_count(), 2, "the only node");
 }
 
 #[test]
