@@ -3,10 +3,10 @@
 //! A program becomes a worker or a guardian by being started with the variable `PUSHFLOW_ROLE` and calling [`init`]: the
 //! program `pushflow-worker` does nothing else, and any program that uses pushflow can.
 
-mod ear;
 mod guardian;
 mod inbox;
 mod outbox;
+mod receive_turn;
 mod serve;
 mod signals;
 mod snapshot;

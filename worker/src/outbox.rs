@@ -140,7 +140,7 @@ mod tests {
     use pushflow_protocol::{AttemptId, TaskError};
 
     use super::*;
-    use crate::ear::tests::channel;
+    use crate::receive_turn::tests::channel;
 
     fn answer(attempt: u64) -> FromWorker {
         let error = TaskError::new(pushflow_protocol::ErrorKind::Raised, "no");

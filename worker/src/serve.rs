@@ -2,7 +2,7 @@
 //!
 //! # Threads
 //! The main thread runs attempts, one after another, and hears the scheduler while it has none; the control thread hears it
-//! while it has one for long (`ear.rs`). Who hears adds jobs, gives back what has not begun, delivers interrupts, hands over
+//! while it has one for long (`receive_turn.rs`). Who hears adds jobs, gives back what has not begun, delivers interrupts, hands over
 //! room for long results, and acknowledges what it received. A third thread sends answers that would wait too long, a
 //! fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or has no more use for this worker:
 //! what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
@@ -32,9 +32,9 @@ use pushflow_protocol::{
 };
 use pushflow_value::Data;
 
-use crate::ear::Ear;
 use crate::inbox::{Inbox, Job, Next};
 use crate::outbox::{Closed, Outbox};
+use crate::receive_turn::ReceiveTurn;
 use crate::signals::Signals;
 
 /// The files that a worker is started with.
@@ -65,7 +65,7 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
         inbox: Inbox::default(),
         outbox,
         slabs,
-        ear: Ear::new(receiver),
+        turn: ReceiveTurn::new(receiver),
         starting: Interrupter::new(),
     });
     let printed = Printed::new(&settings, shared)?;
@@ -102,7 +102,7 @@ struct Worker {
     inbox: Inbox,
     outbox: Outbox,
     slabs: Arc<Borrower>,
-    ear: Ear,
+    turn: ReceiveTurn,
     /// Interrupts the start of the interpreter, when nobody wants it any more.
     starting: Interrupter,
 }
@@ -112,12 +112,12 @@ impl Worker {
 
     /// The life of the control thread.
     fn listen(&self) {
-        while let Some(mut receiver) = self.ear.lend_to_control() {
+        while let Some(mut receiver) = self.turn.wait_for_turn() {
             loop {
                 if let Err(ended) = self.hear(&mut receiver) {
                     return self.end(&ended);
                 }
-                if !self.ear.is_busy() {
+                if !self.turn.main_is_busy() {
                     break;
                 }
             }
@@ -135,7 +135,7 @@ impl Worker {
         self.starting.interrupt();
         self.inbox.close();
         self.slabs.close();
-        self.ear.close();
+        self.turn.close();
     }
 
     fn hear(&self, receiver: &mut ToWorkerReceiver) -> Result<(), TransportError> {
@@ -202,7 +202,7 @@ impl Worker {
             match self.inbox.next() {
                 Next::Closed => return None,
                 Next::Job(job, interrupter) => {
-                    self.ear.busy();
+                    self.turn.main_begins();
                     return Some((job, interrupter));
                 }
                 Next::Nothing => self.wait_for_news(),
@@ -212,7 +212,7 @@ impl Worker {
 
     /// Listens, or waits for who does.
     fn wait_for_news(&self) {
-        match self.ear.lend_to_idle() {
+        match self.turn.take_for_main() {
             // Since the last look into the inbox the control thread may have heard of a job, and stopped to listen.
             Some(_) if self.inbox.has_news() => {}
             Some(mut receiver) => {
@@ -233,7 +233,7 @@ impl Worker {
     /// The answer is heard at once, while this thread waits for it.
     fn ask_for_room(&self, bytes: u64) {
         self.say(FromWorker::NeedsRoom { bytes });
-        self.ear.listen_for_me();
+        self.turn.request_receive();
     }
 
     fn say(&self, message: FromWorker) {
@@ -354,7 +354,7 @@ mod tests {
     use pushflow_protocol::TaskSpec;
 
     use super::*;
-    use crate::ear::tests::channel;
+    use crate::receive_turn::tests::channel;
 
     #[test]
     fn a_job_that_came_after_the_last_look_into_the_inbox_is_not_waited_for() {
@@ -362,8 +362,8 @@ mod tests {
         let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
         let (shared, _) = SharedWords::new().expect("memory");
         let outbox = Outbox::new(sender, slabs.clone(), Arc::new(shared));
-        let (inbox, ear) = (Inbox::default(), Ear::new(receiver));
-        let worker = Arc::new(Worker { inbox, outbox, slabs, ear, starting: Interrupter::new() });
+        let (inbox, turn) = (Inbox::default(), ReceiveTurn::new(receiver));
+        let worker = Arc::new(Worker { inbox, outbox, slabs, turn, starting: Interrupter::new() });
         let task = TaskSpec::rust("task");
         worker.inbox.add(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs: Default::default() }]);
         let (says, listens) = mpsc::channel();

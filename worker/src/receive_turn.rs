@@ -1,4 +1,4 @@
-//! [`Ear`]: who listens to the scheduler.
+//! [`ReceiveTurn`]: who listens to the scheduler.
 //!
 //! The main thread listens itself while it has nothing to run: to be woken by a thread that listens for it costs more than
 //! a small task. While it runs something it can't listen, so when that takes longer than a moment the control thread does.
@@ -19,66 +19,66 @@ use std::time::Duration;
 use pushflow_protocol::transport::ToWorkerReceiver;
 
 /// How often the control thread looks while it watches: how long an interrupt may take to be heard.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// After how many looks at an idle main thread it goes to sleep.
-const LOOKS: u32 = 10;
+const MAX_IDLE_POLLS: u32 = 10;
 
 /// The receiver, and who is to have it.
-pub(crate) struct Ear {
+pub(crate) struct ReceiveTurn {
     receiver: Mutex<ToWorkerReceiver>,
-    state: Mutex<State>,
+    state: Mutex<TurnState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct TurnState {
     /// Whether the main thread runs something, or will in a moment.
-    busy: bool,
+    main_busy: bool,
     /// How often it began to.
-    spells: u64,
+    busy_periods: u64,
     /// It waits, in the middle of something, for what the scheduler says.
-    wanted: bool,
+    requested: bool,
     /// The control thread waits without a limit.
-    asleep: bool,
+    control_asleep: bool,
     closed: bool,
 }
 
-impl Ear {
+impl ReceiveTurn {
     /// The main thread is busy from the beginning: it prepares itself.
-    pub(crate) fn new(receiver: ToWorkerReceiver) -> Ear {
-        let state = State { busy: true, ..State::default() };
-        Ear { receiver: Mutex::new(receiver), state: Mutex::new(state), changed: Condvar::new() }
+    pub(crate) fn new(receiver: ToWorkerReceiver) -> ReceiveTurn {
+        let state = TurnState { main_busy: true, ..TurnState::default() };
+        ReceiveTurn { receiver: Mutex::new(receiver), state: Mutex::new(state), changed: Condvar::new() }
     }
 
     // ----- the main thread -----
 
     /// It has nothing to run: the receiver, unless the control thread listens.
-    pub(crate) fn lend_to_idle(&self) -> Option<MutexGuard<'_, ToWorkerReceiver>> {
-        self.lock().busy = false;
+    pub(crate) fn take_for_main(&self) -> Option<MutexGuard<'_, ToWorkerReceiver>> {
+        self.lock().main_busy = false;
         self.try_take()
     }
 
     /// It begins something.
-    pub(crate) fn busy(&self) {
+    pub(crate) fn main_begins(&self) {
         let mut state = self.lock();
-        if !std::mem::replace(&mut state.busy, true) {
-            state.spells += 1;
+        if !std::mem::replace(&mut state.main_busy, true) {
+            state.busy_periods += 1;
         }
-        if state.asleep {
+        if state.control_asleep {
             self.changed.notify_one();
         }
     }
 
     /// It waits for what the scheduler says, and can't listen itself.
-    pub(crate) fn listen_for_me(&self) {
-        self.lock().wanted = true;
+    pub(crate) fn request_receive(&self) {
+        self.lock().requested = true;
         self.changed.notify_one();
     }
 
     // ----- the control thread -----
 
     /// Waits until it is needed: the receiver; `None` when there is nothing to hear any more.
-    pub(crate) fn lend_to_control(&self) -> Option<MutexGuard<'_, ToWorkerReceiver>> {
+    pub(crate) fn wait_for_turn(&self) -> Option<MutexGuard<'_, ToWorkerReceiver>> {
         loop {
             if !self.wait_until_needed() {
                 return None;
@@ -91,8 +91,8 @@ impl Ear {
     }
 
     /// Whether the main thread runs something.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.lock().busy
+    pub(crate) fn main_is_busy(&self) -> bool {
+        self.lock().main_busy
     }
 
     /// Nothing will be heard any more.
@@ -103,23 +103,23 @@ impl Ear {
 
     fn wait_until_needed(&self) -> bool {
         let mut state = self.lock();
-        let mut idle_looks = 0;
+        let mut idle_polls = 0;
         loop {
-            if state.closed || std::mem::take(&mut state.wanted) {
+            if state.closed || std::mem::take(&mut state.requested) {
                 return !state.closed;
             }
-            let (was_busy, spell) = (state.busy, state.spells);
-            if !was_busy && idle_looks == LOOKS {
-                state.asleep = true;
+            let (was_busy, busy_period) = (state.main_busy, state.busy_periods);
+            if !was_busy && idle_polls == MAX_IDLE_POLLS {
+                state.control_asleep = true;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.asleep = false;
-                idle_looks = 0;
+                state.control_asleep = false;
+                idle_polls = 0;
                 continue;
             }
-            idle_looks = if was_busy { 0 } else { idle_looks + 1 };
-            state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
-            if was_busy && state.busy && state.spells == spell && !state.closed {
-                state.wanted = false;
+            idle_polls = if was_busy { 0 } else { idle_polls + 1 };
+            state = self.changed.wait_timeout(state, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
+            if was_busy && state.main_busy && state.busy_periods == busy_period && !state.closed {
+                state.requested = false;
                 return true;
             }
         }
@@ -133,7 +133,7 @@ impl Ear {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TurnState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -169,54 +169,54 @@ pub(crate) mod tests {
         (scheduler, (sender, receiver))
     }
 
-    /// An ear, and what keeps its channel open.
-    fn ear() -> (Ear, impl Sized) {
+    /// A turn, and what keeps its channel open.
+    fn turn() -> (ReceiveTurn, impl Sized) {
         let (scheduler, (sender, receiver)) = channel();
-        (Ear::new(receiver), (scheduler, sender))
+        (ReceiveTurn::new(receiver), (scheduler, sender))
     }
 
     #[test]
     fn the_main_thread_listens_while_it_is_idle_and_the_control_thread_while_it_is_busy_for_long() {
-        let (ear, _kept) = ear();
-        let listening = ear.lend_to_control().expect("the main thread prepares itself for long");
-        assert!(ear.lend_to_idle().is_none(), "the control thread still listens");
-        assert!(!ear.is_busy(), "which it sees, and stops");
+        let (turn, _kept) = turn();
+        let listening = turn.wait_for_turn().expect("the main thread prepares itself for long");
+        assert!(turn.take_for_main().is_none(), "the control thread still listens");
+        assert!(!turn.main_is_busy(), "which it sees, and stops");
         drop(listening);
-        assert!(ear.lend_to_idle().is_some());
-        ear.busy();
-        assert!(ear.lend_to_control().is_some(), "it runs something for long");
+        assert!(turn.take_for_main().is_some());
+        turn.main_begins();
+        assert!(turn.wait_for_turn().is_some(), "it runs something for long");
     }
 
     #[test]
     fn a_control_thread_that_sleeps_is_woken_when_the_main_thread_begins_something_for_long() {
-        let (ear, _kept) = ear();
-        let idle = ear.lend_to_idle();
+        let (turn, _kept) = turn();
+        let idle = turn.take_for_main();
         thread::scope(|scope| {
             let (says, listens) = mpsc::channel();
-            let ear = &ear;
-            scope.spawn(move || says.send(ear.lend_to_control().is_some()));
-            while !ear.lock().asleep {
+            let turn = &turn;
+            scope.spawn(move || says.send(turn.wait_for_turn().is_some()));
+            while !turn.lock().control_asleep {
                 thread::yield_now();
             }
             drop(idle);
-            ear.busy();
+            turn.main_begins();
             assert_eq!(listens.recv(), Ok(true));
         });
     }
 
     #[test]
     fn whoever_waits_for_what_the_scheduler_says_is_listened_for_at_once() {
-        let (ear, _kept) = ear();
-        drop(ear.lend_to_idle());
-        ear.listen_for_me();
-        assert!(ear.lend_to_control().is_some());
-        assert!(!ear.lock().wanted, "once");
+        let (turn, _kept) = turn();
+        drop(turn.take_for_main());
+        turn.request_receive();
+        assert!(turn.wait_for_turn().is_some());
+        assert!(!turn.lock().requested, "once");
     }
 
     #[test]
     fn nobody_waits_for_a_channel_that_has_ended() {
-        let (ear, _kept) = ear();
-        ear.close();
-        assert!(ear.lend_to_control().is_none());
+        let (turn, _kept) = turn();
+        turn.close();
+        assert!(turn.wait_for_turn().is_none());
     }
 }
