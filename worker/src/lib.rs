@@ -4,7 +4,7 @@
 //! program `pushflow-worker` does nothing else, and any program that uses pushflow can.
 
 mod guardian;
-mod inbox;
+mod job_queue;
 mod outbox;
 mod receive_turn;
 mod serve;

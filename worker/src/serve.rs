@@ -32,7 +32,7 @@ use pushflow_protocol::{
 };
 use pushflow_value::Data;
 
-use crate::inbox::{Inbox, Job, Next};
+use crate::job_queue::{Job, JobQueue, Next};
 use crate::outbox::{Closed, Outbox};
 use crate::receive_turn::ReceiveTurn;
 use crate::signals::Signals;
@@ -62,7 +62,7 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     let slabs = Arc::new(Borrower::new(control));
     let outbox = Outbox::new(sender, slabs.clone(), shared.clone());
     let worker = Arc::new(Worker {
-        inbox: Inbox::default(),
+        jobs: JobQueue::default(),
         outbox,
         slabs,
         turn: ReceiveTurn::new(receiver),
@@ -73,7 +73,7 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     let signals = Signals::watch()?;
     let signalled = worker.clone();
     thread("pushflow-control", move || listening.listen())?;
-    thread("pushflow-signals", move || signals.hear(&signalled.inbox))?;
+    thread("pushflow-signals", move || signals.hear(&signalled.jobs))?;
     thread("pushflow-answers", move || sending.outbox.send_late_answers())?;
     let rooms = Arc::new(OfWorker(worker.clone()));
     worker.work(settings, printed, rooms);
@@ -99,7 +99,7 @@ fn open_server() -> io::Result<WorkerServer> {
 }
 
 struct Worker {
-    inbox: Inbox,
+    jobs: JobQueue,
     outbox: Outbox,
     slabs: Arc<Borrower>,
     turn: ReceiveTurn,
@@ -122,7 +122,7 @@ impl Worker {
                 }
             }
             drop(receiver);
-            self.inbox.nudge();
+            self.jobs.wake();
         }
     }
 
@@ -133,7 +133,7 @@ impl Worker {
             eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
         }
         self.starting.interrupt();
-        self.inbox.close();
+        self.jobs.close();
         self.slabs.close();
         self.turn.close();
     }
@@ -145,15 +145,13 @@ impl Worker {
         }
         let Incoming::Message(message) = incoming else { return Ok(()) };
         match message {
-            ToWorker::Run(jobs) => {
-                self.inbox.add(jobs.into_iter().map(|job| self.open(job)).collect::<Result<_, _>>()?)
-            }
+            ToWorker::Run(jobs) => self.jobs.add(jobs.into_iter().map(|job| self.open(job)).collect::<Result<_, _>>()?),
             ToWorker::AskBack { attempts } => {
-                let attempts = self.inbox.give_back(&attempts);
+                let attempts = self.jobs.give_back(&attempts);
                 self.say(FromWorker::GivenBack { attempts });
             }
             ToWorker::Interrupt { attempt } => {
-                if self.inbox.interrupt(attempt) {
+                if self.jobs.interrupt(attempt) {
                     self.say(FromWorker::GivenBack { attempts: vec![attempt] });
                 }
             }
@@ -187,7 +185,7 @@ impl Worker {
                 Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_on_its_way(attempt) },
                 Err(error) => FromWorker::Failed { attempt, error, marked: printed.end(attempt) },
             };
-            let more = self.inbox.done();
+            let more = self.jobs.done();
             self.or_close(self.outbox.answer(answer, more));
             drop(result);
             if !more {
@@ -199,28 +197,28 @@ impl Worker {
     /// Waits for the next job, and listens meanwhile; `None` when there will be none.
     fn next_job(&self) -> Option<(Job, Interrupter)> {
         loop {
-            match self.inbox.next() {
+            match self.jobs.next() {
                 Next::Closed => return None,
                 Next::Job(job, interrupter) => {
                     self.turn.main_begins();
                     return Some((job, interrupter));
                 }
-                Next::Nothing => self.wait_for_news(),
+                Next::Empty => self.receive_or_wait(),
             }
         }
     }
 
     /// Listens, or waits for who does.
-    fn wait_for_news(&self) {
+    fn receive_or_wait(&self) {
         match self.turn.take_for_main() {
-            // Since the last look into the inbox the control thread may have heard of a job, and stopped to listen.
-            Some(_) if self.inbox.has_news() => {}
+            // Since the last look into the queue the control thread may have heard of a job, and stopped to listen.
+            Some(_) if self.jobs.is_ready() => {}
             Some(mut receiver) => {
                 if let Err(ended) = self.hear(&mut receiver) {
                     self.end(&ended);
                 }
             }
-            None => self.inbox.wait(),
+            None => self.jobs.wait(),
         }
     }
 
@@ -243,7 +241,7 @@ impl Worker {
     /// A scheduler that can't be told is gone; the control thread sees that too.
     fn or_close(&self, said: Result<(), Closed>) {
         if said.is_err() {
-            self.inbox.close();
+            self.jobs.close();
         }
     }
 }
@@ -357,20 +355,20 @@ mod tests {
     use crate::receive_turn::tests::channel;
 
     #[test]
-    fn a_job_that_came_after_the_last_look_into_the_inbox_is_not_waited_for() {
+    fn a_job_that_came_after_the_last_look_into_the_queue_is_not_waited_for() {
         let (_scheduler, (sender, receiver)) = channel();
         let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
         let (shared, _) = SharedWords::new().expect("memory");
         let outbox = Outbox::new(sender, slabs.clone(), Arc::new(shared));
-        let (inbox, turn) = (Inbox::default(), ReceiveTurn::new(receiver));
-        let worker = Arc::new(Worker { inbox, outbox, slabs, turn, starting: Interrupter::new() });
+        let (jobs, turn) = (JobQueue::default(), ReceiveTurn::new(receiver));
+        let worker = Arc::new(Worker { jobs, outbox, slabs, turn, starting: Interrupter::new() });
         let task = TaskSpec::rust("task");
-        worker.inbox.add(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs: Default::default() }]);
+        worker.jobs.add(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs: Default::default() }]);
         let (says, listens) = mpsc::channel();
         let waiting = worker.clone();
         // If it waits, it does so for ever, and is left behind.
         std::thread::spawn(move || {
-            waiting.wait_for_news();
+            waiting.receive_or_wait();
             says.send(()).ok();
         });
         assert!(listens.recv_timeout(Duration::from_secs(20)).is_ok(), "it listens, though there is a job");

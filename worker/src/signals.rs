@@ -9,7 +9,7 @@ use std::io::{self, PipeReader, Read};
 use nix::sys::signal::{Signal, raise};
 use pushflow_os::{SignalWatch, signal_pipe};
 
-use crate::inbox::Inbox;
+use crate::job_queue::JobQueue;
 
 /// The signals, from now on heard by whoever holds this.
 pub(crate) struct Signals {
@@ -28,12 +28,12 @@ impl Signals {
     }
 
     /// The life of the thread that hears them.
-    pub(crate) fn hear(mut self, inbox: &Inbox) {
+    pub(crate) fn hear(mut self, jobs: &JobQueue) {
         let mut number = [0];
         while self.pipe.read_exact(&mut number).is_ok() {
             match Signal::try_from(i32::from(number[0])) {
-                Ok(Signal::SIGINT) => inbox.interrupt_running(),
-                Ok(Signal::SIGTERM) if inbox.terminate_running() => {}
+                Ok(Signal::SIGINT) => jobs.interrupt_running(),
+                Ok(Signal::SIGTERM) if jobs.terminate_running() => {}
                 Ok(Signal::SIGTERM) => {
                     drop(self.terminate);
                     raise(Signal::SIGTERM).ok();

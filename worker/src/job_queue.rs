@@ -1,4 +1,4 @@
-//! [`Inbox`]: the jobs of a worker, between the thread that hears of them and the thread that runs them.
+//! [`JobQueue`]: the jobs of a worker, between the thread that hears of them and the thread that runs them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,17 @@ pub(crate) struct Job {
 
 /// Jobs that wait and the one that runs. An interrupt names the attempt, so that it never hits the next one.
 #[derive(Default)]
-pub(crate) struct Inbox {
-    state: Mutex<State>,
+pub(crate) struct JobQueue {
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     waiting: VecDeque<Job>,
-    running: Option<Running>,
+    running: Option<RunningJob>,
     closed: bool,
-    nudged: bool,
+    woken: bool,
 }
 
 /// What there is to run.
@@ -35,19 +35,19 @@ struct State {
 pub(crate) enum Next {
     Job(Job, Interrupter),
     /// Nothing now.
-    Nothing,
+    Empty,
     /// Nothing any more.
     Closed,
 }
 
-struct Running {
+struct RunningJob {
     attempt: AttemptId,
     interrupter: Interrupter,
     /// Whether a command or an interpreter works for it.
     has_process: bool,
 }
 
-impl Inbox {
+impl JobQueue {
     /// Jobs to run, in this order.
     pub(crate) fn add(&self, jobs: Vec<Job>) {
         self.lock().waiting.extend(jobs);
@@ -100,35 +100,35 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// The next job, which counts as running until [`Inbox::done`].
+    /// The next job, which counts as running until [`JobQueue::done`].
     pub(crate) fn next(&self) -> Next {
         let mut state = self.lock();
         if state.closed {
             return Next::Closed;
         }
-        let Some(job) = state.waiting.pop_front() else { return Next::Nothing };
+        let Some(job) = state.waiting.pop_front() else { return Next::Empty };
         let interrupter = Interrupter::new();
         let has_process = !matches!(job.task, TaskSpec::Rust { .. });
-        state.running = Some(Running { attempt: job.attempt, interrupter: interrupter.clone(), has_process });
+        state.running = Some(RunningJob { attempt: job.attempt, interrupter: interrupter.clone(), has_process });
         Next::Job(job, interrupter)
     }
 
-    /// Whether there is a job, or the inbox was closed.
-    pub(crate) fn has_news(&self) -> bool {
+    /// Whether there is a job, or the queue was closed.
+    pub(crate) fn is_ready(&self) -> bool {
         let state = self.lock();
         !state.waiting.is_empty() || state.closed
     }
 
-    /// Waits until there is a job, the inbox was closed, or somebody nudges.
+    /// Waits until there is a job, the queue was closed, or somebody calls [`JobQueue::wake`].
     pub(crate) fn wait(&self) {
-        let nothing = |state: &mut State| state.waiting.is_empty() && !state.closed && !state.nudged;
+        let nothing = |state: &mut QueueState| state.waiting.is_empty() && !state.closed && !state.woken;
         let waited = self.changed.wait_while(self.lock(), nothing);
-        waited.unwrap_or_else(PoisonError::into_inner).nudged = false;
+        waited.unwrap_or_else(PoisonError::into_inner).woken = false;
     }
 
     /// Ends a wait, or the next one.
-    pub(crate) fn nudge(&self) {
-        self.lock().nudged = true;
+    pub(crate) fn wake(&self) {
+        self.lock().woken = true;
         self.changed.notify_one();
     }
 
@@ -139,7 +139,7 @@ impl Inbox {
         !state.waiting.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,56 +153,56 @@ mod tests {
         Job { attempt: AttemptId(attempt), actor: "actor".into(), task, inputs: Default::default() }
     }
 
-    fn next(inbox: &Inbox) -> (Job, Interrupter) {
-        match inbox.next() {
+    fn next(queue: &JobQueue) -> (Job, Interrupter) {
+        match queue.next() {
             Next::Job(job, interrupter) => (job, interrupter),
-            Next::Nothing | Next::Closed => panic!("there is a job"),
+            Next::Empty | Next::Closed => panic!("there is a job"),
         }
     }
 
     #[test]
     fn an_interrupt_reaches_the_attempt_that_it_names_and_no_other() {
-        let inbox = Inbox::default();
-        inbox.add(vec![job(1), job(2)]);
-        let (_, first) = next(&inbox);
-        assert!(inbox.interrupt(AttemptId(2)), "it waited");
-        assert!(!inbox.interrupt(AttemptId(1)), "it runs");
+        let queue = JobQueue::default();
+        queue.add(vec![job(1), job(2)]);
+        let (_, first) = next(&queue);
+        assert!(queue.interrupt(AttemptId(2)), "it waited");
+        assert!(!queue.interrupt(AttemptId(1)), "it runs");
         assert!(first.is_interrupted());
-        inbox.done();
-        inbox.add(vec![job(3)]);
-        let (third, interrupter) = next(&inbox);
+        queue.done();
+        queue.add(vec![job(3)]);
+        let (third, interrupter) = next(&queue);
         assert_eq!(third.attempt, AttemptId(3));
-        assert!(!inbox.interrupt(AttemptId(1)), "it is over");
+        assert!(!queue.interrupt(AttemptId(1)), "it is over");
         assert!(!interrupter.is_interrupted());
     }
 
     #[test]
     fn what_has_begun_is_not_given_back() {
-        let inbox = Inbox::default();
-        inbox.add(vec![job(1), job(2), job(3)]);
-        next(&inbox);
-        assert_eq!(inbox.give_back(&[AttemptId(1), AttemptId(3), AttemptId(9)]), [AttemptId(3)]);
-        assert!(inbox.done(), "the second still waits");
-        assert_eq!(next(&inbox).0.attempt, AttemptId(2));
+        let queue = JobQueue::default();
+        queue.add(vec![job(1), job(2), job(3)]);
+        next(&queue);
+        assert_eq!(queue.give_back(&[AttemptId(1), AttemptId(3), AttemptId(9)]), [AttemptId(3)]);
+        assert!(queue.done(), "the second still waits");
+        assert_eq!(next(&queue).0.attempt, AttemptId(2));
     }
 
     #[test]
     fn what_waits_is_forgotten_when_nobody_listens_any_more() {
-        let inbox = Inbox::default();
-        inbox.add(vec![job(1)]);
-        inbox.close();
-        assert!(matches!(inbox.next(), Next::Closed));
-        inbox.wait();
+        let queue = JobQueue::default();
+        queue.add(vec![job(1)]);
+        queue.close();
+        assert!(matches!(queue.next(), Next::Closed));
+        queue.wait();
     }
 
     #[test]
-    fn a_nudge_ends_one_wait_also_one_that_begins_later() {
-        let inbox = Inbox::default();
-        inbox.nudge();
-        inbox.wait();
-        assert!(matches!(inbox.next(), Next::Nothing) && !inbox.has_news());
-        inbox.add(vec![job(1)]);
-        inbox.wait();
-        assert!(inbox.has_news());
+    fn a_wake_ends_one_wait_also_one_that_begins_later() {
+        let queue = JobQueue::default();
+        queue.wake();
+        queue.wait();
+        assert!(matches!(queue.next(), Next::Empty) && !queue.is_ready());
+        queue.add(vec![job(1)]);
+        queue.wait();
+        assert!(queue.is_ready());
     }
 }
