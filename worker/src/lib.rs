@@ -5,8 +5,8 @@
 
 mod guardian;
 mod job_queue;
-mod outbox;
 mod receive_turn;
+mod replies;
 mod serve;
 mod signals;
 mod snapshot;

@@ -33,8 +33,8 @@ use pushflow_protocol::{
 use pushflow_value::Data;
 
 use crate::job_queue::{Job, JobQueue, Next};
-use crate::outbox::{Closed, Outbox};
 use crate::receive_turn::ReceiveTurn;
+use crate::replies::{Closed, Replies};
 use crate::signals::Signals;
 
 /// The files that a worker is started with.
@@ -60,23 +60,23 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
     let slabs = Arc::new(Borrower::new(control));
-    let outbox = Outbox::new(sender, slabs.clone(), shared.clone());
+    let replies = Replies::new(sender, slabs.clone(), shared.clone());
     let worker = Arc::new(Worker {
         jobs: JobQueue::default(),
-        outbox,
+        replies,
         slabs,
         turn: ReceiveTurn::new(receiver),
         starting: Interrupter::new(),
     });
     let printed = Printed::new(&settings, shared)?;
-    let (listening, sending) = (worker.clone(), worker.clone());
+    let (control, sending) = (worker.clone(), worker.clone());
     let signals = Signals::watch()?;
     let signalled = worker.clone();
-    thread("pushflow-control", move || listening.listen())?;
-    thread("pushflow-signals", move || signals.hear(&signalled.jobs))?;
-    thread("pushflow-answers", move || sending.outbox.send_late_answers())?;
+    thread("pushflow-control", move || control.run_control_thread())?;
+    thread("pushflow-signals", move || signals.run(&signalled.jobs))?;
+    thread("pushflow-answers", move || sending.replies.send_delayed())?;
     let rooms = Arc::new(OfWorker(worker.clone()));
-    worker.work(settings, printed, rooms);
+    worker.run_jobs(settings, printed, rooms);
     Ok(())
 }
 
@@ -100,7 +100,7 @@ fn open_server() -> io::Result<WorkerServer> {
 
 struct Worker {
     jobs: JobQueue,
-    outbox: Outbox,
+    replies: Replies,
     slabs: Arc<Borrower>,
     turn: ReceiveTurn,
     /// Interrupts the start of the interpreter, when nobody wants it any more.
@@ -111,11 +111,11 @@ impl Worker {
     // ----- whoever listens -----
 
     /// The life of the control thread.
-    fn listen(&self) {
+    fn run_control_thread(&self) {
         while let Some(mut receiver) = self.turn.wait_for_turn() {
             loop {
-                if let Err(ended) = self.hear(&mut receiver) {
-                    return self.end(&ended);
+                if let Err(ended) = self.receive(&mut receiver) {
+                    return self.close(&ended);
                 }
                 if !self.turn.main_is_busy() {
                     break;
@@ -127,7 +127,7 @@ impl Worker {
     }
 
     /// Nothing will be heard any more.
-    fn end(&self, ended: &TransportError) {
+    fn close(&self, ended: &TransportError) {
         if !matches!(ended, TransportError::Closed) {
             // Among the last lines on standard error of the attempts that this worker loses.
             eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
@@ -138,21 +138,21 @@ impl Worker {
         self.turn.close();
     }
 
-    fn hear(&self, receiver: &mut ToWorkerReceiver) -> Result<(), TransportError> {
+    fn receive(&self, receiver: &mut ToWorkerReceiver) -> Result<(), TransportError> {
         let incoming = receiver.receive()?;
         if receiver.acknowledge_due() {
-            self.or_close(self.outbox.acknowledge(receiver.acknowledge()));
+            self.or_close(self.replies.acknowledge(receiver.acknowledge()));
         }
         let Incoming::Message(message) = incoming else { return Ok(()) };
         match message {
             ToWorker::Run(jobs) => self.jobs.add(jobs.into_iter().map(|job| self.open(job)).collect::<Result<_, _>>()?),
             ToWorker::AskBack { attempts } => {
                 let attempts = self.jobs.give_back(&attempts);
-                self.say(FromWorker::GivenBack { attempts });
+                self.send(FromWorker::GivenBack { attempts });
             }
             ToWorker::Interrupt { attempt } => {
                 if self.jobs.interrupt(attempt) {
-                    self.say(FromWorker::GivenBack { attempts: vec![attempt] });
+                    self.send(FromWorker::GivenBack { attempts: vec![attempt] });
                 }
             }
             ToWorker::Room { granted } => self.slabs.answer(granted),
@@ -168,28 +168,28 @@ impl Worker {
 
     // ----- the main thread -----
 
-    fn work(&self, settings: WorkerSettings, mut printed: Printed, rooms: Arc<dyn Rooms>) {
+    fn run_jobs(&self, settings: WorkerSettings, mut printed: Printed, rooms: Arc<dyn Rooms>) {
         let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(rooms);
         if settings.start_python
             && let Err(error) = runner.start_python(&self.starting)
         {
-            return self.say(FromWorker::Unable { reason: error.message });
+            return self.send(FromWorker::Unable { reason: error.message });
         }
-        self.say(FromWorker::Ready { pid: std::process::id() });
+        self.send(FromWorker::Ready { pid: std::process::id() });
         while let Some((job, interrupter)) = self.next_job() {
             let attempt = job.attempt;
             printed.begin(attempt);
             // Kept until the answer is on its way, which may name what is in it.
             let result = run_job(&mut runner, job, &interrupter);
-            let answer = match result.as_ref().map_err(TaskError::clone).and_then(|result| self.pack(result)) {
+            let reply = match result.as_ref().map_err(TaskError::clone).and_then(|result| self.pack(result)) {
                 Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_on_its_way(attempt) },
                 Err(error) => FromWorker::Failed { attempt, error, marked: printed.end(attempt) },
             };
             let more = self.jobs.done();
-            self.or_close(self.outbox.answer(answer, more));
+            self.or_close(self.replies.reply(reply, more));
             drop(result);
             if !more {
-                self.or_close(self.outbox.tell_released());
+                self.or_close(self.replies.send_released());
             }
         }
     }
@@ -214,8 +214,8 @@ impl Worker {
             // Since the last look into the queue the control thread may have heard of a job, and stopped to listen.
             Some(_) if self.jobs.is_ready() => {}
             Some(mut receiver) => {
-                if let Err(ended) = self.hear(&mut receiver) {
-                    self.end(&ended);
+                if let Err(ended) = self.receive(&mut receiver) {
+                    self.close(&ended);
                 }
             }
             None => self.jobs.wait(),
@@ -230,17 +230,17 @@ impl Worker {
 
     /// The answer is heard at once, while this thread waits for it.
     fn ask_for_room(&self, bytes: u64) {
-        self.say(FromWorker::NeedsRoom { bytes });
+        self.send(FromWorker::NeedsRoom { bytes });
         self.turn.request_receive();
     }
 
-    fn say(&self, message: FromWorker) {
-        self.or_close(self.outbox.say(message));
+    fn send(&self, message: FromWorker) {
+        self.or_close(self.replies.send_now(message));
     }
 
     /// A scheduler that can't be told is gone; the control thread sees that too.
-    fn or_close(&self, said: Result<(), Closed>) {
-        if said.is_err() {
+    fn or_close(&self, sent: Result<(), Closed>) {
+        if sent.is_err() {
             self.jobs.close();
         }
     }
@@ -359,9 +359,9 @@ mod tests {
         let (_scheduler, (sender, receiver)) = channel();
         let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
         let (shared, _) = SharedWords::new().expect("memory");
-        let outbox = Outbox::new(sender, slabs.clone(), Arc::new(shared));
+        let replies = Replies::new(sender, slabs.clone(), Arc::new(shared));
         let (jobs, turn) = (JobQueue::default(), ReceiveTurn::new(receiver));
-        let worker = Arc::new(Worker { jobs, outbox, slabs, turn, starting: Interrupter::new() });
+        let worker = Arc::new(Worker { jobs, replies, slabs, turn, starting: Interrupter::new() });
         let task = TaskSpec::rust("task");
         worker.jobs.add(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs: Default::default() }]);
         let (says, listens) = mpsc::channel();

@@ -28,7 +28,7 @@ impl Signals {
     }
 
     /// The life of the thread that hears them.
-    pub(crate) fn hear(mut self, jobs: &JobQueue) {
+    pub(crate) fn run(mut self, jobs: &JobQueue) {
         let mut number = [0];
         while self.pipe.read_exact(&mut number).is_ok() {
             match Signal::try_from(i32::from(number[0])) {

@@ -1,4 +1,4 @@
-//! [`Outbox`]: what a worker says, several answers at a time while attempts are short.
+//! [`Replies`]: what a worker says, several answers at a time while attempts are short.
 //!
 //! An answer waits for company while other jobs wait to be run: a message for each would cost more than a small task. It
 //! never waits long, though: a thread sends what is left behind when the next job turns out not to be short. And it waits
@@ -14,13 +14,13 @@ use pushflow_protocol::transport::{FromWorkerSender, Outgoing, TransportError};
 use pushflow_protocol::{FromWorker, Journal};
 
 /// How many answers are sent together at the most.
-const MAX_WAITING: usize = 32;
+const MAX_BATCH: usize = 32;
 /// How long an answer may wait.
 const MAX_DELAY: Duration = Duration::from_micros(500);
 
 /// The worker's side of what is said to the scheduler.
-pub(crate) struct Outbox {
-    state: Mutex<State>,
+pub(crate) struct Replies {
+    state: Mutex<RepliesState>,
     changed: Condvar,
     /// How many frames were received; told with every message.
     received: AtomicU64,
@@ -28,7 +28,7 @@ pub(crate) struct Outbox {
     slabs: Arc<Borrower>,
 }
 
-struct State {
+struct RepliesState {
     sender: FromWorkerSender,
     waiting: Outgoing,
     /// What waits, once more.
@@ -40,28 +40,28 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-impl Outbox {
-    pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>, shared: Arc<SharedWords>) -> Outbox {
-        let state = State { sender, waiting: Outgoing::default(), journal: Journal::new(shared), closed: false };
-        Outbox { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
+impl Replies {
+    pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>, shared: Arc<SharedWords>) -> Replies {
+        let state = RepliesState { sender, waiting: Outgoing::default(), journal: Journal::new(shared), closed: false };
+        Replies { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
     }
 
     /// Says something at once, and what waited before it.
-    pub(crate) fn say(&self, message: FromWorker) -> Result<(), Closed> {
+    pub(crate) fn send_now(&self, message: FromWorker) -> Result<(), Closed> {
         let mut state = self.lock();
         add(&mut state.waiting, &message);
-        self.send(&mut state)
+        self.send_waiting(&mut state)
     }
 
     /// Says something now, or, while there are `more` jobs, soon.
-    pub(crate) fn answer(&self, message: FromWorker, more: bool) -> Result<(), Closed> {
+    pub(crate) fn reply(&self, message: FromWorker, more: bool) -> Result<(), Closed> {
         let mut state = self.lock();
-        let State { waiting, journal, .. } = &mut *state;
-        let may_wait = more && waiting.count() + 1 < MAX_WAITING;
+        let RepliesState { waiting, journal, .. } = &mut *state;
+        let may_wait = more && waiting.count() + 1 < MAX_BATCH;
         let written = add(waiting, &message);
         let waits = may_wait && journal.note(written);
         if !waits || state.closed {
-            return self.send(&mut state);
+            return self.send_waiting(&mut state);
         }
         if state.waiting.count() == 1 {
             self.changed.notify_one();
@@ -72,34 +72,34 @@ impl Outbox {
     /// Tells how many frames were received.
     pub(crate) fn acknowledge(&self, frames: u64) -> Result<(), Closed> {
         self.received.store(frames, Ordering::Relaxed);
-        self.send(&mut self.lock())
+        self.send_waiting(&mut self.lock())
     }
 
     /// Tells what was released since the last message, so that an idle worker holds nothing.
-    pub(crate) fn tell_released(&self) -> Result<(), Closed> {
+    pub(crate) fn send_released(&self) -> Result<(), Closed> {
         if !self.slabs.has_released() {
             return Ok(());
         }
-        self.send(&mut self.lock())
+        self.send_waiting(&mut self.lock())
     }
 
     /// The life of the thread that sends what has waited long enough.
-    pub(crate) fn send_late_answers(&self) {
+    pub(crate) fn send_delayed(&self) {
         let mut state = self.lock();
         while !state.closed {
-            let empty = |state: &mut State| state.waiting.count() == 0 && !state.closed;
+            let empty = |state: &mut RepliesState| state.waiting.count() == 0 && !state.closed;
             state = self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner);
-            let waits = |state: &mut State| state.waiting.count() > 0 && !state.closed;
+            let waits = |state: &mut RepliesState| state.waiting.count() > 0 && !state.closed;
             let waited = self.changed.wait_timeout_while(state, MAX_DELAY, waits);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if state.waiting.count() > 0 && self.send(&mut state).is_err() {
+            if state.waiting.count() > 0 && self.send_waiting(&mut state).is_err() {
                 return;
             }
         }
     }
 
     /// What was not sent stays in the journal, so that nothing may be sent after it.
-    fn send(&self, state: &mut State) -> Result<(), Closed> {
+    fn send_waiting(&self, state: &mut RepliesState) -> Result<(), Closed> {
         if state.closed {
             return Err(Closed);
         }
@@ -117,7 +117,7 @@ impl Outbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RepliesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::receive_turn::tests::channel;
 
-    fn answer(attempt: u64) -> FromWorker {
+    fn failure(attempt: u64) -> FromWorker {
         let error = TaskError::new(pushflow_protocol::ErrorKind::Raised, "no");
         FromWorker::Failed { attempt: AttemptId(attempt), error, marked: false }
     }
@@ -155,12 +155,12 @@ mod tests {
         let (shared, theirs) = SharedWords::new().expect("memory");
         let theirs = Arc::new(SharedWords::from_file(theirs).expect("the file of the words"));
         let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
-        let outbox = Outbox::new(sender, slabs, theirs);
-        outbox.answer(answer(1), true).expect("it waits");
-        assert_eq!(receiver.unheard(&shared), [answer(1)]);
+        let replies = Replies::new(sender, slabs, theirs);
+        replies.reply(failure(1), true).expect("it waits");
+        assert_eq!(receiver.unheard(&shared), [failure(1)]);
         drop(scheduler);
-        assert!(outbox.answer(answer(2), false).is_err(), "nobody listens");
-        assert!(outbox.answer(answer(3), true).is_err(), "nor later");
-        assert_eq!(receiver.unheard(&shared), [answer(1), answer(3)]);
+        assert!(replies.reply(failure(2), false).is_err(), "nobody listens");
+        assert!(replies.reply(failure(3), true).is_err(), "nor later");
+        assert_eq!(receiver.unheard(&shared), [failure(1), failure(3)]);
     }
 }
