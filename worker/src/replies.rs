@@ -2,7 +2,7 @@
 //!
 //! An answer waits for company while other jobs wait to be run: a message for each would cost more than a small task. It
 //! never waits long, though: a thread sends what is left behind when the next job turns out not to be short. And it waits
-//! in the journal, too, so that the scheduler finds it there if the next job ends this process.
+//! in shared memory, too, so that the scheduler finds it there if the next job ends this process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use pushflow_os::SharedWords;
 use pushflow_protocol::slabs::Borrower;
 use pushflow_protocol::transport::{FromWorkerSender, Outgoing, TransportError};
-use pushflow_protocol::{FromWorker, Journal};
+use pushflow_protocol::{FromWorker, UnsentReplies};
 
 /// How many answers are sent together at the most.
 const MAX_BATCH: usize = 32;
@@ -32,7 +32,7 @@ struct RepliesState {
     sender: FromWorkerSender,
     waiting: Outgoing,
     /// What waits, once more.
-    journal: Journal,
+    unsent: UnsentReplies,
     closed: bool,
 }
 
@@ -42,7 +42,8 @@ pub(crate) struct Closed;
 
 impl Replies {
     pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>, shared: Arc<SharedWords>) -> Replies {
-        let state = RepliesState { sender, waiting: Outgoing::default(), journal: Journal::new(shared), closed: false };
+        let state =
+            RepliesState { sender, waiting: Outgoing::default(), unsent: UnsentReplies::new(shared), closed: false };
         Replies { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
     }
 
@@ -56,10 +57,10 @@ impl Replies {
     /// Says something now, or, while there are `more` jobs, soon.
     pub(crate) fn reply(&self, message: FromWorker, more: bool) -> Result<(), Closed> {
         let mut state = self.lock();
-        let RepliesState { waiting, journal, .. } = &mut *state;
+        let RepliesState { waiting, unsent, .. } = &mut *state;
         let may_wait = more && waiting.count() + 1 < MAX_BATCH;
         let written = add(waiting, &message);
-        let waits = may_wait && journal.note(written);
+        let waits = may_wait && unsent.push(written);
         if !waits || state.closed {
             return self.send_waiting(&mut state);
         }
@@ -98,7 +99,7 @@ impl Replies {
         }
     }
 
-    /// What was not sent stays in the journal, so that nothing may be sent after it.
+    /// What was not sent stays in shared memory, so that nothing may be sent after it.
     fn send_waiting(&self, state: &mut RepliesState) -> Result<(), Closed> {
         if state.closed {
             return Err(Closed);
@@ -106,7 +107,7 @@ impl Replies {
         let messages = std::mem::take(&mut state.waiting);
         match state.sender.send(&messages, self.received.load(Ordering::Relaxed), &self.slabs.released()) {
             Ok(()) => {
-                state.journal.sent(messages.count());
+                state.unsent.clear(messages.count());
                 Ok(())
             }
             Err(TransportError::Closed) => {
@@ -157,10 +158,10 @@ mod tests {
         let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
         let replies = Replies::new(sender, slabs, theirs);
         replies.reply(failure(1), true).expect("it waits");
-        assert_eq!(receiver.unheard(&shared), [failure(1)]);
+        assert_eq!(receiver.unsent_replies(&shared), [failure(1)]);
         drop(scheduler);
         assert!(replies.reply(failure(2), false).is_err(), "nobody listens");
         assert!(replies.reply(failure(3), true).is_err(), "nor later");
-        assert_eq!(receiver.unheard(&shared), [failure(1), failure(3)]);
+        assert_eq!(receiver.unsent_replies(&shared), [failure(1), failure(3)]);
     }
 }

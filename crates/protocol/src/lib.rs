@@ -11,12 +11,12 @@ mod error;
 mod exit;
 mod guardian;
 mod ids;
-mod journal;
 pub mod marker;
 mod pool_names;
 pub mod slabs;
 mod task;
 pub mod transport;
+mod unsent;
 mod window;
 mod worker;
 
@@ -29,9 +29,9 @@ pub use guardian::{
     ToSnapshot, WORKER_PID, Warm,
 };
 pub use ids::AttemptId;
-pub use journal::Journal;
 pub use pool_names::POOL_NAMES;
 pub use task::{CommandTask, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
+pub use unsent::UnsentReplies;
 pub use worker::{
     BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,
     SHARED_WORDS, TaskModule, ToWorker, UNTOLD, WorkerSettings,

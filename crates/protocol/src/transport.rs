@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use self::first_look::FirstLook;
 use self::wakeful::Wakeful;
-use crate::journal::unheard;
 use crate::slabs::{Lender, Parcel, Reference};
+use crate::unsent::read_unreceived;
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
 use crate::{FromWorker, ToWorker, WorkerSettings};
 
@@ -190,9 +190,9 @@ impl FromWorkerReceiver {
         Ok(Heard { count: messages.len() as u64, messages, frames, released })
     }
 
-    /// What the worker said and did not send, when nothing more comes: what waits in its [`Journal`](crate::Journal).
-    pub fn unheard(&self, shared: &SharedWords) -> Vec<FromWorker> {
-        unheard(shared, self.heard)
+    /// What the worker said and did not send, when nothing more comes: what waits in its [`UnsentReplies`](crate::UnsentReplies).
+    pub fn unsent_replies(&self, shared: &SharedWords) -> Vec<FromWorker> {
+        read_unreceived(shared, self.heard)
     }
 
     /// What is in a parcel of the worker.

@@ -5,7 +5,7 @@
 //! hands over the two ends of the channels with the [`WorkerSettings`]. Then the worker says `Ready`. From then on the
 //! control socket carries the files of slabs, to the worker only. Each [`Job`] is answered once: by `Finished` or
 //! `Failed`, or, asked back before it began, by `GivenBack`. Answers may be sent several at a time; what waits for that is
-//! written into the shared words ([`crate::Journal`]), so that it is not lost when the next attempt ends the worker.
+//! written into the shared words ([`crate::UnsentReplies`]), so that it is not lost when the next attempt ends the worker.
 
 use std::ffi::OsString;
 
@@ -30,14 +30,14 @@ pub const BEGUN: usize = 0;
 /// something out of that pipe and not yet told whose it is; see [`crate::marker`].
 pub const UNTOLD: [usize; 2] = [1, 2];
 
-/// The shared word with the number of the first message in the [`Journal`](crate::Journal).
-pub(crate) const FIRST: usize = 3;
+/// The shared word with the number of the first message in the [`UnsentReplies`](crate::UnsentReplies).
+pub(crate) const UNSENT_FIRST: usize = 3;
 
-/// The shared word that says how many words the messages in the journal take.
-pub(crate) const WRITTEN: usize = 4;
+/// The shared word that says how many words the messages in [`UnsentReplies`](crate::UnsentReplies) take.
+pub(crate) const UNSENT_LENGTH: usize = 4;
 
 /// Where these begin.
-pub(crate) const MESSAGES: usize = 5;
+pub(crate) const UNSENT_MESSAGES: usize = 5;
 
 /// The first words of a worker, on its control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

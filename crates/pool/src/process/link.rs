@@ -254,7 +254,7 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, Tr
 /// What the worker had said and not sent when its channel ended: answers of attempts that had ended, as far as they can be
 /// read.
 fn unheard(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
-    let events = receiver.unheard(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
+    let events = receiver.unsent_replies(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
     events.flatten().collect()
 }
 
