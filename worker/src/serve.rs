@@ -28,7 +28,8 @@ use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
 use pushflow_protocol::slabs::{Borrower, Parcel, Place, Room, Rooms};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
-    AttemptId, BEGUN, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNTOLD, WorkerSettings, courier, marker,
+    AttemptId, CURRENT_ATTEMPT, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNREPORTED_OUTPUT, WorkerSettings,
+    courier, marker,
 };
 use pushflow_value::Data;
 
@@ -291,7 +292,7 @@ impl Printed {
 
     /// From here on what is printed belongs to this attempt.
     fn begin(&self, attempt: AttemptId) {
-        self.shared.word(BEGUN).store(attempt.0, Ordering::Release);
+        self.shared.word(CURRENT_ATTEMPT).store(attempt.0, Ordering::Release);
     }
 
     /// Writes out what was printed, and undoes what a task did to the files that it prints to.
@@ -310,7 +311,8 @@ impl Printed {
     fn end_if_on_its_way(&mut self, attempt: AttemptId) -> bool {
         self.flush();
         let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
-        let on_its_way = unread || UNTOLD.iter().any(|&word| self.shared.word(word).load(Ordering::Acquire) != 0);
+        let on_its_way =
+            unread || UNREPORTED_OUTPUT.iter().any(|&word| self.shared.word(word).load(Ordering::Acquire) != 0);
         on_its_way && self.mark_end(attempt)
     }
 

@@ -33,6 +33,6 @@ pub use pool_names::POOL_NAMES;
 pub use task::{CommandTask, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
 pub use unsent::UnsentReplies;
 pub use worker::{
-    BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,
-    SHARED_WORDS, TaskModule, ToWorker, UNTOLD, WorkerSettings,
+    CONTROL_SOCKET, CURRENT_ATTEMPT, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, PythonOptions,
+    SHARED_WORDS, TaskModule, ToWorker, UNREPORTED_OUTPUT, WorkerSettings,
 };

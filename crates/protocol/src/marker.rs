@@ -2,7 +2,7 @@
 //!
 //! A worker's standard output and error are pipes whose other ends the scheduler holds, so that what a worker wrote
 //! before it died is not lost with it. Before it begins an attempt, the worker writes its number into a word of memory
-//! that both share ([`crate::BEGUN`]). When an attempt has failed, or has ended with some of its output on its way, the
+//! that both share ([`crate::CURRENT_ATTEMPT`]). When an attempt has failed, or has ended with some of its output on its way, the
 //! worker writes a marker into both: what stands before it was written during that attempt (or by what earlier ones left
 //! running). The marker holds a word made anew for each pool, so that no task writes one by accident.
 //!
@@ -13,7 +13,7 @@
 //!
 //! # Unread, or read and not told
 //! What the reader has taken out of a pipe is on its way until it has told whose it is; the worker's answer must not
-//! overtake it. So the reader sets a shared word of that pipe ([`crate::UNTOLD`]) before it reads, and clears it when all
+//! overtake it. So the reader sets a shared word of that pipe ([`crate::UNREPORTED_OUTPUT`]) before it reads, and clears it when all
 //! that it read was told. The worker asks the pipes first and the words then. In this order nothing is missed: where the
 //! pipe is empty, the reader had set the word before it emptied it, and if the word is clear by now it has told. The other
 //! way round the reader could set the word after the worker had looked at it and empty the pipe before the worker does.

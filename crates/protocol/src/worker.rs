@@ -24,11 +24,11 @@ pub const SHARED_WORDS: i32 = 4;
 pub const GUARDIAN_SOCKET: i32 = 5;
 
 /// The shared word in which a worker writes the number of each attempt before it begins it; 0 before the first.
-pub const BEGUN: usize = 0;
+pub const CURRENT_ATTEMPT: usize = 0;
 
 /// The shared words, one for standard output and one for standard error, that are not 0 while the scheduler has taken
 /// something out of that pipe and not yet told whose it is; see [`crate::marker`].
-pub const UNTOLD: [usize; 2] = [1, 2];
+pub const UNREPORTED_OUTPUT: [usize; 2] = [1, 2];
 
 /// The shared word with the number of the first message in the [`UnsentReplies`](crate::UnsentReplies).
 pub(crate) const UNSENT_FIRST: usize = 3;

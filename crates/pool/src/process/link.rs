@@ -19,8 +19,8 @@ use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::slabs::{Lender, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
-    AttemptId, BEGUN, CONTROL_SOCKET, FromWorker, GuardianAddress, Hello, Identity, Launch, NO_CHILDREN, OnOrphan,
-    ProcessId, PythonOptions, SHARED_WORDS, Source, StartFailure, WorkerSettings, courier,
+    AttemptId, CONTROL_SOCKET, CURRENT_ATTEMPT, FromWorker, GuardianAddress, Hello, Identity, Launch, NO_CHILDREN,
+    OnOrphan, ProcessId, PythonOptions, SHARED_WORDS, Source, StartFailure, WorkerSettings, courier,
 };
 
 use super::dispatcher::{Event, WorkerId};
@@ -181,7 +181,7 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
 
 /// The last attempt that the worker has begun. What a task writes there by accident is no attempt that it was given.
 pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
-    Some(AttemptId(shared.word(BEGUN).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
+    Some(AttemptId(shared.word(CURRENT_ATTEMPT).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
 }
 
 /// The receiving thread's whole life.

@@ -20,7 +20,7 @@ use pushflow_os::SharedWords;
 use pushflow_os::files::bytes_readable;
 use pushflow_os::launch::name_limit;
 use pushflow_protocol::marker::{Piece, Splitter};
-use pushflow_protocol::{AttemptId, UNTOLD};
+use pushflow_protocol::{AttemptId, UNREPORTED_OUTPUT};
 
 use super::dispatcher::{Event, WorkerId};
 use super::engine::Engine;
@@ -190,8 +190,8 @@ impl Pipe {
     /// Says to the worker whether something was taken out of the pipe that is not told.
     fn note_untold(&self, untold: bool) {
         let word = match self.stream {
-            Stream::Stdout => UNTOLD[0],
-            Stream::Stderr => UNTOLD[1],
+            Stream::Stdout => UNREPORTED_OUTPUT[0],
+            Stream::Stderr => UNREPORTED_OUTPUT[1],
         };
         self.shared.word(word).store(u64::from(untold), Ordering::Release);
     }
