@@ -5,9 +5,9 @@
 //! is more. A worker may block when it sends: the scheduler has one thread for each worker that does nothing but receive.
 //! Handles travel in the first message only. Long values do not travel in messages at all, where that is possible (see
 //! [`crate::slabs`]). What a worker sends that is no message, also what makes ipc-channel wait for ever or panic
-//! (`first_look.rs`), is the loss of that worker and of nothing else.
+//! (`validate.rs`), is the loss of that worker and of nothing else.
 
-mod first_look;
+mod validate;
 mod wakeful;
 
 use std::collections::VecDeque;
@@ -23,7 +23,7 @@ use pushflow_value::{CodecError, Data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use self::first_look::FirstLook;
+use self::validate::PacketValidator;
 use self::wakeful::Wakeful;
 use crate::slabs::{Lender, Parcel, Reference};
 use crate::unsent::read_unreceived;
@@ -109,14 +109,18 @@ pub fn connect(
     let (their_sender, receiver) = bytes_channel()?;
     let bootstrap = Bootstrap { receiver: their_receiver, sender: their_sender, settings };
     let socket = socket_of(&receiver)?;
-    let (look, wakeful) = (Some(FirstLook::at(socket)), Wakeful::at(socket));
+    let (validator, wakeful) = (Some(PacketValidator::at(socket)), Wakeful::at(socket));
     // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
     // worker's death would go unseen.
     IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
     let lender = Arc::new(Mutex::new(lender));
     Ok((
         ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), lender: lender.clone() },
-        FromWorkerReceiver { frames: FrameReader { receiver, wakeful, look, message: Vec::new() }, heard: 0, lender },
+        FromWorkerReceiver {
+            frames: FrameReader { receiver, wakeful, validator, message: Vec::new() },
+            heard: 0,
+            lender,
+        },
     ))
 }
 
@@ -183,7 +187,7 @@ impl FromWorkerReceiver {
     /// # Errors
     /// When the worker is gone, or sent what is no message.
     pub fn receive(&mut self) -> Result<Heard, TransportError> {
-        // What the first look has let through may still make ipc-channel panic: files that came with it, say.
+        // What the validator has let through may still make ipc-channel panic: files that came with it, say.
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
         let Envelope { received: frames, messages, released } = envelope;
@@ -283,7 +287,7 @@ impl WorkerServer {
     pub fn accept(self) -> Result<(FromWorkerSender, ToWorkerReceiver, WorkerSettings), TransportError> {
         let (_, bootstrap) = self.server.accept().map_err(receive_error)?;
         let wakeful = Wakeful::at(socket_of(&bootstrap.receiver)?);
-        let frames = FrameReader { receiver: bootstrap.receiver, wakeful, look: None, message: Vec::new() };
+        let frames = FrameReader { receiver: bootstrap.receiver, wakeful, validator: None, message: Vec::new() };
         let receiver = ToWorkerReceiver { frames, received: 0, unacknowledged_bytes: 0, acknowledged: 0 };
         Ok((FromWorkerSender { sender: bootstrap.sender }, receiver, bootstrap.settings))
     }
@@ -357,7 +361,7 @@ struct FrameReader {
     receiver: IpcBytesReceiver,
     wakeful: Wakeful,
     /// At what comes from a worker; the scheduler is trusted.
-    look: Option<FirstLook>,
+    validator: Option<PacketValidator>,
     message: Vec<u8>,
 }
 
@@ -365,7 +369,7 @@ impl FrameReader {
     /// Waits for a frame: its size, and whether it ends a message.
     fn frame(&mut self) -> Result<(usize, bool), TransportError> {
         self.wakeful.wait();
-        self.look.iter().try_for_each(FirstLook::wait)?;
+        self.validator.iter().try_for_each(PacketValidator::wait)?;
         let frame = loop {
             match self.receiver.recv() {
                 Ok(frame) => break frame,

@@ -1,4 +1,4 @@
-//! [`FirstLook`]: a look at what came from a worker, before ipc-channel reads it.
+//! [`PacketValidator`]: a look at what came from a worker, before ipc-channel reads it.
 //!
 //! ipc-channel trusts what it reads. A packet begins with its own length and that of its message: where the first is
 //! wrong, ipc-channel waits for the rest, for ever, and takes what comes next for it; where the second is wrong, it
@@ -16,14 +16,14 @@ use super::TransportError;
 const NUMBER: usize = size_of::<usize>();
 
 /// Looks at the packets of one receiver.
-pub(super) struct FirstLook {
+pub(super) struct PacketValidator {
     socket: RawFd,
 }
 
-impl FirstLook {
+impl PacketValidator {
     /// At what comes over this socket.
-    pub(super) fn at(socket: RawFd) -> FirstLook {
-        FirstLook { socket }
+    pub(super) fn at(socket: RawFd) -> PacketValidator {
+        PacketValidator { socket }
     }
 
     /// Waits for a packet and leaves it where it is.
