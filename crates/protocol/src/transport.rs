@@ -7,8 +7,8 @@
 //! [`crate::slabs`]). What a worker sends that is no message, also what makes ipc-channel wait for ever or panic
 //! (`validate.rs`), is the loss of that worker and of nothing else.
 
+mod spin;
 mod validate;
-mod wakeful;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,8 +23,8 @@ use pushflow_value::{CodecError, Data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::spin::SpinWait;
 use self::validate::PacketValidator;
-use self::wakeful::Wakeful;
 use crate::slabs::{Lender, Parcel, Reference};
 use crate::unsent::read_unreceived;
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
@@ -109,18 +109,14 @@ pub fn connect(
     let (their_sender, receiver) = bytes_channel()?;
     let bootstrap = Bootstrap { receiver: their_receiver, sender: their_sender, settings };
     let socket = socket_of(&receiver)?;
-    let (validator, wakeful) = (Some(PacketValidator::at(socket)), Wakeful::at(socket));
+    let (validator, spin) = (Some(PacketValidator::at(socket)), SpinWait::at(socket));
     // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
     // worker's death would go unseen.
     IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
     let lender = Arc::new(Mutex::new(lender));
     Ok((
         ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), lender: lender.clone() },
-        FromWorkerReceiver {
-            frames: FrameReader { receiver, wakeful, validator, message: Vec::new() },
-            heard: 0,
-            lender,
-        },
+        FromWorkerReceiver { frames: FrameReader { receiver, spin, validator, message: Vec::new() }, heard: 0, lender },
     ))
 }
 
@@ -286,8 +282,8 @@ impl WorkerServer {
     /// When what connects says something else.
     pub fn accept(self) -> Result<(FromWorkerSender, ToWorkerReceiver, WorkerSettings), TransportError> {
         let (_, bootstrap) = self.server.accept().map_err(receive_error)?;
-        let wakeful = Wakeful::at(socket_of(&bootstrap.receiver)?);
-        let frames = FrameReader { receiver: bootstrap.receiver, wakeful, validator: None, message: Vec::new() };
+        let spin = SpinWait::at(socket_of(&bootstrap.receiver)?);
+        let frames = FrameReader { receiver: bootstrap.receiver, spin, validator: None, message: Vec::new() };
         let receiver = ToWorkerReceiver { frames, received: 0, unacknowledged_bytes: 0, acknowledged: 0 };
         Ok((FromWorkerSender { sender: bootstrap.sender }, receiver, bootstrap.settings))
     }
@@ -359,7 +355,7 @@ impl ToWorkerReceiver {
 /// Puts frames together to messages.
 struct FrameReader {
     receiver: IpcBytesReceiver,
-    wakeful: Wakeful,
+    spin: SpinWait,
     /// At what comes from a worker; the scheduler is trusted.
     validator: Option<PacketValidator>,
     message: Vec<u8>,
@@ -368,7 +364,7 @@ struct FrameReader {
 impl FrameReader {
     /// Waits for a frame: its size, and whether it ends a message.
     fn frame(&mut self) -> Result<(usize, bool), TransportError> {
-        self.wakeful.wait();
+        self.spin.wait();
         self.validator.iter().try_for_each(PacketValidator::wait)?;
         let frame = loop {
             match self.receiver.recv() {
@@ -377,7 +373,7 @@ impl FrameReader {
                 Err(error) => return Err(receive_error(error)),
             }
         };
-        self.wakeful.heard();
+        self.spin.received();
         match frame.split_first() {
             Some((&mark @ (LAST | MORE), part)) => {
                 self.message.extend_from_slice(part);
