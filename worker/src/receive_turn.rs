@@ -144,7 +144,7 @@ pub(crate) mod tests {
     use std::thread;
 
     use pushflow_os::SeqPacket;
-    use pushflow_protocol::slabs::{Lender, SlabStore};
+    use pushflow_protocol::slabs::{SchedulerSide, SlabStore};
     use pushflow_protocol::transport::{self, FromWorkerReceiver, FromWorkerSender, ToWorkerSender, WorkerServer};
     use pushflow_protocol::{Family, GuardianAddress, Identity, ProcessClass, WorkerSettings};
 
@@ -163,8 +163,8 @@ pub(crate) mod tests {
             start_python: false,
         };
         let server = WorkerServer::open().expect("a server can be opened");
-        let lender = Lender::new(SlabStore::default(), SeqPacket::pair().expect("a pair of sockets").0);
-        let scheduler = transport::connect(server.name().to_owned(), settings, lender).expect("it is there");
+        let slabs = SchedulerSide::new(SlabStore::default(), SeqPacket::pair().expect("a pair of sockets").0);
+        let scheduler = transport::connect(server.name().to_owned(), settings, slabs).expect("it is there");
         let (sender, receiver, _) = server.accept().expect("the scheduler has connected");
         (scheduler, (sender, receiver))
     }

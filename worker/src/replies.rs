@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pushflow_os::SharedWords;
-use pushflow_protocol::slabs::Borrower;
+use pushflow_protocol::slabs::WorkerSide;
 use pushflow_protocol::transport::{FromWorkerSender, Outgoing, TransportError};
 use pushflow_protocol::{FromWorker, UnsentReplies};
 
@@ -25,7 +25,7 @@ pub(crate) struct Replies {
     /// How many frames were received; told with every message.
     received: AtomicU64,
     /// What was released is told with every message too.
-    slabs: Arc<Borrower>,
+    slabs: Arc<WorkerSide>,
 }
 
 struct RepliesState {
@@ -41,7 +41,7 @@ struct RepliesState {
 pub(crate) struct Closed;
 
 impl Replies {
-    pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<Borrower>, shared: Arc<SharedWords>) -> Replies {
+    pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<WorkerSide>, shared: Arc<SharedWords>) -> Replies {
         let state =
             RepliesState { sender, waiting: Outgoing::default(), unsent: UnsentReplies::new(shared), closed: false };
         Replies { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
@@ -155,7 +155,7 @@ mod tests {
         let ((_, receiver), _) = channel();
         let (shared, theirs) = SharedWords::new().expect("memory");
         let theirs = Arc::new(SharedWords::from_file(theirs).expect("the file of the words"));
-        let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
+        let slabs = Arc::new(WorkerSide::new(SeqPacket::pair().expect("a pair of sockets").0));
         let replies = Replies::new(sender, slabs, theirs);
         replies.reply(failure(1), true).expect("it waits");
         assert_eq!(receiver.unsent_replies(&shared), [failure(1)]);

@@ -25,7 +25,7 @@ use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
-use pushflow_protocol::slabs::{Borrower, Parcel, Place, Room, Rooms};
+use pushflow_protocol::slabs::{Parcel, Place, Room, Rooms, WorkerSide};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
     AttemptId, CURRENT_ATTEMPT, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNREPORTED_OUTPUT, WorkerSettings,
@@ -60,7 +60,7 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
-    let slabs = Arc::new(Borrower::new(control));
+    let slabs = Arc::new(WorkerSide::new(control));
     let replies = Replies::new(sender, slabs.clone(), shared.clone());
     let worker = Arc::new(Worker {
         jobs: JobQueue::default(),
@@ -102,7 +102,7 @@ fn open_server() -> io::Result<WorkerServer> {
 struct Worker {
     jobs: JobQueue,
     replies: Replies,
-    slabs: Arc<Borrower>,
+    slabs: Arc<WorkerSide>,
     turn: ReceiveTurn,
     /// Interrupts the start of the interpreter, when nobody wants it any more.
     starting: Interrupter,
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_job_that_came_after_the_last_look_into_the_queue_is_not_waited_for() {
         let (_scheduler, (sender, receiver)) = channel();
-        let slabs = Arc::new(Borrower::new(SeqPacket::pair().expect("a pair of sockets").0));
+        let slabs = Arc::new(WorkerSide::new(SeqPacket::pair().expect("a pair of sockets").0));
         let (shared, _) = SharedWords::new().expect("memory");
         let replies = Replies::new(sender, slabs.clone(), Arc::new(shared));
         let (jobs, turn) = (JobQueue::default(), ReceiveTurn::new(receiver));

@@ -32,10 +32,10 @@
 //! A worker may name only what was granted or lent to it, and a reference to anything else is its loss, as any other
 //! garbage is. A worker leaves when a reference is not in a slab that it was handed.
 
-mod borrower;
-mod lender;
 mod room;
+mod scheduler_side;
 mod store;
+mod worker_side;
 mod written;
 
 use std::io;
@@ -45,10 +45,10 @@ use pushflow_os::slab::page_size;
 use pushflow_value::{Apart, CodecError, Data, Form, Payload};
 use serde::{Deserialize, Serialize};
 
-pub use borrower::{Borrower, Contents};
-pub use lender::Lender;
 pub use room::{Place, Room, Rooms};
+pub use scheduler_side::SchedulerSide;
 pub use store::SlabStore;
+pub use worker_side::{Contents, WorkerSide};
 
 /// The most bytes of an encoded value, and of all that is left without the longer ones, that travel in the message.
 pub const INLINE_MOST: usize = 16 * 1024;

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use self::spin::SpinWait;
 use self::validate::PacketValidator;
-use crate::slabs::{Lender, Parcel, Reference};
+use crate::slabs::{Parcel, Reference, SchedulerSide};
 use crate::unsent::read_unreceived;
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
 use crate::{FromWorker, ToWorker, WorkerSettings};
@@ -74,7 +74,7 @@ pub struct ToWorkerSender {
     sender: IpcBytesSender,
     window: SendWindow,
     waiting: VecDeque<Vec<u8>>,
-    lender: Arc<Mutex<Lender>>,
+    slabs: Arc<Mutex<SchedulerSide>>,
 }
 
 /// The scheduler's end from a worker.
@@ -82,7 +82,7 @@ pub struct FromWorkerReceiver {
     frames: FrameReader,
     /// How many messages were heard and settled.
     heard: u64,
-    lender: Arc<Mutex<Lender>>,
+    slabs: Arc<Mutex<SchedulerSide>>,
 }
 
 /// What came from a worker.
@@ -96,14 +96,14 @@ pub struct Heard {
     released: Vec<Reference>,
 }
 
-/// Connects to a worker's one-shot server and hands over its ends; `lender` holds what it is lent and granted.
+/// Connects to a worker's one-shot server and hands over its ends; `slabs` holds what it is lent and granted.
 ///
 /// # Errors
 /// When the worker is gone.
 pub fn connect(
     server: String,
     settings: WorkerSettings,
-    lender: Lender,
+    slabs: SchedulerSide,
 ) -> Result<(ToWorkerSender, FromWorkerReceiver), TransportError> {
     let (sender, their_receiver) = bytes_channel()?;
     let (their_sender, receiver) = bytes_channel()?;
@@ -113,10 +113,10 @@ pub fn connect(
     // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
     // worker's death would go unseen.
     IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
-    let lender = Arc::new(Mutex::new(lender));
+    let slabs = Arc::new(Mutex::new(slabs));
     Ok((
-        ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), lender: lender.clone() },
-        FromWorkerReceiver { frames: FrameReader { receiver, spin, validator, message: Vec::new() }, heard: 0, lender },
+        ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), slabs: slabs.clone() },
+        FromWorkerReceiver { frames: FrameReader { receiver, spin, validator, message: Vec::new() }, heard: 0, slabs },
     ))
 }
 
@@ -127,7 +127,7 @@ impl ToWorkerSender {
     /// [`TransportError::Unwritable`] when this message can't be written down, and nothing of it is sent. Any other is the end:
     /// the worker is gone, or what waits to be sent would never reach it.
     pub fn send(&mut self, message: &ToWorker) -> Result<(), TransportError> {
-        let gone = lock(&self.lender).gone();
+        let gone = lock(&self.slabs).gone();
         if !gone.is_empty() {
             self.put(&ToWorker::Forget { slabs: gone })?;
         }
@@ -140,7 +140,7 @@ impl ToWorkerSender {
     /// # Errors
     /// When a value can't be encoded.
     pub fn pack(&self, data: &Data) -> Result<Parcel, CodecError> {
-        lock(&self.lender).pack(data)
+        lock(&self.slabs).pack(data)
     }
 
     /// Answers the worker's question for room.
@@ -148,7 +148,7 @@ impl ToWorkerSender {
     /// # Errors
     /// When the worker is gone.
     pub fn grant(&mut self, bytes: u64) -> Result<(), TransportError> {
-        let granted = lock(&self.lender).grant(bytes);
+        let granted = lock(&self.slabs).grant(bytes);
         self.send(&ToWorker::Room { granted })
     }
 
@@ -200,7 +200,7 @@ impl FromWorkerReceiver {
     /// # Errors
     /// When it names memory that the worker was not given.
     pub fn open(&self, parcel: Parcel) -> Result<Data, TransportError> {
-        let contents = lock(&self.lender).open(parcel)?;
+        let contents = lock(&self.slabs).open(parcel)?;
         contents.into_data().map_err(|error| TransportError::Garbage(error.to_string()))
     }
 
@@ -209,8 +209,8 @@ impl FromWorkerReceiver {
     /// # Errors
     /// When it is memory that the worker was not given.
     pub fn settle(&mut self, heard: Heard) -> Result<(), TransportError> {
-        let mut lender = lock(&self.lender);
-        heard.released.into_iter().try_for_each(|reference| lender.released(reference))?;
+        let mut slabs = lock(&self.slabs);
+        heard.released.into_iter().try_for_each(|reference| slabs.released(reference))?;
         self.heard += heard.count;
         Ok(())
     }
@@ -409,8 +409,8 @@ fn number_in(text: &str) -> Option<RawFd> {
     text.split(|letter: char| !letter.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse().ok()
 }
 
-fn lock(lender: &Mutex<Lender>) -> MutexGuard<'_, Lender> {
-    lender.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(slabs: &Mutex<SchedulerSide>) -> MutexGuard<'_, SchedulerSide> {
+    slabs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A message as frames.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
-use pushflow_protocol::slabs::{Lender, SlabStore};
+use pushflow_protocol::slabs::{SchedulerSide, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
     AttemptId, CONTROL_SOCKET, CURRENT_ATTEMPT, FromWorker, GuardianAddress, Hello, Identity, Launch, NO_CHILDREN,
@@ -233,7 +233,7 @@ fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -
         let reason = format!("it is of another build ({}, not {BUILD}): rebuild the worker program", hello.build);
         return Err(Refusal::Wrong { reason, fatal: true });
     }
-    transport::connect(hello.server, settings, Lender::new(slabs, control)).map_err(|_| Refusal::Ended)
+    transport::connect(hello.server, settings, SchedulerSide::new(slabs, control)).map_err(|_| Refusal::Ended)
 }
 
 /// The next things that a worker says.

@@ -41,7 +41,7 @@ pub struct Room {
 #[derive(Debug)]
 enum Owner {
     Store(Lease),
-    Borrower(Written),
+    Worker(Written),
 }
 
 impl Place {
@@ -66,8 +66,8 @@ impl Place {
 }
 
 impl Room {
-    pub(super) fn of_borrower(place: Place, length: usize, written: Written) -> Room {
-        Room { place, length, owner: Owner::Borrower(written) }
+    pub(super) fn of_worker(place: Place, length: usize, written: Written) -> Room {
+        Room { place, length, owner: Owner::Worker(written) }
     }
 
     /// Where it is.
@@ -101,7 +101,7 @@ impl Room {
     pub fn into_bytes(self) -> Bytes {
         match self.owner {
             Owner::Store(lease) => Bytes::from_owner(lease).slice(..self.length),
-            Owner::Borrower(written) => Bytes::from_owner(written),
+            Owner::Worker(written) => Bytes::from_owner(written),
         }
     }
 }

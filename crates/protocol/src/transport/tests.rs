@@ -26,14 +26,14 @@ fn settings(marker: &str) -> WorkerSettings {
     }
 }
 
-fn lender() -> Lender {
-    Lender::new(SlabStore::default(), pushflow_os::SeqPacket::pair().unwrap().0)
+fn slabs() -> SchedulerSide {
+    SchedulerSide::new(SlabStore::default(), pushflow_os::SeqPacket::pair().unwrap().0)
 }
 
 fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver)) {
     let server = WorkerServer::open().unwrap();
     let settings = settings("mark");
-    let scheduler = connect(server.name().to_owned(), settings.clone(), lender()).unwrap();
+    let scheduler = connect(server.name().to_owned(), settings.clone(), slabs()).unwrap();
     let (sender, receiver, received) = server.accept().unwrap();
     assert_eq!(received, settings);
     (scheduler, (sender, receiver))
@@ -146,7 +146,7 @@ fn nobody_to_connect_to_is_an_error_at_once() {
     let server = WorkerServer::open().unwrap();
     let name = server.name().to_owned();
     drop(server);
-    assert!(connect(name, settings(""), lender()).is_err());
+    assert!(connect(name, settings(""), slabs()).is_err());
 }
 
 fn outgoing(messages: &[FromWorker]) -> Outgoing {

@@ -6,15 +6,15 @@ use pushflow_value::Opaque;
 
 use super::*;
 
-fn room(lender: &RefCell<Lender>, borrower: &Borrower, bytes: &[u8]) -> Room {
-    let mut room = borrower.room(bytes.len(), |asked| borrower.answer(lender.borrow_mut().grant(asked))).unwrap();
+fn room(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, bytes: &[u8]) -> Room {
+    let mut room = worker.room(bytes.len(), |asked| worker.answer(scheduler.borrow_mut().grant(asked))).unwrap();
     room.fill(bytes).unwrap();
     room
 }
 
 /// What the interpreter has written, as a worker's result.
-fn written(lender: &RefCell<Lender>, borrower: &Borrower, byte: u8) -> Bytes {
-    room(lender, borrower, &vec![byte; LONG]).into_bytes()
+fn written(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, byte: u8) -> Bytes {
+    room(scheduler, worker, &vec![byte; LONG]).into_bytes()
 }
 
 fn array(buffer: &Bytes) -> Value {
@@ -29,34 +29,34 @@ fn references(parcel: &Parcel) -> Vec<Reference> {
 #[test]
 fn what_an_interpreter_wrote_is_handed_on_where_it_lies() {
     let store = SlabStore::default();
-    let ((first, first_borrower), (second, second_borrower)) = (ends(&store), ends(&store));
-    let buffer = written(&first, &first_borrower, 7);
+    let ((first, first_worker), (second, second_worker)) = (ends(&store), ends(&store));
+    let buffer = written(&first, &first_worker, 7);
     let nested = Value::from(vec![array(&buffer), Value::from(1)]);
-    let parcel = write(&first, &first_borrower, &Data::new().with("x", nested.clone()));
+    let parcel = write(&first, &first_worker, &Data::new().with("x", nested.clone()));
     assert_eq!(references(&parcel).len(), 1);
     drop(nested);
     drop(buffer);
-    assert_eq!(first_borrower.released(), [], "it is the scheduler's now");
+    assert_eq!(first_worker.released(), [], "it is the scheduler's now");
     let arrived = first.borrow_mut().open(parcel.clone()).unwrap().into_data().unwrap();
     let handed_on = second.borrow_mut().pack(&arrived).unwrap();
     assert_eq!(references(&handed_on), references(&parcel));
-    drop((arrived, first, first_borrower));
-    let inputs = second_borrower.open(handed_on).unwrap().into_data().unwrap();
+    drop((arrived, first, first_worker));
+    let inputs = second_worker.open(handed_on).unwrap().into_data().unwrap();
     let expected = Value::from(vec![array(&vec![7; LONG].into()), Value::from(1)]);
     assert_eq!(inputs.value("x").unwrap(), Some(&expected));
     // Its interpreter hands on what it was lent, and a part of it.
     let Some(Value::List(list)) = inputs.value("x").unwrap() else { panic!("no list") };
     let Value::Opaque(opaque) = &list[0] else { panic!("no opaque value") };
     let lent = opaque.buffers[0].clone();
-    assert!(second_borrower.place(&lent).is_some());
+    assert!(second_worker.place(&lent).is_some());
     let result = Data::new().with("whole", array(&lent)).with("part", array(&lent.slice(8..LONG / 2)));
-    let parcel = write(&second, &second_borrower, &result);
+    let parcel = write(&second, &second_worker, &result);
     let [whole, part] = references(&parcel)[..] else { panic!("two references") };
     assert_eq!((part.slab, part.offset), (whole.slab, whole.offset + 8));
     let back = second.borrow_mut().open(parcel).unwrap().into_data().unwrap();
     assert_same(&back, &result);
     drop((back, result, inputs, lent));
-    settle(&second, &second_borrower);
+    settle(&second, &second_worker);
     drop(second);
     assert_eq!(store.used(), 0);
 }
@@ -64,47 +64,47 @@ fn what_an_interpreter_wrote_is_handed_on_where_it_lies() {
 #[test]
 fn what_was_written_and_is_in_no_result_is_free_again() {
     let store = SlabStore::default();
-    let (lender, borrower) = ends(&store);
+    let (scheduler, worker) = ends(&store);
     for _ in 0..100 {
-        drop(written(&lender, &borrower, 1));
-        drop(room(&lender, &borrower, &[2; LONG]));
-        settle(&lender, &borrower);
+        drop(written(&scheduler, &worker, 1));
+        drop(room(&scheduler, &worker, &[2; LONG]));
+        settle(&scheduler, &worker);
     }
     assert!(store.used() <= 2 * store::SHARED_MOST, "{}", store.used());
-    drop(lender);
+    drop(scheduler);
     assert_eq!(store.used(), 0);
 }
 
 #[test]
 fn what_is_in_a_result_twice_or_in_part_is_copied() {
     let store = SlabStore::default();
-    let (lender, borrower) = ends(&store);
-    let buffer = written(&lender, &borrower, 7);
+    let (scheduler, worker) = ends(&store);
+    let buffer = written(&scheduler, &worker, 7);
     let result = Data::new()
         .with("part", array(&buffer.slice(..LONG / 2)))
         .with("whole", array(&buffer))
         .with("again", array(&buffer));
-    let parcel = write(&lender, &borrower, &result);
+    let parcel = write(&scheduler, &worker, &result);
     let [part, whole, again] = references(&parcel)[..] else { panic!("three references") };
-    assert_eq!(whole.offset, borrower.place(&buffer).unwrap().offset() as u64, "the whole is where it was written");
+    assert_eq!(whole.offset, worker.place(&buffer).unwrap().offset() as u64, "the whole is where it was written");
     assert!(part.offset != whole.offset && again.offset != whole.offset && part.offset != again.offset);
-    let arrived = lender.borrow_mut().open(parcel).unwrap().into_data().unwrap();
+    let arrived = scheduler.borrow_mut().open(parcel).unwrap().into_data().unwrap();
     assert_same(&arrived, &result);
     drop((result, buffer));
-    settle(&lender, &borrower);
+    settle(&scheduler, &worker);
 }
 
 #[test]
 fn a_result_that_cannot_be_encoded_releases_what_was_written_for_it_once() {
     let store = SlabStore::default();
-    let (lender, borrower) = ends(&store);
+    let (scheduler, worker) = ends(&store);
     let deep = (0..=MAX_DEPTH).fold(Value::Null, |value, _| Value::List(List::from(vec![value])));
     for _ in 0..100 {
-        let result = Data::new().with("x", array(&written(&lender, &borrower, 1))).with("deep", deep.clone());
-        let packed = borrower.pack(&result, |bytes| borrower.answer(lender.borrow_mut().grant(bytes)));
+        let result = Data::new().with("x", array(&written(&scheduler, &worker, 1))).with("deep", deep.clone());
+        let packed = worker.pack(&result, |bytes| worker.answer(scheduler.borrow_mut().grant(bytes)));
         assert_eq!(packed, Err(CodecError::TooDeep));
         drop(result);
-        settle(&lender, &borrower); // refuses what is released twice
+        settle(&scheduler, &worker); // refuses what is released twice
     }
     assert!(store.used() <= 2 * store::SHARED_MOST, "{}", store.used());
 }
@@ -112,30 +112,30 @@ fn a_result_that_cannot_be_encoded_releases_what_was_written_for_it_once() {
 #[test]
 fn long_bytes_in_memory_of_ones_own_are_written_once_for_all_attempts() {
     let store = SlabStore::default();
-    let ((first, first_borrower), (second, second_borrower)) = (ends(&store), ends(&store));
+    let ((first, first_worker), (second, second_worker)) = (ends(&store), ends(&store));
     let data = Data::new().with("x", array(&vec![3; LONG].into()));
-    let parcels = [&first, &first, &second].map(|lender| lender.borrow_mut().pack(&data).unwrap());
+    let parcels = [&first, &first, &second].map(|scheduler| scheduler.borrow_mut().pack(&data).unwrap());
     assert!(parcels.iter().all(|parcel| *parcel == parcels[0]));
     assert!(matches!(parcels[0].rest, Rest::Inline(_)));
     let [one, two, three] = parcels;
-    for (parcel, borrower) in [(one, &first_borrower), (two, &first_borrower), (three, &second_borrower)] {
-        assert_same(&borrower.open(parcel).unwrap().into_data().unwrap(), &data);
+    for (parcel, worker) in [(one, &first_worker), (two, &first_worker), (three, &second_worker)] {
+        assert_same(&worker.open(parcel).unwrap().into_data().unwrap(), &data);
     }
     drop(data);
-    settle(&first, &first_borrower);
-    settle(&second, &second_borrower);
+    settle(&first, &first_worker);
+    settle(&second, &second_worker);
     assert_eq!(store.used(), 0);
 }
 
 #[test]
 fn without_room_long_bytes_are_in_the_message() {
-    let (_, borrower) = ends(&SlabStore::default());
-    assert!(borrower.room(LONG, |_| borrower.answer(None)).is_none());
+    let (_, worker) = ends(&SlabStore::default());
+    assert!(worker.room(LONG, |_| worker.answer(None)).is_none());
     let result = Data::new().with("x", array(&vec![3; LONG].into()));
-    let parcel = borrower.pack(&result, |_| borrower.answer(None)).unwrap();
+    let parcel = worker.pack(&result, |_| worker.answer(None)).unwrap();
     assert!(matches!(parcel.apart[0].long[..], [Long::Inline(_)]));
-    let (lender, _borrower) = ends(&SlabStore::default());
-    assert_same(&lender.borrow_mut().open(parcel).unwrap().into_data().unwrap(), &result);
+    let (scheduler, _worker) = ends(&SlabStore::default());
+    assert_same(&scheduler.borrow_mut().open(parcel).unwrap().into_data().unwrap(), &result);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! [`Borrower`]: what a worker does with the slabs of its scheduler: it reads what is lent, and writes where it was granted
+//! [`WorkerSide`]: what a worker does with the slabs of its scheduler: it reads what is lent, and writes where it was granted
 //! room.
 //!
 //! # Room
@@ -48,7 +48,7 @@ impl Contents {
 
 /// The slabs of the scheduler, as a worker has them.
 #[derive(Debug)]
-pub struct Borrower {
+pub struct WorkerSide {
     control: SeqPacket,
     slabs: Mutex<HashMap<SlabId, View>>,
     released: Arc<Mutex<Vec<Reference>>>,
@@ -73,13 +73,13 @@ struct Loan {
     released: Arc<Mutex<Vec<Reference>>>,
 }
 
-impl Borrower {
+impl WorkerSide {
     /// For the worker with this control socket, once it has said hello on it.
-    pub fn new(control: SeqPacket) -> Borrower {
+    pub fn new(control: SeqPacket) -> WorkerSide {
         let released = Arc::<Mutex<Vec<Reference>>>::default();
         let written = WrittenTable::new(released.clone());
         let (slabs, room) = (Mutex::default(), Mutex::default());
-        Borrower { control, slabs, released, written, room, answered: Condvar::new() }
+        WorkerSide { control, slabs, released, written, room, answered: Condvar::new() }
     }
 
     // ----- reading -----
@@ -136,7 +136,7 @@ impl Borrower {
     /// # Errors
     /// When a value can't be encoded.
     pub fn pack(&self, data: &Data, ask: impl FnMut(u64)) -> Result<Parcel, CodecError> {
-        let mut writing = Writing { borrower: self, ask, written: Vec::new() };
+        let mut writing = Writing { worker: self, ask, written: Vec::new() };
         let packed = pack(data, &mut writing);
         if packed.is_err() {
             lock(&self.released).extend(writing.written);
@@ -155,7 +155,7 @@ impl Borrower {
             return None;
         };
         let place = Place::new(view.file().clone(), offset);
-        Some(OwnRoom::of_borrower(place, length, self.written.add(reference, part)))
+        Some(OwnRoom::of_worker(place, length, self.written.add(reference, part)))
     }
 
     /// Where these bytes are in a slab, if they are there.
@@ -249,15 +249,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Writes the values of one parcel.
 struct Writing<'a, F> {
-    borrower: &'a Borrower,
+    worker: &'a WorkerSide,
     ask: F,
     written: Vec<Reference>,
 }
 
 impl<F: FnMut(u64)> Shelf for Writing<'_, F> {
     fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
-        let reference = self.borrower.locate(bytes)?.0;
-        match self.borrower.written.name(reference) {
+        let reference = self.worker.locate(bytes)?.0;
+        match self.worker.written.name(reference) {
             Named::NotWritten => {}
             Named::Now => self.written.push(reference),
             Named::Not => return None,
@@ -266,12 +266,12 @@ impl<F: FnMut(u64)> Shelf for Writing<'_, F> {
     }
 
     fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
-        let Some(reference) = self.borrower.room_for(length, &mut self.ask) else { return Ok(None) };
+        let Some(reference) = self.worker.room_for(length, &mut self.ask) else { return Ok(None) };
         self.written.push(reference);
-        let writer = self.borrower.view(reference.slab).zip(reference.range().zip(whole_pages(length)));
+        let writer = self.worker.view(reference.slab).zip(reference.range().zip(whole_pages(length)));
         let writer = writer.and_then(|(view, ((offset, _), size))| view.writer(offset, size).ok());
         let Some(mut writer) = writer else {
-            lock(&self.borrower.released).extend(self.written.pop());
+            lock(&self.worker.released).extend(self.written.pop());
             return Ok(None);
         };
         write(&mut writer)?;

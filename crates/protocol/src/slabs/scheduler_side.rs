@@ -1,4 +1,4 @@
-//! [`Lender`]: what the scheduler lends and grants one worker.
+//! [`SchedulerSide`]: what the scheduler lends and grants one worker.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsRawFd;
@@ -15,7 +15,7 @@ use crate::transport::TransportError;
 
 /// What one worker may read and write; all of it is free again when this is dropped, which is when the worker is gone.
 #[derive(Debug)]
-pub struct Lender {
+pub struct SchedulerSide {
     store: SlabStore,
     control: SeqPacket,
     /// The slabs that the worker has.
@@ -28,12 +28,12 @@ pub struct Lender {
     granted: Vec<Lease>,
 }
 
-impl Lender {
+impl SchedulerSide {
     /// For the worker at the other end of this control socket, which has said hello.
-    pub fn new(store: SlabStore, control: SeqPacket) -> Lender {
+    pub fn new(store: SlabStore, control: SeqPacket) -> SchedulerSide {
         let retired = store.retired();
         let (handed, lent, granted) = (HashSet::new(), HashMap::new(), Vec::new());
-        Lender { store, control, handed, retired, lent, granted }
+        SchedulerSide { store, control, handed, retired, lent, granted }
     }
 
     /// Writes inputs down and lends their long values.
@@ -41,7 +41,7 @@ impl Lender {
     /// # Errors
     /// When a value can't be encoded; then nothing is lent.
     pub fn pack(&mut self, data: &Data) -> Result<Parcel, CodecError> {
-        let mut lending = Lending { lender: self, lent: Vec::new() };
+        let mut lending = Lending { scheduler: self, lent: Vec::new() };
         let packed = pack(data, &mut lending);
         let lent = lending.lent;
         if packed.is_err() {
@@ -163,25 +163,25 @@ fn slice(lent: Reference, bytes: &Bytes, reference: Reference) -> Option<Bytes> 
 
 /// Lends the values of one parcel.
 struct Lending<'a> {
-    lender: &'a mut Lender,
+    scheduler: &'a mut SchedulerSide,
     lent: Vec<Reference>,
 }
 
 impl Shelf for Lending<'_> {
     fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
-        let (slab, offset) = self.lender.store.locate(bytes)?;
-        let reference = self.lender.lend(Reference::new(slab, offset, bytes.len()), bytes.clone())?;
+        let (slab, offset) = self.scheduler.store.locate(bytes)?;
+        let reference = self.scheduler.lend(Reference::new(slab, offset, bytes.len()), bytes.clone())?;
         self.lent.push(reference);
         Some(reference)
     }
 
     fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
-        let Some(mut lease) = self.lender.lease(length) else { return Ok(None) };
+        let Some(mut lease) = self.scheduler.lease(length) else { return Ok(None) };
         let mut room = &mut lease.region_mut().as_mut()[..length];
         write(&mut room)?;
         let reference = Reference::new(lease.slab(), lease.offset(), length);
         let bytes = Bytes::from_owner(lease).slice(..length);
-        let reference = self.lender.lend(reference, bytes.clone());
+        let reference = self.scheduler.lend(reference, bytes.clone());
         self.lent.extend(reference);
         // The next attempt that gets this value is lent the same region.
         Ok(reference.map(|reference| (reference, Some(bytes))))
