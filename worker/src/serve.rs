@@ -25,7 +25,7 @@ use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
-use pushflow_protocol::slabs::{Parcel, Place, Room, Rooms, WorkerSide};
+use pushflow_protocol::slabs::{Grant, GrantSource, Parcel, Place, WorkerSide};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
     AttemptId, CURRENT_ATTEMPT, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNREPORTED_OUTPUT, WorkerSettings,
@@ -76,8 +76,8 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     thread("pushflow-control", move || control.run_control_thread())?;
     thread("pushflow-signals", move || signals.run(&signalled.jobs))?;
     thread("pushflow-answers", move || sending.replies.send_delayed())?;
-    let rooms = Arc::new(OfWorker(worker.clone()));
-    worker.run_jobs(settings, printed, rooms);
+    let grants = Arc::new(WorkerGrants(worker.clone()));
+    worker.run_jobs(settings, printed, grants);
     Ok(())
 }
 
@@ -156,7 +156,7 @@ impl Worker {
                     self.send(FromWorker::GivenBack { attempts: vec![attempt] });
                 }
             }
-            ToWorker::Room { granted } => self.slabs.answer(granted),
+            ToWorker::Room { granted } => self.slabs.granted(granted),
             ToWorker::Forget { slabs } => self.slabs.forget(&slabs),
         }
         Ok(())
@@ -169,8 +169,8 @@ impl Worker {
 
     // ----- the main thread -----
 
-    fn run_jobs(&self, settings: WorkerSettings, mut printed: Printed, rooms: Arc<dyn Rooms>) {
-        let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(rooms);
+    fn run_jobs(&self, settings: WorkerSettings, mut printed: Printed, grants: Arc<dyn GrantSource>) {
+        let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(grants);
         if settings.start_python
             && let Err(error) = runner.start_python(&self.starting)
         {
@@ -225,12 +225,12 @@ impl Worker {
 
     /// Writes a result down, if it is long where the scheduler reads it.
     fn pack(&self, result: &Data) -> Result<Parcel, TaskError> {
-        let packed = self.slabs.pack(result, |bytes| self.ask_for_room(bytes));
+        let packed = self.slabs.pack(result, |bytes| self.request_grant(bytes));
         packed.map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
     }
 
     /// The answer is heard at once, while this thread waits for it.
-    fn ask_for_room(&self, bytes: u64) {
+    fn request_grant(&self, bytes: u64) {
         self.send(FromWorker::NeedsRoom { bytes });
         self.turn.request_receive();
     }
@@ -248,11 +248,11 @@ impl Worker {
 }
 
 /// The slabs of the scheduler, for the worker's interpreter.
-struct OfWorker(Arc<Worker>);
+struct WorkerGrants(Arc<Worker>);
 
-impl Rooms for OfWorker {
-    fn room(&self, length: usize) -> Option<Room> {
-        self.0.slabs.room(length, |bytes| self.0.ask_for_room(bytes))
+impl GrantSource for WorkerGrants {
+    fn grant(&self, length: usize) -> Option<Grant> {
+        self.0.slabs.grant(length, |bytes| self.0.request_grant(bytes))
     }
 
     fn place(&self, bytes: &Bytes) -> Option<Place> {

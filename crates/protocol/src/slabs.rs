@@ -19,7 +19,7 @@
 //! A value's long bytes (see [`APART_ABOVE`](pushflow_value::APART_ABOVE)) are references of their own, which the value
 //! names: so a value that holds an array or two travels without anybody touching these.
 //!
-//! A Python interpreter writes long bytes where its worker was granted [`Room`], and reads where they lie ([`Rooms`]).
+//! A Python interpreter writes long bytes where its worker was granted [`Grant`], and reads where they lie ([`GrantSource`]).
 //!
 //! When a worker is gone, nothing is lent or granted to it any more.
 //!
@@ -32,7 +32,7 @@
 //! A worker may name only what was granted or lent to it, and a reference to anything else is its loss, as any other
 //! garbage is. A worker leaves when a reference is not in a slab that it was handed.
 
-mod room;
+mod grant;
 mod scheduler_side;
 mod store;
 mod worker_side;
@@ -45,7 +45,7 @@ use pushflow_os::slab::page_size;
 use pushflow_value::{Apart, CodecError, Data, Form, Payload};
 use serde::{Deserialize, Serialize};
 
-pub use room::{Place, Room, Rooms};
+pub use grant::{Grant, GrantSource, Place};
 pub use scheduler_side::SchedulerSide;
 pub use store::SlabStore;
 pub use worker_side::{Contents, WorkerSide};

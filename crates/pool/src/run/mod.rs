@@ -14,7 +14,7 @@ mod template;
 use std::path::Path;
 use std::sync::Arc;
 
-use pushflow_protocol::slabs::{Rooms, SlabStore};
+use pushflow_protocol::slabs::{GrantSource, SlabStore};
 use pushflow_protocol::{ErrorKind, PythonOptions, TaskError, TaskSpec};
 use pushflow_value::Data;
 
@@ -31,7 +31,7 @@ pub struct Runner {
     python: Python,
     host: Option<PythonHost>,
     /// Shared memory for the interpreter.
-    rooms: Arc<dyn Rooms>,
+    rooms: Arc<dyn GrantSource>,
 }
 
 /// Where Python tasks run.
@@ -67,7 +67,7 @@ impl Runner {
 
     /// This runner with this shared memory for long parts of values, in the place of its own.
     #[must_use]
-    pub fn with_rooms(self, rooms: Arc<dyn Rooms>) -> Self {
+    pub fn with_rooms(self, rooms: Arc<dyn GrantSource>) -> Self {
         Runner { rooms, ..self }
     }
 
@@ -136,7 +136,7 @@ impl Runner {
 }
 
 /// Makes no slab before one is needed.
-fn own_rooms() -> Arc<dyn Rooms> {
+fn own_rooms() -> Arc<dyn GrantSource> {
     Arc::new(SlabStore::default())
 }
 

@@ -1,6 +1,6 @@
 //! Both sides together, over a real control socket.
 
-mod rooms;
+mod grants;
 
 use std::cell::RefCell;
 
@@ -40,7 +40,7 @@ fn assert_same(left: &Data, right: &Data) {
 
 /// What the worker writes down, with a scheduler that answers each of its questions at once.
 fn write(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, data: &Data) -> Parcel {
-    worker.pack(data, |bytes| worker.answer(scheduler.borrow_mut().grant(bytes))).unwrap()
+    worker.pack(data, |bytes| worker.granted(scheduler.borrow_mut().grant(bytes))).unwrap()
 }
 
 fn settle(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide) {
@@ -158,12 +158,12 @@ fn small_results_in_a_row_find_room_without_waiting() {
         let parcel = worker.pack(&Data::new().with("x", "x".repeat(30_000)), |bytes| {
             asks.push(bytes);
             if waits && asks.len() == 1 {
-                worker.answer(scheduler.borrow_mut().grant(bytes));
+                worker.granted(scheduler.borrow_mut().grant(bytes));
             }
         });
         assert!(!is_inline(parcel.as_ref().unwrap()));
         drop(scheduler.borrow_mut().open(parcel.unwrap()).unwrap());
-        asks.iter().skip(usize::from(waits)).for_each(|bytes| worker.answer(scheduler.borrow_mut().grant(*bytes)));
+        asks.iter().skip(usize::from(waits)).for_each(|bytes| worker.granted(scheduler.borrow_mut().grant(*bytes)));
         settle(&scheduler, &worker);
         asked.extend(asks);
     }
@@ -174,7 +174,7 @@ fn small_results_in_a_row_find_room_without_waiting() {
 fn a_worker_that_gets_no_room_or_no_answer_sends_its_result_in_the_message() {
     let (_, worker) = ends(&SlabStore::default());
     let result = data("abc", LONG);
-    let refused = worker.pack(&result, |_| worker.answer(None)).unwrap();
+    let refused = worker.pack(&result, |_| worker.granted(None)).unwrap();
     assert!(is_inline(&refused));
     let (asked, question) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
@@ -214,7 +214,7 @@ fn a_value_that_cannot_be_encoded_leaves_nothing_lent_or_written() {
     let broken = data("abc", LONG).with("deep", deep);
     assert_eq!(scheduler.borrow_mut().pack(&broken), Err(CodecError::TooDeep));
     for _ in 0..50 {
-        let packed = worker.pack(&broken, |bytes| worker.answer(scheduler.borrow_mut().grant(bytes)));
+        let packed = worker.pack(&broken, |bytes| worker.granted(scheduler.borrow_mut().grant(bytes)));
         assert_eq!(packed, Err(CodecError::TooDeep));
         settle(&scheduler, &worker);
     }
@@ -301,7 +301,7 @@ fn a_worker_believes_no_reference_outside_its_slabs() {
     ] {
         let parcel = Parcel { rest: Rest::InSlab(reference), apart: Vec::new() };
         assert!(matches!(worker.open(parcel), Err(TransportError::Garbage(_))), "{reference:?}");
-        let packed = worker.pack(&data("abc", LONG), |_| worker.answer(Some(reference)));
+        let packed = worker.pack(&data("abc", LONG), |_| worker.granted(Some(reference)));
         assert!(packed.is_ok(), "{reference:?}");
     }
 }

@@ -1,15 +1,15 @@
 //! [`WorkerSide`]: what a worker does with the slabs of its scheduler: it reads what is lent, and writes where it was granted
-//! room.
+//! state.
 //!
-//! # Room
+//! # GrantState
 //! ```text
 //!            ask                  answered
-//!   idle ──────────▶ asked ──────────────────▶ idle, with room or without
+//!   idle ──────────▶ requested ──────────────────▶ idle, with room or without
 //! ```
 //! One question is under way at a time. A result that finds room is written there. If there is none for it, the room that
-//! is left is released, and more is asked for and waited for; if a question is under way already, for its answer. The
+//! is left is released, and more is requested for and waited for; if a question is under way already, for its answer. The
 //! wait ends with the answer, and with the channel. When a result has left too little room for another one like it, more
-//! is asked for at once, and nobody waits.
+//! is requested for at once, and nobody waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,14 @@ use pushflow_os::SeqPacket;
 use pushflow_os::slab::{View, ViewPart};
 use pushflow_value::{Apart, CodecError, Data};
 
-use super::room::{Place, Room as OwnRoom};
+use super::grant::{Grant, Place};
 use super::store::SHARED_MOST;
 use super::written::{Named, WrittenTable};
 use super::{Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
 use crate::courier;
 use crate::transport::TransportError;
 
-/// For how many results like the last one room is asked for.
+/// For how many results like the last one room is requested for.
 const RESULTS_AHEAD: usize = 8;
 
 /// Data that has arrived, still encoded.
@@ -54,15 +54,15 @@ pub struct WorkerSide {
     released: Arc<Mutex<Vec<Reference>>>,
     /// What was written for this worker by its interpreter, and is still held here.
     written: WrittenTable,
-    room: Mutex<Room>,
-    answered: Condvar,
+    grant: Mutex<GrantState>,
+    changed: Condvar,
 }
 
 /// Where the next results are written.
 #[derive(Debug, Default)]
-struct Room {
+struct GrantState {
     granted: Option<Reference>,
-    asked: bool,
+    requested: bool,
     closed: bool,
 }
 
@@ -78,8 +78,8 @@ impl WorkerSide {
     pub fn new(control: SeqPacket) -> WorkerSide {
         let released = Arc::<Mutex<Vec<Reference>>>::default();
         let written = WrittenTable::new(released.clone());
-        let (slabs, room) = (Mutex::default(), Mutex::default());
-        WorkerSide { control, slabs, released, written, room, answered: Condvar::new() }
+        let (slabs, grant) = (Mutex::default(), Mutex::default());
+        WorkerSide { control, slabs, released, written, grant, changed: Condvar::new() }
     }
 
     // ----- reading -----
@@ -92,7 +92,7 @@ impl WorkerSide {
         open(parcel, |reference| self.borrow(reference))
     }
 
-    /// What was released since this was asked last; to be told to the scheduler.
+    /// What was released since this was requested last; to be told to the scheduler.
     pub fn released(&self) -> Vec<Reference> {
         std::mem::take(&mut lock(&self.released))
     }
@@ -129,14 +129,14 @@ impl WorkerSide {
 
     // ----- writing -----
 
-    /// Writes a result down, its long values into slabs. `ask` asks the scheduler for room for so many bytes.
+    /// Writes a result down, its long values into slabs. `request` asks the scheduler for room for so many bytes.
     ///
     /// The data must not be dropped before the message with the parcel is on its way: it may name what the data holds.
     ///
     /// # Errors
     /// When a value can't be encoded.
-    pub fn pack(&self, data: &Data, ask: impl FnMut(u64)) -> Result<Parcel, CodecError> {
-        let mut writing = Writing { worker: self, ask, written: Vec::new() };
+    pub fn pack(&self, data: &Data, request: impl FnMut(u64)) -> Result<Parcel, CodecError> {
+        let mut writing = Writing { worker: self, request, written: Vec::new() };
         let packed = pack(data, &mut writing);
         if packed.is_err() {
             lock(&self.released).extend(writing.written);
@@ -144,10 +144,10 @@ impl WorkerSide {
         packed
     }
 
-    /// Room for so many bytes that somebody else is to write, the interpreter that works for this worker; `None` if there is
-    /// none. `ask` asks the scheduler. What was written there can be in a result, and is released if it never is.
-    pub fn room(&self, length: usize, mut ask: impl FnMut(u64)) -> Option<OwnRoom> {
-        let reference = self.room_for(length, &mut ask)?;
+    /// GrantState for so many bytes that somebody else is to write, the interpreter that works for this worker; `None` if there is
+    /// none. `request` asks the scheduler. What was written there can be in a result, and is released if it never is.
+    pub fn grant(&self, length: usize, mut request: impl FnMut(u64)) -> Option<Grant> {
+        let reference = self.take_region(length, &mut request)?;
         let view = self.view(reference.slab).zip(reference.range());
         let found = view.and_then(|(view, (offset, length))| Some((view.part(offset, length)?, view, offset)));
         let Some((part, view, offset)) = found else {
@@ -155,7 +155,7 @@ impl WorkerSide {
             return None;
         };
         let place = Place::new(view.file().clone(), offset);
-        Some(OwnRoom::of_worker(place, length, self.written.add(reference, part)))
+        Some(Grant::of_worker(place, length, self.written.add(reference, part)))
     }
 
     /// Where these bytes are in a slab, if they are there.
@@ -171,70 +171,70 @@ impl WorkerSide {
     }
 
     /// The scheduler's answer: the room that it grants, if any.
-    pub fn answer(&self, granted: Option<Reference>) {
-        let mut room = lock(&self.room);
-        room.asked = false;
+    pub fn granted(&self, granted: Option<Reference>) {
+        let mut state = lock(&self.grant);
+        state.requested = false;
         let granted = granted.filter(|granted| granted.range().is_some());
-        let unused = std::mem::replace(&mut room.granted, granted);
+        let unused = std::mem::replace(&mut state.granted, granted);
         lock(&self.released).extend(unused);
-        self.answered.notify_all();
+        self.changed.notify_all();
     }
 
     /// The channel has ended: there will be no answer.
     pub fn close(&self) {
-        lock(&self.room).closed = true;
-        self.answered.notify_all();
+        lock(&self.grant).closed = true;
+        self.changed.notify_all();
     }
 
-    /// Room for so many bytes; `None` if there is none.
-    fn room_for(&self, length: usize, ask: &mut impl FnMut(u64)) -> Option<Reference> {
+    /// GrantState for so many bytes; `None` if there is none.
+    fn take_region(&self, length: usize, request: &mut impl FnMut(u64)) -> Option<Reference> {
         let size = whole_pages(length)?;
-        let mut asked_for_this = false;
-        let mut room = lock(&self.room);
+        let mut requested_for_this = false;
+        let mut state = lock(&self.grant);
         let found = loop {
-            if let Some(found) = room.carve(length, size) {
+            if let Some(found) = state.take_front(length, size) {
                 break found;
             }
-            if room.closed || (asked_for_this && !room.asked) {
+            if state.closed || (requested_for_this && !state.requested) {
                 return None;
             }
-            if !room.asked {
-                lock(&self.released).extend(room.granted.take());
-                room = self.ask(room, size, ask);
-                asked_for_this = true;
+            if !state.requested {
+                lock(&self.released).extend(state.granted.take());
+                state = self.request(state, size, request);
+                requested_for_this = true;
             }
-            let wait = |room: &mut Room| room.asked && !room.closed;
-            room = self.answered.wait_while(room, wait).unwrap_or_else(PoisonError::into_inner);
+            let wait = |state: &mut GrantState| state.requested && !state.closed;
+            state = self.changed.wait_while(state, wait).unwrap_or_else(PoisonError::into_inner);
         };
-        let next_fits = room.granted.is_some_and(|left| left.length >= size as u64);
-        if wanted(size) > size && !next_fits && !room.asked {
-            drop(self.ask(room, size, ask));
+        let next_fits = state.granted.is_some_and(|left| left.length >= size as u64);
+        if request_size(size) > size && !next_fits && !state.requested {
+            drop(self.request(state, size, request));
         }
         Some(found)
     }
 
     /// Asks for room for results like this one, without the lock.
-    fn ask<'a>(
+    fn request<'a>(
         &'a self,
-        mut room: MutexGuard<'a, Room>,
+        mut state: MutexGuard<'a, GrantState>,
         size: usize,
-        ask: &mut impl FnMut(u64),
-    ) -> MutexGuard<'a, Room> {
-        room.asked = true;
-        drop(room);
-        ask(wanted(size) as u64);
-        lock(&self.room)
+        request: &mut impl FnMut(u64),
+    ) -> MutexGuard<'a, GrantState> {
+        state.requested = true;
+        drop(state);
+        request(request_size(size) as u64);
+        lock(&self.grant)
     }
 }
 
 /// How much room to ask for when a result takes so much: more for small ones, so that few of them wait.
-fn wanted(size: usize) -> usize {
+fn request_size(size: usize) -> usize {
     size.max(size.saturating_mul(RESULTS_AHEAD).min(SHARED_MOST))
 }
 
-impl Room {
+impl GrantState {
     /// Takes a piece off the front, for so many bytes.
-    fn carve(&mut self, length: usize, size: usize) -> Option<Reference> {
+    fn take_front(&mut self, length: usize, size: usize) -> Option<Reference> {
         let granted = self.granted?;
         let left = granted.length.checked_sub(size as u64)?;
         let rest = Reference { offset: granted.offset + size as u64, length: left, ..granted };
@@ -250,7 +250,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Writes the values of one parcel.
 struct Writing<'a, F> {
     worker: &'a WorkerSide,
-    ask: F,
+    request: F,
     written: Vec<Reference>,
 }
 
@@ -266,7 +266,7 @@ impl<F: FnMut(u64)> Shelf for Writing<'_, F> {
     }
 
     fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
-        let Some(reference) = self.worker.room_for(length, &mut self.ask) else { return Ok(None) };
+        let Some(reference) = self.worker.take_region(length, &mut self.request) else { return Ok(None) };
         self.written.push(reference);
         let writer = self.worker.view(reference.slab).zip(reference.range().zip(whole_pages(length)));
         let writer = writer.and_then(|(view, ((offset, _), size))| view.writer(offset, size).ok());

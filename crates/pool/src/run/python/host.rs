@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_protocol::slabs::Rooms;
+use pushflow_protocol::slabs::GrantSource;
 use pushflow_protocol::{ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_value::Data;
 
@@ -105,7 +105,7 @@ impl PythonHost {
     pub fn start(
         options: &PythonOptions,
         launcher: &dyn Launcher,
-        rooms: Arc<dyn Rooms>,
+        rooms: Arc<dyn GrantSource>,
     ) -> Result<PythonHost, TaskError> {
         let failed = |error: io::Error| {
             TaskError::new(ErrorKind::WorkerLost, format!("the Python interpreter could not be started: {error}"))

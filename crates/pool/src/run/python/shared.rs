@@ -36,7 +36,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use nix::sys::signal::Signal;
 use pushflow_os::SeqPacket;
-use pushflow_protocol::slabs::{Rooms, SlabStore};
+use pushflow_protocol::slabs::{GrantSource, SlabStore};
 use pushflow_protocol::{ErrorKind, Exit, PythonOptions, TaskError};
 
 use super::buffers::Buffers;
@@ -60,7 +60,7 @@ pub struct SharedPython {
     options: PythonOptions,
     mode: Mode,
     launcher: Arc<dyn Launcher>,
-    rooms: Arc<dyn Rooms>,
+    rooms: Arc<dyn GrantSource>,
     state: Monitor<State>,
 }
 

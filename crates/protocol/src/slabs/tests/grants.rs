@@ -6,15 +6,15 @@ use pushflow_value::Opaque;
 
 use super::*;
 
-fn room(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, bytes: &[u8]) -> Room {
-    let mut room = worker.room(bytes.len(), |asked| worker.answer(scheduler.borrow_mut().grant(asked))).unwrap();
-    room.fill(bytes).unwrap();
-    room
+fn grant(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, bytes: &[u8]) -> Grant {
+    let mut grant = worker.grant(bytes.len(), |asked| worker.granted(scheduler.borrow_mut().grant(asked))).unwrap();
+    grant.fill(bytes).unwrap();
+    grant
 }
 
 /// What the interpreter has written, as a worker's result.
 fn written(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, byte: u8) -> Bytes {
-    room(scheduler, worker, &vec![byte; LONG]).into_bytes()
+    grant(scheduler, worker, &vec![byte; LONG]).into_bytes()
 }
 
 fn array(buffer: &Bytes) -> Value {
@@ -67,7 +67,7 @@ fn what_was_written_and_is_in_no_result_is_free_again() {
     let (scheduler, worker) = ends(&store);
     for _ in 0..100 {
         drop(written(&scheduler, &worker, 1));
-        drop(room(&scheduler, &worker, &[2; LONG]));
+        drop(grant(&scheduler, &worker, &[2; LONG]));
         settle(&scheduler, &worker);
     }
     assert!(store.used() <= 2 * store::SHARED_MOST, "{}", store.used());
@@ -101,7 +101,7 @@ fn a_result_that_cannot_be_encoded_releases_what_was_written_for_it_once() {
     let deep = (0..=MAX_DEPTH).fold(Value::Null, |value, _| Value::List(List::from(vec![value])));
     for _ in 0..100 {
         let result = Data::new().with("x", array(&written(&scheduler, &worker, 1))).with("deep", deep.clone());
-        let packed = worker.pack(&result, |bytes| worker.answer(scheduler.borrow_mut().grant(bytes)));
+        let packed = worker.pack(&result, |bytes| worker.granted(scheduler.borrow_mut().grant(bytes)));
         assert_eq!(packed, Err(CodecError::TooDeep));
         drop(result);
         settle(&scheduler, &worker); // refuses what is released twice
@@ -130,9 +130,9 @@ fn long_bytes_in_memory_of_ones_own_are_written_once_for_all_attempts() {
 #[test]
 fn without_room_long_bytes_are_in_the_message() {
     let (_, worker) = ends(&SlabStore::default());
-    assert!(worker.room(LONG, |_| worker.answer(None)).is_none());
+    assert!(worker.grant(LONG, |_| worker.granted(None)).is_none());
     let result = Data::new().with("x", array(&vec![3; LONG].into()));
-    let parcel = worker.pack(&result, |_| worker.answer(None)).unwrap();
+    let parcel = worker.pack(&result, |_| worker.granted(None)).unwrap();
     assert!(matches!(parcel.apart[0].long[..], [Long::Inline(_)]));
     let (scheduler, _worker) = ends(&SlabStore::default());
     assert_same(&scheduler.borrow_mut().open(parcel).unwrap().into_data().unwrap(), &result);
@@ -141,10 +141,10 @@ fn without_room_long_bytes_are_in_the_message() {
 #[test]
 fn a_place_is_where_the_bytes_are() {
     let store = SlabStore::default();
-    let mut room = Rooms::room(&store, 3 * LONG).unwrap();
-    room.fill(&[9; 3 * LONG]).unwrap();
-    let place = room.place().clone();
-    let bytes = room.into_bytes();
+    let mut grant = GrantSource::grant(&store, 3 * LONG).unwrap();
+    grant.fill(&[9; 3 * LONG]).unwrap();
+    let place = grant.place().clone();
+    let bytes = grant.into_bytes();
     let part = store.place(&bytes.slice(5..7)).unwrap();
     assert!(part.shares_file(&place));
     assert_eq!(part.offset(), place.offset() + 5);

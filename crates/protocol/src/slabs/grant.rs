@@ -1,8 +1,8 @@
-//! [`Rooms`]: shared memory for a process that is neither the scheduler nor a worker: the Python interpreter that works for
+//! [`GrantSource`]: shared memory for a process that is neither the scheduler nor a worker: the Python interpreter that works for
 //! one of them.
 //!
 //! It gets the file of a slab each time that it is to read or write there, and closes it when it has done so. Where it writes
-//! is a [`Room`], which nobody looks at before it has said that it is done.
+//! is a [`Grant`], which nobody looks at before it has said that it is done.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,9 +16,9 @@ use super::store::{Lease, SlabStore};
 use super::written::Written;
 
 /// Shared memory for long parts of values.
-pub trait Rooms: Send + Sync {
-    /// Room for so many bytes; `None` if there is none.
-    fn room(&self, length: usize) -> Option<Room>;
+pub trait GrantSource: Send + Sync {
+    /// Grant for so many bytes; `None` if there is none.
+    fn grant(&self, length: usize) -> Option<Grant>;
     /// Where these bytes are in shared memory, if they are there.
     fn place(&self, bytes: &Bytes) -> Option<Place>;
 }
@@ -32,7 +32,7 @@ pub struct Place {
 
 /// Where so many bytes are to be written.
 #[derive(Debug)]
-pub struct Room {
+pub struct Grant {
     place: Place,
     length: usize,
     owner: Owner,
@@ -65,9 +65,9 @@ impl Place {
     }
 }
 
-impl Room {
-    pub(super) fn of_worker(place: Place, length: usize, written: Written) -> Room {
-        Room { place, length, owner: Owner::Worker(written) }
+impl Grant {
+    pub(super) fn of_worker(place: Place, length: usize, written: Written) -> Grant {
+        Grant { place, length, owner: Owner::Worker(written) }
     }
 
     /// Where it is.
@@ -110,11 +110,11 @@ fn libc_offset(offset: usize) -> io::Result<i64> {
     i64::try_from(offset).map_err(io::Error::other)
 }
 
-impl Rooms for SlabStore {
-    fn room(&self, length: usize) -> Option<Room> {
+impl GrantSource for SlabStore {
+    fn grant(&self, length: usize) -> Option<Grant> {
         let lease = self.lease(length)?;
         let place = Place::new(self.file(lease.slab())?, lease.offset());
-        Some(Room { place, length, owner: Owner::Store(lease) })
+        Some(Grant { place, length, owner: Owner::Store(lease) })
     }
 
     fn place(&self, bytes: &Bytes) -> Option<Place> {
