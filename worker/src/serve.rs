@@ -156,8 +156,8 @@ impl Worker {
                     self.send(FromWorker::GivenBack { attempts: vec![attempt] });
                 }
             }
-            ToWorker::Room { granted } => self.slabs.granted(granted),
-            ToWorker::Forget { slabs } => self.slabs.forget(&slabs),
+            ToWorker::Granted { region } => self.slabs.granted(region),
+            ToWorker::UnmapSlabs { slabs } => self.slabs.unmap(&slabs),
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Worker {
 
     /// The answer is heard at once, while this thread waits for it.
     fn request_grant(&self, bytes: u64) {
-        self.send(FromWorker::NeedsRoom { bytes });
+        self.send(FromWorker::RequestGrant { bytes });
         self.turn.request_receive();
     }
 

@@ -127,9 +127,9 @@ impl ToWorkerSender {
     /// [`TransportError::Unwritable`] when this message can't be written down, and nothing of it is sent. Any other is the end:
     /// the worker is gone, or what waits to be sent would never reach it.
     pub fn send(&mut self, message: &ToWorker) -> Result<(), TransportError> {
-        let gone = lock(&self.slabs).gone();
+        let gone = lock(&self.slabs).take_retired();
         if !gone.is_empty() {
-            self.put(&ToWorker::Forget { slabs: gone })?;
+            self.put(&ToWorker::UnmapSlabs { slabs: gone })?;
         }
         self.put(message)?;
         self.flush()
@@ -148,8 +148,8 @@ impl ToWorkerSender {
     /// # Errors
     /// When the worker is gone.
     pub fn grant(&mut self, bytes: u64) -> Result<(), TransportError> {
-        let granted = lock(&self.slabs).grant(bytes);
-        self.send(&ToWorker::Room { granted })
+        let region = lock(&self.slabs).grant(bytes);
+        self.send(&ToWorker::Granted { region })
     }
 
     fn put(&mut self, message: &ToWorker) -> Result<(), TransportError> {

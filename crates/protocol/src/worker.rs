@@ -131,13 +131,13 @@ pub enum ToWorker {
         /// The attempt.
         attempt: AttemptId,
     },
-    /// The answer to [`FromWorker::NeedsRoom`].
-    Room {
+    /// The answer to [`FromWorker::RequestGrant`].
+    Granted {
         /// Where to write; `None` if there is no room.
-        granted: Option<Reference>,
+        region: Option<Reference>,
     },
     /// These slabs are gone.
-    Forget {
+    UnmapSlabs {
         /// The slabs.
         slabs: Vec<SlabId>,
     },
@@ -188,7 +188,7 @@ pub enum FromWorker {
         attempts: Vec<AttemptId>,
     },
     /// It has a result to write, or will have one; see [`crate::slabs`].
-    NeedsRoom {
+    RequestGrant {
         /// For so many bytes.
         bytes: u64,
     },

@@ -242,7 +242,7 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, Tr
     let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
     for message in heard.messages.drain(..) {
         match message {
-            FromWorker::NeedsRoom { bytes } => rooms.push(bytes),
+            FromWorker::RequestGrant { bytes } => rooms.push(bytes),
             message => events.extend(event(worker, receiver, message)?),
         }
     }
@@ -273,6 +273,6 @@ fn event(
         }
         FromWorker::Failed { attempt, error, marked } => Event::Failed { worker, attempt, error, marked },
         FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
-        FromWorker::NeedsRoom { .. } => return Ok(None),
+        FromWorker::RequestGrant { .. } => return Ok(None),
     }))
 }

@@ -80,7 +80,7 @@ impl SchedulerSide {
     }
 
     /// The slabs that are gone since this was asked last, of those that the worker has.
-    pub fn gone(&mut self) -> Vec<SlabId> {
+    pub fn take_retired(&mut self) -> Vec<SlabId> {
         let retired = self.store.retired();
         if std::mem::replace(&mut self.retired, retired) == retired {
             return Vec::new();

@@ -234,14 +234,14 @@ fn slabs_that_are_gone_are_forgotten_by_who_had_them() {
     let store = SlabStore::with_limits(store::Limits { kept: 0, ..store::Limits::default() });
     let (scheduler, worker) = ends(&store);
     let parcel = scheduler.borrow_mut().pack(&data("abc", LONG)).unwrap();
-    assert_eq!(scheduler.borrow_mut().gone(), []);
+    assert_eq!(scheduler.borrow_mut().take_retired(), []);
     let slab = first_reference(&parcel).slab;
     drop(worker.open(parcel.clone()).unwrap());
     settle(&scheduler, &worker);
     assert_eq!(store.usage().0, 0);
-    assert_eq!(scheduler.borrow_mut().gone(), [slab]);
-    assert_eq!(scheduler.borrow_mut().gone(), []);
-    worker.forget(&[slab]);
+    assert_eq!(scheduler.borrow_mut().take_retired(), [slab]);
+    assert_eq!(scheduler.borrow_mut().take_retired(), []);
+    worker.unmap(&[slab]);
     assert!(worker.open(parcel).is_err(), "the slab is not there any more");
 }
 

@@ -103,7 +103,7 @@ impl WorkerSide {
     }
 
     /// These slabs are gone; nothing of them is read or written any more.
-    pub fn forget(&self, slabs: &[SlabId]) {
+    pub fn unmap(&self, slabs: &[SlabId]) {
         let mut known = lock(&self.slabs);
         for slab in slabs {
             known.remove(slab);
