@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pushflow_os::SharedWords;
 use pushflow_protocol::slabs::WorkerSide;
-use pushflow_protocol::transport::{FromWorkerSender, Outgoing, TransportError};
+use pushflow_protocol::transport::{FromWorkerSender, MessageBatch, TransportError};
 use pushflow_protocol::{FromWorker, UnsentReplies};
 
 /// How many answers are sent together at the most.
@@ -30,7 +30,7 @@ pub(crate) struct Replies {
 
 struct RepliesState {
     sender: FromWorkerSender,
-    waiting: Outgoing,
+    waiting: MessageBatch,
     /// What waits, once more.
     unsent: UnsentReplies,
     closed: bool,
@@ -42,8 +42,12 @@ pub(crate) struct Closed;
 
 impl Replies {
     pub(crate) fn new(sender: FromWorkerSender, slabs: Arc<WorkerSide>, shared: Arc<SharedWords>) -> Replies {
-        let state =
-            RepliesState { sender, waiting: Outgoing::default(), unsent: UnsentReplies::new(shared), closed: false };
+        let state = RepliesState {
+            sender,
+            waiting: MessageBatch::default(),
+            unsent: UnsentReplies::new(shared),
+            closed: false,
+        };
         Replies { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
     }
 
@@ -124,7 +128,7 @@ impl Replies {
 }
 
 /// Adds a message to those that are to be sent: how it is written down.
-fn add<'a>(messages: &'a mut Outgoing, message: &FromWorker) -> &'a [u8] {
+fn add<'a>(messages: &'a mut MessageBatch, message: &FromWorker) -> &'a [u8] {
     messages.push(message).unwrap_or_else(|error| give_up(&error))
 }
 

@@ -81,12 +81,12 @@ pub struct ToWorkerSender {
 pub struct FromWorkerReceiver {
     frames: FrameReader,
     /// How many messages were heard and settled.
-    heard: u64,
+    received: u64,
     slabs: Arc<Mutex<SchedulerSide>>,
 }
 
 /// What came from a worker.
-pub struct Heard {
+pub struct Received {
     /// Its messages; [`FromWorkerReceiver::open`] opens their parcels.
     pub messages: Vec<FromWorker>,
     /// How many frames it has received.
@@ -105,9 +105,9 @@ pub fn connect(
     settings: WorkerSettings,
     slabs: SchedulerSide,
 ) -> Result<(ToWorkerSender, FromWorkerReceiver), TransportError> {
-    let (sender, their_receiver) = bytes_channel()?;
-    let (their_sender, receiver) = bytes_channel()?;
-    let bootstrap = Bootstrap { receiver: their_receiver, sender: their_sender, settings };
+    let (sender, worker_receiver) = bytes_channel()?;
+    let (worker_sender, receiver) = bytes_channel()?;
+    let bootstrap = Bootstrap { receiver: worker_receiver, sender: worker_sender, settings };
     let socket = socket_of(&receiver)?;
     let (validator, spin) = (Some(PacketValidator::at(socket)), SpinWait::at(socket));
     // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
@@ -116,7 +116,11 @@ pub fn connect(
     let slabs = Arc::new(Mutex::new(slabs));
     Ok((
         ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), slabs: slabs.clone() },
-        FromWorkerReceiver { frames: FrameReader { receiver, spin, validator, message: Vec::new() }, heard: 0, slabs },
+        FromWorkerReceiver {
+            frames: FrameReader { receiver, spin, validator, message: Vec::new() },
+            received: 0,
+            slabs,
+        },
     ))
 }
 
@@ -154,7 +158,7 @@ impl ToWorkerSender {
 
     fn put(&mut self, message: &ToWorker) -> Result<(), TransportError> {
         let message = postcard::to_stdvec(message).map_err(TransportError::Unwritable)?;
-        self.waiting.extend(cut(&message));
+        self.waiting.extend(frames_of(&message));
         Ok(())
     }
 
@@ -182,17 +186,17 @@ impl FromWorkerReceiver {
     ///
     /// # Errors
     /// When the worker is gone, or sent what is no message.
-    pub fn receive(&mut self) -> Result<Heard, TransportError> {
+    pub fn receive(&mut self) -> Result<Received, TransportError> {
         // What the validator has let through may still make ipc-channel panic: files that came with it, say.
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
         let Envelope { received: frames, messages, released } = envelope;
-        Ok(Heard { count: messages.len() as u64, messages, frames, released })
+        Ok(Received { count: messages.len() as u64, messages, frames, released })
     }
 
     /// What the worker said and did not send, when nothing more comes: what waits in its [`UnsentReplies`](crate::UnsentReplies).
     pub fn unsent_replies(&self, shared: &SharedWords) -> Vec<FromWorker> {
-        read_unreceived(shared, self.heard)
+        read_unreceived(shared, self.received)
     }
 
     /// What is in a parcel of the worker.
@@ -208,10 +212,10 @@ impl FromWorkerReceiver {
     ///
     /// # Errors
     /// When it is memory that the worker was not given.
-    pub fn settle(&mut self, heard: Heard) -> Result<(), TransportError> {
+    pub fn settle(&mut self, batch: Received) -> Result<(), TransportError> {
         let mut slabs = lock(&self.slabs);
-        heard.released.into_iter().try_for_each(|reference| slabs.released(reference))?;
-        self.heard += heard.count;
+        batch.released.into_iter().try_for_each(|reference| slabs.released(reference))?;
+        self.received += batch.count;
         Ok(())
     }
 }
@@ -224,12 +228,12 @@ pub struct WorkerServer {
 
 /// Messages of a worker, written down one after the other as they are sent.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub struct MessageBatch {
     count: usize,
     bytes: Vec<u8>,
 }
 
-impl Outgoing {
+impl MessageBatch {
     /// Adds a message: how it is written down.
     ///
     /// # Errors
@@ -294,8 +298,8 @@ impl FromWorkerSender {
     ///
     /// # Errors
     /// When the scheduler is gone.
-    pub fn send(&self, messages: &Outgoing, received: u64, released: &[Reference]) -> Result<(), TransportError> {
-        for frame in cut(&write_envelope(messages, received, released)?) {
+    pub fn send(&self, messages: &MessageBatch, received: u64, released: &[Reference]) -> Result<(), TransportError> {
+        for frame in frames_of(&write_envelope(messages, received, released)?) {
             send_frame(&self.sender, &frame)?;
         }
         Ok(())
@@ -304,7 +308,7 @@ impl FromWorkerSender {
 
 /// An [`Envelope`] whose messages are written down already: the fields of a structure follow each other, and the elements of
 /// a list follow their number (postcard's wire format).
-fn write_envelope(messages: &Outgoing, received: u64, released: &[Reference]) -> Result<Vec<u8>, TransportError> {
+fn write_envelope(messages: &MessageBatch, received: u64, released: &[Reference]) -> Result<Vec<u8>, TransportError> {
     let envelope = Vec::with_capacity(messages.bytes.len() + 32);
     let mut envelope =
         postcard::to_extend(&(received, messages.count), envelope).map_err(TransportError::Unwritable)?;
@@ -414,7 +418,7 @@ fn lock(slabs: &Mutex<SchedulerSide>) -> MutexGuard<'_, SchedulerSide> {
 }
 
 /// A message as frames.
-fn cut(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+fn frames_of(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let count = message.len().div_ceil(FRAME_BYTES - 1);
     message.chunks(FRAME_BYTES - 1).enumerate().map(move |(index, part)| {
         let mut frame = Vec::with_capacity(part.len() + 1);

@@ -73,10 +73,10 @@ impl UnsentReplies {
 }
 
 /// The messages of a worker that were not heard, if so many were: those that it wrote down and did not send.
-pub(crate) fn read_unreceived(shared: &SharedWords, heard: u64) -> Vec<FromWorker> {
+pub(crate) fn read_unreceived(shared: &SharedWords, received: u64) -> Vec<FromWorker> {
     let first = || shared.word(UNSENT_FIRST).load(Ordering::Acquire);
     let before = first();
-    let Some(known) = heard.checked_sub(before) else { return Vec::new() };
+    let Some(known) = received.checked_sub(before) else { return Vec::new() };
     let messages = read(shared);
     if first() != before {
         return Vec::new();
@@ -164,13 +164,13 @@ mod tests {
         #[test]
         fn whatever_is_written_into_the_words_is_read_without_harm(
             words in proptest::collection::vec(prop_oneof![0..40u64, any::<u64>()], 1..WORDS - 3),
-            heard in any::<u64>(),
+            received in any::<u64>(),
         ) {
             let (_, shared) = unsent();
             for (index, &word) in words.iter().enumerate() {
                 shared.word(3 + index).store(word, Ordering::Relaxed);
             }
-            prop_assert!(read_unreceived(&shared, heard).len() < WORDS);
+            prop_assert!(read_unreceived(&shared, received).len() < WORDS);
         }
     }
 }

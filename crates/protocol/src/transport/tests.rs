@@ -52,18 +52,18 @@ fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
                 messages.push(message);
             }
             if receiver.acknowledge_due() {
-                sender.send(&Outgoing::default(), receiver.acknowledge(), &[]).unwrap();
+                sender.send(&MessageBatch::default(), receiver.acknowledge(), &[]).unwrap();
             }
         }
         let result = Parcel::inline(Bytes::from(vec![7; 1_000_000]));
         let finished = FromWorker::Finished { attempt: AttemptId(2), result, marked: false };
-        sender.send(&outgoing(&[finished]), receiver.acknowledge(), &[]).unwrap();
+        sender.send(&batch(&[finished]), receiver.acknowledge(), &[]).unwrap();
         messages
     });
     let result = loop {
-        let mut heard = from_worker.receive().unwrap();
-        to_worker.acknowledged(heard.frames).unwrap();
-        if let Some(FromWorker::Finished { result, .. }) = heard.messages.pop() {
+        let mut batch = from_worker.receive().unwrap();
+        to_worker.acknowledged(batch.frames).unwrap();
+        if let Some(FromWorker::Finished { result, .. }) = batch.messages.pop() {
             break result;
         }
     };
@@ -136,7 +136,7 @@ fn a_packet_that_is_not_of_ipc_channel_is_the_loss_of_the_worker_only() {
         let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
         let socket = number_in(&format!("{:?}", sender.sender)).unwrap();
         nix::sys::socket::send(socket, &vec![0xa5; length], nix::sys::socket::MsgFlags::empty()).unwrap();
-        sender.send(&outgoing(&[FromWorker::Ready { pid: 1 }]), 0, &[]).unwrap();
+        sender.send(&batch(&[FromWorker::Ready { pid: 1 }]), 0, &[]).unwrap();
         assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{length} bytes");
     }
 }
@@ -149,10 +149,10 @@ fn nobody_to_connect_to_is_an_error_at_once() {
     assert!(connect(name, settings(""), slabs()).is_err());
 }
 
-fn outgoing(messages: &[FromWorker]) -> Outgoing {
-    let mut outgoing = Outgoing::default();
-    messages.iter().for_each(|message| drop(outgoing.push(message).unwrap().to_vec()));
-    outgoing
+fn batch(messages: &[FromWorker]) -> MessageBatch {
+    let mut batch = MessageBatch::default();
+    messages.iter().for_each(|message| drop(batch.push(message).unwrap().to_vec()));
+    batch
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn messages_that_are_written_down_one_by_one_are_read_together() {
     for count in [0, 1, 2, 127, 128, 300] {
         let message = |attempt| FromWorker::GivenBack { attempts: vec![AttemptId(attempt); 3] };
         let messages: Vec<FromWorker> = (0..count).map(message).collect();
-        let written = write_envelope(&outgoing(&messages), u64::MAX - count, &[]).unwrap();
+        let written = write_envelope(&batch(&messages), u64::MAX - count, &[]).unwrap();
         let read: Envelope = postcard::from_bytes(&written).unwrap();
         assert_eq!((read.received, read.messages, read.released), (u64::MAX - count, messages, Vec::new()));
     }
