@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use pushflow_pool::run::Interrupter;
-use pushflow_protocol::slabs::Contents;
+use pushflow_protocol::slabs::EncodedData;
 use pushflow_protocol::{AttemptId, TaskSpec};
 
 /// A job whose inputs have arrived.
@@ -12,7 +12,7 @@ pub(crate) struct Job {
     pub(crate) attempt: AttemptId,
     pub(crate) actor: String,
     pub(crate) task: TaskSpec,
-    pub(crate) inputs: Contents,
+    pub(crate) inputs: EncodedData,
 }
 
 /// Jobs that wait and the one that runs. An interrupt names the attempt, so that it never hits the next one.

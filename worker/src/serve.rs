@@ -25,7 +25,7 @@ use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
-use pushflow_protocol::slabs::{Grant, GrantSource, Parcel, Place, WorkerSide};
+use pushflow_protocol::slabs::{Grant, GrantSource, PackedData, Place, WorkerSide};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
 use pushflow_protocol::{
     AttemptId, CURRENT_ATTEMPT, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNREPORTED_OUTPUT, WorkerSettings,
@@ -224,7 +224,7 @@ impl Worker {
     }
 
     /// Writes a result down, if it is long where the scheduler reads it.
-    fn pack(&self, result: &Data) -> Result<Parcel, TaskError> {
+    fn pack(&self, result: &Data) -> Result<PackedData, TaskError> {
         let packed = self.slabs.pack(result, |bytes| self.request_grant(bytes));
         packed.map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
     }

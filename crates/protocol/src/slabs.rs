@@ -2,7 +2,7 @@
 //! message.
 //!
 //! # The way of a value
-//! A message holds a [`Parcel`]: the encoded data without its long values, and for each of these a [`Reference`] into a
+//! A message holds a [`PackedData`]: the encoded data without its long values, and for each of these a [`Reference`] into a
 //! slab. The slabs belong to the scheduler ([`SlabStore`]), which hands each to a worker once, over its control socket,
 //! before the first message that names it.
 //!
@@ -48,7 +48,7 @@ use serde::{Deserialize, Serialize};
 pub use grant::{Grant, GrantSource, Place};
 pub use scheduler_side::SchedulerSide;
 pub use store::SlabStore;
-pub use worker_side::{Contents, WorkerSide};
+pub use worker_side::{EncodedData, WorkerSide};
 
 /// The most bytes of an encoded value, and of all that is left without the longer ones, that travel in the message.
 pub const INLINE_MOST: usize = 16 * 1024;
@@ -73,39 +73,39 @@ struct SlabFile {
 
 /// Encoded data in a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parcel {
-    rest: Rest,
+pub struct PackedData {
+    body: Body,
     /// In the order of the entries.
-    apart: Vec<Entry>,
+    apart: Vec<ApartValue>,
 }
 
 /// What is apart of one entry of encoded data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+struct ApartValue {
     index: u32,
     /// The encoded value, or its outline, if the entry is empty.
     encoded: Option<Reference>,
-    long: Vec<Long>,
+    long: Vec<LongBytes>,
 }
 
 /// Long bytes that are apart from the outline of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Long {
+enum LongBytes {
     InSlab(Reference),
     Inline(Bytes),
 }
 
 /// Encoded data without the values that are apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Rest {
+enum Body {
     Inline(Bytes),
     InSlab(Reference),
 }
 
-impl Parcel {
+impl PackedData {
     /// Encoded data that is all in the message.
-    pub fn inline(encoded: Bytes) -> Parcel {
-        Parcel { rest: Rest::Inline(encoded), apart: Vec::new() }
+    pub fn inline(encoded: Bytes) -> PackedData {
+        PackedData { body: Body::Inline(encoded), apart: Vec::new() }
     }
 }
 
@@ -140,7 +140,7 @@ trait Shelf {
 }
 
 /// Writes data down, its long values on the shelf where that has room.
-fn pack(data: &Data, shelf: &mut impl Shelf) -> Result<Parcel, CodecError> {
+fn pack(data: &Data, shelf: &mut impl Shelf) -> Result<PackedData, CodecError> {
     let mut apart = Vec::new();
     let rest = data.encode_apart(|index, value| {
         let outline = value.outline()?;
@@ -157,15 +157,15 @@ fn pack(data: &Data, shelf: &mut impl Shelf) -> Result<Parcel, CodecError> {
             (None, false) => Form::Outline,
         };
         let index = u32::try_from(index).expect("data has fewer entries than its message bytes");
-        apart.push(Entry { index, encoded: encoded.map(|(reference, _)| reference), long });
+        apart.push(ApartValue { index, encoded: encoded.map(|(reference, _)| reference), long });
         Ok(form)
     })?;
     if rest.len() > INLINE_MOST
         && let Some((reference, _)) = shelf.put(rest.len(), &mut |mut into| write_all(&mut into, &rest))?
     {
-        return Ok(Parcel { rest: Rest::InSlab(reference), apart });
+        return Ok(PackedData { body: Body::InSlab(reference), apart });
     }
-    Ok(Parcel { rest: Rest::Inline(rest), apart })
+    Ok(PackedData { body: Body::Inline(rest), apart })
 }
 
 /// Puts one value on the shelf.
@@ -176,19 +176,19 @@ struct Packing<'a, S> {
 }
 
 impl<S: Shelf> Packing<'_, S> {
-    fn long(&mut self, bytes: Bytes) -> Result<Long, CodecError> {
+    fn long(&mut self, bytes: Bytes) -> Result<LongBytes, CodecError> {
         if let Some(reference) = self.shelf.find(&bytes) {
             self.kept.iter_mut().for_each(|kept| kept.push(bytes.clone()));
-            return Ok(Long::InSlab(reference));
+            return Ok(LongBytes::InSlab(reference));
         }
         match self.shelf.put(bytes.len(), &mut |mut into| write_all(&mut into, &bytes))? {
             Some((reference, written)) => {
                 self.kept = self.kept.take().zip(written).map(|(kept, written)| [kept, vec![written]].concat());
-                Ok(Long::InSlab(reference))
+                Ok(LongBytes::InSlab(reference))
             }
             None => {
                 self.kept = None;
-                Ok(Long::Inline(bytes))
+                Ok(LongBytes::Inline(bytes))
             }
         }
     }
@@ -222,22 +222,22 @@ fn write_all(into: &mut impl io::Write, bytes: &[u8]) -> Result<(), CodecError> 
     Ok(())
 }
 
-/// What is in a parcel, given how to read a reference.
-fn open<E>(parcel: Parcel, mut read: impl FnMut(Reference) -> Result<Bytes, E>) -> Result<Contents, E> {
-    let rest = match parcel.rest {
-        Rest::Inline(rest) => rest,
-        Rest::InSlab(reference) => read(reference)?,
+/// What is in a packed, given how to read a reference.
+fn open<E>(packed: PackedData, mut read: impl FnMut(Reference) -> Result<Bytes, E>) -> Result<EncodedData, E> {
+    let rest = match packed.body {
+        Body::Inline(rest) => rest,
+        Body::InSlab(reference) => read(reference)?,
     };
-    let mut apart = Vec::with_capacity(parcel.apart.len());
-    for Entry { index, encoded, long } in parcel.apart {
+    let mut apart = Vec::with_capacity(packed.apart.len());
+    for ApartValue { index, encoded, long } in packed.apart {
         let long = long.into_iter().map(|long| match long {
-            Long::InSlab(reference) => read(reference),
-            Long::Inline(bytes) => Ok(bytes),
+            LongBytes::InSlab(reference) => read(reference),
+            LongBytes::Inline(bytes) => Ok(bytes),
         });
         let bytes = long.collect::<Result<_, E>>()?;
         apart.push(Apart { index: index as usize, encoded: encoded.map(&mut read).transpose()?, bytes });
     }
-    Ok(Contents { rest, apart })
+    Ok(EncodedData { rest, apart })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use self::spin::SpinWait;
 use self::validate::PacketValidator;
-use crate::slabs::{Parcel, Reference, SchedulerSide};
+use crate::slabs::{PackedData, Reference, SchedulerSide};
 use crate::unsent::read_unreceived;
 use crate::window::{ACKNOWLEDGE_BYTES, ACKNOWLEDGE_FRAMES, FRAME_BYTES, SendWindow};
 use crate::{FromWorker, ToWorker, WorkerSettings};
@@ -87,7 +87,7 @@ pub struct FromWorkerReceiver {
 
 /// What came from a worker.
 pub struct Received {
-    /// Its messages; [`FromWorkerReceiver::open`] opens their parcels.
+    /// Its messages; [`FromWorkerReceiver::open`] opens their packed data.
     pub messages: Vec<FromWorker>,
     /// How many frames it has received.
     pub frames: u64,
@@ -143,7 +143,7 @@ impl ToWorkerSender {
     ///
     /// # Errors
     /// When a value can't be encoded.
-    pub fn pack(&self, data: &Data) -> Result<Parcel, CodecError> {
+    pub fn pack(&self, data: &Data) -> Result<PackedData, CodecError> {
         lock(&self.slabs).pack(data)
     }
 
@@ -182,7 +182,7 @@ impl ToWorkerSender {
 }
 
 impl FromWorkerReceiver {
-    /// Waits for the next messages. When their parcels are open, what was released is to be [`settled`](Self::settle).
+    /// Waits for the next messages. When their packed data are open, what was released is to be [`settled`](Self::settle).
     ///
     /// # Errors
     /// When the worker is gone, or sent what is no message.
@@ -199,13 +199,13 @@ impl FromWorkerReceiver {
         read_unreceived(shared, self.received)
     }
 
-    /// What is in a parcel of the worker.
+    /// What is in the packed data of the worker.
     ///
     /// # Errors
     /// When it names memory that the worker was not given.
-    pub fn open(&self, parcel: Parcel) -> Result<Data, TransportError> {
-        let contents = lock(&self.slabs).open(parcel)?;
-        contents.into_data().map_err(|error| TransportError::Garbage(error.to_string()))
+    pub fn open(&self, packed: PackedData) -> Result<Data, TransportError> {
+        let data = lock(&self.slabs).open(packed)?;
+        data.into_data().map_err(|error| TransportError::Garbage(error.to_string()))
     }
 
     /// Takes back what the worker released with these messages.

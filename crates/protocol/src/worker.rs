@@ -11,7 +11,7 @@ use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
-use crate::slabs::{Parcel, Reference, SlabId};
+use crate::slabs::{PackedData, Reference, SlabId};
 use crate::{AttemptId, ProcessClass, TaskError, TaskSpec};
 
 /// The file at which a worker finds its control socket.
@@ -153,7 +153,7 @@ pub struct Job {
     /// What to run.
     pub task: TaskSpec,
     /// The encoded inputs.
-    pub inputs: Parcel,
+    pub inputs: PackedData,
 }
 
 /// What a worker tells the scheduler.
@@ -169,7 +169,7 @@ pub enum FromWorker {
         /// The attempt.
         attempt: AttemptId,
         /// The encoded result.
-        result: Parcel,
+        result: PackedData,
         /// Whether a marker ends what it printed, in both streams; see [`crate::marker`].
         marked: bool,
     },

@@ -9,7 +9,7 @@ use pushflow_os::slab::page_size;
 use pushflow_value::{CodecError, Data};
 
 use super::store::{Lease, SlabStore};
-use super::{Contents, Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
+use super::{EncodedData, PackedData, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
 use crate::courier::Letter;
 use crate::transport::TransportError;
 
@@ -40,7 +40,7 @@ impl SchedulerSide {
     ///
     /// # Errors
     /// When a value can't be encoded; then nothing is lent.
-    pub fn pack(&mut self, data: &Data) -> Result<Parcel, CodecError> {
+    pub fn pack(&mut self, data: &Data) -> Result<PackedData, CodecError> {
         let mut lending = Lending { scheduler: self, lent: Vec::new() };
         let packed = pack(data, &mut lending);
         let lent = lending.lent;
@@ -60,12 +60,12 @@ impl SchedulerSide {
         Some(reference)
     }
 
-    /// What is in a parcel of the worker.
+    /// What is in the packed data of the worker.
     ///
     /// # Errors
     /// When it names what was neither granted nor lent to it.
-    pub fn open(&mut self, parcel: Parcel) -> Result<Contents, TransportError> {
-        open(parcel, |reference| self.written(reference))
+    pub fn open(&mut self, packed: PackedData) -> Result<EncodedData, TransportError> {
+        open(packed, |reference| self.written(reference))
     }
 
     /// The worker reads this no more, or does not need this room.
@@ -161,7 +161,7 @@ fn slice(lent: Reference, bytes: &Bytes, reference: Reference) -> Option<Bytes> 
     Some(bytes.slice(offset..end))
 }
 
-/// Lends the values of one parcel.
+/// Lends the values of one message.
 struct Lending<'a> {
     scheduler: &'a mut SchedulerSide,
     lent: Vec<Reference>,

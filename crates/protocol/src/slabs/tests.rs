@@ -23,12 +23,12 @@ fn data(text: &str, length: usize) -> Data {
     Data::new().with("short", 1).with("long", text.repeat(length)).with("other", text.repeat(length / 2))
 }
 
-fn first_reference(parcel: &Parcel) -> Reference {
-    parcel.apart[0].encoded.unwrap()
+fn first_reference(packed: &PackedData) -> Reference {
+    packed.apart[0].encoded.unwrap()
 }
 
-fn is_inline(parcel: &Parcel) -> bool {
-    parcel.apart.is_empty() && matches!(parcel.rest, Rest::Inline(_))
+fn is_inline(packed: &PackedData) -> bool {
+    packed.apart.is_empty() && matches!(packed.body, Body::Inline(_))
 }
 
 fn assert_same(left: &Data, right: &Data) {
@@ -39,7 +39,7 @@ fn assert_same(left: &Data, right: &Data) {
 }
 
 /// What the worker writes down, with a scheduler that answers each of its questions at once.
-fn write(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, data: &Data) -> Parcel {
+fn write(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, data: &Data) -> PackedData {
     worker.pack(data, |bytes| worker.granted(scheduler.borrow_mut().grant(bytes))).unwrap()
 }
 
@@ -62,7 +62,7 @@ fn values_up_to_16_kib_are_in_the_message_and_longer_ones_are_not() {
     let many: Data =
         (0..100u32).map(|position| (position, Payload::from(Value::Bytes(vec![7; 1000].into())))).collect();
     let sent = scheduler.borrow_mut().pack(&many).unwrap();
-    assert!(sent.apart.is_empty() && matches!(sent.rest, Rest::InSlab(_)), "all of it in one piece");
+    assert!(sent.apart.is_empty() && matches!(sent.body, Body::InSlab(_)), "all of it in one piece");
     assert_same(&worker.open(sent).unwrap().into_data().unwrap(), &many);
 }
 
@@ -71,8 +71,8 @@ fn inputs_arrive_whole_and_their_memory_is_free_when_the_last_copy_is_dropped() 
     let store = SlabStore::default();
     let (scheduler, worker) = ends(&store);
     let inputs = data("abc", LONG);
-    let parcel = scheduler.borrow_mut().pack(&inputs).unwrap();
-    let arrived = worker.open(parcel).unwrap().into_data().unwrap();
+    let packed = scheduler.borrow_mut().pack(&inputs).unwrap();
+    let arrived = worker.open(packed).unwrap().into_data().unwrap();
     assert_same(&arrived, &inputs);
     let kept = arrived.named("long").unwrap().clone();
     drop((arrived, inputs));
@@ -90,9 +90,9 @@ fn results_arrive_whole_and_their_memory_is_free_when_the_last_copy_is_dropped()
     let (scheduler, worker) = ends(&store);
     for length in [LONG, 5 * LONG, 20 * LONG] {
         let result = data("xyz", length);
-        let parcel = write(&scheduler, &worker, &result);
-        assert_eq!(parcel.apart.len(), 2);
-        let arrived = scheduler.borrow_mut().open(parcel).unwrap().into_data().unwrap();
+        let packed = write(&scheduler, &worker, &result);
+        assert_eq!(packed.apart.len(), 2);
+        let arrived = scheduler.borrow_mut().open(packed).unwrap().into_data().unwrap();
         assert_same(&arrived, &result);
         let copy = arrived.clone();
         drop(arrived);
@@ -109,10 +109,10 @@ fn results_arrive_whole_and_their_memory_is_free_when_the_last_copy_is_dropped()
 fn a_result_that_nobody_looks_at_is_handed_on_where_it_lies() {
     let store = SlabStore::default();
     let ((first, first_worker), (second, second_worker)) = (ends(&store), ends(&store));
-    let parcel = write(&first, &first_worker, &data("abc", LONG));
-    let arrived = first.borrow_mut().open(parcel.clone()).unwrap().into_data().unwrap();
+    let packed = write(&first, &first_worker, &data("abc", LONG));
+    let arrived = first.borrow_mut().open(packed.clone()).unwrap().into_data().unwrap();
     let handed_on = second.borrow_mut().pack(&arrived).unwrap();
-    assert_eq!(handed_on.apart, parcel.apart);
+    assert_eq!(handed_on.apart, packed.apart);
     drop((first, first_worker, arrived));
     let inputs = second_worker.open(handed_on.clone()).unwrap().into_data().unwrap();
     assert_same(&inputs, &data("abc", LONG));
@@ -132,14 +132,14 @@ fn inputs_that_several_attempts_get_are_written_once() {
     let store = SlabStore::default();
     let ((first, first_worker), (second, second_worker)) = (ends(&store), ends(&store));
     let inputs = data("abc", LONG);
-    let parcels = [&first, &first, &second].map(|scheduler| scheduler.borrow_mut().pack(&inputs).unwrap());
-    assert!(parcels.iter().all(|parcel| *parcel == parcels[0]));
-    let [one, two, three] = parcels;
+    let packed = [&first, &first, &second].map(|scheduler| scheduler.borrow_mut().pack(&inputs).unwrap());
+    assert!(packed.iter().all(|one| *one == packed[0]));
+    let [one, two, three] = packed;
     drop(inputs);
     drop(first_worker.open(one).unwrap());
     settle(&first, &first_worker);
-    for (parcel, worker) in [(two, &first_worker), (three, &second_worker)] {
-        assert_same(&worker.open(parcel).unwrap().into_data().unwrap(), &data("abc", LONG));
+    for (packed, worker) in [(two, &first_worker), (three, &second_worker)] {
+        assert_same(&worker.open(packed).unwrap().into_data().unwrap(), &data("abc", LONG));
     }
     settle(&first, &first_worker);
     settle(&second, &second_worker);
@@ -155,14 +155,14 @@ fn small_results_in_a_row_find_room_without_waiting() {
         // Answered when the result is written: whoever waited for it would wait for ever.
         let waits = round == 0;
         let mut asks = Vec::new();
-        let parcel = worker.pack(&Data::new().with("x", "x".repeat(30_000)), |bytes| {
+        let packed = worker.pack(&Data::new().with("x", "x".repeat(30_000)), |bytes| {
             asks.push(bytes);
             if waits && asks.len() == 1 {
                 worker.granted(scheduler.borrow_mut().grant(bytes));
             }
         });
-        assert!(!is_inline(parcel.as_ref().unwrap()));
-        drop(scheduler.borrow_mut().open(parcel.unwrap()).unwrap());
+        assert!(!is_inline(packed.as_ref().unwrap()));
+        drop(scheduler.borrow_mut().open(packed.unwrap()).unwrap());
         asks.iter().skip(usize::from(waits)).for_each(|bytes| worker.granted(scheduler.borrow_mut().grant(*bytes)));
         settle(&scheduler, &worker);
         asked.extend(asks);
@@ -200,9 +200,9 @@ fn a_worker_that_is_stopped_is_sent_values_in_the_message() {
     assert!(full.borrow_mut().grant(1).is_none());
     while control.receive(false).is_ok() {}
     let worker_again = WorkerSide::new(control);
-    let parcel = full.borrow_mut().pack(&values[2]).unwrap();
-    assert!(!is_inline(&parcel), "it runs again");
-    assert_same(&worker_again.open(parcel).unwrap().into_data().unwrap(), &values[2]);
+    let packed = full.borrow_mut().pack(&values[2]).unwrap();
+    assert!(!is_inline(&packed), "it runs again");
+    assert_same(&worker_again.open(packed).unwrap().into_data().unwrap(), &values[2]);
     drop(worker);
 }
 
@@ -221,8 +221,8 @@ fn a_value_that_cannot_be_encoded_leaves_nothing_lent_or_written() {
     assert!(store.used() <= 2 * store::SHARED_MOST, "only the room for the next results is left: {}", store.used());
     drop(broken);
     // The next results fit, wherever what was given up lies.
-    let parcel = write(&scheduler, &worker, &data("xyz", LONG));
-    let arrived = scheduler.borrow_mut().open(parcel).unwrap().into_data().unwrap();
+    let packed = write(&scheduler, &worker, &data("xyz", LONG));
+    let arrived = scheduler.borrow_mut().open(packed).unwrap().into_data().unwrap();
     assert_same(&arrived, &data("xyz", LONG));
     settle(&scheduler, &worker);
     drop((arrived, scheduler));
@@ -233,16 +233,16 @@ fn a_value_that_cannot_be_encoded_leaves_nothing_lent_or_written() {
 fn slabs_that_are_gone_are_forgotten_by_who_had_them() {
     let store = SlabStore::with_limits(store::Limits { kept: 0, ..store::Limits::default() });
     let (scheduler, worker) = ends(&store);
-    let parcel = scheduler.borrow_mut().pack(&data("abc", LONG)).unwrap();
+    let packed = scheduler.borrow_mut().pack(&data("abc", LONG)).unwrap();
     assert_eq!(scheduler.borrow_mut().take_retired(), []);
-    let slab = first_reference(&parcel).slab;
-    drop(worker.open(parcel.clone()).unwrap());
+    let slab = first_reference(&packed).slab;
+    drop(worker.open(packed.clone()).unwrap());
     settle(&scheduler, &worker);
     assert_eq!(store.usage().0, 0);
     assert_eq!(scheduler.borrow_mut().take_retired(), [slab]);
     assert_eq!(scheduler.borrow_mut().take_retired(), []);
     worker.unmap(&[slab]);
-    assert!(worker.open(parcel).is_err(), "the slab is not there any more");
+    assert!(worker.open(packed).is_err(), "the slab is not there any more");
 }
 
 #[test]
@@ -265,18 +265,18 @@ fn a_worker_that_names_what_is_not_its_own_is_garbage() {
         Reference { offset: lent.offset + lent.length, length: 5000, ..lent },
     ];
     for reference in wrong {
-        for parcel in [
-            Parcel { rest: Rest::InSlab(reference), apart: Vec::new() },
-            Parcel {
-                rest: Rest::Inline(Bytes::new()),
-                apart: vec![Entry { index: 0, encoded: Some(reference), long: vec![] }],
+        for packed in [
+            PackedData { body: Body::InSlab(reference), apart: Vec::new() },
+            PackedData {
+                body: Body::Inline(Bytes::new()),
+                apart: vec![ApartValue { index: 0, encoded: Some(reference), long: vec![] }],
             },
-            Parcel {
-                rest: Rest::Inline(Bytes::new()),
-                apart: vec![Entry { index: 0, encoded: None, long: vec![Long::InSlab(reference)] }],
+            PackedData {
+                body: Body::Inline(Bytes::new()),
+                apart: vec![ApartValue { index: 0, encoded: None, long: vec![LongBytes::InSlab(reference)] }],
             },
         ] {
-            let opened = scheduler.borrow_mut().open(parcel);
+            let opened = scheduler.borrow_mut().open(packed);
             assert!(matches!(opened, Err(TransportError::Garbage(_))), "{reference:?}");
         }
         assert!(matches!(scheduler.borrow_mut().released(reference), Err(TransportError::Garbage(_))), "{reference:?}");
@@ -299,8 +299,8 @@ fn a_worker_believes_no_reference_outside_its_slabs() {
         Reference { offset: u64::MAX, ..right },
         Reference { length: u64::MAX, ..right },
     ] {
-        let parcel = Parcel { rest: Rest::InSlab(reference), apart: Vec::new() };
-        assert!(matches!(worker.open(parcel), Err(TransportError::Garbage(_))), "{reference:?}");
+        let packed = PackedData { body: Body::InSlab(reference), apart: Vec::new() };
+        assert!(matches!(worker.open(packed), Err(TransportError::Garbage(_))), "{reference:?}");
         let packed = worker.pack(&data("abc", LONG), |_| worker.granted(Some(reference)));
         assert!(packed.is_ok(), "{reference:?}");
     }

@@ -22,7 +22,7 @@ use pushflow_value::{Apart, CodecError, Data};
 use super::grant::{Grant, Place};
 use super::store::SHARED_MOST;
 use super::written::{Named, WrittenTable};
-use super::{Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
+use super::{PackedData, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
 use crate::courier;
 use crate::transport::TransportError;
 
@@ -31,12 +31,12 @@ const RESULTS_AHEAD: usize = 8;
 
 /// Data that has arrived, still encoded.
 #[derive(Debug, Default)]
-pub struct Contents {
+pub struct EncodedData {
     pub(super) rest: Bytes,
     pub(super) apart: Vec<Apart>,
 }
 
-impl Contents {
+impl EncodedData {
     /// The data, which shares the memory in which it arrived.
     ///
     /// # Errors
@@ -84,12 +84,12 @@ impl WorkerSide {
 
     // ----- reading -----
 
-    /// What is in a parcel of the scheduler. Each of its long values is released when its last copy is dropped.
+    /// What is in the packed data of the scheduler. Each of its long values is released when its last copy is dropped.
     ///
     /// # Errors
     /// When it names what is in no slab.
-    pub fn open(&self, parcel: Parcel) -> Result<Contents, TransportError> {
-        open(parcel, |reference| self.borrow(reference))
+    pub fn open(&self, packed: PackedData) -> Result<EncodedData, TransportError> {
+        open(packed, |reference| self.borrow(reference))
     }
 
     /// What was released since this was requested last; to be told to the scheduler.
@@ -131,11 +131,11 @@ impl WorkerSide {
 
     /// Writes a result down, its long values into slabs. `request` asks the scheduler for room for so many bytes.
     ///
-    /// The data must not be dropped before the message with the parcel is on its way: it may name what the data holds.
+    /// The data must not be dropped before the message with the packed data is on its way: it may name what the data holds.
     ///
     /// # Errors
     /// When a value can't be encoded.
-    pub fn pack(&self, data: &Data, request: impl FnMut(u64)) -> Result<Parcel, CodecError> {
+    pub fn pack(&self, data: &Data, request: impl FnMut(u64)) -> Result<PackedData, CodecError> {
         let mut writing = Writing { worker: self, request, written: Vec::new() };
         let packed = pack(data, &mut writing);
         if packed.is_err() {
@@ -247,7 +247,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes the values of one parcel.
+/// Writes the values of one message.
 struct Writing<'a, F> {
     worker: &'a WorkerSide,
     request: F,

@@ -11,7 +11,7 @@ fn job(attempt: u64, size: usize) -> ToWorker {
         attempt: AttemptId(attempt),
         actor: "actor".into(),
         task,
-        inputs: Parcel::inline(Bytes::from(vec![attempt as u8; size])),
+        inputs: PackedData::inline(Bytes::from(vec![attempt as u8; size])),
     }])
 }
 
@@ -55,7 +55,7 @@ fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
                 sender.send(&MessageBatch::default(), receiver.acknowledge(), &[]).unwrap();
             }
         }
-        let result = Parcel::inline(Bytes::from(vec![7; 1_000_000]));
+        let result = PackedData::inline(Bytes::from(vec![7; 1_000_000]));
         let finished = FromWorker::Finished { attempt: AttemptId(2), result, marked: false };
         sender.send(&batch(&[finished]), receiver.acknowledge(), &[]).unwrap();
         messages
@@ -67,7 +67,7 @@ fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
             break result;
         }
     };
-    assert_eq!(result, Parcel::inline(Bytes::from(vec![7; 1_000_000])));
+    assert_eq!(result, PackedData::inline(Bytes::from(vec![7; 1_000_000])));
     assert_eq!(worker.join().unwrap(), [job(1, 1_000_000), job(2, 5)]);
 }
 
@@ -102,7 +102,7 @@ fn a_task_with_paths_that_are_no_text_crosses() {
     };
     let ((mut to_worker, _from_worker), (_sender, mut receiver)) = connected();
     for task in [TaskSpec::Script(crate::ScriptTask::File(path)), TaskSpec::Command(command)] {
-        let inputs = Parcel::inline(Bytes::new());
+        let inputs = PackedData::inline(Bytes::new());
         let message = ToWorker::Run(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs }]);
         to_worker.send(&message).unwrap();
         assert!(matches!(receiver.receive().unwrap(), Incoming::Message(received) if received == message));

@@ -21,9 +21,9 @@ fn array(buffer: &Bytes) -> Value {
     Opaque::new("pickle", "array").with_content(vec![1; 10]).with_buffers(vec![buffer.clone()]).into()
 }
 
-fn references(parcel: &Parcel) -> Vec<Reference> {
-    let long = parcel.apart.iter().flat_map(|entry| &entry.long);
-    long.map(|long| if let Long::InSlab(reference) = long { *reference } else { panic!("inline") }).collect()
+fn references(packed: &PackedData) -> Vec<Reference> {
+    let long = packed.apart.iter().flat_map(|entry| &entry.long);
+    long.map(|long| if let LongBytes::InSlab(reference) = long { *reference } else { panic!("inline") }).collect()
 }
 
 #[test]
@@ -32,14 +32,14 @@ fn what_an_interpreter_wrote_is_handed_on_where_it_lies() {
     let ((first, first_worker), (second, second_worker)) = (ends(&store), ends(&store));
     let buffer = written(&first, &first_worker, 7);
     let nested = Value::from(vec![array(&buffer), Value::from(1)]);
-    let parcel = write(&first, &first_worker, &Data::new().with("x", nested.clone()));
-    assert_eq!(references(&parcel).len(), 1);
+    let packed = write(&first, &first_worker, &Data::new().with("x", nested.clone()));
+    assert_eq!(references(&packed).len(), 1);
     drop(nested);
     drop(buffer);
     assert_eq!(first_worker.released(), [], "it is the scheduler's now");
-    let arrived = first.borrow_mut().open(parcel.clone()).unwrap().into_data().unwrap();
+    let arrived = first.borrow_mut().open(packed.clone()).unwrap().into_data().unwrap();
     let handed_on = second.borrow_mut().pack(&arrived).unwrap();
-    assert_eq!(references(&handed_on), references(&parcel));
+    assert_eq!(references(&handed_on), references(&packed));
     drop((arrived, first, first_worker));
     let inputs = second_worker.open(handed_on).unwrap().into_data().unwrap();
     let expected = Value::from(vec![array(&vec![7; LONG].into()), Value::from(1)]);
@@ -50,10 +50,10 @@ fn what_an_interpreter_wrote_is_handed_on_where_it_lies() {
     let lent = opaque.buffers[0].clone();
     assert!(second_worker.place(&lent).is_some());
     let result = Data::new().with("whole", array(&lent)).with("part", array(&lent.slice(8..LONG / 2)));
-    let parcel = write(&second, &second_worker, &result);
-    let [whole, part] = references(&parcel)[..] else { panic!("two references") };
+    let packed = write(&second, &second_worker, &result);
+    let [whole, part] = references(&packed)[..] else { panic!("two references") };
     assert_eq!((part.slab, part.offset), (whole.slab, whole.offset + 8));
-    let back = second.borrow_mut().open(parcel).unwrap().into_data().unwrap();
+    let back = second.borrow_mut().open(packed).unwrap().into_data().unwrap();
     assert_same(&back, &result);
     drop((back, result, inputs, lent));
     settle(&second, &second_worker);
@@ -84,11 +84,11 @@ fn what_is_in_a_result_twice_or_in_part_is_copied() {
         .with("part", array(&buffer.slice(..LONG / 2)))
         .with("whole", array(&buffer))
         .with("again", array(&buffer));
-    let parcel = write(&scheduler, &worker, &result);
-    let [part, whole, again] = references(&parcel)[..] else { panic!("three references") };
+    let packed = write(&scheduler, &worker, &result);
+    let [part, whole, again] = references(&packed)[..] else { panic!("three references") };
     assert_eq!(whole.offset, worker.place(&buffer).unwrap().offset() as u64, "the whole is where it was written");
     assert!(part.offset != whole.offset && again.offset != whole.offset && part.offset != again.offset);
-    let arrived = scheduler.borrow_mut().open(parcel).unwrap().into_data().unwrap();
+    let arrived = scheduler.borrow_mut().open(packed).unwrap().into_data().unwrap();
     assert_same(&arrived, &result);
     drop((result, buffer));
     settle(&scheduler, &worker);
@@ -114,12 +114,12 @@ fn long_bytes_in_memory_of_ones_own_are_written_once_for_all_attempts() {
     let store = SlabStore::default();
     let ((first, first_worker), (second, second_worker)) = (ends(&store), ends(&store));
     let data = Data::new().with("x", array(&vec![3; LONG].into()));
-    let parcels = [&first, &first, &second].map(|scheduler| scheduler.borrow_mut().pack(&data).unwrap());
-    assert!(parcels.iter().all(|parcel| *parcel == parcels[0]));
-    assert!(matches!(parcels[0].rest, Rest::Inline(_)));
-    let [one, two, three] = parcels;
-    for (parcel, worker) in [(one, &first_worker), (two, &first_worker), (three, &second_worker)] {
-        assert_same(&worker.open(parcel).unwrap().into_data().unwrap(), &data);
+    let packed = [&first, &first, &second].map(|scheduler| scheduler.borrow_mut().pack(&data).unwrap());
+    assert!(packed.iter().all(|one| *one == packed[0]));
+    assert!(matches!(packed[0].body, Body::Inline(_)));
+    let [one, two, three] = packed;
+    for (packed, worker) in [(one, &first_worker), (two, &first_worker), (three, &second_worker)] {
+        assert_same(&worker.open(packed).unwrap().into_data().unwrap(), &data);
     }
     drop(data);
     settle(&first, &first_worker);
@@ -132,10 +132,10 @@ fn without_room_long_bytes_are_in_the_message() {
     let (_, worker) = ends(&SlabStore::default());
     assert!(worker.grant(LONG, |_| worker.granted(None)).is_none());
     let result = Data::new().with("x", array(&vec![3; LONG].into()));
-    let parcel = worker.pack(&result, |_| worker.granted(None)).unwrap();
-    assert!(matches!(parcel.apart[0].long[..], [Long::Inline(_)]));
+    let packed = worker.pack(&result, |_| worker.granted(None)).unwrap();
+    assert!(matches!(packed.apart[0].long[..], [LongBytes::Inline(_)]));
     let (scheduler, _worker) = ends(&SlabStore::default());
-    assert_same(&scheduler.borrow_mut().open(parcel).unwrap().into_data().unwrap(), &result);
+    assert_same(&scheduler.borrow_mut().open(packed).unwrap().into_data().unwrap(), &result);
 }
 
 #[test]
