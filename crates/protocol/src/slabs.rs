@@ -127,11 +127,11 @@ fn whole_pages(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(page_size())
 }
 
-/// Writes what a shelf has made room for.
+/// Writes what a slabs has made room for.
 type WriteTo<'a> = &'a mut dyn FnMut(&mut dyn io::Write) -> Result<(), CodecError>;
 
 /// Where long values go.
-trait Shelf {
+trait SlabWriter {
     /// A reference to these bytes, if they lie in a slab of the other side already.
     fn find(&mut self, bytes: &Bytes) -> Option<Reference>;
     /// Has so many bytes written into a slab: where they are, and themselves, if this side keeps them; `None` if there is no
@@ -139,18 +139,18 @@ trait Shelf {
     fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError>;
 }
 
-/// Writes data down, its long values on the shelf where that has room.
-fn pack(data: &Data, shelf: &mut impl Shelf) -> Result<PackedData, CodecError> {
+/// Writes data down, its long values on the slabs where that has room.
+fn pack(data: &Data, slabs: &mut impl SlabWriter) -> Result<PackedData, CodecError> {
     let mut apart = Vec::new();
     let rest = data.encode_apart(|index, value| {
         let outline = value.outline()?;
         if outline.apart.is_empty() && outline.length <= INLINE_MOST {
             return Ok(Form::Whole);
         }
-        let mut packing = Packing { shelf, kept: Some(Vec::new()) };
-        let long = outline.apart.into_iter().map(|bytes| packing.long(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let encoded = if outline.length <= INLINE_MOST { None } else { packing.outline(value, outline.length)? };
-        packing.keep(value, encoded.as_ref())?;
+        let mut writer = ValueWriter { slabs, kept: Some(Vec::new()) };
+        let long = outline.apart.into_iter().map(|bytes| writer.long(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let encoded = if outline.length <= INLINE_MOST { None } else { writer.outline(value, outline.length)? };
+        writer.keep(value, encoded.as_ref())?;
         let form = match (&encoded, long.is_empty()) {
             (Some(_), _) => Form::Apart,
             (None, true) => return Ok(Form::Whole),
@@ -161,27 +161,27 @@ fn pack(data: &Data, shelf: &mut impl Shelf) -> Result<PackedData, CodecError> {
         Ok(form)
     })?;
     if rest.len() > INLINE_MOST
-        && let Some((reference, _)) = shelf.put(rest.len(), &mut |mut into| write_all(&mut into, &rest))?
+        && let Some((reference, _)) = slabs.put(rest.len(), &mut |mut into| write_all(&mut into, &rest))?
     {
         return Ok(PackedData { body: Body::InSlab(reference), apart });
     }
     Ok(PackedData { body: Body::Inline(rest), apart })
 }
 
-/// Puts one value on the shelf.
-struct Packing<'a, S> {
-    shelf: &'a mut S,
+/// Puts one value on the slabs.
+struct ValueWriter<'a, S> {
+    slabs: &'a mut S,
     /// The long bytes where they lie now, if all of them were kept.
     kept: Option<Vec<Bytes>>,
 }
 
-impl<S: Shelf> Packing<'_, S> {
+impl<S: SlabWriter> ValueWriter<'_, S> {
     fn long(&mut self, bytes: Bytes) -> Result<LongBytes, CodecError> {
-        if let Some(reference) = self.shelf.find(&bytes) {
+        if let Some(reference) = self.slabs.find(&bytes) {
             self.kept.iter_mut().for_each(|kept| kept.push(bytes.clone()));
             return Ok(LongBytes::InSlab(reference));
         }
-        match self.shelf.put(bytes.len(), &mut |mut into| write_all(&mut into, &bytes))? {
+        match self.slabs.put(bytes.len(), &mut |mut into| write_all(&mut into, &bytes))? {
             Some((reference, written)) => {
                 self.kept = self.kept.take().zip(written).map(|(kept, written)| [kept, vec![written]].concat());
                 Ok(LongBytes::InSlab(reference))
@@ -195,9 +195,9 @@ impl<S: Shelf> Packing<'_, S> {
 
     /// The value without its long bytes, which is long itself.
     fn outline(&mut self, value: &Payload, length: usize) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
-        match value.encoded_form().and_then(|encoded| self.shelf.find(encoded)) {
+        match value.encoded_form().and_then(|encoded| self.slabs.find(encoded)) {
             Some(reference) => Ok(Some((reference, None))),
-            None => self.shelf.put(length, &mut |into| value.write_outline(into)),
+            None => self.slabs.put(length, &mut |into| value.write_outline(into)),
         }
     }
 
@@ -218,7 +218,7 @@ impl<S: Shelf> Packing<'_, S> {
 }
 
 fn write_all(into: &mut impl io::Write, bytes: &[u8]) -> Result<(), CodecError> {
-    into.write_all(bytes).expect("a shelf takes as much as it has made room for");
+    into.write_all(bytes).expect("a slabs takes as much as it has made room for");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use pushflow_os::slab::page_size;
 use pushflow_value::{CodecError, Data};
 
 use super::store::{Lease, SlabStore};
-use super::{EncodedData, PackedData, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
+use super::{EncodedData, PackedData, Reference, SlabFile, SlabId, SlabWriter, WriteTo, open, pack, whole_pages};
 use crate::courier::Letter;
 use crate::transport::TransportError;
 
@@ -41,9 +41,9 @@ impl SchedulerSide {
     /// # Errors
     /// When a value can't be encoded; then nothing is lent.
     pub fn pack(&mut self, data: &Data) -> Result<PackedData, CodecError> {
-        let mut lending = Lending { scheduler: self, lent: Vec::new() };
-        let packed = pack(data, &mut lending);
-        let lent = lending.lent;
+        let mut writer = LendingWriter { scheduler: self, lent: Vec::new() };
+        let packed = pack(data, &mut writer);
+        let lent = writer.lent;
         if packed.is_err() {
             for reference in lent {
                 self.give_back(reference);
@@ -162,12 +162,12 @@ fn slice(lent: Reference, bytes: &Bytes, reference: Reference) -> Option<Bytes> 
 }
 
 /// Lends the values of one message.
-struct Lending<'a> {
+struct LendingWriter<'a> {
     scheduler: &'a mut SchedulerSide,
     lent: Vec<Reference>,
 }
 
-impl Shelf for Lending<'_> {
+impl SlabWriter for LendingWriter<'_> {
     fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
         let (slab, offset) = self.scheduler.store.locate(bytes)?;
         let reference = self.scheduler.lend(Reference::new(slab, offset, bytes.len()), bytes.clone())?;

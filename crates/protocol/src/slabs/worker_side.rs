@@ -22,7 +22,7 @@ use pushflow_value::{Apart, CodecError, Data};
 use super::grant::{Grant, Place};
 use super::store::SHARED_MOST;
 use super::written::{Named, WrittenTable};
-use super::{PackedData, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
+use super::{PackedData, Reference, SlabFile, SlabId, SlabWriter, WriteTo, open, pack, whole_pages};
 use crate::courier;
 use crate::transport::TransportError;
 
@@ -136,10 +136,10 @@ impl WorkerSide {
     /// # Errors
     /// When a value can't be encoded.
     pub fn pack(&self, data: &Data, request: impl FnMut(u64)) -> Result<PackedData, CodecError> {
-        let mut writing = Writing { worker: self, request, written: Vec::new() };
-        let packed = pack(data, &mut writing);
+        let mut writer = GrantWriter { worker: self, request, written: Vec::new() };
+        let packed = pack(data, &mut writer);
         if packed.is_err() {
-            lock(&self.released).extend(writing.written);
+            lock(&self.released).extend(writer.written);
         }
         packed
     }
@@ -248,13 +248,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Writes the values of one message.
-struct Writing<'a, F> {
+struct GrantWriter<'a, F> {
     worker: &'a WorkerSide,
     request: F,
     written: Vec<Reference>,
 }
 
-impl<F: FnMut(u64)> Shelf for Writing<'_, F> {
+impl<F: FnMut(u64)> SlabWriter for GrantWriter<'_, F> {
     fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
         let reference = self.worker.locate(bytes)?.0;
         match self.worker.written.name(reference) {
