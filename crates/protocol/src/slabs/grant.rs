@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::uio::pwrite;
 
 use super::store::{Lease, SlabStore};
-use super::written::Written;
+use super::written::WrittenRange;
 
 /// Shared memory for long parts of values.
 pub trait GrantSource: Send + Sync {
@@ -41,7 +41,7 @@ pub struct Grant {
 #[derive(Debug)]
 enum Owner {
     Store(Lease),
-    Worker(Written),
+    Worker(WrittenRange),
 }
 
 impl Place {
@@ -66,7 +66,7 @@ impl Place {
 }
 
 impl Grant {
-    pub(super) fn of_worker(place: Place, length: usize, written: Written) -> Grant {
+    pub(super) fn of_worker(place: Place, length: usize, written: WrittenRange) -> Grant {
         Grant { place, length, owner: Owner::Worker(written) }
     }
 

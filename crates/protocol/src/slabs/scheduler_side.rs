@@ -19,7 +19,7 @@ pub struct SchedulerSide {
     store: SlabStore,
     control: SeqPacket,
     /// The slabs that the worker has.
-    handed: HashSet<SlabId>,
+    sent_slabs: HashSet<SlabId>,
     /// How many slabs were gone when the worker last heard of that.
     retired: u64,
     /// What the worker reads, and how often it was lent.
@@ -32,8 +32,8 @@ impl SchedulerSide {
     /// For the worker at the other end of this control socket, which has said hello.
     pub fn new(store: SlabStore, control: SeqPacket) -> SchedulerSide {
         let retired = store.retired();
-        let (handed, lent, granted) = (HashSet::new(), HashMap::new(), Vec::new());
-        SchedulerSide { store, control, handed, retired, lent, granted }
+        let (sent_slabs, lent, granted) = (HashSet::new(), HashMap::new(), Vec::new());
+        SchedulerSide { store, control, sent_slabs, retired, lent, granted }
     }
 
     /// Writes inputs down and lends their long values.
@@ -46,7 +46,7 @@ impl SchedulerSide {
         let lent = writer.lent;
         if packed.is_err() {
             for reference in lent {
-                self.give_back(reference);
+                self.return_lent(reference);
             }
         }
         packed
@@ -65,7 +65,7 @@ impl SchedulerSide {
     /// # Errors
     /// When it names what was neither granted nor lent to it.
     pub fn open(&mut self, packed: PackedData) -> Result<EncodedData, TransportError> {
-        open(packed, |reference| self.written(reference))
+        open(packed, |reference| self.take_result(reference))
     }
 
     /// The worker reads this no more, or does not need this room.
@@ -73,7 +73,7 @@ impl SchedulerSide {
     /// # Errors
     /// When neither was its own.
     pub fn released(&mut self, reference: Reference) -> Result<(), TransportError> {
-        if self.give_back(reference) || self.take_granted(reference).is_some() {
+        if self.return_lent(reference) || self.take_granted(reference).is_some() {
             return Ok(());
         }
         Err(TransportError::Garbage(format!("it releases {reference:?}, which it has not")))
@@ -85,14 +85,14 @@ impl SchedulerSide {
         if std::mem::replace(&mut self.retired, retired) == retired {
             return Vec::new();
         }
-        let (kept, gone) = self.handed.drain().partition(|slab| self.store.has(*slab));
-        self.handed = kept;
+        let (kept, gone) = self.sent_slabs.drain().partition(|slab| self.store.has(*slab));
+        self.sent_slabs = kept;
         let gone: HashSet<SlabId> = gone;
         gone.into_iter().collect()
     }
 
     /// What the worker wrote, or was lent and hands on.
-    fn written(&mut self, reference: Reference) -> Result<Bytes, TransportError> {
+    fn take_result(&mut self, reference: Reference) -> Result<Bytes, TransportError> {
         if let (Some(lease), Some((_, length))) = (self.take_granted(reference), reference.range()) {
             return Ok(Bytes::from_owner(lease).slice(..length));
         }
@@ -117,15 +117,15 @@ impl SchedulerSide {
         Some(taken)
     }
 
-    /// Lends what the worker has the slab of, or can be handed it without waiting.
+    /// Lends what the worker has the slab of, or can be sent_slabs it without waiting.
     fn lend(&mut self, reference: Reference, bytes: Bytes) -> Option<Reference> {
-        self.hand(reference.slab)?;
+        self.send_slab(reference.slab)?;
         self.lent.entry(reference).or_insert((bytes, 0)).1 += 1;
         Some(reference)
     }
 
     /// Whether this was lent.
-    fn give_back(&mut self, reference: Reference) -> bool {
+    fn return_lent(&mut self, reference: Reference) -> bool {
         let Some((_, count)) = self.lent.get_mut(&reference) else { return false };
         *count -= 1;
         if *count == 0 {
@@ -136,17 +136,17 @@ impl SchedulerSide {
 
     fn lease(&mut self, bytes: usize) -> Option<Lease> {
         let lease = self.store.lease(bytes)?;
-        self.hand(lease.slab()).map(|()| lease)
+        self.send_slab(lease.slab()).map(|()| lease)
     }
 
     /// Hands the worker the file of a slab if it has not got it; `None` when that would have to wait.
-    fn hand(&mut self, slab: SlabId) -> Option<()> {
-        if !self.handed.contains(&slab) {
+    fn send_slab(&mut self, slab: SlabId) -> Option<()> {
+        if !self.sent_slabs.contains(&slab) {
             let file = self.store.file(slab)?;
             Letter::new(&SlabFile { slab })
                 .and_then(|letter| letter.send(&self.control, &[file.as_raw_fd()], false))
                 .ok()?;
-            self.handed.insert(slab);
+            self.sent_slabs.insert(slab);
         }
         Some(())
     }

@@ -21,7 +21,7 @@ use pushflow_value::{Apart, CodecError, Data};
 
 use super::grant::{Grant, Place};
 use super::store::SHARED_MOST;
-use super::written::{Named, WrittenTable};
+use super::written::{Naming, WrittenTable};
 use super::{PackedData, Reference, SlabFile, SlabId, SlabWriter, WriteTo, open, pack, whole_pages};
 use crate::courier;
 use crate::transport::TransportError;
@@ -67,7 +67,7 @@ struct GrantState {
 }
 
 /// A value that is read where it lies; the scheduler hears when it is dropped.
-struct Loan {
+struct LentBytes {
     part: ViewPart,
     reference: Reference,
     released: Arc<Mutex<Vec<Reference>>>,
@@ -89,7 +89,7 @@ impl WorkerSide {
     /// # Errors
     /// When it names what is in no slab.
     pub fn open(&self, packed: PackedData) -> Result<EncodedData, TransportError> {
-        open(packed, |reference| self.borrow(reference))
+        open(packed, |reference| self.read(reference))
     }
 
     /// What was released since this was requested last; to be told to the scheduler.
@@ -110,11 +110,11 @@ impl WorkerSide {
         }
     }
 
-    fn borrow(&self, reference: Reference) -> Result<Bytes, TransportError> {
+    fn read(&self, reference: Reference) -> Result<Bytes, TransportError> {
         let part = self.view(reference.slab).zip(reference.range());
         let part = part.and_then(|(view, (offset, length))| view.part(offset, length));
         let part = part.ok_or_else(|| TransportError::Garbage(format!("{reference:?} is in no slab")))?;
-        Ok(Bytes::from_owner(Loan { part, reference, released: self.released.clone() }))
+        Ok(Bytes::from_owner(LentBytes { part, reference, released: self.released.clone() }))
     }
 
     /// The slab of this name. Its file was sent before its name, so that nobody waits for it.
@@ -258,9 +258,9 @@ impl<F: FnMut(u64)> SlabWriter for GrantWriter<'_, F> {
     fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
         let reference = self.worker.locate(bytes)?.0;
         match self.worker.written.name(reference) {
-            Named::NotWritten => {}
-            Named::Now => self.written.push(reference),
-            Named::Not => return None,
+            Naming::NotWritten => {}
+            Naming::Accepted => self.written.push(reference),
+            Naming::Refused => return None,
         }
         Some(reference)
     }
@@ -279,13 +279,13 @@ impl<F: FnMut(u64)> SlabWriter for GrantWriter<'_, F> {
     }
 }
 
-impl AsRef<[u8]> for Loan {
+impl AsRef<[u8]> for LentBytes {
     fn as_ref(&self) -> &[u8] {
         self.part.as_ref()
     }
 }
 
-impl Drop for Loan {
+impl Drop for LentBytes {
     fn drop(&mut self) {
         lock(&self.released).push(self.reference);
     }

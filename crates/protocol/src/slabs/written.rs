@@ -28,12 +28,12 @@ pub(super) struct WrittenTable {
 #[derive(Debug, Default)]
 struct Ranges {
     /// By slab and where they begin.
-    all: BTreeMap<(SlabId, u64), Range>,
+    all: BTreeMap<(SlabId, u64), RangeState>,
     made: u64,
 }
 
 #[derive(Debug)]
-struct Range {
+struct RangeState {
     reference: Reference,
     named: bool,
     /// Tells it from a later one at the same place.
@@ -42,18 +42,18 @@ struct Range {
 
 /// What becomes of bytes that are to be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum Naming {
     /// They are not in the table: what was lent is named as often as one likes.
     NotWritten,
     /// They are named now.
-    Now,
+    Accepted,
     /// They can't be named.
-    Not,
+    Refused,
 }
 
 /// A range that was written; released when it is dropped without having been named.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct WrittenRange {
     part: ViewPart,
     reference: Reference,
     number: u64,
@@ -66,41 +66,41 @@ impl WrittenTable {
     }
 
     /// A range that was granted.
-    pub(super) fn add(&self, reference: Reference, part: ViewPart) -> Written {
+    pub(super) fn add(&self, reference: Reference, part: ViewPart) -> WrittenRange {
         let mut ranges = lock(&self.ranges);
         ranges.made += 1;
         let number = ranges.made;
-        ranges.all.insert((reference.slab, reference.offset), Range { reference, named: false, number });
-        Written { part, reference, number, table: self.clone() }
+        ranges.all.insert((reference.slab, reference.offset), RangeState { reference, named: false, number });
+        WrittenRange { part, reference, number, table: self.clone() }
     }
 
     /// Names bytes in a result.
-    pub(super) fn name(&self, reference: Reference) -> Named {
+    pub(super) fn name(&self, reference: Reference) -> Naming {
         let mut ranges = lock(&self.ranges);
         let before = ranges.all.range_mut(..=(reference.slab, reference.offset)).next_back();
-        let holds = |range: &Range| {
+        let holds = |range: &RangeState| {
             range.reference.slab == reference.slab && reference.offset - range.reference.offset < range.reference.length
         };
         match before {
             Some((_, range)) if holds(range) => {
                 if range.named || range.reference != reference {
-                    return Named::Not;
+                    return Naming::Refused;
                 }
                 range.named = true;
-                Named::Now
+                Naming::Accepted
             }
-            _ => Named::NotWritten,
+            _ => Naming::NotWritten,
         }
     }
 }
 
-impl AsRef<[u8]> for Written {
+impl AsRef<[u8]> for WrittenRange {
     fn as_ref(&self) -> &[u8] {
         self.part.as_ref()
     }
 }
 
-impl Drop for Written {
+impl Drop for WrittenRange {
     fn drop(&mut self) {
         let key = (self.reference.slab, self.reference.offset);
         let mut ranges = lock(&self.table.ranges);
