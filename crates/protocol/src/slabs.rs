@@ -51,7 +51,7 @@ pub use store::SlabStore;
 pub use worker_side::{EncodedData, WorkerSide};
 
 /// The most bytes of an encoded value, and of all that is left without the longer ones, that travel in the message.
-pub const INLINE_MOST: usize = 16 * 1024;
+pub const MAX_INLINE_BYTES: usize = 16 * 1024;
 
 /// Names a slab of one pool; never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -144,12 +144,12 @@ fn pack(data: &Data, slabs: &mut impl SlabWriter) -> Result<PackedData, CodecErr
     let mut apart = Vec::new();
     let rest = data.encode_apart(|index, value| {
         let outline = value.outline()?;
-        if outline.apart.is_empty() && outline.length <= INLINE_MOST {
+        if outline.apart.is_empty() && outline.length <= MAX_INLINE_BYTES {
             return Ok(Form::Whole);
         }
         let mut writer = ValueWriter { slabs, kept: Some(Vec::new()) };
         let long = outline.apart.into_iter().map(|bytes| writer.long(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let encoded = if outline.length <= INLINE_MOST { None } else { writer.outline(value, outline.length)? };
+        let encoded = if outline.length <= MAX_INLINE_BYTES { None } else { writer.outline(value, outline.length)? };
         writer.keep(value, encoded.as_ref())?;
         let form = match (&encoded, long.is_empty()) {
             (Some(_), _) => Form::Apart,
@@ -160,7 +160,7 @@ fn pack(data: &Data, slabs: &mut impl SlabWriter) -> Result<PackedData, CodecErr
         apart.push(ApartValue { index, encoded: encoded.map(|(reference, _)| reference), long });
         Ok(form)
     })?;
-    if rest.len() > INLINE_MOST
+    if rest.len() > MAX_INLINE_BYTES
         && let Some((reference, _)) = slabs.put(rest.len(), &mut |mut into| write_all(&mut into, &rest))?
     {
         return Ok(PackedData { body: Body::InSlab(reference), apart });

@@ -14,36 +14,42 @@ use pushflow_os::slab::{self, Region};
 use super::{SlabId, whole_pages};
 
 /// The longest value that shares a slab.
-pub(super) const SHARED_MOST: usize = 4 << 20;
+pub(super) const MAX_SHARED_BYTES: usize = 4 << 20;
 
 /// How much memory there may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// The least bytes of a slab that values share; each is as long as those before it together, so that few short values
     /// do not wait for much memory.
-    pub(super) first: usize,
+    pub(super) min_length: usize,
     /// The most bytes of a slab that values share.
-    pub(super) slab: usize,
+    pub(super) max_length: usize,
     /// The longest value that shares one.
-    pub(super) shared_most: usize,
+    pub(super) max_shared: usize,
     /// The most bytes that are kept in slabs of which nothing is used.
-    pub(super) kept: usize,
+    pub(super) max_free: usize,
     /// The most slabs, each of which has one open file.
-    pub(super) slabs: usize,
+    pub(super) max_slabs: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { first: SHARED_MOST / 4, slab: 4 * SHARED_MOST, shared_most: SHARED_MOST, kept: 256 << 20, slabs: 128 }
+        Limits {
+            min_length: MAX_SHARED_BYTES / 4,
+            max_length: 4 * MAX_SHARED_BYTES,
+            max_shared: MAX_SHARED_BYTES,
+            max_free: 256 << 20,
+            max_slabs: 128,
+        }
     }
 }
 
 /// The slabs of a pool. Cloning shares.
 #[derive(Clone, Debug, Default)]
-pub struct SlabStore(Arc<Mutex<State>>);
+pub struct SlabStore(Arc<Mutex<SlabTable>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SlabTable {
     limits: Limits,
     slabs: BTreeMap<SlabId, Slab>,
     made: u64,
@@ -71,7 +77,7 @@ pub(super) struct Lease {
     slab: SlabId,
     /// `Some` until it is dropped.
     region: Option<Region>,
-    store: Weak<Mutex<State>>,
+    store: Weak<Mutex<SlabTable>>,
 }
 
 impl SlabStore {
@@ -98,7 +104,7 @@ impl SlabStore {
     fn make(&self, size: usize) -> Option<(SlabId, Region)> {
         let (length, replaced) = {
             let mut state = self.lock();
-            let full = state.slabs.len() >= state.limits.slabs;
+            let full = state.slabs.len() >= state.limits.max_slabs;
             (state.next_length(size), if full { Some(state.retire_oldest()?) } else { None })
         };
         replaced.into_iter().for_each(Slab::discard);
@@ -144,15 +150,15 @@ impl SlabStore {
         all - self.usage().1
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SlabTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SlabTable {
     /// Takes a region of this size out of what is free.
     fn take(&mut self, size: usize) -> Option<(SlabId, Region)> {
-        let shared = size <= self.limits.shared_most;
+        let shared = size <= self.limits.max_shared;
         let fits = |slab: &Slab| match shared {
             true => slab.shared && slab.free.values().any(|region| region.len() >= size),
             false => slab.free_since.is_some() && !slab.shared && slab.length >= size && slab.length / 2 <= size,
@@ -165,12 +171,12 @@ impl State {
 
     /// How long a slab should be that is made for a region of this size.
     fn next_length(&self, size: usize) -> usize {
-        let Limits { first, slab, shared_most, .. } = self.limits;
-        if size > shared_most {
+        let Limits { min_length, max_length, max_shared, .. } = self.limits;
+        if size > max_shared {
             return size;
         }
         let shared: usize = self.slabs.values().filter(|slab| slab.shared).map(|slab| slab.length).sum();
-        shared.max(first).max(2 * size).min(slab)
+        shared.max(min_length).max(2 * size).min(max_length)
     }
 
     /// Adds a slab, a region of this size of which is used.
@@ -181,7 +187,7 @@ impl State {
         let rest = used.split_off(size);
         let free = if rest.is_empty() { BTreeMap::new() } else { BTreeMap::from([(rest.offset(), rest)]) };
         let id = SlabId(self.made);
-        let shared = size <= self.limits.shared_most;
+        let shared = size <= self.limits.max_shared;
         self.slabs.insert(
             id,
             Slab { file: file.into(), length, shared, addresses: begin..begin + length, free, free_since: None },
@@ -199,14 +205,14 @@ impl State {
         self.freed += 1;
         slab.free_since = Some(self.freed);
         let mut retired = Vec::new();
-        while self.kept() > self.limits.kept {
+        while self.free_slab_bytes() > self.limits.max_free {
             retired.extend(self.retire_oldest());
         }
         retired
     }
 
     /// The bytes of the slabs that are wholly free.
-    fn kept(&self) -> usize {
+    fn free_slab_bytes(&self) -> usize {
         self.slabs.values().filter(|slab| slab.free_since.is_some()).map(|slab| slab.length).sum()
     }
 
@@ -260,7 +266,7 @@ fn join(region: &mut Region, next: Region) {
     region.join(next).expect("they are neighbours of one slab");
 }
 
-impl Drop for State {
+impl Drop for SlabTable {
     fn drop(&mut self) {
         // Values that outlive the pool keep their own memory only.
         std::mem::take(&mut self.slabs).into_values().for_each(Slab::discard);

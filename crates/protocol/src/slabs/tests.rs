@@ -52,7 +52,7 @@ fn values_up_to_16_kib_are_in_the_message_and_longer_ones_are_not() {
     let store = SlabStore::default();
     let (scheduler, worker) = ends(&store);
     // A tag and a length of three bytes.
-    for (bytes, inline) in [(INLINE_MOST - 5, true), (INLINE_MOST - 4, true), (INLINE_MOST - 3, false)] {
+    for (bytes, inline) in [(MAX_INLINE_BYTES - 5, true), (MAX_INLINE_BYTES - 4, true), (MAX_INLINE_BYTES - 3, false)] {
         let data = Data::new().with("x", Value::Bytes(vec![7; bytes].into()));
         let sent = scheduler.borrow_mut().pack(&data).unwrap();
         assert_eq!(sent.apart.is_empty(), inline, "{bytes}");
@@ -99,7 +99,11 @@ fn results_arrive_whole_and_their_memory_is_free_when_the_last_copy_is_dropped()
         assert!(store.used() > 4 * length);
         drop(copy);
         settle(&scheduler, &worker);
-        assert!(store.used() <= store::SHARED_MOST, "only the room for the next results is left: {}", store.used());
+        assert!(
+            store.used() <= store::MAX_SHARED_BYTES,
+            "only the room for the next results is left: {}",
+            store.used()
+        );
     }
     drop(scheduler);
     assert_eq!(store.used(), 0, "nothing is left of a worker that is gone");
@@ -218,7 +222,11 @@ fn a_value_that_cannot_be_encoded_leaves_nothing_lent_or_written() {
         assert_eq!(packed, Err(CodecError::TooDeep));
         settle(&scheduler, &worker);
     }
-    assert!(store.used() <= 2 * store::SHARED_MOST, "only the room for the next results is left: {}", store.used());
+    assert!(
+        store.used() <= 2 * store::MAX_SHARED_BYTES,
+        "only the room for the next results is left: {}",
+        store.used()
+    );
     drop(broken);
     // The next results fit, wherever what was given up lies.
     let packed = write(&scheduler, &worker, &data("xyz", LONG));
@@ -231,7 +239,7 @@ fn a_value_that_cannot_be_encoded_leaves_nothing_lent_or_written() {
 
 #[test]
 fn slabs_that_are_gone_are_forgotten_by_who_had_them() {
-    let store = SlabStore::with_limits(store::Limits { kept: 0, ..store::Limits::default() });
+    let store = SlabStore::with_limits(store::Limits { max_free: 0, ..store::Limits::default() });
     let (scheduler, worker) = ends(&store);
     let packed = scheduler.borrow_mut().pack(&data("abc", LONG)).unwrap();
     assert_eq!(scheduler.borrow_mut().take_retired(), []);

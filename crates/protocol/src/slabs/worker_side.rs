@@ -20,7 +20,7 @@ use pushflow_os::slab::{View, ViewPart};
 use pushflow_value::{Apart, CodecError, Data};
 
 use super::grant::{Grant, Place};
-use super::store::SHARED_MOST;
+use super::store::MAX_SHARED_BYTES;
 use super::written::{Naming, WrittenTable};
 use super::{PackedData, Reference, SlabFile, SlabId, SlabWriter, WriteTo, open, pack, whole_pages};
 use crate::courier;
@@ -229,7 +229,7 @@ impl WorkerSide {
 
 /// How much room to ask for when a result takes so much: more for small ones, so that few of them wait.
 fn request_size(size: usize) -> usize {
-    size.max(size.saturating_mul(RESULTS_AHEAD).min(SHARED_MOST))
+    size.max(size.saturating_mul(RESULTS_AHEAD).min(MAX_SHARED_BYTES))
 }
 
 impl GrantState {

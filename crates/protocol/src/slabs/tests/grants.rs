@@ -70,7 +70,7 @@ fn what_was_written_and_is_in_no_result_is_free_again() {
         drop(grant(&scheduler, &worker, &[2; LONG]));
         settle(&scheduler, &worker);
     }
-    assert!(store.used() <= 2 * store::SHARED_MOST, "{}", store.used());
+    assert!(store.used() <= 2 * store::MAX_SHARED_BYTES, "{}", store.used());
     drop(scheduler);
     assert_eq!(store.used(), 0);
 }
@@ -106,7 +106,7 @@ fn a_result_that_cannot_be_encoded_releases_what_was_written_for_it_once() {
         drop(result);
         settle(&scheduler, &worker); // refuses what is released twice
     }
-    assert!(store.used() <= 2 * store::SHARED_MOST, "{}", store.used());
+    assert!(store.used() <= 2 * store::MAX_SHARED_BYTES, "{}", store.used());
 }
 
 #[test]
