@@ -8,8 +8,9 @@ use pushflow_os::SeqPacket;
 use pushflow_os::slab::page_size;
 use pushflow_value::{CodecError, Data};
 
+use super::packed::{EncodedData, PackedData, SlabWriter, WriteTo, open, pack};
+use super::reference::{Reference, SlabFile, SlabId, whole_pages};
 use super::store::{Lease, SlabStore};
-use super::{EncodedData, PackedData, Reference, SlabFile, SlabId, SlabWriter, WriteTo, open, pack, whole_pages};
 use crate::courier::Letter;
 use crate::transport::TransportError;
 

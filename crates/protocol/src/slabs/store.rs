@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pushflow_os::slab::{self, Region};
 
-use super::{SlabId, whole_pages};
+use super::reference::{SlabId, whole_pages};
 
 /// The longest value that shares a slab.
 pub(super) const MAX_SHARED_BYTES: usize = 4 << 20;

@@ -6,8 +6,9 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use pushflow_os::SeqPacket;
-use pushflow_value::{List, MAX_DEPTH, Value};
+use pushflow_value::{CodecError, Data, List, MAX_DEPTH, Payload, Value};
 
+use super::packed::{ApartValue, Body, LongBytes};
 use super::*;
 use crate::transport::TransportError;
 

@@ -17,34 +17,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use pushflow_os::SeqPacket;
 use pushflow_os::slab::{View, ViewPart};
-use pushflow_value::{Apart, CodecError, Data};
+use pushflow_value::{CodecError, Data};
 
 use super::grant::{Grant, Place};
+use super::packed::{EncodedData, PackedData, SlabWriter, WriteTo, open, pack};
+use super::reference::{Reference, SlabFile, SlabId, whole_pages};
 use super::store::MAX_SHARED_BYTES;
 use super::written::{Naming, WrittenTable};
-use super::{PackedData, Reference, SlabFile, SlabId, SlabWriter, WriteTo, open, pack, whole_pages};
+
 use crate::courier;
 use crate::transport::TransportError;
 
 /// For how many results like the last one room is requested for.
 const RESULTS_AHEAD: usize = 8;
-
-/// Data that has arrived, still encoded.
-#[derive(Debug, Default)]
-pub struct EncodedData {
-    pub(super) rest: Bytes,
-    pub(super) apart: Vec<Apart>,
-}
-
-impl EncodedData {
-    /// The data, which shares the memory in which it arrived.
-    ///
-    /// # Errors
-    /// When the bytes are no encoded data.
-    pub fn into_data(self) -> Result<Data, CodecError> {
-        Data::decode_joined(&self.rest, self.apart)
-    }
-}
 
 /// The slabs of the scheduler, as a worker has them.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pushflow_os::slab::ViewPart;
 
-use super::{Reference, SlabId};
+use super::reference::{Reference, SlabId};
 
 /// Cloning shares.
 #[derive(Clone, Debug)]
