@@ -1,8 +1,12 @@
 //! The transport over real channels.
 
+use super::envelope::{Envelope, write_envelope};
+use super::frames::{LAST, number_in};
 use super::*;
-use crate::slabs::SlabStore;
-use crate::{AttemptId, Family, GuardianAddress, Identity, Job, ProcessClass, TaskSpec};
+use crate::slabs::{PackedData, SchedulerSide, SlabStore};
+use crate::{
+    AttemptId, Family, FromWorker, GuardianAddress, Identity, Job, ProcessClass, TaskSpec, ToWorker, WorkerSettings,
+};
 use bytes::Bytes;
 
 fn job(attempt: u64, size: usize) -> ToWorker {

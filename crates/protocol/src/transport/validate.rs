@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::TransportError;
+use super::error::TransportError;
 
 /// One of the two numbers at the start of a packet, as a process of this machine writes it.
 const NUMBER: usize = size_of::<usize>();
