@@ -3,6 +3,7 @@
 //! A program becomes a worker or a guardian by being started with the variable `PUSHFLOW_ROLE` and calling [`init`]: the
 //! program `pushflow-worker` does nothing else, and any program that uses pushflow can.
 
+mod attempt_output;
 mod guardian;
 mod job_queue;
 mod receive_turn;

@@ -6,33 +6,22 @@
 //! room for long results, and acknowledges what it received. A third thread sends answers that would wait too long, a
 //! fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or has no more use for this worker:
 //! what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
-//!
-//! # Output
-//! Files 1 and 2 are pipes that the scheduler reads. Before the answer of an attempt of whose output something is still on
-//! its way, the worker writes a marker into both, through copies of its own: a task may have closed theirs or put
-//! something else there.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::{dup2_stderr, dup2_stdout};
 use pushflow_os::launch::name_limit;
-use pushflow_os::{SeqPacket, SharedWords, environment, files};
+use pushflow_os::{SeqPacket, SharedWords, environment};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};
 use pushflow_protocol::slabs::{Grant, GrantSource, PackedData, Place, WorkerSide};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
-use pushflow_protocol::{
-    AttemptId, CURRENT_ATTEMPT, ErrorKind, FromWorker, Hello, TaskError, ToWorker, UNREPORTED_OUTPUT, WorkerSettings,
-    courier, marker,
-};
+use pushflow_protocol::{ErrorKind, FromWorker, Hello, TaskError, ToWorker, WorkerSettings, courier};
 use pushflow_value::Data;
 
+use crate::attempt_output::AttemptOutput;
 use crate::job_queue::{Job, JobQueue, Next};
 use crate::receive_turn::ReceiveTurn;
 use crate::replies::{Closed, Replies};
@@ -69,7 +58,7 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
         turn: ReceiveTurn::new(receiver),
         starting: Interrupter::new(),
     });
-    let printed = Printed::new(&settings, shared)?;
+    let output = AttemptOutput::new(settings.marker.clone(), shared)?;
     let (control, sending) = (worker.clone(), worker.clone());
     let signals = Signals::watch()?;
     let signalled = worker.clone();
@@ -77,7 +66,7 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     thread("pushflow-signals", move || signals.run(&signalled.jobs))?;
     thread("pushflow-answers", move || sending.replies.send_delayed())?;
     let grants = Arc::new(WorkerGrants(worker.clone()));
-    worker.run_jobs(settings, printed, grants);
+    worker.run_jobs(settings, output, grants);
     Ok(())
 }
 
@@ -169,7 +158,7 @@ impl Worker {
 
     // ----- the main thread -----
 
-    fn run_jobs(&self, settings: WorkerSettings, mut printed: Printed, grants: Arc<dyn GrantSource>) {
+    fn run_jobs(&self, settings: WorkerSettings, mut output: AttemptOutput, grants: Arc<dyn GrantSource>) {
         let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(grants);
         if settings.start_python
             && let Err(error) = runner.start_python(&self.starting)
@@ -179,12 +168,12 @@ impl Worker {
         self.send(FromWorker::Ready { pid: std::process::id() });
         while let Some((job, interrupter)) = self.next_job() {
             let attempt = job.attempt;
-            printed.begin(attempt);
+            output.begin(attempt);
             // Kept until the answer is on its way, which may name what is in it.
             let result = run_job(&mut runner, job, &interrupter);
             let reply = match result.as_ref().map_err(TaskError::clone).and_then(|result| self.pack(result)) {
-                Ok(result) => FromWorker::Finished { attempt, result, marked: printed.end_if_on_its_way(attempt) },
-                Err(error) => FromWorker::Failed { attempt, error, marked: printed.end(attempt) },
+                Ok(result) => FromWorker::Finished { attempt, result, marked: output.end_if_in_transit(attempt) },
+                Err(error) => FromWorker::Failed { attempt, error, marked: output.end(attempt) },
             };
             let more = self.jobs.done();
             self.or_close(self.replies.reply(reply, more));
@@ -268,90 +257,12 @@ fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<D
     execute(Some(runner), &job.task, &inputs, (job.actor.into(), job.attempt), interrupter)
 }
 
-/// A task may have closed its standard output: what it could not print is its own loss.
-fn flush() {
-    io::stdout().flush().ok();
-    files::flush_c_streams();
-}
-
-/// The worker's own ends of the pipes that its tasks print to.
-struct Printed {
-    pipes: [File; 2],
-    word: String,
-    shared: Arc<SharedWords>,
-}
-
-impl Printed {
-    fn new(settings: &WorkerSettings, shared: Arc<SharedWords>) -> io::Result<Printed> {
-        let pipes = [
-            File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            File::from(io::stderr().as_fd().try_clone_to_owned()?),
-        ];
-        Ok(Printed { pipes, word: settings.marker.clone(), shared })
-    }
-
-    /// From here on what is printed belongs to this attempt.
-    fn begin(&self, attempt: AttemptId) {
-        self.shared.word(CURRENT_ATTEMPT).store(attempt.0, Ordering::Release);
-    }
-
-    /// Writes out what was printed, and undoes what a task did to the files that it prints to.
-    fn flush(&self) {
-        let [stdout, stderr] = &self.pipes;
-        // Who prints to a full pipe waits: a program that a task ran may have had it otherwise, for all of us.
-        self.pipes.iter().for_each(wait_for_room);
-        flush();
-        // Without them the next attempt prints to nowhere, as a program does whose output was closed.
-        dup2_stdout(stdout).ok();
-        dup2_stderr(stderr).ok();
-    }
-
-    /// Marks the end of what this attempt printed if some of it is on its way: whether it was so, and could be marked. See
-    /// [`marker`], also for the order.
-    fn end_if_on_its_way(&mut self, attempt: AttemptId) -> bool {
-        self.flush();
-        let unread = self.pipes.iter().any(|pipe| files::bytes_readable(pipe).is_ok_and(|count| count > 0));
-        let on_its_way =
-            unread || UNREPORTED_OUTPUT.iter().any(|&word| self.shared.word(word).load(Ordering::Acquire) != 0);
-        on_its_way && self.mark_end(attempt)
-    }
-
-    /// Marks the end of what this attempt printed: whether that was possible.
-    fn end(&mut self, attempt: AttemptId) -> bool {
-        self.flush();
-        self.mark_end(attempt)
-    }
-
-    fn mark_end(&mut self, attempt: AttemptId) -> bool {
-        let marker = marker::end_of_attempt(&self.word, attempt);
-        // Into both, whatever becomes of the first.
-        self.pipes.iter_mut().map(|pipe| write_marker(pipe, &marker)).fold(true, |all, marked| all & marked)
-    }
-}
-
-/// What is written to this pipe waits for room in it, whatever a task has asked for.
-fn wait_for_room(pipe: &File) {
-    // A task may have closed it, too, which is seen by what is written next.
-    fcntl(pipe, FcntlArg::F_SETFL(OFlag::empty())).ok();
-}
-
-/// Whether it was written, which it is whole or not at all. Without a scheduler nobody reads it, and nobody needs it.
-fn write_marker(pipe: &mut File, marker: &[u8]) -> bool {
-    loop {
-        match pipe.write_all(marker) {
-            Ok(()) => return true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(pipe),
-            Err(_) => return false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use pushflow_protocol::TaskSpec;
+    use pushflow_protocol::{AttemptId, TaskSpec};
 
     use super::*;
     use crate::receive_turn::tests::channel;
