@@ -29,8 +29,8 @@ const SEPARATOR: u8 = 0x1e;
 const MAX_DIGITS: usize = 20;
 
 /// The marker that ends the output of an attempt.
-pub fn end_of_attempt(word: &str, attempt: AttemptId) -> Vec<u8> {
-    format!("\x1e{word}:{}\x1e", attempt.0).into_bytes()
+pub fn end_of_attempt(token: &str, attempt: AttemptId) -> Vec<u8> {
+    format!("\x1e{token}:{}\x1e", attempt.0).into_bytes()
 }
 
 /// A piece of a worker's output.
@@ -51,8 +51,8 @@ pub struct Splitter {
 
 impl Splitter {
     /// For a worker whose markers hold this word.
-    pub fn new(word: &str) -> Splitter {
-        Splitter { opening: format!("\x1e{word}:").into_bytes(), held: Vec::new() }
+    pub fn new(token: &str) -> Splitter {
+        Splitter { opening: format!("\x1e{token}:").into_bytes(), held: Vec::new() }
     }
 
     /// What the next bytes of the stream are; the beginning of what may become a marker is held back.
@@ -131,12 +131,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WORD: &str = "4bf1";
+    const TOKEN: &str = "4bf1";
 
     fn stream(parts: &[(Vec<u8>, u64)]) -> Vec<u8> {
         parts
             .iter()
-            .flat_map(|(text, attempt)| [text.clone(), end_of_attempt(WORD, AttemptId(*attempt))].concat())
+            .flat_map(|(text, attempt)| [text.clone(), end_of_attempt(TOKEN, AttemptId(*attempt))].concat())
             .collect()
     }
 
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn what_only_looks_like_a_marker_is_text() {
         for text in ["\x1e", "\x1e4bf1", "\x1e4bf2:1\x1e", "\x1e4bf1:x\x1e", "\x1e4bf1:99999999999999999999999\x1e"] {
-            let mut splitter = Splitter::new(WORD);
+            let mut splitter = Splitter::new(TOKEN);
             let mut all = Vec::new();
             for piece in splitter.split(text.as_bytes()) {
                 let Piece::Text(text) = piece else { panic!("{piece:?}") };
@@ -173,7 +173,7 @@ mod tests {
             parts in proptest::collection::vec((proptest::collection::vec(prop_oneof![Just(SEPARATOR), Just(b'4'), any::<u8>()], 0..20), any::<u64>()), 0..5),
             size in 1usize..20,
         ) {
-            let mut splitter = Splitter::new(WORD);
+            let mut splitter = Splitter::new(TOKEN);
             let pieces = stream(&parts).chunks(size).flat_map(|chunk| splitter.split(chunk)).collect();
             prop_assert_eq!(by_attempt(pieces), parts);
         }
