@@ -1,36 +1,48 @@
-//! Long values between the scheduler and its workers: written once into memory that both have mapped, and named in the
-//! message.
+//! Long values between the scheduler and its workers, in memory that both have mapped.
 //!
-//! # The way of a value
-//! A message holds a [`PackedData`]: the encoded data without its long values, and for each of these a [`Reference`] into a
-//! slab. The slabs belong to the scheduler ([`SlabStore`]), which hands each to a worker once, over its control socket,
-//! before the first message that names it.
+//! A message holds [`PackedData`]: the encoded data without its long values, and for each long value a [`Reference`]
+//! to a range of a slab. A slab is a file of memory. The scheduler owns all slabs ([`SlabStore`]). It sends the file
+//! of a slab to a worker once, over the control socket, before the first message that names the slab.
 //!
-//! - *Inputs.* The scheduler writes a value into a region of a slab, or finds that it lies in one already, since another
-//!   worker's result is handed on as it is. The region is *lent* to the worker: it stays until the worker says that it
-//!   released it, which it does when the last copy of the value there is dropped. Releases travel with the worker's
-//!   next message; before it waits for work it tells those that are left. A task that keeps a value beyond its attempt
-//!   keeps that region, and nothing else.
-//! - *Results.* The worker asks for *room*, is granted a region, writes results there one after another, and names what it
-//!   wrote; from then on that part is the scheduler's, which frees it when the last copy of the value is dropped. The
-//!   worker asks ahead while its results are small, so that it need not wait for the answer. What it does not use it
-//!   releases. A value that the worker was lent itself it names where it lies.
+//! # Inputs
+//! ```text
+//!         the scheduler names it                the worker drops its last copy
+//!   used ────────────────────────▶ lent ──────────────────────────────────────▶ released
+//! ```
+//! The scheduler writes a value into a region of a slab. If the value lies in a slab already, such as the result of
+//! another worker, the scheduler names it there. The region is *lent* to the worker, and stays until the worker
+//! releases it. The worker does so when it drops its last copy of the value. Its releases travel with its next
+//! message; before it waits for a job, it sends those that are left. A task that keeps a value beyond its attempt
+//! keeps that region, and no other.
 //!
-//! A value's long bytes (see [`APART_ABOVE`](pushflow_value::APART_ABOVE)) are references of their own, which the value
-//! names: so a value that holds an array or two travels without anybody touching these.
+//! # Results
+//! ```text
+//!           the worker requests              the worker names a part in a result
+//!   free ──────────────────────▶ granted ──────────────────────────────────────▶ the scheduler's
+//!    ▲                              │ the worker releases it                       │ last copy dropped
+//!    └──────────────────────────────┴──────────────────────────────────────────────┘
+//! ```
+//! The worker requests memory and is *granted* a region. It writes results there one after another, and names them. A
+//! part that is named belongs to the scheduler, which frees it when the last copy of the value is dropped. While its
+//! results are short, the worker requests ahead, so that it need not wait for the answer. It releases what it does not
+//! use. A value that was lent to the worker is named where it lies when it is in a result.
 //!
-//! A Python interpreter writes long bytes where its worker was granted [`Grant`], and reads where they lie ([`GrantSource`]).
+//! When a worker has ended, nothing is lent or granted to it any more.
 //!
-//! When a worker is gone, nothing is lent or granted to it any more.
+//! # Values that contain long bytes
+//! Long bytes inside a value (see [`APART_ABOVE`](pushflow_value::APART_ABOVE)) have references of their own. So a
+//! value that contains arrays travels without a copy of the arrays. A Python interpreter writes long bytes into a
+//! [`Grant`] of its worker, and reads them where they lie ([`GrantSource`]).
 //!
-//! # When there is no slab
-//! No memory, no file descriptor, a worker that is stopped and whose control socket is full: then the value travels
-//! in the message itself, in frames, which is slower and always possible. Nobody waits for a slab but a worker for the
-//! answer to its question, and that wait ends with its channel too.
+//! # Without a slab
+//! There may be no memory and no file descriptor, or the worker may be stopped with a full control socket. Then the
+//! value travels in the message itself, in frames. That is slower, and always possible. Only a
+//! worker waits for memory, and only for the answer to its request. That wait also ends with the channel.
 //!
-//! # What is not believed
-//! A worker may name only what was granted or lent to it, and a reference to anything else is its loss, as any other
-//! garbage is. A worker leaves when a reference is not in a slab that it was handed.
+//! # What is not trusted
+//! A worker may name only memory that was granted or lent to it. The scheduler gives up a worker that names anything
+//! else, as one that sends something that is no message. A worker leaves when it gets a reference outside the slabs
+//! that it has.
 
 mod grant;
 mod packed;

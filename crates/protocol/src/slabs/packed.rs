@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::reference::Reference;
 
-/// The most bytes of an encoded value, and of all that is left without the longer ones, that travel in the message.
+/// The most bytes of one encoded value that travel in the message. The same limit holds for the rest of the encoded
+/// data, without the longer values.
 pub const MAX_INLINE_BYTES: usize = 16 * 1024;
 
-/// Data that has arrived, still encoded.
+/// Data that was received and is still encoded.
 #[derive(Debug, Default)]
 pub struct EncodedData {
     rest: Bytes,
@@ -19,10 +20,10 @@ pub struct EncodedData {
 }
 
 impl EncodedData {
-    /// The data, which shares the memory in which it arrived.
+    /// Decodes the data, which shares the memory of the encoded data.
     ///
     /// # Errors
-    /// When the bytes are no encoded data.
+    /// When the bytes are not encoded data.
     pub fn into_data(self) -> Result<Data, CodecError> {
         Data::decode_joined(&self.rest, self.apart)
     }
@@ -32,20 +33,20 @@ impl EncodedData {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackedData {
     pub(super) body: Body,
-    /// In the order of the entries.
+    /// The entries with values that are apart, in the order of the entries.
     pub(super) apart: Vec<ApartValue>,
 }
 
-/// What is apart of one entry of encoded data.
+/// The parts of one entry that are apart from the encoded data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ApartValue {
     pub(super) index: u32,
-    /// The encoded value, or its outline, if the entry is empty.
+    /// The encoded value, or its outline, if the entry in the encoded data is empty.
     pub(super) encoded: Option<Reference>,
     pub(super) long: Vec<LongBytes>,
 }
 
-/// Long bytes that are apart from the outline of a value.
+/// Long bytes inside a value, apart from its outline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum LongBytes {
     InSlab(Reference),
@@ -60,25 +61,25 @@ pub(super) enum Body {
 }
 
 impl PackedData {
-    /// Encoded data that is all in the message.
+    /// Encoded data that is wholly in the message.
     pub fn inline(encoded: Bytes) -> PackedData {
         PackedData { body: Body::Inline(encoded), apart: Vec::new() }
     }
 }
 
-/// Writes what a slabs has made room for.
+/// Writes exactly the bytes for which a [`SlabWriter`] has reserved memory.
 pub(super) type WriteTo<'a> = &'a mut dyn FnMut(&mut dyn io::Write) -> Result<(), CodecError>;
 
-/// Where long values go.
+/// Puts long values into slabs, for one side.
 pub(super) trait SlabWriter {
-    /// A reference to these bytes, if they lie in a slab of the other side already.
+    /// A reference to these bytes, if they lie in a slab that the other side has, too.
     fn find(&mut self, bytes: &Bytes) -> Option<Reference>;
-    /// Has so many bytes written into a slab: where they are, and themselves, if this side keeps them; `None` if there is no
-    /// room.
+    /// Has so many bytes written into a slab. Returns a reference to them, and the bytes there if this side keeps them;
+    /// `None` if there is no memory.
     fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError>;
 }
 
-/// Writes data down, its long values on the slabs where that has room.
+/// Encodes data, its long values into slabs as far as there is memory.
 pub(super) fn pack(data: &Data, slabs: &mut impl SlabWriter) -> Result<PackedData, CodecError> {
     let mut apart = Vec::new();
     let rest = data.encode_apart(|index, value| {
@@ -107,14 +108,15 @@ pub(super) fn pack(data: &Data, slabs: &mut impl SlabWriter) -> Result<PackedDat
     Ok(PackedData { body: Body::Inline(rest), apart })
 }
 
-/// Puts one value on the slabs.
+/// Puts the parts of one value into slabs.
 struct ValueWriter<'a, S> {
     slabs: &'a mut S,
-    /// The long bytes where they lie now, if all of them were kept.
+    /// The long bytes in their slabs, if this side keeps all of them.
     kept: Option<Vec<Bytes>>,
 }
 
 impl<S: SlabWriter> ValueWriter<'_, S> {
+    /// Writes long bytes inside the value.
     fn long(&mut self, bytes: Bytes) -> Result<LongBytes, CodecError> {
         if let Some(reference) = self.slabs.find(&bytes) {
             self.kept.iter_mut().for_each(|kept| kept.push(bytes.clone()));
@@ -132,7 +134,7 @@ impl<S: SlabWriter> ValueWriter<'_, S> {
         }
     }
 
-    /// The value without its long bytes, which is long itself.
+    /// Writes the outline of the value, the value without its long bytes, where the outline is long itself.
     fn outline(&mut self, value: &Payload, length: usize) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
         match value.encoded_form().and_then(|encoded| self.slabs.find(encoded)) {
             Some(reference) => Ok(Some((reference, None))),
@@ -140,7 +142,7 @@ impl<S: SlabWriter> ValueWriter<'_, S> {
         }
     }
 
-    /// Has the value keep what was written, for the next attempt that gets it.
+    /// Has the value keep the parts in the slabs, for the next attempt that gets this value.
     fn keep(self, value: &Payload, encoded: Option<&(Reference, Option<Bytes>)>) -> Result<(), CodecError> {
         let Some(kept) = self.kept else { return Ok(()) };
         match encoded {
@@ -157,11 +159,11 @@ impl<S: SlabWriter> ValueWriter<'_, S> {
 }
 
 fn write_all(into: &mut impl io::Write, bytes: &[u8]) -> Result<(), CodecError> {
-    into.write_all(bytes).expect("a slabs takes as much as it has made room for");
+    into.write_all(bytes).expect("the writer has reserved as much memory");
     Ok(())
 }
 
-/// What is in a packed, given how to read a reference.
+/// Opens packed data; `read` reads a reference.
 pub(super) fn open<E>(
     packed: PackedData,
     mut read: impl FnMut(Reference) -> Result<Bytes, E>,

@@ -3,11 +3,11 @@
 use pushflow_os::slab::page_size;
 use serde::{Deserialize, Serialize};
 
-/// Names a slab of one pool; never used again for another.
+/// Names a slab of one pool. No two slabs of a pool ever have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SlabId(pub(super) u64);
 
-/// A range of a slab.
+/// Names a range of a slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reference {
     pub(super) slab: SlabId,
@@ -15,7 +15,7 @@ pub struct Reference {
     pub(super) length: u64,
 }
 
-/// What comes with the file of a slab over the control socket.
+/// The message over the control socket that carries the file of a slab.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SlabFile {
     pub(super) slab: SlabId,
@@ -26,7 +26,7 @@ impl Reference {
         Reference { slab, offset: offset as u64, length: length as u64 }
     }
 
-    /// Offset and length, and where it ends; `None` if no memory has such numbers.
+    /// Offset and length in bytes; `None` if no memory is so long.
     pub(super) fn range(self) -> Option<(usize, usize)> {
         let (offset, length) = (usize::try_from(self.offset).ok()?, usize::try_from(self.length).ok()?);
         offset.checked_add(whole_pages(length)?)?;
@@ -34,7 +34,7 @@ impl Reference {
     }
 }
 
-/// As many bytes as the pages that hold so many; `None` if no memory has so many.
+/// Rounds up to whole pages; `None` if no memory is so long.
 pub(super) fn whole_pages(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(page_size())
 }

@@ -1,4 +1,4 @@
-//! Both sides together, over a real control socket.
+//! Tests of both sides together, over a real control socket.
 
 mod grants;
 
@@ -12,7 +12,7 @@ use super::packed::{ApartValue, Body, LongBytes};
 use super::*;
 use crate::transport::TransportError;
 
-/// One that is in no message.
+/// The length of a text that is too long for the message.
 const LONG: usize = 100_000;
 
 fn ends(store: &SlabStore) -> (RefCell<SchedulerSide>, WorkerSide) {
@@ -39,7 +39,7 @@ fn assert_same(left: &Data, right: &Data) {
     }
 }
 
-/// What the worker writes down, with a scheduler that answers each of its questions at once.
+/// Packs data in the worker, with a scheduler that answers each request at once.
 fn write(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, data: &Data) -> PackedData {
     worker.pack(data, |bytes| worker.granted(scheduler.borrow_mut().grant(bytes))).unwrap()
 }
@@ -102,12 +102,12 @@ fn results_arrive_whole_and_their_memory_is_free_when_the_last_copy_is_dropped()
         settle(&scheduler, &worker);
         assert!(
             store.used() <= store::MAX_SHARED_BYTES,
-            "only the room for the next results is left: {}",
+            "only the grant for the next results is left: {}",
             store.used()
         );
     }
     drop(scheduler);
-    assert_eq!(store.used(), 0, "nothing is left of a worker that is gone");
+    assert_eq!(store.used(), 0, "nothing is left of a worker that has ended");
 }
 
 #[test]
@@ -152,12 +152,13 @@ fn inputs_that_several_attempts_get_are_written_once() {
 }
 
 #[test]
-fn small_results_in_a_row_find_room_without_waiting() {
+fn short_results_in_a_row_find_memory_without_waiting() {
     let store = SlabStore::default();
     let (scheduler, worker) = ends(&store);
     let mut asked = Vec::new();
     for round in 0..100 {
-        // Answered when the result is written: whoever waited for it would wait for ever.
+        // The request is answered after the result was written: a worker that waited for the answer would wait for
+        // ever.
         let waits = round == 0;
         let mut asks = Vec::new();
         let packed = worker.pack(&Data::new().with("x", "x".repeat(30_000)), |bytes| {
@@ -176,7 +177,7 @@ fn small_results_in_a_row_find_room_without_waiting() {
 }
 
 #[test]
-fn a_worker_that_gets_no_room_or_no_answer_sends_its_result_in_the_message() {
+fn a_worker_that_gets_no_grant_or_no_answer_sends_its_result_in_the_message() {
     let (_, worker) = ends(&SlabStore::default());
     let result = data("abc", LONG);
     let refused = worker.pack(&result, |_| worker.granted(None)).unwrap();
@@ -225,11 +226,11 @@ fn a_value_that_cannot_be_encoded_leaves_nothing_lent_or_written() {
     }
     assert!(
         store.used() <= 2 * store::MAX_SHARED_BYTES,
-        "only the room for the next results is left: {}",
+        "only the grant for the next results is left: {}",
         store.used()
     );
     drop(broken);
-    // The next results fit, wherever what was given up lies.
+    // The next results fit, wherever the released memory lies.
     let packed = write(&scheduler, &worker, &data("xyz", LONG));
     let arrived = scheduler.borrow_mut().open(packed).unwrap().into_data().unwrap();
     assert_same(&arrived, &data("xyz", LONG));
@@ -239,7 +240,7 @@ fn a_value_that_cannot_be_encoded_leaves_nothing_lent_or_written() {
 }
 
 #[test]
-fn slabs_that_are_gone_are_forgotten_by_who_had_them() {
+fn retired_slabs_are_unmapped_by_the_workers_that_had_them() {
     let store = SlabStore::with_limits(store::Limits { max_free: 0, ..store::Limits::default() });
     let (scheduler, worker) = ends(&store);
     let packed = scheduler.borrow_mut().pack(&data("abc", LONG)).unwrap();
@@ -255,7 +256,7 @@ fn slabs_that_are_gone_are_forgotten_by_who_had_them() {
 }
 
 #[test]
-fn a_worker_that_names_what_is_not_its_own_is_garbage() {
+fn a_worker_that_names_memory_that_it_was_not_given_is_an_error() {
     let store = SlabStore::default();
     let ((scheduler, _worker), (other, _other_worker)) = (ends(&store), ends(&store));
     let granted = scheduler.borrow_mut().grant(100_000).unwrap();
@@ -298,7 +299,7 @@ fn a_worker_that_names_what_is_not_its_own_is_garbage() {
 }
 
 #[test]
-fn a_worker_believes_no_reference_outside_its_slabs() {
+fn a_worker_refuses_references_outside_its_slabs() {
     let store = SlabStore::default();
     let (scheduler, worker) = ends(&store);
     let right = first_reference(&scheduler.borrow_mut().pack(&data("abc", LONG)).unwrap());

@@ -1,15 +1,21 @@
-//! [`WorkerSide`]: what a worker does with the slabs of its scheduler: it reads what is lent, and writes where it was granted
-//! state.
+//! [`WorkerSide`]: the scheduler's slabs in a worker, which reads what it is lent, and writes where it was granted
+//! memory.
 //!
-//! # GrantState
+//! # Requests for memory
 //! ```text
-//!            ask                  answered
-//!   idle ──────────▶ requested ──────────────────▶ idle, with room or without
+//!          request                  answer
+//!   idle ───────────▶ requested ─────────────▶ idle, with a new grant or without
 //! ```
-//! One question is under way at a time. A result that finds room is written there. If there is none for it, the room that
-//! is left is released, and more is requested for and waited for; if a question is under way already, for its answer. The
-//! wait ends with the answer, and with the channel. When a result has left too little room for another one like it, more
-//! is requested for at once, and nobody waits.
+//! At most one request is open at a time.
+//!
+//! 1. A result that fits the rest of the grant is written there.
+//! 2. If it does not fit, and a request is open, the worker waits for the answer, and tries again.
+//! 3. If it does not fit, and no request is open, the worker releases the rest of the grant, requests memory, and
+//!    waits for the answer. If the result does not fit the answer either, it travels in the message.
+//! 4. If a short result leaves too little of the grant for another one like it, the worker requests more at once, and
+//!    does not wait.
+//!
+//! A wait also ends when the channel ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,30 +34,34 @@ use super::written::{Naming, WrittenTable};
 use crate::courier;
 use crate::transport::TransportError;
 
-/// For how many results like the last one room is requested for.
+/// For how many results like the last one the worker requests memory.
 const RESULTS_AHEAD: usize = 8;
 
-/// The slabs of the scheduler, as a worker has them.
+/// The slabs of the scheduler in a worker.
 #[derive(Debug)]
 pub struct WorkerSide {
     control: SeqPacket,
     slabs: Mutex<HashMap<SlabId, View>>,
+    /// The memory that was released and not yet sent to the scheduler.
     released: Arc<Mutex<Vec<Reference>>>,
-    /// What was written for this worker by its interpreter, and is still held here.
+    /// The ranges that the interpreter of this worker has written, and that the worker still holds.
     written: WrittenTable,
     grant: Mutex<GrantState>,
     changed: Condvar,
 }
 
-/// Where the next results are written.
+/// The memory for the next results.
 #[derive(Debug, Default)]
 struct GrantState {
+    /// The rest of the last grant.
     granted: Option<Reference>,
+    /// Whether a request is open.
     requested: bool,
+    /// Whether the channel has ended.
     closed: bool,
 }
 
-/// A value that is read where it lies; the scheduler hears when it is dropped.
+/// Bytes that were lent to this worker. The worker releases them when this is dropped.
 struct LentBytes {
     part: ViewPart,
     reference: Reference,
@@ -59,7 +69,7 @@ struct LentBytes {
 }
 
 impl WorkerSide {
-    /// For the worker with this control socket, once it has said hello on it.
+    /// For the worker with this control socket, after it has sent its hello.
     pub fn new(control: SeqPacket) -> WorkerSide {
         let released = Arc::<Mutex<Vec<Reference>>>::default();
         let written = WrittenTable::new(released.clone());
@@ -69,25 +79,25 @@ impl WorkerSide {
 
     // ----- reading -----
 
-    /// What is in the packed data of the scheduler. Each of its long values is released when its last copy is dropped.
+    /// Opens packed data of the scheduler. Each long value is released when its last copy is dropped.
     ///
     /// # Errors
-    /// When it names what is in no slab.
+    /// When it names a range that is in no slab of this worker.
     pub fn open(&self, packed: PackedData) -> Result<EncodedData, TransportError> {
         open(packed, |reference| self.read(reference))
     }
 
-    /// What was released since this was requested last; to be told to the scheduler.
+    /// Takes the memory that was released since the last call, which the caller sends to the scheduler.
     pub fn released(&self) -> Vec<Reference> {
         std::mem::take(&mut lock(&self.released))
     }
 
-    /// Whether there is something to tell.
+    /// Whether memory was released since the last call of [`WorkerSide::released`].
     pub fn has_released(&self) -> bool {
         !lock(&self.released).is_empty()
     }
 
-    /// These slabs are gone; nothing of them is read or written any more.
+    /// Unmaps slabs that the scheduler has retired. Nothing in them is lent or granted to this worker any more.
     pub fn unmap(&self, slabs: &[SlabId]) {
         let mut known = lock(&self.slabs);
         for slab in slabs {
@@ -102,7 +112,7 @@ impl WorkerSide {
         Ok(Bytes::from_owner(LentBytes { part, reference, released: self.released.clone() }))
     }
 
-    /// The slab of this name. Its file was sent before its name, so that nobody waits for it.
+    /// The slab of this name. The scheduler sends the file of a slab before the name, so that this never waits.
     fn view(&self, slab: SlabId) -> Option<View> {
         let mut known = lock(&self.slabs);
         while !known.contains_key(&slab) {
@@ -114,9 +124,10 @@ impl WorkerSide {
 
     // ----- writing -----
 
-    /// Writes a result down, its long values into slabs. `request` asks the scheduler for room for so many bytes.
+    /// Encodes a result, its long values into slabs. `request` requests memory of so many bytes from the scheduler.
     ///
-    /// The data must not be dropped before the message with the packed data is on its way: it may name what the data holds.
+    /// The data must not be dropped before the message with the packed data was sent: the message may name memory that
+    /// the data holds.
     ///
     /// # Errors
     /// When a value can't be encoded.
@@ -129,8 +140,8 @@ impl WorkerSide {
         packed
     }
 
-    /// GrantState for so many bytes that somebody else is to write, the interpreter that works for this worker; `None` if there is
-    /// none. `request` asks the scheduler. What was written there can be in a result, and is released if it never is.
+    /// Memory of so many bytes for the interpreter of this worker to write; `None` if there is none. `request` requests
+    /// memory from the scheduler. The bytes written there may be in a result; if they never are, they are released.
     pub fn grant(&self, length: usize, mut request: impl FnMut(u64)) -> Option<Grant> {
         let reference = self.take_region(length, &mut request)?;
         let view = self.view(reference.slab).zip(reference.range());
@@ -143,7 +154,7 @@ impl WorkerSide {
         Some(Grant::of_worker(place, length, self.written.add(reference, part)))
     }
 
-    /// Where these bytes are in a slab, if they are there.
+    /// Where these bytes are in a slab; `None` if they are in none.
     pub fn place(&self, bytes: &Bytes) -> Option<Place> {
         let (reference, view) = self.locate(bytes)?;
         Some(Place::new(view.file().clone(), reference.range()?.0))
@@ -155,7 +166,7 @@ impl WorkerSide {
         Some((Reference::new(slab, offset, bytes.len()), view.clone()))
     }
 
-    /// The scheduler's answer: the room that it grants, if any.
+    /// Takes the scheduler's answer to the open request: the memory that it grants, if any.
     pub fn granted(&self, granted: Option<Reference>) {
         let mut state = lock(&self.grant);
         state.requested = false;
@@ -165,13 +176,13 @@ impl WorkerSide {
         self.changed.notify_all();
     }
 
-    /// The channel has ended: there will be no answer.
+    /// The channel has ended: the open request gets no answer.
     pub fn close(&self) {
         lock(&self.grant).closed = true;
         self.changed.notify_all();
     }
 
-    /// GrantState for so many bytes; `None` if there is none.
+    /// Takes memory of so many bytes out of the grant, as the top of this file says; `None` if there is none.
     fn take_region(&self, length: usize, request: &mut impl FnMut(u64)) -> Option<Reference> {
         let size = whole_pages(length)?;
         let mut requested_for_this = false;
@@ -198,7 +209,7 @@ impl WorkerSide {
         Some(found)
     }
 
-    /// Asks for room for results like this one, without the lock.
+    /// Requests memory for results like this one. Gives the lock up meanwhile.
     fn request<'a>(
         &'a self,
         mut state: MutexGuard<'a, GrantState>,
@@ -212,13 +223,14 @@ impl WorkerSide {
     }
 }
 
-/// How much room to ask for when a result takes so much: more for small ones, so that few of them wait.
+/// How many bytes to request for a result of this size: more than one result needs if results are short, so that few of
+/// them wait.
 fn request_size(size: usize) -> usize {
     size.max(size.saturating_mul(RESULTS_AHEAD).min(MAX_SHARED_BYTES))
 }
 
 impl GrantState {
-    /// Takes a piece off the front, for so many bytes.
+    /// Takes `size` bytes, whole pages, off the front of the grant, for a result of `length` bytes.
     fn take_front(&mut self, length: usize, size: usize) -> Option<Reference> {
         let granted = self.granted?;
         let left = granted.length.checked_sub(size as u64)?;
@@ -232,7 +244,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes the values of one message.
+/// Writes the long values of one message into the grant.
 struct GrantWriter<'a, F> {
     worker: &'a WorkerSide,
     request: F,

@@ -1,11 +1,11 @@
-//! Regions never overlap, and what is free is found again.
+//! Tests of a store: regions never overlap, and free memory is used again.
 
 use proptest::prelude::*;
 use pushflow_os::slab::page_size;
 
 use super::*;
 
-/// Small enough that every limit is met soon.
+/// Limits that are reached soon.
 fn limits() -> Limits {
     let page = page_size();
     Limits { min_length: 8 * page, max_length: 8 * page, max_shared: 3 * page, max_free: 20 * page, max_slabs: 6 }

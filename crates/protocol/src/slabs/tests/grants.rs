@@ -1,4 +1,4 @@
-//! Long bytes inside values, and what a worker's interpreter writes.
+//! Tests of long bytes inside values, and of what a worker's interpreter writes.
 
 use std::os::fd::AsFd;
 
@@ -12,7 +12,7 @@ fn grant(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, bytes: &[u8]) 
     grant
 }
 
-/// What the interpreter has written, as a worker's result.
+/// Bytes that the interpreter has written, as they are in a worker's result.
 fn written(scheduler: &RefCell<SchedulerSide>, worker: &WorkerSide, byte: u8) -> Bytes {
     grant(scheduler, worker, &vec![byte; LONG]).into_bytes()
 }
@@ -44,7 +44,7 @@ fn what_an_interpreter_wrote_is_handed_on_where_it_lies() {
     let inputs = second_worker.open(handed_on).unwrap().into_data().unwrap();
     let expected = Value::from(vec![array(&vec![7; LONG].into()), Value::from(1)]);
     assert_eq!(inputs.value("x").unwrap(), Some(&expected));
-    // Its interpreter hands on what it was lent, and a part of it.
+    // The interpreter of the second worker returns the bytes that it was lent, and a part of them.
     let Some(Value::List(list)) = inputs.value("x").unwrap() else { panic!("no list") };
     let Value::Opaque(opaque) = &list[0] else { panic!("no opaque value") };
     let lent = opaque.buffers[0].clone();
@@ -104,7 +104,7 @@ fn a_result_that_cannot_be_encoded_releases_what_was_written_for_it_once() {
         let packed = worker.pack(&result, |bytes| worker.granted(scheduler.borrow_mut().grant(bytes)));
         assert_eq!(packed, Err(CodecError::TooDeep));
         drop(result);
-        settle(&scheduler, &worker); // refuses what is released twice
+        settle(&scheduler, &worker); // refuses memory that is released twice
     }
     assert!(store.used() <= 2 * store::MAX_SHARED_BYTES, "{}", store.used());
 }
@@ -128,7 +128,7 @@ fn long_bytes_in_memory_of_ones_own_are_written_once_for_all_attempts() {
 }
 
 #[test]
-fn without_room_long_bytes_are_in_the_message() {
+fn without_a_grant_long_bytes_are_in_the_message() {
     let (_, worker) = ends(&SlabStore::default());
     assert!(worker.grant(LONG, |_| worker.granted(None)).is_none());
     let result = Data::new().with("x", array(&vec![3; LONG].into()));
