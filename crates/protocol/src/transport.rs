@@ -1,11 +1,16 @@
-//! The channels between the scheduler and one worker: ipc-channel, with what it does badly kept in here.
+//! The channels between the scheduler and one worker, made of ipc-channel.
 //!
-//! Three frames may be on their way to a worker before it says that it received them, so that sending never blocks the
-//! scheduler (`window.rs`). A message longer than a frame is cut into several; the first byte of each says whether there
-//! is more. A worker may block when it sends: the scheduler has one thread for each worker that does nothing but receive.
-//! Handles travel in the first message only. Long values do not travel in messages at all, where that is possible (see
-//! [`crate::slabs`]). What a worker sends that is no message, also what makes ipc-channel wait for ever or panic
-//! (`validate.rs`), is the loss of that worker and of nothing else.
+//! # Protocol
+//! - *Connecting* (`connect.rs`): the worker opens a one-shot server, and the scheduler connects to it. The first
+//!   message hands over the worker's ends of the channels. It is the only message with handles.
+//! - *Frames* (`frames.rs`): a message longer than a frame is cut into several. The first byte of a frame says whether
+//!   more of its message follows.
+//! - *The scheduler never blocks when it sends* (`window.rs`): frames wait in the scheduler until the worker has
+//!   received enough of those before. A worker may block when it sends, since the scheduler has one thread for each
+//!   worker that does nothing but receive.
+//! - *Long values* are in slabs, where that is possible, and not in messages (see [`crate::slabs`]).
+//! - *Nothing from a worker is trusted*: if it sends something that is no message, the scheduler gives up this worker
+//!   and no other. That includes packets that would make ipc-channel wait for ever or panic (`validate.rs`).
 
 mod connect;
 mod envelope;

@@ -1,4 +1,4 @@
-//! How a worker and the scheduler come to have channels: the worker's server, and [`connect`].
+//! How the scheduler and a worker get their channels: [`WorkerServer`] and [`connect`].
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use super::worker_side::{FromWorkerSender, ToWorkerReceiver};
 use crate::WorkerSettings;
 use crate::slabs::SchedulerSide;
 
-/// What the scheduler hands a worker in the first message, the only one with handles.
+/// The scheduler's first message to a worker, the only one with handles.
 #[derive(Serialize, Deserialize)]
 struct Bootstrap {
     receiver: IpcBytesReceiver,
@@ -21,10 +21,11 @@ struct Bootstrap {
     settings: WorkerSettings,
 }
 
-/// Connects to a worker's one-shot server and hands over its ends; `slabs` holds what it is lent and granted.
+/// Connects to a worker's one-shot server and hands over the ends of its channels. `slabs` is the
+/// memory that the worker is lent and granted.
 ///
 /// # Errors
-/// When the worker is gone.
+/// When the worker has ended.
 pub fn connect(
     server: String,
     settings: WorkerSettings,
@@ -34,14 +35,14 @@ pub fn connect(
     let (worker_sender, receiver) = bytes_channel()?;
     let bootstrap = Bootstrap { receiver: worker_receiver, sender: worker_sender, settings };
     let frames = FrameReader::of_worker(receiver)?;
-    // The bootstrap's own copies of the worker's ends go when it is dropped here: with a copy alive in this process the
-    // worker's death would go unseen.
+    // This drops the copies of the worker's ends that `bootstrap` holds. With a copy open in this process, the
+    // scheduler would not see the worker's death.
     IpcSender::connect(server)?.send(bootstrap).map_err(receive_error)?;
     let slabs = Arc::new(Mutex::new(slabs));
     Ok((ToWorkerSender::new(sender, slabs.clone()), FromWorkerReceiver::new(frames, slabs)))
 }
 
-/// A worker's place to be connected to.
+/// The one-shot server of a worker, to which the scheduler connects.
 pub struct WorkerServer {
     server: IpcOneShotServer<Bootstrap>,
     name: String,
@@ -57,7 +58,7 @@ impl WorkerServer {
         Ok(WorkerServer { server, name })
     }
 
-    /// What to connect to.
+    /// The name by which the scheduler connects.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -65,7 +66,7 @@ impl WorkerServer {
     /// Waits for the scheduler to connect.
     ///
     /// # Errors
-    /// When what connects says something else.
+    /// When the process that connects sends another message.
     pub fn accept(self) -> Result<(FromWorkerSender, ToWorkerReceiver, WorkerSettings), TransportError> {
         let (_, bootstrap) = self.server.accept().map_err(receive_error)?;
         let receiver = ToWorkerReceiver::new(FrameReader::of_scheduler(bootstrap.receiver)?);

@@ -6,16 +6,17 @@ use super::error::TransportError;
 use crate::FromWorker;
 use crate::slabs::Reference;
 
-/// Messages of a worker, with how many frames it has received so far, and what it has released; see [`write_envelope`].
+/// Messages of a worker, with the number of frames that it acknowledges, and the memory that it has released; see
+/// [`write_envelope`].
 #[derive(Deserialize)]
 pub(super) struct Envelope {
     pub(super) received: u64,
     pub(super) messages: Vec<FromWorker>,
-    /// Not before the messages, which may name what is released here.
+    /// To be handled after the messages, which may name memory that is released here.
     pub(super) released: Vec<Reference>,
 }
 
-/// Messages of a worker, written down one after the other as they are sent.
+/// Messages of a worker, encoded one after the other.
 #[derive(Debug, Default)]
 pub struct MessageBatch {
     count: usize,
@@ -23,10 +24,10 @@ pub struct MessageBatch {
 }
 
 impl MessageBatch {
-    /// Adds a message: how it is written down.
+    /// Adds a message, and returns it in its encoded form.
     ///
     /// # Errors
-    /// When it can't be.
+    /// [`TransportError::Unwritable`] when the message can't be encoded.
     pub fn push(&mut self, message: &FromWorker) -> Result<&[u8], TransportError> {
         let before = self.bytes.len();
         self.bytes =
@@ -35,14 +36,14 @@ impl MessageBatch {
         Ok(&self.bytes[before..])
     }
 
-    /// How many there are.
+    /// The number of messages.
     pub fn count(&self) -> usize {
         self.count
     }
 }
 
-/// An [`Envelope`] whose messages are written down already: the fields of a structure follow each other, and the elements of
-/// a list follow their number (postcard's wire format).
+/// Encodes an [`Envelope`] around messages that are encoded already. In postcard's wire format the fields of a
+/// structure follow each other, and the elements of a list follow their number.
 pub(super) fn write_envelope(
     messages: &MessageBatch,
     received: u64,

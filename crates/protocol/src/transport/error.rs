@@ -4,19 +4,19 @@ use std::io;
 
 use ipc_channel::IpcError;
 
-/// Why the other side can't be heard any more.
+/// Why a message could not be sent or received.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// It is gone, or has closed the channel.
+    /// The other side has ended, or has closed the channel.
     #[error("the channel is closed")]
     Closed,
-    /// It sent what is no message.
+    /// The other side sent something that is no message.
     #[error("what came over the channel is no message ({0})")]
     Garbage(String),
-    /// A message can't be written down.
+    /// A message can't be encoded.
     #[error("the message can't be written down ({0})")]
     Unwritable(postcard::Error),
-    /// The kernel refused.
+    /// A system call failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

@@ -16,54 +16,55 @@ use crate::unsent::read_unreceived;
 use crate::window::SendWindow;
 use crate::{FromWorker, ToWorker};
 
-/// The scheduler's end towards a worker: never blocks.
+/// The scheduler's end for messages to a worker. It never blocks.
 pub struct ToWorkerSender {
     sender: IpcBytesSender,
     window: SendWindow,
+    /// Frames that do not fit the window yet.
     waiting: VecDeque<Vec<u8>>,
     slabs: Arc<Mutex<SchedulerSide>>,
 }
 
-/// The scheduler's end from a worker.
+/// The scheduler's end for messages from a worker.
 pub struct FromWorkerReceiver {
     frames: FrameReader,
-    /// How many messages were heard and settled.
+    /// How many messages were received and settled.
     received: u64,
     slabs: Arc<Mutex<SchedulerSide>>,
 }
 
-/// What came from a worker.
+/// Messages that a worker has sent together.
 pub struct Received {
-    /// Its messages; [`FromWorkerReceiver::open`] opens their packed data.
+    /// The messages. [`FromWorkerReceiver::open`] opens their packed data.
     pub messages: Vec<FromWorker>,
-    /// How many frames it has received.
+    /// How many frames the worker acknowledges.
     pub frames: u64,
-    /// How many messages there were.
+    /// How many messages there were; a caller may take them out of `messages`.
     count: u64,
     released: Vec<Reference>,
 }
 
 impl ToWorkerSender {
-    /// Over this channel.
+    /// Sends over this channel.
     pub(super) fn new(sender: IpcBytesSender, slabs: Arc<Mutex<SchedulerSide>>) -> ToWorkerSender {
         ToWorkerSender { sender, window: SendWindow::default(), waiting: VecDeque::new(), slabs }
     }
 
-    /// Sends a message, or keeps what does not fit the window until the worker has received more.
+    /// Sends a message. Frames that do not fit the window wait until the worker has acknowledged more.
     ///
     /// # Errors
-    /// [`TransportError::Unwritable`] when this message can't be written down, and nothing of it is sent. Any other is the end:
-    /// the worker is gone, or what waits to be sent would never reach it.
+    /// [`TransportError::Unwritable`] when this message can't be encoded; then nothing of it is sent. After any other
+    /// error no message reaches the worker any more.
     pub fn send(&mut self, message: &ToWorker) -> Result<(), TransportError> {
-        let gone = lock(&self.slabs).take_retired();
-        if !gone.is_empty() {
-            self.put(&ToWorker::UnmapSlabs { slabs: gone })?;
+        let retired = lock(&self.slabs).take_retired();
+        if !retired.is_empty() {
+            self.put(&ToWorker::UnmapSlabs { slabs: retired })?;
         }
         self.put(message)?;
         self.flush()
     }
 
-    /// Writes inputs down, their long values into memory that the worker can read. Never waits.
+    /// Encodes inputs, their long values into memory that the worker can read. Never waits.
     ///
     /// # Errors
     /// When a value can't be encoded.
@@ -71,10 +72,10 @@ impl ToWorkerSender {
         lock(&self.slabs).pack(data)
     }
 
-    /// Answers the worker's question for room.
+    /// Answers a worker's request for memory, with a grant of so many bytes or with none.
     ///
     /// # Errors
-    /// When the worker is gone.
+    /// When the worker has ended.
     pub fn grant(&mut self, bytes: u64) -> Result<(), TransportError> {
         let region = lock(&self.slabs).grant(bytes);
         self.send(&ToWorker::Granted { region })
@@ -86,10 +87,10 @@ impl ToWorkerSender {
         Ok(())
     }
 
-    /// The worker has received this many frames: sends what waited for that.
+    /// The worker acknowledges this many frames. Sends frames that waited for that.
     ///
     /// # Errors
-    /// When the worker is gone.
+    /// When the worker has ended.
     pub fn acknowledged(&mut self, frames: u64) -> Result<(), TransportError> {
         self.window.acknowledged(frames);
         self.flush()
@@ -106,41 +107,42 @@ impl ToWorkerSender {
 }
 
 impl FromWorkerReceiver {
-    /// From this channel.
+    /// Receives from this channel.
     pub(super) fn new(frames: FrameReader, slabs: Arc<Mutex<SchedulerSide>>) -> FromWorkerReceiver {
         FromWorkerReceiver { frames, received: 0, slabs }
     }
 
-    /// Waits for the next messages. When their packed data are open, what was released is to be [`settled`](Self::settle).
+    /// Waits for the next messages. They are to be [`settled`](Self::settle) when their packed data is open.
     ///
     /// # Errors
-    /// When the worker is gone, or sent what is no message.
+    /// When the worker has ended, or has sent something that is no message.
     pub fn receive(&mut self) -> Result<Received, TransportError> {
-        // What the validator has let through may still make ipc-channel panic: files that came with it, say.
+        // A valid packet may still make ipc-channel panic, by the files that come with it, for example.
         let received = catch_unwind(AssertUnwindSafe(|| self.frames.message::<Envelope>()));
         let envelope = received.map_err(|_| TransportError::Garbage("ipc-channel panicked".into()))??;
         let Envelope { received: frames, messages, released } = envelope;
         Ok(Received { count: messages.len() as u64, messages, frames, released })
     }
 
-    /// What the worker said and did not send, when nothing more comes: what waits in its [`UnsentReplies`](crate::UnsentReplies).
+    /// The replies that the worker has not sent, when its channel has ended. They are in its
+    /// [`UnsentReplies`](crate::UnsentReplies).
     pub fn unsent_replies(&self, shared: &SharedWords) -> Vec<FromWorker> {
         read_unreceived(shared, self.received)
     }
 
-    /// What is in the packed data of the worker.
+    /// Opens packed data of the worker.
     ///
     /// # Errors
-    /// When it names memory that the worker was not given.
+    /// When it names memory that the worker was neither lent nor granted.
     pub fn open(&self, packed: PackedData) -> Result<Data, TransportError> {
         let data = lock(&self.slabs).open(packed)?;
         data.into_data().map_err(|error| TransportError::Garbage(error.to_string()))
     }
 
-    /// Takes back what the worker released with these messages.
+    /// Counts these messages as received, and takes back the memory that the worker has released with them.
     ///
     /// # Errors
-    /// When it is memory that the worker was not given.
+    /// When the worker was neither lent nor granted that memory.
     pub fn settle(&mut self, batch: Received) -> Result<(), TransportError> {
         let mut slabs = lock(&self.slabs);
         batch.released.into_iter().try_for_each(|reference| slabs.released(reference))?;

@@ -1,7 +1,8 @@
-//! [`SpinWait`]: waits for the next packet without sleeping, for a moment, while there is traffic.
+//! [`SpinWait`]: spins for a moment before it sleeps, while there is traffic.
 //!
-//! To be woken up takes about as long as that moment. Other processes run meanwhile if they want to, and an idle channel
-//! is waited for asleep. Both ends do so, else the one that sleeps is woken all the same.
+//! To be woken takes about as long as that moment. A spinning thread yields the processor to every other process that
+//! wants it. An idle channel is waited for asleep. Both ends spin: if one end slept, the other would have to wake it
+//! after all.
 
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -9,29 +10,30 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
-/// How long the next packet is waited for awake.
+/// How long a wait spins.
 const SPIN_TIME: Duration = Duration::from_micros(50);
-/// How long after a packet there is still traffic.
+/// For how long after a packet the channel counts as one with traffic.
 const TRAFFIC_TIME: Duration = Duration::from_millis(1);
 
-/// Waits for the packets of one receiver.
+/// Waits for the packets of one receiver, spinning first.
 pub(super) struct SpinWait {
     socket: RawFd,
+    /// When the last packet was received.
     last_packet: Option<Instant>,
 }
 
 impl SpinWait {
-    /// For what comes over this socket, which lives as long as this.
+    /// For the packets of this socket, which must stay open as long as this exists.
     pub(super) fn at(socket: RawFd) -> SpinWait {
         SpinWait { socket, last_packet: None }
     }
 
-    /// A packet came.
+    /// A packet was received.
     pub(super) fn received(&mut self) {
         self.last_packet = Some(Instant::now());
     }
 
-    /// Waits until there is something to receive, or sleep is due.
+    /// Spins until there is something to receive, or until the caller should sleep.
     pub(super) fn wait(&self) {
         let began = Instant::now();
         if self.last_packet.is_none_or(|last_packet| began - last_packet > TRAFFIC_TIME) {
@@ -42,7 +44,7 @@ impl SpinWait {
         }
     }
 
-    /// Whether there is something to receive, an end or an error included.
+    /// Whether a receive would return at once, with a packet, the end of the channel, or an error.
     fn is_readable(&self) -> bool {
         let looked = recv(self.socket, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
         looked != Err(Errno::EAGAIN)

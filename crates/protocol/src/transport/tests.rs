@@ -46,7 +46,7 @@ fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWo
 #[test]
 fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
     let ((mut to_worker, mut from_worker), (sender, mut receiver)) = connected();
-    // Nobody reads yet: with blocking sends this would never return.
+    // The worker does not read yet: a send that blocks would never return.
     to_worker.send(&job(1, 1_000_000)).unwrap();
     to_worker.send(&job(2, 5)).unwrap();
     let worker = std::thread::spawn(move || {
@@ -75,21 +75,21 @@ fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
     assert_eq!(worker.join().unwrap(), [job(1, 1_000_000), job(2, 5)]);
 }
 
-/// To a worker that is stopped, say: frames of different sizes take more of the socket's buffer than they are long.
+/// The worker may be stopped. Frames of different sizes take more of the socket's buffer than their length.
 #[test]
 fn no_send_blocks_whatever_the_sizes_and_however_little_is_read() {
     for sizes in [&[40][..], &[600], &[900], &[1700], &[3700], &[7800], &[16_000], &[3700, 3700, 3700, 40, 900]] {
         let ((mut to_worker, _from_worker), _worker) = connected();
-        let (says, listens) = std::sync::mpsc::channel();
+        let (returned, has_returned) = std::sync::mpsc::channel();
         let sizes = sizes.to_vec();
-        // If it blocks, it does so for ever, and is left behind.
+        // If a send blocks, it does so for ever, and the thread is left behind.
         std::thread::spawn(move || {
             for (attempt, size) in (0..200).zip(sizes.into_iter().cycle()) {
                 to_worker.send(&job(attempt, size)).unwrap();
             }
-            says.send(()).ok();
+            returned.send(()).ok();
         });
-        assert!(listens.recv_timeout(std::time::Duration::from_secs(20)).is_ok(), "a send blocks");
+        assert!(has_returned.recv_timeout(std::time::Duration::from_secs(20)).is_ok(), "a send blocks");
     }
 }
 
@@ -133,7 +133,8 @@ fn a_frame_that_is_no_message_is_the_loss_of_the_worker_only() {
     }
 }
 
-/// Whatever a task writes into the worker's socket, with the answer behind it, of which nothing may be taken for a part.
+/// A task may write anything into the worker's socket. ipc-channel must not take the reply that follows for a part of
+/// it.
 #[test]
 fn a_packet_that_is_not_of_ipc_channel_is_the_loss_of_the_worker_only() {
     for length in [1, 3, 7, 8, 9, 15, 16, 17, 100, 4000, 60_000] {
@@ -160,7 +161,7 @@ fn batch(messages: &[FromWorker]) -> MessageBatch {
 }
 
 #[test]
-fn messages_that_are_written_down_one_by_one_are_read_together() {
+fn messages_that_are_encoded_one_by_one_are_read_together() {
     for count in [0, 1, 2, 127, 128, 300] {
         let message = |attempt| FromWorker::GivenBack { attempts: vec![AttemptId(attempt); 3] };
         let messages: Vec<FromWorker> = (0..count).map(message).collect();
