@@ -1,19 +1,32 @@
-//! [`UnsentReplies`]: what a worker has said and not yet sent, in memory that outlives it.
+//! [`UnsentReplies`]: replies that a worker has not yet sent, in memory that outlives the worker.
 //!
-//! The answers of short attempts wait for company in the worker, and the attempt that it begins next may kill it: they
-//! must not be lost with that one. So each is written here before it waits, and when nothing more comes over the worker's
-//! channel the scheduler reads what it has not heard.
+//! A worker keeps the replies of short attempts for a moment, to send several together. The attempt that it begins
+//! meanwhile may end the worker, and these replies must not be lost with it. So the worker writes each reply to shared
+//! memory before it begins the next attempt. When the channel of a worker has ended, the scheduler reads there the
+//! replies that it has not received.
 //!
-//! # What stands there
-//! The messages of a worker are numbered from 0. Of the shared words ([`SharedWords`]) [`UNSENT_FIRST`] is the number of the
-//! first message here, and [`UNSENT_LENGTH`] says how many words the messages take that follow from [`UNSENT_MESSAGES`] on: for each
-//! its length in bytes, and the bytes, filled up to a whole word. The worker writes a message first and `UNSENT_LENGTH` then;
-//! when all of them are sent it sets `UNSENT_LENGTH` to 0, and `UNSENT_FIRST` then. So it may die at any point: what stands here is
-//! whole, and what was sent nevertheless is known by its number, since the scheduler counts what it hears.
+//! # Layout
+//! The messages of a worker are numbered from 0. Of the shared words ([`SharedWords`]) these are used:
 //!
-//! The scheduler may also stop hearing a worker that lives, since it says what is no message. If `UNSENT_FIRST` changes while it
-//! reads, or if messages before that one were never heard, it takes nothing from here: they are not worth more than those.
-//! A task may write anything into these words, too. What is no message ends the reading.
+//! - [`UNSENT_FIRST`]: the number of the first message that is written here.
+//! - [`UNSENT_LENGTH`]: how many words the messages take.
+//! - From [`UNSENT_MESSAGES`] on, the messages: for each its length in bytes, then its bytes, padded to a whole word.
+//!
+//! # Protocol
+//! *The worker* writes a message first, and the new `UNSENT_LENGTH` second. When it has sent all messages, it sets
+//! `UNSENT_LENGTH` to 0 first, and `UNSENT_FIRST` second. It may die between any two steps: the messages within
+//! `UNSENT_LENGTH` are always complete.
+//!
+//! *The scheduler* counts the messages that it receives. It skips those of the messages here that it has received
+//! already, which are there when the worker died after it had sent them.
+//!
+//! # What is not trusted
+//! The scheduler also stops receiving from a worker that lives, after the worker has sent something that is no
+//! message. That worker may change the words while the scheduler reads. So the scheduler takes nothing from here if
+//! `UNSENT_FIRST` changes while it reads. It also takes nothing if it has not received every message before
+//! `UNSENT_FIRST`: replies were lost then, and these are lost with them.
+//!
+//! A task may write anything into these words. Reading ends at the first message that can't be decoded.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,24 +40,24 @@ use crate::worker::{UNSENT_FIRST, UNSENT_LENGTH, UNSENT_MESSAGES};
 const CAPACITY: usize = WORDS - UNSENT_MESSAGES;
 const WORD: usize = size_of::<u64>();
 
-/// The worker's side.
+/// The worker's side: writes the replies.
 #[derive(Debug)]
 pub struct UnsentReplies {
     shared: Arc<SharedWords>,
-    /// How many messages were sent.
+    /// How many messages the worker has sent.
     sent: u64,
-    /// How many words are in use.
+    /// How many words the messages here take.
     written: usize,
 }
 
 impl UnsentReplies {
-    /// In the words that a worker shares with its scheduler.
+    /// No replies, in the words that a worker shares with its scheduler.
     pub fn new(shared: Arc<SharedWords>) -> UnsentReplies {
         UnsentReplies { shared, sent: 0, written: 0 }
     }
 
-    /// Keeps a message that follows all that was sent and those that stand here, given how it is written down: whether there
-    /// is room for it.
+    /// Adds an encoded message, which the worker sends after all messages that it has sent or added so far. Returns
+    /// `false` if the message does not fit.
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         let words = bytes.len().div_ceil(WORD);
         if words >= CAPACITY - self.written {
@@ -62,7 +75,8 @@ impl UnsentReplies {
         true
     }
 
-    /// What stands here was sent, all in all so many messages more.
+    /// Removes all messages, since they were sent. `messages` is how many were sent since the last call, those included
+    /// that were never added.
     pub fn clear(&mut self, messages: usize) {
         self.sent += messages as u64;
         if std::mem::take(&mut self.written) > 0 {
@@ -72,7 +86,8 @@ impl UnsentReplies {
     }
 }
 
-/// The messages of a worker that were not heard, if so many were: those that it wrote down and did not send.
+/// The messages that the scheduler has not received, of those that the worker has written here. `received` is how many
+/// messages the scheduler has received.
 pub(crate) fn read_unreceived(shared: &SharedWords, received: u64) -> Vec<FromWorker> {
     let first = || shared.word(UNSENT_FIRST).load(Ordering::Acquire);
     let before = first();
@@ -84,7 +99,7 @@ pub(crate) fn read_unreceived(shared: &SharedWords, received: u64) -> Vec<FromWo
     messages.into_iter().skip(usize::try_from(known).unwrap_or(usize::MAX)).collect()
 }
 
-/// All that stand here.
+/// All messages that are written here.
 fn read(shared: &SharedWords) -> Vec<FromWorker> {
     let load = |at: usize| shared.word(at).load(Ordering::Acquire);
     let written = usize::try_from(load(UNSENT_LENGTH)).unwrap_or(CAPACITY).min(CAPACITY);
@@ -133,24 +148,24 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_and_not_sent_is_read_once_more() {
+    fn a_message_that_was_written_and_not_sent_is_read() {
         let (mut unsent, shared) = unsent();
         assert_eq!(read_unreceived(&shared, 0), []);
         assert!(unsent.push(&message(0, 1)) && unsent.push(&message(1, 2)));
         assert_eq!(numbers(&read_unreceived(&shared, 0)), [0, 1]);
-        // It died after it had sent them, or some, and before it could say so.
+        // The worker died after it had sent some messages, and before it had removed them.
         assert_eq!(numbers(&read_unreceived(&shared, 1)), [1]);
         assert_eq!(read_unreceived(&shared, 2), []);
-        // With one that was not written down.
+        // One of these was sent without being written here.
         unsent.clear(3);
         assert_eq!(read_unreceived(&shared, 3), []);
         assert!(unsent.push(&message(3, 1)));
         assert_eq!(numbers(&read_unreceived(&shared, 3)), [3]);
-        assert_eq!(read_unreceived(&shared, 2), [], "one before it was sent, and never heard");
+        assert_eq!(read_unreceived(&shared, 2), [], "a message before it was sent and not received");
     }
 
     #[test]
-    fn what_has_no_room_is_not_written() {
+    fn a_message_that_does_not_fit_is_not_written() {
         let (mut unsent, shared) = unsent();
         assert!(!unsent.push(&message(0, 1 << 20)));
         let fit = (0..1000).take_while(|&number| unsent.push(&message(number, 100))).count();
