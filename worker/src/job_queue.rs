@@ -1,4 +1,19 @@
-//! [`JobQueue`]: the jobs of a worker, between the thread that hears of them and the thread that runs them.
+//! [`JobQueue`]: the jobs of a worker, between the thread that receives them and the main thread, which runs them.
+//!
+//! # States of a job
+//! ```text
+//!            the main thread takes it           it ends
+//!   waiting ─────────────────────────▶ running ─────────▶ done
+//!      │
+//!      │ asked back, interrupted, or the channel has ended
+//!      ▼
+//!   removed
+//! ```
+//! Every transition is made under one lock. So a job that was removed never begins, and a job that has begun is never
+//! given back. An interrupt names its attempt, so that it never reaches the attempt that runs next.
+//!
+//! The main thread waits here while the control thread receives. A wake-up ends that wait without a job, or the next
+//! wait if the main thread does not wait yet.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,7 +30,7 @@ pub(crate) struct Job {
     pub(crate) inputs: EncodedData,
 }
 
-/// Jobs that wait and the one that runs. An interrupt names the attempt, so that it never hits the next one.
+/// The jobs that wait, and the one that runs.
 #[derive(Default)]
 pub(crate) struct JobQueue {
     state: Mutex<QueueState>,
@@ -26,35 +41,39 @@ pub(crate) struct JobQueue {
 struct QueueState {
     waiting: VecDeque<Job>,
     running: Option<RunningJob>,
+    /// Whether the channel has ended.
     closed: bool,
+    /// Whether the next wait ends at once.
     woken: bool,
 }
 
-/// What there is to run.
+/// What the main thread finds in the queue.
 #[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub(crate) enum Next {
+    /// A job to run, and what interrupts it.
     Job(Job, Interrupter),
-    /// Nothing now.
+    /// No job now.
     Empty,
-    /// Nothing any more.
+    /// No job any more: the channel has ended.
     Closed,
 }
 
 struct RunningJob {
     attempt: AttemptId,
     interrupter: Interrupter,
-    /// Whether a command or an interpreter works for it.
+    /// Whether a command or an interpreter runs the task of this attempt.
     has_process: bool,
 }
 
 impl JobQueue {
-    /// Jobs to run, in this order.
+    /// Adds jobs, which are run in this order.
     pub(crate) fn add(&self, jobs: Vec<Job>) {
         self.lock().waiting.extend(jobs);
         self.changed.notify_one();
     }
 
-    /// Interrupts the attempt if it runs; `true` if it waited and is now forgotten. Nothing if it is over.
+    /// Interrupts the attempt if it runs. If it waits, removes it and returns `true`. An attempt that has ended is left
+    /// alone.
     pub(crate) fn interrupt(&self, attempt: AttemptId) -> bool {
         let mut state = self.lock();
         if let Some(running) = state.running.as_ref().filter(|running| running.attempt == attempt) {
@@ -66,20 +85,20 @@ impl JobQueue {
         state.waiting.len() < before
     }
 
-    /// Interrupts whatever attempt runs now.
+    /// Interrupts the attempt that runs now, if any.
     pub(crate) fn interrupt_running(&self) {
         self.lock().running.iter().for_each(|running| running.interrupter.interrupt());
     }
 
-    /// Sends SIGTERM to the process that works for the attempt that runs now, or is being started for it: `false` if no
-    /// attempt runs, or one that has none.
+    /// Sends SIGTERM to the process of the attempt that runs now, also while that process is being started. Returns
+    /// `false` if no attempt runs, or if the attempt has no process of its own.
     pub(crate) fn terminate_running(&self) -> bool {
         let state = self.lock();
         let running = state.running.iter().filter(|running| running.has_process);
         running.map(|running| running.interrupter.terminate()).count() > 0
     }
 
-    /// Forgets those of these attempts that wait, and says which.
+    /// Removes those of these attempts that wait, and returns them.
     pub(crate) fn give_back(&self, attempts: &[AttemptId]) -> Vec<AttemptId> {
         let mut given_back = Vec::new();
         self.lock().waiting.retain(|job| {
@@ -92,7 +111,7 @@ impl JobQueue {
         given_back
     }
 
-    /// Nobody will hear of any result: what waits is forgotten, what runs may finish.
+    /// The channel has ended, and no result can be sent. Removes the jobs that wait; the one that runs may finish.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -100,7 +119,7 @@ impl JobQueue {
         self.changed.notify_one();
     }
 
-    /// The next job, which counts as running until [`JobQueue::done`].
+    /// Takes the next job, which counts as running until [`JobQueue::done`].
     pub(crate) fn next(&self) -> Next {
         let mut state = self.lock();
         if state.closed {
@@ -113,26 +132,26 @@ impl JobQueue {
         Next::Job(job, interrupter)
     }
 
-    /// Whether there is a job, or the queue was closed.
+    /// Whether [`JobQueue::next`] would return a job or [`Next::Closed`].
     pub(crate) fn is_ready(&self) -> bool {
         let state = self.lock();
         !state.waiting.is_empty() || state.closed
     }
 
-    /// Waits until there is a job, the queue was closed, or somebody calls [`JobQueue::wake`].
+    /// Waits until there is a job, the queue is closed, or [`JobQueue::wake`] is called.
     pub(crate) fn wait(&self) {
         let nothing = |state: &mut QueueState| state.waiting.is_empty() && !state.closed && !state.woken;
         let waited = self.changed.wait_while(self.lock(), nothing);
         waited.unwrap_or_else(PoisonError::into_inner).woken = false;
     }
 
-    /// Ends a wait, or the next one.
+    /// Ends the wait of the main thread, or its next wait if it does not wait now.
     pub(crate) fn wake(&self) {
         self.lock().woken = true;
         self.changed.notify_one();
     }
 
-    /// The job that ran is over: whether others wait.
+    /// The job that ran has ended. Returns whether others wait.
     pub(crate) fn done(&self) -> bool {
         let mut state = self.lock();
         state.running = None;
@@ -172,7 +191,7 @@ mod tests {
         queue.add(vec![job(3)]);
         let (third, interrupter) = next(&queue);
         assert_eq!(third.attempt, AttemptId(3));
-        assert!(!queue.interrupt(AttemptId(1)), "it is over");
+        assert!(!queue.interrupt(AttemptId(1)), "it has ended");
         assert!(!interrupter.is_interrupted());
     }
 
@@ -187,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_forgotten_when_nobody_listens_any_more() {
+    fn jobs_that_wait_are_removed_when_the_channel_has_ended() {
         let queue = JobQueue::default();
         queue.add(vec![job(1)]);
         queue.close();

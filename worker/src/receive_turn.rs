@@ -1,29 +1,45 @@
-//! [`ReceiveTurn`]: who listens to the scheduler.
+//! [`ReceiveTurn`]: which of two threads of a worker receives the scheduler's messages.
 //!
-//! The main thread listens itself while it has nothing to run: to be woken by a thread that listens for it costs more than
-//! a small task. While it runs something it can't listen, so when that takes longer than a moment the control thread does.
+//! The main thread receives while it has no job: to be woken by another thread that receives costs more than a small
+//! task. The main thread can't receive while it runs a job. When the job takes longer than [`POLL_INTERVAL`], the
+//! control thread receives instead.
 //!
 //! # States of the control thread
 //! ```text
-//!   asleep ──the main thread begins something──▶ watching ──it runs for long, or is to be heard for──▶ listening
-//!     ▲                                           │    ▲                                                   │
-//!     └──────────nothing to watch for a while─────┘    └────────a message came, and nothing runs───────────┘
+//!            the main thread              busy for a whole interval,
+//!            begins a job                 or a receive was requested
+//!   asleep ─────────────────▶ watching ──────────────────────────────▶ receiving
+//!     ▲                        │    ▲                                      │
+//!     └────────────────────────┘    └──────────────────────────────────────┘
+//!      idle for several polls         a message came, and the main thread is idle
 //! ```
-//! While it watches it looks once a millisecond. Asleep, it waits without a limit: an idle worker uses no processor. When
-//! it stops listening it nudges the main thread, which may wait for it, so that one of them always listens. What it has
-//! heard meanwhile the main thread looks for once more when it has the receiver: from then on nobody else hears.
+//! - *Watching*, the control thread polls the state of the main thread once per [`POLL_INTERVAL`].
+//! - *Asleep*, it waits without a timeout, so that an idle worker uses no processor time.
+//! - *Receiving*, it holds the receiver.
+//!
+//! # Protocol
+//! The receiver is in a mutex, and only the thread that holds the lock receives.
+//!
+//! 1. The main thread marks itself as idle, and then tries to lock the receiver. If the control thread holds the lock,
+//!    the main thread waits at the job queue.
+//! 2. After each message the control thread checks whether the main thread is busy. If not, it unlocks the receiver and
+//!    wakes the main thread. So one of the two threads always receives.
+//! 3. The control thread may have added a job between the main thread's last look at the job queue and its lock of the
+//!    receiver. So the main thread checks the queue once more when it holds the lock. From then on no other thread can
+//!    receive a job.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use pushflow_protocol::transport::ToWorkerReceiver;
 
-/// How often the control thread looks while it watches: how long an interrupt may take to be heard.
+/// How often the control thread polls while it watches. A message to a busy worker, such as an interrupt, may wait so
+/// long.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// After how many looks at an idle main thread it goes to sleep.
+/// After how many polls in a row that find the main thread idle the control thread goes to sleep.
 const MAX_IDLE_POLLS: u32 = 10;
 
-/// The receiver, and who is to have it.
+/// The receiver, and which thread is to lock it.
 pub(crate) struct ReceiveTurn {
     receiver: Mutex<ToWorkerReceiver>,
     state: Mutex<TurnState>,
@@ -32,19 +48,19 @@ pub(crate) struct ReceiveTurn {
 
 #[derive(Default)]
 struct TurnState {
-    /// Whether the main thread runs something, or will in a moment.
+    /// Whether the main thread runs a job, prepares itself, or is about to run a job.
     main_busy: bool,
-    /// How often it began to.
+    /// How often the main thread became busy.
     busy_periods: u64,
-    /// It waits, in the middle of something, for what the scheduler says.
+    /// Whether the main thread waits for a message in the middle of a job.
     requested: bool,
-    /// The control thread waits without a limit.
+    /// Whether the control thread waits without a timeout.
     control_asleep: bool,
     closed: bool,
 }
 
 impl ReceiveTurn {
-    /// The main thread is busy from the beginning: it prepares itself.
+    /// A turn whose main thread is busy: it prepares itself first.
     pub(crate) fn new(receiver: ToWorkerReceiver) -> ReceiveTurn {
         let state = TurnState { main_busy: true, ..TurnState::default() };
         ReceiveTurn { receiver: Mutex::new(receiver), state: Mutex::new(state), changed: Condvar::new() }
@@ -52,13 +68,13 @@ impl ReceiveTurn {
 
     // ----- the main thread -----
 
-    /// It has nothing to run: the receiver, unless the control thread listens.
+    /// Marks the main thread as idle and returns the receiver, unless the control thread holds it.
     pub(crate) fn take_for_main(&self) -> Option<MutexGuard<'_, ToWorkerReceiver>> {
         self.lock().main_busy = false;
         self.try_take()
     }
 
-    /// It begins something.
+    /// Marks the main thread as busy.
     pub(crate) fn main_begins(&self) {
         let mut state = self.lock();
         if !std::mem::replace(&mut state.main_busy, true) {
@@ -69,7 +85,7 @@ impl ReceiveTurn {
         }
     }
 
-    /// It waits for what the scheduler says, and can't listen itself.
+    /// Has the control thread receive at once, for a main thread that waits for a message in the middle of a job.
     pub(crate) fn request_receive(&self) {
         self.lock().requested = true;
         self.changed.notify_one();
@@ -77,30 +93,31 @@ impl ReceiveTurn {
 
     // ----- the control thread -----
 
-    /// Waits until it is needed: the receiver; `None` when there is nothing to hear any more.
+    /// Waits until the control thread is to receive, and returns the receiver; `None` when the channel has ended.
     pub(crate) fn wait_for_turn(&self) -> Option<MutexGuard<'_, ToWorkerReceiver>> {
         loop {
             if !self.wait_until_needed() {
                 return None;
             }
-            // Else the main thread has just become idle, and listens.
+            // Otherwise the main thread has just become idle, and holds the receiver.
             if let Some(receiver) = self.try_take() {
                 return Some(receiver);
             }
         }
     }
 
-    /// Whether the main thread runs something.
+    /// Whether the main thread is busy.
     pub(crate) fn main_is_busy(&self) -> bool {
         self.lock().main_busy
     }
 
-    /// Nothing will be heard any more.
+    /// The channel has ended: the control thread is not needed any more.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }
 
+    /// Watches or sleeps until the control thread is to receive; `false` when the channel has ended.
     fn wait_until_needed(&self) -> bool {
         let mut state = self.lock();
         let mut idle_polls = 0;
@@ -169,43 +186,43 @@ pub(crate) mod tests {
         (scheduler, (sender, receiver))
     }
 
-    /// A turn, and what keeps its channel open.
+    /// A turn, and the other ends of its channel, which keep it open.
     fn turn() -> (ReceiveTurn, impl Sized) {
         let (scheduler, (sender, receiver)) = channel();
         (ReceiveTurn::new(receiver), (scheduler, sender))
     }
 
     #[test]
-    fn the_main_thread_listens_while_it_is_idle_and_the_control_thread_while_it_is_busy_for_long() {
+    fn the_main_thread_receives_while_it_is_idle_and_the_control_thread_while_it_is_busy_for_long() {
         let (turn, _kept) = turn();
-        let listening = turn.wait_for_turn().expect("the main thread prepares itself for long");
-        assert!(turn.take_for_main().is_none(), "the control thread still listens");
-        assert!(!turn.main_is_busy(), "which it sees, and stops");
-        drop(listening);
+        let receiving = turn.wait_for_turn().expect("the main thread prepares itself for long");
+        assert!(turn.take_for_main().is_none(), "the control thread still receives");
+        assert!(!turn.main_is_busy(), "the control thread sees that and stops");
+        drop(receiving);
         assert!(turn.take_for_main().is_some());
         turn.main_begins();
-        assert!(turn.wait_for_turn().is_some(), "it runs something for long");
+        assert!(turn.wait_for_turn().is_some(), "the main thread is busy for long");
     }
 
     #[test]
-    fn a_control_thread_that_sleeps_is_woken_when_the_main_thread_begins_something_for_long() {
+    fn a_control_thread_that_sleeps_is_woken_when_the_main_thread_becomes_busy_for_long() {
         let (turn, _kept) = turn();
         let idle = turn.take_for_main();
         thread::scope(|scope| {
-            let (says, listens) = mpsc::channel();
+            let (sender, receiver) = mpsc::channel();
             let turn = &turn;
-            scope.spawn(move || says.send(turn.wait_for_turn().is_some()));
+            scope.spawn(move || sender.send(turn.wait_for_turn().is_some()));
             while !turn.lock().control_asleep {
                 thread::yield_now();
             }
             drop(idle);
             turn.main_begins();
-            assert_eq!(listens.recv(), Ok(true));
+            assert_eq!(receiver.recv(), Ok(true));
         });
     }
 
     #[test]
-    fn whoever_waits_for_what_the_scheduler_says_is_listened_for_at_once() {
+    fn the_control_thread_receives_at_once_on_request() {
         let (turn, _kept) = turn();
         drop(turn.take_for_main());
         turn.request_receive();

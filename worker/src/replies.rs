@@ -1,8 +1,21 @@
-//! [`Replies`]: what a worker says, several answers at a time while attempts are short.
+//! [`Replies`]: what a worker sends to the scheduler; several replies at a time while attempts are short.
 //!
-//! An answer waits for company while other jobs wait to be run: a message for each would cost more than a small task. It
-//! never waits long, though: a thread sends what is left behind when the next job turns out not to be short. And it waits
-//! in shared memory, too, so that the scheduler finds it there if the next job ends this process.
+//! # States of a reply
+//! ```text
+//!         other jobs wait, and the batch and shared memory have room
+//!   new ────────────────────────────────────────────────────────────▶ waiting
+//!    │                                                                   │ a later message is sent at once,
+//!    │ otherwise                                                         │ or MAX_DELAY has passed
+//!    ▼                                                                   │
+//!   sent ◀───────────────────────────────────────────────────────────────┘
+//! ```
+//! To send each reply in a message of its own would cost more than a small task. So a reply waits while other jobs wait
+//! to be run. A thread sends the replies that wait when [`MAX_DELAY`] has passed, since the next job may be a long one.
+//!
+//! A reply that waits is also written to shared memory ([`UnsentReplies`]) before the next job begins. If that job ends
+//! this process, the scheduler reads the reply there.
+//!
+//! Messages are sent in the order in which they were made, all under one lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,30 +26,31 @@ use pushflow_protocol::slabs::WorkerSide;
 use pushflow_protocol::transport::{FromWorkerSender, MessageBatch, TransportError};
 use pushflow_protocol::{FromWorker, UnsentReplies};
 
-/// How many answers are sent together at the most.
+/// The most replies that are sent together.
 const MAX_BATCH: usize = 32;
-/// How long an answer may wait.
+/// How long a reply may wait.
 const MAX_DELAY: Duration = Duration::from_micros(500);
 
-/// The worker's side of what is said to the scheduler.
+/// The worker's messages to the scheduler.
 pub(crate) struct Replies {
     state: Mutex<RepliesState>,
     changed: Condvar,
-    /// How many frames were received; told with every message.
+    /// How many frames were received at the last acknowledgement. Every message carries this number.
     received: AtomicU64,
-    /// What was released is told with every message too.
+    /// Every message also carries which memory was released here.
     slabs: Arc<WorkerSide>,
 }
 
 struct RepliesState {
     sender: FromWorkerSender,
     waiting: MessageBatch,
-    /// What waits, once more.
+    /// The replies of `waiting` once more, in shared memory.
     unsent: UnsentReplies,
+    /// Whether the scheduler has closed the channel.
     closed: bool,
 }
 
-/// Nobody listens any more.
+/// The scheduler has closed the channel.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
@@ -51,14 +65,14 @@ impl Replies {
         Replies { state: Mutex::new(state), changed: Condvar::new(), received: AtomicU64::new(0), slabs }
     }
 
-    /// Says something at once, and what waited before it.
+    /// Sends a message at once, after the replies that waited.
     pub(crate) fn send_now(&self, message: FromWorker) -> Result<(), Closed> {
         let mut state = self.lock();
         add(&mut state.waiting, &message);
         self.send_waiting(&mut state)
     }
 
-    /// Says something now, or, while there are `more` jobs, soon.
+    /// Sends a reply now; while `more` jobs wait to be run, the reply may wait as well.
     pub(crate) fn reply(&self, message: FromWorker, more: bool) -> Result<(), Closed> {
         let mut state = self.lock();
         let RepliesState { waiting, unsent, .. } = &mut *state;
@@ -74,13 +88,13 @@ impl Replies {
         Ok(())
     }
 
-    /// Tells how many frames were received.
+    /// Sends how many frames were received.
     pub(crate) fn acknowledge(&self, frames: u64) -> Result<(), Closed> {
         self.received.store(frames, Ordering::Relaxed);
         self.send_waiting(&mut self.lock())
     }
 
-    /// Tells what was released since the last message, so that an idle worker holds nothing.
+    /// Sends which memory was released since the last message, so that an idle worker holds none.
     pub(crate) fn send_released(&self) -> Result<(), Closed> {
         if !self.slabs.has_released() {
             return Ok(());
@@ -88,7 +102,7 @@ impl Replies {
         self.send_waiting(&mut self.lock())
     }
 
-    /// The life of the thread that sends what has waited long enough.
+    /// Runs the thread that sends the replies that have waited for [`MAX_DELAY`].
     pub(crate) fn send_delayed(&self) {
         let mut state = self.lock();
         while !state.closed {
@@ -103,7 +117,8 @@ impl Replies {
         }
     }
 
-    /// What was not sent stays in shared memory, so that nothing may be sent after it.
+    /// Sends all that waits. If that fails, the replies stay in shared memory, and nothing is sent after
+    /// them: the scheduler counts messages, and would take what is in shared memory for received.
     fn send_waiting(&self, state: &mut RepliesState) -> Result<(), Closed> {
         if state.closed {
             return Err(Closed);
@@ -127,12 +142,12 @@ impl Replies {
     }
 }
 
-/// Adds a message to those that are to be sent: how it is written down.
+/// Adds a message to a batch, and returns it in its encoded form.
 fn add<'a>(messages: &'a mut MessageBatch, message: &FromWorker) -> &'a [u8] {
     messages.push(message).unwrap_or_else(|error| give_up(&error))
 }
 
-/// Ends this process: whoever waits for what it can't say must not do so for ever.
+/// Ends this process. Otherwise the scheduler would wait for ever for a message that this worker can't send.
 fn give_up(error: &TransportError) -> ! {
     // Among the last lines on standard error of the attempt that is lost.
     eprintln!("pushflow: this worker ends, since it can't tell its scheduler anything: {error}");
@@ -153,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_sent_stays_where_the_scheduler_looks_for_it() {
+    fn a_reply_that_could_not_be_sent_stays_where_the_scheduler_reads_it() {
         let (scheduler, (sender, _from_scheduler)) = channel();
-        // That has heard nothing, either.
+        // The receiver of another channel: it has received nothing, either.
         let ((_, receiver), _) = channel();
         let (shared, theirs) = SharedWords::new().expect("memory");
         let theirs = Arc::new(SharedWords::from_file(theirs).expect("the file of the words"));
@@ -164,8 +179,8 @@ mod tests {
         replies.reply(failure(1), true).expect("it waits");
         assert_eq!(receiver.unsent_replies(&shared), [failure(1)]);
         drop(scheduler);
-        assert!(replies.reply(failure(2), false).is_err(), "nobody listens");
-        assert!(replies.reply(failure(3), true).is_err(), "nor later");
+        assert!(replies.reply(failure(2), false).is_err(), "the channel is closed");
+        assert!(replies.reply(failure(3), true).is_err(), "it stays closed");
         assert_eq!(receiver.unsent_replies(&shared), [failure(1), failure(3)]);
     }
 }

@@ -1,11 +1,16 @@
-//! Serving tasks: the worker's life from its start to the end of its channel.
+//! Serving tasks: a worker from its start to the end of its channel.
 //!
 //! # Threads
-//! The main thread runs attempts, one after another, and hears the scheduler while it has none; the control thread hears it
-//! while it has one for long (`receive_turn.rs`). Who hears adds jobs, gives back what has not begun, delivers interrupts, hands over
-//! room for long results, and acknowledges what it received. A third thread sends answers that would wait too long, a
-//! fourth hears signals (`signals.rs`). When the channel ends the scheduler is gone, or has no more use for this worker:
-//! what waits is forgotten, an attempt that runs may finish (the guardian knows how long), and the worker leaves.
+//! - The *main thread* runs attempts, one after another. While it has none, it receives the scheduler's messages.
+//! - The *control thread* receives them while an attempt runs for long (`receive_turn.rs`).
+//! - A third thread sends replies that have waited long enough (`replies.rs`).
+//! - A fourth thread acts on signals (`signals.rs`).
+//!
+//! The thread that receives adds jobs to the queue, gives back attempts that have not begun, delivers interrupts and
+//! grants of memory for long results, and acknowledges the frames that it received.
+//!
+//! The channel ends when the scheduler has ended, or when the scheduler has no more use for this worker. Then the jobs
+//! that wait are removed, the attempt that runs may finish (the guardian limits how long), and the worker leaves.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -40,7 +45,7 @@ pub(crate) struct Files {
 /// Serves until the channel ends.
 ///
 /// # Errors
-/// When the scheduler could not be met.
+/// When the worker has not got its channel to the scheduler, or lacks file descriptors or threads.
 pub(crate) fn run(files: Files) -> io::Result<()> {
     let control = SeqPacket::from_fd(files.control);
     let shared = Arc::new(SharedWords::from_file(files.shared)?);
@@ -74,7 +79,7 @@ fn thread(name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(life).map(drop).map_err(name_limit)
 }
 
-/// Opens the server in the run directory, which ipc-channel can only be told through `TMPDIR`.
+/// Opens the server in the run directory. ipc-channel has no parameter for that folder, but reads `TMPDIR`.
 fn open_server() -> io::Result<WorkerServer> {
     let directory = std::env::var_os(lookup::RUN_DIRECTORY)
         .ok_or_else(|| io::Error::other(format!("{} is not set", lookup::RUN_DIRECTORY)))?;
@@ -93,14 +98,14 @@ struct Worker {
     replies: Replies,
     slabs: Arc<WorkerSide>,
     turn: ReceiveTurn,
-    /// Interrupts the start of the interpreter, when nobody wants it any more.
+    /// Interrupts the start of the interpreter when the channel ends.
     starting: Interrupter,
 }
 
 impl Worker {
-    // ----- whoever listens -----
+    // ----- the thread that receives -----
 
-    /// The life of the control thread.
+    /// Runs the control thread.
     fn run_control_thread(&self) {
         while let Some(mut receiver) = self.turn.wait_for_turn() {
             loop {
@@ -116,10 +121,10 @@ impl Worker {
         }
     }
 
-    /// Nothing will be heard any more.
+    /// The channel has ended.
     fn close(&self, ended: &TransportError) {
         if !matches!(ended, TransportError::Closed) {
-            // Among the last lines on standard error of the attempts that this worker loses.
+            // The scheduler reports the last lines on standard error with each attempt that this worker loses.
             eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
         }
         self.starting.interrupt();
@@ -128,6 +133,7 @@ impl Worker {
         self.turn.close();
     }
 
+    /// Receives one message, or a part of one, and acts on it.
     fn receive(&self, receiver: &mut ToWorkerReceiver) -> Result<(), TransportError> {
         let incoming = receiver.receive()?;
         if receiver.acknowledge_due() {
@@ -151,6 +157,7 @@ impl Worker {
         Ok(())
     }
 
+    /// Maps the inputs of a job.
     fn open(&self, job: pushflow_protocol::Job) -> Result<Job, TransportError> {
         let pushflow_protocol::Job { attempt, actor, task, inputs } = job;
         Ok(Job { attempt, actor, task, inputs: self.slabs.open(inputs)? })
@@ -158,6 +165,7 @@ impl Worker {
 
     // ----- the main thread -----
 
+    /// Runs jobs until the channel ends.
     fn run_jobs(&self, settings: WorkerSettings, mut output: AttemptOutput, grants: Arc<dyn GrantSource>) {
         let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(grants);
         if settings.start_python
@@ -169,7 +177,7 @@ impl Worker {
         while let Some((job, interrupter)) = self.next_job() {
             let attempt = job.attempt;
             output.begin(attempt);
-            // Kept until the answer is on its way, which may name what is in it.
+            // Dropped after the reply was sent, since the reply may name memory that this result holds.
             let result = run_job(&mut runner, job, &interrupter);
             let reply = match result.as_ref().map_err(TaskError::clone).and_then(|result| self.pack(result)) {
                 Ok(result) => FromWorker::Finished { attempt, result, marked: output.end_if_in_transit(attempt) },
@@ -184,7 +192,7 @@ impl Worker {
         }
     }
 
-    /// Waits for the next job, and listens meanwhile; `None` when there will be none.
+    /// Waits for the next job, and receives meanwhile; `None` when the channel has ended.
     fn next_job(&self) -> Option<(Job, Interrupter)> {
         loop {
             match self.jobs.next() {
@@ -198,10 +206,10 @@ impl Worker {
         }
     }
 
-    /// Listens, or waits for who does.
+    /// Receives, or waits while the control thread receives.
     fn receive_or_wait(&self) {
         match self.turn.take_for_main() {
-            // Since the last look into the queue the control thread may have heard of a job, and stopped to listen.
+            // Since the last look at the queue the control thread may have added a job and unlocked the receiver.
             Some(_) if self.jobs.is_ready() => {}
             Some(mut receiver) => {
                 if let Err(ended) = self.receive(&mut receiver) {
@@ -212,13 +220,13 @@ impl Worker {
         }
     }
 
-    /// Writes a result down, if it is long where the scheduler reads it.
+    /// Encodes a result, its long values into memory that the scheduler reads.
     fn pack(&self, result: &Data) -> Result<PackedData, TaskError> {
         let packed = self.slabs.pack(result, |bytes| self.request_grant(bytes));
         packed.map_err(|error| TaskError::new(ErrorKind::BadResult, format!("the result can't travel: {error}")))
     }
 
-    /// The answer is heard at once, while this thread waits for it.
+    /// Requests memory, and has the control thread receive the answer while the main thread waits for it.
     fn request_grant(&self, bytes: u64) {
         self.send(FromWorker::RequestGrant { bytes });
         self.turn.request_receive();
@@ -228,7 +236,8 @@ impl Worker {
         self.or_close(self.replies.send_now(message));
     }
 
-    /// A scheduler that can't be told is gone; the control thread sees that too.
+    /// Closes the queue if a message could not be sent: the scheduler has ended. The thread that receives sees that,
+    /// too.
     fn or_close(&self, sent: Result<(), Closed>) {
         if sent.is_err() {
             self.jobs.close();
@@ -236,7 +245,7 @@ impl Worker {
     }
 }
 
-/// The slabs of the scheduler, for the worker's interpreter.
+/// The worker's memory in the scheduler's slabs, for its Python interpreter.
 struct WorkerGrants(Arc<Worker>);
 
 impl GrantSource for WorkerGrants {
@@ -277,13 +286,13 @@ mod tests {
         let worker = Arc::new(Worker { jobs, replies, slabs, turn, starting: Interrupter::new() });
         let task = TaskSpec::rust("task");
         worker.jobs.add(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs: Default::default() }]);
-        let (says, listens) = mpsc::channel();
+        let (returned, has_returned) = mpsc::channel();
         let waiting = worker.clone();
-        // If it waits, it does so for ever, and is left behind.
+        // If it waits, it does so for ever, and the thread is left behind.
         std::thread::spawn(move || {
             waiting.receive_or_wait();
-            says.send(()).ok();
+            returned.send(()).ok();
         });
-        assert!(listens.recv_timeout(Duration::from_secs(20)).is_ok(), "it listens, though there is a job");
+        assert!(has_returned.recv_timeout(Duration::from_secs(20)).is_ok(), "it receives, though there is a job");
     }
 }
