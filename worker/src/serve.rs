@@ -75,8 +75,8 @@ pub(crate) fn run(files: Files) -> io::Result<()> {
     Ok(())
 }
 
-fn thread(name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name.into()).spawn(life).map(drop).map_err(name_limit)
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(body).map(drop).map_err(name_limit)
 }
 
 /// Opens the server in the run directory. ipc-channel has no parameter for that folder, but reads `TMPDIR`.

@@ -21,8 +21,8 @@ struct Bootstrap {
     settings: WorkerSettings,
 }
 
-/// Connects to a worker's one-shot server and hands over the ends of its channels. `slabs` is the
-/// memory that the worker is lent and granted.
+/// Connects to a worker's one-shot server and hands over the ends of its channels. `slabs` is the memory that the
+/// worker is lent and granted.
 ///
 /// # Errors
 /// When the worker has ended.
