@@ -9,14 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pushflow_guardian::BUILD;
-use pushflow_model::{Data, Value};
-use pushflow_model::{ErrorKind, PythonTask, Returns, TaskSpec};
-use pushflow_model::{PoolType, StartMethod};
+use pushflow_model::{Data, ErrorKind, PoolType, PythonTask, Returns, StartMethod, TaskSpec, Value};
 use pushflow_pool::{Machine, PoolOptions, TaskPool, TaskResult, worker_program};
 use pushflow_python::{ChosenBy, choose_interpreter};
 
-use crate::PythonSettings;
-use crate::preflight;
+use crate::{PythonSettings, preflight};
 
 /// The Python packages that are looked for, and what they are for.
 const PACKAGES: [(&str, &str); 4] = [

@@ -1,8 +1,7 @@
 //! [`Observer`]: who hears of a run's events, and [`Lossy`], which keeps a slow one from slowing the run down.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 

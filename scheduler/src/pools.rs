@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pushflow_graph::{ActorId, Graph};
-use pushflow_model::AttemptId;
-use pushflow_model::PoolType;
+use pushflow_model::{AttemptId, PoolType};
 use pushflow_pool::{Attempt, Pool};
 
 /// On which pool the attempts of a task actor run.

@@ -20,20 +20,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, Graph};
 use pushflow_green::Cancellation;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskError, TaskSpec};
+use pushflow_model::{AttemptId, Data, TaskError, TaskSpec};
 use pushflow_pool::{Attempt, EventSink, OpenError, PoolEvent};
 
 use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::delayed::Delayed;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::handle::{Explanation, OpenAttempt, StopHandle};
-use crate::opening;
 use crate::pools::Pools;
-use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Limits, Reactor};
 use crate::stop_signals::Listening;
-use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
+use crate::{Observer, Outcome, RunError, RunOptions, Workflow, opening, preflight};
 
 /// How many inputs are taken in before their actions are carried out together, and the time is looked at.
 const BATCH: usize = 1024;

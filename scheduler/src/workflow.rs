@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use pushflow_graph::ewoks::{self, LoadError, LoadOptions};
 use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Task, Warning};
-use pushflow_model::PoolType;
-use pushflow_model::{Data, Value};
+use pushflow_model::{Data, PoolType, Value};
 
 use crate::classes::with_classes;
 use crate::{Outcome, Run, RunError, RunOptions};

@@ -3,9 +3,10 @@
 //! A program becomes a worker or a guardian by being started with the variable `PUSHFLOW_ROLE` and calling [`init`]: the
 //! program `pushflow-worker` does nothing else, and any program that uses pushflow can.
 
-mod ear;
-mod inbox;
-mod outbox;
+mod attempt_output;
+mod job_queue;
+mod receive_turn;
+mod replies;
 mod serve;
 mod signals;
 

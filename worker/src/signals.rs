@@ -1,17 +1,17 @@
-//! Signals that somebody sends to a worker: SIGINT and SIGTERM.
+//! [`Signals`]: what a worker does on SIGINT and SIGTERM.
 //!
-//! SIGINT interrupts the attempt that runs; an idle worker ignores it (`parity.md` P106). SIGTERM is passed on to the process
-//! that works for the attempt, a command or an interpreter, which then ends in its own way; where there is none, it ends
-//! the worker, as it ends any process that does not handle it.
+//! SIGINT interrupts the attempt that runs; an idle worker ignores it (`docs/parity.md` P106). SIGTERM is passed on to
+//! the process of the attempt, a command or an interpreter, which ends in its own way. If there is no such process,
+//! SIGTERM ends the worker, as it ends any process that does not handle it.
 
 use std::io::{self, PipeReader, Read};
 
 use nix::sys::signal::{Signal, raise};
 use pushflow_os::{SignalWatch, signal_pipe};
 
-use crate::inbox::Inbox;
+use crate::job_queue::JobQueue;
 
-/// The signals, from now on heard by whoever holds this.
+/// The two signals, which are caught as long as this exists.
 pub(crate) struct Signals {
     pipe: PipeReader,
     _interrupt: SignalWatch,
@@ -19,6 +19,8 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
+    /// Catches the two signals from now on.
+    ///
     /// # Errors
     /// When there are no file descriptors left.
     pub(crate) fn watch() -> io::Result<Signals> {
@@ -27,13 +29,13 @@ impl Signals {
         Ok(Signals { pipe, _interrupt: interrupt, terminate })
     }
 
-    /// The life of the thread that hears them.
-    pub(crate) fn hear(mut self, inbox: &Inbox) {
+    /// Runs the thread that acts on the signals.
+    pub(crate) fn run(mut self, jobs: &JobQueue) {
         let mut number = [0];
         while self.pipe.read_exact(&mut number).is_ok() {
             match Signal::try_from(i32::from(number[0])) {
-                Ok(Signal::SIGINT) => inbox.interrupt_running(),
-                Ok(Signal::SIGTERM) if inbox.terminate_running() => {}
+                Ok(Signal::SIGINT) => jobs.interrupt_running(),
+                Ok(Signal::SIGTERM) if jobs.terminate_running() => {}
                 Ok(Signal::SIGTERM) => {
                     drop(self.terminate);
                     raise(Signal::SIGTERM).ok();

@@ -7,14 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use pushflow_model::{CommandTask, ErrorKind, Exit, TaskError};
-use pushflow_model::{Data, Value};
+use pushflow_guardian::{Interrupter, Launch, Launcher};
+use pushflow_model::{CommandTask, Data, ErrorKind, Exit, TaskError, Value};
 
 use super::output::text_or_bytes;
 use super::program::{Ended, Output, run_program};
 use super::template::render;
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{Launch, Launcher};
 
 /// Runs a command task; see [`CommandTask`] for the rules.
 ///

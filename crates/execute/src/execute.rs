@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_green::{Cancelled, in_span};
+use pushflow_guardian::Interrupter;
+use pushflow_model::{AttemptId, Data, ErrorKind, TaskError, TaskSpec};
 
 use crate::context::TaskContext;
 use crate::registry::run_rust;
 use crate::runner::Runner;
-use pushflow_green::Cancelled;
-use pushflow_green::in_span;
-use pushflow_guardian::Interrupter;
 
 /// Runs one attempt on the calling thread; `runner` is for what is no Rust task, `None` where such do not run.
 ///

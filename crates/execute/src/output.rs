@@ -5,11 +5,9 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use pushflow_model::Exit;
-use pushflow_model::Value;
-
 use pushflow_green::wait_readable;
 use pushflow_guardian::Child;
+use pushflow_model::{Exit, Value};
 
 /// How long what is still in the pipes is read after the process has ended: something that it started may hold them open
 /// for ever.

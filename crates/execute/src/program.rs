@@ -7,11 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
+use pushflow_guardian::{Child, Interrupter, Launch, Launcher};
 use pushflow_model::{ErrorKind, Exit, TaskError};
 
 use super::output::{last_lines, read_until_exit};
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{Child, Launch, Launcher};
 
 /// How many lines of a failed program's standard error an error quotes.
 const QUOTED_LINES: usize = 20;

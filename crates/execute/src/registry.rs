@@ -7,8 +7,7 @@ mod panics;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use pushflow_model::{Data, Key};
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, Key, TaskError};
 
 use self::choices::choices;
 use crate::context::TaskContext;

@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pushflow_model::Data;
-use pushflow_model::{ErrorKind, PythonOptions, TaskError, TaskSpec};
-use pushflow_protocol::slabs::{Rooms, SlabStore};
+use pushflow_guardian::{Interrupter, Launcher};
+use pushflow_model::{Data, ErrorKind, PythonOptions, TaskError, TaskSpec};
+use pushflow_protocol::slabs::{GrantSource, SlabStore};
+use pushflow_python::{PythonCall, PythonHost, SharedPython};
 
 use crate::{command, script};
-
-use pushflow_guardian::{Interrupter, Launcher};
-use pushflow_python::{PythonCall, PythonHost, SharedPython};
 
 /// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
 pub struct Runner {
@@ -18,7 +16,7 @@ pub struct Runner {
     python: Python,
     pub(crate) host: Option<PythonHost>,
     /// Shared memory for the interpreter.
-    rooms: Arc<dyn Rooms>,
+    rooms: Arc<dyn GrantSource>,
 }
 
 /// Where Python tasks run.
@@ -54,7 +52,7 @@ impl Runner {
 
     /// This runner with this shared memory for long parts of values, in the place of its own.
     #[must_use]
-    pub fn with_rooms(self, rooms: Arc<dyn Rooms>) -> Self {
+    pub fn with_rooms(self, rooms: Arc<dyn GrantSource>) -> Self {
         Runner { rooms, ..self }
     }
 
@@ -123,6 +121,6 @@ impl Runner {
 }
 
 /// Makes no slab before one is needed.
-fn own_rooms() -> Arc<dyn Rooms> {
+fn own_rooms() -> Arc<dyn GrantSource> {
     Arc::new(SlabStore::default())
 }

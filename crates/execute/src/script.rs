@@ -6,14 +6,12 @@ use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use pushflow_model::{Data, Key, Value};
-use pushflow_model::{ErrorKind, Exit, ScriptTask, TaskError};
+use pushflow_guardian::{Interrupter, Launch, Launcher};
+use pushflow_model::{Data, ErrorKind, Exit, Key, ScriptTask, TaskError, Value};
+use pushflow_python::{is_true, python_text};
 
 use super::output::text_or_bytes;
 use super::program::{Ended, Output, run_program};
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{Launch, Launcher};
-use pushflow_python::{is_true, python_text};
 
 /// The inputs that are no arguments.
 const OPTIONS: [&str; 4] = ["_script", "_capture_output", "_merge_err", "_raise_on_error"];

@@ -1,7 +1,6 @@
 //! `{NAME}` in the texts of a command task: the input of that name, as text.
 
-use pushflow_model::{Data, Key, Value};
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, Key, TaskError, Value};
 
 /// How alike two names must be, of 1, for one to be proposed in place of the other.
 const ALIKE: f64 = 0.75;

@@ -25,15 +25,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pushflow_model::{Data, Payload, Value};
-use pushflow_model::{ErrorKind, PythonOptions, PythonTask, Returns, TaskError, TaskSpec};
-
-use self::direct::DirectLauncher;
+use pushflow_green::Environment;
 use pushflow_guardian::Interrupter;
+use pushflow_model::{Data, ErrorKind, Payload, PythonOptions, PythonTask, Returns, TaskError, TaskSpec, Value};
 use pushflow_python::{PythonHost, SharedPython, find_interpreter};
 
+use self::direct::DirectLauncher;
 use crate::runner::Runner;
-use pushflow_green::Environment;
 
 /// A folder of its own for one test, removed with it.
 struct Folder(PathBuf);

@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use pushflow_execute::{TaskContext, find_task, registered_tasks, run_rust};
 use pushflow_green::Cancellation;
-use pushflow_model::{Data, Key, Payload, Value};
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, Key, Payload, TaskError, Value};
 use pushflow_task_macros::task;
 use serde::{Deserialize, Serialize};
 

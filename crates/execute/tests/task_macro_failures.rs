@@ -1,14 +1,12 @@
 //! How a `#[task]` function fails: by an error of any type, by a panic, by a cancelled attempt.
 
 use std::error::Error;
-use std::panic;
-use std::thread;
 use std::time::Duration;
+use std::{panic, thread};
 
 use pushflow_execute::{TaskContext, run_rust};
 use pushflow_green::{Cancellation, Cancelled};
-use pushflow_model::{Data, Value};
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, TaskError, Value};
 use pushflow_task_macros::task;
 
 fn run(name: &str, inputs: Data) -> Result<Data, TaskError> {

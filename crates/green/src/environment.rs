@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
 
-use super::monitor::lock;
 use pushflow_model::advice;
+
+use super::monitor::lock;
 
 /// The variable that chooses where nothing else does.
 const VARIABLE: &str = "PUSHFLOW_ENVIRONMENT";

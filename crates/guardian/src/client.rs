@@ -20,14 +20,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::messages::{FromGuardian, Launch, ProcessId, StartFailure, ToGuardian};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use pushflow_model::Exit;
+use pushflow_model::{Exit, StartMethod};
 use pushflow_os::{PidFd, SeqPacket};
 use pushflow_protocol::courier;
 
@@ -35,7 +34,7 @@ pub use self::inherited::inherit;
 use self::sending::{Sending, Unsent};
 pub use self::start::GuardianError;
 use crate::lookup;
-use pushflow_model::StartMethod;
+use crate::messages::{FromGuardian, Launch, ProcessId, StartFailure, ToGuardian};
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use pushflow_green::{Cancellation, Wakes};
 
 use crate::launch::Child;
-use pushflow_green::Cancellation;
-use pushflow_green::Wakes;
 
 /// Interrupts one attempt: wakes what waits inside this process, and sends SIGINT to the process that works for it.
 ///

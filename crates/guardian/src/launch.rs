@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::messages::Warm;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pushflow_model::{ErrorKind, Exit, TaskError};
+
+use crate::messages::Warm;
 
 /// Starts processes.
 pub trait Launcher: Send + Sync {

@@ -10,16 +10,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::messages::{Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, WORKER_PID};
 use nix::sys::signal::Signal;
-use pushflow_model::Exit;
+use pushflow_green::Monitor;
+use pushflow_model::{Exit, StartMethod};
 use pushflow_os::launch::name_limit;
 
 use crate::client::{Guardian, Listener, ProcessEvent};
 use crate::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
+use crate::messages::{Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, WORKER_PID};
 use crate::role;
-use pushflow_green::Monitor;
-use pushflow_model::StartMethod;
 
 /// The error number of what is not permitted.
 const EPERM: i32 = nix::errno::Errno::EPERM as i32;

@@ -13,9 +13,8 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use pushflow_model::{Exit, ProcessClass, TaskModule};
+use serde::{Deserialize, Serialize};
 
 /// Names a process that the guardian was asked to start; chosen by the client, which never uses one twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

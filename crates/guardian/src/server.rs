@@ -52,7 +52,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::messages::{FromGuardian, ToGuardian};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -69,6 +68,7 @@ use self::strays::Strays;
 use self::warm::WarmPrograms;
 pub use self::warm::keep_adopted;
 use crate::build_id::BUILD;
+use crate::messages::{FromGuardian, ToGuardian};
 use crate::worker_program::WorkerProgram;
 
 /// How long to wait between two sweeps of a tree that is being ended.

@@ -24,8 +24,6 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Once;
 
-use crate::client::zygote;
-use crate::messages::{FromSnapshot, ToSnapshot};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -34,6 +32,8 @@ use pushflow_os::launch::{live_as_copy, name_limit};
 use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_unnoticed};
 use pushflow_protocol::courier;
 
+use crate::client::zygote;
+use crate::messages::{FromSnapshot, ToSnapshot};
 use crate::server;
 use crate::worker_program::WorkerProgram;
 

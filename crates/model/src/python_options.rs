@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct PythonOptions {
     /// The interpreter, an absolute path.
     pub interpreter: OsString,
-    /// Folders in which modules are looked for before anywhere else.
+    /// Folders in which the interpreter searches for modules before all others.
     pub search_path: Vec<OsString>,
-    /// What an interpreter imports before its first task.
+    /// The modules that an interpreter imports before its first task.
     pub modules: Vec<TaskModule>,
-    /// Whether interpreters are copies of one that has imported the modules, where that is possible.
+    /// Whether interpreters are forked from one that has imported the modules, where that is possible.
     pub warm: bool,
 }
 
@@ -29,6 +29,6 @@ impl PythonOptions {
 pub struct TaskModule {
     /// Its dotted name, or the path of a `.py` file.
     pub module: String,
-    /// What a task wants of it, which may be a module inside it.
+    /// The function that a task needs of the module; it may also be a module inside that one.
     pub function: String,
 }

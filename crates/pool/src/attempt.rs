@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, Exit, TaskError, TaskSpec};
+use pushflow_green::Cancellation;
+use pushflow_model::{AttemptId, Data, Exit, TaskError, TaskSpec};
 
 use crate::error::OpenError;
-use pushflow_green::Cancellation;
 
 /// One execution of a task, to be run.
 #[derive(Clone, Debug)]

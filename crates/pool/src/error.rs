@@ -1,9 +1,8 @@
 //! [`OpenError`]: why a pool can't be opened.
 
-use pushflow_model::NO_CHILDREN;
-
 use pushflow_green::EnvironmentError;
 use pushflow_guardian::GuardianError;
+use pushflow_model::NO_CHILDREN;
 
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]

@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
+use pushflow_guardian::{Guardian, GuardianError};
+use pushflow_model::StartMethod;
 use pushflow_os::{PidFd, SharedWords};
 
 use crate::process::room;
-use pushflow_guardian::{Guardian, GuardianError};
-use pushflow_model::StartMethod;
 
 /// What the machine and this program can do.
 #[derive(Debug)]

@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pushflow_model::PythonOptions;
-
 use pushflow_green::{Environment, EnvironmentError, environment};
-use pushflow_model::PoolType;
-use pushflow_model::StartMethod;
+use pushflow_model::{PoolType, PythonOptions, StartMethod};
 
 /// The pool where nobody names one: `gevent` in the green environment as it is chosen at this moment (`docs/parity.md`
 /// P96), else `process`.

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use pushflow_guardian::OnOrphan;
-use pushflow_model::{Family, ProcessClass};
-
-use pushflow_model::PoolType;
+use pushflow_model::{Family, PoolType, ProcessClass};
 
 /// The rules of one process pool, or of a single process (`parity.md` P97, P108; the original's tables in its README).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,13 +24,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pushflow_guardian::Source;
-use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
+use pushflow_green::{Cancellation, Monitor};
+use pushflow_guardian::{Guardian, Source};
+use pushflow_model::{AttemptId, NO_CHILDREN, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
-use self::dispatcher::Dispatcher;
-use self::dispatcher::MAX_FAILED_STARTS;
-use self::dispatcher::{Event, Rules};
+use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
 use self::engine::Engine;
 use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
@@ -38,13 +37,8 @@ use self::runner::Runner;
 use crate::attempt::{Attempt, EventSink, Pool};
 use crate::error::OpenError;
 use crate::exit::{AtProcessExit, Registration};
-use pushflow_green::Cancellation;
-
 use crate::options::PoolOptions;
 use crate::policy::{AtExit, Policy};
-use pushflow_green::Monitor;
-use pushflow_guardian::Guardian;
-use pushflow_model::{PoolType, StartMethod};
 
 /// How much longer than its graces the pool may take to report an attempt that it was asked to end.
 const SLACK: Duration = Duration::from_secs(5);

@@ -12,18 +12,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, Exit, TaskError, TaskSpec};
+use pushflow_green::{Cancellation, Monitor};
+use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError, TaskSpec};
 
 use crate::attempt::{Attempt, PoolEvent};
 use crate::error::OpenError;
 use crate::options::PoolOptions;
-use crate::policy::ProcessKind;
-use crate::policy::{AtExit, Policy};
+use crate::policy::{AtExit, Policy, ProcessKind};
 use crate::process::ProcessPool;
 use crate::task_pool::{TaskResult, print_output};
-use pushflow_green::Cancellation;
-use pushflow_green::Monitor;
 
 /// The exit code of a process of whose end nothing could be seen: Python's own, when its fork server is gone.
 const UNSEEN: i32 = 255;

@@ -18,18 +18,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_green::{Cancellation, Monitor};
+use pushflow_model::{AttemptId, Data, ErrorKind, PoolType, TaskError, TaskSpec};
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
 use crate::error::OpenError;
-use crate::in_process::GreenPool;
-use crate::in_process::ThreadPool;
+use crate::in_process::{GreenPool, ThreadPool};
 use crate::options::PoolOptions;
 use crate::process::ProcessPool;
-use pushflow_green::Cancellation;
-use pushflow_green::Monitor;
-use pushflow_model::PoolType;
 
 /// Opens a pool of any type; `with_processes` says whether commands are to run on a pool of threads. When `opening` is
 /// cancelled, the pool is given up.

@@ -1,18 +1,19 @@
-//! What the scheduler and its workers say to each other, and the transport under it.
+//! The messages between a scheduler and its workers, and the transport under them.
 //!
 //! Each direction is one enum, [`ToWorker`] and [`FromWorker`], over ipc-channel ([`transport`]). Long values go through
-//! shared memory ([`slabs`]). [`marker`] keeps apart what the attempts of one worker print.
+//! shared memory ([`slabs`]). [`marker`] keeps apart the output of different attempts of one worker. [`courier`] carries
+//! messages with file descriptors over a socket.
 
 pub mod courier;
-mod journal;
 pub mod marker;
 pub mod slabs;
 pub mod transport;
+mod unsent;
 mod window;
 mod worker;
 
-pub use journal::Journal;
+pub use unsent::UnsentReplies;
 pub use worker::{
-    BEGUN, CONTROL_SOCKET, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, SHARED_WORDS, ToWorker,
-    UNTOLD, WorkerSettings,
+    CONTROL_SOCKET, CURRENT_ATTEMPT, FromWorker, GUARDIAN_SOCKET, GuardianAddress, Hello, Identity, Job, SHARED_WORDS,
+    ToWorker, UNREPORTED_OUTPUT, WorkerSettings,
 };

@@ -1,36 +1,47 @@
-//! Which of a worker's output belongs to which attempt.
+//! Which output of a worker belongs to which attempt.
 //!
-//! A worker's standard output and error are pipes whose other ends the scheduler holds, so that what a worker wrote
-//! before it died is not lost with it. Before it begins an attempt, the worker writes its number into a word of memory
-//! that both share ([`crate::BEGUN`]). When an attempt has failed, or has ended with some of its output on its way, the
-//! worker writes a marker into both: what stands before it was written during that attempt (or by what earlier ones left
-//! running). The marker holds a word made anew for each pool, so that no task writes one by accident.
+//! A worker's standard output and error are pipes whose read ends the scheduler holds. So output that the worker wrote
+//! before it died is not lost with it. Two things say which attempt has written it:
 //!
-//! After other attempts there is no marker: two writes and their wake-ups would be most of the cost of a small task. What
-//! such an attempt printed was read and told while it ran. So when the reader has read something, it looks at the shared
-//! word, and then reads all that is in the pipe by then: without a marker in that, what it had read before is of the
-//! attempt of that word. If it were of an older one, its marker would have been in the pipe before the word was written.
+//! - *The shared word* [`CURRENT_ATTEMPT`](crate::CURRENT_ATTEMPT): the worker writes the number of an attempt there
+//!   before the attempt begins.
+//! - *The marker*: the worker writes one into both pipes when an attempt has failed, or has ended with some of its
+//!   output in transit. Output before the marker was written during that attempt, or by processes that earlier
+//!   attempts left running. A marker holds a token made anew for each pool, so that no task writes a marker by
+//!   accident.
 //!
-//! # Unread, or read and not told
-//! What the reader has taken out of a pipe is on its way until it has told whose it is; the worker's answer must not
-//! overtake it. So the reader sets a shared word of that pipe ([`crate::UNTOLD`]) before it reads, and clears it when all
-//! that it read was told. The worker asks the pipes first and the words then. In this order nothing is missed: where the
-//! pipe is empty, the reader had set the word before it emptied it, and if the word is clear by now it has told. The other
-//! way round the reader could set the word after the worker had looked at it and empty the pipe before the worker does.
+//! # Attempts without a marker
+//! Two writes and their wake-ups would be most of the cost of a small task. So there is no marker after an attempt
+//! whose output the scheduler's reader thread has read and reported while the attempt ran.
 //!
-//! A task may write anything into these words. A word that is set for no reason costs a marker after each attempt until the
-//! reader clears it; one that is cleared too early, what was the case without it: a line under the name of another.
+//! When the reader thread has read something, it first looks at the shared word, and then reads everything that is in
+//! the pipe by then. If that second part holds no marker, the first part belongs to the attempt of the word. If the
+//! first part belonged to an older attempt, the marker of that one would have been in the pipe before the word was
+//! written.
+//!
+//! # Output in transit
+//! Output is in transit until the reader thread has reported it under its attempt. The worker's reply must not
+//! overtake it. The reader thread sets a shared word of the pipe ([`UNREPORTED_OUTPUT`](crate::UNREPORTED_OUTPUT))
+//! before it reads, and clears the word when it has reported everything that it read. The worker checks the pipes
+//! first, and the words second. In this order it misses nothing: where a pipe is empty, the reader thread had set the
+//! word before it emptied the pipe, and if the word is clear by now, the reader thread has reported. In the other
+//! order, the reader thread could set the word after the worker had checked it, and empty the pipe before the worker
+//! checks that.
+//!
+//! A task may write anything into these words. A word that is set for no reason costs a marker after each attempt,
+//! until the reader thread clears the word. A word that is cleared too early costs what it was made for: a line may be
+//! reported under another attempt.
 
 use pushflow_model::AttemptId;
 
-/// What opens and closes a marker: ASCII's record separator.
+/// The byte that opens and closes a marker: ASCII's record separator.
 const SEPARATOR: u8 = 0x1e;
-/// The longest number of an attempt.
+/// The most digits of an attempt's number.
 const MAX_DIGITS: usize = 20;
 
-/// The marker that ends the output of an attempt.
-pub fn end_of_attempt(word: &str, attempt: AttemptId) -> Vec<u8> {
-    format!("\x1e{word}:{}\x1e", attempt.0).into_bytes()
+/// The marker that ends the output of an attempt, for a pool with this token.
+pub fn end_of_attempt(token: &str, attempt: AttemptId) -> Vec<u8> {
+    format!("\x1e{token}:{}\x1e", attempt.0).into_bytes()
 }
 
 /// A piece of a worker's output.
@@ -42,7 +53,7 @@ pub enum Piece {
     End(AttemptId),
 }
 
-/// Takes a worker's output apart again, in whatever portions it arrives.
+/// Splits the output of a worker at its markers, however the output is cut into portions.
 #[derive(Debug)]
 pub struct Splitter {
     opening: Vec<u8>,
@@ -50,12 +61,13 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// For a worker whose markers hold this word.
-    pub fn new(word: &str) -> Splitter {
-        Splitter { opening: format!("\x1e{word}:").into_bytes(), held: Vec::new() }
+    /// For a worker whose markers hold this token.
+    pub fn new(token: &str) -> Splitter {
+        Splitter { opening: format!("\x1e{token}:").into_bytes(), held: Vec::new() }
     }
 
-    /// What the next bytes of the stream are; the beginning of what may become a marker is held back.
+    /// The pieces in the next bytes of the stream. Bytes at the end that may be the beginning of a marker are held
+    /// back.
     pub fn split(&mut self, bytes: &[u8]) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.held.extend_from_slice(bytes);
@@ -83,12 +95,12 @@ impl Splitter {
         pieces
     }
 
-    /// Whether something is held back.
+    /// Whether bytes are held back.
     pub fn is_holding(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// What is held back, when the stream has ended.
+    /// The bytes that are held back, when the stream has ended.
     pub fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
@@ -131,16 +143,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WORD: &str = "4bf1";
+    const TOKEN: &str = "4bf1";
 
     fn stream(parts: &[(Vec<u8>, u64)]) -> Vec<u8> {
         parts
             .iter()
-            .flat_map(|(text, attempt)| [text.clone(), end_of_attempt(WORD, AttemptId(*attempt))].concat())
+            .flat_map(|(text, attempt)| [text.clone(), end_of_attempt(TOKEN, AttemptId(*attempt))].concat())
             .collect()
     }
 
-    /// The output of each attempt, whatever the pieces.
+    /// The output of each attempt.
     fn by_attempt(pieces: Vec<Piece>) -> Vec<(Vec<u8>, u64)> {
         let mut attempts = vec![];
         let mut text = vec![];
@@ -154,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_marker_is_text() {
+    fn text_that_only_looks_like_a_marker_is_text() {
         for text in ["\x1e", "\x1e4bf1", "\x1e4bf2:1\x1e", "\x1e4bf1:x\x1e", "\x1e4bf1:99999999999999999999999\x1e"] {
-            let mut splitter = Splitter::new(WORD);
+            let mut splitter = Splitter::new(TOKEN);
             let mut all = Vec::new();
             for piece in splitter.split(text.as_bytes()) {
                 let Piece::Text(text) = piece else { panic!("{piece:?}") };
@@ -169,11 +181,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn output_is_told_apart_however_it_is_cut(
+        fn output_is_split_however_it_is_cut(
             parts in proptest::collection::vec((proptest::collection::vec(prop_oneof![Just(SEPARATOR), Just(b'4'), any::<u8>()], 0..20), any::<u64>()), 0..5),
             size in 1usize..20,
         ) {
-            let mut splitter = Splitter::new(WORD);
+            let mut splitter = Splitter::new(TOKEN);
             let pieces = stream(&parts).chunks(size).flat_map(|chunk| splitter.split(chunk)).collect();
             prop_assert_eq!(by_attempt(pieces), parts);
         }

@@ -1,31 +1,41 @@
-//! [`SendWindow`]: how much may be on its way to a worker, so that a send never blocks.
+//! [`SendWindow`]: how much may be in transit to a worker, so that a send never blocks.
 //!
-//! A send over ipc-channel blocks when the other side does not read and the socket's buffer is full. A worker that is
-//! stopped would stop the scheduler with it. So no more is sent than surely fits, until the worker says how many frames it
-//! has received. What a frame takes of the buffer is not its length: the kernel rounds it up, with its own account of it, to
-//! a power of two (`socket(7)`, `SO_SNDBUF`; measured with frames of 40 bytes to 32 KiB).
+//! A send over ipc-channel blocks when the other side does not read and the buffer of the socket is full. So a worker
+//! that is stopped would stop the scheduler, too.
+//!
+//! # Protocol
+//! The scheduler sends no more frames than surely fit the buffer: three of the full length. The worker counts the
+//! frames that it receives. It acknowledges, that is, it sends that number, after [`ACKNOWLEDGE_FRAMES`] frames or
+//! [`ACKNOWLEDGE_BYTES`] bytes. The frames up to that number are then out of the buffer, and the scheduler may send
+//! more.
+//!
+//! Whatever the worker may leave unacknowledged, one more frame of any length fits the window. So the two sides never
+//! wait for each other.
+//!
+//! A frame takes more of the buffer than its length. The kernel rounds the frame, together with its own bookkeeping,
+//! up to a power of two (`socket(7)`, `SO_SNDBUF`; measured with frames of 40 bytes to 32 KiB).
 
 use std::collections::VecDeque;
 
-/// The most bytes of a frame.
+/// The most bytes of a frame, its first byte included.
 pub(crate) const FRAME_BYTES: usize = 32 * 1024;
-/// The most that frames on their way may take of the socket's buffer: what Linux gives one by default, of which nothing
-/// here asks for less.
+/// The most bytes of the buffer that frames in transit may take. This is the size that Linux gives a socket by
+/// default, and nothing here sets a smaller one.
 const WINDOW_BYTES: usize = 212_992;
-/// The most frames on their way.
+/// The most frames in transit.
 const WINDOW_FRAMES: usize = 128;
-/// After this many frames a worker that has nothing to say acknowledges.
+/// After this many frames a worker acknowledges.
 pub(crate) const ACKNOWLEDGE_FRAMES: u64 = 32;
-/// After this many bytes a worker that has nothing to say acknowledges.
+/// After this many bytes a worker acknowledges.
 pub(crate) const ACKNOWLEDGE_BYTES: usize = FRAME_BYTES;
 
-/// What a frame takes of the buffer at the most: its length, the headers before and behind it, all rounded up, and the
-/// kernel's account of it.
+/// The most bytes of the buffer that a frame takes: its length with the headers before and behind it, rounded up, and
+/// the kernel's bookkeeping.
 fn cost(size: usize) -> usize {
     (size + 336).next_power_of_two() + 256
 }
 
-/// What was sent and not yet acknowledged.
+/// The frames that were sent and not yet acknowledged.
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
     costs: VecDeque<usize>,
@@ -39,13 +49,14 @@ impl SendWindow {
         self.costs.is_empty() || (self.costs.len() < WINDOW_FRAMES && self.taken + cost(size) <= WINDOW_BYTES)
     }
 
-    /// A frame was sent.
+    /// Counts a frame that was sent.
     pub(crate) fn sent(&mut self, size: usize) {
         self.costs.push_back(cost(size));
         self.taken += cost(size);
     }
 
-    /// The worker has received this many frames since it started. A number that was never reached changes nothing.
+    /// The worker has received this many frames since it started. A number beyond the frames that were sent counts as
+    /// that of the last one.
     pub(crate) fn acknowledged(&mut self, frames: u64) {
         while self.acknowledged < frames {
             let Some(cost) = self.costs.pop_front() else { return };
@@ -82,7 +93,7 @@ mod tests {
         assert_eq!(window.costs.len(), WINDOW_FRAMES);
     }
 
-    /// Whatever the worker may leave unacknowledged, one more frame has room.
+    /// Whatever the worker may leave unacknowledged, one more frame fits.
     #[test]
     fn a_worker_that_need_not_acknowledge_yet_never_closes_the_window() {
         for size in [1, 177, 700, 1000, 3800, 7900, 16_000, FRAME_BYTES - 1] {

@@ -20,7 +20,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use pushflow_protocol::slabs::{Place, Room, Rooms};
+use pushflow_protocol::slabs::{Grant, GrantSource, Place};
 
 /// From how many bytes on a part is long: less is copied faster than it is handed over.
 pub(super) const LONG: usize = 64 * 1024;
@@ -37,7 +37,7 @@ const ENTRY: usize = 5 * 8;
 /// Shared memory for one interpreter.
 #[derive(Clone)]
 pub(super) struct Buffers {
-    rooms: Arc<dyn Rooms>,
+    rooms: Arc<dyn GrantSource>,
     loans: Arc<Mutex<Loans>>,
 }
 
@@ -86,7 +86,7 @@ impl Files {
 }
 
 impl Buffers {
-    pub(super) fn new(rooms: Arc<dyn Rooms>) -> Self {
+    pub(super) fn new(rooms: Arc<dyn GrantSource>) -> Self {
         Buffers { rooms, loans: Arc::default() }
     }
 
@@ -137,7 +137,7 @@ impl Buffers {
     }
 
     fn copied(&self, part: &[u8]) -> Option<(Place, Bytes)> {
-        let mut room = self.rooms.room(part.len())?;
+        let mut room = self.rooms.grant(part.len())?;
         room.fill(part).ok()?;
         Some((room.place().clone(), room.into_bytes()))
     }
@@ -148,13 +148,13 @@ impl Buffers {
     }
 
     /// Room for parts of these lengths, and what to tell the interpreter of it; no room at all if there is not enough.
-    pub(super) fn room(&self, lengths: &[u8]) -> Result<(Vec<Room>, Files, Vec<u8>), String> {
+    pub(super) fn room(&self, lengths: &[u8]) -> Result<(Vec<Grant>, Files, Vec<u8>), String> {
         let lengths: Vec<u64> = numbers(lengths).collect();
         if lengths.len() > MOST_ROOMS {
             return Err(format!("it asks for room for {} parts", lengths.len()));
         }
-        let room = |length: &u64| usize::try_from(*length).ok().and_then(|length| self.rooms.room(length));
-        let rooms: Option<Vec<Room>> = lengths.iter().map(room).collect();
+        let room = |length: &u64| usize::try_from(*length).ok().and_then(|length| self.rooms.grant(length));
+        let rooms: Option<Vec<Grant>> = lengths.iter().map(room).collect();
         let (mut files, mut places) = (Files::default(), Vec::new());
         let rooms = rooms.unwrap_or_default();
         for room in &rooms {
@@ -171,7 +171,7 @@ impl Buffers {
     ///
     /// # Errors
     /// Why it is no reply.
-    pub(super) fn open<'a>(&self, message: &'a [u8], rooms: Vec<Room>) -> Result<(Parts, &'a [u8]), String> {
+    pub(super) fn open<'a>(&self, message: &'a [u8], rooms: Vec<Grant>) -> Result<(Parts, &'a [u8]), String> {
         let (mut message, mut released) = (message, Vec::new());
         if let Some((b'L', rest)) = message.split_first() {
             let (count, rest) = counted(rest, 8)?;
@@ -191,7 +191,7 @@ impl Buffers {
     }
 
     /// The parts of a table, and what follows those that come behind it.
-    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], rooms: Vec<Room>) -> Result<(Parts, &'a [u8]), String> {
+    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], rooms: Vec<Grant>) -> Result<(Parts, &'a [u8]), String> {
         let mut rooms: Vec<Option<Bytes>> = rooms.into_iter().map(|room| Some(room.into_bytes())).collect();
         let mut parts = Parts::default();
         for entry in table.chunks_exact(ENTRY) {

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-
 use pushflow_green::Direction;
 
 /// What every message starts with, to notice when something else writes on the channel.

@@ -11,17 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_model::Data;
-use pushflow_model::{ErrorKind, Exit, PythonOptions, TaskError};
-use pushflow_protocol::slabs::Rooms;
+use pushflow_guardian::{Child, Interrupter, LaunchError, Launcher};
+use pushflow_model::{Data, ErrorKind, Exit, PythonOptions, TaskError};
+use pushflow_protocol::slabs::GrantSource;
 
 use super::buffers::{Buffers, Lent, Parts};
 use super::channel::{Broken, Channel, StillWaiting};
 use super::message::{self, PythonCall, Reply};
 use super::shared::Server;
 use super::source::{Mode, launch, source};
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{Child, LaunchError, Launcher};
 
 /// How long an interpreter may take to start; imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -105,7 +103,7 @@ impl PythonHost {
     pub fn start(
         options: &PythonOptions,
         launcher: &dyn Launcher,
-        rooms: Arc<dyn Rooms>,
+        rooms: Arc<dyn GrantSource>,
     ) -> Result<PythonHost, TaskError> {
         let failed = |error: io::Error| {
             TaskError::new(ErrorKind::WorkerLost, format!("the Python interpreter could not be started: {error}"))

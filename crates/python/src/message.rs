@@ -1,16 +1,15 @@
 //! What a worker and its Python interpreter say to each other.
 
 use bytes::Bytes;
-use pushflow_model::{Data, Key, Opaque, Payload, Value};
 use pushflow_model::{
-    ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, TaskError,
+    Data, ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, Key, Opaque, Payload, PythonTask,
+    Returns, TaskError, Value,
 };
 
 use super::buffers::Parts;
 use super::channel::{HEADER, MAGIC};
 use super::pickle::EXCEPTION;
-use crate::pickle::PickleWriter;
-use crate::pickle::Pickled;
+use crate::pickle::{PickleWriter, Pickled};
 
 /// The highest position of an argument: all below it are passed too.
 const MAX_POSITION: u32 = 65_535;

@@ -23,28 +23,26 @@
 //! for. When the pool is dropped, the interpreter is killed.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use nix::sys::signal::Signal;
+use pushflow_green::{Environment, Monitor};
+use pushflow_guardian::{Child, Interrupter, Launcher};
 use pushflow_model::{ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_os::SeqPacket;
-use pushflow_protocol::slabs::{Rooms, SlabStore};
+use pushflow_protocol::slabs::{GrantSource, SlabStore};
 
 use super::buffers::Buffers;
 use super::host::{PythonHost, not_begun, not_started};
 use super::source::{Mode, launch, source};
-use pushflow_green::{Environment, Monitor};
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{Child, Launcher};
 
 /// How much of the source goes into one message.
 const CHUNK: usize = 16 * 1024;
@@ -60,7 +58,7 @@ pub struct SharedPython {
     options: PythonOptions,
     mode: Mode,
     launcher: Arc<dyn Launcher>,
-    rooms: Arc<dyn Rooms>,
+    rooms: Arc<dyn GrantSource>,
     state: Monitor<State>,
 }
 

@@ -5,11 +5,8 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
-use pushflow_guardian::Warm;
+use pushflow_guardian::{Launch, Warm, current_process};
 use pushflow_model::{PythonOptions, TaskModule};
-
-use pushflow_guardian::Launch;
-use pushflow_guardian::current_process;
 
 /// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
 /// needed first.

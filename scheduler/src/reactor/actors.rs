@@ -18,16 +18,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
-use pushflow_model::{AttemptId, ErrorKind, TaskError};
-use pushflow_model::{Data, Key, Payload, Value};
+use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, Value};
 
 use super::failure::is_error;
-use super::missing;
 use super::outputs::Execution;
 use super::plan::{Exit, Plan};
 use super::retry::Again;
 use super::spread::{Handed, Refused, spread};
-use super::{Action, Base, OpenAttempt, Phase, Reactor, Step};
+use super::{Action, Base, OpenAttempt, Phase, Reactor, Step, missing};
 
 /// The status that an error handler gives a run.
 const ERROR_STATUS: &str = "error";

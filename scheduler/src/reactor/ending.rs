@@ -9,8 +9,7 @@
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, TaskError};
+use pushflow_model::{AttemptId, Data, ErrorKind, TaskError};
 
 use super::outputs::Taken;
 use super::rounds::too_many;

@@ -10,8 +10,7 @@
 
 use bytes::Bytes;
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, ERROR_CODEC, ErrorCause, TaskError};
-use pushflow_model::{Data, Map, Opaque, Payload, Value};
+use pushflow_model::{AttemptId, Data, ERROR_CODEC, ErrorCause, Map, Opaque, Payload, TaskError, Value};
 
 use super::ending::ActorError;
 use super::plan::{Plan, Way};

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskError};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::{ActorError, Ending};
 

@@ -4,8 +4,7 @@
 //! the default below it.
 
 use pushflow_graph::{Graph, Work};
-use pushflow_model::TaskSpec;
-use pushflow_model::{Data, Key, Payload, Value};
+use pushflow_model::{Data, Key, Payload, TaskSpec, Value};
 
 const TYPE: &str = "ewokscore.missing_data.MissingData";
 

@@ -53,21 +53,19 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_graph::{ActorId, Graph, Retries};
-use pushflow_model::AttemptId;
-use pushflow_model::Data;
-
-pub use ending::{ActorError, Ending, EndingKind};
-pub use message::{Action, Counts, Event, Limits};
-pub use outputs::{Execution, Output, Outputs};
-
 use arrive::{Keep, Ready};
 use ending::{Closing, Errors};
 use outputs::Kept;
 use plan::{Plan, Way};
+use pushflow_graph::{ActorId, Graph, Retries};
+use pushflow_model::{AttemptId, Data};
 use retry::Again;
 use rounds::Rounds;
 use stopping::SoftStop;
+
+pub use ending::{ActorError, Ending, EndingKind};
+pub use message::{Action, Counts, Event, Limits};
+pub use outputs::{Execution, Output, Outputs};
 
 /// The state machine of one run; see the module for its states and rules.
 ///

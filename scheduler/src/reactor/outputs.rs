@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pushflow_graph::ActorId;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskError};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::failure::is_error;
 use super::plan::Plan;

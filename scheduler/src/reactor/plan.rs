@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Arrival, Graph, Link, LinkId, Mapping, Router};
-use pushflow_model::TaskError;
-use pushflow_model::{Data, Key};
+use pushflow_model::{Data, Key, TaskError};
 
 use super::arrive::{Keep, Merge};
 use super::failure::{exception_key, instance_key};

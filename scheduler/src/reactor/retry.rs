@@ -4,8 +4,7 @@
 //! it; only the last one is that of the actor. A run that is closing or stopping tries nothing again.
 
 use pushflow_graph::Retries;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskError};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::{OpenAttempt, Phase, Reactor, Step};
 

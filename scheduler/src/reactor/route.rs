@@ -7,8 +7,7 @@
 use std::ops::Range;
 
 use pushflow_graph::{Graph, Port, Router};
-use pushflow_model::{Data, Value};
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, TaskError, Value};
 
 use super::plan::Exit;
 

@@ -6,8 +6,7 @@
 use std::collections::VecDeque;
 
 use pushflow_graph::{FieldMap, Link, Mapping};
-use pushflow_model::Data;
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, TaskError};
 
 use super::Trigger;
 use super::plan::{Exit, Plan};

@@ -5,8 +5,7 @@
 //! go round for ever. Actors that run no task work as ever.
 
 use pushflow_graph::ActorId;
-use pushflow_model::Data;
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, TaskError};
 
 use super::failure::message_of;
 use super::{EndingKind, Phase, Reactor, Step};

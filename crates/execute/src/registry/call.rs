@@ -11,17 +11,15 @@ use std::error::Error;
 use std::iter::successors;
 use std::marker::PhantomData;
 
-use pushflow_model::{ErrorCause, ErrorDetails, ErrorKind, TaskError};
-use pushflow_model::{Key, Payload, Value, from_value, to_value};
+use pushflow_model::{ErrorCause, ErrorDetails, ErrorKind, Key, Payload, TaskError, Value, from_value, to_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-pub use inventory;
-pub use pushflow_model::Data;
 
 pub use super::RegisteredTask;
 use super::choices::choices;
 pub use crate::context::TaskContext;
+pub use inventory;
+pub use pushflow_model::Data;
 
 /// What running a task gives.
 pub type TaskResult = Result<Data, TaskError>;

@@ -8,8 +8,7 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
-use pushflow_model::Data;
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, TaskError};
 
 thread_local! {
     /// Where the last panic of this thread was.

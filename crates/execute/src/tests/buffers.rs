@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use pushflow_model::Opaque;
-use pushflow_protocol::slabs::{Place, Room, Rooms, SlabStore};
+use pushflow_protocol::slabs::{Grant, GrantSource, Place, SlabStore};
 
 use super::*;
 
@@ -221,8 +221,8 @@ def hand_on(array, bytes):
 /// Shared memory of which there is none.
 struct NoRooms;
 
-impl Rooms for NoRooms {
-    fn room(&self, _: usize) -> Option<Room> {
+impl GrantSource for NoRooms {
+    fn grant(&self, _: usize) -> Option<Grant> {
         None
     }
 
@@ -345,7 +345,7 @@ def dies(array):
         assert!(error.message.ends_with("was killed by signal 9 (SIGKILL)"), "{}", error.message);
         assert_eq!(python.lent(), 0);
         drop(made);
-        let rooms = [0; 2].map(|_| Rooms::room(&store, 8 * MIB).unwrap().into_bytes());
+        let rooms = [0; 2].map(|_| GrantSource::grant(&store, 8 * MIB).unwrap().into_bytes());
         places.extend(rooms.map(|room| room.as_ptr().addr()));
     }
     assert_eq!(places.len(), 2, "the same two slabs again and again");

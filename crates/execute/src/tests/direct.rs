@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use pushflow_model::Exit;
-use pushflow_os::PidFd;
-
 use pushflow_green::wait_readable;
 use pushflow_guardian::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
+use pushflow_model::Exit;
+use pushflow_os::PidFd;
 
 /// Starts processes as children of this process, without ever forking it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,8 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use pushflow_model::Map;
-use pushflow_model::ScriptTask;
+use pushflow_model::{Map, ScriptTask};
 
 use super::*;
 

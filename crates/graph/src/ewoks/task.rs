@@ -11,7 +11,6 @@ use super::file::Folders;
 use super::settings;
 use crate::{Passing, Work};
 use pushflow_model::did_you_mean;
-use pushflow_model::did_you_mean;
 
 /// The attributes of older files for these two: the name is the task type, and the value is the identifier.
 const OLD_SPELLINGS: &[&str] = &["class", "graph", "method", "notebook", "ppfmethod", "ppfport", "script", "task"];

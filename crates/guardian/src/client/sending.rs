@@ -9,10 +9,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::messages::ToGuardian;
 use nix::errno::Errno;
 use pushflow_os::SeqPacket;
 use pushflow_protocol::courier::Letter;
+
+use crate::messages::ToGuardian;
 
 /// How long files wait for room on their way.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,13 +1,11 @@
 //! Starting a guardian: by executing a worker program, or as a copy of this program as it was at `init()`.
 
-use std::env;
 use std::ffi::OsString;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, io};
 
-use crate::messages::{FromGuardian, ToGuardian};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
@@ -20,6 +18,7 @@ use super::{Guardian, Origin, SEND_TIMEOUT, reap, wait_readable};
 use crate::build_id::BUILD;
 use crate::client::zygote;
 use crate::lookup::{self, Candidate, LookupError};
+use crate::messages::{FromGuardian, ToGuardian};
 use crate::role;
 
 /// How long a guardian may take until it watches.

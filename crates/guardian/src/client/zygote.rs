@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::messages::{FromSnapshot, ToSnapshot};
 use nix::unistd::{Pid, getpid};
 use pushflow_os::SeqPacket;
 use pushflow_os::launch::name_limit;
 use pushflow_protocol::courier;
 
 use crate::client::wait_readable;
+use crate::messages::{FromSnapshot, ToSnapshot};
 
 /// How long the snapshot may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Instant;
 
-use crate::messages::{FromGuardian, KeeperReport, ProcessId, StartFailure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use pushflow_model::Exit;
@@ -14,6 +13,7 @@ use pushflow_protocol::courier;
 use super::client::{ClientId, Key};
 use super::process::Process;
 use super::{Guardian, SWEEP_BUDGET};
+use crate::messages::{FromGuardian, KeeperReport, ProcessId, StartFailure};
 
 impl Guardian {
     // ----- keepers -----

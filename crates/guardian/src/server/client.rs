@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 
-use crate::messages::{FromGuardian, ProcessId};
 use pushflow_model::{Family, ProcessClass};
 use pushflow_os::SeqPacket;
 use pushflow_protocol::courier::Letter;
+
+use crate::messages::{FromGuardian, ProcessId};
 
 /// How many messages may wait for a client that does not read; one that reads nothing for so long is taken for gone.
 const MAX_WAITING: usize = 65_536;

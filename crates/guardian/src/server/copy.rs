@@ -18,12 +18,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::messages::Launch;
-use crate::role;
 use pushflow_os::{environment, launch};
 use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
 
-use crate::role::report_failure;
+use crate::messages::Launch;
+use crate::role::{self, report_failure};
 use crate::worker_program::WorkerFiles;
 
 /// The kernel keeps this much of a process's name.

@@ -12,10 +12,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::role;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::tree;
 use tempfile::TempDir;
+
+use crate::role;
 
 /// What the names of run directories begin with.
 const PREFIX: &str = "pushflow-";

@@ -12,7 +12,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use crate::messages::{KeeperReport, Launch, Source};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
@@ -24,6 +23,7 @@ use pushflow_os::{Fork, Image, SeqPacket, files, signals};
 use pushflow_protocol::courier;
 
 use super::copy::{ForkedWorkers, WorkerCopy};
+use crate::messages::{KeeperReport, Launch, Source};
 
 /// The highest of the numbers that every program expects a file at.
 const STANDARD_ERROR: RawFd = 2;

@@ -4,13 +4,13 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use crate::messages::OnOrphan;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
 use pushflow_os::{PidFd, SeqPacket, tree};
 
 use super::client::ClientId;
+use crate::messages::OnOrphan;
 
 /// How long processes of another user are tried to be ended before they are reported and no longer waited for.
 pub(super) const UNKILLABLE_AFTER: Duration = Duration::from_secs(1);

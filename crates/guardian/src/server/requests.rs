@@ -4,17 +4,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use crate::messages::{FromGuardian, Launch, StartFailure, ToGuardian};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pushflow_os::SeqPacket;
 use pushflow_protocol::GUARDIAN_SOCKET;
-use pushflow_protocol::courier;
-use pushflow_protocol::courier::Delivery;
+use pushflow_protocol::courier::{self, Delivery};
 
 use super::client::{Client, ClientId, Key};
 use super::process::Process;
 use super::{Guardian, keeper};
+use crate::messages::{FromGuardian, Launch, StartFailure, ToGuardian};
 
 /// How many messages of one client are heard before the guardian looks at everything else again.
 const MESSAGES_AT_ONCE: usize = 64;

@@ -31,7 +31,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::messages::{Launch, Source};
 use nix::unistd::Pid;
 use pushflow_model::TaskModule;
 use pushflow_os::SeqPacket;
@@ -40,6 +39,7 @@ pub use self::orders::keep_adopted;
 use self::program::{Recipe, WarmProgram};
 use super::Wake;
 use super::client::{ClientId, Key};
+use crate::messages::{Launch, Source};
 
 /// How long a process waits for the imports of a warm interpreter before it is started by `exec`.
 const WARM_LIMIT: Duration = Duration::from_secs(30);

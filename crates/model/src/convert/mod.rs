@@ -8,10 +8,9 @@ mod serde_impls;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{MAX_DEPTH, Value};
 pub use error::ConvertError;
 pub(crate) use serde_impls::{ValueSeed, too_large};
-
-use crate::{MAX_DEPTH, Value};
 
 /// For how many elements memory is reserved at most on the word of somebody's length.
 const MOST_RESERVED: usize = 4096;

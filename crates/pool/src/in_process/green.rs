@@ -17,27 +17,20 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_guardian::OnOrphan;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, TaskError};
+use pushflow_execute::{Runner, execute};
+use pushflow_green::{
+    Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
+    settle,
+};
+use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
+use pushflow_python::SharedPython;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
 use crate::error::OpenError;
 use crate::in_process::python::{as_pool_event, shared_python, start_shared};
 use crate::options::PoolOptions;
 use crate::process::room;
-use pushflow_execute::{Runner, execute};
-use pushflow_green::Cancellation;
-use pushflow_green::Local;
-use pushflow_green::Waker;
-use pushflow_green::{Beat, Owner, Watchdog};
-use pushflow_green::{Environment, Monitor, environment, settle};
-use pushflow_green::{Executor, Job, STACK_BYTES};
-use pushflow_guardian::Guardian;
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{GuardedLauncher, Started, StopListener};
-use pushflow_model::StartMethod;
-use pushflow_python::SharedPython;
 
 /// Why nothing can run any more.
 const HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";

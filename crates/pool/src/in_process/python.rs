@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use pushflow_guardian::OnOrphan;
+use pushflow_green::{Cancellation, Environment};
+use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, ProcessEvent, Started, StopListener};
 use pushflow_model::AttemptId;
+use pushflow_python::SharedPython;
 
 use crate::attempt::PoolEvent;
 use crate::error::OpenError;
 use crate::options::PoolOptions;
-use pushflow_green::Cancellation;
-use pushflow_green::Environment;
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{GuardedLauncher, Started, StopListener};
-use pushflow_guardian::{Guardian, ProcessEvent};
-use pushflow_python::SharedPython;
 
 /// The interpreter for the Python tasks of a pool that runs in this process, if there is to be one; `stops` hears when it is
 /// stopped, and all its tasks with it.

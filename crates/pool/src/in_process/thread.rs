@@ -15,23 +15,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_guardian::OnOrphan;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, TaskError};
+use pushflow_execute::{Runner, execute};
+use pushflow_green::{Cancellation, Environment};
+use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
+use pushflow_python::SharedPython;
 
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use pushflow_green::Cancellation;
-
 use crate::error::OpenError;
 use crate::in_process::python::{as_pool_event, shared_python, start_shared};
 use crate::options::PoolOptions;
-use pushflow_execute::{Runner, execute};
-use pushflow_green::Environment;
-use pushflow_guardian::Guardian;
-use pushflow_guardian::Interrupter;
-use pushflow_guardian::{GuardedLauncher, Started, StopListener};
-use pushflow_model::StartMethod;
-use pushflow_python::SharedPython;
 
 /// How long the end of a command that was killed after its grace may take to be seen.
 const KILL_TIME: Duration = Duration::from_millis(500);

@@ -47,8 +47,7 @@ mod worker;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, Exit, TaskError};
+use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::death::MAX_FAILED_STARTS;
 use self::exit::Exiting;

@@ -14,21 +14,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use pushflow_guardian::{BUILD, GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, role};
+use pushflow_guardian::{
+    BUILD, Guardian, GuardianLaunch, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, role,
+};
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::launch::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
-use pushflow_protocol::slabs::{Lender, SlabStore};
+use pushflow_protocol::courier;
+use pushflow_protocol::slabs::{SchedulerSide, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
-    BEGUN, CONTROL_SOCKET, FromWorker, GuardianAddress, Hello, Identity, SHARED_WORDS, WorkerSettings,
+    CONTROL_SOCKET, CURRENT_ATTEMPT, FromWorker, GuardianAddress, Hello, Identity, SHARED_WORDS, WorkerSettings,
 };
 
 use super::dispatcher::{Event, WorkerId};
 use super::engine::{Engine, Heard};
 use super::runner::Input;
 use crate::policy::Policy;
-use pushflow_guardian::{Guardian, ProcessEvent};
 
 /// What every worker of a pool is started with.
 pub(super) struct WorkerKind {
@@ -181,7 +183,7 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
 
 /// The last attempt that the worker has begun. What a task writes there by accident is no attempt that it was given.
 pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
-    Some(AttemptId(shared.word(BEGUN).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
+    Some(AttemptId(shared.word(CURRENT_ATTEMPT).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
 }
 
 /// The receiving thread's whole life.
@@ -224,7 +226,7 @@ enum Refusal {
 type Ends = (ToWorkerSender, FromWorkerReceiver);
 
 fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
-    let hello: Hello = match pushflow_protocol::courier::receive(&control, true) {
+    let hello: Hello = match courier::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
         Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),
@@ -233,7 +235,7 @@ fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -
         let reason = format!("it is of another build ({}, not {BUILD}): rebuild the worker program", hello.build);
         return Err(Refusal::Wrong { reason, fatal: true });
     }
-    transport::connect(hello.server, settings, Lender::new(slabs, control)).map_err(|_| Refusal::Ended)
+    transport::connect(hello.server, settings, SchedulerSide::new(slabs, control)).map_err(|_| Refusal::Ended)
 }
 
 /// The next things that a worker says.
@@ -242,7 +244,7 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, Tr
     let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
     for message in heard.messages.drain(..) {
         match message {
-            FromWorker::NeedsRoom { bytes } => rooms.push(bytes),
+            FromWorker::RequestGrant { bytes } => rooms.push(bytes),
             message => events.extend(event(worker, receiver, message)?),
         }
     }
@@ -254,7 +256,7 @@ fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, Tr
 /// What the worker had said and not sent when its channel ended: answers of attempts that had ended, as far as they can be
 /// read.
 fn unheard(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
-    let events = receiver.unheard(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
+    let events = receiver.unsent_replies(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
     events.flatten().collect()
 }
 
@@ -273,6 +275,6 @@ fn event(
         }
         FromWorker::Failed { attempt, error, marked } => Event::Failed { worker, attempt, error, marked },
         FromWorker::GivenBack { attempts } => Event::GivenBack { worker, attempts },
-        FromWorker::NeedsRoom { .. } => return Ok(None),
+        FromWorker::RequestGrant { .. } => return Ok(None),
     }))
 }

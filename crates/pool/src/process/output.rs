@@ -20,7 +20,7 @@ use pushflow_model::AttemptId;
 use pushflow_os::SharedWords;
 use pushflow_os::files::bytes_readable;
 use pushflow_os::launch::name_limit;
-use pushflow_protocol::UNTOLD;
+use pushflow_protocol::UNREPORTED_OUTPUT;
 use pushflow_protocol::marker::{Piece, Splitter};
 
 use super::dispatcher::{Event, WorkerId};
@@ -191,8 +191,8 @@ impl Pipe {
     /// Says to the worker whether something was taken out of the pipe that is not told.
     fn note_untold(&self, untold: bool) {
         let word = match self.stream {
-            Stream::Stdout => UNTOLD[0],
-            Stream::Stderr => UNTOLD[1],
+            Stream::Stdout => UNREPORTED_OUTPUT[0],
+            Stream::Stderr => UNREPORTED_OUTPUT[1],
         };
         self.shared.word(word).store(u64::from(untold), Ordering::Release);
     }

@@ -1,8 +1,21 @@
-//! [`SlabStore`]: the slabs of a pool, and who has which region of them.
+//! [`SlabStore`]: the slabs of a pool, and which of their regions are used.
 //!
-//! Short values share slabs; a longer one has a slab of its own. What is free is kept for the next values, since fresh
-//! memory costs ten times as much as memory that was used before, but not without limit ([`Limits`]): of the slabs that
-//! are wholly free those go first that are free for the longest time.
+//! Short values share slabs. A longer value has a slab of its own.
+//!
+//! # States of a slab
+//! ```text
+//!           its last region is freed                 too many bytes or slabs
+//!   in use ─────────────────────────▶ wholly free ──────────────────────────▶ retired
+//!     ▲                                    │
+//!     └────────────────────────────────────┘
+//!              a region is leased
+//! ```
+//! A slab that is wholly free is kept for the next values, since fresh memory costs ten times as much as memory that
+//! was used before. [`Limits`] says how much is kept. The slab that has been wholly free for the longest time is
+//! retired first.
+//!
+//! All changes are made under one lock, except that a new slab is allocated without it: the memory of a long slab
+//! takes its time.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,39 +24,46 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pushflow_os::slab::{self, Region};
 
-use super::{SlabId, whole_pages};
+use super::reference::{SlabId, whole_pages};
 
-/// The longest value that shares a slab.
-pub(super) const SHARED_MOST: usize = 4 << 20;
+/// The most bytes of a value that shares a slab.
+pub(super) const MAX_SHARED_BYTES: usize = 4 << 20;
 
-/// How much memory there may be.
+/// How much memory a store may have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// The least bytes of a slab that values share; each is as long as those before it together, so that few short values
-    /// do not wait for much memory.
-    pub(super) first: usize,
-    /// The most bytes of a slab that values share.
-    pub(super) slab: usize,
-    /// The longest value that shares one.
-    pub(super) shared_most: usize,
-    /// The most bytes that are kept in slabs of which nothing is used.
-    pub(super) kept: usize,
+    /// The least bytes of a shared slab. A new shared slab is as long as all other shared slabs together, but not
+    /// shorter than this, and not longer than `max_length`. So a pool with few short values does not wait for much
+    /// memory.
+    pub(super) min_length: usize,
+    /// The most bytes of a shared slab.
+    pub(super) max_length: usize,
+    /// The most bytes of a value that shares a slab.
+    pub(super) max_shared: usize,
+    /// The most bytes in slabs that are wholly free.
+    pub(super) max_free: usize,
     /// The most slabs, each of which has one open file.
-    pub(super) slabs: usize,
+    pub(super) max_slabs: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { first: SHARED_MOST / 4, slab: 4 * SHARED_MOST, shared_most: SHARED_MOST, kept: 256 << 20, slabs: 128 }
+        Limits {
+            min_length: MAX_SHARED_BYTES / 4,
+            max_length: 4 * MAX_SHARED_BYTES,
+            max_shared: MAX_SHARED_BYTES,
+            max_free: 256 << 20,
+            max_slabs: 128,
+        }
     }
 }
 
 /// The slabs of a pool. Cloning shares.
 #[derive(Clone, Debug, Default)]
-pub struct SlabStore(Arc<Mutex<State>>);
+pub struct SlabStore(Arc<Mutex<SlabTable>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SlabTable {
     limits: Limits,
     slabs: BTreeMap<SlabId, Slab>,
     made: u64,
@@ -55,27 +75,27 @@ struct State {
 struct Slab {
     file: Arc<OwnedFd>,
     length: usize,
-    /// Whether values share it.
+    /// Whether short values share this slab.
     shared: bool,
-    /// Where it is in the memory of this process.
+    /// The addresses of the slab in this process.
     addresses: Range<usize>,
-    /// Free regions by where they begin; no two touch.
+    /// The free regions by their offset; no two are adjacent.
     free: BTreeMap<usize, Region>,
-    /// When it was freed wholly, counted in such events; `None` while something of it is used.
+    /// The value of `freed` when this slab became wholly free; `None` while a region of it is used.
     free_since: Option<u64>,
 }
 
-/// A region of a slab that is used; free again when this is dropped.
+/// A used region of a slab, which is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
     slab: SlabId,
     /// `Some` until it is dropped.
     region: Option<Region>,
-    store: Weak<Mutex<State>>,
+    store: Weak<Mutex<SlabTable>>,
 }
 
 impl SlabStore {
-    /// A store with other limits than usual.
+    /// A store with these limits.
     #[cfg(test)]
     pub(super) fn with_limits(limits: Limits) -> SlabStore {
         let store = SlabStore::default();
@@ -83,7 +103,8 @@ impl SlabStore {
         store
     }
 
-    /// A region of at least so many bytes, whole pages; `None` if there is none, nor memory for another slab.
+    /// Leases a region of so many bytes, rounded up to whole pages; `None` if no slab has one, and there is no memory
+    /// for another slab.
     pub(super) fn lease(&self, bytes: usize) -> Option<Lease> {
         let size = whole_pages(bytes.max(1))?;
         let found = self.lock().take(size);
@@ -94,11 +115,11 @@ impl SlabStore {
         Some(Lease { slab, region: Some(region), store: Arc::downgrade(&self.0) })
     }
 
-    /// Makes a slab, a region of this size of which is used. Not under the lock: the memory of a large one takes its time.
+    /// Makes a slab, and leases a region of this size of it. Allocates without the lock.
     fn make(&self, size: usize) -> Option<(SlabId, Region)> {
         let (length, replaced) = {
             let mut state = self.lock();
-            let full = state.slabs.len() >= state.limits.slabs;
+            let full = state.slabs.len() >= state.limits.max_slabs;
             (state.next_length(size), if full { Some(state.retire_oldest()?) } else { None })
         };
         replaced.into_iter().for_each(Slab::discard);
@@ -106,7 +127,7 @@ impl SlabStore {
         Some(self.lock().add(region, file, size))
     }
 
-    /// The slab in which these bytes are, and where.
+    /// The slab in which these bytes are, and their offset there.
     pub(super) fn locate(&self, bytes: &[u8]) -> Option<(SlabId, usize)> {
         let address = bytes.as_ptr().addr();
         let state = self.lock();
@@ -114,22 +135,22 @@ impl SlabStore {
         Some((*id, address - slab.addresses.start))
     }
 
-    /// The file of a slab; `None` when it is gone.
+    /// The file of a slab; `None` if the slab was retired.
     pub(super) fn file(&self, slab: SlabId) -> Option<Arc<OwnedFd>> {
         self.lock().slabs.get(&slab).map(|slab| slab.file.clone())
     }
 
-    /// Whether there is such a slab.
+    /// Whether this slab exists and was not retired.
     pub(super) fn has(&self, slab: SlabId) -> bool {
         self.lock().slabs.contains_key(&slab)
     }
 
-    /// How many slabs are gone.
+    /// How many slabs were retired so far.
     pub(super) fn retired(&self) -> u64 {
         self.lock().retired
     }
 
-    /// How many slabs there are, and how many bytes of them are free.
+    /// The number of slabs, and how many bytes of them are free.
     #[cfg(test)]
     pub(super) fn usage(&self) -> (usize, usize) {
         let state = self.lock();
@@ -144,36 +165,37 @@ impl SlabStore {
         all - self.usage().1
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SlabTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Takes a region of this size out of what is free.
+impl SlabTable {
+    /// Takes a region of this size out of a free region.
     fn take(&mut self, size: usize) -> Option<(SlabId, Region)> {
-        let shared = size <= self.limits.shared_most;
+        let shared = size <= self.limits.max_shared;
         let fits = |slab: &Slab| match shared {
             true => slab.shared && slab.free.values().any(|region| region.len() >= size),
             false => slab.free_since.is_some() && !slab.shared && slab.length >= size && slab.length / 2 <= size,
         };
         let fitting = self.slabs.iter_mut().filter(|(_, slab)| fits(slab));
-        // The first of those that are shared, so that the last become free; of the others the one that fits best.
+        // Of the shared slabs the shortest and oldest, so that the others become wholly free. Of the others the
+        // shortest.
         let (&id, slab) = fitting.min_by_key(|(id, slab)| (slab.length, **id))?;
         Some((id, slab.take(size)?))
     }
 
-    /// How long a slab should be that is made for a region of this size.
+    /// The length of a new slab for a region of this size.
     fn next_length(&self, size: usize) -> usize {
-        let Limits { first, slab, shared_most, .. } = self.limits;
-        if size > shared_most {
+        let Limits { min_length, max_length, max_shared, .. } = self.limits;
+        if size > max_shared {
             return size;
         }
         let shared: usize = self.slabs.values().filter(|slab| slab.shared).map(|slab| slab.length).sum();
-        shared.max(first).max(2 * size).min(slab)
+        shared.max(min_length).max(2 * size).min(max_length)
     }
 
-    /// Adds a slab, a region of this size of which is used.
+    /// Adds a slab, and takes a region of this size out of it.
     fn add(&mut self, region: Region, file: OwnedFd, size: usize) -> (SlabId, Region) {
         self.made += 1;
         let (length, mut used) = (region.len(), region);
@@ -181,7 +203,7 @@ impl State {
         let rest = used.split_off(size);
         let free = if rest.is_empty() { BTreeMap::new() } else { BTreeMap::from([(rest.offset(), rest)]) };
         let id = SlabId(self.made);
-        let shared = size <= self.limits.shared_most;
+        let shared = size <= self.limits.max_shared;
         self.slabs.insert(
             id,
             Slab { file: file.into(), length, shared, addresses: begin..begin + length, free, free_since: None },
@@ -189,7 +211,7 @@ impl State {
         (id, used)
     }
 
-    /// A region is no longer used: the slabs that are not kept.
+    /// Frees a region. Returns the slabs that were retired, which the caller discards.
     fn free(&mut self, id: SlabId, region: Region) -> Vec<Slab> {
         let Some(slab) = self.slabs.get_mut(&id) else { return Vec::new() };
         slab.put_back(region);
@@ -199,18 +221,18 @@ impl State {
         self.freed += 1;
         slab.free_since = Some(self.freed);
         let mut retired = Vec::new();
-        while self.kept() > self.limits.kept {
+        while self.free_slab_bytes() > self.limits.max_free {
             retired.extend(self.retire_oldest());
         }
         retired
     }
 
-    /// The bytes of the slabs that are wholly free.
-    fn kept(&self) -> usize {
+    /// How many bytes the slabs have that are wholly free.
+    fn free_slab_bytes(&self) -> usize {
         self.slabs.values().filter(|slab| slab.free_since.is_some()).map(|slab| slab.length).sum()
     }
 
-    /// Takes out the slab that is free for the longest time; `None` if there is none.
+    /// Retires the slab that has been wholly free for the longest time; `None` if none is wholly free.
     fn retire_oldest(&mut self) -> Option<Slab> {
         let free = self.slabs.iter().filter_map(|(id, slab)| Some((slab.free_since?, *id)));
         let (_, id) = free.min()?;
@@ -224,7 +246,7 @@ impl Slab {
         self.free.values().next().is_some_and(|region| region.len() == self.length)
     }
 
-    /// The front of the first free region that is large enough.
+    /// Takes the front of the first free region that is long enough.
     fn take(&mut self, size: usize) -> Option<Region> {
         let (&offset, _) = self.free.iter().find(|(_, region)| region.len() >= size)?;
         let mut region = self.free.remove(&offset)?;
@@ -236,7 +258,7 @@ impl Slab {
         Some(region)
     }
 
-    /// Adds a region to what is free, as one with its free neighbours.
+    /// Adds a free region, joined with its free neighbours.
     fn put_back(&mut self, mut region: Region) {
         if let Some(after) = self.free.remove(&(region.offset() + region.len())) {
             join(&mut region, after);
@@ -247,10 +269,10 @@ impl Slab {
         }
     }
 
-    /// Gives the memory of what is free back, also where a worker has the slab still mapped.
+    /// Gives the free memory back to the kernel, also while a worker still has the slab mapped.
     fn discard(self) {
         for mut region in self.free.into_values() {
-            // Without this it is given back when the last worker has heard that the slab is gone.
+            // If this fails, the memory is given back when the last worker has unmapped the slab.
             region.discard().ok();
         }
     }
@@ -260,9 +282,9 @@ fn join(region: &mut Region, next: Region) {
     region.join(next).expect("they are neighbours of one slab");
 }
 
-impl Drop for State {
+impl Drop for SlabTable {
     fn drop(&mut self) {
-        // Values that outlive the pool keep their own memory only.
+        // Values that outlive the pool keep only their own memory.
         std::mem::take(&mut self.slabs).into_values().for_each(Slab::discard);
     }
 }
@@ -280,7 +302,7 @@ impl Lease {
         self.region().len()
     }
 
-    /// Takes so many bytes off its end.
+    /// Splits the lease at this offset, and returns the part behind it.
     pub(super) fn split_off(&mut self, at: usize) -> Lease {
         let region = self.region.as_mut().map(|region| region.split_off(at));
         Lease { slab: self.slab, region, store: self.store.clone() }

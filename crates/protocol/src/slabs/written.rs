@@ -1,24 +1,26 @@
-//! [`WrittenTable`]: what a worker's interpreter has written where the worker was granted room, and the worker holds.
+//! [`WrittenTable`]: the ranges that a worker's interpreter has written into grants, and that the worker still holds.
 //!
 //! # States of a written range
 //! ```text
-//!             in a result
-//!   written ─────────────▶ named      the scheduler's own; nothing is released when the worker drops its copy
-//!      │ dropped
+//!              a result names it
+//!   written ───────────────────────▶ named
+//!      │ the worker drops its last copy
 //!      ▼
 //!   released
 //! ```
-//! A range is named once, and wholly: to the scheduler it is a part of what was granted, which is taken once. What is named
-//! twice, or in part, has to be copied.
+//! A named range belongs to the scheduler, and the worker does not release it when it drops its last copy. A range can
+//! be named once, and only as a whole: for the scheduler the range is a part of a grant, and the scheduler takes each
+//! part of a grant once. Bytes that a result names a second time, or only a part of a range, have to be copied. If the
+//! result can't be encoded after all, the worker releases the ranges that it named.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pushflow_os::slab::ViewPart;
 
-use super::{Reference, SlabId};
+use super::reference::{Reference, SlabId};
 
-/// Cloning shares.
+/// The written ranges of a worker. Cloning shares them.
 #[derive(Clone, Debug)]
 pub(super) struct WrittenTable {
     ranges: Arc<Mutex<Ranges>>,
@@ -27,33 +29,33 @@ pub(super) struct WrittenTable {
 
 #[derive(Debug, Default)]
 struct Ranges {
-    /// By slab and where they begin.
-    all: BTreeMap<(SlabId, u64), Range>,
+    /// The ranges by slab and offset.
+    all: BTreeMap<(SlabId, u64), RangeState>,
     made: u64,
 }
 
 #[derive(Debug)]
-struct Range {
+struct RangeState {
     reference: Reference,
     named: bool,
-    /// Tells it from a later one at the same place.
+    /// Distinguishes this range from a later one at the same offset.
     number: u64,
 }
 
-/// What becomes of bytes that are to be named.
+/// The answer to whether a result may name a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
-    /// They are not in the table: what was lent is named as often as one likes.
+pub(super) enum Naming {
+    /// The range is not in the table. It was lent to the worker, and may be named any number of times.
     NotWritten,
-    /// They are named now.
-    Now,
-    /// They can't be named.
-    Not,
+    /// The range is named now.
+    Accepted,
+    /// The range can't be named: it is named already, or it is only a part of a written range.
+    Refused,
 }
 
-/// A range that was written; released when it is dropped without having been named.
+/// A written range, which is released when this is dropped before a result has named it.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct WrittenRange {
     part: ViewPart,
     reference: Reference,
     number: u64,
@@ -61,46 +63,47 @@ pub(super) struct Written {
 }
 
 impl WrittenTable {
+    /// No ranges; those that are released are added to `released`.
     pub(super) fn new(released: Arc<Mutex<Vec<Reference>>>) -> Self {
         WrittenTable { ranges: Arc::default(), released }
     }
 
-    /// A range that was granted.
-    pub(super) fn add(&self, reference: Reference, part: ViewPart) -> Written {
+    /// Adds a range that was granted.
+    pub(super) fn add(&self, reference: Reference, part: ViewPart) -> WrittenRange {
         let mut ranges = lock(&self.ranges);
         ranges.made += 1;
         let number = ranges.made;
-        ranges.all.insert((reference.slab, reference.offset), Range { reference, named: false, number });
-        Written { part, reference, number, table: self.clone() }
+        ranges.all.insert((reference.slab, reference.offset), RangeState { reference, named: false, number });
+        WrittenRange { part, reference, number, table: self.clone() }
     }
 
-    /// Names bytes in a result.
-    pub(super) fn name(&self, reference: Reference) -> Named {
+    /// Names a range in a result, if that is possible.
+    pub(super) fn name(&self, reference: Reference) -> Naming {
         let mut ranges = lock(&self.ranges);
         let before = ranges.all.range_mut(..=(reference.slab, reference.offset)).next_back();
-        let holds = |range: &Range| {
+        let holds = |range: &RangeState| {
             range.reference.slab == reference.slab && reference.offset - range.reference.offset < range.reference.length
         };
         match before {
             Some((_, range)) if holds(range) => {
                 if range.named || range.reference != reference {
-                    return Named::Not;
+                    return Naming::Refused;
                 }
                 range.named = true;
-                Named::Now
+                Naming::Accepted
             }
-            _ => Named::NotWritten,
+            _ => Naming::NotWritten,
         }
     }
 }
 
-impl AsRef<[u8]> for Written {
+impl AsRef<[u8]> for WrittenRange {
     fn as_ref(&self) -> &[u8] {
         self.part.as_ref()
     }
 }
 
-impl Drop for Written {
+impl Drop for WrittenRange {
     fn drop(&mut self) {
         let key = (self.reference.slab, self.reference.offset);
         let mut ranges = lock(&self.table.ranges);

@@ -1,10 +1,13 @@
 //! The transport over real channels.
 
-use super::*;
-use crate::slabs::SlabStore;
-use crate::{GuardianAddress, Identity, Job};
 use bytes::Bytes;
 use pushflow_model::{AttemptId, CommandTask, Family, ProcessClass, ScriptTask, TaskSpec};
+
+use super::envelope::{Envelope, write_envelope};
+use super::frames::{LAST, number_in};
+use super::*;
+use crate::slabs::{PackedData, SchedulerSide, SlabStore};
+use crate::{FromWorker, GuardianAddress, Identity, Job, ToWorker, WorkerSettings};
 
 fn job(attempt: u64, size: usize) -> ToWorker {
     let task = TaskSpec::Rust { name: "task".into() };
@@ -12,7 +15,7 @@ fn job(attempt: u64, size: usize) -> ToWorker {
         attempt: AttemptId(attempt),
         actor: "actor".into(),
         task,
-        inputs: Parcel::inline(Bytes::from(vec![attempt as u8; size])),
+        inputs: PackedData::inline(Bytes::from(vec![attempt as u8; size])),
     }])
 }
 
@@ -27,14 +30,14 @@ fn settings(marker: &str) -> WorkerSettings {
     }
 }
 
-fn lender() -> Lender {
-    Lender::new(SlabStore::default(), pushflow_os::SeqPacket::pair().unwrap().0)
+fn slabs() -> SchedulerSide {
+    SchedulerSide::new(SlabStore::default(), pushflow_os::SeqPacket::pair().unwrap().0)
 }
 
 fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWorkerReceiver)) {
     let server = WorkerServer::open().unwrap();
     let settings = settings("mark");
-    let scheduler = connect(server.name().to_owned(), settings.clone(), lender()).unwrap();
+    let scheduler = connect(server.name().to_owned(), settings.clone(), slabs()).unwrap();
     let (sender, receiver, received) = server.accept().unwrap();
     assert_eq!(received, settings);
     (scheduler, (sender, receiver))
@@ -43,7 +46,7 @@ fn connected() -> ((ToWorkerSender, FromWorkerReceiver), (FromWorkerSender, ToWo
 #[test]
 fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
     let ((mut to_worker, mut from_worker), (sender, mut receiver)) = connected();
-    // Nobody reads yet: with blocking sends this would never return.
+    // The worker does not read yet: a send that blocks would never return.
     to_worker.send(&job(1, 1_000_000)).unwrap();
     to_worker.send(&job(2, 5)).unwrap();
     let worker = std::thread::spawn(move || {
@@ -53,40 +56,40 @@ fn a_long_message_crosses_in_both_directions_without_a_blocking_send() {
                 messages.push(message);
             }
             if receiver.acknowledge_due() {
-                sender.send(&Outgoing::default(), receiver.acknowledge(), &[]).unwrap();
+                sender.send(&MessageBatch::default(), receiver.acknowledge(), &[]).unwrap();
             }
         }
-        let result = Parcel::inline(Bytes::from(vec![7; 1_000_000]));
+        let result = PackedData::inline(Bytes::from(vec![7; 1_000_000]));
         let finished = FromWorker::Finished { attempt: AttemptId(2), result, marked: false };
-        sender.send(&outgoing(&[finished]), receiver.acknowledge(), &[]).unwrap();
+        sender.send(&batch(&[finished]), receiver.acknowledge(), &[]).unwrap();
         messages
     });
     let result = loop {
-        let mut heard = from_worker.receive().unwrap();
-        to_worker.acknowledged(heard.frames).unwrap();
-        if let Some(FromWorker::Finished { result, .. }) = heard.messages.pop() {
+        let mut batch = from_worker.receive().unwrap();
+        to_worker.acknowledged(batch.frames).unwrap();
+        if let Some(FromWorker::Finished { result, .. }) = batch.messages.pop() {
             break result;
         }
     };
-    assert_eq!(result, Parcel::inline(Bytes::from(vec![7; 1_000_000])));
+    assert_eq!(result, PackedData::inline(Bytes::from(vec![7; 1_000_000])));
     assert_eq!(worker.join().unwrap(), [job(1, 1_000_000), job(2, 5)]);
 }
 
-/// To a worker that is stopped, say: frames of different sizes take more of the socket's buffer than they are long.
+/// The worker may be stopped. Frames of different sizes take more of the socket's buffer than their length.
 #[test]
 fn no_send_blocks_whatever_the_sizes_and_however_little_is_read() {
     for sizes in [&[40][..], &[600], &[900], &[1700], &[3700], &[7800], &[16_000], &[3700, 3700, 3700, 40, 900]] {
         let ((mut to_worker, _from_worker), _worker) = connected();
-        let (says, listens) = std::sync::mpsc::channel();
+        let (returned, has_returned) = std::sync::mpsc::channel();
         let sizes = sizes.to_vec();
-        // If it blocks, it does so for ever, and is left behind.
+        // If a send blocks, it does so for ever, and the thread is left behind.
         std::thread::spawn(move || {
             for (attempt, size) in (0..200).zip(sizes.into_iter().cycle()) {
                 to_worker.send(&job(attempt, size)).unwrap();
             }
-            says.send(()).ok();
+            returned.send(()).ok();
         });
-        assert!(listens.recv_timeout(std::time::Duration::from_secs(20)).is_ok(), "a send blocks");
+        assert!(has_returned.recv_timeout(std::time::Duration::from_secs(20)).is_ok(), "a send blocks");
     }
 }
 
@@ -103,7 +106,7 @@ fn a_task_with_paths_that_are_no_text_crosses() {
     };
     let ((mut to_worker, _from_worker), (_sender, mut receiver)) = connected();
     for task in [TaskSpec::Script(ScriptTask::File(path)), TaskSpec::Command(command)] {
-        let inputs = Parcel::inline(Bytes::new());
+        let inputs = PackedData::inline(Bytes::new());
         let message = ToWorker::Run(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs }]);
         to_worker.send(&message).unwrap();
         assert!(matches!(receiver.receive().unwrap(), Incoming::Message(received) if received == message));
@@ -130,14 +133,15 @@ fn a_frame_that_is_no_message_is_the_loss_of_the_worker_only() {
     }
 }
 
-/// Whatever a task writes into the worker's socket, with the answer behind it, of which nothing may be taken for a part.
+/// A task may write anything into the worker's socket. ipc-channel must not take the reply that follows for a part of
+/// it.
 #[test]
 fn a_packet_that_is_not_of_ipc_channel_is_the_loss_of_the_worker_only() {
     for length in [1, 3, 7, 8, 9, 15, 16, 17, 100, 4000, 60_000] {
         let ((_to_worker, mut from_worker), (sender, _receiver)) = connected();
         let socket = number_in(&format!("{:?}", sender.sender)).unwrap();
         nix::sys::socket::send(socket, &vec![0xa5; length], nix::sys::socket::MsgFlags::empty()).unwrap();
-        sender.send(&outgoing(&[FromWorker::Ready { pid: 1 }]), 0, &[]).unwrap();
+        sender.send(&batch(&[FromWorker::Ready { pid: 1 }]), 0, &[]).unwrap();
         assert!(matches!(from_worker.receive(), Err(TransportError::Garbage(_))), "{length} bytes");
     }
 }
@@ -147,21 +151,21 @@ fn nobody_to_connect_to_is_an_error_at_once() {
     let server = WorkerServer::open().unwrap();
     let name = server.name().to_owned();
     drop(server);
-    assert!(connect(name, settings(""), lender()).is_err());
+    assert!(connect(name, settings(""), slabs()).is_err());
 }
 
-fn outgoing(messages: &[FromWorker]) -> Outgoing {
-    let mut outgoing = Outgoing::default();
-    messages.iter().for_each(|message| drop(outgoing.push(message).unwrap().to_vec()));
-    outgoing
+fn batch(messages: &[FromWorker]) -> MessageBatch {
+    let mut batch = MessageBatch::default();
+    messages.iter().for_each(|message| drop(batch.push(message).unwrap().to_vec()));
+    batch
 }
 
 #[test]
-fn messages_that_are_written_down_one_by_one_are_read_together() {
+fn messages_that_are_encoded_one_by_one_are_read_together() {
     for count in [0, 1, 2, 127, 128, 300] {
         let message = |attempt| FromWorker::GivenBack { attempts: vec![AttemptId(attempt); 3] };
         let messages: Vec<FromWorker> = (0..count).map(message).collect();
-        let written = write_envelope(&outgoing(&messages), u64::MAX - count, &[]).unwrap();
+        let written = write_envelope(&batch(&messages), u64::MAX - count, &[]).unwrap();
         let read: Envelope = postcard::from_bytes(&written).unwrap();
         assert_eq!((read.received, read.messages, read.released), (u64::MAX - count, messages, Vec::new()));
     }

@@ -22,7 +22,7 @@ fn count(bytes: &[u8], size: usize) -> [u8; 8] {
 }
 
 /// Shared memory, and room for two parts of 5 and 7 bytes.
-fn with_rooms() -> (Buffers, Vec<Room>) {
+fn with_rooms() -> (Buffers, Vec<Grant>) {
     let buffers = Buffers::new(Arc::new(SlabStore::default()));
     let (rooms, _, _) = buffers.room(&[5_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat()).unwrap();
     assert_eq!(rooms.len(), 2);
@@ -103,7 +103,7 @@ fn room_that_there_is_not_is_refused_and_room_without_measure_is_garbage() {
 #[test]
 fn what_is_in_no_shared_memory_is_copied_there_and_what_is_there_is_not() {
     let (buffers, rooms) = with_rooms();
-    let [mut first, _] = <[Room; 2]>::try_from(rooms).unwrap();
+    let [mut first, _] = <[Grant; 2]>::try_from(rooms).unwrap();
     first.fill(b"hello").unwrap();
     let (place, there) = (first.place().clone(), first.into_bytes());
     let lent = buffers.lend(vec![there.clone(), Bytes::from_static(b"elsewhere")]).unwrap();

@@ -13,14 +13,13 @@
 
 use std::collections::HashSet;
 
-use pushflow_model::{List, Opaque, Value};
+use pushflow_model::{List, Opaque, PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON, Value};
 
 use super::op;
 use super::value::Pickled;
 use super::write::{PickleWriter, Unwritable};
 use crate::buffers::Parts;
 use crate::python_text::python_text;
-use pushflow_model::{PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON};
 
 /// An integer of more bytes is not shown in full: that would take time by the square of its length.
 const LONGEST_SHOWN: usize = 128;

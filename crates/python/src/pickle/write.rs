@@ -1,12 +1,10 @@
 //! Writes values as a pickle of protocol 4.
 
 use bytes::Bytes;
-use pushflow_model::ERROR_CODEC;
-use pushflow_model::{MAX_DEPTH, Opaque, Value};
+use pushflow_model::{ERROR_CODEC, MAX_DEPTH, Opaque, PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON, Value};
 
 use super::{EXCEPTION, PICKLE_IN_PARTS, PICKLE_WITH_FILE, op};
 use crate::buffers::LONG;
-use pushflow_model::{PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON};
 
 /// Why a value can't be written for Python.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -24,8 +24,9 @@ use std::time::Duration;
 use pushflow_graph::{
     Actor, ActorId, ActorKind, Arrival, Condition, FieldMap, Graph, Link, Mapping, Passing, Router, Task, Work,
 };
-use pushflow_model::{AttemptId, ErrorCause, ErrorDetails, ErrorKind, TaskError, TaskSpec};
-use pushflow_model::{Data, Key, Opaque, Payload, Value};
+use pushflow_model::{
+    AttemptId, Data, ErrorCause, ErrorDetails, ErrorKind, Key, Opaque, Payload, TaskError, TaskSpec, Value,
+};
 
 use super::{Action, Ending, EndingKind, Event, Limits, Reactor};
 

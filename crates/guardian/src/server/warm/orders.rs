@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use crate::messages::{Launch, StartFailure};
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::tree;
@@ -13,6 +12,7 @@ use super::super::client::{ClientId, Key};
 use super::super::process::Process;
 use super::super::{Guardian, keeper};
 use super::{Order, Ordered, is_of};
+use crate::messages::{Launch, StartFailure};
 
 impl Guardian {
     /// Has a process made by a warm interpreter if it may be; else starts it by `exec`.

@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::messages::{Launch, Source, WORKER_PID, Warm};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{AccessFlags, Pid, access, getpid};
@@ -17,6 +16,7 @@ use pushflow_os::{SeqPacket, tree};
 
 use super::super::keeper;
 use super::{Order, Spare};
+use crate::messages::{Launch, Source, WORKER_PID, Warm};
 
 /// The file at which it finds the socket for orders.
 const ORDERS: RawFd = 3;

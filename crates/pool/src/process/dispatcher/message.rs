@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, Exit, TaskError};
+use pushflow_model::{AttemptId, Data, Exit, TaskError};
 
 use crate::attempt::{Attempt, PoolEvent, Stream};
 

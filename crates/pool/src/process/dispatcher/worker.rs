@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, ErrorKind, Exit, TaskError};
+use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 use super::message::{Action, Rules, WorkerId};
 use crate::attempt::{Attempt, PoolEvent, Stream};

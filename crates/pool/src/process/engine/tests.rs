@@ -4,8 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, unbounded};
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskSpec};
+use pushflow_model::{AttemptId, Data, TaskSpec};
 
 use super::*;
 use crate::PoolOptions;

@@ -1,14 +1,14 @@
-//! Regions never overlap, and what is free is found again.
+//! Tests of a store: regions never overlap, and free memory is used again.
 
 use proptest::prelude::*;
 use pushflow_os::slab::page_size;
 
 use super::*;
 
-/// Small enough that every limit is met soon.
+/// Limits that are reached soon.
 fn limits() -> Limits {
     let page = page_size();
-    Limits { first: 8 * page, slab: 8 * page, shared_most: 3 * page, kept: 20 * page, slabs: 6 }
+    Limits { min_length: 8 * page, max_length: 8 * page, max_shared: 3 * page, max_free: 20 * page, max_slabs: 6 }
 }
 
 fn lease(store: &SlabStore, pages: usize) -> Option<Lease> {
@@ -38,7 +38,7 @@ fn short_values_share_a_slab_and_do_not_hold_that_of_a_long_one() {
 #[test]
 fn slabs_that_are_shared_begin_small_and_grow() {
     let page = page_size();
-    let store = SlabStore::with_limits(Limits { first: 2 * page, slabs: 9, ..limits() });
+    let store = SlabStore::with_limits(Limits { min_length: 2 * page, max_slabs: 9, ..limits() });
     let regions: Vec<Lease> = (0..32).map(|_| lease(&store, 1).unwrap()).collect();
     let mut lengths: Vec<usize> = store.lock().slabs.values().map(|slab| slab.length / page).collect();
     lengths.dedup();
@@ -136,6 +136,6 @@ proptest! {
         drop(used);
         let state = store.lock();
         prop_assert!(state.slabs.values().all(Slab::is_free), "{:?}", state.slabs);
-        prop_assert!(state.kept() <= limits().kept);
+        prop_assert!(state.free_slab_bytes() <= limits().max_free);
     }
 }

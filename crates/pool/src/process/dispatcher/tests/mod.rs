@@ -11,8 +11,7 @@ mod stop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_model::Data;
-use pushflow_model::TaskSpec;
+use pushflow_model::{Data, TaskSpec};
 
 use super::*;
 use crate::attempt::Stream;

@@ -1,8 +1,9 @@
-//! [`Rooms`]: shared memory for a process that is neither the scheduler nor a worker: the Python interpreter that works for
-//! one of them.
+//! [`Grant`] and [`GrantSource`]: shared memory for a Python interpreter, which works for the scheduler or for a
+//! worker.
 //!
-//! It gets the file of a slab each time that it is to read or write there, and closes it when it has done so. Where it writes
-//! is a [`Room`], which nobody looks at before it has said that it is done.
+//! The interpreter gets the file of a slab each time that it is to read or write there, and closes the file
+//! afterwards. It writes into a [`Grant`]. The process for which it works reads the bytes only after the interpreter
+//! has replied that it has written them.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,26 +14,26 @@ use nix::errno::Errno;
 use nix::sys::uio::pwrite;
 
 use super::store::{Lease, SlabStore};
-use super::written::Written;
+use super::written::WrittenRange;
 
-/// Shared memory for long parts of values.
-pub trait Rooms: Send + Sync {
-    /// Room for so many bytes; `None` if there is none.
-    fn room(&self, length: usize) -> Option<Room>;
-    /// Where these bytes are in shared memory, if they are there.
+/// Grants shared memory for the long bytes in values.
+pub trait GrantSource: Send + Sync {
+    /// Grants memory of so many bytes; `None` if there is none.
+    fn grant(&self, length: usize) -> Option<Grant>;
+    /// Where these bytes are in shared memory; `None` if they are elsewhere.
     fn place(&self, bytes: &Bytes) -> Option<Place>;
 }
 
-/// Where something is in shared memory, for a process that maps it.
+/// The file and the offset of bytes in shared memory, for a process that maps the file.
 #[derive(Clone, Debug)]
 pub struct Place {
     file: Arc<OwnedFd>,
     offset: usize,
 }
 
-/// Where so many bytes are to be written.
+/// Memory for so many bytes, which are to be written.
 #[derive(Debug)]
-pub struct Room {
+pub struct Grant {
     place: Place,
     length: usize,
     owner: Owner,
@@ -41,7 +42,7 @@ pub struct Room {
 #[derive(Debug)]
 enum Owner {
     Store(Lease),
-    Borrower(Written),
+    Worker(WrittenRange),
 }
 
 impl Place {
@@ -49,41 +50,41 @@ impl Place {
         Place { file, offset }
     }
 
-    /// The file that holds it.
+    /// The file.
     pub fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// Where in the file it begins.
+    /// The offset in the file, in bytes.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Whether another place is in the same file.
+    /// Whether the other place is in the same file.
     pub fn shares_file(&self, other: &Place) -> bool {
         Arc::ptr_eq(&self.file, &other.file)
     }
 }
 
-impl Room {
-    pub(super) fn of_borrower(place: Place, length: usize, written: Written) -> Room {
-        Room { place, length, owner: Owner::Borrower(written) }
+impl Grant {
+    pub(super) fn of_worker(place: Place, length: usize, written: WrittenRange) -> Grant {
+        Grant { place, length, owner: Owner::Worker(written) }
     }
 
-    /// Where it is.
+    /// Where the memory is.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Writes all of it, from here.
+    /// Writes all bytes of the grant in this process.
     ///
     /// # Errors
-    /// When the operating system refuses.
+    /// When the operating system refuses the write.
     ///
     /// # Panics
-    /// When these bytes are not as many as the room was asked for.
+    /// When the number of bytes is not that of the grant.
     pub fn fill(&mut self, bytes: &[u8]) -> io::Result<()> {
-        assert_eq!(bytes.len(), self.length, "a room is filled wholly");
+        assert_eq!(bytes.len(), self.length, "a grant is filled wholly");
         let mut done = 0;
         while done < bytes.len() {
             let at = libc_offset(self.place.offset + done)?;
@@ -97,11 +98,11 @@ impl Room {
         Ok(())
     }
 
-    /// What was written there, by whomever; nobody may write there any more.
+    /// The bytes that were written. No process may write there any more.
     pub fn into_bytes(self) -> Bytes {
         match self.owner {
             Owner::Store(lease) => Bytes::from_owner(lease).slice(..self.length),
-            Owner::Borrower(written) => Bytes::from_owner(written),
+            Owner::Worker(written) => Bytes::from_owner(written),
         }
     }
 }
@@ -110,11 +111,11 @@ fn libc_offset(offset: usize) -> io::Result<i64> {
     i64::try_from(offset).map_err(io::Error::other)
 }
 
-impl Rooms for SlabStore {
-    fn room(&self, length: usize) -> Option<Room> {
+impl GrantSource for SlabStore {
+    fn grant(&self, length: usize) -> Option<Grant> {
         let lease = self.lease(length)?;
         let place = Place::new(self.file(lease.slab())?, lease.offset());
-        Some(Room { place, length, owner: Owner::Store(lease) })
+        Some(Grant { place, length, owner: Owner::Store(lease) })
     }
 
     fn place(&self, bytes: &Bytes) -> Option<Place> {

@@ -1,4 +1,4 @@
-//! [`Lender`]: what the scheduler lends and grants one worker.
+//! [`SchedulerSide`]: the memory that the scheduler lends and grants one worker.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsRawFd;
@@ -8,51 +8,53 @@ use pushflow_model::{CodecError, Data};
 use pushflow_os::SeqPacket;
 use pushflow_os::slab::page_size;
 
+use super::packed::{EncodedData, PackedData, SlabWriter, WriteTo, open, pack};
+use super::reference::{Reference, SlabFile, SlabId, whole_pages};
 use super::store::{Lease, SlabStore};
-use super::{Contents, Parcel, Reference, Shelf, SlabFile, SlabId, WriteTo, open, pack, whole_pages};
 use crate::courier::Letter;
 use crate::transport::TransportError;
 
-/// What one worker may read and write; all of it is free again when this is dropped, which is when the worker is gone.
+/// The memory that one worker may read and write. All of it is free again when this is dropped, after the worker has
+/// ended.
 #[derive(Debug)]
-pub struct Lender {
+pub struct SchedulerSide {
     store: SlabStore,
     control: SeqPacket,
-    /// The slabs that the worker has.
-    handed: HashSet<SlabId>,
-    /// How many slabs were gone when the worker last heard of that.
+    /// The slabs whose files were sent to the worker.
+    sent_slabs: HashSet<SlabId>,
+    /// How many slabs had been retired when the worker was last sent that.
     retired: u64,
-    /// What the worker reads, and how often it was lent.
+    /// The memory that the worker reads, and how often each range was lent.
     lent: HashMap<Reference, (Bytes, usize)>,
-    /// Where the worker may write.
+    /// The memory that the worker may write.
     granted: Vec<Lease>,
 }
 
-impl Lender {
-    /// For the worker at the other end of this control socket, which has said hello.
-    pub fn new(store: SlabStore, control: SeqPacket) -> Lender {
+impl SchedulerSide {
+    /// For the worker at the other end of this control socket, which has sent its hello.
+    pub fn new(store: SlabStore, control: SeqPacket) -> SchedulerSide {
         let retired = store.retired();
-        let (handed, lent, granted) = (HashSet::new(), HashMap::new(), Vec::new());
-        Lender { store, control, handed, retired, lent, granted }
+        let (sent_slabs, lent, granted) = (HashSet::new(), HashMap::new(), Vec::new());
+        SchedulerSide { store, control, sent_slabs, retired, lent, granted }
     }
 
-    /// Writes inputs down and lends their long values.
+    /// Encodes inputs and lends their long values.
     ///
     /// # Errors
     /// When a value can't be encoded; then nothing is lent.
-    pub fn pack(&mut self, data: &Data) -> Result<Parcel, CodecError> {
-        let mut lending = Lending { lender: self, lent: Vec::new() };
-        let packed = pack(data, &mut lending);
-        let lent = lending.lent;
+    pub fn pack(&mut self, data: &Data) -> Result<PackedData, CodecError> {
+        let mut writer = LendingWriter { scheduler: self, lent: Vec::new() };
+        let packed = pack(data, &mut writer);
+        let lent = writer.lent;
         if packed.is_err() {
             for reference in lent {
-                self.give_back(reference);
+                self.return_lent(reference);
             }
         }
         packed
     }
 
-    /// Room for results of so many bytes; `None` if there is none.
+    /// Grants memory for results of so many bytes; `None` if there is none.
     pub fn grant(&mut self, bytes: u64) -> Option<Reference> {
         let lease = self.lease(usize::try_from(bytes).ok()?)?;
         let reference = Reference::new(lease.slab(), lease.offset(), lease.len());
@@ -60,39 +62,39 @@ impl Lender {
         Some(reference)
     }
 
-    /// What is in a parcel of the worker.
+    /// Opens packed data of the worker.
     ///
     /// # Errors
-    /// When it names what was neither granted nor lent to it.
-    pub fn open(&mut self, parcel: Parcel) -> Result<Contents, TransportError> {
-        open(parcel, |reference| self.written(reference))
+    /// When it names memory that was neither granted nor lent to the worker.
+    pub fn open(&mut self, packed: PackedData) -> Result<EncodedData, TransportError> {
+        open(packed, |reference| self.take_result(reference))
     }
 
-    /// The worker reads this no more, or does not need this room.
+    /// Takes back memory that the worker does not read any more, or does not write.
     ///
     /// # Errors
-    /// When neither was its own.
+    /// When the memory was neither lent nor granted to the worker.
     pub fn released(&mut self, reference: Reference) -> Result<(), TransportError> {
-        if self.give_back(reference) || self.take_granted(reference).is_some() {
+        if self.return_lent(reference) || self.take_granted(reference).is_some() {
             return Ok(());
         }
         Err(TransportError::Garbage(format!("it releases {reference:?}, which it has not")))
     }
 
-    /// The slabs that are gone since this was asked last, of those that the worker has.
-    pub fn gone(&mut self) -> Vec<SlabId> {
+    /// Takes the slabs that were retired since the last call, of those that the worker has.
+    pub fn take_retired(&mut self) -> Vec<SlabId> {
         let retired = self.store.retired();
         if std::mem::replace(&mut self.retired, retired) == retired {
             return Vec::new();
         }
-        let (kept, gone) = self.handed.drain().partition(|slab| self.store.has(*slab));
-        self.handed = kept;
-        let gone: HashSet<SlabId> = gone;
-        gone.into_iter().collect()
+        let (kept, retired) = self.sent_slabs.drain().partition(|slab| self.store.has(*slab));
+        self.sent_slabs = kept;
+        let retired: HashSet<SlabId> = retired;
+        retired.into_iter().collect()
     }
 
-    /// What the worker wrote, or was lent and hands on.
-    fn written(&mut self, reference: Reference) -> Result<Bytes, TransportError> {
+    /// The bytes of a result: the worker wrote them into a grant, or was lent them.
+    fn take_result(&mut self, reference: Reference) -> Result<Bytes, TransportError> {
         if let (Some(lease), Some((_, length))) = (self.take_granted(reference), reference.range()) {
             return Ok(Bytes::from_owner(lease).slice(..length));
         }
@@ -100,7 +102,7 @@ impl Lender {
         lent.ok_or_else(|| TransportError::Garbage(format!("it names {reference:?}, which it has not")))
     }
 
-    /// Takes the pages of this range out of what is granted.
+    /// Takes the pages of this range out of the granted memory.
     fn take_granted(&mut self, reference: Reference) -> Option<Lease> {
         let (offset, length) = reference.range().filter(|(offset, _)| offset.is_multiple_of(page_size()))?;
         let size = whole_pages(length.max(1))?;
@@ -117,15 +119,15 @@ impl Lender {
         Some(taken)
     }
 
-    /// Lends what the worker has the slab of, or can be handed it without waiting.
+    /// Lends these bytes; `None` if the worker has not got their slab, and the slab can't be sent without waiting.
     fn lend(&mut self, reference: Reference, bytes: Bytes) -> Option<Reference> {
-        self.hand(reference.slab)?;
+        self.send_slab(reference.slab)?;
         self.lent.entry(reference).or_insert((bytes, 0)).1 += 1;
         Some(reference)
     }
 
-    /// Whether this was lent.
-    fn give_back(&mut self, reference: Reference) -> bool {
+    /// Takes back a lent range once; `false` if it was not lent.
+    fn return_lent(&mut self, reference: Reference) -> bool {
         let Some((_, count)) = self.lent.get_mut(&reference) else { return false };
         *count -= 1;
         if *count == 0 {
@@ -134,25 +136,26 @@ impl Lender {
         true
     }
 
+    /// A region in a slab that the worker has; `None` if there is none.
     fn lease(&mut self, bytes: usize) -> Option<Lease> {
         let lease = self.store.lease(bytes)?;
-        self.hand(lease.slab()).map(|()| lease)
+        self.send_slab(lease.slab()).map(|()| lease)
     }
 
-    /// Hands the worker the file of a slab if it has not got it; `None` when that would have to wait.
-    fn hand(&mut self, slab: SlabId) -> Option<()> {
-        if !self.handed.contains(&slab) {
+    /// Sends the worker the file of a slab, unless it has the file; `None` if the send would wait.
+    fn send_slab(&mut self, slab: SlabId) -> Option<()> {
+        if !self.sent_slabs.contains(&slab) {
             let file = self.store.file(slab)?;
             Letter::new(&SlabFile { slab })
                 .and_then(|letter| letter.send(&self.control, &[file.as_raw_fd()], false))
                 .ok()?;
-            self.handed.insert(slab);
+            self.sent_slabs.insert(slab);
         }
         Some(())
     }
 }
 
-/// The part of what was lent that a reference names.
+/// The part of a lent range that a reference names.
 fn slice(lent: Reference, bytes: &Bytes, reference: Reference) -> Option<Bytes> {
     let (begin, _) = lent.range()?;
     let (offset, length) = reference.range()?;
@@ -161,27 +164,27 @@ fn slice(lent: Reference, bytes: &Bytes, reference: Reference) -> Option<Bytes> 
     Some(bytes.slice(offset..end))
 }
 
-/// Lends the values of one parcel.
-struct Lending<'a> {
-    lender: &'a mut Lender,
+/// Lends the long values of one message.
+struct LendingWriter<'a> {
+    scheduler: &'a mut SchedulerSide,
     lent: Vec<Reference>,
 }
 
-impl Shelf for Lending<'_> {
+impl SlabWriter for LendingWriter<'_> {
     fn find(&mut self, bytes: &Bytes) -> Option<Reference> {
-        let (slab, offset) = self.lender.store.locate(bytes)?;
-        let reference = self.lender.lend(Reference::new(slab, offset, bytes.len()), bytes.clone())?;
+        let (slab, offset) = self.scheduler.store.locate(bytes)?;
+        let reference = self.scheduler.lend(Reference::new(slab, offset, bytes.len()), bytes.clone())?;
         self.lent.push(reference);
         Some(reference)
     }
 
     fn put(&mut self, length: usize, write: WriteTo<'_>) -> Result<Option<(Reference, Option<Bytes>)>, CodecError> {
-        let Some(mut lease) = self.lender.lease(length) else { return Ok(None) };
-        let mut room = &mut lease.region_mut().as_mut()[..length];
-        write(&mut room)?;
+        let Some(mut lease) = self.scheduler.lease(length) else { return Ok(None) };
+        let mut space = &mut lease.region_mut().as_mut()[..length];
+        write(&mut space)?;
         let reference = Reference::new(lease.slab(), lease.offset(), length);
         let bytes = Bytes::from_owner(lease).slice(..length);
-        let reference = self.lender.lend(reference, bytes.clone());
+        let reference = self.scheduler.lend(reference, bytes.clone());
         self.lent.extend(reference);
         // The next attempt that gets this value is lent the same region.
         Ok(reference.map(|reference| (reference, Some(bytes))))
