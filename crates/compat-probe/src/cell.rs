@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arguments::CellArguments;
 use crate::daemonic::Kind;
+use crate::exit;
 use crate::names::{Named, named};
 use crate::seed::REFUSAL;
 use crate::verdict::Verdict;
@@ -78,7 +79,7 @@ impl Question {
 pub fn answer(arguments: &CellArguments) -> u8 {
     if let Err(reason) = end_with(arguments.parent) {
         eprintln!("pushflow: the process of a combination could not begin: {reason}");
-        return crate::UNABLE;
+        return exit::UNABLE;
     }
     let answer = match &arguments.question {
         Question::Task { pool, task, start_method } => Answer::from(run(*pool, *task, *start_method)),
@@ -88,7 +89,7 @@ pub fn answer(arguments: &CellArguments) -> u8 {
         },
     };
     println!("{}", serde_json::to_string(&answer).expect("an answer is always written"));
-    crate::GOOD
+    exit::GOOD
 }
 
 /// Has this process killed when the probe is gone.

@@ -10,12 +10,11 @@ use pushflow_probe_tasks::{pool_options, who};
 
 use crate::arguments::{DaemonicArguments, Format};
 use crate::cell::{Answer, Question};
-use crate::fresh;
 use crate::interruption::Interruption;
 use crate::names::{Named, chosen};
-use crate::probe::{code, print};
+use crate::probe::print;
 use crate::schedule::ask_all;
-use crate::{UNABLE, progress, report};
+use crate::{exit, fresh, progress, report};
 
 /// A kind of process, by the original's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +117,7 @@ pub fn check_daemonic(arguments: &DaemonicArguments) -> u8 {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: the check can't run here: {error}");
-            UNABLE
+            exit::UNABLE
         }
     }
 }
@@ -145,5 +144,5 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
         Format::Markdown => report::markdown::flags(&flags, &methods),
         Format::Json => report::json::flags(&flags),
     })?;
-    Ok(code(&interruption, flags.iter().all(Flag::agrees)))
+    Ok(exit::code(interruption.signal(), flags.iter().all(Flag::agrees)))
 }

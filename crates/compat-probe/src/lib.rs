@@ -15,6 +15,7 @@
 mod arguments;
 mod cell;
 mod daemonic;
+mod exit;
 mod fresh;
 mod interruption;
 mod matrix;
@@ -30,12 +31,3 @@ pub use arguments::{CellArguments, DaemonicArguments, ProbeArguments};
 pub use cell::answer;
 pub use daemonic::check_daemonic;
 pub use probe::probe;
-
-/// Everything is at least as good as the original.
-const GOOD: u8 = 0;
-/// Something is worse than the original.
-const WORSE: u8 = 1;
-/// What was asked for can't be done.
-const UNABLE: u8 = 2;
-/// Ended by a signal: this and the signal's number.
-const SIGNALLED: u8 = 128;

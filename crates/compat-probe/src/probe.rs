@@ -5,12 +5,11 @@ use std::io::{self, Write};
 
 use crate::arguments::{Format, ProbeArguments};
 use crate::cell::Answer;
-use crate::fresh;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
 use crate::schedule::ask_all;
 use crate::seed::Judgement;
-use crate::{GOOD, SIGNALLED, UNABLE, WORSE, progress, report};
+use crate::{exit, fresh, progress, report};
 
 /// Runs the combinations that were asked for, each in a fresh process, and prints what was found: the exit code.
 ///
@@ -21,7 +20,7 @@ pub fn probe(arguments: &ProbeArguments) -> u8 {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: the probe can't run here: {error}");
-            UNABLE
+            exit::UNABLE
         }
     }
 }
@@ -35,15 +34,7 @@ fn try_probe(arguments: &ProbeArguments) -> io::Result<u8> {
         Format::Markdown => report::markdown::page(&cells, &summary),
         Format::Json => report::json::matrix(&cells, &summary, arguments.repeat.get()),
     })?;
-    Ok(code(&interruption, summary.worse == 0))
-}
-
-pub(crate) fn code(interruption: &Interruption, good: bool) -> u8 {
-    match interruption.signal() {
-        Some(signal) => SIGNALLED + signal,
-        None if good => GOOD,
-        None => WORSE,
-    }
+    Ok(exit::code(interruption.signal(), summary.worse == 0))
 }
 
 /// That nobody reads it is no error.
