@@ -12,7 +12,6 @@ use crate::arguments::{DaemonicArguments, Format};
 use crate::cell::{Answer, Question};
 use crate::interruption::Interruption;
 use crate::names::{Named, chosen};
-use crate::probe::print;
 use crate::schedule::ask_all;
 use crate::{exit, fresh, progress, report};
 
@@ -139,7 +138,7 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
     });
     bar.finish_and_clear();
     fresh::wait_for_guardians();
-    print(&match arguments.common.format {
+    report::print(&match arguments.common.format {
         Format::Text => report::text::flags(&flags, &methods),
         Format::Markdown => report::markdown::flags(&flags, &methods),
         Format::Json => report::json::flags(&flags),

@@ -1,7 +1,7 @@
 //! `pushflow-probe`, `pushflow probe`: runs the combinations, shows what was found, and says by its exit code whether
 //! something is worse than the original.
 
-use std::io::{self, Write};
+use std::io;
 
 use crate::arguments::{Format, ProbeArguments};
 use crate::cell::Answer;
@@ -29,21 +29,12 @@ fn try_probe(arguments: &ProbeArguments) -> io::Result<u8> {
     let interruption = Interruption::listen()?;
     let cells = run(arguments, &interruption)?;
     let summary = Summary::of(&cells);
-    print(&match arguments.common.format {
+    report::print(&match arguments.common.format {
         Format::Text => report::text::matrix(&cells, &summary),
         Format::Markdown => report::markdown::page(&cells, &summary),
         Format::Json => report::json::matrix(&cells, &summary, arguments.repeat.get()),
     })?;
     Ok(exit::code(interruption.signal(), summary.worse == 0))
-}
-
-/// That nobody reads it is no error.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
 }
 
 fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Vec<Cell>> {

@@ -4,6 +4,8 @@ pub(crate) mod json;
 pub(crate) mod markdown;
 pub(crate) mod text;
 
+use std::io::{self, Write};
+
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
@@ -13,6 +15,15 @@ use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 use crate::seed::Judgement;
 use crate::verdict::Verdict;
+
+/// That nobody reads it is no error.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
 
 /// Those of the names that something was asked of, in their order.
 fn present<T: Named + PartialEq>(of: impl Fn(&Cell) -> T, cells: &[Cell]) -> Vec<T> {
