@@ -8,8 +8,8 @@ use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
-use crate::cell::Question;
 use crate::names::named;
+use crate::question::Question;
 
 /// Which combinations are probed, and how.
 #[derive(Debug, Args)]

@@ -19,8 +19,8 @@ use nix::unistd::Pid;
 use pushflow::green::Environment;
 use pushflow_os::PidFd;
 
-use crate::cell::{Answer, COMMAND, ENVIRONMENT, Question};
 use crate::interruption::Interruption;
+use crate::question::{Answer, COMMAND, ENVIRONMENT, Question};
 use crate::verdict::Verdict;
 
 /// How long the guardians of processes that were killed may take to end what is left.

@@ -7,8 +7,8 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::arguments::ProbeArguments;
-use crate::cell::Question;
 use crate::names::chosen;
+use crate::question::Question;
 use crate::seed::{Judgement, judge};
 use crate::verdict::Verdict;
 

@@ -4,9 +4,9 @@
 use std::io;
 
 use crate::arguments::{Format, ProbeArguments};
-use crate::cell::Answer;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
+use crate::question::Answer;
 use crate::schedule::ask_all;
 use crate::seed::Judgement;
 use crate::{exit, fresh, progress, report};

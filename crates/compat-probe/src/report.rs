@@ -10,7 +10,8 @@ use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
-use crate::daemonic::{Flag, Kind};
+use crate::flag::Flag;
+use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 use crate::seed::Judgement;

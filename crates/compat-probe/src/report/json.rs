@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::daemonic::Flag;
+use crate::flag::Flag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 use crate::seed::{Claim, Judgement};

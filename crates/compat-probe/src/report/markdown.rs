@@ -5,7 +5,8 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
-use crate::daemonic::{Flag, Kind};
+use crate::flag::Flag;
+use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 use crate::seed::Claim;
