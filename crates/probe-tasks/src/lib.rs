@@ -5,14 +5,16 @@
 //! crate has them. Their names begin with `pushflow.`, so that a program which has them only is not taken for one with
 //! tasks of its own.
 
+mod options;
 mod tasks;
 
 use std::fmt;
-use std::time::Duration;
 
-use pushflow_pool::{PoolOptions, PoolType, ProcessFamily, ProcessKind, StartMethod};
+use pushflow_pool::{PoolType, ProcessFamily, StartMethod};
 use pushflow_protocol::TaskSpec;
 use pushflow_value::{Data, Value};
+
+pub use options::pool_options;
 
 /// A task of the original's compatibility table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,17 +130,6 @@ impl fmt::Display for ProbeTask {
 /// The task that says who its process is: `pid`, `process` (its name) and `daemonic`.
 pub fn who() -> (TaskSpec, Data) {
     (TaskSpec::rust(tasks::SIMPLE), Data::new().with("value", 1))
-}
-
-/// The options of a pool or process of the probe: one worker, started like this, and gone at once with whoever had it.
-pub fn pool_options(start_method: StartMethod) -> PoolOptions {
-    PoolOptions { max_workers: Some(1), orphan_grace: Duration::ZERO, start_method, ..PoolOptions::default() }
-}
-
-/// The kind of single process that the tasks start: not daemonic, as the original's by default.
-pub(crate) fn kind(billiard: bool) -> ProcessKind {
-    let family = if billiard { ProcessFamily::Billiard } else { ProcessFamily::Multiprocessing };
-    ProcessKind { family, daemon: false }
 }
 
 #[cfg(test)]

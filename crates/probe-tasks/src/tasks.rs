@@ -4,7 +4,7 @@ use pushflow_pool::{TaskContext, TaskPool, current_process, task};
 use pushflow_protocol::TaskSpec;
 use pushflow_value::Data;
 
-use crate::{kind, pool_options};
+use crate::options::{kind, pool_options};
 
 /// Doubles a number and says in which process.
 pub(crate) const SIMPLE: &str = "pushflow.probe.simple";
