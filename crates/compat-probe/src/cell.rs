@@ -11,9 +11,9 @@ use pushflow::{OpenError, Outcome, PoolType, RunError, RunOptions, StartMethod, 
 use pushflow_probe_tasks::{ProbeTask, pool_options};
 
 use crate::arguments::CellArguments;
+use crate::baseline::REFUSAL;
 use crate::exit;
 use crate::question::{Answer, Question};
-use crate::seed::REFUSAL;
 use crate::verdict::Verdict;
 
 /// What every task doubles.

@@ -3,7 +3,7 @@
 //! ```text
 //! arguments ─▶ matrix: every combination ─▶ schedule: some at a time ─▶ fresh: each in a process of its own
 //!                                                                        │      under a deadline
-//!                     seed: what the original says                       ▼
+//!                     baseline: what the original says                       ▼
 //!                          │                            cell: runs it, and says how it went
 //!                          ▼                                             │
 //!     exit code ◀─ report ◀─ matrix: verdicts judged ◀───────────────────┘
@@ -13,6 +13,7 @@
 //! combination when it is started again with a hidden command (`cell.rs`).
 
 mod arguments;
+mod baseline;
 mod cell;
 mod daemonic;
 mod exit;
@@ -27,7 +28,6 @@ mod progress;
 mod question;
 mod report;
 mod schedule;
-mod seed;
 mod verdict;
 
 pub use arguments::{CellArguments, DaemonicArguments, ProbeArguments};

@@ -7,9 +7,9 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::arguments::ProbeArguments;
+use crate::baseline::{Judgement, judge};
 use crate::names::chosen;
 use crate::question::Question;
-use crate::seed::{Judgement, judge};
 use crate::verdict::Verdict;
 
 /// A pool with a task, a start method and an environment.

@@ -4,11 +4,11 @@
 use std::io;
 
 use crate::arguments::{Format, ProbeArguments};
+use crate::baseline::Judgement;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
 use crate::question::Answer;
 use crate::schedule::ask_all;
-use crate::seed::Judgement;
 use crate::{exit, fresh, progress, report};
 
 /// Runs the combinations that were asked for, each in a fresh process, and prints what was found: the exit code.

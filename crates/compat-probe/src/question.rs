@@ -65,7 +65,7 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed::REFUSAL;
+    use crate::baseline::REFUSAL;
     use clap::Parser;
 
     #[derive(Parser)]

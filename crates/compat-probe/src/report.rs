@@ -10,11 +10,11 @@ use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
+use crate::baseline::Judgement;
 use crate::flag::Flag;
 use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::Judgement;
 use crate::verdict::Verdict;
 
 /// That nobody reads it is no error.

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::baseline::{Claim, Judgement};
 use crate::flag::Flag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::{Claim, Judgement};
 
 /// The number of the form of these objects.
 const SCHEMA: u32 = 1;

@@ -5,11 +5,11 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
+use crate::baseline::Claim;
 use crate::flag::Flag;
 use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::Claim;
 
 const OPENING: &str = "\
 # Which task runs on which pool

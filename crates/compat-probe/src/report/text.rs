@@ -5,11 +5,11 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
+use crate::baseline::Judgement;
 use crate::flag::Flag;
 use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::Judgement;
 
 /// What was found of every pool and task, one table for each environment.
 pub(crate) fn matrix(cells: &[Cell], summary: &Summary) -> String {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::verdict::Verdict;
 
 /// The tables of pypushflow 2.0.0's README, as data; its comments say what each word asks of us.
-const MATRIX: &str = include_str!("seed_matrix.toml");
+const MATRIX: &str = include_str!("baseline.toml");
 
 /// The sentence with which the original refuses what daemonic processes may not have.
 pub(crate) const REFUSAL: &str = "daemonic processes are not allowed to have children";
