@@ -18,7 +18,7 @@ pub(crate) const REFUSAL: &str = "daemonic processes are not allowed to have chi
 
 /// What the original says of one pool and task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) enum Claim {
+pub(crate) enum Support {
     #[serde(rename = "ok")]
     Ok,
     #[serde(rename = "hangs sometimes")]
@@ -52,33 +52,33 @@ enum Requirement {
 #[derive(Deserialize)]
 struct Matrix {
     tasks: Vec<String>,
-    plain: BTreeMap<String, Vec<Claim>>,
-    green: BTreeMap<String, Vec<Claim>>,
+    plain: BTreeMap<String, Vec<Support>>,
+    green: BTreeMap<String, Vec<Support>>,
 }
 
 static PARSED: LazyLock<Matrix> =
     LazyLock::new(|| toml::from_str(MATRIX).expect("the table is part of this program, and a test reads it"));
 
-impl Claim {
+impl Support {
     /// What the original says of this pool and task.
-    pub(crate) fn of(environment: Environment, pool: PoolType, task: ProbeTask) -> Claim {
+    pub(crate) fn of(environment: Environment, pool: PoolType, task: ProbeTask) -> Support {
         let matrix = &*PARSED;
         let rows = match environment {
             Environment::Plain => &matrix.plain,
             Environment::Green => &matrix.green,
         };
         let column = matrix.tasks.iter().position(|name| name == task.name());
-        let claim = column.and_then(|column| rows.get(pool.name())?.get(column).copied());
-        claim.expect("a test looks at every cell")
+        let support = column.and_then(|column| rows.get(pool.name())?.get(column).copied());
+        support.expect("a test looks at every cell")
     }
 
     /// In the original's words.
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Claim::Ok => "ok",
-            Claim::HangsSometimes => "hangs sometimes",
-            Claim::NotSpawn => "not spawn",
-            Claim::No => "no",
+            Support::Ok => "ok",
+            Support::HangsSometimes => "hangs sometimes",
+            Support::NotSpawn => "not spawn",
+            Support::No => "no",
         }
     }
 }
@@ -91,11 +91,11 @@ fn is_refusal(environment: Environment, pool: PoolType, task: ProbeTask) -> bool
 }
 
 fn requirement(environment: Environment, pool: PoolType, task: ProbeTask, start_method: StartMethod) -> Requirement {
-    match Claim::of(environment, pool, task) {
-        Claim::Ok | Claim::HangsSometimes => Requirement::Runs,
-        Claim::NotSpawn if start_method != StartMethod::Spawn => Requirement::Runs,
-        Claim::No if is_refusal(environment, pool, task) => Requirement::Refused,
-        Claim::NotSpawn | Claim::No => Requirement::Nothing,
+    match Support::of(environment, pool, task) {
+        Support::Ok | Support::HangsSometimes => Requirement::Runs,
+        Support::NotSpawn if start_method != StartMethod::Spawn => Requirement::Runs,
+        Support::No if is_refusal(environment, pool, task) => Requirement::Refused,
+        Support::NotSpawn | Support::No => Requirement::Nothing,
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn judge(
     start_method: StartMethod,
     found: &Verdict,
 ) -> Judgement {
-    let hangs_there = Claim::of(environment, pool, task) == Claim::HangsSometimes;
+    let hangs_there = Support::of(environment, pool, task) == Support::HangsSometimes;
     match (requirement(environment, pool, task, start_method), found) {
         (_, Verdict::Hung(_)) => Judgement::Worse,
         (Requirement::Runs, Verdict::Ok) if hangs_there => Judgement::Better,
@@ -130,12 +130,13 @@ mod tests {
         let mut known = 0;
         for environment in Environment::ALL {
             for pool in PoolType::ALL {
-                known += ProbeTask::ALL.iter().filter(|&&task| Claim::of(environment, pool, task) != Claim::No).count();
+                known +=
+                    ProbeTask::ALL.iter().filter(|&&task| Support::of(environment, pool, task) != Support::No).count();
             }
         }
         assert_eq!(known, 6 * 7 - 6 + 2 * 5 + 2 * 5);
-        assert_eq!(Claim::of(Environment::Plain, PoolType::Billiard, ProbeTask::BPool), Claim::HangsSometimes);
-        assert_eq!(Claim::of(Environment::Green, PoolType::Process, ProbeTask::BProcess), Claim::NotSpawn);
+        assert_eq!(Support::of(Environment::Plain, PoolType::Billiard, ProbeTask::BPool), Support::HangsSometimes);
+        assert_eq!(Support::of(Environment::Green, PoolType::Process, ProbeTask::BProcess), Support::NotSpawn);
     }
 
     #[test]

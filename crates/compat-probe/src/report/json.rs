@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::baseline::{Claim, Judgement};
+use crate::baseline::{Judgement, Support};
 use crate::flag::Flag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
@@ -39,7 +39,7 @@ fn cell(cell: &Cell) -> Value {
         "verdict": cell.worst.as_ref().map(|worst| worst.word()),
         "message": cell.worst.as_ref().and_then(|worst| worst.message()),
         "counts": cell.counts,
-        "original": Claim::of(combination.environment, combination.pool, combination.task).words(),
+        "original": Support::of(combination.environment, combination.pool, combination.task).words(),
         "compared": compared,
     })
 }

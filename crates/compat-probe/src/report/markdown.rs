@@ -5,7 +5,7 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
-use crate::baseline::Claim;
+use crate::baseline::Support;
 use crate::flag::Flag;
 use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
@@ -58,7 +58,7 @@ fn matrix(cells: &[Cell], environment: Environment) -> String {
     for pool in present::<PoolType>(|cell| cell.combination.pool, cells) {
         let found = tasks.iter().map(|&task| {
             let found = words(&group(cells, environment, pool, task));
-            format!("{found} / {}", Claim::of(environment, pool, task).words())
+            format!("{found} / {}", Support::of(environment, pool, task).words())
         });
         text += &row(&format!("`{}`", pool.name()), found);
     }
