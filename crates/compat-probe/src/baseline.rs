@@ -32,7 +32,7 @@ pub(crate) enum Support {
 
 /// What was found here, compared with the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
+pub(crate) enum Comparison {
     Worse,
     AsGood,
     Better,
@@ -100,22 +100,22 @@ fn requirement(environment: Environment, pool: PoolType, task: ProbeTask, start_
 }
 
 /// Compares what was found with what the original says. What hangs is always worse.
-pub(crate) fn judge(
+pub(crate) fn compare(
     environment: Environment,
     pool: PoolType,
     task: ProbeTask,
     start_method: StartMethod,
     found: &Verdict,
-) -> Judgement {
+) -> Comparison {
     let hangs_there = Support::of(environment, pool, task) == Support::HangsSometimes;
     match (requirement(environment, pool, task, start_method), found) {
-        (_, Verdict::Hung(_)) => Judgement::Worse,
-        (Requirement::Runs, Verdict::Ok) if hangs_there => Judgement::Better,
-        (Requirement::Runs, Verdict::Ok) => Judgement::AsGood,
-        (Requirement::Refused, Verdict::Refused(message)) if message == REFUSAL => Judgement::AsGood,
-        (Requirement::Runs | Requirement::Refused, _) => Judgement::Worse,
-        (Requirement::Nothing, Verdict::Ok) => Judgement::Better,
-        (Requirement::Nothing, _) => Judgement::AsGood,
+        (_, Verdict::Hung(_)) => Comparison::Worse,
+        (Requirement::Runs, Verdict::Ok) if hangs_there => Comparison::Better,
+        (Requirement::Runs, Verdict::Ok) => Comparison::AsGood,
+        (Requirement::Refused, Verdict::Refused(message)) if message == REFUSAL => Comparison::AsGood,
+        (Requirement::Runs | Requirement::Refused, _) => Comparison::Worse,
+        (Requirement::Nothing, Verdict::Ok) => Comparison::Better,
+        (Requirement::Nothing, _) => Comparison::AsGood,
     }
 }
 
@@ -142,49 +142,53 @@ mod tests {
     #[test]
     fn what_is_ok_there_must_be_ok_here_with_every_start_method() {
         for method in METHODS {
-            let judged = |found: Verdict| judge(Environment::Plain, PoolType::Thread, ProbeTask::BPool, method, &found);
-            assert_eq!(judged(Verdict::Ok), Judgement::AsGood);
+            let compared =
+                |found: Verdict| compare(Environment::Plain, PoolType::Thread, ProbeTask::BPool, method, &found);
+            assert_eq!(compared(Verdict::Ok), Comparison::AsGood);
             for bad in [Verdict::Unsupported, Verdict::Refused, Verdict::Failed, Verdict::Hung] {
-                assert_eq!(judged(bad(REFUSAL.into())), Judgement::Worse);
+                assert_eq!(compared(bad(REFUSAL.into())), Comparison::Worse);
             }
         }
     }
 
     #[test]
     fn what_hangs_sometimes_there_must_be_ok_here() {
-        let judged = |found| judge(Environment::Plain, PoolType::Process, ProbeTask::BPool, StartMethod::Fork, &found);
-        assert_eq!(judged(Verdict::Ok), Judgement::Better);
-        assert_eq!(judged(Verdict::Hung(String::new())), Judgement::Worse);
+        let compared =
+            |found| compare(Environment::Plain, PoolType::Process, ProbeTask::BPool, StartMethod::Fork, &found);
+        assert_eq!(compared(Verdict::Ok), Comparison::Better);
+        assert_eq!(compared(Verdict::Hung(String::new())), Comparison::Worse);
     }
 
     #[test]
     fn not_spawn_must_be_ok_with_fork_and_forkserver_and_may_be_with_spawn() {
         let failed = Verdict::Failed(String::new());
-        let judged =
-            |method, found: &Verdict| judge(Environment::Green, PoolType::NdProcess, ProbeTask::CfPool, method, found);
-        assert_eq!(judged(StartMethod::Fork, &failed), Judgement::Worse);
-        assert_eq!(judged(StartMethod::Forkserver, &failed), Judgement::Worse);
-        assert_eq!(judged(StartMethod::Spawn, &failed), Judgement::AsGood);
-        assert_eq!(judged(StartMethod::Spawn, &Verdict::Ok), Judgement::Better);
+        let compared = |method, found: &Verdict| {
+            compare(Environment::Green, PoolType::NdProcess, ProbeTask::CfPool, method, found)
+        };
+        assert_eq!(compared(StartMethod::Fork, &failed), Comparison::Worse);
+        assert_eq!(compared(StartMethod::Forkserver, &failed), Comparison::Worse);
+        assert_eq!(compared(StartMethod::Spawn, &failed), Comparison::AsGood);
+        assert_eq!(compared(StartMethod::Spawn, &Verdict::Ok), Comparison::Better);
     }
 
     #[test]
     fn the_daemonic_refusals_must_be_refusals_in_the_originals_words() {
         for pool in [PoolType::Multiprocessing, PoolType::Billiard] {
             for task in [ProbeTask::CfPool, ProbeTask::MpPool, ProbeTask::MpProcess] {
-                let judged = |found| judge(Environment::Plain, pool, task, StartMethod::Spawn, &found);
-                assert_eq!(judged(Verdict::Refused(REFUSAL.into())), Judgement::AsGood);
-                assert_eq!(judged(Verdict::Refused("no".into())), Judgement::Worse);
-                assert_eq!(judged(Verdict::Ok), Judgement::Worse);
+                let compared = |found| compare(Environment::Plain, pool, task, StartMethod::Spawn, &found);
+                assert_eq!(compared(Verdict::Refused(REFUSAL.into())), Comparison::AsGood);
+                assert_eq!(compared(Verdict::Refused("no".into())), Comparison::Worse);
+                assert_eq!(compared(Verdict::Ok), Comparison::Worse);
             }
         }
     }
 
     #[test]
     fn every_other_no_may_be_better_but_never_hang() {
-        let judged = |found| judge(Environment::Green, PoolType::Gevent, ProbeTask::MpPool, StartMethod::Spawn, &found);
-        assert_eq!(judged(Verdict::Ok), Judgement::Better);
-        assert_eq!(judged(Verdict::Unsupported(String::new())), Judgement::AsGood);
-        assert_eq!(judged(Verdict::Hung(String::new())), Judgement::Worse);
+        let compared =
+            |found| compare(Environment::Green, PoolType::Gevent, ProbeTask::MpPool, StartMethod::Spawn, &found);
+        assert_eq!(compared(Verdict::Ok), Comparison::Better);
+        assert_eq!(compared(Verdict::Unsupported(String::new())), Comparison::AsGood);
+        assert_eq!(compared(Verdict::Hung(String::new())), Comparison::Worse);
     }
 }

@@ -7,7 +7,7 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::arguments::ProbeArguments;
-use crate::baseline::{Judgement, judge};
+use crate::baseline::{Comparison, compare};
 use crate::names::chosen;
 use crate::question::Question;
 use crate::verdict::Verdict;
@@ -68,9 +68,9 @@ impl Cell {
     }
 
     /// Compared with the original; `None` before the first execution.
-    pub(crate) fn judgement(&self) -> Option<Judgement> {
+    pub(crate) fn comparison(&self) -> Option<Comparison> {
         let Combination { environment, pool, task, start_method } = self.combination;
-        self.worst.as_ref().map(|worst| judge(environment, pool, task, start_method, worst))
+        self.worst.as_ref().map(|worst| compare(environment, pool, task, start_method, worst))
     }
 }
 
@@ -89,11 +89,11 @@ impl Summary {
     pub(crate) fn of(cells: &[Cell]) -> Summary {
         let mut summary = Summary::default();
         for cell in cells {
-            match cell.judgement() {
+            match cell.comparison() {
                 None => summary.unknown += 1,
-                Some(Judgement::Worse) => summary.worse += 1,
-                Some(Judgement::AsGood) => summary.as_good += 1,
-                Some(Judgement::Better) => summary.better += 1,
+                Some(Comparison::Worse) => summary.worse += 1,
+                Some(Comparison::AsGood) => summary.as_good += 1,
+                Some(Comparison::Better) => summary.better += 1,
             }
             if let Some(worst) = &cell.worst {
                 *summary.verdicts.entry(worst.word()).or_default() += 1;
@@ -116,12 +116,12 @@ mod tests {
             start_method: StartMethod::Spawn,
         };
         let mut cell = Cell::new(combination);
-        assert_eq!(cell.judgement(), None);
+        assert_eq!(cell.comparison(), None);
         for verdict in [Verdict::Ok, Verdict::Failed("once".into()), Verdict::Ok] {
             cell.add(verdict);
         }
         assert_eq!(cell.worst, Some(Verdict::Failed("once".into())));
         assert_eq!(cell.counts, BTreeMap::from([("ok", 2), ("failed", 1)]));
-        assert_eq!(cell.judgement(), Some(Judgement::Worse));
+        assert_eq!(cell.comparison(), Some(Comparison::Worse));
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::arguments::{Format, ProbeArguments};
-use crate::baseline::Judgement;
+use crate::baseline::Comparison;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
 use crate::question::Answer;
@@ -53,9 +53,9 @@ fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Ve
     let mut worse = 0;
     ask_all(executions, arguments.common.jobs(), ask, |number, Answer { verdict, .. }| {
         let cell = &mut cells[cell(number)];
-        let before = cell.judgement() == Some(Judgement::Worse);
+        let before = cell.comparison() == Some(Comparison::Worse);
         cell.add(verdict);
-        if cell.judgement() == Some(Judgement::Worse) && !before {
+        if cell.comparison() == Some(Comparison::Worse) && !before {
             worse += 1;
             bar.set_message(format!(", {worse} worse than the original"));
         }

@@ -10,7 +10,7 @@ use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
-use crate::baseline::Judgement;
+use crate::baseline::Comparison;
 use crate::flag::Flag;
 use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
@@ -75,9 +75,9 @@ struct Reason<'a> {
 }
 
 /// Each reason once, in the order of the cells, of those that compare like this with the original or of all.
-fn reasons(cells: &[Cell], judgement: Option<Judgement>) -> Vec<Reason<'_>> {
+fn reasons(cells: &[Cell], comparison: Option<Comparison>) -> Vec<Reason<'_>> {
     let mut reasons: Vec<Reason<'_>> = Vec::new();
-    for cell in cells.iter().filter(|cell| judgement.is_none() || cell.judgement() == judgement) {
+    for cell in cells.iter().filter(|cell| comparison.is_none() || cell.comparison() == comparison) {
         let Some(verdict) = &cell.worst else { continue };
         let Some(message) = verdict.message() else { continue };
         match reasons.iter_mut().find(|reason| reason.verdict == verdict) {

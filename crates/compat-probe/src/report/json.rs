@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::baseline::{Judgement, Support};
+use crate::baseline::{Comparison, Support};
 use crate::flag::Flag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
@@ -26,10 +26,10 @@ pub(crate) fn matrix(cells: &[Cell], summary: &Summary, repeat: usize) -> String
 
 fn cell(cell: &Cell) -> Value {
     let combination = &cell.combination;
-    let compared = cell.judgement().map(|judgement| match judgement {
-        Judgement::Worse => "worse",
-        Judgement::AsGood => "as good",
-        Judgement::Better => "better",
+    let compared = cell.comparison().map(|comparison| match comparison {
+        Comparison::Worse => "worse",
+        Comparison::AsGood => "as good",
+        Comparison::Better => "better",
     });
     json!({
         "environment": combination.environment.name(),

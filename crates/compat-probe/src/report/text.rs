@@ -5,7 +5,7 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
-use crate::baseline::Judgement;
+use crate::baseline::Comparison;
 use crate::flag::Flag;
 use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
@@ -19,8 +19,8 @@ pub(crate) fn matrix(cells: &[Cell], summary: &Summary) -> String {
         text.push('\n');
     }
     let tasks: Vec<ProbeTask> = present(|cell| cell.combination.task, cells);
-    for (title, judgement) in [("Worse than the original:", Some(Judgement::Worse)), ("Why:", None)] {
-        let reasons = reasons(cells, judgement);
+    for (title, comparison) in [("Worse than the original:", Some(Comparison::Worse)), ("Why:", None)] {
+        let reasons = reasons(cells, comparison);
         if !reasons.is_empty() {
             text += &format!("{title}\n");
         }
