@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::names::{Named, chosen};
 use crate::question::Question;
 use crate::schedule::ask_all;
-use crate::{exit, fresh, progress, report};
+use crate::{exit, isolation, progress, report};
 
 /// Asks every kind of process, with every start method, each in a fresh process, and prints what they say: the exit code.
 ///
@@ -29,7 +29,7 @@ pub fn check_daemonic(arguments: &DaemonicArguments) -> u8 {
 
 fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
     let interruption = Interruption::listen()?;
-    fresh::adopt_guardians()?;
+    isolation::adopt_guardians()?;
     let methods = chosen(&arguments.start_method);
     let kinds = Kind::ALL.iter().flat_map(|&kind| methods.iter().map(move |&method| (kind, method)));
     let mut flags: Vec<Flag> = kinds.map(|(kind, start_method)| Flag { kind, start_method, answer: None }).collect();
@@ -37,13 +37,13 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
         flags.iter().map(|&Flag { kind, start_method, .. }| Question::Daemonic { kind, start_method }).collect();
     let bar = progress::bar(questions.len());
     let deadline = arguments.common.deadline();
-    let ask = |number: usize| fresh::ask(&questions[number], Environment::Plain, deadline, &interruption);
+    let ask = |number: usize| isolation::run_isolated(&questions[number], Environment::Plain, deadline, &interruption);
     ask_all(questions.len(), arguments.common.jobs(), ask, |index, answer| {
         flags[index].answer = Some(answer);
         bar.inc(1);
     });
     bar.finish_and_clear();
-    fresh::wait_for_guardians();
+    isolation::wait_for_guardians();
     report::print(&match arguments.common.format {
         Format::Text => report::text::flags(&flags, &methods),
         Format::Markdown => report::markdown::flags(&flags, &methods),

@@ -1,7 +1,7 @@
 //! Proves, on the machine at hand, which task runs on which pool, and compares that with what the original says of itself.
 //!
 //! ```text
-//! arguments ─▶ matrix: every combination ─▶ schedule: some at a time ─▶ fresh: each in a process of its own
+//! arguments ─▶ matrix: every combination ─▶ schedule: some at a time ─▶ isolation: each in a process of its own
 //!                                                                        │      under a deadline
 //!                     baseline: what the original says                       ▼
 //!                          │                            cell: runs it, and says how it went
@@ -18,8 +18,8 @@ mod cell;
 mod daemonic;
 mod exit;
 mod flag;
-mod fresh;
 mod interruption;
+mod isolation;
 mod kind;
 mod matrix;
 mod names;

@@ -9,7 +9,7 @@ use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
 use crate::question::Answer;
 use crate::schedule::ask_all;
-use crate::{exit, fresh, progress, report};
+use crate::{exit, isolation, progress, report};
 
 /// Runs the combinations that were asked for, each in a fresh process, and prints what was found: the exit code.
 ///
@@ -38,7 +38,7 @@ fn try_probe(arguments: &ProbeArguments) -> io::Result<u8> {
 }
 
 fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Vec<Cell>> {
-    fresh::adopt_guardians()?;
+    isolation::adopt_guardians()?;
     let combinations = Combination::chosen(arguments);
     let mut cells: Vec<Cell> = combinations.iter().map(|&combination| Cell::new(combination)).collect();
     let executions = arguments.repeat.get().saturating_mul(combinations.len());
@@ -48,7 +48,7 @@ fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Ve
     let cell = |number: usize| number % combinations.len();
     let ask = |number: usize| {
         let combination = combinations[cell(number)];
-        fresh::ask(&combination.question(), combination.environment, deadline, interruption)
+        isolation::run_isolated(&combination.question(), combination.environment, deadline, interruption)
     };
     let mut worse = 0;
     ask_all(executions, arguments.common.jobs(), ask, |number, Answer { verdict, .. }| {
@@ -62,6 +62,6 @@ fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Ve
         bar.inc(1);
     });
     bar.finish_and_clear();
-    fresh::wait_for_guardians();
+    isolation::wait_for_guardians();
     Ok(cells)
 }

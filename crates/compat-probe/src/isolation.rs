@@ -24,59 +24,59 @@ use crate::question::{Answer, COMMAND, ENVIRONMENT, Question};
 use crate::verdict::Verdict;
 
 /// How long the guardians of processes that were killed may take to end what is left.
-const GUARDIANS: Duration = Duration::from_secs(10);
+const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks a question of a fresh process in an environment; `None` when the probe was interrupted meanwhile.
-pub(crate) fn ask(
+pub(crate) fn run_isolated(
     question: &Question,
     environment: Environment,
     deadline: Duration,
     interruption: &Interruption,
 ) -> Option<Answer> {
-    match try_ask(question, environment, deadline, interruption) {
+    match try_run_isolated(question, environment, deadline, interruption) {
         Ok(answer) => answer,
         Err(error) => Some(Verdict::Failed(format!("a process could not be started ({error})")).into()),
     }
 }
 
-fn try_ask(
+fn try_run_isolated(
     question: &Question,
     environment: Environment,
     limit: Duration,
     interruption: &Interruption,
 ) -> io::Result<Option<Answer>> {
     // Files, not pipes: whatever holds them open, nobody waits for their end.
-    let (mut said, mut errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut child = Command::new(std::env::current_exe()?)
         .arg(COMMAND)
         .arg(format!("--parent={}", std::process::id()))
         .args(question.arguments())
         .env(ENVIRONMENT, environment.name())
         .stdin(Stdio::null())
-        .stdout(said.try_clone()?)
-        .stderr(errors.try_clone()?)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
         .process_group(0)
         .spawn()?;
     let waited = wait(&child, limit, interruption);
-    if !matches!(waited, Ok(Waited::Ended)) {
+    if !matches!(waited, Ok(WaitResult::Exited)) {
         child.kill()?;
     }
     let status = child.wait()?;
     Ok(match waited? {
-        Waited::Interrupted => None,
-        Waited::Late => Some(Verdict::Hung(format!("it had not ended after {} s", limit.as_secs())).into()),
-        Waited::Ended => Some(read_answer(&mut said).unwrap_or_else(|| no_answer(status, &mut errors).into())),
+        WaitResult::Interrupted => None,
+        WaitResult::TimedOut => Some(Verdict::Hung(format!("it had not ended after {} s", limit.as_secs())).into()),
+        WaitResult::Exited => Some(read_answer(&mut stdout).unwrap_or_else(|| no_answer(status, &mut stderr).into())),
     })
 }
 
 /// What came first.
-enum Waited {
-    Ended,
-    Late,
+enum WaitResult {
+    Exited,
+    TimedOut,
     Interrupted,
 }
 
-fn wait(child: &Child, limit: Duration, interruption: &Interruption) -> io::Result<Waited> {
+fn wait(child: &Child, limit: Duration, interruption: &Interruption) -> io::Result<WaitResult> {
     let process = PidFd::open(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?))?;
     let deadline = Instant::now() + limit;
     loop {
@@ -91,9 +91,9 @@ fn wait(child: &Child, limit: Duration, interruption: &Interruption) -> io::Resu
         };
         let happened = files.map(|file| file.revents().is_some_and(|events| !events.is_empty()));
         match happened {
-            [_, true] => return Ok(Waited::Interrupted),
-            [true, _] => return Ok(Waited::Ended),
-            _ if left.is_zero() => return Ok(Waited::Late),
+            [_, true] => return Ok(WaitResult::Interrupted),
+            [true, _] => return Ok(WaitResult::Exited),
+            _ if left.is_zero() => return Ok(WaitResult::TimedOut),
             _ => {}
         }
     }
@@ -106,20 +106,20 @@ fn text(file: &mut File) -> String {
 }
 
 /// The answer is the last line: tasks may print, too.
-fn read_answer(said: &mut File) -> Option<Answer> {
-    serde_json::from_str(text(said).lines().last()?).ok()
+fn read_answer(stdout: &mut File) -> Option<Answer> {
+    serde_json::from_str(text(stdout).lines().last()?).ok()
 }
 
 /// A process that ended without an answer.
-fn no_answer(status: ExitStatus, errors: &mut File) -> Verdict {
+fn no_answer(status: ExitStatus, stderr: &mut File) -> Verdict {
     let ended = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended".to_owned(),
     };
-    let errors = text(errors);
-    let said = errors.lines().last().map(|line| format!("; it said: {line}")).unwrap_or_default();
-    Verdict::Failed(format!("its process {ended} without an answer{said}"))
+    let stderr = text(stderr);
+    let last_error = stderr.lines().last().map(|line| format!("; it said: {line}")).unwrap_or_default();
+    Verdict::Failed(format!("its process {ended} without an answer{last_error}"))
 }
 
 /// Makes this process the parent of what loses its own.
@@ -132,7 +132,7 @@ pub(crate) fn adopt_guardians() -> io::Result<()> {
 
 /// Waits until nothing is left of processes that were killed; all processes of the probe's own have been waited for.
 pub(crate) fn wait_for_guardians() {
-    let deadline = Instant::now() + GUARDIANS;
+    let deadline = Instant::now() + GUARDIAN_TIMEOUT;
     while Instant::now() < deadline {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(2)),
@@ -140,5 +140,8 @@ pub(crate) fn wait_for_guardians() {
             Err(_) => return,
         }
     }
-    eprintln!("pushflow: processes of combinations that were ended are still there after {} s", GUARDIANS.as_secs());
+    eprintln!(
+        "pushflow: processes of combinations that were ended are still there after {} s",
+        GUARDIAN_TIMEOUT.as_secs()
+    );
 }
