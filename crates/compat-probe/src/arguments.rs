@@ -9,7 +9,7 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::names::named;
-use crate::question::Question;
+use crate::request::Request;
 
 /// Which combinations are probed, and how.
 #[derive(Debug, Args)]
@@ -94,5 +94,5 @@ pub struct CellArguments {
     pub(crate) parent: u32,
 
     #[command(subcommand)]
-    pub(crate) question: Question,
+    pub(crate) request: Request,
 }

@@ -1,6 +1,6 @@
 //! One combination, run in this process, which was started for nothing else.
 //!
-//! The process is started by the probe with [`Question::arguments`] and ends with it, however that ends; it says how it
+//! The process is started by the probe with [`Request::arguments`] and ends with it, however that ends; it says how it
 //! went as one line of JSON.
 
 use std::error::Error;
@@ -13,7 +13,7 @@ use pushflow_probe_tasks::{ProbeTask, pool_options};
 use crate::arguments::CellArguments;
 use crate::baseline::REFUSAL;
 use crate::exit;
-use crate::question::{Answer, Question};
+use crate::request::{Request, Response};
 use crate::verdict::Verdict;
 
 /// What every task doubles.
@@ -25,14 +25,14 @@ pub fn answer(arguments: &CellArguments) -> u8 {
         eprintln!("pushflow: the process of a combination could not begin: {reason}");
         return exit::UNABLE;
     }
-    let answer = match &arguments.question {
-        Question::Task { pool, task, start_method } => Answer::from(run(*pool, *task, *start_method)),
-        Question::Daemonic { kind, start_method } => match kind.ask(*start_method) {
-            Ok(daemonic) => Answer { verdict: Verdict::Ok, daemonic: Some(daemonic) },
-            Err(error) => Answer::from(Verdict::Failed(error.to_string())),
+    let response = match &arguments.request {
+        Request::Task { pool, task, start_method } => Response::from(run(*pool, *task, *start_method)),
+        Request::Daemonic { kind, start_method } => match kind.ask(*start_method) {
+            Ok(daemonic) => Response { verdict: Verdict::Ok, daemonic: Some(daemonic) },
+            Err(error) => Response::from(Verdict::Failed(error.to_string())),
         },
     };
-    println!("{}", serde_json::to_string(&answer).expect("an answer is always written"));
+    println!("{}", serde_json::to_string(&response).expect("an answer is always written"));
     exit::GOOD
 }
 

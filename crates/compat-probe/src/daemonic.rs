@@ -10,7 +10,7 @@ use crate::flag::Flag;
 use crate::interruption::Interruption;
 use crate::kind::Kind;
 use crate::names::{Named, chosen};
-use crate::question::Question;
+use crate::request::Request;
 use crate::schedule::ask_all;
 use crate::{exit, isolation, progress, report};
 
@@ -32,14 +32,14 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
     isolation::adopt_guardians()?;
     let methods = chosen(&arguments.start_method);
     let kinds = Kind::ALL.iter().flat_map(|&kind| methods.iter().map(move |&method| (kind, method)));
-    let mut flags: Vec<Flag> = kinds.map(|(kind, start_method)| Flag { kind, start_method, answer: None }).collect();
-    let questions: Vec<Question> =
-        flags.iter().map(|&Flag { kind, start_method, .. }| Question::Daemonic { kind, start_method }).collect();
-    let bar = progress::bar(questions.len());
+    let mut flags: Vec<Flag> = kinds.map(|(kind, start_method)| Flag { kind, start_method, response: None }).collect();
+    let requests: Vec<Request> =
+        flags.iter().map(|&Flag { kind, start_method, .. }| Request::Daemonic { kind, start_method }).collect();
+    let bar = progress::bar(requests.len());
     let deadline = arguments.common.deadline();
-    let ask = |number: usize| isolation::run_isolated(&questions[number], Environment::Plain, deadline, &interruption);
-    ask_all(questions.len(), arguments.common.jobs(), ask, |index, answer| {
-        flags[index].answer = Some(answer);
+    let ask = |number: usize| isolation::run_isolated(&requests[number], Environment::Plain, deadline, &interruption);
+    ask_all(requests.len(), arguments.common.jobs(), ask, |index, response| {
+        flags[index].response = Some(response);
         bar.inc(1);
     });
     bar.finish_and_clear();

@@ -3,17 +3,17 @@
 use pushflow::StartMethod;
 
 use crate::kind::Kind;
-use crate::question::Answer;
+use crate::request::Response;
 
 /// A kind of process, started in one way, and what it says of itself; `None` if it was not asked.
 pub(crate) struct Flag {
     pub(crate) kind: Kind,
     pub(crate) start_method: StartMethod,
-    pub(crate) answer: Option<Answer>,
+    pub(crate) response: Option<Response>,
 }
 
 impl Flag {
     pub(crate) fn agrees(&self) -> bool {
-        self.answer.as_ref().is_none_or(|answer| answer.daemonic == Some(self.kind.original()))
+        self.response.as_ref().is_none_or(|response| response.daemonic == Some(self.kind.original()))
     }
 }

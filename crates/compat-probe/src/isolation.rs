@@ -20,7 +20,7 @@ use pushflow::green::Environment;
 use pushflow_os::PidFd;
 
 use crate::interruption::Interruption;
-use crate::question::{Answer, COMMAND, ENVIRONMENT, Question};
+use crate::request::{COMMAND, ENVIRONMENT, Request, Response};
 use crate::verdict::Verdict;
 
 /// How long the guardians of processes that were killed may take to end what is left.
@@ -28,29 +28,29 @@ const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks a question of a fresh process in an environment; `None` when the probe was interrupted meanwhile.
 pub(crate) fn run_isolated(
-    question: &Question,
+    request: &Request,
     environment: Environment,
     deadline: Duration,
     interruption: &Interruption,
-) -> Option<Answer> {
-    match try_run_isolated(question, environment, deadline, interruption) {
-        Ok(answer) => answer,
+) -> Option<Response> {
+    match try_run_isolated(request, environment, deadline, interruption) {
+        Ok(response) => response,
         Err(error) => Some(Verdict::Failed(format!("a process could not be started ({error})")).into()),
     }
 }
 
 fn try_run_isolated(
-    question: &Question,
+    request: &Request,
     environment: Environment,
     limit: Duration,
     interruption: &Interruption,
-) -> io::Result<Option<Answer>> {
+) -> io::Result<Option<Response>> {
     // Files, not pipes: whatever holds them open, nobody waits for their end.
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut child = Command::new(std::env::current_exe()?)
         .arg(COMMAND)
         .arg(format!("--parent={}", std::process::id()))
-        .args(question.arguments())
+        .args(request.arguments())
         .env(ENVIRONMENT, environment.name())
         .stdin(Stdio::null())
         .stdout(stdout.try_clone()?)
@@ -65,7 +65,9 @@ fn try_run_isolated(
     Ok(match waited? {
         WaitResult::Interrupted => None,
         WaitResult::TimedOut => Some(Verdict::Hung(format!("it had not ended after {} s", limit.as_secs())).into()),
-        WaitResult::Exited => Some(read_answer(&mut stdout).unwrap_or_else(|| no_answer(status, &mut stderr).into())),
+        WaitResult::Exited => {
+            Some(read_response(&mut stdout).unwrap_or_else(|| no_response(status, &mut stderr).into()))
+        }
     })
 }
 
@@ -106,12 +108,12 @@ fn text(file: &mut File) -> String {
 }
 
 /// The answer is the last line: tasks may print, too.
-fn read_answer(stdout: &mut File) -> Option<Answer> {
+fn read_response(stdout: &mut File) -> Option<Response> {
     serde_json::from_str(text(stdout).lines().last()?).ok()
 }
 
 /// A process that ended without an answer.
-fn no_answer(status: ExitStatus, stderr: &mut File) -> Verdict {
+fn no_response(status: ExitStatus, stderr: &mut File) -> Verdict {
     let ended = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),

@@ -25,8 +25,8 @@ mod matrix;
 mod names;
 mod probe;
 mod progress;
-mod question;
 mod report;
+mod request;
 mod schedule;
 mod verdict;
 

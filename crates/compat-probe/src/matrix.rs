@@ -9,7 +9,7 @@ use pushflow_probe_tasks::ProbeTask;
 use crate::arguments::ProbeArguments;
 use crate::baseline::{Comparison, compare};
 use crate::names::chosen;
-use crate::question::Question;
+use crate::request::Request;
 use crate::verdict::Verdict;
 
 /// A pool with a task, a start method and an environment.
@@ -41,8 +41,8 @@ impl Combination {
         combinations
     }
 
-    pub(crate) fn question(&self) -> Question {
-        Question::Task { pool: self.pool, task: self.task, start_method: self.start_method }
+    pub(crate) fn request(&self) -> Request {
+        Request::Task { pool: self.pool, task: self.task, start_method: self.start_method }
     }
 }
 

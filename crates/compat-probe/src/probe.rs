@@ -7,7 +7,7 @@ use crate::arguments::{Format, ProbeArguments};
 use crate::baseline::Comparison;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
-use crate::question::Answer;
+use crate::request::Response;
 use crate::schedule::ask_all;
 use crate::{exit, isolation, progress, report};
 
@@ -48,10 +48,10 @@ fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Ve
     let cell = |number: usize| number % combinations.len();
     let ask = |number: usize| {
         let combination = combinations[cell(number)];
-        isolation::run_isolated(&combination.question(), combination.environment, deadline, interruption)
+        isolation::run_isolated(&combination.request(), combination.environment, deadline, interruption)
     };
     let mut worse = 0;
-    ask_all(executions, arguments.common.jobs(), ask, |number, Answer { verdict, .. }| {
+    ask_all(executions, arguments.common.jobs(), ask, |number, Response { verdict, .. }| {
         let cell = &mut cells[cell(number)];
         let before = cell.comparison() == Some(Comparison::Worse);
         cell.add(verdict);

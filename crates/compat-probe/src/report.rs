@@ -135,12 +135,12 @@ fn sentence(summary: &Summary) -> String {
 /// What a kind of process says of itself, with one start method.
 fn flag_word(flags: &[Flag], kind: Kind, start_method: StartMethod) -> &'static str {
     let flag = flags.iter().find(|flag| flag.kind == kind && flag.start_method == start_method);
-    match flag.and_then(|flag| flag.answer.as_ref()) {
+    match flag.and_then(|flag| flag.response.as_ref()) {
         None => "-",
-        Some(answer) => match answer.daemonic {
+        Some(response) => match response.daemonic {
             Some(true) => "daemonic",
             Some(false) => "not daemonic",
-            None => answer.verdict.word(),
+            None => response.verdict.word(),
         },
     }
 }

@@ -1,10 +1,10 @@
-//! Some questions at a time, each on a thread that waits for its process.
+//! Some requests at a time, each on a thread that waits for its process.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-/// Asks the questions of the numbers below `count`, at most `jobs` at a time, and hands each answer on as it comes, with its
+/// Asks the requests of the numbers below `count`, at most `jobs` at a time, and hands each answer on as it comes, with its
 /// number.
 ///
 /// It ends early once `ask` gives nothing. The threads stay until all is over: a process dies with the thread that
@@ -23,16 +23,16 @@ pub(crate) fn ask_all<A: Send>(
             scope.spawn(move || {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let answer = if number < count { ask(number) } else { None };
-                    let Some(answer) = answer else { return };
-                    if sender.send((number, answer)).is_err() {
+                    let response = if number < count { ask(number) } else { None };
+                    let Some(response) = response else { return };
+                    if sender.send((number, response)).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(sender);
-        answers.iter().for_each(|(number, answer)| answered(number, answer));
+        answers.iter().for_each(|(number, response)| answered(number, response));
     });
 }
 
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn every_question_is_asked_once() {
         let mut answers = Vec::new();
-        ask_all(100, THREE, |number| Some(2 * number), |number, answer| answers.push((number, answer)));
+        ask_all(100, THREE, |number| Some(2 * number), |number, response| answers.push((number, response)));
         answers.sort_unstable();
         assert_eq!(answers, (0..100).map(|number| (number, 2 * number)).collect::<Vec<_>>());
     }

@@ -52,9 +52,9 @@ pub(crate) fn flags(flags: &[Flag]) -> String {
             json!({
                 "process": flag.kind.name(),
                 "start_method": flag.start_method.name(),
-                "daemonic": flag.answer.as_ref().and_then(|answer| answer.daemonic),
+                "daemonic": flag.response.as_ref().and_then(|response| response.daemonic),
                 "original": flag.kind.original(),
-                "message": flag.answer.as_ref().and_then(|answer| answer.verdict.message()),
+                "message": flag.response.as_ref().and_then(|response| response.verdict.message()),
             })
         })
         .collect();

@@ -66,7 +66,7 @@ pub(crate) fn flags(flags: &[Flag], methods: &[StartMethod]) -> String {
         [kind.name().to_owned()].into_iter().chain(said).chain([original_flag(kind).to_owned()]).collect()
     }));
     let messages = flags.iter().filter_map(|flag| {
-        let message = flag.answer.as_ref()?.verdict.message()?;
+        let message = flag.response.as_ref()?.verdict.message()?;
         Some(format!("{} with {}: {message}\n", flag.kind.name(), Named::name(flag.start_method)))
     });
     let messages: String = messages.collect();

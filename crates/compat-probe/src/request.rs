@@ -1,4 +1,4 @@
-//! What the probe asks of a process, and what the process answers.
+//! The request of the probe to a child process, and the response of the child.
 
 use clap::Subcommand;
 use pushflow::{PoolType, StartMethod};
@@ -16,7 +16,7 @@ pub(crate) const ENVIRONMENT: &str = "PUSHFLOW_ENVIRONMENT";
 
 /// What a process of the probe is to find out.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub(crate) enum Question {
+pub(crate) enum Request {
     /// How a task runs on a pool.
     Task {
         #[arg(value_parser = named::<PoolType>())]
@@ -37,27 +37,27 @@ pub(crate) enum Question {
 
 /// What it has found out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     #[serde(flatten)]
     pub(crate) verdict: Verdict,
     /// Whether the process was daemonic, by its own account.
     pub(crate) daemonic: Option<bool>,
 }
 
-impl From<Verdict> for Answer {
-    fn from(verdict: Verdict) -> Answer {
-        Answer { verdict, daemonic: None }
+impl From<Verdict> for Response {
+    fn from(verdict: Verdict) -> Response {
+        Response { verdict, daemonic: None }
     }
 }
 
-impl Question {
+impl Request {
     /// The arguments with which a process is asked, after [`COMMAND`] and `--parent`.
     pub(crate) fn arguments(&self) -> Vec<&'static str> {
         match self {
-            Question::Task { pool, task, start_method } => {
+            Request::Task { pool, task, start_method } => {
                 vec!["task", pool.name(), task.name(), start_method.name()]
             }
-            Question::Daemonic { kind, start_method } => vec!["daemonic", kind.name(), start_method.name()],
+            Request::Daemonic { kind, start_method } => vec!["daemonic", kind.name(), start_method.name()],
         }
     }
 }
@@ -71,33 +71,33 @@ mod tests {
     #[derive(Parser)]
     struct Program {
         #[command(subcommand)]
-        question: Question,
+        request: Request,
     }
 
     #[test]
-    fn a_question_is_understood_as_it_was_asked() {
-        let questions = [
-            Question::Task {
+    fn a_request_is_parsed_as_it_was_sent() {
+        let requests = [
+            Request::Task {
                 pool: PoolType::NdMultiprocessing,
                 task: ProbeTask::BProcess,
                 start_method: StartMethod::Forkserver,
             },
-            Question::Daemonic { kind: Kind::NdMpPool, start_method: StartMethod::Fork },
+            Request::Daemonic { kind: Kind::NdMpPool, start_method: StartMethod::Fork },
         ];
-        for question in questions {
-            let arguments = ["program"].into_iter().chain(question.arguments());
-            assert_eq!(Program::parse_from(arguments).question, question);
+        for request in requests {
+            let arguments = ["program"].into_iter().chain(request.arguments());
+            assert_eq!(Program::parse_from(arguments).request, request);
         }
     }
 
     #[test]
-    fn an_answer_is_one_line_of_json() {
-        let answer = Answer::from(Verdict::Refused(REFUSAL.into()));
-        let text = serde_json::to_string(&answer).unwrap();
+    fn a_response_is_one_line_of_json() {
+        let response = Response::from(Verdict::Refused(REFUSAL.into()));
+        let text = serde_json::to_string(&response).unwrap();
         assert_eq!(text, format!(r#"{{"verdict":"refused","message":"{REFUSAL}","daemonic":null}}"#));
-        assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
-        let answer = Answer { verdict: Verdict::Ok, daemonic: Some(true) };
-        let text = serde_json::to_string(&answer).unwrap();
-        assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer, "{text}");
+        assert_eq!(serde_json::from_str::<Response>(&text).unwrap(), response);
+        let response = Response { verdict: Verdict::Ok, daemonic: Some(true) };
+        let text = serde_json::to_string(&response).unwrap();
+        assert_eq!(serde_json::from_str::<Response>(&text).unwrap(), response, "{text}");
     }
 }
