@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod, Value, parse_json};
-use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments};
+use pushflow_compat_probe::{ChildArguments, DaemonicArguments, ProbeArguments};
 use serde::de::IgnoredAny;
 
 /// Runs graphs of tasks, cyclic or not, on threads or isolated worker processes.
@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Daemonic(DaemonicArguments),
     /// Run one combination of the probe
     #[command(hide = true)]
-    ProbeCell(CellArguments),
+    ProbeChild(ChildArguments),
     /// Say whether all that runs need is here, and which Python, worker and limits they would have
     ///
     /// Exit code 1 if something is missing.

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Probe(options) => pushflow_compat_probe::probe(&options),
         Command::Daemonic(options) => pushflow_compat_probe::check_daemonic(&options),
-        Command::ProbeCell(question) => pushflow_compat_probe::answer(&question),
+        Command::ProbeChild(child) => pushflow_compat_probe::run_child(&child),
         Command::Doctor(options) => doctor::examine(&options),
         Command::Schema => schema::print(),
     });

@@ -88,7 +88,7 @@ pub(crate) enum Format {
 
 /// What one process of the probe runs: given by the probe to a copy of its own program.
 #[derive(Debug, Args)]
-pub struct CellArguments {
+pub struct ChildArguments {
     /// The process that asks, and with which this one ends
     #[arg(long)]
     pub(crate) parent: u32,

@@ -4,17 +4,17 @@
 //! arguments ─▶ matrix: every combination ─▶ schedule: some at a time ─▶ isolation: each in a process of its own
 //!                                                                        │      under a deadline
 //!                     baseline: what the original says                       ▼
-//!                          │                            cell: runs it, and says how it went
+//!                          │                            child: runs it, and says how it went
 //!                          ▼                                             │
 //!     exit code ◀─ report ◀─ matrix: verdicts judged ◀───────────────────┘
 //! ```
 //!
 //! It is the program `pushflow-probe`, and `pushflow probe` and `pushflow daemonic`. Each of these programs runs a
-//! combination when it is started again with a hidden command (`cell.rs`).
+//! combination when it is started again with a hidden command (`child.rs`).
 
 mod arguments;
 mod baseline;
-mod cell;
+mod child;
 mod daemonic;
 mod exit;
 mod flag;
@@ -30,7 +30,7 @@ mod request;
 mod schedule;
 mod verdict;
 
-pub use arguments::{CellArguments, DaemonicArguments, ProbeArguments};
-pub use cell::answer;
+pub use arguments::{ChildArguments, DaemonicArguments, ProbeArguments};
+pub use child::run_child;
 pub use daemonic::check_daemonic;
 pub use probe::probe;

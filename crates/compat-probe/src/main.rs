@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments, answer, check_daemonic, probe};
+use pushflow_compat_probe::{ChildArguments, DaemonicArguments, ProbeArguments, check_daemonic, probe, run_child};
 
 /// Proves, on this machine, which task runs on which pool: every combination, each in a fresh process.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ enum Command {
     Daemonic(DaemonicArguments),
     /// Run one combination
     #[command(hide = true)]
-    ProbeCell(CellArguments),
+    ProbeChild(ChildArguments),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +36,6 @@ fn main() -> ExitCode {
     ExitCode::from(match &arguments.command {
         None => probe(&arguments.probe),
         Some(Command::Daemonic(arguments)) => check_daemonic(arguments),
-        Some(Command::ProbeCell(arguments)) => answer(arguments),
+        Some(Command::ProbeChild(arguments)) => run_child(arguments),
     })
 }

@@ -10,7 +10,7 @@ use crate::names::{Named, named};
 use crate::verdict::Verdict;
 
 /// The hidden command of the programs that have the probe.
-pub(crate) const COMMAND: &str = "probe-cell";
+pub(crate) const COMMAND: &str = "probe-child";
 /// The variable that chooses the environment.
 pub(crate) const ENVIRONMENT: &str = "PUSHFLOW_ENVIRONMENT";
 

@@ -10,7 +10,7 @@ use nix::unistd::getppid;
 use pushflow::{OpenError, Outcome, PoolType, RunError, RunOptions, StartMethod, Workflow};
 use pushflow_probe_tasks::{ProbeTask, pool_options};
 
-use crate::arguments::CellArguments;
+use crate::arguments::ChildArguments;
 use crate::baseline::REFUSAL;
 use crate::exit;
 use crate::request::{Request, Response};
@@ -20,7 +20,7 @@ use crate::verdict::Verdict;
 const VALUE: i64 = 21;
 
 /// Answers the question on standard output: the exit code.
-pub fn answer(arguments: &CellArguments) -> u8 {
+pub fn run_child(arguments: &ChildArguments) -> u8 {
     if let Err(reason) = end_with(arguments.parent) {
         eprintln!("pushflow: the process of a combination could not begin: {reason}");
         return exit::UNABLE;
