@@ -27,7 +27,7 @@ pub fn run_child(arguments: &ChildArguments) -> u8 {
     }
     let response = match &arguments.request {
         Request::Task { pool, task, start_method } => Response::from(run(*pool, *task, *start_method)),
-        Request::Daemonic { kind, start_method } => match kind.ask(*start_method) {
+        Request::Daemonic { process, start_method } => match process.is_daemonic(*start_method) {
             Ok(daemonic) => Response { verdict: Verdict::Ok, daemonic: Some(daemonic) },
             Err(error) => Response::from(Verdict::Failed(error.to_string())),
         },

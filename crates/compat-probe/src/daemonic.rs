@@ -8,8 +8,8 @@ use pushflow::green::Environment;
 use crate::arguments::{DaemonicArguments, Format};
 use crate::flag::Flag;
 use crate::interruption::Interruption;
-use crate::kind::Kind;
 use crate::names::{Named, chosen};
+use crate::process_under_test::ProcessUnderTest;
 use crate::request::Request;
 use crate::schedule::ask_all;
 use crate::{exit, isolation, progress, report};
@@ -31,10 +31,12 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
     let interruption = Interruption::listen()?;
     isolation::adopt_guardians()?;
     let methods = chosen(&arguments.start_method);
-    let kinds = Kind::ALL.iter().flat_map(|&kind| methods.iter().map(move |&method| (kind, method)));
-    let mut flags: Vec<Flag> = kinds.map(|(kind, start_method)| Flag { kind, start_method, response: None }).collect();
+    let processes =
+        ProcessUnderTest::ALL.iter().flat_map(|&process| methods.iter().map(move |&method| (process, method)));
+    let mut flags: Vec<Flag> =
+        processes.map(|(process, start_method)| Flag { process, start_method, response: None }).collect();
     let requests: Vec<Request> =
-        flags.iter().map(|&Flag { kind, start_method, .. }| Request::Daemonic { kind, start_method }).collect();
+        flags.iter().map(|&Flag { process, start_method, .. }| Request::Daemonic { process, start_method }).collect();
     let bar = progress::bar(requests.len());
     let deadline = arguments.common.deadline();
     let ask = |number: usize| isolation::run_isolated(&requests[number], Environment::Plain, deadline, &interruption);

@@ -12,9 +12,9 @@ use pushflow_probe_tasks::ProbeTask;
 
 use crate::baseline::Comparison;
 use crate::flag::Flag;
-use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
+use crate::process_under_test::ProcessUnderTest;
 use crate::verdict::Verdict;
 
 /// That nobody reads it is no error.
@@ -133,8 +133,8 @@ fn sentence(summary: &Summary) -> String {
 }
 
 /// What a kind of process says of itself, with one start method.
-fn flag_word(flags: &[Flag], kind: Kind, start_method: StartMethod) -> &'static str {
-    let flag = flags.iter().find(|flag| flag.kind == kind && flag.start_method == start_method);
+fn flag_word(flags: &[Flag], process: ProcessUnderTest, start_method: StartMethod) -> &'static str {
+    let flag = flags.iter().find(|flag| flag.process == process && flag.start_method == start_method);
     match flag.and_then(|flag| flag.response.as_ref()) {
         None => "-",
         Some(response) => match response.daemonic {
@@ -145,6 +145,6 @@ fn flag_word(flags: &[Flag], kind: Kind, start_method: StartMethod) -> &'static 
     }
 }
 
-fn original_flag(kind: Kind) -> &'static str {
-    if kind.original() { "daemonic" } else { "not daemonic" }
+fn original_flag(process: ProcessUnderTest) -> &'static str {
+    if process.is_daemonic_in_original() { "daemonic" } else { "not daemonic" }
 }

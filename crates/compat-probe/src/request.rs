@@ -5,8 +5,8 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 use serde::{Deserialize, Serialize};
 
-use crate::kind::Kind;
 use crate::names::{Named, named};
+use crate::process_under_test::ProcessUnderTest;
 use crate::verdict::Verdict;
 
 /// The hidden command of the programs that have the probe.
@@ -28,8 +28,8 @@ pub(crate) enum Request {
     },
     /// Whether a process is daemonic.
     Daemonic {
-        #[arg(value_parser = named::<Kind>())]
-        kind: Kind,
+        #[arg(value_parser = named::<ProcessUnderTest>())]
+        process: ProcessUnderTest,
         #[arg(value_parser = named::<StartMethod>())]
         start_method: StartMethod,
     },
@@ -57,7 +57,7 @@ impl Request {
             Request::Task { pool, task, start_method } => {
                 vec!["task", pool.name(), task.name(), start_method.name()]
             }
-            Request::Daemonic { kind, start_method } => vec!["daemonic", kind.name(), start_method.name()],
+            Request::Daemonic { process, start_method } => vec!["daemonic", process.name(), start_method.name()],
         }
     }
 }
@@ -82,7 +82,7 @@ mod tests {
                 task: ProbeTask::BProcess,
                 start_method: StartMethod::Forkserver,
             },
-            Request::Daemonic { kind: Kind::NdMpPool, start_method: StartMethod::Fork },
+            Request::Daemonic { process: ProcessUnderTest::NdMpPool, start_method: StartMethod::Fork },
         ];
         for request in requests {
             let arguments = ["program"].into_iter().chain(request.arguments());

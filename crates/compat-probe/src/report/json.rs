@@ -50,10 +50,10 @@ pub(crate) fn flags(flags: &[Flag]) -> String {
         .iter()
         .map(|flag| {
             json!({
-                "process": flag.kind.name(),
+                "process": flag.process.name(),
                 "start_method": flag.start_method.name(),
                 "daemonic": flag.response.as_ref().and_then(|response| response.daemonic),
-                "original": flag.kind.original(),
+                "original": flag.process.is_daemonic_in_original(),
                 "message": flag.response.as_ref().and_then(|response| response.verdict.message()),
             })
         })

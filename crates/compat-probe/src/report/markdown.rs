@@ -7,9 +7,9 @@ use pushflow_probe_tasks::ProbeTask;
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
 use crate::baseline::Support;
 use crate::flag::Flag;
-use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
+use crate::process_under_test::ProcessUnderTest;
 
 const OPENING: &str = "\
 # Which task runs on which pool
@@ -75,9 +75,9 @@ pub(crate) fn flags(flags: &[Flag], methods: &[StartMethod]) -> String {
     let heads = || methods.iter().map(|&method| Named::name(method).to_owned());
     let mut text = row("process", heads().chain(["the original".to_owned()]));
     text += &row("---", heads().chain([String::new()]).map(|_| "---".to_owned()));
-    for &kind in Kind::ALL {
-        let said = methods.iter().map(|&method| flag_word(flags, kind, method).to_owned());
-        text += &row(&format!("`{}`", kind.name()), said.chain([original_flag(kind).to_owned()]));
+    for &process in ProcessUnderTest::ALL {
+        let said = methods.iter().map(|&method| flag_word(flags, process, method).to_owned());
+        text += &row(&format!("`{}`", process.name()), said.chain([original_flag(process).to_owned()]));
     }
     text
 }

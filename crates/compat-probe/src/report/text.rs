@@ -7,9 +7,9 @@ use pushflow_probe_tasks::ProbeTask;
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
 use crate::baseline::Comparison;
 use crate::flag::Flag;
-use crate::kind::Kind;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
+use crate::process_under_test::ProcessUnderTest;
 
 /// What was found of every pool and task, one table for each environment.
 pub(crate) fn matrix(cells: &[Cell], summary: &Summary) -> String {
@@ -61,13 +61,13 @@ pub(crate) fn flags(flags: &[Flag], methods: &[StartMethod]) -> String {
     let heads = methods.iter().map(|&method| Named::name(method).to_owned());
     let mut rows: Vec<Vec<String>> =
         vec![["process".to_owned()].into_iter().chain(heads).chain(["the original".to_owned()]).collect()];
-    rows.extend(Kind::ALL.iter().map(|&kind| {
-        let said = methods.iter().map(|&method| flag_word(flags, kind, method).to_owned());
-        [kind.name().to_owned()].into_iter().chain(said).chain([original_flag(kind).to_owned()]).collect()
+    rows.extend(ProcessUnderTest::ALL.iter().map(|&process| {
+        let said = methods.iter().map(|&method| flag_word(flags, process, method).to_owned());
+        [process.name().to_owned()].into_iter().chain(said).chain([original_flag(process).to_owned()]).collect()
     }));
     let messages = flags.iter().filter_map(|flag| {
         let message = flag.response.as_ref()?.verdict.message()?;
-        Some(format!("{} with {}: {message}\n", flag.kind.name(), Named::name(flag.start_method)))
+        Some(format!("{} with {}: {message}\n", flag.process.name(), Named::name(flag.start_method)))
     });
     let messages: String = messages.collect();
     let wrong = flags.iter().filter(|flag| !flag.agrees()).count();

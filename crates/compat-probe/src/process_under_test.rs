@@ -1,0 +1,90 @@
+//! [`ProcessUnderTest`]: the kinds of process that the original's `check_daemonic` looks at, and what each says of itself.
+
+use std::error::Error;
+
+use pushflow::{Data, PoolType, Process, ProcessFamily, ProcessKind, StartMethod, TaskPool};
+use pushflow_probe_tasks::{pool_options, who};
+
+use crate::names::Named;
+
+/// A kind of process, by the original's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProcessUnderTest {
+    MpPool,
+    NdMpPool,
+    BPool,
+    CfPool,
+    NdCfPool,
+    MpProcess,
+    NdMpProcess,
+    BProcess,
+}
+
+impl Named for ProcessUnderTest {
+    const ALL: &'static [ProcessUnderTest] = &[
+        ProcessUnderTest::MpPool,
+        ProcessUnderTest::NdMpPool,
+        ProcessUnderTest::BPool,
+        ProcessUnderTest::CfPool,
+        ProcessUnderTest::NdCfPool,
+        ProcessUnderTest::MpProcess,
+        ProcessUnderTest::NdMpProcess,
+        ProcessUnderTest::BProcess,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            ProcessUnderTest::MpPool => "mppool",
+            ProcessUnderTest::NdMpPool => "nd_mppool",
+            ProcessUnderTest::BPool => "bpool",
+            ProcessUnderTest::CfPool => "cfpool",
+            ProcessUnderTest::NdCfPool => "nd_cfpool",
+            ProcessUnderTest::MpProcess => "mpprocess",
+            ProcessUnderTest::NdMpProcess => "nd_mpprocess",
+            ProcessUnderTest::BProcess => "bprocess",
+        }
+    }
+}
+
+impl ProcessUnderTest {
+    /// What the original was measured to be, with every start method.
+    pub(crate) fn is_daemonic_in_original(self) -> bool {
+        matches!(self, ProcessUnderTest::MpPool | ProcessUnderTest::BPool)
+    }
+
+    /// Whether such a process is daemonic, by its own account.
+    pub(crate) fn is_daemonic(self, start_method: StartMethod) -> Result<bool, Box<dyn Error>> {
+        let by_default = ProcessKind::default();
+        match self {
+            ProcessUnderTest::MpPool => in_pool(PoolType::Multiprocessing, start_method),
+            ProcessUnderTest::NdMpPool => in_pool(PoolType::NdMultiprocessing, start_method),
+            ProcessUnderTest::BPool => in_pool(PoolType::Billiard, start_method),
+            ProcessUnderTest::CfPool => in_pool(PoolType::Process, start_method),
+            ProcessUnderTest::NdCfPool => in_pool(PoolType::NdProcess, start_method),
+            ProcessUnderTest::MpProcess => in_process(by_default, start_method),
+            ProcessUnderTest::NdMpProcess => in_process(ProcessKind { daemon: false, ..by_default }, start_method),
+            ProcessUnderTest::BProcess => {
+                in_process(ProcessKind { family: ProcessFamily::Billiard, ..by_default }, start_method)
+            }
+        }
+    }
+}
+
+fn in_pool(pool: PoolType, start_method: StartMethod) -> Result<bool, Box<dyn Error>> {
+    let (task, inputs) = who();
+    daemonic(&TaskPool::open(pool, &pool_options(start_method))?.submit(task, inputs)?.wait()?)
+}
+
+fn in_process(kind: ProcessKind, start_method: StartMethod) -> Result<bool, Box<dyn Error>> {
+    let (task, inputs) = who();
+    let process = Process::start(kind, &pool_options(start_method), task, inputs)?;
+    process.join(None);
+    daemonic(&process.result().ok_or("the process is over without an outcome")??)
+}
+
+fn daemonic(said: &Data) -> Result<bool, Box<dyn Error>> {
+    match said.value("daemonic")? {
+        Some(&pushflow::Value::Bool(daemonic)) => Ok(daemonic),
+        other => Err(format!("the process says that it is {other:?}").into()),
+    }
+}
