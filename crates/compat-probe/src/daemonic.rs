@@ -6,7 +6,7 @@ use std::io;
 use pushflow::green::Environment;
 
 use crate::arguments::{DaemonicArguments, Format};
-use crate::flag::Flag;
+use crate::daemonic_flag::DaemonicFlag;
 use crate::interruption::Interruption;
 use crate::names::{Named, chosen};
 use crate::process_under_test::ProcessUnderTest;
@@ -33,10 +33,12 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
     let methods = chosen(&arguments.start_method);
     let processes =
         ProcessUnderTest::ALL.iter().flat_map(|&process| methods.iter().map(move |&method| (process, method)));
-    let mut flags: Vec<Flag> =
-        processes.map(|(process, start_method)| Flag { process, start_method, response: None }).collect();
-    let requests: Vec<Request> =
-        flags.iter().map(|&Flag { process, start_method, .. }| Request::Daemonic { process, start_method }).collect();
+    let mut flags: Vec<DaemonicFlag> =
+        processes.map(|(process, start_method)| DaemonicFlag { process, start_method, response: None }).collect();
+    let requests: Vec<Request> = flags
+        .iter()
+        .map(|&DaemonicFlag { process, start_method, .. }| Request::Daemonic { process, start_method })
+        .collect();
     let bar = progress::bar(requests.len());
     let deadline = arguments.common.deadline();
     let ask = |number: usize| isolation::run_isolated(&requests[number], Environment::Plain, deadline, &interruption);
@@ -51,5 +53,5 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
         Format::Markdown => report::markdown::flags(&flags, &methods),
         Format::Json => report::json::flags(&flags),
     })?;
-    Ok(exit::code(interruption.signal(), flags.iter().all(Flag::agrees)))
+    Ok(exit::code(interruption.signal(), flags.iter().all(DaemonicFlag::agrees)))
 }

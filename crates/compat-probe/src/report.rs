@@ -11,7 +11,7 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::baseline::Comparison;
-use crate::flag::Flag;
+use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 use crate::process_under_test::ProcessUnderTest;
@@ -133,7 +133,7 @@ fn sentence(summary: &Summary) -> String {
 }
 
 /// What a kind of process says of itself, with one start method.
-fn flag_word(flags: &[Flag], process: ProcessUnderTest, start_method: StartMethod) -> &'static str {
+fn flag_word(flags: &[DaemonicFlag], process: ProcessUnderTest, start_method: StartMethod) -> &'static str {
     let flag = flags.iter().find(|flag| flag.process == process && flag.start_method == start_method);
     match flag.and_then(|flag| flag.response.as_ref()) {
         None => "-",

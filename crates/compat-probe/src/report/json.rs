@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::baseline::{Comparison, Support};
-use crate::flag::Flag;
+use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 
@@ -45,7 +45,7 @@ fn cell(cell: &Cell) -> Value {
 }
 
 /// What every kind of process says of itself.
-pub(crate) fn flags(flags: &[Flag]) -> String {
+pub(crate) fn flags(flags: &[DaemonicFlag]) -> String {
     let processes: Vec<Value> = flags
         .iter()
         .map(|flag| {

@@ -6,7 +6,7 @@ use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
 use crate::baseline::Comparison;
-use crate::flag::Flag;
+use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 use crate::process_under_test::ProcessUnderTest;
@@ -57,7 +57,7 @@ fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// What every kind of process says of itself.
-pub(crate) fn flags(flags: &[Flag], methods: &[StartMethod]) -> String {
+pub(crate) fn flags(flags: &[DaemonicFlag], methods: &[StartMethod]) -> String {
     let heads = methods.iter().map(|&method| Named::name(method).to_owned());
     let mut rows: Vec<Vec<String>> =
         vec![["process".to_owned()].into_iter().chain(heads).chain(["the original".to_owned()]).collect()];
