@@ -9,9 +9,9 @@ use crate::arguments::{DaemonicArguments, Format};
 use crate::daemonic_flag::DaemonicFlag;
 use crate::interruption::Interruption;
 use crate::names::{Named, chosen};
+use crate::parallel::run_parallel;
 use crate::process_under_test::ProcessUnderTest;
 use crate::request::Request;
-use crate::schedule::ask_all;
 use crate::{exit, isolation, progress, report};
 
 /// Asks every kind of process, with every start method, each in a fresh process, and prints what they say: the exit code.
@@ -41,8 +41,8 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
         .collect();
     let bar = progress::bar(requests.len());
     let deadline = arguments.common.deadline();
-    let ask = |number: usize| isolation::run_isolated(&requests[number], Environment::Plain, deadline, &interruption);
-    ask_all(requests.len(), arguments.common.jobs(), ask, |index, response| {
+    let run = |number: usize| isolation::run_isolated(&requests[number], Environment::Plain, deadline, &interruption);
+    run_parallel(requests.len(), arguments.common.jobs(), run, |index, response| {
         flags[index].response = Some(response);
         bar.inc(1);
     });

@@ -1,7 +1,7 @@
 //! Proves, on the machine at hand, which task runs on which pool, and compares that with what the original says of itself.
 //!
 //! ```text
-//! arguments ─▶ matrix: every combination ─▶ schedule: some at a time ─▶ isolation: each in a process of its own
+//! arguments ─▶ matrix: every combination ─▶ parallel: some at a time ─▶ isolation: each in a process of its own
 //!                                                                        │      under a deadline
 //!                     baseline: what the original says                       ▼
 //!                          │                            child: runs it, and says how it went
@@ -22,12 +22,12 @@ mod interruption;
 mod isolation;
 mod matrix;
 mod names;
+mod parallel;
 mod probe;
 mod process_under_test;
 mod progress;
 mod report;
 mod request;
-mod schedule;
 mod verdict;
 
 pub use arguments::{ChildArguments, DaemonicArguments, ProbeArguments};

@@ -7,8 +7,8 @@ use crate::arguments::{Format, ProbeArguments};
 use crate::baseline::Comparison;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
+use crate::parallel::run_parallel;
 use crate::request::Response;
-use crate::schedule::ask_all;
 use crate::{exit, isolation, progress, report};
 
 /// Runs the combinations that were asked for, each in a fresh process, and prints what was found: the exit code.
@@ -46,12 +46,12 @@ fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Ve
     let bar = progress::bar(executions);
     // Round by round, so that an interruption leaves something to say of each.
     let cell = |number: usize| number % combinations.len();
-    let ask = |number: usize| {
+    let run = |number: usize| {
         let combination = combinations[cell(number)];
         isolation::run_isolated(&combination.request(), combination.environment, deadline, interruption)
     };
     let mut worse = 0;
-    ask_all(executions, arguments.common.jobs(), ask, |number, Response { verdict, .. }| {
+    run_parallel(executions, arguments.common.jobs(), run, |number, Response { verdict, .. }| {
         let cell = &mut cells[cell(number)];
         let before = cell.comparison() == Some(Comparison::Worse);
         cell.add(verdict);
