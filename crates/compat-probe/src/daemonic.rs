@@ -28,7 +28,7 @@ pub fn check_daemonic(arguments: &DaemonicArguments) -> u8 {
 }
 
 fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
-    let interruption = Interruption::listen()?;
+    let interruption = Interruption::watch()?;
     isolation::adopt_guardians()?;
     let methods = chosen(&arguments.start_method);
     let processes =

@@ -23,13 +23,13 @@ impl Interruption {
     ///
     /// # Errors
     /// When there are no file descriptors or threads left.
-    pub(crate) fn listen() -> io::Result<Interruption> {
+    pub(crate) fn watch() -> io::Result<Interruption> {
         let signals = signal_pipe()?.ok_or_else(|| io::Error::other("signals are heard by somebody else"))?;
         let (stopped, running) = io::pipe()?;
         let signal = Arc::<AtomicU8>::default();
-        let heard = signal.clone();
-        let hear = move || hear(signals, running, &heard);
-        std::thread::Builder::new().name("probe-signals".into()).spawn(hear)?;
+        let received = signal.clone();
+        let receive_signal = move || receive_signal(signals, running, &received);
+        std::thread::Builder::new().name("probe-signals".into()).spawn(receive_signal)?;
         let watches = [SignalWatch::start(Signal::SIGINT)?, SignalWatch::start(Signal::SIGTERM)?];
         Ok(Interruption { stopped, signal, _watches: watches })
     }
@@ -46,10 +46,10 @@ impl Interruption {
 }
 
 /// The thread's life: it ends with the first signal.
-fn hear(mut signals: PipeReader, running: PipeWriter, heard: &AtomicU8) {
+fn receive_signal(mut signals: PipeReader, running: PipeWriter, received: &AtomicU8) {
     let mut number = [0];
     if signals.read_exact(&mut number).is_ok() {
-        heard.store(number[0], Ordering::Release);
+        received.store(number[0], Ordering::Release);
     }
     drop(running);
     // Where the pipe of signals ends, later ones would have no reader.

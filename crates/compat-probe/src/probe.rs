@@ -26,7 +26,7 @@ pub fn probe(arguments: &ProbeArguments) -> u8 {
 }
 
 fn try_probe(arguments: &ProbeArguments) -> io::Result<u8> {
-    let interruption = Interruption::listen()?;
+    let interruption = Interruption::watch()?;
     let cells = run(arguments, &interruption)?;
     let summary = Summary::of(&cells);
     report::print(&match arguments.common.format {
