@@ -8,27 +8,27 @@ use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
-use crate::names::named;
+use crate::names::name_parser;
 use crate::request::Request;
 
 /// Which combinations are probed, and how.
 #[derive(Debug, Args)]
 pub struct ProbeArguments {
     /// Only this pool; may be given again
-    #[arg(long, value_parser = named::<PoolType>())]
+    #[arg(long, value_parser = name_parser::<PoolType>())]
     pub(crate) pool: Vec<PoolType>,
 
     /// Only this task; may be given again
-    #[arg(long, value_parser = named::<ProbeTask>())]
+    #[arg(long, value_parser = name_parser::<ProbeTask>())]
     pub(crate) task: Vec<ProbeTask>,
 
     /// Only this start method; may be given again. It is that of the pool and of what the task has inside; on `thread`
     /// and `gevent` of what the task has inside
-    #[arg(long, value_name = "METHOD", value_parser = named::<StartMethod>())]
+    #[arg(long, value_name = "METHOD", value_parser = name_parser::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
     /// Only this environment; may be given again
-    #[arg(long, value_parser = named::<Environment>())]
+    #[arg(long, value_parser = name_parser::<Environment>())]
     pub(crate) environment: Vec<Environment>,
 
     /// How often each combination is run
@@ -43,7 +43,7 @@ pub struct ProbeArguments {
 #[derive(Debug, Args)]
 pub struct DaemonicArguments {
     /// Only this start method; may be given again
-    #[arg(long, value_name = "METHOD", value_parser = named::<StartMethod>())]
+    #[arg(long, value_name = "METHOD", value_parser = name_parser::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
     #[command(flatten)]

@@ -8,7 +8,7 @@ use pushflow::green::Environment;
 use crate::arguments::{DaemonicArguments, Format};
 use crate::daemonic_flag::DaemonicFlag;
 use crate::interruption::Interruption;
-use crate::names::{Named, chosen};
+use crate::names::{Named, selected};
 use crate::parallel::run_parallel;
 use crate::process_under_test::ProcessUnderTest;
 use crate::request::Request;
@@ -30,7 +30,7 @@ pub fn check_daemonic(arguments: &DaemonicArguments) -> u8 {
 fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
     let interruption = Interruption::watch()?;
     isolation::adopt_guardians()?;
-    let methods = chosen(&arguments.start_method);
+    let methods = selected(&arguments.start_method);
     let processes =
         ProcessUnderTest::ALL.iter().flat_map(|&process| methods.iter().map(move |&method| (process, method)));
     let mut flags: Vec<DaemonicFlag> =

@@ -8,7 +8,7 @@ use pushflow_probe_tasks::ProbeTask;
 
 use crate::arguments::ProbeArguments;
 use crate::baseline::{Comparison, compare};
-use crate::names::chosen;
+use crate::names::selected;
 use crate::request::Request;
 use crate::verdict::Verdict;
 
@@ -23,12 +23,12 @@ pub(crate) struct Combination {
 
 impl Combination {
     /// Those that were asked for, in the order in which they are shown.
-    pub(crate) fn chosen(arguments: &ProbeArguments) -> Vec<Combination> {
+    pub(crate) fn selected(arguments: &ProbeArguments) -> Vec<Combination> {
         let mut combinations = Vec::new();
-        for environment in chosen(&arguments.environment) {
-            for pool in chosen(&arguments.pool) {
-                for task in chosen(&arguments.task) {
-                    let methods = chosen(&arguments.start_method).into_iter();
+        for environment in selected(&arguments.environment) {
+            for pool in selected(&arguments.pool) {
+                for task in selected(&arguments.task) {
+                    let methods = selected(&arguments.start_method).into_iter();
                     combinations.extend(methods.map(|start_method| Combination {
                         environment,
                         pool,

@@ -14,14 +14,14 @@ pub(crate) trait Named: Copy + Send + Sync + 'static {
 }
 
 /// Reads such a name; a wrong one is answered with all, and with the nearest one.
-pub(crate) fn named<T: Named>() -> impl TypedValueParser<Value = T> {
+pub(crate) fn name_parser<T: Named>() -> impl TypedValueParser<Value = T> {
     let names = PossibleValuesParser::new(T::ALL.iter().map(|thing| thing.name()));
     names.map(|name| *T::ALL.iter().find(|thing| thing.name() == name).expect("no other name is possible"))
 }
 
 /// Those that were asked for, or all.
-pub(crate) fn chosen<T: Named + PartialEq>(asked: &[T]) -> Vec<T> {
-    T::ALL.iter().copied().filter(|thing| asked.is_empty() || asked.contains(thing)).collect()
+pub(crate) fn selected<T: Named + PartialEq>(requested: &[T]) -> Vec<T> {
+    T::ALL.iter().copied().filter(|thing| requested.is_empty() || requested.contains(thing)).collect()
 }
 
 impl Named for Environment {

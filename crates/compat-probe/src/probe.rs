@@ -39,7 +39,7 @@ fn try_probe(arguments: &ProbeArguments) -> io::Result<u8> {
 
 fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Vec<Cell>> {
     isolation::adopt_guardians()?;
-    let combinations = Combination::chosen(arguments);
+    let combinations = Combination::selected(arguments);
     let mut cells: Vec<Cell> = combinations.iter().map(|&combination| Cell::new(combination)).collect();
     let executions = arguments.repeat.get().saturating_mul(combinations.len());
     let deadline = arguments.common.deadline();

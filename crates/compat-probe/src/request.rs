@@ -5,7 +5,7 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Named, named};
+use crate::names::{Named, name_parser};
 use crate::process_under_test::ProcessUnderTest;
 use crate::verdict::Verdict;
 
@@ -19,18 +19,18 @@ pub(crate) const ENVIRONMENT: &str = "PUSHFLOW_ENVIRONMENT";
 pub(crate) enum Request {
     /// How a task runs on a pool.
     Task {
-        #[arg(value_parser = named::<PoolType>())]
+        #[arg(value_parser = name_parser::<PoolType>())]
         pool: PoolType,
-        #[arg(value_parser = named::<ProbeTask>())]
+        #[arg(value_parser = name_parser::<ProbeTask>())]
         task: ProbeTask,
-        #[arg(value_parser = named::<StartMethod>())]
+        #[arg(value_parser = name_parser::<StartMethod>())]
         start_method: StartMethod,
     },
     /// Whether a process is daemonic.
     Daemonic {
-        #[arg(value_parser = named::<ProcessUnderTest>())]
+        #[arg(value_parser = name_parser::<ProcessUnderTest>())]
         process: ProcessUnderTest,
-        #[arg(value_parser = named::<StartMethod>())]
+        #[arg(value_parser = name_parser::<StartMethod>())]
         start_method: StartMethod,
     },
 }
