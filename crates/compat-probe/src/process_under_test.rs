@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use pushflow::{Data, PoolType, Process, ProcessFamily, ProcessKind, StartMethod, TaskPool};
-use pushflow_probe_tasks::{pool_options, who};
+use pushflow_probe_tasks::{pool_options, process_identity};
 
 use crate::names::Named;
 
@@ -71,12 +71,12 @@ impl ProcessUnderTest {
 }
 
 fn in_pool(pool: PoolType, start_method: StartMethod) -> Result<bool, Box<dyn Error>> {
-    let (task, inputs) = who();
+    let (task, inputs) = process_identity();
     daemonic(&TaskPool::open(pool, &pool_options(start_method))?.submit(task, inputs)?.wait()?)
 }
 
 fn in_process(kind: ProcessKind, start_method: StartMethod) -> Result<bool, Box<dyn Error>> {
-    let (task, inputs) = who();
+    let (task, inputs) = process_identity();
     let process = Process::start(kind, &pool_options(start_method), task, inputs)?;
     process.join(None);
     daemonic(&process.result().ok_or("the process is over without an outcome")??)

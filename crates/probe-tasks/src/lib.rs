@@ -128,7 +128,7 @@ impl fmt::Display for ProbeTask {
 }
 
 /// The task that says who its process is: `pid`, `process` (its name) and `daemonic`.
-pub fn who() -> (TaskSpec, Data) {
+pub fn process_identity() -> (TaskSpec, Data) {
     (TaskSpec::rust(tasks::SIMPLE), Data::new().with("value", 1))
 }
 
