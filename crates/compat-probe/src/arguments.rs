@@ -61,8 +61,8 @@ pub(crate) struct CommonArguments {
     pub(crate) deadline: u32,
 
     /// How the result is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
 }
 
 impl CommonArguments {
@@ -77,7 +77,7 @@ impl CommonArguments {
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum ReportFormat {
     /// A table for people
     Text,
     /// The page docs/compatibility.md

@@ -5,7 +5,7 @@ use std::io;
 
 use pushflow::green::Environment;
 
-use crate::arguments::{DaemonicArguments, Format};
+use crate::arguments::{DaemonicArguments, ReportFormat};
 use crate::daemonic_flag::DaemonicFlag;
 use crate::interruption::Interruption;
 use crate::names::{Named, selected};
@@ -49,9 +49,9 @@ fn try_check(arguments: &DaemonicArguments) -> io::Result<u8> {
     bar.finish_and_clear();
     isolation::wait_for_guardians();
     report::print(&match arguments.common.format {
-        Format::Text => report::text::flags(&flags, &methods),
-        Format::Markdown => report::markdown::flags(&flags, &methods),
-        Format::Json => report::json::flags(&flags),
+        ReportFormat::Text => report::text::flags(&flags, &methods),
+        ReportFormat::Markdown => report::markdown::flags(&flags, &methods),
+        ReportFormat::Json => report::json::flags(&flags),
     })?;
     Ok(exit::code(interruption.signal(), flags.iter().all(DaemonicFlag::agrees)))
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::arguments::{Format, ProbeArguments};
+use crate::arguments::{ProbeArguments, ReportFormat};
 use crate::baseline::Comparison;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
@@ -30,9 +30,9 @@ fn try_probe(arguments: &ProbeArguments) -> io::Result<u8> {
     let cells = run(arguments, &interruption)?;
     let summary = Summary::of(&cells);
     report::print(&match arguments.common.format {
-        Format::Text => report::text::matrix(&cells, &summary),
-        Format::Markdown => report::markdown::page(&cells, &summary),
-        Format::Json => report::json::matrix(&cells, &summary, arguments.repeat.get()),
+        ReportFormat::Text => report::text::matrix(&cells, &summary),
+        ReportFormat::Markdown => report::markdown::page(&cells, &summary),
+        ReportFormat::Json => report::json::matrix(&cells, &summary, arguments.repeat.get()),
     })?;
     Ok(exit::code(interruption.signal(), summary.worse == 0))
 }
