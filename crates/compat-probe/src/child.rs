@@ -23,7 +23,7 @@ const VALUE: i64 = 21;
 pub fn run_child(arguments: &ChildArguments) -> u8 {
     if let Err(reason) = end_with(arguments.parent) {
         eprintln!("pushflow: the process of a combination could not begin: {reason}");
-        return exit::UNABLE;
+        return exit::USAGE;
     }
     let response = match &arguments.request {
         Request::Task { pool, task, start_method } => Response::from(run(*pool, *task, *start_method)),
@@ -33,7 +33,7 @@ pub fn run_child(arguments: &ChildArguments) -> u8 {
         },
     };
     println!("{}", serde_json::to_string(&response).expect("an answer is always written"));
-    exit::GOOD
+    exit::SUCCESS
 }
 
 /// Has this process killed when the probe is gone.

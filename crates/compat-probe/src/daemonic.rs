@@ -22,7 +22,7 @@ pub fn check_daemonic(arguments: &DaemonicArguments) -> u8 {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: the check can't run here: {error}");
-            exit::UNABLE
+            exit::USAGE
         }
     }
 }

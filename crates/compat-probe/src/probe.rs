@@ -20,7 +20,7 @@ pub fn probe(arguments: &ProbeArguments) -> u8 {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: the probe can't run here: {error}");
-            exit::UNABLE
+            exit::USAGE
         }
     }
 }
