@@ -5,13 +5,13 @@ mod doctor;
 mod exit;
 mod inputs;
 mod json;
+mod line_buffers;
 mod output;
 mod progress;
 mod report;
 mod run;
 mod schema;
 mod screen;
-mod unfinished;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
 
 use crate::arguments::Progress;
+use crate::line_buffers::{LineBuffers, Printer};
 use crate::progress::{self, Shown};
 use crate::screen::Screen;
-use crate::unfinished::{Printer, Unfinished};
 
 /// Writes one line to standard error; that nobody reads it must not end the run.
 pub(crate) fn line(text: &str) {
@@ -28,7 +28,7 @@ struct Lines {
     progress: Progress,
     /// By the index of the actor.
     names: Vec<String>,
-    unfinished: Mutex<Unfinished>,
+    buffers: Mutex<LineBuffers>,
 }
 
 impl TaskOutput {
@@ -38,7 +38,7 @@ impl TaskOutput {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
         let progress = progress.chosen();
         let screen = Screen::new(Shown::new(progress), io::stderr())?;
-        Ok(TaskOutput { lines: Lines { progress, names, unfinished: Mutex::default() }, screen })
+        Ok(TaskOutput { lines: Lines { progress, names, buffers: Mutex::default() }, screen })
     }
 }
 
@@ -87,32 +87,32 @@ impl Lines {
     fn printed(&self, event: &EventKind) -> String {
         let mut printed = String::new();
         let mut print = |printer, text: &[u8]| printed.push_str(&self.line_of(printer, text));
-        let mut unfinished = self.unfinished();
+        let mut buffers = self.buffers();
         match event {
             EventKind::Output { attempt, stream, bytes } => {
                 let printer = attempt.map(|(actor, attempt)| (attempt, actor));
-                unfinished.add(printer, *stream, bytes, |text| print(printer, text));
+                buffers.add(printer, *stream, bytes, |text| print(printer, text));
             }
             EventKind::AttemptFinished { actor, attempt } | EventKind::AttemptFailed { actor, attempt, .. } => {
-                unfinished.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
+                buffers.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
             }
             // Which attempts have ended in the meantime is not known.
-            EventKind::Dropped { .. } | EventKind::RunEnded { .. } => unfinished.end_all(print),
+            EventKind::Dropped { .. } | EventKind::RunEnded { .. } => buffers.end_all(print),
             _ => {}
         }
-        drop(unfinished);
+        drop(buffers);
         printed
     }
 
     /// All lines that have no end yet.
     fn left(&self) -> String {
         let mut left = String::new();
-        self.unfinished().end_all(|printer, text| left.push_str(&self.line_of(printer, text)));
+        self.buffers().end_all(|printer, text| left.push_str(&self.line_of(printer, text)));
         left
     }
 
-    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
-        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buffers(&self) -> MutexGuard<'_, LineBuffers> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line_of(&self, printer: Printer, text: &[u8]) -> String {
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_task_that_holds_the_thread_is_named_with_what_to_do() {
         let (progress, names) = (Progress::None, vec!["analyse".into()]);
-        let lines = Lines { progress, names, unfinished: Mutex::default() };
+        let lines = Lines { progress, names, buffers: Mutex::default() };
         assert_eq!(
             lines.blocked(0, AttemptId(3), Duration::from_millis(120)),
             "pushflow: analyse (attempt 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \

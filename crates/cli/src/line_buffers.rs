@@ -1,4 +1,4 @@
-//! [`Unfinished`]: what was printed without an end of line so far. Nothing is kept of an attempt that has ended.
+//! [`LineBuffers`]: what was printed without an end of line so far. Nothing is kept of an attempt that has ended.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -13,12 +13,12 @@ pub(crate) type Printer = Option<(AttemptId, ActorId)>;
 
 /// The beginnings of lines: first those of workers, then in the order of the attempts, standard output first.
 #[derive(Default)]
-pub(crate) struct Unfinished(BTreeMap<Source, Vec<u8>>);
+pub(crate) struct LineBuffers(BTreeMap<Source, Vec<u8>>);
 
 /// Where a line comes from: who printed it, and whether on standard error.
 type Source = (Printer, bool);
 
-impl Unfinished {
+impl LineBuffers {
     /// Takes in what was printed, and hands each line that is complete to `print`.
     pub(crate) fn add(&mut self, printer: Printer, stream: Stream, bytes: &[u8], mut print: impl FnMut(&[u8])) {
         let source = (printer, stream == Stream::Stderr);
@@ -65,12 +65,12 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_an_attempt_that_has_ended() {
-        let (actor, mut unfinished, mut printed) = (actor(), Unfinished::default(), Vec::new());
+        let (actor, mut buffers, mut printed) = (actor(), LineBuffers::default(), Vec::new());
         for attempt in (1..=1000).map(AttemptId) {
-            unfinished.add(Some((attempt, actor)), Stream::Stderr, &[b'e'; 1000], |_| panic!("no line is complete"));
-            unfinished.add(Some((attempt, actor)), Stream::Stdout, b"o", |_| panic!("no line is complete"));
-            unfinished.end(actor, attempt, |text| printed.push(text.to_vec()));
-            assert!(unfinished.0.is_empty());
+            buffers.add(Some((attempt, actor)), Stream::Stderr, &[b'e'; 1000], |_| panic!("no line is complete"));
+            buffers.add(Some((attempt, actor)), Stream::Stdout, b"o", |_| panic!("no line is complete"));
+            buffers.end(actor, attempt, |text| printed.push(text.to_vec()));
+            assert!(buffers.0.is_empty());
         }
         assert_eq!(printed.len(), 2000);
         assert_eq!(printed[..2], [b"o".to_vec(), vec![b'e'; 1000]]);
@@ -78,26 +78,25 @@ mod tests {
 
     #[test]
     fn what_is_left_is_handed_out_in_the_order_of_the_attempts() {
-        let (actor, mut unfinished, mut printed) = (actor(), Unfinished::default(), Vec::new());
+        let (actor, mut buffers, mut printed) = (actor(), LineBuffers::default(), Vec::new());
         for number in [3, 1, 2] {
-            unfinished.add(Some((AttemptId(number), actor)), Stream::Stdout, number.to_string().as_bytes(), |_| ());
+            buffers.add(Some((AttemptId(number), actor)), Stream::Stdout, number.to_string().as_bytes(), |_| ());
         }
-        unfinished.add(None, Stream::Stdout, b"of a worker", |_| ());
-        unfinished
-            .end_all(|printer, text| printed.push((printer.is_some(), String::from_utf8_lossy(text).into_owned())));
+        buffers.add(None, Stream::Stdout, b"of a worker", |_| ());
+        buffers.end_all(|printer, text| printed.push((printer.is_some(), String::from_utf8_lossy(text).into_owned())));
         assert_eq!(printed.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["of a worker", "1", "2", "3"]);
         assert!(!printed[0].0 && printed[1].0);
-        assert!(unfinished.0.is_empty());
+        assert!(buffers.0.is_empty());
     }
 
     #[test]
     fn lines_are_handed_out_when_they_are_complete_or_too_long() {
-        let (mut unfinished, mut printed) = (Unfinished::default(), Vec::new());
-        unfinished.add(None, Stream::Stdout, b"one\ntw", |text| printed.push(text.to_vec()));
-        unfinished.add(None, Stream::Stdout, b"o\n\n", |text| printed.push(text.to_vec()));
+        let (mut buffers, mut printed) = (LineBuffers::default(), Vec::new());
+        buffers.add(None, Stream::Stdout, b"one\ntw", |text| printed.push(text.to_vec()));
+        buffers.add(None, Stream::Stdout, b"o\n\n", |text| printed.push(text.to_vec()));
         assert_eq!(printed, [b"one".to_vec(), b"two".to_vec(), Vec::new()]);
-        unfinished.add(None, Stream::Stdout, &vec![b'x'; MAX_LINE + 1], |text| printed.push(text.to_vec()));
+        buffers.add(None, Stream::Stdout, &vec![b'x'; MAX_LINE + 1], |text| printed.push(text.to_vec()));
         assert_eq!(printed[3].len(), MAX_LINE + 1);
-        assert!(unfinished.0.is_empty());
+        assert!(buffers.0.is_empty());
     }
 }
