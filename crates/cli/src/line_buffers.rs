@@ -9,20 +9,20 @@ use pushflow::{ActorId, AttemptId, Stream};
 const MAX_LINE: usize = 64 * 1024;
 
 /// Who printed: an attempt of an actor; `None` for what a worker printed outside of any.
-pub(crate) type Printer = Option<(AttemptId, ActorId)>;
+pub(crate) type OutputSource = Option<(AttemptId, ActorId)>;
 
 /// The beginnings of lines: first those of workers, then in the order of the attempts, standard output first.
 #[derive(Default)]
-pub(crate) struct LineBuffers(BTreeMap<Source, Vec<u8>>);
+pub(crate) struct LineBuffers(BTreeMap<StreamKey, Vec<u8>>);
 
 /// Where a line comes from: who printed it, and whether on standard error.
-type Source = (Printer, bool);
+type StreamKey = (OutputSource, bool);
 
 impl LineBuffers {
     /// Takes in what was printed, and hands each line that is complete to `print`.
-    pub(crate) fn add(&mut self, printer: Printer, stream: Stream, bytes: &[u8], mut print: impl FnMut(&[u8])) {
-        let source = (printer, stream == Stream::Stderr);
-        let mut text = self.0.remove(&source).unwrap_or_default();
+    pub(crate) fn add(&mut self, source: OutputSource, stream: Stream, bytes: &[u8], mut print: impl FnMut(&[u8])) {
+        let key = (source, stream == Stream::Stderr);
+        let mut text = self.0.remove(&key).unwrap_or_default();
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (part, complete) = match part.strip_suffix(b"\n") {
                 Some(part) => (part, true),
@@ -35,7 +35,7 @@ impl LineBuffers {
             }
         }
         if !text.is_empty() {
-            self.0.insert(source, text);
+            self.0.insert(key, text);
         }
     }
 
@@ -49,8 +49,8 @@ impl LineBuffers {
     }
 
     /// Hands out everything, since no end of a line is known to come.
-    pub(crate) fn end_all(&mut self, mut print: impl FnMut(Printer, &[u8])) {
-        mem::take(&mut self.0).into_iter().for_each(|((printer, _), text)| print(printer, &text));
+    pub(crate) fn end_all(&mut self, mut print: impl FnMut(OutputSource, &[u8])) {
+        mem::take(&mut self.0).into_iter().for_each(|((source, _), text)| print(source, &text));
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
             buffers.add(Some((AttemptId(number), actor)), Stream::Stdout, number.to_string().as_bytes(), |_| ());
         }
         buffers.add(None, Stream::Stdout, b"of a worker", |_| ());
-        buffers.end_all(|printer, text| printed.push((printer.is_some(), String::from_utf8_lossy(text).into_owned())));
+        buffers.end_all(|source, text| printed.push((source.is_some(), String::from_utf8_lossy(text).into_owned())));
         assert_eq!(printed.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["of a worker", "1", "2", "3"]);
         assert!(!printed[0].0 && printed[1].0);
         assert!(buffers.0.is_empty());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
 
 use crate::arguments::Progress;
-use crate::line_buffers::{LineBuffers, Printer};
+use crate::line_buffers::{LineBuffers, OutputSource};
 use crate::progress::{self, Shown};
 use crate::screen::Screen;
 
@@ -86,12 +86,12 @@ impl Lines {
     /// The lines that are complete now, and those that will get no end.
     fn printed(&self, event: &EventKind) -> String {
         let mut printed = String::new();
-        let mut print = |printer, text: &[u8]| printed.push_str(&self.line_of(printer, text));
+        let mut print = |source, text: &[u8]| printed.push_str(&self.line_of(source, text));
         let mut buffers = self.buffers();
         match event {
             EventKind::Output { attempt, stream, bytes } => {
-                let printer = attempt.map(|(actor, attempt)| (attempt, actor));
-                buffers.add(printer, *stream, bytes, |text| print(printer, text));
+                let source = attempt.map(|(actor, attempt)| (attempt, actor));
+                buffers.add(source, *stream, bytes, |text| print(source, text));
             }
             EventKind::AttemptFinished { actor, attempt } | EventKind::AttemptFailed { actor, attempt, .. } => {
                 buffers.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
@@ -107,7 +107,7 @@ impl Lines {
     /// All lines that have no end yet.
     fn left(&self) -> String {
         let mut left = String::new();
-        self.buffers().end_all(|printer, text| left.push_str(&self.line_of(printer, text)));
+        self.buffers().end_all(|source, text| left.push_str(&self.line_of(source, text)));
         left
     }
 
@@ -115,8 +115,8 @@ impl Lines {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line_of(&self, printer: Printer, text: &[u8]) -> String {
-        let name = printer.map_or("worker", |(_, actor)| self.name(actor.index()));
+    fn line_of(&self, source: OutputSource, text: &[u8]) -> String {
+        let name = source.map_or("worker", |(_, actor)| self.name(actor.index()));
         format!("{name}| {}\n", String::from_utf8_lossy(text))
     }
 
