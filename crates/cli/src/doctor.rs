@@ -7,14 +7,14 @@ use pushflow::doctor::{Examination, Package, PackageState, Python, Settings, exa
 use serde_json::{Value, json};
 
 use crate::arguments::{DoctorArguments, Format};
-use crate::output::line;
 use crate::run::folders_are_there;
-use crate::{exit, report};
+use crate::stderr::write_line;
+use crate::{exit, stdout};
 
 /// Looks at everything, and prints it: the exit code.
 pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
     if let Err(error) = folders_are_there("--python-path", &arguments.python_path) {
-        line(&format!("error: {error}"));
+        write_line(&format!("error: {error}"));
         return exit::USAGE;
     }
     let found = look(&Settings {
@@ -27,10 +27,10 @@ pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
         Format::Json => format!("{}\n", as_json(&found)),
     };
     let code = if found.problems().is_empty() { exit::FINISHED } else { exit::FAILED };
-    match report::print(&text) {
+    match stdout::print(&text) {
         Ok(()) => code,
         Err(error) => {
-            line(&format!("error: what was found could not be printed: {error}"));
+            write_line(&format!("error: what was found could not be printed: {error}"));
             exit::FAILED
         }
     }

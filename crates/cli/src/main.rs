@@ -12,6 +12,8 @@ mod report;
 mod run;
 mod schema;
 mod screen;
+mod stderr;
+mod stdout;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     hear_stop_signals();
     let arguments = Arguments::parse();
     if let Err(error) = start_log() {
-        output::line(&format!("error: {error}"));
+        stderr::write_line(&format!("error: {error}"));
         return ExitCode::from(exit::USAGE);
     }
     let code = catch_unwind(|| match arguments.command {

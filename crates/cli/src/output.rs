@@ -11,12 +11,6 @@ use crate::line_buffers::{LineBuffers, OutputSource};
 use crate::progress::{self, Shown};
 use crate::screen::Screen;
 
-/// Writes one line to standard error; that nobody reads it must not end the run.
-pub(crate) fn line(text: &str) {
-    let mut error = std::io::stderr().lock();
-    error.write_all(format!("{text}\n").as_bytes()).ok();
-}
-
 /// Prints the lines of each attempt as they are completed, and the progress of the run below them.
 pub(crate) struct TaskOutput {
     lines: Lines,

@@ -11,8 +11,9 @@ use pushflow::{
 };
 
 use crate::arguments::{Format, Output, RunArguments};
-use crate::output::{TaskOutput, line};
-use crate::{exit, inputs, json, report};
+use crate::output::TaskOutput;
+use crate::stderr::write_line;
+use crate::{exit, inputs, json, report, stdout};
 
 /// How many events may wait to be printed.
 const QUEUE: usize = 4096;
@@ -22,7 +23,7 @@ pub(crate) fn run(arguments: &RunArguments) -> u8 {
     match try_run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            line(&format!("error: {error}"));
+            write_line(&format!("error: {error}"));
             exit::USAGE
         }
     }
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &RunArguments) -> u8 {
 /// The errors are those that can be known before the run.
 fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     arguments.environment.map_or(Ok(()), green::choose)?;
-    let mut output = report::take_stdout()?;
+    let mut output = stdout::take_stdout()?;
     let workflow = load(arguments)?;
     if arguments.dry_run {
         return Ok(printed(report::describe(&workflow, arguments.format), exit::FINISHED, &mut output));
@@ -49,10 +50,10 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
 
 /// Prints what there is to print; the exit code, which is that of a failure if it can't be printed.
 fn printed(text: Result<String, CodecError>, code: u8, output: &mut dyn Write) -> u8 {
-    match text.map_err(io::Error::other).and_then(|text| report::print_on(output, &text)) {
+    match text.map_err(io::Error::other).and_then(|text| stdout::print_on(output, &text)) {
         Ok(()) => code,
         Err(error) => {
-            line(&format!("error: the result could not be printed: {error}"));
+            write_line(&format!("error: the result could not be printed: {error}"));
             code.max(exit::FAILED)
         }
     }
