@@ -11,9 +11,9 @@ mod progress;
 mod report;
 mod run;
 mod schema;
-mod screen;
 mod stderr;
 mod stdout;
+mod terminal;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

@@ -9,12 +9,12 @@ use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
 use crate::arguments::Progress;
 use crate::line_buffers::{LineBuffers, OutputSource};
 use crate::progress::{self, Shown};
-use crate::screen::Screen;
+use crate::terminal::Terminal;
 
 /// Prints the lines of each attempt as they are completed, and the progress of the run below them.
 pub(crate) struct TaskOutput {
     lines: Lines,
-    screen: Screen,
+    terminal: Terminal,
 }
 
 /// What is said about each event.
@@ -31,21 +31,21 @@ impl TaskOutput {
     pub(crate) fn new(workflow: &Workflow, progress: Progress) -> io::Result<TaskOutput> {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
         let progress = progress.chosen();
-        let screen = Screen::new(Shown::new(progress), io::stderr())?;
-        Ok(TaskOutput { lines: Lines { progress, names, buffers: Mutex::default() }, screen })
+        let terminal = Terminal::new(Shown::new(progress), io::stderr())?;
+        Ok(TaskOutput { lines: Lines { progress, names, buffers: Mutex::default() }, terminal })
     }
 }
 
 impl Observer for TaskOutput {
     fn observe(&self, event: &WorkflowEvent) {
-        self.screen.tell(&event.kind, event.at, &self.lines.about(&event.kind));
+        self.terminal.show_event(&event.kind, event.at, &self.lines.about(&event.kind));
     }
 }
 
 impl Drop for TaskOutput {
     /// The end of the run may be among the events that were dropped.
     fn drop(&mut self) {
-        self.screen.say(&self.lines.left());
+        self.terminal.write_message(&self.lines.left());
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Screen`]: standard error, shared by what is said about a run and the line that shows how far it is.
+//! [`Terminal`]: standard error, shared by what is said about a run and the line that shows how far it is.
 //!
 //! All of it is written with the one lock held: whatever is said wipes the line first, and the line stands below it. While
 //! nothing happens, a thread looks at the line, so that its clock goes on; it is there only where the line is.
@@ -14,49 +14,49 @@ use pushflow::EventKind;
 use crate::progress::{PERIOD, Shown};
 
 /// Writes what is said about a run, and shows how far it is until this is dropped.
-pub(crate) struct Screen {
-    inner: Arc<Mutex<Inner>>,
+pub(crate) struct Terminal {
+    state: Arc<Mutex<TerminalState>>,
     thread: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-struct Inner {
+struct TerminalState {
     shown: Shown,
     /// When the run began, by this process's clock; the line is drawn from then on.
     began: Option<Instant>,
     output: Box<dyn Write + Send>,
 }
 
-impl Screen {
+impl Terminal {
     /// # Errors
     /// When the thread can't be started.
-    pub(crate) fn new(shown: Shown, output: impl Write + Send + 'static) -> io::Result<Screen> {
+    pub(crate) fn new(shown: Shown, output: impl Write + Send + 'static) -> io::Result<Terminal> {
         let has_bar = shown.is_bar();
-        let inner = Arc::new(Mutex::new(Inner { shown, began: None, output: Box::new(output) }));
-        let thread = if has_bar { Some(start(inner.clone())?) } else { None };
-        Ok(Screen { inner, thread })
+        let state = Arc::new(Mutex::new(TerminalState { shown, began: None, output: Box::new(output) }));
+        let thread = if has_bar { Some(start(state.clone())?) } else { None };
+        Ok(Terminal { state, thread })
     }
 
     /// Something happened at this time of the run, and this is said about it: whole lines, or nothing.
-    pub(crate) fn tell(&self, event: &EventKind, at: Duration, text: &str) {
-        let mut inner = lock(&self.inner);
-        inner.shown.count(event);
+    pub(crate) fn show_event(&self, event: &EventKind, at: Duration, text: &str) {
+        let mut state = lock(&self.state);
+        state.shown.count(event);
         match event {
-            EventKind::RunStarted { .. } => inner.began = Instant::now().checked_sub(at),
-            EventKind::RunEnded { .. } => inner.end(),
+            EventKind::RunStarted { .. } => state.began = Instant::now().checked_sub(at),
+            EventKind::RunEnded { .. } => state.end(),
             _ => {}
         }
-        inner.say(text);
+        state.write_message(text);
     }
 
     /// Says something that is about no event.
-    pub(crate) fn say(&self, text: &str) {
-        lock(&self.inner).say(text);
+    pub(crate) fn write_message(&self, text: &str) {
+        lock(&self.state).write_message(text);
     }
 }
 
-impl Drop for Screen {
+impl Drop for Terminal {
     fn drop(&mut self) {
-        lock(&self.inner).end();
+        lock(&self.state).end();
         if let Some((stop, thread)) = self.thread.take() {
             drop(stop);
             thread.join().ok();
@@ -64,8 +64,8 @@ impl Drop for Screen {
     }
 }
 
-impl Inner {
-    fn say(&mut self, text: &str) {
+impl TerminalState {
+    fn write_message(&mut self, text: &str) {
         let wipe = if text.is_empty() { "" } else { self.shown.wipe() };
         let drawn = self.began.and_then(|began| self.shown.draw(began.elapsed())).unwrap_or_default();
         self.write(&format!("{wipe}{text}{drawn}"));
@@ -85,16 +85,16 @@ impl Inner {
     }
 }
 
-fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
-    inner.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<TerminalState>) -> MutexGuard<'_, TerminalState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looks at the line again and again until the sender is dropped.
-fn start(inner: Arc<Mutex<Inner>>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+fn start(state: Arc<Mutex<TerminalState>>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = mpsc::channel();
     let thread = std::thread::Builder::new().name("pushflow-progress".into()).spawn(move || {
         while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-            lock(&inner).say("");
+            lock(&state).write_message("");
         }
     })?;
     Ok((stop, thread))
@@ -124,11 +124,11 @@ mod tests {
         }
     }
 
-    fn begin(how: Progress, at: Duration) -> (Screen, Receiver<String>) {
+    fn begin(how: Progress, at: Duration) -> (Terminal, Receiver<String>) {
         let (sender, written) = mpsc::channel();
-        let screen = Screen::new(Shown::new(how), Written(sender)).expect("a thread can be started");
-        screen.tell(&EventKind::RunStarted { workflow: "test".into() }, at, "");
-        (screen, written)
+        let terminal = Terminal::new(Shown::new(how), Written(sender)).expect("a thread can be started");
+        terminal.show_event(&EventKind::RunStarted { workflow: "test".into() }, at, "");
+        (terminal, written)
     }
 
     #[test]
@@ -140,27 +140,31 @@ mod tests {
 
     #[test]
     fn what_is_said_wipes_the_line_and_nothing_is_drawn_after_the_end() {
-        let (screen, written) = begin(Progress::Bar, Duration::from_secs(60));
+        let (terminal, written) = begin(Progress::Bar, Duration::from_secs(60));
         written.recv_timeout(HANG).unwrap();
-        screen.say("a line\n");
+        terminal.write_message("a line\n");
         let said = written.iter().find(|text| text.contains("a line\n"));
         assert!(said.unwrap().starts_with("\r\x1b[Ka line\n"));
         // The line has come back, be it at once or later.
         let back = written.recv_timeout(HANG).unwrap();
         assert!(back.starts_with("\r\x1b[K1:0"), "{back:?}");
-        screen.tell(&EventKind::RunEnded { ending: EndingKind::Finished }, Duration::from_secs(61), "the end\n");
-        screen.say("later\n");
-        drop(screen);
+        terminal.show_event(
+            &EventKind::RunEnded { ending: EndingKind::Finished },
+            Duration::from_secs(61),
+            "the end\n",
+        );
+        terminal.write_message("later\n");
+        drop(terminal);
         let written: Vec<String> = written.iter().collect();
         assert_eq!(written[written.len() - 3..], ["\r\x1b[K", "the end\n", "later\n"]);
     }
 
     #[test]
     fn where_there_is_no_bar_there_is_no_thread() {
-        let (screen, written) = begin(Progress::Plain, Duration::ZERO);
-        assert!(screen.thread.is_none());
-        screen.say("a line\n");
-        drop(screen);
+        let (terminal, written) = begin(Progress::Plain, Duration::ZERO);
+        assert!(terminal.thread.is_none());
+        terminal.write_message("a line\n");
+        drop(terminal);
         assert_eq!(written.iter().collect::<Vec<_>>(), ["a line\n"]);
     }
 }
