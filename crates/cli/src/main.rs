@@ -7,7 +7,7 @@ mod inputs;
 mod json;
 mod line_buffers;
 mod output;
-mod progress;
+mod progress_line;
 mod report;
 mod run;
 mod schema;

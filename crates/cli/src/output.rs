@@ -1,6 +1,6 @@
 //! What tasks print, passed on to standard error with the name of the actor before each line.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
 
 use crate::arguments::Progress;
 use crate::line_buffers::{LineBuffers, OutputSource};
-use crate::progress::{self, Shown};
+use crate::progress_line::{ProgressLine, line_about};
 use crate::terminal::Terminal;
 
 /// Prints the lines of each attempt as they are completed, and the progress of the run below them.
@@ -31,7 +31,7 @@ impl TaskOutput {
     pub(crate) fn new(workflow: &Workflow, progress: Progress) -> io::Result<TaskOutput> {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
         let progress = progress.chosen();
-        let terminal = Terminal::new(Shown::new(progress), io::stderr())?;
+        let terminal = Terminal::new(ProgressLine::new(progress), io::stderr())?;
         Ok(TaskOutput { lines: Lines { progress, names, buffers: Mutex::default() }, terminal })
     }
 }
@@ -70,7 +70,7 @@ impl Lines {
                 say(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
             }
             _ if self.progress == Progress::Plain => {
-                text.extend(progress::line_about(event, |actor| self.name(actor.index())));
+                text.extend(line_about(event, |actor| self.name(actor.index())));
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use pushflow::EventKind;
 
-use crate::progress::{PERIOD, Shown};
+use crate::progress_line::{PERIOD, ProgressLine};
 
 /// Writes what is said about a run, and shows how far it is until this is dropped.
 pub(crate) struct Terminal {
@@ -20,7 +20,7 @@ pub(crate) struct Terminal {
 }
 
 struct TerminalState {
-    shown: Shown,
+    progress: ProgressLine,
     /// When the run began, by this process's clock; the line is drawn from then on.
     began: Option<Instant>,
     output: Box<dyn Write + Send>,
@@ -29,9 +29,9 @@ struct TerminalState {
 impl Terminal {
     /// # Errors
     /// When the thread can't be started.
-    pub(crate) fn new(shown: Shown, output: impl Write + Send + 'static) -> io::Result<Terminal> {
-        let has_bar = shown.is_bar();
-        let state = Arc::new(Mutex::new(TerminalState { shown, began: None, output: Box::new(output) }));
+    pub(crate) fn new(progress: ProgressLine, output: impl Write + Send + 'static) -> io::Result<Terminal> {
+        let has_bar = progress.is_bar();
+        let state = Arc::new(Mutex::new(TerminalState { progress, began: None, output: Box::new(output) }));
         let thread = if has_bar { Some(start(state.clone())?) } else { None };
         Ok(Terminal { state, thread })
     }
@@ -39,7 +39,7 @@ impl Terminal {
     /// Something happened at this time of the run, and this is said about it: whole lines, or nothing.
     pub(crate) fn show_event(&self, event: &EventKind, at: Duration, text: &str) {
         let mut state = lock(&self.state);
-        state.shown.count(event);
+        state.progress.count(event);
         match event {
             EventKind::RunStarted { .. } => state.began = Instant::now().checked_sub(at),
             EventKind::RunEnded { .. } => state.end(),
@@ -66,15 +66,15 @@ impl Drop for Terminal {
 
 impl TerminalState {
     fn write_message(&mut self, text: &str) {
-        let wipe = if text.is_empty() { "" } else { self.shown.wipe() };
-        let drawn = self.began.and_then(|began| self.shown.draw(began.elapsed())).unwrap_or_default();
-        self.write(&format!("{wipe}{text}{drawn}"));
+        let clear = if text.is_empty() { "" } else { self.progress.clear() };
+        let drawn = self.began.and_then(|began| self.progress.draw(began.elapsed())).unwrap_or_default();
+        self.write(&format!("{clear}{text}{drawn}"));
     }
 
     /// The line goes, and does not come back.
     fn end(&mut self) {
-        let wipe = self.shown.end();
-        self.write(wipe);
+        let clear = self.progress.end();
+        self.write(clear);
     }
 
     /// That nobody reads it must not end the run.
@@ -126,7 +126,7 @@ mod tests {
 
     fn begin(how: Progress, at: Duration) -> (Terminal, Receiver<String>) {
         let (sender, written) = mpsc::channel();
-        let terminal = Terminal::new(Shown::new(how), Written(sender)).expect("a thread can be started");
+        let terminal = Terminal::new(ProgressLine::new(how), Written(sender)).expect("a thread can be started");
         terminal.show_event(&EventKind::RunStarted { workflow: "test".into() }, at, "");
         (terminal, written)
     }

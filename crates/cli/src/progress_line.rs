@@ -2,7 +2,7 @@
 //!
 //! How much there is still to do is not known, since graphs may go round: so it counts what has been done.
 //!
-//! [`Shown`] says what is to be written and when, and takes the time as an argument; `screen.rs` writes it.
+//! [`ProgressLine`] says what is to be written and when, and takes the time as an argument; `screen.rs` writes it.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -15,20 +15,20 @@ use crate::arguments::Progress;
 /// How long the line stays as it is, at least.
 pub(crate) const PERIOD: Duration = Duration::from_millis(100);
 /// Goes to the beginning of the line and wipes it.
-const WIPE: &str = "\r\x1b[K";
+const CLEAR_LINE: &str = "\r\x1b[K";
 
 /// What is shown, and what has been counted.
-pub(crate) struct Shown {
+pub(crate) struct ProgressLine {
     is_bar: bool,
-    is_over: bool,
+    has_ended: bool,
     done: u64,
     failed: u64,
     /// The attempts that have been submitted and have not ended, and whether they run.
     open: HashMap<u64, bool>,
     /// When the line was last drawn; `None` before.
-    drawn: Option<Duration>,
+    drawn_at: Option<Duration>,
     /// The line that stands there.
-    standing: Option<String>,
+    displayed: Option<String>,
 }
 
 impl Progress {
@@ -42,16 +42,16 @@ impl Progress {
     }
 }
 
-impl Shown {
-    pub(crate) fn new(how: Progress) -> Shown {
-        Shown {
+impl ProgressLine {
+    pub(crate) fn new(how: Progress) -> ProgressLine {
+        ProgressLine {
             is_bar: how == Progress::Bar,
-            is_over: false,
+            has_ended: false,
             done: 0,
             failed: 0,
             open: HashMap::new(),
-            drawn: None,
-            standing: None,
+            drawn_at: None,
+            displayed: None,
         }
     }
 
@@ -61,30 +61,30 @@ impl Shown {
     }
 
     /// Wipes the line that stands there, so that something else can be written.
-    pub(crate) fn wipe(&mut self) -> &'static str {
-        if self.standing.take().is_some() { WIPE } else { "" }
+    pub(crate) fn clear(&mut self) -> &'static str {
+        if self.displayed.take().is_some() { CLEAR_LINE } else { "" }
     }
 
     /// Wipes the line that stands there, and draws none any more.
     pub(crate) fn end(&mut self) -> &'static str {
-        self.is_over = true;
+        self.has_ended = true;
 
-        self.wipe()
+        self.clear()
     }
 
     /// What draws the line at this time of the run. Nothing if what stands there is right, or has only just been drawn.
     pub(crate) fn draw(&mut self, at: Duration) -> Option<String> {
-        let is_early = self.drawn.is_some_and(|drawn| at.saturating_sub(drawn) < PERIOD);
-        if !self.is_bar || self.is_over || is_early {
+        let is_early = self.drawn_at.is_some_and(|drawn_at| at.saturating_sub(drawn_at) < PERIOD);
+        if !self.is_bar || self.has_ended || is_early {
             return None;
         }
         let line = self.line(at);
-        if self.standing.as_ref() == Some(&line) {
+        if self.displayed.as_ref() == Some(&line) {
             return None;
         }
-        self.drawn = Some(at);
-        let text = format!("{WIPE}{line}");
-        self.standing = Some(line);
+        self.drawn_at = Some(at);
+        let text = format!("{CLEAR_LINE}{line}");
+        self.displayed = Some(line);
         Some(text)
     }
 
@@ -141,51 +141,55 @@ mod tests {
 
     #[test]
     fn the_line_counts_what_is_done_and_what_is_not() {
-        let mut shown = Shown::new(Progress::Bar);
+        let mut progress = ProgressLine::new(Progress::Bar);
         let (actor, attempt) = (actor(), AttemptId);
         let error = || TaskError::new(ErrorKind::Raised, "it broke");
-        (1..=4).for_each(|number| shown.count(&EventKind::AttemptSubmitted { actor, attempt: attempt(number) }));
-        shown.count(&EventKind::AttemptStarted { actor, attempt: attempt(1), pid: 1 });
-        assert_eq!(shown.line(Duration::from_secs(65)), "1:05  0 done, 1 running, 3 waiting");
-        shown.count(&EventKind::AttemptFinished { actor, attempt: attempt(1) });
-        shown.count(&EventKind::AttemptFailed { actor, attempt: attempt(2), error: error() });
-        assert_eq!(shown.line(Duration::ZERO), "0:00  1 done, 1 failed, 0 running, 2 waiting");
-        shown.count(&EventKind::Dropped { events: 7 });
-        assert_eq!(shown.line(Duration::ZERO), "0:00  1 done, 1 failed, 0 running, 0 waiting");
+        (1..=4).for_each(|number| progress.count(&EventKind::AttemptSubmitted { actor, attempt: attempt(number) }));
+        progress.count(&EventKind::AttemptStarted { actor, attempt: attempt(1), pid: 1 });
+        assert_eq!(progress.line(Duration::from_secs(65)), "1:05  0 done, 1 running, 3 waiting");
+        progress.count(&EventKind::AttemptFinished { actor, attempt: attempt(1) });
+        progress.count(&EventKind::AttemptFailed { actor, attempt: attempt(2), error: error() });
+        assert_eq!(progress.line(Duration::ZERO), "0:00  1 done, 1 failed, 0 running, 2 waiting");
+        progress.count(&EventKind::Dropped { events: 7 });
+        assert_eq!(progress.line(Duration::ZERO), "0:00  1 done, 1 failed, 0 running, 0 waiting");
     }
 
     #[test]
     fn the_line_is_drawn_again_when_it_would_read_otherwise_and_was_not_only_just_drawn() {
-        let mut shown = Shown::new(Progress::Bar);
+        let mut progress = ProgressLine::new(Progress::Bar);
         let (actor, millis) = (actor(), Duration::from_millis);
         let submitted = |number| EventKind::AttemptSubmitted { actor, attempt: AttemptId(number) };
-        let drawn = |line: &str| Some(format!("{WIPE}{line}"));
-        assert_eq!(shown.draw(millis(5)), drawn("0:00  0 done, 0 running, 0 waiting"));
-        shown.count(&submitted(1));
-        assert_eq!(shown.draw(millis(104)), None, "it was only just drawn");
-        assert_eq!(shown.draw(millis(105)), drawn("0:00  0 done, 0 running, 1 waiting"));
-        assert_eq!(shown.draw(millis(999)), None, "it would read the same");
-        assert_eq!(shown.draw(millis(1000)), drawn("0:01  0 done, 0 running, 1 waiting"), "the clock goes on");
-        shown.count(&submitted(2));
-        assert_eq!(shown.draw(millis(900)), None, "time does not go back");
+        let drawn = |line: &str| Some(format!("{CLEAR_LINE}{line}"));
+        assert_eq!(progress.draw(millis(5)), drawn("0:00  0 done, 0 running, 0 waiting"));
+        progress.count(&submitted(1));
+        assert_eq!(progress.draw(millis(104)), None, "it was only just drawn");
+        assert_eq!(progress.draw(millis(105)), drawn("0:00  0 done, 0 running, 1 waiting"));
+        assert_eq!(progress.draw(millis(999)), None, "it would read the same");
+        assert_eq!(progress.draw(millis(1000)), drawn("0:01  0 done, 0 running, 1 waiting"), "the clock goes on");
+        progress.count(&submitted(2));
+        assert_eq!(progress.draw(millis(900)), None, "time does not go back");
     }
 
     #[test]
     fn the_line_is_wiped_once_and_comes_back() {
-        let mut shown = Shown::new(Progress::Bar);
-        assert_eq!(shown.wipe(), "", "there is none yet");
-        let line = shown.draw(Duration::ZERO);
-        assert_eq!((shown.wipe(), shown.wipe()), (WIPE, ""));
-        assert_eq!(shown.draw(PERIOD / 2), None);
-        assert_eq!(shown.draw(PERIOD), line);
-        assert_eq!((shown.end(), shown.draw(PERIOD * 100)), (WIPE, None), "it does not come back from the end");
+        let mut progress = ProgressLine::new(Progress::Bar);
+        assert_eq!(progress.clear(), "", "there is none yet");
+        let line = progress.draw(Duration::ZERO);
+        assert_eq!((progress.clear(), progress.clear()), (CLEAR_LINE, ""));
+        assert_eq!(progress.draw(PERIOD / 2), None);
+        assert_eq!(progress.draw(PERIOD), line);
+        assert_eq!(
+            (progress.end(), progress.draw(PERIOD * 100)),
+            (CLEAR_LINE, None),
+            "it does not come back from the end"
+        );
     }
 
     #[test]
     fn there_is_no_line_where_none_is_asked_for() {
         for how in [Progress::Plain, Progress::None] {
-            let mut shown = Shown::new(how);
-            assert_eq!((shown.draw(PERIOD), shown.wipe()), (None, ""));
+            let mut progress = ProgressLine::new(how);
+            assert_eq!((progress.draw(PERIOD), progress.clear()), (None, ""));
         }
     }
 
