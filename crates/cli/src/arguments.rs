@@ -145,8 +145,8 @@ pub(crate) struct RunArguments {
     pub(crate) worker: Option<PathBuf>,
 
     /// What is printed: the last result of an end node, that of each end node, or every execution
-    #[arg(long, value_enum, default_value_t = Output::Last)]
-    pub(crate) output: Output,
+    #[arg(long, value_enum, default_value_t = OutputSelection::Last)]
+    pub(crate) output: OutputSelection,
 
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -163,7 +163,7 @@ pub(crate) struct RunArguments {
 
 /// What of a run is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
+pub(crate) enum OutputSelection {
     /// The last good result of an end node
     Last,
     /// That of each end node

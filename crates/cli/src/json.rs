@@ -8,7 +8,7 @@ use pushflow::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use crate::arguments::Output;
+use crate::arguments::OutputSelection;
 
 /// The form of the object.
 const SCHEMA: u32 = 1;
@@ -19,14 +19,14 @@ const EXCEPTION: &str = "WorkflowException";
 ///
 /// # Errors
 /// When a value of the run can't be decoded.
-pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: Output) -> Result<String, CodecError> {
+pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: OutputSelection) -> Result<String, CodecError> {
     let mut object = Map::new();
     object.insert("schema".to_owned(), json!(SCHEMA));
     object.insert("run".to_owned(), json!(outcome.run.to_string()));
     object.insert("workflow".to_owned(), json!(workflow.name()));
     object.insert("outcome".to_owned(), json!(ending(&outcome.ending)));
     object.insert("result".to_owned(), result(outcome, output)?);
-    if output == Output::All {
+    if output == OutputSelection::All {
         object.insert("nodes".to_owned(), nodes(&outcome.executions)?);
     }
     object.insert("errors".to_owned(), errors(outcome));
@@ -45,9 +45,9 @@ fn ending(kind: &EndingKind) -> &'static str {
 }
 
 /// The last good result, or that of each end node; of a run that failed nothing that comes from a failure.
-fn result(outcome: &Outcome, output: Output) -> Result<Json, CodecError> {
+fn result(outcome: &Outcome, output: OutputSelection) -> Result<Json, CodecError> {
     let is_good = |data: &&Data| outcome.ending != EndingKind::Failed || data.named(EXCEPTION).is_none();
-    if output != Output::Ends {
+    if output != OutputSelection::Ends {
         return outcome.result.as_ref().filter(is_good).map_or(Ok(json!({})), object);
     }
     let ends = outcome.outputs.iter().filter(|end| is_good(&&end.data));

@@ -3,7 +3,7 @@
 use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
 use serde_json::json;
 
-use crate::arguments::{Format, Output};
+use crate::arguments::{Format, OutputSelection};
 use crate::stderr::write_line;
 
 /// The entry in which ppf nodes hand on their dictionary (`ewoks_format.md`).
@@ -16,15 +16,15 @@ const MAX_WARNINGS: usize = 20;
 ///
 /// # Errors
 /// When a value of it can't be decoded.
-pub(crate) fn as_text(outcome: &Outcome, output: Output) -> Result<String, CodecError> {
+pub(crate) fn as_text(outcome: &Outcome, output: OutputSelection) -> Result<String, CodecError> {
     let below = |title: &str, data: &Data| -> Result<String, CodecError> {
         let entries: String = entries(data)?.lines().map(|line| format!("  {line}\n")).collect();
         Ok(format!("{title}:\n{entries}"))
     };
     match output {
-        Output::Last => outcome.result.as_ref().map_or(Ok(String::new()), entries),
-        Output::Ends => outcome.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
-        Output::All => {
+        OutputSelection::Last => outcome.result.as_ref().map_or(Ok(String::new()), entries),
+        OutputSelection::Ends => outcome.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
+        OutputSelection::All => {
             let execution = |Execution { name, attempt, result, .. }: &Execution| {
                 let attempt = attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
                 match result {

@@ -10,7 +10,7 @@ use pushflow::{
     StopSignal, Workflow, green,
 };
 
-use crate::arguments::{Format, Output, RunArguments};
+use crate::arguments::{Format, OutputSelection, RunArguments};
 use crate::output::TaskOutput;
 use crate::stderr::write_line;
 use crate::{exit, inputs, json, report, stdout};
@@ -111,9 +111,9 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
         python: python(arguments),
         observers: vec![Arc::new(printer)],
         outputs: match arguments.output {
-            Output::Last => Outputs::Last,
-            Output::Ends => Outputs::Ends,
-            Output::All => Outputs::All,
+            OutputSelection::Last => Outputs::Last,
+            OutputSelection::Ends => Outputs::Ends,
+            OutputSelection::All => Outputs::All,
         },
         limits: Limits { max_rounds: arguments.max_rounds, ..Limits::default() },
     })
