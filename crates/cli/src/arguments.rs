@@ -60,8 +60,8 @@ pub(crate) struct DoctorArguments {
     pub(crate) timeout: Duration,
 
     /// How it is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -149,8 +149,8 @@ pub(crate) struct RunArguments {
     pub(crate) output: OutputSelection,
 
     /// How the result is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
 
     /// How the run is shown on standard error while it goes on
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
@@ -187,7 +187,7 @@ pub(crate) enum Progress {
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     /// One `name: value` a line
     Text,
     /// One JSON object about everything

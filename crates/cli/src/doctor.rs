@@ -6,7 +6,7 @@ use pushflow::PythonSettings;
 use pushflow::doctor::{Examination, Package, PackageState, Python, Settings, examine as look};
 use serde_json::{Value, json};
 
-use crate::arguments::{DoctorArguments, Format};
+use crate::arguments::{DoctorArguments, OutputFormat};
 use crate::run::folders_are_there;
 use crate::stderr::write_line;
 use crate::{exit, stdout};
@@ -23,8 +23,8 @@ pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
         limit: arguments.timeout,
     });
     let text = match arguments.format {
-        Format::Text => as_text(&found),
-        Format::Json => format!("{}\n", as_json(&found)),
+        OutputFormat::Text => as_text(&found),
+        OutputFormat::Json => format!("{}\n", as_json(&found)),
     };
     let code = if found.problems().is_empty() { exit::FINISHED } else { exit::FAILED };
     match stdout::print(&text) {

@@ -3,7 +3,7 @@
 use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
 use serde_json::json;
 
-use crate::arguments::{Format, OutputSelection};
+use crate::arguments::{OutputFormat, OutputSelection};
 use crate::stderr::write_line;
 
 /// The entry in which ppf nodes hand on their dictionary (`ewoks_format.md`).
@@ -58,7 +58,7 @@ fn entry(name: &str, payload: &Payload) -> Result<String, CodecError> {
 }
 
 /// What is in a graph that is not to be run.
-pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, CodecError> {
+pub(crate) fn describe(workflow: &Workflow, format: OutputFormat) -> Result<String, CodecError> {
     let graph = workflow.graph();
     let (start, stop) = (graph.start(), graph.stop());
     let names = |links: Vec<(_, pushflow::ActorId)>| -> Vec<String> {
@@ -77,7 +77,7 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
         write_line(&format!("and {} more warnings, which --format json lists", warnings.len() - MAX_WARNINGS));
     }
     Ok(match format {
-        Format::Json => {
+        OutputFormat::Json => {
             let name = workflow.name();
             let described = json!({
                 "schema": 1, "workflow": name, "nodes": nodes, "links": links, "start_nodes": starts, "end_nodes": ends,
@@ -85,7 +85,7 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
             });
             format!("{described}\n")
         }
-        Format::Text => format!(
+        OutputFormat::Text => format!(
             "workflow: {}\nnodes: {nodes}\nlinks: {links}\nstart nodes: {}\nend nodes: {}\n",
             workflow.name(),
             starts.join(", "),

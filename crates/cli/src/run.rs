@@ -10,7 +10,7 @@ use pushflow::{
     StopSignal, Workflow, green,
 };
 
-use crate::arguments::{Format, OutputSelection, RunArguments};
+use crate::arguments::{OutputFormat, OutputSelection, RunArguments};
 use crate::output::TaskOutput;
 use crate::stderr::write_line;
 use crate::{exit, inputs, json, report, stdout};
@@ -42,8 +42,8 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     report::explain(&outcome);
     let code = exit::code(&outcome.ending, outcome.signal);
     let text = match arguments.format {
-        Format::Text => report::as_text(&outcome, arguments.output),
-        Format::Json => json::of_run(&workflow, &outcome, arguments.output),
+        OutputFormat::Text => report::as_text(&outcome, arguments.output),
+        OutputFormat::Json => json::of_run(&workflow, &outcome, arguments.output),
     };
     Ok(printed(text, code, &mut output))
 }
