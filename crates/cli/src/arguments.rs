@@ -153,8 +153,8 @@ pub(crate) struct RunArguments {
     pub(crate) format: OutputFormat,
 
     /// How the run is shown on standard error while it goes on
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
-    pub(crate) progress: Progress,
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
 
     /// Load and check the graph, say what is in it, and run nothing
     #[arg(long)]
@@ -174,7 +174,7 @@ pub(crate) enum OutputSelection {
 
 /// How a run is shown while it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Progress {
+pub(crate) enum ProgressMode {
     /// A bar if standard error is a terminal, else nothing
     Auto,
     /// One line that changes

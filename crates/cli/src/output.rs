@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
 
-use crate::arguments::Progress;
+use crate::arguments::ProgressMode;
 use crate::line_buffers::{LineBuffers, OutputSource};
 use crate::progress_line::{ProgressLine, line_about};
 use crate::terminal::Terminal;
@@ -19,7 +19,7 @@ pub(crate) struct TaskOutput {
 
 /// What is said about each event.
 struct Lines {
-    progress: Progress,
+    progress: ProgressMode,
     /// By the index of the actor.
     names: Vec<String>,
     buffers: Mutex<LineBuffers>,
@@ -28,7 +28,7 @@ struct Lines {
 impl TaskOutput {
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn new(workflow: &Workflow, progress: Progress) -> io::Result<TaskOutput> {
+    pub(crate) fn new(workflow: &Workflow, progress: ProgressMode) -> io::Result<TaskOutput> {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
         let progress = progress.chosen();
         let terminal = Terminal::new(ProgressLine::new(progress), io::stderr())?;
@@ -69,7 +69,7 @@ impl Lines {
             EventKind::Dropped { events } => {
                 say(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
             }
-            _ if self.progress == Progress::Plain => {
+            _ if self.progress == ProgressMode::Plain => {
                 text.extend(line_about(event, |actor| self.name(actor.index())));
             }
             _ => {}
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_task_that_holds_the_thread_is_named_with_what_to_do() {
-        let (progress, names) = (Progress::None, vec!["analyse".into()]);
+        let (progress, names) = (ProgressMode::None, vec!["analyse".into()]);
         let lines = Lines { progress, names, buffers: Mutex::default() };
         assert_eq!(
             lines.blocked(0, AttemptId(3), Duration::from_millis(120)),

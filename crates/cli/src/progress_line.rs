@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pushflow::{ActorId, EventKind};
 
-use crate::arguments::Progress;
+use crate::arguments::ProgressMode;
 
 /// How long the line stays as it is, at least.
 pub(crate) const PERIOD: Duration = Duration::from_millis(100);
@@ -31,21 +31,21 @@ pub(crate) struct ProgressLine {
     displayed: Option<String>,
 }
 
-impl Progress {
+impl ProgressMode {
     /// What is meant here.
-    pub(crate) fn chosen(self) -> Progress {
+    pub(crate) fn chosen(self) -> ProgressMode {
         match self {
-            Progress::Auto if std::io::stderr().is_terminal() => Progress::Bar,
-            Progress::Auto => Progress::None,
+            ProgressMode::Auto if std::io::stderr().is_terminal() => ProgressMode::Bar,
+            ProgressMode::Auto => ProgressMode::None,
             chosen => chosen,
         }
     }
 }
 
 impl ProgressLine {
-    pub(crate) fn new(how: Progress) -> ProgressLine {
+    pub(crate) fn new(how: ProgressMode) -> ProgressLine {
         ProgressLine {
-            is_bar: how == Progress::Bar,
+            is_bar: how == ProgressMode::Bar,
             has_ended: false,
             done: 0,
             failed: 0,
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_line_counts_what_is_done_and_what_is_not() {
-        let mut progress = ProgressLine::new(Progress::Bar);
+        let mut progress = ProgressLine::new(ProgressMode::Bar);
         let (actor, attempt) = (actor(), AttemptId);
         let error = || TaskError::new(ErrorKind::Raised, "it broke");
         (1..=4).for_each(|number| progress.count(&EventKind::AttemptSubmitted { actor, attempt: attempt(number) }));
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_line_is_drawn_again_when_it_would_read_otherwise_and_was_not_only_just_drawn() {
-        let mut progress = ProgressLine::new(Progress::Bar);
+        let mut progress = ProgressLine::new(ProgressMode::Bar);
         let (actor, millis) = (actor(), Duration::from_millis);
         let submitted = |number| EventKind::AttemptSubmitted { actor, attempt: AttemptId(number) };
         let drawn = |line: &str| Some(format!("{CLEAR_LINE}{line}"));
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_line_is_wiped_once_and_comes_back() {
-        let mut progress = ProgressLine::new(Progress::Bar);
+        let mut progress = ProgressLine::new(ProgressMode::Bar);
         assert_eq!(progress.clear(), "", "there is none yet");
         let line = progress.draw(Duration::ZERO);
         assert_eq!((progress.clear(), progress.clear()), (CLEAR_LINE, ""));
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn there_is_no_line_where_none_is_asked_for() {
-        for how in [Progress::Plain, Progress::None] {
+        for how in [ProgressMode::Plain, ProgressMode::None] {
             let mut progress = ProgressLine::new(how);
             assert_eq!((progress.draw(PERIOD), progress.clear()), (None, ""));
         }

@@ -103,7 +103,7 @@ fn start(state: Arc<Mutex<TerminalState>>) -> io::Result<(Sender<()>, JoinHandle
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::Progress;
+    use crate::arguments::ProgressMode;
     use pushflow::EndingKind;
     use std::sync::mpsc::Receiver;
 
@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    fn begin(how: Progress, at: Duration) -> (Terminal, Receiver<String>) {
+    fn begin(how: ProgressMode, at: Duration) -> (Terminal, Receiver<String>) {
         let (sender, written) = mpsc::channel();
         let terminal = Terminal::new(ProgressLine::new(how), Written(sender)).expect("a thread can be started");
         terminal.show_event(&EventKind::RunStarted { workflow: "test".into() }, at, "");
@@ -133,14 +133,14 @@ mod tests {
 
     #[test]
     fn the_clock_goes_on_while_nothing_happens() {
-        let (_screen, written) = begin(Progress::Bar, Duration::from_millis(500));
+        let (_screen, written) = begin(ProgressMode::Bar, Duration::from_millis(500));
         assert_eq!(written.recv_timeout(HANG).unwrap(), "\r\x1b[K0:00  0 done, 0 running, 0 waiting");
         assert_eq!(written.recv_timeout(HANG).unwrap(), "\r\x1b[K0:01  0 done, 0 running, 0 waiting");
     }
 
     #[test]
     fn what_is_said_wipes_the_line_and_nothing_is_drawn_after_the_end() {
-        let (terminal, written) = begin(Progress::Bar, Duration::from_secs(60));
+        let (terminal, written) = begin(ProgressMode::Bar, Duration::from_secs(60));
         written.recv_timeout(HANG).unwrap();
         terminal.write_message("a line\n");
         let said = written.iter().find(|text| text.contains("a line\n"));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_bar_there_is_no_thread() {
-        let (terminal, written) = begin(Progress::Plain, Duration::ZERO);
+        let (terminal, written) = begin(ProgressMode::Plain, Duration::ZERO);
         assert!(terminal.thread.is_none());
         terminal.write_message("a line\n");
         drop(terminal);
