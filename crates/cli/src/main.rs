@@ -6,13 +6,13 @@ mod exit;
 mod inputs;
 mod json;
 mod line_buffers;
-mod output;
 mod progress_line;
 mod report;
 mod run;
 mod schema;
 mod stderr;
 mod stdout;
+mod task_output;
 mod terminal;
 
 use std::panic::catch_unwind;

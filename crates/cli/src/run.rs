@@ -11,8 +11,8 @@ use pushflow::{
 };
 
 use crate::arguments::{OutputFormat, OutputSelection, RunArguments};
-use crate::output::TaskOutput;
 use crate::stderr::write_line;
+use crate::task_output::TaskOutput;
 use crate::{exit, inputs, json, report, stdout};
 
 /// How many events may wait to be printed.

@@ -13,12 +13,12 @@ use crate::terminal::Terminal;
 
 /// Prints the lines of each attempt as they are completed, and the progress of the run below them.
 pub(crate) struct TaskOutput {
-    lines: Lines,
+    messages: EventMessages,
     terminal: Terminal,
 }
 
 /// What is said about each event.
-struct Lines {
+struct EventMessages {
     progress: ProgressMode,
     /// By the index of the actor.
     names: Vec<String>,
@@ -32,26 +32,26 @@ impl TaskOutput {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
         let progress = progress.chosen();
         let terminal = Terminal::new(ProgressLine::new(progress), io::stderr())?;
-        Ok(TaskOutput { lines: Lines { progress, names, buffers: Mutex::default() }, terminal })
+        Ok(TaskOutput { messages: EventMessages { progress, names, buffers: Mutex::default() }, terminal })
     }
 }
 
 impl Observer for TaskOutput {
     fn observe(&self, event: &WorkflowEvent) {
-        self.terminal.show_event(&event.kind, event.at, &self.lines.about(&event.kind));
+        self.terminal.show_event(&event.kind, event.at, &self.messages.message_of(&event.kind));
     }
 }
 
 impl Drop for TaskOutput {
     /// The end of the run may be among the events that were dropped.
     fn drop(&mut self) {
-        self.terminal.write_message(&self.lines.left());
+        self.terminal.write_message(&self.messages.unfinished_lines());
     }
 }
 
-impl Lines {
-    fn about(&self, event: &EventKind) -> String {
-        let mut text = self.printed(event);
+impl EventMessages {
+    fn message_of(&self, event: &EventKind) -> String {
+        let mut text = self.complete_lines(event);
         let mut say = |line: &str| text.extend([line, "\n"]);
         match event {
             EventKind::ProcessStopped { actor, pid, signal, .. } => say(&format!(
@@ -78,7 +78,7 @@ impl Lines {
     }
 
     /// The lines that are complete now, and those that will get no end.
-    fn printed(&self, event: &EventKind) -> String {
+    fn complete_lines(&self, event: &EventKind) -> String {
         let mut printed = String::new();
         let mut print = |source, text: &[u8]| printed.push_str(&self.line_of(source, text));
         let mut buffers = self.buffers();
@@ -99,7 +99,7 @@ impl Lines {
     }
 
     /// All lines that have no end yet.
-    fn left(&self) -> String {
+    fn unfinished_lines(&self) -> String {
         let mut left = String::new();
         self.buffers().end_all(|source, text| left.push_str(&self.line_of(source, text)));
         left
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn a_task_that_holds_the_thread_is_named_with_what_to_do() {
         let (progress, names) = (ProgressMode::None, vec!["analyse".into()]);
-        let lines = Lines { progress, names, buffers: Mutex::default() };
+        let messages = EventMessages { progress, names, buffers: Mutex::default() };
         assert_eq!(
-            lines.blocked(0, AttemptId(3), Duration::from_millis(120)),
+            messages.blocked(0, AttemptId(3), Duration::from_millis(120)),
             "pushflow: analyse (attempt 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \
              run: let it wait with what pushflow gives it, or choose another pool"
         );
