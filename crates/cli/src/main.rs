@@ -30,7 +30,7 @@ const LOG: &str = "PUSHFLOW_LOG";
 fn main() -> ExitCode {
     // Started by a scheduler as its worker, the program serves here and goes no further.
     pushflow::init();
-    hear_stop_signals();
+    unblock_stop_signals();
     let arguments = Arguments::parse();
     if let Err(error) = start_log() {
         stderr::write_line(&format!("error: {error}"));
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 /// Whoever started this program may have blocked them, and threads inherit that: so it comes before any thread.
-fn hear_stop_signals() {
+fn unblock_stop_signals() {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     signals.thread_unblock().expect("these signals may be unblocked");
 }
