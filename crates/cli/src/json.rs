@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::arguments::OutputSelection;
 
 /// The form of the object.
-const SCHEMA: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 /// The entry of data that comes from a failure.
 const EXCEPTION: &str = "WorkflowException";
 
@@ -21,7 +21,7 @@ const EXCEPTION: &str = "WorkflowException";
 /// When a value of the run can't be decoded.
 pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: OutputSelection) -> Result<String, CodecError> {
     let mut object = Map::new();
-    object.insert("schema".to_owned(), json!(SCHEMA));
+    object.insert("schema".to_owned(), json!(SCHEMA_VERSION));
     object.insert("run".to_owned(), json!(outcome.run.to_string()));
     object.insert("workflow".to_owned(), json!(workflow.name()));
     object.insert("outcome".to_owned(), json!(ending(&outcome.ending)));
@@ -77,10 +77,10 @@ fn one(Execution { attempt, inputs, result, .. }: &Execution) -> Result<Json, Co
             let TaskError { type_name, message, traceback, .. } = error;
             let cause = |cause: &ErrorCause| json!({"type": cause.type_name, "message": cause.message});
             let causes: Vec<Json> = error.causes().iter().map(cause).collect();
-            let told = json!({
+            let described = json!({
                 "type": type_name, "message": message, "traceback": traceback, "notes": error.notes(), "causes": causes,
             });
-            json!({"status": status(error.kind), "attempt": attempt, "inputs": inputs, "error": told})
+            json!({"status": status(error.kind), "attempt": attempt, "inputs": inputs, "error": described})
         }
     })
 }
@@ -100,11 +100,11 @@ fn errors(outcome: &Outcome) -> Json {
     let mut all: Vec<(&ActorError, bool)> =
         unhandled.chain(outcome.handled.iter().map(|error| (error, true))).collect();
     all.sort_by_key(|(error, _)| error.attempt.map(|attempt| attempt.0));
-    let told = |(error, handled): (&ActorError, bool)| {
+    let described = |(error, handled): (&ActorError, bool)| {
         let TaskError { type_name, message, .. } = &error.error;
         json!({"node": error.name, "type": type_name, "message": message, "handled": handled})
     };
-    Json::Array(all.into_iter().map(told).collect())
+    Json::Array(all.into_iter().map(described).collect())
 }
 
 fn object(data: &Data) -> Result<Json, CodecError> {

@@ -42,15 +42,15 @@ fn group(cells: &[Cell], environment: Environment, pool: PoolType, task: ProbeTa
 
 /// What was found of one pool and task in a few words: those of the first start method, and where others differ, theirs.
 fn words(group: &[&Cell]) -> String {
-    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut words: Vec<(String, Vec<&str>)> = Vec::new();
     for cell in group {
         let (word, method) = (word(cell), Named::name(cell.combination.start_method));
-        match told.iter_mut().find(|(other, _)| *other == word) {
+        match words.iter_mut().find(|(other, _)| *other == word) {
             Some((_, methods)) => methods.push(method),
-            None => told.push((word, vec![method])),
+            None => words.push((word, vec![method])),
         }
     }
-    match &told[..] {
+    match &words[..] {
         [(only, _)] => only.clone(),
         several => several
             .iter()

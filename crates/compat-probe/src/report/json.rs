@@ -8,7 +8,7 @@ use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 
 /// The number of the form of these objects.
-const SCHEMA: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 
 /// What was found of every combination.
 pub(crate) fn matrix(cells: &[Cell], summary: &Summary, repeat: usize) -> String {
@@ -21,7 +21,7 @@ pub(crate) fn matrix(cells: &[Cell], summary: &Summary, repeat: usize) -> String
         "not run": unknown,
     });
     let cells: Vec<Value> = cells.iter().map(cell).collect();
-    as_text(&json!({"schema": SCHEMA, "repeat": repeat, "summary": summary, "cells": cells}))
+    as_text(&json!({"schema": SCHEMA_VERSION, "repeat": repeat, "summary": summary, "cells": cells}))
 }
 
 fn cell(cell: &Cell) -> Value {
@@ -58,7 +58,7 @@ pub(crate) fn flags(flags: &[DaemonicFlag]) -> String {
             })
         })
         .collect();
-    as_text(&json!({"schema": SCHEMA, "processes": processes}))
+    as_text(&json!({"schema": SCHEMA_VERSION, "processes": processes}))
 }
 
 fn as_text(value: &Value) -> String {
