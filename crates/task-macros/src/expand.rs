@@ -1,24 +1,34 @@
-//! The code that `#[task]` writes: the function itself, and its registration.
+//! The code that `#[task]` writes: the function itself, its registration, and the type with `spec()`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Ident, Path, Result, ReturnType, Signature};
+use syn::{Attribute, FnArg, Ident, ItemFn, Path, Result, ReturnType, Signature};
 
-use crate::function::{Function, Parameter};
+use crate::function::{self, Function, Parameter};
 use crate::options::Options;
 
-/// The function as it was, and after it either its registration or the reason why it can't be a task.
+/// The function as it was, and after it either what belongs to the task or the reason why there is none.
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
-    let registration = register(options, item.clone()).unwrap_or_else(|error| error.into_compile_error());
-    quote!(#item #registration)
+    let generated = generate(options, item.clone()).unwrap_or_else(|error| error.into_compile_error());
+    quote!(#item #generated)
+}
+
+/// The registration and the type with `spec()`.
+fn generate(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let options = Options::parse(options)?;
+    let item = function::parse(item)?;
+    // The type is there even if the function is refused: else each use of `spec()` would be another error.
+    let spec = spec(&options, &item);
+    let registration = register(&options, item).unwrap_or_else(|error| error.into_compile_error());
+    Ok(quote!(#registration #spec))
 }
 
 /// The registration alone.
-pub(crate) fn register(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let options = Options::parse(options)?;
-    let function = Function::parse(item)?;
-    let name = options.name.as_ref().map_or_else(|| function.name(), |name| name.value());
+pub(crate) fn register(options: &Options, item: ItemFn) -> Result<TokenStream> {
+    let function = Function::check(item)?;
+    let name = name(options, &function.item);
     let krate = &options.krate;
     let cfgs = function.item.attrs.iter().filter(|attribute| is_cfg(attribute));
     let adapter = adapter(&name, krate, &function);
@@ -36,6 +46,50 @@ pub(crate) fn register(options: TokenStream, item: TokenStream) -> Result<TokenS
             }
         };
     })
+}
+
+/// The type that makes `greet::spec()` of `fn greet`.
+///
+/// An enum without variants has a name among the types only, so it does not clash with the function, and it is seen
+/// exactly where the function is seen. A module would need a `super` in each relative path, and in the body of a function
+/// it would not see the names around it.
+pub(crate) fn spec(options: &Options, item: &ItemFn) -> Option<TokenStream> {
+    // An `impl`, where methods are, can't hold a type.
+    if item.sig.inputs.iter().any(|argument| matches!(argument, FnArg::Receiver(_))) {
+        return None;
+    }
+    let (name, krate, visibility) = (name(options, item), &options.krate, &item.vis);
+    // At the attribute: if the name is taken, the error points at `#[task]`, which takes it too.
+    let mut task = item.sig.ident.clone();
+    task.set_span(Span::call_site().resolved_at(task.span()));
+    let attributes: Vec<&Attribute> = item.attrs.iter().filter(|a| is_cfg(a) || is_doc_hidden(a)).collect();
+    let cfgs = item.attrs.iter().filter(|attribute| is_cfg(attribute));
+    let (about_type, about_spec) =
+        (format!("The task `{name}`: [`spec`](Self::spec) describes it."), format!("Describes the task `{name}`."));
+    Some(quote! {
+        #(#attributes)*
+        #[doc = #about_type]
+        #[allow(
+            dead_code, missing_copy_implementations, missing_debug_implementations, non_camel_case_types, unreachable_pub,
+            clippy::all, clippy::pedantic, clippy::restriction
+        )]
+        #visibility enum #task {}
+
+        #(#cfgs)*
+        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
+        impl #task {
+            #[doc = #about_spec]
+            #[must_use]
+            pub fn spec() -> #krate::__private::TaskSpec {
+                #krate::__private::TaskSpec::rust(#name)
+            }
+        }
+    })
+}
+
+/// The name of the task: the one that `name = "..."` gives, or the function's.
+fn name(options: &Options, item: &ItemFn) -> String {
+    options.name.as_ref().map_or_else(|| item.sig.ident.unraw().to_string(), |name| name.value())
 }
 
 /// The function that all tasks look like: it takes the inputs apart, calls the task and packs what it returns.
@@ -79,4 +133,8 @@ fn result_span(signature: &Signature) -> Span {
 
 fn is_cfg(attribute: &Attribute) -> bool {
     attribute.path().is_ident("cfg")
+}
+
+fn is_doc_hidden(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("doc") && attribute.parse_args::<Ident>().is_ok_and(|argument| argument == "hidden")
 }

@@ -17,21 +17,21 @@ pub(crate) struct Parameter {
     pub(crate) ty: Type,
 }
 
+/// The function that `#[task]` stands at.
+pub(crate) fn parse(tokens: TokenStream) -> Result<ItemFn> {
+    match syn::parse2::<Item>(tokens.clone())? {
+        Item::Fn(item) => Ok(item),
+        _ => refuse(tokens, "only a function with a body can be a task: put `#[task]` on a `fn`"),
+    }
+}
+
 impl Function {
-    pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
-        let item = match syn::parse2::<Item>(tokens.clone()) {
-            Ok(Item::Fn(item)) => item,
-            Ok(_) => return refuse(tokens, "only a function with a body can be a task: put `#[task]` on a `fn`"),
-            Err(error) => return Err(error),
-        };
+    /// # Errors
+    /// When the function can't be a task, at the piece of source that is in the way.
+    pub(crate) fn check(item: ItemFn) -> Result<Self> {
         check_signature(&item.sig)?;
         let parameters = item.sig.inputs.iter().map(Parameter::read).collect::<Result<_>>()?;
         Ok(Function { item, parameters })
-    }
-
-    /// The function's own name, without the `r#` of a raw identifier.
-    pub(crate) fn name(&self) -> String {
-        self.item.sig.ident.unraw().to_string()
     }
 }
 

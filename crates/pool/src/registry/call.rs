@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use inventory;
+pub use pushflow_protocol::TaskSpec;
 pub use pushflow_value::Data;
 
 pub use super::RegisteredTask;
