@@ -1,7 +1,7 @@
 //! The code that `#[task]` writes: the function itself, its registration, and the type with `spec()`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, FnArg, Ident, ItemFn, Path, Result, ReturnType, Signature};
@@ -119,6 +119,7 @@ fn adapter(name: &str, krate: &Path, function: &Function) -> TokenStream {
 fn argument(parameter: &Parameter, krate: &Path, call: &Ident) -> TokenStream {
     let Parameter { input, ty } = parameter;
     let place = ty.span().resolved_at(Span::mixed_site());
+    let krate = located_at(krate, place);
     quote_spanned!(place=> #krate::__private::Input::<#ty>::new(#input).take(#call)?)
 }
 
@@ -129,6 +130,16 @@ fn result_span(signature: &Signature) -> Span {
         ReturnType::Default => signature.ident.span(),
     };
     place.resolved_at(Span::mixed_site())
+}
+
+/// The path as it is, but reported at this place: an expression that begins elsewhere is reported where it begins.
+fn located_at(path: &Path, place: Span) -> TokenStream {
+    let tokens = path.to_token_stream().into_iter();
+    let located = tokens.map(|mut token| {
+        token.set_span(token.span().located_at(place));
+        token
+    });
+    located.collect()
 }
 
 fn is_cfg(attribute: &Attribute) -> bool {
