@@ -28,7 +28,7 @@ use crate::arguments::{Arguments, Command};
 const LOG: &str = "PUSHFLOW_LOG";
 
 fn main() -> ExitCode {
-    // Started by a scheduler as its worker, the program serves here and goes no further.
+    // In a process that a scheduler started as its worker, this call serves and never returns.
     pushflow::init();
     unblock_stop_signals();
     let arguments = Arguments::parse();
@@ -47,16 +47,17 @@ fn main() -> ExitCode {
     ExitCode::from(code.unwrap_or(exit::DEFECT))
 }
 
-/// Whoever started this program may have blocked them, and threads inherit that: so it comes before any thread.
+/// The program that started this one may have blocked the stop signals, and threads inherit the mask. So this comes before
+/// any thread is started.
 fn unblock_stop_signals() {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     signals.thread_unblock().expect("these signals may be unblocked");
 }
 
-/// The log goes to standard error, at the level that `PUSHFLOW_LOG` names; warnings by default.
+/// Writes the log to standard error, at the level that `PUSHFLOW_LOG` names; warnings by default.
 ///
 /// # Errors
-/// When it names none.
+/// When `PUSHFLOW_LOG` names no level.
 fn start_log() -> Result<(), String> {
     let level = match std::env::var_os(LOG).filter(|level| !level.is_empty()) {
         None => LevelFilter::WARN,

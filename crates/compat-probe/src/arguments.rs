@@ -1,4 +1,4 @@
-//! The arguments of the probe: every option is defined here once, with its help, for both programs that have it.
+//! The arguments of the probe. Every option is defined here once, with its help, for `pushflow-probe` and `pushflow`.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use pushflow_probe_tasks::ProbeTask;
 use crate::names::name_parser;
 use crate::request::Request;
 
-/// Which combinations are probed, and how.
+/// Which combinations the probe runs, and how.
 #[derive(Debug, Args)]
 pub struct ProbeArguments {
-    /// Only this pool; may be given again
+    /// Only this pool; may be given more than once
     #[arg(long, value_parser = name_parser::<PoolType>())]
     pub(crate) pool: Vec<PoolType>,
 
-    /// Only this task; may be given again
+    /// Only this task; may be given more than once
     #[arg(long, value_parser = name_parser::<ProbeTask>())]
     pub(crate) task: Vec<ProbeTask>,
 
-    /// Only this start method; may be given again. It is that of the pool and of what the task has inside; on `thread`
-    /// and `gevent` of what the task has inside
+    /// Only this start method; may be given more than once. It is used by the pool and by the pool or process inside the
+    /// task; on `thread` and `gevent`, which start no process, only by the latter
     #[arg(long, value_name = "METHOD", value_parser = name_parser::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
-    /// Only this environment; may be given again
+    /// Only this environment; may be given more than once
     #[arg(long, value_parser = name_parser::<Environment>())]
     pub(crate) environment: Vec<Environment>,
 
@@ -42,7 +42,7 @@ pub struct ProbeArguments {
 /// Which start methods are checked, and how.
 #[derive(Debug, Args)]
 pub struct DaemonicArguments {
-    /// Only this start method; may be given again
+    /// Only this start method; may be given more than once
     #[arg(long, value_name = "METHOD", value_parser = name_parser::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
@@ -52,11 +52,11 @@ pub struct DaemonicArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
-    /// How many are run at a time [default: the cores]
+    /// How many processes are run at a time [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 
-    /// How many seconds each may take; what takes longer hangs
+    /// How many seconds each process may take; one that takes longer counts as hung
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) deadline: u32,
 
@@ -86,10 +86,10 @@ pub(crate) enum ReportFormat {
     Json,
 }
 
-/// What one process of the probe runs: given by the probe to a copy of its own program.
+/// The arguments of a child process, which runs the program of the probe once more.
 #[derive(Debug, Args)]
 pub struct ChildArguments {
-    /// The process that asks, and with which this one ends
+    /// The process id of the probe, with which the child process ends
     #[arg(long)]
     pub(crate) parent: u32,
 
