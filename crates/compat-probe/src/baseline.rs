@@ -1,4 +1,4 @@
-//! What the original's documents say of its pools and tasks, and whether what was found here is as good.
+//! The baseline: which task runs on which pool by the documents of the original, and the comparison of a verdict with that.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,27 +10,27 @@ use serde::Deserialize;
 
 use crate::verdict::Verdict;
 
-/// The tables of pypushflow 2.0.0's README, as data; its comments say what each word asks of us.
+/// The tables of the README of pypushflow 2.0.0. The comments in the file say what each word requires of pushflow.
 const MATRIX: &str = include_str!("baseline.toml");
 
-/// The sentence with which the original refuses what daemonic processes may not have.
+/// The message with which the original refuses a child process to a daemonic process.
 pub(crate) const REFUSAL: &str = "daemonic processes are not allowed to have children";
 
-/// What the original says of one pool and task.
+/// What the original's documents say about one task on one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum Support {
     #[serde(rename = "ok")]
     Ok,
     #[serde(rename = "hangs sometimes")]
     HangsSometimes,
-    /// It works, but not with the start method `spawn`.
+    /// The task runs, but not with the start method `spawn`.
     #[serde(rename = "not spawn")]
     NotSpawn,
     #[serde(rename = "no")]
     No,
 }
 
-/// What was found here, compared with the original.
+/// How a verdict compares with the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Worse,
@@ -38,14 +38,14 @@ pub(crate) enum Comparison {
     Better,
 }
 
-/// What is asked of a combination.
+/// What a combination must do to be as good as the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Requirement {
-    /// It must run.
+    /// The task must run.
     Runs,
-    /// It must be refused, in the original's words.
+    /// The task must be refused, with the message of the original.
     Refused,
-    /// It need not run, and is better than the original if it does.
+    /// The task need not run, and is better than the original if it does.
     Nothing,
 }
 
@@ -60,7 +60,7 @@ static PARSED: LazyLock<Matrix> =
     LazyLock::new(|| toml::from_str(MATRIX).expect("the table is part of this program, and a test reads it"));
 
 impl Support {
-    /// What the original says of this pool and task.
+    /// What the original's documents say about this task on this pool.
     pub(crate) fn of(environment: Environment, pool: PoolType, task: ProbeTask) -> Support {
         let matrix = &*PARSED;
         let rows = match environment {
@@ -72,7 +72,7 @@ impl Support {
         support.expect("a test looks at every cell")
     }
 
-    /// In the original's words.
+    /// The word in the original's documents.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Support::Ok => "ok",
@@ -83,7 +83,7 @@ impl Support {
     }
 }
 
-/// The refusals that are a rule and no lack: a daemonic worker may have children of the billiard family only.
+/// Whether a rule of the original forbids the combination: a daemonic worker may have children of the billiard family only.
 fn is_refusal(environment: Environment, pool: PoolType, task: ProbeTask) -> bool {
     environment == Environment::Plain
         && matches!(pool, PoolType::Multiprocessing | PoolType::Billiard)
@@ -99,7 +99,7 @@ fn requirement(environment: Environment, pool: PoolType, task: ProbeTask, start_
     }
 }
 
-/// Compares what was found with what the original says. What hangs is always worse.
+/// Compares a verdict with the original's documents. A hang is always worse.
 pub(crate) fn compare(
     environment: Environment,
     pool: PoolType,

@@ -1,7 +1,7 @@
-//! One combination, run in this process, which was started for nothing else.
+//! The child process of the probe, which handles one request and exits.
 //!
-//! The process is started by the probe with [`Request::arguments`] and ends with it, however that ends; it says how it
-//! went as one line of JSON.
+//! The probe starts the child with [`Request::arguments`]. The child prints its [`Response`] as one line of JSON. When the
+//! probe ends, in whatever way, the kernel kills the child.
 
 use std::error::Error;
 
@@ -16,10 +16,10 @@ use crate::exit;
 use crate::request::{Request, Response};
 use crate::verdict::Verdict;
 
-/// What every task doubles.
+/// The input that every task doubles.
 const VALUE: i64 = 21;
 
-/// Answers the question on standard output: the exit code.
+/// Handles the request, prints the response on standard output, and returns the exit code.
 pub fn run_child(arguments: &ChildArguments) -> u8 {
     if let Err(reason) = end_with(arguments.parent) {
         eprintln!("pushflow: the process of a combination could not begin: {reason}");
@@ -36,10 +36,10 @@ pub fn run_child(arguments: &ChildArguments) -> u8 {
     exit::SUCCESS
 }
 
-/// Has this process killed when the probe is gone.
+/// Lets the kernel kill this process when the probe has ended.
 fn end_with(parent: u32) -> Result<(), Box<dyn Error>> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // It may have ended before it was watched.
+    // The probe may have ended before the call above; no signal comes then.
     match getppid().as_raw().unsigned_abs() == parent {
         true => Ok(()),
         false => Err("the probe has ended".into()),
@@ -51,13 +51,13 @@ fn run(pool: PoolType, task: ProbeTask, start_method: StartMethod) -> Verdict {
     let run = || workflow(task)?.run(task.inputs(VALUE, start_method), &options);
     match run() {
         Ok(outcome) => judge(task, &outcome),
-        // The original's table says no more of it either.
+        // The table of the original has no reason for this either.
         Err(RunError::Pool(error @ OpenError::NotGreen)) => Verdict::Unsupported(error.to_string()),
         Err(error) => Verdict::Failed(error.to_string()),
     }
 }
 
-/// start, the task, stop.
+/// A workflow of start, the task and stop.
 fn workflow(task: ProbeTask) -> Result<Workflow, RunError> {
     let mut workflow = Workflow::new("probe");
     let (start, actor, stop) = (workflow.start()?, workflow.task(task.name(), task.spec())?, workflow.stop()?);

@@ -1,5 +1,5 @@
 //! `pushflow-probe daemonic`, `pushflow daemonic`: the daemonic flag as seen inside a process, for every kind of process
-//! that the original's `check_daemonic` looks at.
+//! whose flag the original's `check_daemonic` reads.
 
 use std::io;
 
@@ -14,9 +14,11 @@ use crate::process_under_test::ProcessUnderTest;
 use crate::request::Request;
 use crate::{exit, isolation, progress, report};
 
-/// Asks every kind of process, with every start method, each in a fresh process, and prints what they say: the exit code.
+/// Reads the daemonic flag of every kind of process with every start method, each in a child process of its own, prints
+/// the flags, and returns the exit code.
 ///
-/// 0 if all agree with the original, 1 if one does not, 2 if the check could not begin, 130 or 143 after SIGINT or SIGTERM.
+/// The code is 0 if all flags agree with the original, 1 if one does not, 2 if the check could not begin, and 130 or 143
+/// after SIGINT or SIGTERM.
 pub fn check_daemonic(arguments: &DaemonicArguments) -> u8 {
     match try_check(arguments) {
         Ok(code) => code,

@@ -1,11 +1,11 @@
-//! [`DaemonicFlag`]: whether one kind of process was daemonic when it was started in one way.
+//! [`DaemonicFlag`]: the daemonic flag of one kind of process with one start method.
 
 use pushflow::StartMethod;
 
 use crate::process_under_test::ProcessUnderTest;
 use crate::request::Response;
 
-/// A kind of process, started in one way, and what it says of itself; `None` if it was not asked.
+/// A kind of process with a start method, and the response about it; `None` if the check was interrupted before.
 pub(crate) struct DaemonicFlag {
     pub(crate) process: ProcessUnderTest,
     pub(crate) start_method: StartMethod,

@@ -9,7 +9,7 @@ pub(crate) const USAGE: u8 = 2;
 /// A signal ended the probe: this and the signal's number.
 const SIGNALLED: u8 = 128;
 
-/// The exit code of a probe that found everything good or not, and that `signal` may have interrupted.
+/// The exit code of a probe: of `signal`, if a signal interrupted the probe, else by whether all results were good.
 pub(crate) fn code(signal: Option<u8>, good: bool) -> u8 {
     match signal {
         Some(signal) => SIGNALLED + signal,

@@ -1,10 +1,11 @@
-//! A question asked of a fresh process, under a deadline.
+//! Runs each request in a child process of its own, under a deadline.
 //!
-//! # Who ends what
-//! The process runs this program again. It leads a group of its own, so that Ctrl-C at the terminal reaches the probe
-//! only, and dies with the thread that started it. One that is late, or whose probe was interrupted, is killed; then its
-//! guardian, which is nobody's child any more, ends what is below it. The probe adopts such guardians (it is a subreaper)
-//! and waits for them before it leaves: [`wait_for_guardians`].
+//! # How processes end
+//! The child runs this program again. It leads a process group of its own, so that Ctrl-C at the terminal reaches the
+//! probe only, and it dies with the thread that started it. The probe kills a child that misses its deadline, and every
+//! child when the probe is interrupted. The guardian of a killed child then has no parent, and ends the processes below
+//! it. The probe is a subreaper, so such guardians become its children, and it waits for them before it exits
+//! ([`wait_for_guardians`]).
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -23,10 +24,10 @@ use crate::interruption::Interruption;
 use crate::request::{COMMAND, ENVIRONMENT, Request, Response};
 use crate::verdict::Verdict;
 
-/// How long the guardians of processes that were killed may take to end what is left.
+/// How long the guardians of killed children may take to end the processes that are left.
 const GUARDIAN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks a question of a fresh process in an environment; `None` when the probe was interrupted meanwhile.
+/// Runs a request in a child process in this environment; `None` when the probe was interrupted meanwhile.
 pub(crate) fn run_isolated(
     request: &Request,
     environment: Environment,
@@ -45,7 +46,7 @@ fn try_run_isolated(
     limit: Duration,
     interruption: &Interruption,
 ) -> io::Result<Option<Response>> {
-    // Files, not pipes: whatever holds them open, nobody waits for their end.
+    // Files, not pipes: a process that outlives the child may hold a pipe open, and its reader would wait.
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut child = Command::new(std::env::current_exe()?)
         .arg(COMMAND)
@@ -71,7 +72,7 @@ fn try_run_isolated(
     })
 }
 
-/// What came first.
+/// Which event came first.
 enum WaitResult {
     Exited,
     TimedOut,
@@ -85,7 +86,7 @@ fn wait(child: &Child, limit: Duration, interruption: &Interruption) -> io::Resu
         let mut files =
             [PollFd::new(process.as_fd(), PollFlags::POLLIN), PollFd::new(interruption.file(), PollFlags::POLLIN)];
         let left = deadline.saturating_duration_since(Instant::now());
-        // Rounded up: a timeout of 0 ms before the time has come would spin.
+        // Rounded up: with less than 1 ms left, a timeout of 0 ms would spin.
         let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
         match poll(&mut files, timeout) {
             Err(nix::errno::Errno::EINTR) => continue,
@@ -107,12 +108,12 @@ fn text(file: &mut File) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The answer is the last line: tasks may print, too.
+/// Reads the response from the last line, since tasks may print lines before it.
 fn read_response(stdout: &mut File) -> Option<Response> {
     serde_json::from_str(text(stdout).lines().last()?).ok()
 }
 
-/// A process that ended without an answer.
+/// The verdict on a child that ended without a response.
 fn no_response(status: ExitStatus, stderr: &mut File) -> Verdict {
     let ended = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
@@ -124,7 +125,7 @@ fn no_response(status: ExitStatus, stderr: &mut File) -> Verdict {
     Verdict::Failed(format!("its process {ended} without an answer{last_error}"))
 }
 
-/// Makes this process the parent of what loses its own.
+/// Makes this process the parent of descendants that lose theirs (a subreaper).
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -132,7 +133,7 @@ pub(crate) fn adopt_guardians() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
-/// Waits until nothing is left of processes that were killed; all processes of the probe's own have been waited for.
+/// Waits until no process below killed children is left. Every child itself must have been waited for.
 pub(crate) fn wait_for_guardians() {
     let deadline = Instant::now() + GUARDIAN_TIMEOUT;
     while Instant::now() < deadline {

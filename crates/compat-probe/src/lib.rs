@@ -1,16 +1,17 @@
-//! Proves, on the machine at hand, which task runs on which pool, and compares that with what the original says of itself.
+//! Tests, on the machine at hand, which task runs on which pool, and compares the results with what the documents of the
+//! original (pypushflow) claim.
 //!
 //! ```text
 //! arguments ─▶ matrix: every combination ─▶ parallel: some at a time ─▶ isolation: each in a process of its own
-//!                                                                        │      under a deadline
-//!                     baseline: what the original says                       ▼
-//!                          │                            child: runs it, and says how it went
+//!                                                                        │         under a deadline
+//!                     baseline: what the original claims                 ▼
+//!                          │                            child: runs it, and prints a verdict
 //!                          ▼                                             │
-//!     exit code ◀─ report ◀─ matrix: verdicts judged ◀───────────────────┘
+//!     exit code ◀─ report ◀─ matrix: verdicts compared ◀─────────────────┘
 //! ```
 //!
-//! It is the program `pushflow-probe`, and `pushflow probe` and `pushflow daemonic`. Each of these programs runs a
-//! combination when it is started again with a hidden command (`child.rs`).
+//! The probe is the program `pushflow-probe`, and the commands `pushflow probe` and `pushflow daemonic`. To run one
+//! combination, each of these programs starts itself once more with a hidden command (`child.rs`).
 
 mod arguments;
 mod baseline;

@@ -1,4 +1,4 @@
-//! The combinations, what was found of each, and how that compares with the original.
+//! The combinations, the verdicts on each, and how they compare with the original.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::names::selected;
 use crate::request::Request;
 use crate::verdict::Verdict;
 
-/// A pool with a task, a start method and an environment.
+/// A pool, a task, a start method and an environment, which are tested together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Combination {
     pub(crate) environment: Environment,
@@ -22,7 +22,7 @@ pub(crate) struct Combination {
 }
 
 impl Combination {
-    /// Those that were asked for, in the order in which they are shown.
+    /// The combinations that the arguments select, in the order of the report.
     pub(crate) fn selected(arguments: &ProbeArguments) -> Vec<Combination> {
         let mut combinations = Vec::new();
         for environment in selected(&arguments.environment) {
@@ -46,13 +46,13 @@ impl Combination {
     }
 }
 
-/// What was found of a combination: as good as its worst execution.
+/// A combination with the verdicts on its executions. The worst of them counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     pub(crate) combination: Combination,
-    /// How often each verdict was reached, by its word.
+    /// How many executions had each verdict, by the verdict's word.
     pub(crate) counts: BTreeMap<&'static str, usize>,
-    /// The worst verdict; `None` before the first.
+    /// The worst verdict; `None` before the first execution.
     pub(crate) worst: Option<Verdict>,
 }
 
@@ -61,20 +61,20 @@ impl Cell {
         Cell { combination, counts: BTreeMap::new(), worst: None }
     }
 
-    /// One execution went like this.
+    /// Adds the verdict on one execution.
     pub(crate) fn add(&mut self, verdict: Verdict) {
         *self.counts.entry(verdict.word()).or_default() += 1;
         self.worst = self.worst.take().max(Some(verdict));
     }
 
-    /// Compared with the original; `None` before the first execution.
+    /// The comparison of the worst verdict with the original; `None` before the first execution.
     pub(crate) fn comparison(&self) -> Option<Comparison> {
         let Combination { environment, pool, task, start_method } = self.combination;
         self.worst.as_ref().map(|worst| compare(environment, pool, task, start_method, worst))
     }
 }
 
-/// How many cells there are of each sort.
+/// How many cells have each verdict and each comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) verdicts: BTreeMap<&'static str, usize>,

@@ -1,14 +1,14 @@
-//! Some requests at a time, each on a thread that waits for its process.
+//! Runs jobs on several threads, each of which waits for the process of its job.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-/// Asks the requests of the numbers below `count`, at most `jobs` at a time, and hands each answer on as it comes, with its
-/// number.
+/// Calls `run` for each number below `count`, at most `jobs` calls at a time, and calls `on_result` on this thread with each
+/// number and its result, as the results come.
 ///
-/// It ends early once `ask` gives nothing. The threads stay until all is over: a process dies with the thread that
-/// started it.
+/// A thread takes no further number once `run` has returned `None` to it. Each thread waits for its own processes, since a
+/// process dies with the thread that started it.
 pub(crate) fn run_parallel<A: Send>(
     count: usize,
     jobs: NonZeroUsize,

@@ -1,5 +1,5 @@
-//! `pushflow-probe`, `pushflow probe`: runs the combinations, shows what was found, and says by its exit code whether
-//! something is worse than the original.
+//! `pushflow-probe`, `pushflow probe`: runs the combinations and prints the report. The exit code says whether a combination
+//! is worse than the original.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use crate::parallel::run_parallel;
 use crate::request::Response;
 use crate::{exit, isolation, progress, report};
 
-/// Runs the combinations that were asked for, each in a fresh process, and prints what was found: the exit code.
+/// Runs the selected combinations, each in a child process of its own, prints the report, and returns the exit code.
 ///
-/// 0 if no combination is worse than the original says of itself, 1 if one is, 2 if the probe could not begin, 130 or 143
-/// after SIGINT or SIGTERM, when what is known so far is printed.
+/// The code is 0 if no combination is worse than the original claims, 1 if one is, and 2 if the probe could not begin. It
+/// is 130 or 143 after SIGINT or SIGTERM; the report then has the results so far.
 pub fn probe(arguments: &ProbeArguments) -> u8 {
     match try_probe(arguments) {
         Ok(code) => code,
@@ -44,7 +44,7 @@ fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Ve
     let executions = arguments.repeat.get().saturating_mul(combinations.len());
     let deadline = arguments.common.deadline();
     let bar = progress::bar(executions);
-    // Round by round, so that an interruption leaves something to say of each.
+    // All combinations once, then all once more: an interruption then leaves results of as many combinations as possible.
     let cell = |number: usize| number % combinations.len();
     let run = |number: usize| {
         let combination = combinations[cell(number)];

@@ -1,4 +1,4 @@
-//! [`ProcessUnderTest`]: the kinds of process that the original's `check_daemonic` looks at, and what each says of itself.
+//! [`ProcessUnderTest`]: the kinds of process whose daemonic flag the original's `check_daemonic` reads.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use pushflow_probe_tasks::{pool_options, process_identity};
 
 use crate::names::Named;
 
-/// A kind of process, by the original's name.
+/// A kind of process, named as in the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessUnderTest {
     MpPool,
@@ -47,12 +47,15 @@ impl Named for ProcessUnderTest {
 }
 
 impl ProcessUnderTest {
-    /// What the original was measured to be, with every start method.
+    /// Whether the original's process is daemonic: measured, and the same with every start method.
     pub(crate) fn is_daemonic_in_original(self) -> bool {
         matches!(self, ProcessUnderTest::MpPool | ProcessUnderTest::BPool)
     }
 
-    /// Whether such a process is daemonic, by its own account.
+    /// Starts such a process and asks it whether it is daemonic.
+    ///
+    /// # Errors
+    /// When the process can't be started, or does not say.
     pub(crate) fn is_daemonic(self, start_method: StartMethod) -> Result<bool, Box<dyn Error>> {
         let by_default = ProcessKind::default();
         match self {

@@ -1,4 +1,4 @@
-//! The request of the probe to a child process, and the response of the child.
+//! The protocol between the probe and a child process: the request as command-line arguments, the response as JSON.
 
 use clap::Subcommand;
 use pushflow::{PoolType, StartMethod};
@@ -9,15 +9,15 @@ use crate::names::{Named, name_parser};
 use crate::process_under_test::ProcessUnderTest;
 use crate::verdict::Verdict;
 
-/// The hidden command of the programs that have the probe.
+/// The hidden command with which a child process is started.
 pub(crate) const COMMAND: &str = "probe-child";
-/// The variable that chooses the environment.
+/// The environment variable that chooses the plain or the green environment.
 pub(crate) const ENVIRONMENT: &str = "PUSHFLOW_ENVIRONMENT";
 
-/// What a process of the probe is to find out.
+/// What a child process is to test.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Request {
-    /// How a task runs on a pool.
+    /// Whether a task runs on a pool.
     Task {
         #[arg(value_parser = name_parser::<PoolType>())]
         pool: PoolType,
@@ -35,12 +35,12 @@ pub(crate) enum Request {
     },
 }
 
-/// What it has found out.
+/// What a child process has found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Response {
     #[serde(flatten)]
     pub(crate) verdict: Verdict,
-    /// Whether the process was daemonic, by its own account.
+    /// Whether the process under test said that it is daemonic; `None` if it said nothing, or was not asked.
     pub(crate) daemonic: Option<bool>,
 }
 
@@ -51,7 +51,7 @@ impl From<Verdict> for Response {
 }
 
 impl Request {
-    /// The arguments with which a process is asked, after [`COMMAND`] and `--parent`.
+    /// The arguments that follow [`COMMAND`] and `--parent` on the child's command line.
     pub(crate) fn arguments(&self) -> Vec<&'static str> {
         match self {
             Request::Task { pool, task, start_method } => {

@@ -1,4 +1,4 @@
-//! One JSON object, for programs. What is in it is pinned by a test.
+//! Reports as one JSON object, for programs. A test pins the form of the objects.
 
 use serde_json::{Value, json};
 
@@ -7,10 +7,10 @@ use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 
-/// The number of the form of these objects.
+/// The version of the form of these objects.
 const SCHEMA_VERSION: u32 = 1;
 
-/// What was found of every combination.
+/// The verdicts on every combination.
 pub(crate) fn matrix(cells: &[Cell], summary: &Summary, repeat: usize) -> String {
     let Summary { verdicts, worse, as_good, better, unknown } = summary;
     let summary = json!({
@@ -44,7 +44,7 @@ fn cell(cell: &Cell) -> Value {
     })
 }
 
-/// What every kind of process says of itself.
+/// The daemonic flags of all processes.
 pub(crate) fn flags(flags: &[DaemonicFlag]) -> String {
     let processes: Vec<Value> = flags
         .iter()

@@ -1,4 +1,4 @@
-//! The page `docs/compatibility.md`.
+//! Reports as Markdown: the page `docs/compatibility.md`, and the table of daemonic flags.
 
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
@@ -34,7 +34,7 @@ fn title(environment: Environment) -> &'static str {
     }
 }
 
-/// The whole page. It has nothing of the machine in it, so that it changes with the verdicts only.
+/// The whole page. Nothing on it depends on the machine, so the page changes only when verdicts change.
 pub(crate) fn page(cells: &[Cell], summary: &Summary) -> String {
     let mut text = OPENING.to_owned();
     for environment in present(|cell| cell.combination.environment, cells) {
@@ -70,7 +70,7 @@ fn row(head: &str, cells: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// What every kind of process says of itself.
+/// The daemonic flags of all processes.
 pub(crate) fn flags(flags: &[DaemonicFlag], methods: &[StartMethod]) -> String {
     let heads = || methods.iter().map(|&method| Named::name(method).to_owned());
     let mut text = row("process", heads().chain(["the original".to_owned()]));

@@ -1,4 +1,4 @@
-//! Tables for a terminal.
+//! Reports as tables for a terminal.
 
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
@@ -11,7 +11,7 @@ use crate::matrix::{Cell, Summary};
 use crate::names::Named;
 use crate::process_under_test::ProcessUnderTest;
 
-/// What was found of every pool and task, one table for each environment.
+/// The verdicts on every pool and task, one table for each environment.
 pub(crate) fn matrix(cells: &[Cell], summary: &Summary) -> String {
     let mut text = String::new();
     for environment in present(|cell| cell.combination.environment, cells) {
@@ -44,7 +44,7 @@ fn rows(cells: &[Cell], environment: Environment) -> Vec<Vec<String>> {
     rows
 }
 
-/// The columns below each other.
+/// The rows as lines, with aligned columns.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
@@ -56,7 +56,7 @@ fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// What every kind of process says of itself.
+/// The daemonic flags of all processes.
 pub(crate) fn flags(flags: &[DaemonicFlag], methods: &[StartMethod]) -> String {
     let heads = methods.iter().map(|&method| Named::name(method).to_owned());
     let mut rows: Vec<Vec<String>> =
