@@ -1,4 +1,4 @@
-//! The arguments of `pushflow`: every option is defined here once, with its help.
+//! The arguments of `pushflow`. Every option is defined here once, with its help.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `pushflow doctor`: what runs would find here, as text or as one JSON object.
+//! `pushflow doctor`: the Python, the workers and the limits that a run would have here, as text or as one JSON object.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::run::folders_are_there;
 use crate::stderr::write_line;
 use crate::{exit, stdout};
 
-/// Looks at everything, and prints it: the exit code.
+/// Examines this machine, prints the findings, and returns the exit code.
 pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
     if let Err(error) = folders_are_there("--python-path", &arguments.python_path) {
         write_line(&format!("error: {error}"));

@@ -1,5 +1,5 @@
-//! `--format json`: one object about the whole run (`docs/ewoks.md`, "The result as JSON"). Its form is pinned by a test:
-//! a change of what is there needs a new number under `schema`.
+//! `--format json`: one object about the whole run (`docs/ewoks.md`, "The result as JSON"). A test pins the form of the
+//! object. A change of an entry that is there needs a new number under `schema`.
 
 use std::fmt::Write;
 
@@ -10,9 +10,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::arguments::OutputSelection;
 
-/// The form of the object.
+/// The version of the object's form.
 const SCHEMA_VERSION: u32 = 1;
-/// The entry of data that comes from a failure.
+/// The entry that only data from a failed task has.
 const EXCEPTION: &str = "WorkflowException";
 
 /// The object about a run, on one line.
@@ -44,7 +44,7 @@ fn ending(kind: &EndingKind) -> &'static str {
     }
 }
 
-/// The last good result, or that of each end node; of a run that failed nothing that comes from a failure.
+/// The last good result, or the last good result of each end node. Of a failed run, data from a failed task is left out.
 fn result(outcome: &Outcome, output: OutputSelection) -> Result<Json, CodecError> {
     let is_good = |data: &&Data| outcome.ending != EndingKind::Failed || data.named(EXCEPTION).is_none();
     if output != OutputSelection::Ends {
@@ -94,7 +94,7 @@ fn status(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Every error that is listed, in the order of the attempts.
+/// Every error that the outcome lists, handled or not, in the order of the attempts.
 fn errors(outcome: &Outcome) -> Json {
     let unhandled = outcome.errors.iter().map(|error| (error, false));
     let mut all: Vec<(&ActorError, bool)> =
@@ -112,7 +112,7 @@ fn object(data: &Data) -> Result<Json, CodecError> {
     Ok(Json::Object(entries.collect::<Result<_, CodecError>>()?))
 }
 
-/// A value as JSON; what JSON can't hold as `{"$type", "$repr"}`, in the words of Python.
+/// A value as JSON. A value that JSON can't hold becomes `{"$type", "$repr"}`, with the names and forms of Python.
 fn value(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
@@ -142,7 +142,7 @@ fn value(value: &Value) -> Json {
     }
 }
 
-/// `b'a\x00'`.
+/// Bytes as Python prints them: `b'a\x00'`.
 fn bytes_repr(bytes: &[u8]) -> String {
     let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
     let mut text = format!("b{quote}");

@@ -1,25 +1,27 @@
-//! [`LineBuffers`]: what was printed without an end of line so far. Nothing is kept of an attempt that has ended.
+//! [`LineBuffers`]: the beginnings of lines that attempts and workers have printed without an end of line so far. No text of
+//! an attempt that has ended is kept.
 
 use std::collections::BTreeMap;
 use std::mem;
 
 use pushflow::{ActorId, AttemptId, Stream};
 
-/// A line longer than this is passed on in pieces.
+/// The length in bytes above which a line is handed out in pieces.
 const MAX_LINE: usize = 64 * 1024;
 
-/// Who printed: an attempt of an actor; `None` for what a worker printed outside of any.
+/// The attempt, with its actor, that printed; `None` for output of a worker outside of any attempt.
 pub(crate) type OutputSource = Option<(AttemptId, ActorId)>;
 
-/// The beginnings of lines: first those of workers, then in the order of the attempts, standard output first.
+/// The beginnings of lines. Those of workers come first, then those of the attempts in their order; of each attempt,
+/// standard output comes before standard error.
 #[derive(Default)]
 pub(crate) struct LineBuffers(BTreeMap<StreamKey, Vec<u8>>);
 
-/// Where a line comes from: who printed it, and whether on standard error.
+/// The source of a line, and whether the line was printed on standard error.
 type StreamKey = (OutputSource, bool);
 
 impl LineBuffers {
-    /// Takes in what was printed, and hands each line that is complete to `print`.
+    /// Adds printed bytes, and hands each line that is now complete or too long to `print`.
     pub(crate) fn add(&mut self, source: OutputSource, stream: Stream, bytes: &[u8], mut print: impl FnMut(&[u8])) {
         let key = (source, stream == Stream::Stderr);
         let mut text = self.0.remove(&key).unwrap_or_default();
@@ -39,7 +41,7 @@ impl LineBuffers {
         }
     }
 
-    /// An attempt has ended: hands out what it left without an end of line.
+    /// Hands out the beginnings of lines of an attempt that has ended.
     pub(crate) fn end(&mut self, actor: ActorId, attempt: AttemptId, mut print: impl FnMut(&[u8])) {
         for is_error in [false, true] {
             if let Some(text) = self.0.remove(&(Some((attempt, actor)), is_error)) {
@@ -48,7 +50,7 @@ impl LineBuffers {
         }
     }
 
-    /// Hands out everything, since no end of a line is known to come.
+    /// Hands out all beginnings of lines, where no end of any line can be expected.
     pub(crate) fn end_all(&mut self, mut print: impl FnMut(OutputSource, &[u8])) {
         mem::take(&mut self.0).into_iter().for_each(|((source, _), text)| print(source, &text));
     }

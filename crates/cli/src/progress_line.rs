@@ -1,8 +1,9 @@
-//! How far a run is, on standard error: one line that changes, or a line for each attempt that begins or ends.
+//! The progress of a run on standard error: one line that is updated in place, or a line for each attempt that begins or
+//! ends.
 //!
-//! How much there is still to do is not known, since graphs may go round: so it counts what has been done.
+//! The number of attempts to come is not known, since graphs may have cycles. So the line counts the attempts so far.
 //!
-//! [`ProgressLine`] says what is to be written and when, and takes the time as an argument; `screen.rs` writes it.
+//! [`ProgressLine`] decides what is written and when, and takes the time as an argument; `terminal.rs` writes it.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -12,27 +13,27 @@ use pushflow::{ActorId, EventKind};
 
 use crate::arguments::ProgressMode;
 
-/// How long the line stays as it is, at least.
+/// The shortest time between two updates of the line.
 pub(crate) const PERIOD: Duration = Duration::from_millis(100);
-/// Goes to the beginning of the line and wipes it.
+/// Moves the cursor to the beginning of the line and clears the line.
 const CLEAR_LINE: &str = "\r\x1b[K";
 
-/// What is shown, and what has been counted.
+/// The progress line: its counts, and its text on the terminal.
 pub(crate) struct ProgressLine {
     is_bar: bool,
     has_ended: bool,
     done: u64,
     failed: u64,
-    /// The attempts that have been submitted and have not ended, and whether they run.
+    /// The attempts that have been submitted and have not ended, and whether each is running.
     open: HashMap<u64, bool>,
-    /// When the line was last drawn; `None` before.
+    /// The time of the run at which the line was last drawn; `None` before the first time.
     drawn_at: Option<Duration>,
-    /// The line that stands there.
+    /// The text that the terminal shows now.
     displayed: Option<String>,
 }
 
 impl ProgressMode {
-    /// What is meant here.
+    /// The mode with `Auto` replaced by the one that fits standard error.
     pub(crate) fn chosen(self) -> ProgressMode {
         match self {
             ProgressMode::Auto if std::io::stderr().is_terminal() => ProgressMode::Bar,
@@ -55,24 +56,24 @@ impl ProgressLine {
         }
     }
 
-    /// Whether there is a line that changes.
+    /// Whether the mode is the line that is updated in place.
     pub(crate) fn is_bar(&self) -> bool {
         self.is_bar
     }
 
-    /// Wipes the line that stands there, so that something else can be written.
+    /// The text that clears the line if it is shown, so that a message can be written.
     pub(crate) fn clear(&mut self) -> &'static str {
         if self.displayed.take().is_some() { CLEAR_LINE } else { "" }
     }
 
-    /// Wipes the line that stands there, and draws none any more.
+    /// The text that clears the line if it is shown. No line is drawn from now on.
     pub(crate) fn end(&mut self) -> &'static str {
         self.has_ended = true;
-
         self.clear()
     }
 
-    /// What draws the line at this time of the run. Nothing if what stands there is right, or has only just been drawn.
+    /// The text that draws the line at this time of the run; `None` if the shown line is still right, or less than [`PERIOD`]
+    /// old.
     pub(crate) fn draw(&mut self, at: Duration) -> Option<String> {
         let is_early = self.drawn_at.is_some_and(|drawn_at| at.saturating_sub(drawn_at) < PERIOD);
         if !self.is_bar || self.has_ended || is_early {
@@ -88,7 +89,7 @@ impl ProgressLine {
         Some(text)
     }
 
-    /// Counts what the line tells.
+    /// Updates the counts.
     pub(crate) fn count(&mut self, kind: &EventKind) {
         if !self.is_bar {
             return;
@@ -104,7 +105,7 @@ impl ProgressLine {
                 self.failed += 1;
                 self.open.remove(&attempt.0);
             }
-            // What ended in the meantime is not known.
+            // It is unknown which attempts the dropped events ended.
             EventKind::Dropped { .. } => self.open.clear(),
             _ => {}
         }
@@ -119,7 +120,7 @@ impl ProgressLine {
     }
 }
 
-/// The line about this event, where each attempt that begins or ends has one.
+/// The line about an event, in the mode with a line for each attempt that begins or ends.
 pub(crate) fn line_about<'a>(kind: &EventKind, name: impl Fn(ActorId) -> &'a str) -> Option<String> {
     let (actor, attempt, what) = match kind {
         EventKind::AttemptStarted { actor, attempt, .. } => (actor, attempt, "begins".to_owned()),

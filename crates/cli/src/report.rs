@@ -1,4 +1,4 @@
-//! The result on standard output, and what went wrong on standard error.
+//! The result of a run as text, the summary of a graph for `--dry-run`, and the messages about errors.
 
 use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
 use serde_json::json;
@@ -6,16 +6,16 @@ use serde_json::json;
 use crate::arguments::{OutputFormat, OutputSelection};
 use crate::stderr::write_line;
 
-/// The entry in which ppf nodes hand on their dictionary (`ewoks_format.md`).
+/// The entry in which ppf nodes pass their dictionary on (`docs/ewoks.md`).
 const DICTIONARY: &str = "_ppfdict";
 
 /// How many warnings about a graph are printed.
 const MAX_WARNINGS: usize = 20;
 
-/// What a run gave, in lines.
+/// The result of a run, in lines.
 ///
 /// # Errors
-/// When a value of it can't be decoded.
+/// When a value of the result can't be decoded.
 pub(crate) fn as_text(outcome: &Outcome, output: OutputSelection) -> Result<String, CodecError> {
     let below = |title: &str, data: &Data| -> Result<String, CodecError> {
         let entries: String = entries(data)?.lines().map(|line| format!("  {line}\n")).collect();
@@ -37,7 +37,8 @@ pub(crate) fn as_text(outcome: &Outcome, output: OutputSelection) -> Result<Stri
     }
 }
 
-/// One `name: value` a line; a text of several lines is indented below its name. Of ppf nodes the dictionary itself.
+/// One `name: value` per line; a text of several lines is indented below its name. Of a ppf node's result, the entries of
+/// the dictionary.
 fn entries(result: &Data) -> Result<String, CodecError> {
     let dictionary = match result.named(DICTIONARY) {
         Some(dictionary) if result.len() == 1 => dictionary.fields()?,
@@ -57,7 +58,7 @@ fn entry(name: &str, payload: &Payload) -> Result<String, CodecError> {
     })
 }
 
-/// What is in a graph that is not to be run.
+/// The summary of a graph that is checked and not run; warnings go to standard error.
 pub(crate) fn describe(workflow: &Workflow, format: OutputFormat) -> Result<String, CodecError> {
     let graph = workflow.graph();
     let (start, stop) = (graph.start(), graph.stop());
@@ -94,7 +95,7 @@ pub(crate) fn describe(workflow: &Workflow, format: OutputFormat) -> Result<Stri
     })
 }
 
-/// Says what went wrong, and how a run ended that did not finish.
+/// Prints the errors of a run on standard error, and the ending of a run that did not finish.
 pub(crate) fn explain(outcome: &Outcome) {
     if let Some(first) = outcome.handled.first() {
         let more = match outcome.handled_errors {

@@ -15,10 +15,10 @@ use crate::stderr::write_line;
 use crate::task_output::TaskOutput;
 use crate::{exit, inputs, json, report, stdout};
 
-/// How many events may wait to be printed.
+/// How many events may wait to be printed; more are dropped.
 const QUEUE: usize = 4096;
 
-/// Runs the workflow: the exit code.
+/// Runs the workflow, and returns the exit code.
 pub(crate) fn run(arguments: &RunArguments) -> u8 {
     match try_run(arguments) {
         Ok(code) => code,
@@ -29,7 +29,8 @@ pub(crate) fn run(arguments: &RunArguments) -> u8 {
     }
 }
 
-/// The errors are those that can be known before the run.
+/// # Errors
+/// When the run can't begin. Errors during the run are in its outcome.
 fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     arguments.environment.map_or(Ok(()), green::choose)?;
     let mut output = stdout::take_stdout()?;
@@ -48,7 +49,7 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     Ok(printed(text, code, &mut output))
 }
 
-/// Prints what there is to print; the exit code, which is that of a failure if it can't be printed.
+/// Prints the text and returns the exit code, which is at least that of a failure if the text can't be printed.
 fn printed(text: Result<String, CodecError>, code: u8, output: &mut dyn Write) -> u8 {
     match text.map_err(io::Error::other).and_then(|text| stdout::print_on(output, &text)) {
         Ok(()) => code,
@@ -59,7 +60,7 @@ fn printed(text: Result<String, CodecError>, code: u8, output: &mut dyn Write) -
     }
 }
 
-/// Loads the graph, with its inputs.
+/// Loads the graph with its inputs.
 fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     let inputs = inputs::of(arguments)?;
     folders_are_there("--root-dir", arguments.root_dir.as_slice())?;
@@ -78,8 +79,10 @@ fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     })
 }
 
+/// Checks that each path is a folder.
+///
 /// # Errors
-/// When one is not, or is no folder.
+/// When a path does not exist, or is no folder.
 pub(crate) fn folders_are_there(option: &str, folders: &[PathBuf]) -> Result<(), String> {
     match folders.iter().find(|folder| !folder.is_dir()) {
         None => Ok(()),

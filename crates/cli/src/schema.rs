@@ -3,10 +3,10 @@
 use crate::stderr::write_line;
 use crate::{exit, stdout};
 
-/// The schema, as it is in the repository.
+/// The schema, a copy of `docs/pushflow-graph.schema.json`.
 const SCHEMA: &str = include_str!("../../../docs/pushflow-graph.schema.json");
 
-/// Prints it; the exit code.
+/// Prints the schema, and returns the exit code.
 pub(crate) fn print() -> u8 {
     match stdout::print(SCHEMA) {
         Ok(()) => exit::FINISHED,

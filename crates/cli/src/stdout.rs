@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
-/// Prints a text on standard output; that it was closed is no error of the run.
+/// Prints a text on standard output. A closed standard output is no error.
 ///
 /// # Errors
-/// When the output can't be written (a full disk).
+/// When the output can't be written, since the disk is full for example.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     print_on(&mut io::stdout().lock(), text)
 }
 
-/// Prints a text as [`print()`], there.
+/// Prints a text on `output`, as [`print()`] does.
 ///
 /// # Errors
 /// As [`print()`].
@@ -23,11 +23,11 @@ pub(crate) fn print_on(output: &mut dyn Write, text: &str) -> io::Result<()> {
     }
 }
 
-/// Standard output, for the result alone, on every pool: what tasks in this process, and programs that work for them, print there from now
-/// on goes to standard error.
+/// Takes standard output for the result alone, on every pool: the output of tasks in this process, and of the programs
+/// that they start, goes to standard error from now on.
 ///
 /// # Errors
-/// When the system can't give another file.
+/// When no file descriptor can be made.
 pub(crate) fn take_stdout() -> io::Result<File> {
     let own = io::stdout().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdout(io::stderr())?;

@@ -1,4 +1,5 @@
-//! What tasks print, passed on to standard error with the name of the actor before each line.
+//! [`TaskOutput`]: writes the output of tasks to standard error, with the name of the actor before each line, and messages
+//! about events of the run.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,16 +12,16 @@ use crate::line_buffers::{LineBuffers, OutputSource};
 use crate::progress_line::{ProgressLine, line_about};
 use crate::terminal::Terminal;
 
-/// Prints the lines of each attempt as they are completed, and the progress of the run below them.
+/// The observer that writes each line of an attempt once it is complete, and the progress of the run below.
 pub(crate) struct TaskOutput {
     messages: EventMessages,
     terminal: Terminal,
 }
 
-/// What is said about each event.
+/// Makes the text about each event.
 struct EventMessages {
     progress: ProgressMode,
-    /// By the index of the actor.
+    /// The names of the actors, by their index.
     names: Vec<String>,
     buffers: Mutex<LineBuffers>,
 }
@@ -43,7 +44,7 @@ impl Observer for TaskOutput {
 }
 
 impl Drop for TaskOutput {
-    /// The end of the run may be among the events that were dropped.
+    /// Writes the lines without an end, since the event of the run's end may have been dropped.
     fn drop(&mut self) {
         self.terminal.write_message(&self.messages.unfinished_lines());
     }
@@ -77,7 +78,7 @@ impl EventMessages {
         text
     }
 
-    /// The lines that are complete now, and those that will get no end.
+    /// The lines that this event completes, and the lines without an end of an attempt or a run that has ended.
     fn complete_lines(&self, event: &EventKind) -> String {
         let mut printed = String::new();
         let mut print = |source, text: &[u8]| printed.push_str(&self.line_of(source, text));
@@ -90,7 +91,7 @@ impl EventMessages {
             EventKind::AttemptFinished { actor, attempt } | EventKind::AttemptFailed { actor, attempt, .. } => {
                 buffers.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
             }
-            // Which attempts have ended in the meantime is not known.
+            // It is unknown which attempts the dropped events ended.
             EventKind::Dropped { .. } | EventKind::RunEnded { .. } => buffers.end_all(print),
             _ => {}
         }
@@ -98,7 +99,7 @@ impl EventMessages {
         printed
     }
 
-    /// All lines that have no end yet.
+    /// All lines without an end.
     fn unfinished_lines(&self) -> String {
         let mut left = String::new();
         self.buffers().end_all(|source, text| left.push_str(&self.line_of(source, text)));

@@ -1,7 +1,8 @@
-//! [`Terminal`]: standard error, shared by what is said about a run and the line that shows how far it is.
+//! [`Terminal`]: standard error, which messages about a run and the progress line share.
 //!
-//! All of it is written with the one lock held: whatever is said wipes the line first, and the line stands below it. While
-//! nothing happens, a thread looks at the line, so that its clock goes on; it is there only where the line is.
+//! Every write holds one lock. A message clears the progress line first, and the line is drawn again below the message.
+//! Between events, the thread `pushflow-progress` redraws the line, so that its clock goes on. The thread exists only if
+//! there is a line that is updated in place.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -13,7 +14,7 @@ use pushflow::EventKind;
 
 use crate::progress_line::{PERIOD, ProgressLine};
 
-/// Writes what is said about a run, and shows how far it is until this is dropped.
+/// Writes messages about a run, and shows the progress line until this is dropped.
 pub(crate) struct Terminal {
     state: Arc<Mutex<TerminalState>>,
     thread: Option<(Sender<()>, JoinHandle<()>)>,
@@ -21,14 +22,14 @@ pub(crate) struct Terminal {
 
 struct TerminalState {
     progress: ProgressLine,
-    /// When the run began, by this process's clock; the line is drawn from then on.
+    /// When the run began, by this process's clock; `None` before, when no line is drawn.
     began: Option<Instant>,
     output: Box<dyn Write + Send>,
 }
 
 impl Terminal {
     /// # Errors
-    /// When the thread can't be started.
+    /// When the thread that redraws the line can't be started.
     pub(crate) fn new(progress: ProgressLine, output: impl Write + Send + 'static) -> io::Result<Terminal> {
         let has_bar = progress.is_bar();
         let state = Arc::new(Mutex::new(TerminalState { progress, began: None, output: Box::new(output) }));
@@ -36,7 +37,7 @@ impl Terminal {
         Ok(Terminal { state, thread })
     }
 
-    /// Something happened at this time of the run, and this is said about it: whole lines, or nothing.
+    /// Counts an event at this time of the run, and writes the text about it: whole lines, or nothing.
     pub(crate) fn show_event(&self, event: &EventKind, at: Duration, text: &str) {
         let mut state = lock(&self.state);
         state.progress.count(event);
@@ -48,7 +49,7 @@ impl Terminal {
         state.write_message(text);
     }
 
-    /// Says something that is about no event.
+    /// Writes a text that belongs to no event.
     pub(crate) fn write_message(&self, text: &str) {
         lock(&self.state).write_message(text);
     }
@@ -71,13 +72,13 @@ impl TerminalState {
         self.write(&format!("{clear}{text}{drawn}"));
     }
 
-    /// The line goes, and does not come back.
+    /// Clears the line for good.
     fn end(&mut self) {
         let clear = self.progress.end();
         self.write(clear);
     }
 
-    /// That nobody reads it must not end the run.
+    /// Writes the text. An error is ignored, since a closed standard error must not end the run.
     fn write(&mut self, text: &str) {
         if !text.is_empty() {
             self.output.write_all(text.as_bytes()).ok();
@@ -89,7 +90,7 @@ fn lock(state: &Mutex<TerminalState>) -> MutexGuard<'_, TerminalState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks at the line again and again until the sender is dropped.
+/// Starts the thread that redraws the line until the sender is dropped.
 fn start(state: Arc<Mutex<TerminalState>>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = mpsc::channel();
     let thread = std::thread::Builder::new().name("pushflow-progress".into()).spawn(move || {
@@ -107,10 +108,10 @@ mod tests {
     use pushflow::EndingKind;
     use std::sync::mpsc::Receiver;
 
-    /// What takes longer than this hangs.
+    /// A test that waits longer than this hangs.
     const HANG: Duration = Duration::from_secs(30);
 
-    /// Hands on what is written.
+    /// Sends each write to the test.
     struct Written(Sender<String>);
 
     impl Write for Written {
@@ -145,7 +146,7 @@ mod tests {
         terminal.write_message("a line\n");
         let said = written.iter().find(|text| text.contains("a line\n"));
         assert!(said.unwrap().starts_with("\r\x1b[Ka line\n"));
-        // The line has come back, be it at once or later.
+        // The line is drawn again, at once or by the thread.
         let back = written.recv_timeout(HANG).unwrap();
         assert!(back.starts_with("\r\x1b[K1:0"), "{back:?}");
         terminal.show_event(

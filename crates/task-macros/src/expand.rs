@@ -9,7 +9,7 @@ use syn::{Attribute, FnArg, Ident, ItemFn, Path, Result, ReturnType, Signature};
 use crate::function::{self, Function, Parameter};
 use crate::options::Options;
 
-/// The function as it was, and after it either what belongs to the task or the reason why there is none.
+/// The unchanged function, followed by the generated code, or by an error if the function can't be a task.
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let generated = generate(options, item.clone()).unwrap_or_else(|error| error.into_compile_error());
     quote!(#item #generated)
@@ -19,7 +19,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 fn generate(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options = Options::parse(options)?;
     let item = function::parse(item)?;
-    // The type is there even if the function is refused: else each use of `spec()` would be another error.
+    // A refused function gets the type too: without it, each use of `spec()` would be a further error.
     let spec = spec(&options, &item);
     let registration = register(&options, item).unwrap_or_else(|error| error.into_compile_error());
     Ok(quote!(#registration #spec))
@@ -50,16 +50,16 @@ pub(crate) fn register(options: &Options, item: ItemFn) -> Result<TokenStream> {
 
 /// The type that makes `greet::spec()` of `fn greet`.
 ///
-/// An enum without variants has a name among the types only, so it does not clash with the function, and it is seen
-/// exactly where the function is seen. A module would need a `super` in each relative path, and in the body of a function
-/// it would not see the names around it.
+/// An enum without variants has its name in the type namespace only, so it does not clash with the function. It resolves
+/// paths as the function does. A module would not: relative paths would need a `super`, and inside a function's body the
+/// names of that body would be out of reach.
 pub(crate) fn spec(options: &Options, item: &ItemFn) -> Option<TokenStream> {
     // An `impl`, where methods are, can't hold a type.
     if item.sig.inputs.iter().any(|argument| matches!(argument, FnArg::Receiver(_))) {
         return None;
     }
     let (name, krate, visibility) = (name(options, item), &options.krate, &item.vis);
-    // At the attribute: if the name is taken, the error points at `#[task]`, which takes it too.
+    // Located at the attribute: if the name is taken, the error points at `#[task]`, which defines it once more.
     let mut task = item.sig.ident.clone();
     task.set_span(Span::call_site().resolved_at(task.span()));
     let attributes: Vec<&Attribute> = item.attrs.iter().filter(|a| is_cfg(a) || is_doc_hidden(a)).collect();
@@ -92,9 +92,10 @@ fn name(options: &Options, item: &ItemFn) -> String {
     options.name.as_ref().map_or_else(|| item.sig.ident.unraw().to_string(), |name| name.value())
 }
 
-/// The function that all tasks look like: it takes the inputs apart, calls the task and packs what it returns.
+/// The adapter, which has the same signature for every task: it takes the arguments from the inputs, calls the task and
+/// packs its result.
 fn adapter(name: &str, krate: &Path, function: &Function) -> TokenStream {
-    // Of the macro's own site, so that a task called `inputs` is not hidden by the variable.
+    // Mixed-site hygiene: a task called `inputs` is not shadowed by the variable.
     let [call, inputs, context] = ["call", "inputs", "context"].map(|name| Ident::new(name, Span::mixed_site()));
     let arguments = function.parameters.iter().map(|parameter| argument(parameter, krate, &call));
     let task = &function.item.sig.ident;
@@ -115,7 +116,7 @@ fn adapter(name: &str, krate: &Path, function: &Function) -> TokenStream {
     }
 }
 
-/// One argument; an input that can't be read from data is reported at its type.
+/// One argument of the call. An error about the parameter's type is reported at that type.
 fn argument(parameter: &Parameter, krate: &Path, call: &Ident) -> TokenStream {
     let Parameter { input, ty } = parameter;
     let place = ty.span().resolved_at(Span::mixed_site());
@@ -123,7 +124,7 @@ fn argument(parameter: &Parameter, krate: &Path, call: &Ident) -> TokenStream {
     quote_spanned!(place=> #krate::__private::Input::<#ty>::new(#input).take(#call)?)
 }
 
-/// A result that can't travel is reported where the function says what it returns.
+/// The place at which an error about the type of the result is reported: the return type of the function.
 fn result_span(signature: &Signature) -> Span {
     let place = match &signature.output {
         ReturnType::Type(_, ty) => ty.span(),
@@ -132,7 +133,7 @@ fn result_span(signature: &Signature) -> Span {
     place.resolved_at(Span::mixed_site())
 }
 
-/// The path as it is, but reported at this place: an expression that begins elsewhere is reported where it begins.
+/// The path with its hygiene, but located at this place: the compiler reports an expression where its first token is.
 fn located_at(path: &Path, place: Span) -> TokenStream {
     let tokens = path.to_token_stream().into_iter();
     let located = tokens.map(|mut token| {

@@ -1,4 +1,4 @@
-//! Which functions can be tasks: everything else is refused here, at the piece of source that is in the way.
+//! Checks that a function can be a task. Each refusal points at the piece of source that is in the way.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -11,13 +11,16 @@ pub(crate) struct Function {
     pub(crate) parameters: Vec<Parameter>,
 }
 
-/// One parameter: what it is called from outside, and its type.
+/// One parameter of a task: the name of its input, and its type.
 pub(crate) struct Parameter {
     pub(crate) input: String,
     pub(crate) ty: Type,
 }
 
-/// The function that `#[task]` stands at.
+/// Parses the item below `#[task]`.
+///
+/// # Errors
+/// When the item is no function with a body.
 pub(crate) fn parse(tokens: TokenStream) -> Result<ItemFn> {
     match syn::parse2::<Item>(tokens.clone())? {
         Item::Fn(item) => Ok(item),
@@ -27,7 +30,7 @@ pub(crate) fn parse(tokens: TokenStream) -> Result<ItemFn> {
 
 impl Function {
     /// # Errors
-    /// When the function can't be a task, at the piece of source that is in the way.
+    /// When the function can't be a task.
     pub(crate) fn check(item: ItemFn) -> Result<Self> {
         check_signature(&item.sig)?;
         let parameters = item.sig.inputs.iter().map(Parameter::read).collect::<Result<_>>()?;

@@ -1,7 +1,7 @@
 //! The `#[task]` attribute: checks a function, keeps it as it is, registers it, and makes `spec()` reachable by its name.
 //!
-//! What the generated code calls lives in `pushflow-pool` (`registry::call`), where types decide what a parameter means;
-//! this crate only looks at the shape of the function.
+//! The generated code calls functions of `registry::call`, hidden behind `pushflow::__private`, where types decide what a
+//! parameter means. This crate sees only the tokens of the function.
 
 mod expand;
 mod function;

@@ -1,5 +1,5 @@
-//! What is refused, with which words and at which piece of the source; that the generated code works is tested in
-//! `pushflow-pool`.
+//! Tests of the refusals, with their messages and places, and of the shape of the generated code. Tests of `pushflow` and
+//! of the crate with the task registry run the generated code.
 
 use proc_macro2::TokenStream;
 
@@ -15,7 +15,7 @@ fn register(options: &str, item: &str) -> syn::Result<TokenStream> {
     expand::register(&Options::parse(tokens(options))?, function::parse(tokens(item))?)
 }
 
-/// The message for a function that is no task, and the piece of source it points at.
+/// The message about a function that can't be a task, and the piece of source at which the error points.
 fn refusal(options: &str, item: &str) -> (String, String) {
     let error = register(options, item).expect_err("this can't be a task");
     (error.to_string(), error.span().source_text().unwrap_or_default())
