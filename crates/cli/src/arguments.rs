@@ -74,7 +74,7 @@ pub(crate) struct RunArguments {
     pub(crate) inputs: Vec<(String, Value)>,
 
     /// A file with inputs, or `-` for standard input: a JSON list of `{"name", "value"}`. An input is for the start nodes,
-    /// or for those that its `"id"`, `"label"`, `"task_identifier"` or `"all": true` selects
+    /// or for the nodes that its `"id"`, `"label"`, `"task_identifier"` or `"all": true` selects
     #[arg(long = "inputs", value_name = "FILE")]
     pub(crate) inputs_file: Option<PathBuf>,
 
