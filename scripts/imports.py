@@ -19,8 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CRATES = [
     ["crates/cli"],
     ["crates/compat-probe"],
-    ["scheduler", "crates/probe-tasks"],
+    ["scheduler"],
     ["worker"],
+    ["crates/probe-tasks"],
     ["crates/pool"],
     ["crates/execute"],
     ["crates/python"],

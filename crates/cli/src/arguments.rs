@@ -1,4 +1,4 @@
-//! The arguments of `pushflow`: every option is defined here once, with its help.
+//! The arguments of `pushflow`. Every option is defined here once, with its help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod, Value, parse_json};
-use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments};
+use pushflow_compat_probe::{ChildArguments, DaemonicArguments, ProbeArguments};
 use serde::de::IgnoredAny;
 
 /// Runs graphs of tasks, cyclic or not, on threads or isolated worker processes.
@@ -26,14 +26,14 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a workflow
     Run(Box<RunArguments>),
-    /// Prove, on this machine, which task runs on which pool
+    /// Test, on this machine, which task runs on which pool
     Probe(ProbeArguments),
     /// Show the daemonic flag as seen inside each kind of process
     Daemonic(DaemonicArguments),
     /// Run one combination of the probe
     #[command(hide = true)]
-    ProbeCell(CellArguments),
-    /// Say whether all that runs need is here, and which Python, worker and limits they would have
+    ProbeChild(ChildArguments),
+    /// Check that everything a run needs is here, and show which Python, worker and limits it would use
     ///
     /// Exit code 1 if something is missing.
     Doctor(DoctorArguments),
@@ -47,7 +47,7 @@ pub(crate) struct DoctorArguments {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) python: Option<String>,
 
-    /// A folder in which Python modules are looked for; may be given again
+    /// A folder in which Python modules are looked for; may be given more than once
     #[arg(long, value_name = "FOLDER")]
     pub(crate) python_path: Vec<PathBuf>,
 
@@ -55,13 +55,13 @@ pub(crate) struct DoctorArguments {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) worker: Option<PathBuf>,
 
-    /// How long whatever is started may take, such as 400ms, 1.5s, 2m or 1h
+    /// How long each program that the check starts may take, such as 400ms, 1.5s, 2m or 1h
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub(crate) timeout: Duration,
 
-    /// How it is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// How the findings are printed
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -69,16 +69,16 @@ pub(crate) struct RunArguments {
     /// The ewoks graph file (JSON or YAML), or `-` for standard input
     pub(crate) graph: PathBuf,
 
-    /// An input of the start nodes; VALUE is JSON if it parses, else text
+    /// An input of the start nodes; VALUE is JSON if it parses as JSON, else text
     #[arg(value_name = "NAME=VALUE", value_parser = parse_input)]
     pub(crate) inputs: Vec<(String, Value)>,
 
-    /// A file with inputs: a JSON list of `{"name", "value"}`, each with `"id"`, `"label"`, `"task_identifier"` or `"all": true`
-    /// for other nodes than the start nodes; `-` for standard input
+    /// A file with inputs, or `-` for standard input: a JSON list of `{"name", "value"}`. An input is for the start nodes,
+    /// or for the nodes that its `"id"`, `"label"`, `"task_identifier"` or `"all": true` selects
     #[arg(long = "inputs", value_name = "FILE")]
     pub(crate) inputs_file: Option<PathBuf>,
 
-    /// Where the graph file and the files that it names are looked for first
+    /// The folder in which the graph file and the files that it names are looked for first
     #[arg(long, value_name = "FOLDER")]
     pub(crate) root_dir: Option<PathBuf>,
 
@@ -88,41 +88,41 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) pool: Option<PoolType>,
 
-    /// `plain` or `green`, which has the pool `gevent` [default: PUSHFLOW_ENVIRONMENT, or plain]
+    /// `plain`, or `green`, in which there is the pool `gevent` [default: PUSHFLOW_ENVIRONMENT, or plain]
     #[arg(long, value_name = "ENVIRONMENT")]
     pub(crate) environment: Option<Environment>,
 
-    /// The most workers at a time [default: 8 or twice the cores, whichever is more; with --no-scaling: the cores; on
-    /// gevent: 10000]
+    /// The greatest number of workers at a time [default: 8 or twice the number of cores, whichever is more; with
+    /// --no-scaling: the number of cores; on gevent: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) workers: Option<u32>,
 
-    /// Start all workers at once and keep them, instead of as they are needed
+    /// Start all workers at the beginning and keep them, instead of starting and ending them as they are needed
     #[arg(long)]
     pub(crate) no_scaling: bool,
 
-    /// After how many tasks a worker process is replaced by a new one, so that what tasks leak is given back [default: never]
+    /// How many tasks a worker process runs before a new one replaces it, so that what tasks leak is freed [default: no
+    /// limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_tasks_per_worker: Option<u32>,
 
-    /// How long the run may take, with the start of its workers, such as 400ms, 1.5s, 2m or 1h [default: as long as it
-    /// likes]
+    /// How long the run may take, including the start of its workers, such as 400ms, 1.5s, 2m or 1h [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
-    /// How long each attempt of a task may take from its start [default: as long as it likes]
+    /// How long each attempt of a task may take from its start [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) attempt_timeout: Option<Duration>,
 
-    /// How often a node may run before the run is ended as failed [default: as often as it likes]
+    /// How often a node may run before the run ends as failed [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_rounds: Option<u64>,
 
-    /// After an interrupt, how long a task may take to end by itself
+    /// How long an interrupted task may take to end by itself
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2s")]
     pub(crate) interrupt_grace: Duration,
 
-    /// When pushflow itself is killed, how long running tasks may take to finish
+    /// How long running tasks may take to finish after pushflow itself was killed
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub(crate) orphan_grace: Duration,
 
@@ -130,13 +130,13 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) python: Option<String>,
 
-    /// A folder in which Python modules are looked for, after that of the graph file; may be given again
+    /// A folder in which Python modules are looked for, after the folder of the graph file; may be given more than once
     #[arg(long, value_name = "FOLDER")]
     pub(crate) python_path: Vec<PathBuf>,
 
-    /// How workers are started: `spawn` (the worker program, executed afresh), `forkserver` (copies of one that was
-    /// executed once; their Python interpreters are copies of one that has imported the graph's modules) or `fork`
-    /// (copies of this program); `default` is `spawn`
+    /// How workers are started: `spawn` (each executes the worker program), `forkserver` (each is forked from a worker that
+    /// was executed once, and its Python interpreter from one that has imported the graph's modules) or `fork` (each is
+    /// forked from this program); `default` is `spawn`
     #[arg(long, value_name = "METHOD", default_value_t = StartMethod::Default)]
     pub(crate) start_method: StartMethod,
 
@@ -144,40 +144,40 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) worker: Option<PathBuf>,
 
-    /// What is printed: the last result of an end node, that of each end node, or every execution
-    #[arg(long, value_enum, default_value_t = Output::Last)]
-    pub(crate) output: Output,
+    /// Which results are printed
+    #[arg(long, value_enum, default_value_t = OutputSelection::Last)]
+    pub(crate) output: OutputSelection,
 
     /// How the result is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
 
-    /// How the run is shown on standard error while it goes on
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
-    pub(crate) progress: Progress,
+    /// How the progress of the run is shown on standard error
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
 
-    /// Load and check the graph, say what is in it, and run nothing
+    /// Load and check the graph, print a summary of it, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// What of a run is printed.
+/// Which results of a run are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
+pub(crate) enum OutputSelection {
     /// The last good result of an end node
     Last,
-    /// That of each end node
+    /// The last good result of each end node
     Ends,
-    /// Every execution, in the order in which they ended
+    /// Every execution, in the order in which the executions ended
     All,
 }
 
-/// How a run is shown while it goes on.
+/// How the progress of a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Progress {
+pub(crate) enum ProgressMode {
     /// A bar if standard error is a terminal, else nothing
     Auto,
-    /// One line that changes
+    /// One line that is updated in place
     Bar,
     /// A line for each attempt that begins or ends
     Plain,
@@ -187,10 +187,10 @@ pub(crate) enum Progress {
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One `name: value` a line
+pub(crate) enum OutputFormat {
+    /// One `name: value` per line
     Text,
-    /// One JSON object about everything
+    /// One JSON object with everything
     Json,
 }
 
@@ -198,7 +198,7 @@ fn parse_input(text: &str) -> Result<(String, Value), String> {
     match text.split_once('=') {
         Some((name, text)) if !name.is_empty() => match parse_json(text) {
             Ok(value) => Ok((name.to_owned(), value)),
-            // A text in its place would be another thing than what was meant.
+            // The user meant JSON: the same characters as a text would be another value.
             Err(error) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
                 Err(format!("the value looks like JSON, but can't be taken: {error}"))
             }

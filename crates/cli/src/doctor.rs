@@ -1,4 +1,4 @@
-//! `pushflow doctor`: what runs would find here, as text or as one JSON object.
+//! `pushflow doctor`: the Python, the workers and the limits that a run would have here, as text or as one JSON object.
 
 use std::fmt::Write;
 
@@ -6,15 +6,15 @@ use pushflow::PythonSettings;
 use pushflow::doctor::{Examination, Package, PackageState, Python, Settings, examine as look};
 use serde_json::{Value, json};
 
-use crate::arguments::{DoctorArguments, Format};
-use crate::output::line;
+use crate::arguments::{DoctorArguments, OutputFormat};
 use crate::run::folders_are_there;
-use crate::{exit, report};
+use crate::stderr::write_line;
+use crate::{exit, stdout};
 
-/// Looks at everything, and prints it: the exit code.
+/// Examines this machine, prints the findings, and returns the exit code.
 pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
     if let Err(error) = folders_are_there("--python-path", &arguments.python_path) {
-        line(&format!("error: {error}"));
+        write_line(&format!("error: {error}"));
         return exit::USAGE;
     }
     let found = look(&Settings {
@@ -23,14 +23,14 @@ pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
         limit: arguments.timeout,
     });
     let text = match arguments.format {
-        Format::Text => as_text(&found),
-        Format::Json => format!("{}\n", as_json(&found)),
+        OutputFormat::Text => as_text(&found),
+        OutputFormat::Json => format!("{}\n", as_json(&found)),
     };
     let code = if found.problems().is_empty() { exit::FINISHED } else { exit::FAILED };
-    match report::print(&text) {
+    match stdout::print(&text) {
         Ok(()) => code,
         Err(error) => {
-            line(&format!("error: what was found could not be printed: {error}"));
+            write_line(&format!("error: what was found could not be printed: {error}"));
             exit::FAILED
         }
     }

@@ -4,20 +4,20 @@ use pushflow::{EndingKind, StopSignal};
 
 /// The run finished.
 pub(crate) const FINISHED: u8 = 0;
-/// The run failed: an actor's error was not handled. Or its result could not be printed.
+/// The run failed since an actor's error was not handled, or the result could not be printed.
 pub(crate) const FAILED: u8 = 1;
-/// What was asked for can't be done: usage, graph file, interpreter, worker. Nothing was run.
+/// The usage, the graph file, the interpreter or the worker is wrong. Nothing was run.
 pub(crate) const USAGE: u8 = 2;
 /// The run took longer than `--timeout`.
 pub(crate) const TIMED_OUT: u8 = 3;
-/// Nothing was left to do, and the end was not reached.
+/// Nothing was left to do, and the run had not reached its end.
 pub(crate) const STALLED: u8 = 4;
 /// A defect of pushflow itself.
 pub(crate) const DEFECT: u8 = 70;
-/// Stopped by a signal: this and the signal's number.
+/// A signal stopped the run: this and the signal's number.
 const SIGNALLED: u8 = 128;
 
-/// The exit code of a run that was, perhaps, stopped by a signal.
+/// The exit code of a run that ended like this; `signal` is the signal that stopped it, if one did.
 pub(crate) fn code(ending: &EndingKind, signal: Option<StopSignal>) -> u8 {
     match ending {
         EndingKind::Finished => FINISHED,

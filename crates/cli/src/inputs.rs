@@ -1,4 +1,4 @@
-//! The inputs of a run: those of `--inputs`, then those of the command line, which override them.
+//! The inputs of a run: first the inputs of the file `--inputs`, then those of the command line, which override them.
 
 use std::error::Error;
 use std::io::Read;
@@ -8,7 +8,11 @@ use pushflow::{Input, parse_inputs};
 
 use crate::arguments::RunArguments;
 
-/// All inputs that were given.
+/// The inputs of the file and of the command line.
+///
+/// # Errors
+/// When the file can't be read or is no list of inputs, when an input is given twice, and when both the graph and the
+/// inputs are to come from standard input.
 pub(crate) fn of(arguments: &RunArguments) -> Result<Vec<Input>, Box<dyn Error>> {
     let mut inputs = match &arguments.inputs_file {
         Some(file) if is_standard_input(file) && is_standard_input(&arguments.graph) => {
@@ -28,7 +32,7 @@ pub(crate) fn of(arguments: &RunArguments) -> Result<Vec<Input>, Box<dyn Error>>
     Ok(inputs)
 }
 
-/// Whether this stands for standard input.
+/// Whether the path means standard input.
 pub(crate) fn is_standard_input(file: &Path) -> bool {
     [Path::new("-"), Path::new("/dev/stdin")].contains(&file)
 }

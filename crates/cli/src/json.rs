@@ -1,5 +1,5 @@
-//! `--format json`: one object about the whole run (`docs/ewoks.md`, "The result as JSON"). Its form is pinned by a test:
-//! a change of what is there needs a new number under `schema`.
+//! `--format json`: one object about the whole run (`docs/ewoks.md`, "The result as JSON"). A test pins the form of the
+//! object. A change of an entry that is there needs a new number under `schema`.
 
 use std::fmt::Write;
 
@@ -8,25 +8,25 @@ use pushflow::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use crate::arguments::Output;
+use crate::arguments::OutputSelection;
 
-/// The form of the object.
-const SCHEMA: u32 = 1;
-/// The entry of data that comes from a failure.
+/// The version of the object's form.
+const SCHEMA_VERSION: u32 = 1;
+/// The entry that only data from a failed task has.
 const EXCEPTION: &str = "WorkflowException";
 
 /// The object about a run, on one line.
 ///
 /// # Errors
 /// When a value of the run can't be decoded.
-pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: Output) -> Result<String, CodecError> {
+pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: OutputSelection) -> Result<String, CodecError> {
     let mut object = Map::new();
-    object.insert("schema".to_owned(), json!(SCHEMA));
+    object.insert("schema".to_owned(), json!(SCHEMA_VERSION));
     object.insert("run".to_owned(), json!(outcome.run.to_string()));
     object.insert("workflow".to_owned(), json!(workflow.name()));
     object.insert("outcome".to_owned(), json!(ending(&outcome.ending)));
     object.insert("result".to_owned(), result(outcome, output)?);
-    if output == Output::All {
+    if output == OutputSelection::All {
         object.insert("nodes".to_owned(), nodes(&outcome.executions)?);
     }
     object.insert("errors".to_owned(), errors(outcome));
@@ -44,10 +44,10 @@ fn ending(kind: &EndingKind) -> &'static str {
     }
 }
 
-/// The last good result, or that of each end node; of a run that failed nothing that comes from a failure.
-fn result(outcome: &Outcome, output: Output) -> Result<Json, CodecError> {
+/// The last good result, or the last good result of each end node. Of a failed run, data from a failed task is left out.
+fn result(outcome: &Outcome, output: OutputSelection) -> Result<Json, CodecError> {
     let is_good = |data: &&Data| outcome.ending != EndingKind::Failed || data.named(EXCEPTION).is_none();
-    if output != Output::Ends {
+    if output != OutputSelection::Ends {
         return outcome.result.as_ref().filter(is_good).map_or(Ok(json!({})), object);
     }
     let ends = outcome.outputs.iter().filter(|end| is_good(&&end.data));
@@ -77,10 +77,10 @@ fn one(Execution { attempt, inputs, result, .. }: &Execution) -> Result<Json, Co
             let TaskError { type_name, message, traceback, .. } = error;
             let cause = |cause: &ErrorCause| json!({"type": cause.type_name, "message": cause.message});
             let causes: Vec<Json> = error.causes().iter().map(cause).collect();
-            let told = json!({
+            let described = json!({
                 "type": type_name, "message": message, "traceback": traceback, "notes": error.notes(), "causes": causes,
             });
-            json!({"status": status(error.kind), "attempt": attempt, "inputs": inputs, "error": told})
+            json!({"status": status(error.kind), "attempt": attempt, "inputs": inputs, "error": described})
         }
     })
 }
@@ -94,17 +94,17 @@ fn status(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Every error that is listed, in the order of the attempts.
+/// Every error that the outcome lists, handled or not, in the order of the attempts.
 fn errors(outcome: &Outcome) -> Json {
     let unhandled = outcome.errors.iter().map(|error| (error, false));
     let mut all: Vec<(&ActorError, bool)> =
         unhandled.chain(outcome.handled.iter().map(|error| (error, true))).collect();
     all.sort_by_key(|(error, _)| error.attempt.map(|attempt| attempt.0));
-    let told = |(error, handled): (&ActorError, bool)| {
+    let described = |(error, handled): (&ActorError, bool)| {
         let TaskError { type_name, message, .. } = &error.error;
         json!({"node": error.name, "type": type_name, "message": message, "handled": handled})
     };
-    Json::Array(all.into_iter().map(told).collect())
+    Json::Array(all.into_iter().map(described).collect())
 }
 
 fn object(data: &Data) -> Result<Json, CodecError> {
@@ -112,7 +112,7 @@ fn object(data: &Data) -> Result<Json, CodecError> {
     Ok(Json::Object(entries.collect::<Result<_, CodecError>>()?))
 }
 
-/// A value as JSON; what JSON can't hold as `{"$type", "$repr"}`, in the words of Python.
+/// A value as JSON. A value that JSON can't hold becomes `{"$type", "$repr"}`, with the names and forms of Python.
 fn value(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
@@ -142,7 +142,7 @@ fn value(value: &Value) -> Json {
     }
 }
 
-/// `b'a\x00'`.
+/// Bytes as Python prints them: `b'a\x00'`.
 fn bytes_repr(bytes: &[u8]) -> String {
     let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
     let mut text = format!("b{quote}");

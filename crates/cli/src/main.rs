@@ -5,13 +5,15 @@ mod doctor;
 mod exit;
 mod inputs;
 mod json;
-mod output;
-mod progress;
+mod line_buffers;
+mod progress_line;
 mod report;
 mod run;
 mod schema;
-mod screen;
-mod unfinished;
+mod stderr;
+mod stdout;
+mod task_output;
+mod terminal;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -26,35 +28,36 @@ use crate::arguments::{Arguments, Command};
 const LOG: &str = "PUSHFLOW_LOG";
 
 fn main() -> ExitCode {
-    // Started by a scheduler as its worker, the program serves here and goes no further.
+    // In a process that a scheduler started as its worker, this call serves and never returns.
     pushflow::init();
-    hear_stop_signals();
+    unblock_stop_signals();
     let arguments = Arguments::parse();
     if let Err(error) = start_log() {
-        output::line(&format!("error: {error}"));
+        stderr::write_line(&format!("error: {error}"));
         return ExitCode::from(exit::USAGE);
     }
     let code = catch_unwind(|| match arguments.command {
         Command::Run(options) => run::run(&options),
         Command::Probe(options) => pushflow_compat_probe::probe(&options),
         Command::Daemonic(options) => pushflow_compat_probe::check_daemonic(&options),
-        Command::ProbeCell(question) => pushflow_compat_probe::answer(&question),
+        Command::ProbeChild(child) => pushflow_compat_probe::run_child(&child),
         Command::Doctor(options) => doctor::examine(&options),
         Command::Schema => schema::print(),
     });
     ExitCode::from(code.unwrap_or(exit::DEFECT))
 }
 
-/// Whoever started this program may have blocked them, and threads inherit that: so it comes before any thread.
-fn hear_stop_signals() {
+/// The program that started this one may have blocked the stop signals, and threads inherit the mask. So this comes before
+/// any thread is started.
+fn unblock_stop_signals() {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     signals.thread_unblock().expect("these signals may be unblocked");
 }
 
-/// The log goes to standard error, at the level that `PUSHFLOW_LOG` names; warnings by default.
+/// Writes the log to standard error, at the level that `PUSHFLOW_LOG` names; warnings by default.
 ///
 /// # Errors
-/// When it names none.
+/// When `PUSHFLOW_LOG` names no level.
 fn start_log() -> Result<(), String> {
     let level = match std::env::var_os(LOG).filter(|level| !level.is_empty()) {
         None => LevelFilter::WARN,

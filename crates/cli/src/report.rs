@@ -1,64 +1,30 @@
-//! The result on standard output, and what went wrong on standard error.
-
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+//! The result of a run as text, the summary of a graph for `--dry-run`, and the messages about errors.
 
 use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
 use serde_json::json;
 
-use crate::arguments::{Format, Output};
-use crate::output::line;
+use crate::arguments::{OutputFormat, OutputSelection};
+use crate::stderr::write_line;
 
-/// The entry in which ppf nodes hand on their dictionary (`ewoks_format.md`).
+/// The entry in which ppf nodes pass their dictionary on (`docs/ewoks.md`).
 const DICTIONARY: &str = "_ppfdict";
 
 /// How many warnings about a graph are printed.
 const MAX_WARNINGS: usize = 20;
 
-/// Prints a text on standard output; that it was closed is no error of the run.
+/// The result of a run, in lines.
 ///
 /// # Errors
-/// When the output can't be written (a full disk).
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    print_on(&mut io::stdout().lock(), text)
-}
-
-/// Prints a text as [`print()`], there.
-///
-/// # Errors
-/// As [`print()`].
-pub(crate) fn print_on(output: &mut dyn Write, text: &str) -> io::Result<()> {
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
-/// Standard output, for the result alone, on every pool: what tasks in this process, and programs that work for them, print there from now
-/// on goes to standard error.
-///
-/// # Errors
-/// When the system can't give another file.
-pub(crate) fn take_stdout() -> io::Result<File> {
-    let own = io::stdout().as_fd().try_clone_to_owned()?;
-    nix::unistd::dup2_stdout(io::stderr())?;
-    Ok(own.into())
-}
-
-/// What a run gave, in lines.
-///
-/// # Errors
-/// When a value of it can't be decoded.
-pub(crate) fn as_text(outcome: &Outcome, output: Output) -> Result<String, CodecError> {
+/// When a value of the result can't be decoded.
+pub(crate) fn as_text(outcome: &Outcome, output: OutputSelection) -> Result<String, CodecError> {
     let below = |title: &str, data: &Data| -> Result<String, CodecError> {
         let entries: String = entries(data)?.lines().map(|line| format!("  {line}\n")).collect();
         Ok(format!("{title}:\n{entries}"))
     };
     match output {
-        Output::Last => outcome.result.as_ref().map_or(Ok(String::new()), entries),
-        Output::Ends => outcome.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
-        Output::All => {
+        OutputSelection::Last => outcome.result.as_ref().map_or(Ok(String::new()), entries),
+        OutputSelection::Ends => outcome.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
+        OutputSelection::All => {
             let execution = |Execution { name, attempt, result, .. }: &Execution| {
                 let attempt = attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
                 match result {
@@ -71,7 +37,8 @@ pub(crate) fn as_text(outcome: &Outcome, output: Output) -> Result<String, Codec
     }
 }
 
-/// One `name: value` a line; a text of several lines is indented below its name. Of ppf nodes the dictionary itself.
+/// One `name: value` per line; a text of several lines is indented below its name. Of a ppf node's result, the entries of
+/// the dictionary.
 fn entries(result: &Data) -> Result<String, CodecError> {
     let dictionary = match result.named(DICTIONARY) {
         Some(dictionary) if result.len() == 1 => dictionary.fields()?,
@@ -91,8 +58,8 @@ fn entry(name: &str, payload: &Payload) -> Result<String, CodecError> {
     })
 }
 
-/// What is in a graph that is not to be run.
-pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, CodecError> {
+/// The summary of a graph that is checked and not run; warnings go to standard error.
+pub(crate) fn describe(workflow: &Workflow, format: OutputFormat) -> Result<String, CodecError> {
     let graph = workflow.graph();
     let (start, stop) = (graph.start(), graph.stop());
     let names = |links: Vec<(_, pushflow::ActorId)>| -> Vec<String> {
@@ -105,13 +72,13 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
     let links = graph.links().filter(|(_, source, target, _)| own(*source) && own(*target)).count();
     let warnings: Vec<String> = workflow.check().iter().map(ToString::to_string).collect();
     for warning in warnings.iter().take(MAX_WARNINGS) {
-        line(&format!("warning: {warning}"));
+        write_line(&format!("warning: {warning}"));
     }
     if warnings.len() > MAX_WARNINGS {
-        line(&format!("and {} more warnings, which --format json lists", warnings.len() - MAX_WARNINGS));
+        write_line(&format!("and {} more warnings, which --format json lists", warnings.len() - MAX_WARNINGS));
     }
     Ok(match format {
-        Format::Json => {
+        OutputFormat::Json => {
             let name = workflow.name();
             let described = json!({
                 "schema": 1, "workflow": name, "nodes": nodes, "links": links, "start_nodes": starts, "end_nodes": ends,
@@ -119,7 +86,7 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
             });
             format!("{described}\n")
         }
-        Format::Text => format!(
+        OutputFormat::Text => format!(
             "workflow: {}\nnodes: {nodes}\nlinks: {links}\nstart nodes: {}\nend nodes: {}\n",
             workflow.name(),
             starts.join(", "),
@@ -128,7 +95,7 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
     })
 }
 
-/// Says what went wrong, and how a run ended that did not finish.
+/// Prints the errors of a run on standard error, and the ending of a run that did not finish.
 pub(crate) fn explain(outcome: &Outcome) {
     if let Some(first) = outcome.handled.first() {
         let more = match outcome.handled_errors {
@@ -137,24 +104,27 @@ pub(crate) fn explain(outcome: &Outcome) {
             count => format!("; so were {} more, which --format json lists", count - 1),
         };
         let at = first.attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
-        line(&format!("note: an error of {}{at} was handled: {}{more}", first.name, first.error));
+        write_line(&format!("note: an error of {}{at} was handled: {}{more}", first.name, first.error));
     }
     for error in &outcome.errors {
         explain_error(error);
     }
     if outcome.more_errors > 0 {
-        line(&format!("pushflow: and {} more errors", outcome.more_errors));
+        write_line(&format!("pushflow: and {} more errors", outcome.more_errors));
     }
     let seconds = outcome.elapsed.as_secs_f64();
     match &outcome.ending {
         EndingKind::Finished => {}
-        EndingKind::Failed => line(&format!("pushflow: the run failed after {seconds:.1} s")),
-        EndingKind::TimedOut => line(&format!("pushflow: the run timed out after {seconds:.1} s")),
+        EndingKind::Failed => write_line(&format!("pushflow: the run failed after {seconds:.1} s")),
+        EndingKind::TimedOut => write_line(&format!("pushflow: the run timed out after {seconds:.1} s")),
         EndingKind::Stopped { reason } => {
-            line(&format!("pushflow: the run was stopped after {seconds:.1} s: {reason}"));
+            write_line(&format!("pushflow: the run was stopped after {seconds:.1} s: {reason}"));
         }
         EndingKind::Stalled => {
-            line(&format!("pushflow: the run stalled: nothing is left to do, and {}", outcome.stalled.join("; ")));
+            write_line(&format!(
+                "pushflow: the run stalled: nothing is left to do, and {}",
+                outcome.stalled.join("; ")
+            ));
         }
     }
 }
@@ -165,13 +135,13 @@ fn explain_error(failure: &ActorError) {
     place.extend(failure.attempt.map(|attempt| format!("attempt {attempt}")));
     place.extend(error.pid.map(|pid| format!("pid {pid}")));
     let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
-    line(&format!("error: {}{place}: {error}", failure.name));
+    write_line(&format!("error: {}{place}: {error}", failure.name));
     for text in error.traceback.iter().flat_map(|text| text.lines()) {
-        line(&format!("    {text}"));
+        write_line(&format!("    {text}"));
     }
     if !error.stderr.is_empty() {
-        line("  the last lines on its standard error:");
-        error.stderr.iter().for_each(|text| line(&format!("    {text}")));
+        write_line("  the last lines on its standard error:");
+        error.stderr.iter().for_each(|text| write_line(&format!("    {text}")));
     }
 }
 

@@ -10,28 +10,30 @@ use pushflow::{
     StopSignal, Workflow, green,
 };
 
-use crate::arguments::{Format, Output, RunArguments};
-use crate::output::{TaskOutput, line};
-use crate::{exit, inputs, json, report};
+use crate::arguments::{OutputFormat, OutputSelection, RunArguments};
+use crate::stderr::write_line;
+use crate::task_output::TaskOutput;
+use crate::{exit, inputs, json, report, stdout};
 
-/// How many events may wait to be printed.
+/// How many events may wait to be printed; more are dropped.
 const QUEUE: usize = 4096;
 
-/// Runs the workflow: the exit code.
+/// Runs the workflow, and returns the exit code.
 pub(crate) fn run(arguments: &RunArguments) -> u8 {
     match try_run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            line(&format!("error: {error}"));
+            write_line(&format!("error: {error}"));
             exit::USAGE
         }
     }
 }
 
-/// The errors are those that can be known before the run.
+/// # Errors
+/// When the run can't begin. Errors during the run are in its outcome.
 fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     arguments.environment.map_or(Ok(()), green::choose)?;
-    let mut output = report::take_stdout()?;
+    let mut output = stdout::take_stdout()?;
     let workflow = load(arguments)?;
     if arguments.dry_run {
         return Ok(printed(report::describe(&workflow, arguments.format), exit::FINISHED, &mut output));
@@ -41,24 +43,24 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     report::explain(&outcome);
     let code = exit::code(&outcome.ending, outcome.signal);
     let text = match arguments.format {
-        Format::Text => report::as_text(&outcome, arguments.output),
-        Format::Json => json::of_run(&workflow, &outcome, arguments.output),
+        OutputFormat::Text => report::as_text(&outcome, arguments.output),
+        OutputFormat::Json => json::of_run(&workflow, &outcome, arguments.output),
     };
     Ok(printed(text, code, &mut output))
 }
 
-/// Prints what there is to print; the exit code, which is that of a failure if it can't be printed.
+/// Prints the text and returns the exit code, which is at least that of a failure if the text can't be printed.
 fn printed(text: Result<String, CodecError>, code: u8, output: &mut dyn Write) -> u8 {
-    match text.map_err(io::Error::other).and_then(|text| report::print_on(output, &text)) {
+    match text.map_err(io::Error::other).and_then(|text| stdout::print_on(output, &text)) {
         Ok(()) => code,
         Err(error) => {
-            line(&format!("error: the result could not be printed: {error}"));
+            write_line(&format!("error: the result could not be printed: {error}"));
             code.max(exit::FAILED)
         }
     }
 }
 
-/// Loads the graph, with its inputs.
+/// Loads the graph with its inputs.
 fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     let inputs = inputs::of(arguments)?;
     folders_are_there("--root-dir", arguments.root_dir.as_slice())?;
@@ -78,8 +80,10 @@ fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     })
 }
 
+/// Checks that each path is a folder.
+///
 /// # Errors
-/// When one is not, or is no folder.
+/// When a path does not exist, or is no folder.
 pub(crate) fn folders_are_there(option: &str, folders: &[PathBuf]) -> Result<(), String> {
     match folders.iter().find(|folder| !folder.is_dir()) {
         None => Ok(()),
@@ -111,9 +115,9 @@ fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, 
         python: python(arguments),
         observers: vec![Arc::new(printer)],
         outputs: match arguments.output {
-            Output::Last => Outputs::Last,
-            Output::Ends => Outputs::Ends,
-            Output::All => Outputs::All,
+            OutputSelection::Last => Outputs::Last,
+            OutputSelection::Ends => Outputs::Ends,
+            OutputSelection::All => Outputs::All,
         },
         limits: Limits { max_rounds: arguments.max_rounds, ..Limits::default() },
     })

@@ -1,17 +1,17 @@
 //! `pushflow schema`: the JSON Schema of graph files.
 
-use crate::output::line;
-use crate::{exit, report};
+use crate::stderr::write_line;
+use crate::{exit, stdout};
 
-/// The schema, as it is in the repository.
+/// The schema, a copy of `docs/pushflow-graph.schema.json`.
 const SCHEMA: &str = include_str!("../../../docs/pushflow-graph.schema.json");
 
-/// Prints it; the exit code.
+/// Prints the schema, and returns the exit code.
 pub(crate) fn print() -> u8 {
-    match report::print(SCHEMA) {
+    match stdout::print(SCHEMA) {
         Ok(()) => exit::FINISHED,
         Err(error) => {
-            line(&format!("error: the schema could not be printed: {error}"));
+            write_line(&format!("error: the schema could not be printed: {error}"));
             exit::FAILED
         }
     }

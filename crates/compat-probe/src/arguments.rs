@@ -1,4 +1,4 @@
-//! The arguments of the probe: every option is defined here once, with its help, for both programs that have it.
+//! The arguments of the probe. Every option is defined here once, with its help, for `pushflow-probe` and `pushflow`.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
-use crate::cell::Question;
-use crate::names::named;
+use crate::names::name_parser;
+use crate::request::Request;
 
-/// Which combinations are probed, and how.
+/// Which combinations the probe runs, and how.
 #[derive(Debug, Args)]
 pub struct ProbeArguments {
-    /// Only this pool; may be given again
-    #[arg(long, value_parser = named::<PoolType>())]
+    /// Only this pool; may be given more than once
+    #[arg(long, value_parser = name_parser::<PoolType>())]
     pub(crate) pool: Vec<PoolType>,
 
-    /// Only this task; may be given again
-    #[arg(long, value_parser = named::<ProbeTask>())]
+    /// Only this task; may be given more than once
+    #[arg(long, value_parser = name_parser::<ProbeTask>())]
     pub(crate) task: Vec<ProbeTask>,
 
-    /// Only this start method; may be given again. It is that of the pool and of what the task has inside; on `thread`
-    /// and `gevent` of what the task has inside
-    #[arg(long, value_name = "METHOD", value_parser = named::<StartMethod>())]
+    /// Only this start method; may be given more than once. It is used by the pool and by the pool or process inside the
+    /// task; on `thread` and `gevent`, which start no process, only by the latter
+    #[arg(long, value_name = "METHOD", value_parser = name_parser::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
-    /// Only this environment; may be given again
-    #[arg(long, value_parser = named::<Environment>())]
+    /// Only this environment; may be given more than once
+    #[arg(long, value_parser = name_parser::<Environment>())]
     pub(crate) environment: Vec<Environment>,
 
     /// How often each combination is run
@@ -42,8 +42,8 @@ pub struct ProbeArguments {
 /// Which start methods are checked, and how.
 #[derive(Debug, Args)]
 pub struct DaemonicArguments {
-    /// Only this start method; may be given again
-    #[arg(long, value_name = "METHOD", value_parser = named::<StartMethod>())]
+    /// Only this start method; may be given more than once
+    #[arg(long, value_name = "METHOD", value_parser = name_parser::<StartMethod>())]
     pub(crate) start_method: Vec<StartMethod>,
 
     #[command(flatten)]
@@ -52,17 +52,17 @@ pub struct DaemonicArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
-    /// How many are run at a time [default: the cores]
+    /// How many processes are run at a time [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
 
-    /// How many seconds each may take; what takes longer hangs
+    /// How many seconds each process may take; one that takes longer counts as hung
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) deadline: u32,
 
     /// How the result is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
 }
 
 impl CommonArguments {
@@ -77,7 +77,7 @@ impl CommonArguments {
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum ReportFormat {
     /// A table for people
     Text,
     /// The page docs/compatibility.md
@@ -86,13 +86,13 @@ pub(crate) enum Format {
     Json,
 }
 
-/// What one process of the probe runs: given by the probe to a copy of its own program.
+/// The arguments of a child process, which runs the program of the probe once more.
 #[derive(Debug, Args)]
-pub struct CellArguments {
-    /// The process that asks, and with which this one ends
+pub struct ChildArguments {
+    /// The process id of the probe, with which the child process ends
     #[arg(long)]
     pub(crate) parent: u32,
 
     #[command(subcommand)]
-    pub(crate) question: Question,
+    pub(crate) request: Request,
 }

@@ -1,41 +1,37 @@
-//! Proves, on the machine at hand, which task runs on which pool, and compares that with what the original says of itself.
+//! Tests, on the machine at hand, which task runs on which pool, and compares the results with what the documents of the
+//! original (pypushflow) claim.
 //!
 //! ```text
-//! arguments ─▶ matrix: every combination ─▶ schedule: some at a time ─▶ fresh: each in a process of its own
-//!                                                                        │      under a deadline
-//!                     seed: what the original says                       ▼
-//!                          │                            cell: runs it, and says how it went
+//! arguments ─▶ matrix: every combination ─▶ parallel: some at a time ─▶ isolation: each in a process of its own
+//!                                                                        │         under a deadline
+//!                     baseline: what the original claims                 ▼
+//!                          │                            child: runs it, and prints a verdict
 //!                          ▼                                             │
-//!     exit code ◀─ report ◀─ matrix: verdicts judged ◀───────────────────┘
+//!     exit code ◀─ report ◀─ matrix: verdicts compared ◀─────────────────┘
 //! ```
 //!
-//! It is the program `pushflow-probe`, and `pushflow probe` and `pushflow daemonic`. Each of these programs runs a
-//! combination when it is started again with a hidden command (`cell.rs`).
+//! The probe is the program `pushflow-probe`, and the commands `pushflow probe` and `pushflow daemonic`. To run one
+//! combination, each of these programs starts itself once more with a hidden command (`child.rs`).
 
 mod arguments;
-mod cell;
+mod baseline;
+mod child;
 mod daemonic;
-mod fresh;
+mod daemonic_flag;
+mod exit;
 mod interruption;
+mod isolation;
 mod matrix;
 mod names;
+mod parallel;
 mod probe;
+mod process_under_test;
 mod progress;
 mod report;
-mod schedule;
-mod seed;
+mod request;
 mod verdict;
 
-pub use arguments::{CellArguments, DaemonicArguments, ProbeArguments};
-pub use cell::answer;
+pub use arguments::{ChildArguments, DaemonicArguments, ProbeArguments};
+pub use child::run_child;
 pub use daemonic::check_daemonic;
 pub use probe::probe;
-
-/// Everything is at least as good as the original.
-const GOOD: u8 = 0;
-/// Something is worse than the original.
-const WORSE: u8 = 1;
-/// What was asked for can't be done.
-const UNABLE: u8 = 2;
-/// Ended by a signal: this and the signal's number.
-const SIGNALLED: u8 = 128;

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pushflow_compat_probe::{CellArguments, DaemonicArguments, ProbeArguments, answer, check_daemonic, probe};
+use pushflow_compat_probe::{ChildArguments, DaemonicArguments, ProbeArguments, check_daemonic, probe, run_child};
 
-/// Proves, on this machine, which task runs on which pool: every combination, each in a fresh process.
+/// Tests, on this machine, which task runs on which pool: every combination, each in a process of its own.
 #[derive(Debug, Parser)]
 #[command(name = "pushflow-probe", version, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Exit codes: 0 nothing is worse than the original says of itself, 1 something is, 2 usage, 130 / 143 \
-                        interrupted by SIGINT / SIGTERM; what is known so far is printed then."
+    after_help = "Exit codes: 0 no combination is worse than the original claims, 1 at least one is worse, 2 usage, 130 / 143 \
+                        interrupted by SIGINT / SIGTERM; the results so far are printed then."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -26,16 +26,16 @@ enum Command {
     Daemonic(DaemonicArguments),
     /// Run one combination
     #[command(hide = true)]
-    ProbeCell(CellArguments),
+    ProbeChild(ChildArguments),
 }
 
 fn main() -> ExitCode {
-    // Started by a scheduler as its worker, the program serves here and goes no further.
+    // In a process that a scheduler started as its worker, this call serves and never returns.
     pushflow::init();
     let arguments = Arguments::parse();
     ExitCode::from(match &arguments.command {
         None => probe(&arguments.probe),
         Some(Command::Daemonic(arguments)) => check_daemonic(arguments),
-        Some(Command::ProbeCell(arguments)) => answer(arguments),
+        Some(Command::ProbeChild(arguments)) => run_child(arguments),
     })
 }

@@ -1,4 +1,4 @@
-//! The combinations, what was found of each, and how that compares with the original.
+//! The combinations, the verdicts on each, and how they compare with the original.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use crate::arguments::ProbeArguments;
-use crate::cell::Question;
-use crate::names::chosen;
-use crate::seed::{Judgement, judge};
+use crate::baseline::{Comparison, compare};
+use crate::names::selected;
+use crate::request::Request;
 use crate::verdict::Verdict;
 
-/// A pool with a task, a start method and an environment.
+/// A pool, a task, a start method and an environment, which are tested together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Combination {
     pub(crate) environment: Environment,
@@ -22,13 +22,13 @@ pub(crate) struct Combination {
 }
 
 impl Combination {
-    /// Those that were asked for, in the order in which they are shown.
-    pub(crate) fn chosen(arguments: &ProbeArguments) -> Vec<Combination> {
+    /// The combinations that the arguments select, in the order of the report.
+    pub(crate) fn selected(arguments: &ProbeArguments) -> Vec<Combination> {
         let mut combinations = Vec::new();
-        for environment in chosen(&arguments.environment) {
-            for pool in chosen(&arguments.pool) {
-                for task in chosen(&arguments.task) {
-                    let methods = chosen(&arguments.start_method).into_iter();
+        for environment in selected(&arguments.environment) {
+            for pool in selected(&arguments.pool) {
+                for task in selected(&arguments.task) {
+                    let methods = selected(&arguments.start_method).into_iter();
                     combinations.extend(methods.map(|start_method| Combination {
                         environment,
                         pool,
@@ -41,18 +41,18 @@ impl Combination {
         combinations
     }
 
-    pub(crate) fn question(&self) -> Question {
-        Question::Task { pool: self.pool, task: self.task, start_method: self.start_method }
+    pub(crate) fn request(&self) -> Request {
+        Request::Task { pool: self.pool, task: self.task, start_method: self.start_method }
     }
 }
 
-/// What was found of a combination: as good as its worst execution.
+/// A combination with the verdicts on its executions. The worst of them counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     pub(crate) combination: Combination,
-    /// How often each verdict was reached, by its word.
+    /// How many executions had each verdict, by the verdict's word.
     pub(crate) counts: BTreeMap<&'static str, usize>,
-    /// The worst verdict; `None` before the first.
+    /// The worst verdict; `None` before the first execution.
     pub(crate) worst: Option<Verdict>,
 }
 
@@ -61,20 +61,20 @@ impl Cell {
         Cell { combination, counts: BTreeMap::new(), worst: None }
     }
 
-    /// One execution went like this.
+    /// Adds the verdict on one execution.
     pub(crate) fn add(&mut self, verdict: Verdict) {
         *self.counts.entry(verdict.word()).or_default() += 1;
         self.worst = self.worst.take().max(Some(verdict));
     }
 
-    /// Compared with the original; `None` before the first execution.
-    pub(crate) fn judgement(&self) -> Option<Judgement> {
+    /// The comparison of the worst verdict with the original; `None` before the first execution.
+    pub(crate) fn comparison(&self) -> Option<Comparison> {
         let Combination { environment, pool, task, start_method } = self.combination;
-        self.worst.as_ref().map(|worst| judge(environment, pool, task, start_method, worst))
+        self.worst.as_ref().map(|worst| compare(environment, pool, task, start_method, worst))
     }
 }
 
-/// How many cells there are of each sort.
+/// How many cells have each verdict and each comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) verdicts: BTreeMap<&'static str, usize>,
@@ -89,11 +89,11 @@ impl Summary {
     pub(crate) fn of(cells: &[Cell]) -> Summary {
         let mut summary = Summary::default();
         for cell in cells {
-            match cell.judgement() {
+            match cell.comparison() {
                 None => summary.unknown += 1,
-                Some(Judgement::Worse) => summary.worse += 1,
-                Some(Judgement::AsGood) => summary.as_good += 1,
-                Some(Judgement::Better) => summary.better += 1,
+                Some(Comparison::Worse) => summary.worse += 1,
+                Some(Comparison::AsGood) => summary.as_good += 1,
+                Some(Comparison::Better) => summary.better += 1,
             }
             if let Some(worst) = &cell.worst {
                 *summary.verdicts.entry(worst.word()).or_default() += 1;
@@ -116,12 +116,12 @@ mod tests {
             start_method: StartMethod::Spawn,
         };
         let mut cell = Cell::new(combination);
-        assert_eq!(cell.judgement(), None);
+        assert_eq!(cell.comparison(), None);
         for verdict in [Verdict::Ok, Verdict::Failed("once".into()), Verdict::Ok] {
             cell.add(verdict);
         }
         assert_eq!(cell.worst, Some(Verdict::Failed("once".into())));
         assert_eq!(cell.counts, BTreeMap::from([("ok", 2), ("failed", 1)]));
-        assert_eq!(cell.judgement(), Some(Judgement::Worse));
+        assert_eq!(cell.comparison(), Some(Comparison::Worse));
     }
 }

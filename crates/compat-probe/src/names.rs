@@ -1,27 +1,27 @@
-//! What the probe goes through: environments, pools, tasks, start methods, each by its name.
+//! [`Named`]: types of few values with names, from which the arguments select some.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
-/// One of a few things that have names.
+/// A type of few values, each with a name.
 pub(crate) trait Named: Copy + Send + Sync + 'static {
-    /// All of them, in the order in which they are shown.
+    /// All values, in the order of the report.
     const ALL: &'static [Self];
 
     fn name(self) -> &'static str;
 }
 
-/// Reads such a name; a wrong one is answered with all, and with the nearest one.
-pub(crate) fn named<T: Named>() -> impl TypedValueParser<Value = T> {
+/// Parses the name of a value. The error about a wrong name lists all names, and suggests the nearest one.
+pub(crate) fn name_parser<T: Named>() -> impl TypedValueParser<Value = T> {
     let names = PossibleValuesParser::new(T::ALL.iter().map(|thing| thing.name()));
     names.map(|name| *T::ALL.iter().find(|thing| thing.name() == name).expect("no other name is possible"))
 }
 
-/// Those that were asked for, or all.
-pub(crate) fn chosen<T: Named + PartialEq>(asked: &[T]) -> Vec<T> {
-    T::ALL.iter().copied().filter(|thing| asked.is_empty() || asked.contains(thing)).collect()
+/// The requested values in the order of the report; all values if none was requested.
+pub(crate) fn selected<T: Named + PartialEq>(requested: &[T]) -> Vec<T> {
+    T::ALL.iter().copied().filter(|thing| requested.is_empty() || requested.contains(thing)).collect()
 }
 
 impl Named for Environment {
@@ -49,7 +49,7 @@ impl Named for ProbeTask {
 }
 
 impl Named for StartMethod {
-    /// The default is one of these.
+    /// Without `StartMethod::Default`, which is one of these.
     const ALL: &'static [StartMethod] = &[StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork];
 
     fn name(self) -> &'static str {

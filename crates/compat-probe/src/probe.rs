@@ -1,85 +1,67 @@
-//! `pushflow-probe`, `pushflow probe`: runs the combinations, shows what was found, and says by its exit code whether
-//! something is worse than the original.
+//! `pushflow-probe`, `pushflow probe`: runs the combinations and prints the report. The exit code says whether a combination
+//! is worse than the original.
 
-use std::io::{self, Write};
+use std::io;
 
-use crate::arguments::{Format, ProbeArguments};
-use crate::cell::Answer;
-use crate::fresh;
+use crate::arguments::{ProbeArguments, ReportFormat};
+use crate::baseline::Comparison;
 use crate::interruption::Interruption;
 use crate::matrix::{Cell, Combination, Summary};
-use crate::schedule::ask_all;
-use crate::seed::Judgement;
-use crate::{GOOD, SIGNALLED, UNABLE, WORSE, progress, report};
+use crate::parallel::run_parallel;
+use crate::request::Response;
+use crate::{exit, isolation, progress, report};
 
-/// Runs the combinations that were asked for, each in a fresh process, and prints what was found: the exit code.
+/// Runs the selected combinations, each in a child process of its own, prints the report, and returns the exit code.
 ///
-/// 0 if no combination is worse than the original says of itself, 1 if one is, 2 if the probe could not begin, 130 or 143
-/// after SIGINT or SIGTERM, when what is known so far is printed.
+/// The code is 0 if no combination is worse than the original claims, 1 if one is, and 2 if the probe could not begin. It
+/// is 130 or 143 after SIGINT or SIGTERM; the report then has the results so far.
 pub fn probe(arguments: &ProbeArguments) -> u8 {
     match try_probe(arguments) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: the probe can't run here: {error}");
-            UNABLE
+            exit::USAGE
         }
     }
 }
 
 fn try_probe(arguments: &ProbeArguments) -> io::Result<u8> {
-    let interruption = Interruption::listen()?;
+    let interruption = Interruption::watch()?;
     let cells = run(arguments, &interruption)?;
     let summary = Summary::of(&cells);
-    print(&match arguments.common.format {
-        Format::Text => report::text::matrix(&cells, &summary),
-        Format::Markdown => report::markdown::page(&cells, &summary),
-        Format::Json => report::json::matrix(&cells, &summary, arguments.repeat.get()),
+    report::print(&match arguments.common.format {
+        ReportFormat::Text => report::text::matrix(&cells, &summary),
+        ReportFormat::Markdown => report::markdown::page(&cells, &summary),
+        ReportFormat::Json => report::json::matrix(&cells, &summary, arguments.repeat.get()),
     })?;
-    Ok(code(&interruption, summary.worse == 0))
-}
-
-pub(crate) fn code(interruption: &Interruption, good: bool) -> u8 {
-    match interruption.signal() {
-        Some(signal) => SIGNALLED + signal,
-        None if good => GOOD,
-        None => WORSE,
-    }
-}
-
-/// That nobody reads it is no error.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
+    Ok(exit::code(interruption.signal(), summary.worse == 0))
 }
 
 fn run(arguments: &ProbeArguments, interruption: &Interruption) -> io::Result<Vec<Cell>> {
-    fresh::adopt_guardians()?;
-    let combinations = Combination::chosen(arguments);
+    isolation::adopt_guardians()?;
+    let combinations = Combination::selected(arguments);
     let mut cells: Vec<Cell> = combinations.iter().map(|&combination| Cell::new(combination)).collect();
     let executions = arguments.repeat.get().saturating_mul(combinations.len());
     let deadline = arguments.common.deadline();
     let bar = progress::bar(executions);
-    // Round by round, so that an interruption leaves something to say of each.
+    // All combinations once, then all once more: an interruption then leaves results of as many combinations as possible.
     let cell = |number: usize| number % combinations.len();
-    let ask = |number: usize| {
+    let run = |number: usize| {
         let combination = combinations[cell(number)];
-        fresh::ask(&combination.question(), combination.environment, deadline, interruption)
+        isolation::run_isolated(&combination.request(), combination.environment, deadline, interruption)
     };
     let mut worse = 0;
-    ask_all(executions, arguments.common.jobs(), ask, |number, Answer { verdict, .. }| {
+    run_parallel(executions, arguments.common.jobs(), run, |number, Response { verdict, .. }| {
         let cell = &mut cells[cell(number)];
-        let before = cell.judgement() == Some(Judgement::Worse);
+        let before = cell.comparison() == Some(Comparison::Worse);
         cell.add(verdict);
-        if cell.judgement() == Some(Judgement::Worse) && !before {
+        if cell.comparison() == Some(Comparison::Worse) && !before {
             worse += 1;
             bar.set_message(format!(", {worse} worse than the original"));
         }
         bar.inc(1);
     });
     bar.finish_and_clear();
-    fresh::wait_for_guardians();
+    isolation::wait_for_guardians();
     Ok(cells)
 }

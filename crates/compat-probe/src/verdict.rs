@@ -1,25 +1,25 @@
-//! [`Verdict`]: how one execution of a combination went.
+//! [`Verdict`]: the result of one execution of a combination.
 
 use serde::{Deserialize, Serialize};
 
-/// How it went, from good to bad.
+/// The result of one execution; the order is from good to bad.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "verdict", content = "message", rename_all = "lowercase")]
 pub(crate) enum Verdict {
     /// The task ran, and its result was right.
     Ok,
-    /// This pool does not exist here, for this reason.
+    /// The pool does not exist in this environment, for this reason.
     Unsupported(String),
-    /// The task was refused what it wanted, with the original's sentence.
+    /// A rule forbids what the task does inside; the message is the original's.
     Refused(String),
     /// Anything else went wrong.
     Failed(String),
-    /// It had not ended at its deadline.
+    /// The child process had not ended at its deadline.
     Hung(String),
 }
 
 impl Verdict {
-    /// In one word.
+    /// The verdict in one word, as reports have it.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Verdict::Ok => "ok",
@@ -30,7 +30,7 @@ impl Verdict {
         }
     }
 
-    /// Why, unless it is good.
+    /// The reason; `None` of a good verdict.
     pub(crate) fn message(&self) -> Option<&str> {
         match self {
             Verdict::Ok => None,

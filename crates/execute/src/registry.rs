@@ -20,6 +20,10 @@ use crate::context::TaskContext;
 /// ignored. An input that is missing by name is taken by position: the first parameter that takes an input has position 0.
 /// `r#type` takes the input `type`, and `_limit`, which the function does not use, the input `limit`.
 ///
+/// # Its description
+/// The function `greet` gets `greet::spec()`, the `TaskSpec` of the task, with the visibility of the function. So no module
+/// and no type beside the function may be called `greet`; where one is, rename the function and give the task its name.
+///
 /// # What it returns
 /// Anything that serde writes as a map with text keys (a struct, a `HashMap`), a `Value` that is a map, `Data`, or `()`
 /// for no entries; or a `Result` of these with any error type that converts to `Box<dyn Error>`, such as `String`.
@@ -47,6 +51,7 @@ use crate::context::TaskContext;
 /// # fn main() {
 /// assert_eq!(greet("you".into(), Some(true)).text, "HELLO YOU");
 /// assert_eq!(pushflow::find_task("greet").unwrap().name, "greet");
+/// assert_eq!(greet::spec(), pushflow_protocol::TaskSpec::rust("greet"));
 /// # }
 /// ```
 ///

@@ -1,24 +1,24 @@
-//! The seven tasks with which the original's documents say what runs on which pool, and how to tell that one did its
-//! work.
+//! The seven tasks of the compatibility table of the original (pypushflow), and a check of their results.
 //!
-//! They are in the programs `pushflow-worker`, `pushflow` and `pushflow-probe`, in no user's program: whoever links this
-//! crate has them. Their names begin with `pushflow.`, so that a program which has them only is not taken for one with
-//! tasks of its own.
+//! Each program that links this crate has the tasks: `pushflow-worker`, `pushflow` and `pushflow-probe`, but no user's
+//! program. Their names begin with `pushflow.`, so that a program with no other tasks counts as one without tasks of its
+//! own.
 
+mod options;
 mod tasks;
 
 use std::fmt;
-use std::time::Duration;
 
-use pushflow_model::TaskSpec;
-use pushflow_model::{Data, Value};
-use pushflow_model::{PoolType, StartMethod};
-use pushflow_pool::{PoolOptions, ProcessFamily, ProcessKind};
+use pushflow_pool::{PoolType, ProcessFamily, StartMethod};
+use pushflow_protocol::TaskSpec;
+use pushflow_value::{Data, Value};
+
+pub use options::pool_options;
 
 /// A task of the original's compatibility table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProbeTask {
-    /// A function that needs no process.
+    /// A function that starts no process.
     Simple,
     /// A command.
     Subprocess,
@@ -34,7 +34,7 @@ pub enum ProbeTask {
     BProcess,
 }
 
-/// What a task has inside.
+/// What a task starts inside.
 enum Nested {
     Nothing,
     Pool(PoolType),
@@ -53,7 +53,7 @@ impl ProbeTask {
         ProbeTask::BProcess,
     ];
 
-    /// The original's name for it.
+    /// The name in the original's table.
     pub fn name(self) -> &'static str {
         match self {
             ProbeTask::Simple => "simple",
@@ -77,7 +77,7 @@ impl ProbeTask {
         }
     }
 
-    /// What a worker is to run.
+    /// The description of the task for a pool or a workflow.
     pub fn spec(self) -> TaskSpec {
         match self {
             ProbeTask::Subprocess => TaskSpec::command(["sh", "-c", "echo $((2 * {value}))"]),
@@ -89,7 +89,7 @@ impl ProbeTask {
         }
     }
 
-    /// Its inputs: the number that it is to double, and how what it has inside is started.
+    /// The inputs of the task: the number to double, and the start method of the pool or process inside.
     pub fn inputs(self, value: i64, start_method: StartMethod) -> Data {
         let inputs = Data::new().with("value", value).with("start_method", start_method.name());
         match self.nested() {
@@ -99,10 +99,10 @@ impl ProbeTask {
         }
     }
 
-    /// Whether the result is that of the task: the number doubled, by another process where there is one inside.
+    /// Checks a result: the number must be doubled, by another process if the task starts one.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When the result is wrong; the text says how.
     pub fn check(self, value: i64, result: &Data) -> Result<(), String> {
         let expected = match self {
             ProbeTask::Subprocess => ("stdout", Value::from(format!("{}\n", 2 * value))),
@@ -126,20 +126,9 @@ impl fmt::Display for ProbeTask {
     }
 }
 
-/// The task that says who its process is: `pid`, `process` (its name) and `daemonic`.
-pub fn who() -> (TaskSpec, Data) {
+/// A task whose result identifies its process, by `pid`, `process` (the name) and `daemonic`; and the inputs of the task.
+pub fn process_identity() -> (TaskSpec, Data) {
     (TaskSpec::rust(tasks::SIMPLE), Data::new().with("value", 1))
-}
-
-/// The options of a pool or process of the probe: one worker, started like this, and gone at once with whoever had it.
-pub fn pool_options(start_method: StartMethod) -> PoolOptions {
-    PoolOptions { max_workers: Some(1), orphan_grace: Duration::ZERO, start_method, ..PoolOptions::default() }
-}
-
-/// The kind of single process that the tasks start: not daemonic, as the original's by default.
-pub(crate) fn kind(billiard: bool) -> ProcessKind {
-    let family = if billiard { ProcessFamily::Billiard } else { ProcessFamily::Multiprocessing };
-    ProcessKind { family, daemon: false }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The `#[task]` functions themselves.
+//! The `#[task]` functions, and the names under which they are registered.
 
 use pushflow_execute::TaskContext;
 use pushflow_execute::task;
@@ -7,13 +7,13 @@ use pushflow_model::Data;
 use pushflow_model::TaskSpec;
 use pushflow_pool::{NestedPools, TaskPool};
 
-use crate::{kind, pool_options};
+use crate::options::{kind, pool_options};
 
-/// Doubles a number and says in which process.
+/// Doubles a number and identifies its process.
 pub(crate) const SIMPLE: &str = "pushflow.probe.simple";
-/// Has that done in a pool of its own.
+/// Runs [`SIMPLE`] in a pool that the task opens.
 pub(crate) const NESTED_POOL: &str = "pushflow.probe.nested_pool";
-/// Has that done in a single process.
+/// Runs [`SIMPLE`] in a single process that the task starts.
 pub(crate) const NESTED_PROCESS: &str = "pushflow.probe.nested_process";
 
 type Failure = Box<dyn std::error::Error>;
@@ -48,7 +48,7 @@ fn nested_process(billiard: bool, start_method: String, value: i64, context: &Ta
     }
 }
 
-/// The result of what a task has inside, with the pid of the task's own process.
+/// The result from inside a task, with the pid of the task's own process as `outer`.
 fn with_outer(result: Data) -> Data {
     result.with("outer", i64::from(std::process::id()))
 }

@@ -1,4 +1,4 @@
-//! Which functions can be tasks: everything else is refused here, at the piece of source that is in the way.
+//! Checks that a function can be a task. Each refusal points at the piece of source that is in the way.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -11,27 +11,30 @@ pub(crate) struct Function {
     pub(crate) parameters: Vec<Parameter>,
 }
 
-/// One parameter: what it is called from outside, and its type.
+/// One parameter of a task: the name of its input, and its type.
 pub(crate) struct Parameter {
     pub(crate) input: String,
     pub(crate) ty: Type,
 }
 
+/// Parses the item below `#[task]`.
+///
+/// # Errors
+/// When the item is no function with a body.
+pub(crate) fn parse(tokens: TokenStream) -> Result<ItemFn> {
+    match syn::parse2::<Item>(tokens.clone())? {
+        Item::Fn(item) => Ok(item),
+        _ => refuse(tokens, "only a function with a body can be a task: put `#[task]` on a `fn`"),
+    }
+}
+
 impl Function {
-    pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
-        let item = match syn::parse2::<Item>(tokens.clone()) {
-            Ok(Item::Fn(item)) => item,
-            Ok(_) => return refuse(tokens, "only a function with a body can be a task: put `#[task]` on a `fn`"),
-            Err(error) => return Err(error),
-        };
+    /// # Errors
+    /// When the function can't be a task.
+    pub(crate) fn check(item: ItemFn) -> Result<Self> {
         check_signature(&item.sig)?;
         let parameters = item.sig.inputs.iter().map(Parameter::read).collect::<Result<_>>()?;
         Ok(Function { item, parameters })
-    }
-
-    /// The function's own name, without the `r#` of a raw identifier.
-    pub(crate) fn name(&self) -> String {
-        self.item.sig.ident.unraw().to_string()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What stands in the parentheses of `#[task(...)]`.
+//! The options in the parentheses of `#[task(...)]`.
 
 use proc_macro2::TokenStream;
 use syn::meta::ParseNestedMeta;
@@ -7,7 +7,7 @@ use syn::{LitStr, Path, Result, parse_quote};
 
 /// The options of one `#[task]`.
 pub(crate) struct Options {
-    /// The name to register under; the function's own by default.
+    /// The name of the task; the function's name by default.
     pub(crate) name: Option<LitStr>,
     /// The crate whose `__private` module the generated code uses.
     pub(crate) krate: Path,

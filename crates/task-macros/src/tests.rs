@@ -1,17 +1,23 @@
-//! What is refused, with which words and at which piece of the source; that the generated code works is tested in
-//! `pushflow-pool`.
+//! Tests of the refusals, with their messages and places, and of the shape of the generated code. Tests of `pushflow` and
+//! of the crate with the task registry run the generated code.
 
 use proc_macro2::TokenStream;
 
-use crate::expand::{expand, register};
+use crate::expand::{self, expand};
+use crate::function;
+use crate::options::Options;
 
 fn tokens(source: &str) -> TokenStream {
     source.parse().expect("the test's source is Rust")
 }
 
-/// The message for a function that is no task, and the piece of source it points at.
+fn register(options: &str, item: &str) -> syn::Result<TokenStream> {
+    expand::register(&Options::parse(tokens(options))?, function::parse(tokens(item))?)
+}
+
+/// The message about a function that can't be a task, and the piece of source at which the error points.
 fn refusal(options: &str, item: &str) -> (String, String) {
-    let error = register(tokens(options), tokens(item)).expect_err("this can't be a task");
+    let error = register(options, item).expect_err("this can't be a task");
     (error.to_string(), error.span().source_text().unwrap_or_default())
 }
 
@@ -20,7 +26,7 @@ fn assert_refused(item: &str, place: &str, message: &str) {
 }
 
 fn registration(options: &str, item: &str) -> String {
-    register(tokens(options), tokens(item)).expect("this can be a task").to_string()
+    register(options, item).expect("this can be a task").to_string()
 }
 
 #[test]
@@ -132,4 +138,45 @@ fn the_generated_paths_start_at_pushflow_or_at_the_given_crate() {
 fn a_registration_is_left_out_together_with_its_function() {
     let code = registration("", "#[cfg(feature = \"x\")] #[inline] fn answer() {}");
     assert!(code.starts_with("# [cfg (feature = \"x\")] const _"), "{code}");
+}
+
+/// The type with `spec()` alone.
+fn spec(options: &str, item: &str) -> Option<String> {
+    let options = Options::parse(tokens(options)).expect("these are options");
+    expand::spec(&options, &function::parse(tokens(item)).expect("this is a function")).map(|code| code.to_string())
+}
+
+#[test]
+fn a_task_has_a_type_of_its_name_and_visibility_with_its_spec() {
+    for visibility in ["", "pub", "pub (crate)", "pub (in super :: super)"] {
+        let code = spec("", &format!("{visibility} fn answer() {{}}")).unwrap();
+        assert!(code.contains(format!("{visibility} enum answer {{ }}").trim_start()), "{code}");
+        assert!(code.contains("impl answer"), "{code}");
+        assert!(code.contains("pub fn spec () -> :: pushflow :: __private :: TaskSpec"), "{code}");
+        assert!(code.contains("TaskSpec :: rust (\"answer\")"), "{code}");
+    }
+}
+
+#[test]
+fn a_spec_has_the_name_that_the_task_is_registered_under() {
+    let code = spec("name = \"other.name\", crate = self::inner", "fn answer() {}").unwrap();
+    assert!(code.contains("enum answer { }"), "{code}");
+    assert!(code.contains("self :: inner :: __private :: TaskSpec :: rust (\"other.name\")"), "{code}");
+    let code = spec("", "fn r#move() {}").unwrap();
+    assert!(code.contains("enum r#move { }") && code.contains("TaskSpec :: rust (\"move\")"), "{code}");
+}
+
+#[test]
+fn a_spec_is_left_out_and_hidden_together_with_its_function() {
+    let code = spec("", "#[cfg(unix)] #[doc(hidden)] #[doc = \"x\"] #[inline] fn answer() {}").unwrap();
+    assert!(code.starts_with("# [cfg (unix)] # [doc (hidden)] # [doc = \"The task"), "{code}");
+    assert!(code.contains("# [cfg (unix)] # [allow"), "{code}");
+    assert!(!code.contains("inline"), "{code}");
+}
+
+#[test]
+fn a_refused_function_has_a_spec_too_so_that_its_uses_are_no_further_errors() {
+    let expanded = expand(tokens(""), tokens("async fn answer() {}")).to_string();
+    assert!(expanded.contains("compile_error") && expanded.contains("enum answer { }"), "{expanded}");
+    assert_eq!(spec("", "fn answer(&self) {}"), None, "an impl can't hold a type");
 }

@@ -66,7 +66,7 @@ fn build() -> Folder {
         "[package]\nname = \"pushflow-embedding\"\nedition = \"2024\"\n\n\
          [dependencies]\npushflow = {{ path = {:?} }}\n\n\
          [profile.dev]\ndebug = \"line-tables-only\"\n\n\
-         [profile.release]\ndebug = \"line-tables-only\"\n",
+         [profile.release]\nstrip = \"debuginfo\"\n",
         workspace().join("scheduler")
     );
     fs::create_dir_all(folder.path("src/bin")).unwrap();

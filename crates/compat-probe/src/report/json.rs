@@ -1,16 +1,16 @@
-//! One JSON object, for programs. What is in it is pinned by a test.
+//! Reports as one JSON object, for programs. A test pins the form of the objects.
 
 use serde_json::{Value, json};
 
-use crate::daemonic::Flag;
+use crate::baseline::{Comparison, Support};
+use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::{Claim, Judgement};
 
-/// The number of the form of these objects.
-const SCHEMA: u32 = 1;
+/// The version of the form of these objects.
+const SCHEMA_VERSION: u32 = 1;
 
-/// What was found of every combination.
+/// The verdicts on every combination.
 pub(crate) fn matrix(cells: &[Cell], summary: &Summary, repeat: usize) -> String {
     let Summary { verdicts, worse, as_good, better, unknown } = summary;
     let summary = json!({
@@ -21,15 +21,15 @@ pub(crate) fn matrix(cells: &[Cell], summary: &Summary, repeat: usize) -> String
         "not run": unknown,
     });
     let cells: Vec<Value> = cells.iter().map(cell).collect();
-    as_text(&json!({"schema": SCHEMA, "repeat": repeat, "summary": summary, "cells": cells}))
+    as_text(&json!({"schema": SCHEMA_VERSION, "repeat": repeat, "summary": summary, "cells": cells}))
 }
 
 fn cell(cell: &Cell) -> Value {
     let combination = &cell.combination;
-    let compared = cell.judgement().map(|judgement| match judgement {
-        Judgement::Worse => "worse",
-        Judgement::AsGood => "as good",
-        Judgement::Better => "better",
+    let compared = cell.comparison().map(|comparison| match comparison {
+        Comparison::Worse => "worse",
+        Comparison::AsGood => "as good",
+        Comparison::Better => "better",
     });
     json!({
         "environment": combination.environment.name(),
@@ -39,26 +39,26 @@ fn cell(cell: &Cell) -> Value {
         "verdict": cell.worst.as_ref().map(|worst| worst.word()),
         "message": cell.worst.as_ref().and_then(|worst| worst.message()),
         "counts": cell.counts,
-        "original": Claim::of(combination.environment, combination.pool, combination.task).words(),
+        "original": Support::of(combination.environment, combination.pool, combination.task).words(),
         "compared": compared,
     })
 }
 
-/// What every kind of process says of itself.
-pub(crate) fn flags(flags: &[Flag]) -> String {
+/// The daemonic flags of all processes.
+pub(crate) fn flags(flags: &[DaemonicFlag]) -> String {
     let processes: Vec<Value> = flags
         .iter()
         .map(|flag| {
             json!({
-                "process": flag.kind.name(),
+                "process": flag.process.name(),
                 "start_method": flag.start_method.name(),
-                "daemonic": flag.answer.as_ref().and_then(|answer| answer.daemonic),
-                "original": flag.kind.original(),
-                "message": flag.answer.as_ref().and_then(|answer| answer.verdict.message()),
+                "daemonic": flag.response.as_ref().and_then(|response| response.daemonic),
+                "original": flag.process.is_daemonic_in_original(),
+                "message": flag.response.as_ref().and_then(|response| response.verdict.message()),
             })
         })
         .collect();
-    as_text(&json!({"schema": SCHEMA, "processes": processes}))
+    as_text(&json!({"schema": SCHEMA_VERSION, "processes": processes}))
 }
 
 fn as_text(value: &Value) -> String {

@@ -1,14 +1,15 @@
-//! The page `docs/compatibility.md`.
+//! Reports as Markdown: the page `docs/compatibility.md`, and the table of daemonic flags.
 
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
-use crate::daemonic::{Flag, Kind};
+use crate::baseline::Support;
+use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::Claim;
+use crate::process_under_test::ProcessUnderTest;
 
 const OPENING: &str = "\
 # Which task runs on which pool
@@ -33,7 +34,7 @@ fn title(environment: Environment) -> &'static str {
     }
 }
 
-/// The whole page. It has nothing of the machine in it, so that it changes with the verdicts only.
+/// The whole page. Nothing on it depends on the machine, so the page changes only when verdicts change.
 pub(crate) fn page(cells: &[Cell], summary: &Summary) -> String {
     let mut text = OPENING.to_owned();
     for environment in present(|cell| cell.combination.environment, cells) {
@@ -57,7 +58,7 @@ fn matrix(cells: &[Cell], environment: Environment) -> String {
     for pool in present::<PoolType>(|cell| cell.combination.pool, cells) {
         let found = tasks.iter().map(|&task| {
             let found = words(&group(cells, environment, pool, task));
-            format!("{found} / {}", Claim::of(environment, pool, task).words())
+            format!("{found} / {}", Support::of(environment, pool, task).words())
         });
         text += &row(&format!("`{}`", pool.name()), found);
     }
@@ -69,14 +70,14 @@ fn row(head: &str, cells: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// What every kind of process says of itself.
-pub(crate) fn flags(flags: &[Flag], methods: &[StartMethod]) -> String {
+/// The daemonic flags of all processes.
+pub(crate) fn flags(flags: &[DaemonicFlag], methods: &[StartMethod]) -> String {
     let heads = || methods.iter().map(|&method| Named::name(method).to_owned());
     let mut text = row("process", heads().chain(["the original".to_owned()]));
     text += &row("---", heads().chain([String::new()]).map(|_| "---".to_owned()));
-    for &kind in Kind::ALL {
-        let said = methods.iter().map(|&method| flag_word(flags, kind, method).to_owned());
-        text += &row(&format!("`{}`", kind.name()), said.chain([original_flag(kind).to_owned()]));
+    for &process in ProcessUnderTest::ALL {
+        let said = methods.iter().map(|&method| flag_word(flags, process, method).to_owned());
+        text += &row(&format!("`{}`", process.name()), said.chain([original_flag(process).to_owned()]));
     }
     text
 }

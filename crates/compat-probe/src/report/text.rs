@@ -1,16 +1,17 @@
-//! Tables for a terminal.
+//! Reports as tables for a terminal.
 
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
 use super::{flag_word, group, original_flag, present, reasons, sentence, words};
-use crate::daemonic::{Flag, Kind};
+use crate::baseline::Comparison;
+use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::Judgement;
+use crate::process_under_test::ProcessUnderTest;
 
-/// What was found of every pool and task, one table for each environment.
+/// The verdicts on every pool and task, one table for each environment.
 pub(crate) fn matrix(cells: &[Cell], summary: &Summary) -> String {
     let mut text = String::new();
     for environment in present(|cell| cell.combination.environment, cells) {
@@ -18,8 +19,8 @@ pub(crate) fn matrix(cells: &[Cell], summary: &Summary) -> String {
         text.push('\n');
     }
     let tasks: Vec<ProbeTask> = present(|cell| cell.combination.task, cells);
-    for (title, judgement) in [("Worse than the original:", Some(Judgement::Worse)), ("Why:", None)] {
-        let reasons = reasons(cells, judgement);
+    for (title, comparison) in [("Worse than the original:", Some(Comparison::Worse)), ("Why:", None)] {
+        let reasons = reasons(cells, comparison);
         if !reasons.is_empty() {
             text += &format!("{title}\n");
         }
@@ -43,7 +44,7 @@ fn rows(cells: &[Cell], environment: Environment) -> Vec<Vec<String>> {
     rows
 }
 
-/// The columns below each other.
+/// The rows as lines, with aligned columns.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
@@ -55,18 +56,18 @@ fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// What every kind of process says of itself.
-pub(crate) fn flags(flags: &[Flag], methods: &[StartMethod]) -> String {
+/// The daemonic flags of all processes.
+pub(crate) fn flags(flags: &[DaemonicFlag], methods: &[StartMethod]) -> String {
     let heads = methods.iter().map(|&method| Named::name(method).to_owned());
     let mut rows: Vec<Vec<String>> =
         vec![["process".to_owned()].into_iter().chain(heads).chain(["the original".to_owned()]).collect()];
-    rows.extend(Kind::ALL.iter().map(|&kind| {
-        let said = methods.iter().map(|&method| flag_word(flags, kind, method).to_owned());
-        [kind.name().to_owned()].into_iter().chain(said).chain([original_flag(kind).to_owned()]).collect()
+    rows.extend(ProcessUnderTest::ALL.iter().map(|&process| {
+        let said = methods.iter().map(|&method| flag_word(flags, process, method).to_owned());
+        [process.name().to_owned()].into_iter().chain(said).chain([original_flag(process).to_owned()]).collect()
     }));
     let messages = flags.iter().filter_map(|flag| {
-        let message = flag.answer.as_ref()?.verdict.message()?;
-        Some(format!("{} with {}: {message}\n", flag.kind.name(), Named::name(flag.start_method)))
+        let message = flag.response.as_ref()?.verdict.message()?;
+        Some(format!("{} with {}: {message}\n", flag.process.name(), Named::name(flag.start_method)))
     });
     let messages: String = messages.collect();
     let wrong = flags.iter().filter(|flag| !flag.agrees()).count();

@@ -3,7 +3,7 @@
 //! The types decide what a parameter and a result mean, not their spelling: a method written for one type (`Input<Data>`)
 //! wins over a trait's method for all types (`TakeInput for Input<T>`), so an alias of `Data` is `Data`, and a type of the
 //! user's that is called `Data` is not. What a trait's method asks of its type stands at the method, not at the impl:
-//! then the compiler says `T: Deserialize is not satisfied`, instead of finding no method.
+//! then the compiler says what `T` lacks, instead of finding no method.
 
 use std::any::type_name;
 use std::convert::Infallible;
@@ -14,6 +14,10 @@ use std::marker::PhantomData;
 use pushflow_model::{ErrorCause, ErrorDetails, ErrorKind, Key, Payload, TaskError, Value, from_value, to_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use inventory;
+pub use pushflow_protocol::TaskSpec;
+pub use pushflow_value::Data;
 
 pub use super::RegisteredTask;
 use super::choices::choices;
@@ -113,7 +117,7 @@ impl<T> Input<Option<T>> {
     /// One input; `None` where it is missing or null.
     pub fn take(self, call: &mut Call<'_>) -> Result<Option<T>, TaskError>
     where
-        T: DeserializeOwned,
+        T: TaskParameter,
     {
         let Some(payload) = call.next_input(self.name) else { return Ok(None) };
         let value = call.decode(self.name, payload)?;
@@ -121,18 +125,29 @@ impl<T> Input<Option<T>> {
     }
 }
 
+/// What serde reads as an input: a trait of its own, so that the compiler says what to do where it is not implemented.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the type of a task's parameter",
+    label = "serde can't read this from an input",
+    note = "a task takes `Data`, `&TaskContext` and what serde deserializes: add `#[derive(serde::Deserialize)]` to `{Self}`"
+)]
+pub trait TaskParameter: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> TaskParameter for T {}
+
 /// Every other parameter: one input, through serde.
 pub trait TakeInput<T> {
     /// The input, which must be there.
     fn take(self, call: &mut Call<'_>) -> Result<T, TaskError>
     where
-        T: DeserializeOwned;
+        T: TaskParameter;
 }
 
 impl<T> TakeInput<T> for Input<T> {
     fn take(self, call: &mut Call<'_>) -> Result<T, TaskError>
     where
-        T: DeserializeOwned,
+        T: TaskParameter,
     {
         let value = call.required_input(self.name)?;
         call.convert(self.name, value)
@@ -171,18 +186,29 @@ impl Failure<Box<dyn Error>> {
     }
 }
 
+/// What can be the error of a task: a trait of its own, so that the compiler says what to do where it is not implemented.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the error of a task",
+    label = "this does not convert to `Box<dyn Error + Send + Sync>`",
+    note = "a task fails with a text or an error: implement `std::error::Error` for `{Self}`, or return a `String` instead"
+)]
+pub trait TaskFailure: Into<Box<dyn Error + Send + Sync>> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Box<dyn Error + Send + Sync>>> TaskFailure for E {}
+
 /// Every other error type: errors, texts, `anyhow` and its like.
 pub trait DescribeFailure<E> {
     /// The error as it travels.
     fn describe(self) -> TaskError
     where
-        E: Into<Box<dyn Error + Send + Sync>>;
+        E: TaskFailure;
 }
 
 impl<E> DescribeFailure<E> for Failure<E> {
     fn describe(self) -> TaskError
     where
-        E: Into<Box<dyn Error + Send + Sync>>,
+        E: TaskFailure,
     {
         raised(short_name(type_name::<E>()), &*self.0.into())
     }
@@ -227,18 +253,29 @@ impl Output<Data> {
     }
 }
 
+/// What serde writes as a result: a trait of its own, so that the compiler says what to do where it is not implemented.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the result of a task",
+    label = "serde can't write this",
+    note = "a task returns `Data`, `()`, or what serde serializes as a map, also in a `Result`: add `#[derive(serde::Serialize)]` to `{Self}`"
+)]
+pub trait TaskOutput: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> TaskOutput for T {}
+
 /// Every other output, through serde.
 pub trait PackOutput<T> {
     /// The entries of what serde writes as a map.
     fn pack(self, call: &Call<'_>) -> TaskResult
     where
-        T: Serialize;
+        T: TaskOutput;
 }
 
 impl<T> PackOutput<T> for Output<T> {
     fn pack(self, call: &Call<'_>) -> TaskResult
     where
-        T: Serialize,
+        T: TaskOutput,
     {
         let value = to_value(&self.0).map_err(|error| call.bad_result(&format!("what can't travel: {error}")))?;
         entries(value, call)

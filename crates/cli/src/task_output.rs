@@ -1,63 +1,58 @@
-//! What tasks print, passed on to standard error with the name of the actor before each line.
+//! [`TaskOutput`]: writes the output of tasks to standard error, with the name of the actor before each line, and messages
+//! about events of the run.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
 
-use crate::arguments::Progress;
-use crate::progress::{self, Shown};
-use crate::screen::Screen;
-use crate::unfinished::{Printer, Unfinished};
+use crate::arguments::ProgressMode;
+use crate::line_buffers::{LineBuffers, OutputSource};
+use crate::progress_line::{ProgressLine, line_about};
+use crate::terminal::Terminal;
 
-/// Writes one line to standard error; that nobody reads it must not end the run.
-pub(crate) fn line(text: &str) {
-    let mut error = std::io::stderr().lock();
-    error.write_all(format!("{text}\n").as_bytes()).ok();
-}
-
-/// Prints the lines of each attempt as they are completed, and the progress of the run below them.
+/// The observer that writes each line of an attempt once it is complete, and the progress of the run below.
 pub(crate) struct TaskOutput {
-    lines: Lines,
-    screen: Screen,
+    messages: EventMessages,
+    terminal: Terminal,
 }
 
-/// What is said about each event.
-struct Lines {
-    progress: Progress,
-    /// By the index of the actor.
+/// Makes the text about each event.
+struct EventMessages {
+    progress: ProgressMode,
+    /// The names of the actors, by their index.
     names: Vec<String>,
-    unfinished: Mutex<Unfinished>,
+    buffers: Mutex<LineBuffers>,
 }
 
 impl TaskOutput {
     /// # Errors
     /// When no thread can be started.
-    pub(crate) fn new(workflow: &Workflow, progress: Progress) -> io::Result<TaskOutput> {
+    pub(crate) fn new(workflow: &Workflow, progress: ProgressMode) -> io::Result<TaskOutput> {
         let names = workflow.graph().actors().map(|(_, actor)| actor.name.clone()).collect();
         let progress = progress.chosen();
-        let screen = Screen::new(Shown::new(progress), io::stderr())?;
-        Ok(TaskOutput { lines: Lines { progress, names, unfinished: Mutex::default() }, screen })
+        let terminal = Terminal::new(ProgressLine::new(progress), io::stderr())?;
+        Ok(TaskOutput { messages: EventMessages { progress, names, buffers: Mutex::default() }, terminal })
     }
 }
 
 impl Observer for TaskOutput {
     fn observe(&self, event: &WorkflowEvent) {
-        self.screen.tell(&event.kind, event.at, &self.lines.about(&event.kind));
+        self.terminal.show_event(&event.kind, event.at, &self.messages.message_of(&event.kind));
     }
 }
 
 impl Drop for TaskOutput {
-    /// The end of the run may be among the events that were dropped.
+    /// Writes the lines without an end, since the event of the run's end may have been dropped.
     fn drop(&mut self) {
-        self.screen.say(&self.lines.left());
+        self.terminal.write_message(&self.messages.unfinished_lines());
     }
 }
 
-impl Lines {
-    fn about(&self, event: &EventKind) -> String {
-        let mut text = self.printed(event);
+impl EventMessages {
+    fn message_of(&self, event: &EventKind) -> String {
+        let mut text = self.complete_lines(event);
         let mut say = |line: &str| text.extend([line, "\n"]);
         match event {
             EventKind::ProcessStopped { actor, pid, signal, .. } => say(&format!(
@@ -75,48 +70,48 @@ impl Lines {
             EventKind::Dropped { events } => {
                 say(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
             }
-            _ if self.progress == Progress::Plain => {
-                text.extend(progress::line_about(event, |actor| self.name(actor.index())));
+            _ if self.progress == ProgressMode::Plain => {
+                text.extend(line_about(event, |actor| self.name(actor.index())));
             }
             _ => {}
         }
         text
     }
 
-    /// The lines that are complete now, and those that will get no end.
-    fn printed(&self, event: &EventKind) -> String {
+    /// The lines that this event completes, and the lines without an end of an attempt or a run that has ended.
+    fn complete_lines(&self, event: &EventKind) -> String {
         let mut printed = String::new();
-        let mut print = |printer, text: &[u8]| printed.push_str(&self.line_of(printer, text));
-        let mut unfinished = self.unfinished();
+        let mut print = |source, text: &[u8]| printed.push_str(&self.line_of(source, text));
+        let mut buffers = self.buffers();
         match event {
             EventKind::Output { attempt, stream, bytes } => {
-                let printer = attempt.map(|(actor, attempt)| (attempt, actor));
-                unfinished.add(printer, *stream, bytes, |text| print(printer, text));
+                let source = attempt.map(|(actor, attempt)| (attempt, actor));
+                buffers.add(source, *stream, bytes, |text| print(source, text));
             }
             EventKind::AttemptFinished { actor, attempt } | EventKind::AttemptFailed { actor, attempt, .. } => {
-                unfinished.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
+                buffers.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
             }
-            // Which attempts have ended in the meantime is not known.
-            EventKind::Dropped { .. } | EventKind::RunEnded { .. } => unfinished.end_all(print),
+            // It is unknown which attempts the dropped events ended.
+            EventKind::Dropped { .. } | EventKind::RunEnded { .. } => buffers.end_all(print),
             _ => {}
         }
-        drop(unfinished);
+        drop(buffers);
         printed
     }
 
-    /// All lines that have no end yet.
-    fn left(&self) -> String {
+    /// All lines without an end.
+    fn unfinished_lines(&self) -> String {
         let mut left = String::new();
-        self.unfinished().end_all(|printer, text| left.push_str(&self.line_of(printer, text)));
+        self.buffers().end_all(|source, text| left.push_str(&self.line_of(source, text)));
         left
     }
 
-    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
-        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buffers(&self) -> MutexGuard<'_, LineBuffers> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line_of(&self, printer: Printer, text: &[u8]) -> String {
-        let name = printer.map_or("worker", |(_, actor)| self.name(actor.index()));
+    fn line_of(&self, source: OutputSource, text: &[u8]) -> String {
+        let name = source.map_or("worker", |(_, actor)| self.name(actor.index()));
         format!("{name}| {}\n", String::from_utf8_lossy(text))
     }
 
@@ -139,10 +134,10 @@ mod tests {
 
     #[test]
     fn a_task_that_holds_the_thread_is_named_with_what_to_do() {
-        let (progress, names) = (Progress::None, vec!["analyse".into()]);
-        let lines = Lines { progress, names, unfinished: Mutex::default() };
+        let (progress, names) = (ProgressMode::None, vec!["analyse".into()]);
+        let messages = EventMessages { progress, names, buffers: Mutex::default() };
         assert_eq!(
-            lines.blocked(0, AttemptId(3), Duration::from_millis(120)),
+            messages.blocked(0, AttemptId(3), Duration::from_millis(120)),
             "pushflow: analyse (attempt 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \
              run: let it wait with what pushflow gives it, or choose another pool"
         );

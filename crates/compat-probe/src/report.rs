@@ -1,20 +1,32 @@
-//! What was found, for people, for the documents, and for programs.
+//! Reports of the results as text, as a page of the documentation and as JSON, and what the first two have in common.
 
 pub(crate) mod json;
 pub(crate) mod markdown;
 pub(crate) mod text;
 
+use std::io::{self, Write};
+
 use pushflow::green::Environment;
 use pushflow::{PoolType, StartMethod};
 use pushflow_probe_tasks::ProbeTask;
 
-use crate::daemonic::{Flag, Kind};
+use crate::baseline::Comparison;
+use crate::daemonic_flag::DaemonicFlag;
 use crate::matrix::{Cell, Summary};
 use crate::names::Named;
-use crate::seed::Judgement;
+use crate::process_under_test::ProcessUnderTest;
 use crate::verdict::Verdict;
 
-/// Those of the names that something was asked of, in their order.
+/// Prints a report. A closed standard output is no error.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// The values of `of` that the cells have, in the order of [`Named::ALL`].
 fn present<T: Named + PartialEq>(of: impl Fn(&Cell) -> T, cells: &[Cell]) -> Vec<T> {
     T::ALL.iter().copied().filter(|thing| cells.iter().any(|cell| of(cell) == *thing)).collect()
 }
@@ -28,17 +40,17 @@ fn group(cells: &[Cell], environment: Environment, pool: PoolType, task: ProbeTa
     cells.iter().filter(is_in).collect()
 }
 
-/// What was found of one pool and task in a few words: those of the first start method, and where others differ, theirs.
+/// The verdicts on one task and pool in a few words: one word if all start methods agree, else each word with its methods.
 fn words(group: &[&Cell]) -> String {
-    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut words: Vec<(String, Vec<&str>)> = Vec::new();
     for cell in group {
         let (word, method) = (word(cell), Named::name(cell.combination.start_method));
-        match told.iter_mut().find(|(other, _)| *other == word) {
+        match words.iter_mut().find(|(other, _)| *other == word) {
             Some((_, methods)) => methods.push(method),
-            None => told.push((word, vec![method])),
+            None => words.push((word, vec![method])),
         }
     }
-    match &told[..] {
+    match &words[..] {
         [(only, _)] => only.clone(),
         several => several
             .iter()
@@ -48,24 +60,24 @@ fn words(group: &[&Cell]) -> String {
     }
 }
 
-/// The worst verdict in one word, with how many executions of how many were like it if there were several.
+/// The worst verdict in one word. If there were several executions, their number follows, and how many had this verdict.
 fn word(cell: &Cell) -> String {
     let Some(worst) = &cell.worst else { return "-".to_owned() };
     let (count, all) = (cell.counts[worst.word()], cell.counts.values().sum::<usize>());
     if all == 1 { worst.word().to_owned() } else { format!("{} {count}/{all}", worst.word()) }
 }
 
-/// Why cells are not ok.
+/// A reason for which cells are not ok.
 struct Reason<'a> {
     verdict: &'a Verdict,
     message: &'a str,
     cells: Vec<&'a Cell>,
 }
 
-/// Each reason once, in the order of the cells, of those that compare like this with the original or of all.
-fn reasons(cells: &[Cell], judgement: Option<Judgement>) -> Vec<Reason<'_>> {
+/// The reasons of the cells that compare like this with the original, or of all cells; each once, in the order of the cells.
+fn reasons(cells: &[Cell], comparison: Option<Comparison>) -> Vec<Reason<'_>> {
     let mut reasons: Vec<Reason<'_>> = Vec::new();
-    for cell in cells.iter().filter(|cell| judgement.is_none() || cell.judgement() == judgement) {
+    for cell in cells.iter().filter(|cell| comparison.is_none() || cell.comparison() == comparison) {
         let Some(verdict) = &cell.worst else { continue };
         let Some(message) = verdict.message() else { continue };
         match reasons.iter_mut().find(|reason| reason.verdict == verdict) {
@@ -77,7 +89,7 @@ fn reasons(cells: &[Cell], judgement: Option<Judgement>) -> Vec<Reason<'_>> {
 }
 
 impl Reason<'_> {
-    /// Where it holds: `plain: gevent, billiard (cfpool, mppool)`; a pool without tasks stands for all of `tasks`.
+    /// The places of the cells: `plain: gevent, billiard (cfpool, mppool)`; a pool without tasks stands for all of `tasks`.
     fn places(&self, tasks: &[ProbeTask]) -> String {
         let environments = Environment::ALL.iter().filter_map(|&environment| {
             let pools: Vec<String> =
@@ -103,7 +115,7 @@ impl Reason<'_> {
     }
 }
 
-/// The counts in one sentence.
+/// The counts of the summary in one sentence.
 fn sentence(summary: &Summary) -> String {
     let count = |word: &str| summary.verdicts.get(word).copied().unwrap_or(0);
     let Summary { worse, as_good, better, unknown, .. } = summary;
@@ -120,19 +132,19 @@ fn sentence(summary: &Summary) -> String {
     )
 }
 
-/// What a kind of process says of itself, with one start method.
-fn flag_word(flags: &[Flag], kind: Kind, start_method: StartMethod) -> &'static str {
-    let flag = flags.iter().find(|flag| flag.kind == kind && flag.start_method == start_method);
-    match flag.and_then(|flag| flag.answer.as_ref()) {
+/// The daemonic flag of one process with one start method, in words.
+fn flag_word(flags: &[DaemonicFlag], process: ProcessUnderTest, start_method: StartMethod) -> &'static str {
+    let flag = flags.iter().find(|flag| flag.process == process && flag.start_method == start_method);
+    match flag.and_then(|flag| flag.response.as_ref()) {
         None => "-",
-        Some(answer) => match answer.daemonic {
+        Some(response) => match response.daemonic {
             Some(true) => "daemonic",
             Some(false) => "not daemonic",
-            None => answer.verdict.word(),
+            None => response.verdict.word(),
         },
     }
 }
 
-fn original_flag(kind: Kind) -> &'static str {
-    if kind.original() { "daemonic" } else { "not daemonic" }
+fn original_flag(process: ProcessUnderTest) -> &'static str {
+    if process.is_daemonic_in_original() { "daemonic" } else { "not daemonic" }
 }

@@ -1,0 +1,17 @@
+//! The options with which the probe and its tasks open pools and start processes.
+
+use std::time::Duration;
+
+use pushflow_pool::{PoolOptions, ProcessFamily, ProcessKind, StartMethod};
+
+/// The options of a pool or process of the probe: one worker with this start method, which ends at once when the process
+/// that opened it ends.
+pub fn pool_options(start_method: StartMethod) -> PoolOptions {
+    PoolOptions { max_workers: Some(1), orphan_grace: Duration::ZERO, start_method, ..PoolOptions::default() }
+}
+
+/// The kind of single process that the tasks start: not daemonic, which is the original's default.
+pub(crate) fn kind(billiard: bool) -> ProcessKind {
+    let family = if billiard { ProcessFamily::Billiard } else { ProcessFamily::Multiprocessing };
+    ProcessKind { family, daemon: false }
+}
