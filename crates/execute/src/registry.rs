@@ -51,7 +51,7 @@ use crate::context::TaskContext;
 /// # fn main() {
 /// assert_eq!(greet("you".into(), Some(true)).text, "HELLO YOU");
 /// assert_eq!(pushflow::find_task("greet").unwrap().name, "greet");
-/// assert_eq!(greet::spec(), pushflow_protocol::TaskSpec::rust("greet"));
+/// assert_eq!(greet::spec(), pushflow_model::TaskSpec::rust("greet"));
 /// # }
 /// ```
 ///

@@ -9,9 +9,8 @@ mod tasks;
 
 use std::fmt;
 
-use pushflow_pool::{PoolType, ProcessFamily, StartMethod};
-use pushflow_protocol::TaskSpec;
-use pushflow_value::{Data, Value};
+use pushflow_model::{Data, PoolType, StartMethod, TaskSpec, Value};
+use pushflow_pool::ProcessFamily;
 
 pub use options::pool_options;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pushflow_pool::{PoolOptions, ProcessFamily, ProcessKind, StartMethod};
+use pushflow_model::StartMethod;
+use pushflow_pool::{PoolOptions, ProcessFamily, ProcessKind};
 
 /// The options of a pool or process of the probe: one worker with this start method, which ends at once when the process
 /// that opened it ends.

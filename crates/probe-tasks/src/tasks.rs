@@ -1,10 +1,8 @@
 //! The `#[task]` functions, and the names under which they are registered.
 
-use pushflow_execute::TaskContext;
-use pushflow_execute::task;
+use pushflow_execute::{TaskContext, task};
 use pushflow_guardian::current_process;
-use pushflow_model::Data;
-use pushflow_model::TaskSpec;
+use pushflow_model::{Data, TaskSpec};
 use pushflow_pool::{NestedPools, TaskPool};
 
 use crate::options::{kind, pool_options};

@@ -16,14 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use inventory;
-pub use pushflow_protocol::TaskSpec;
-pub use pushflow_value::Data;
+pub use pushflow_model::{Data, TaskSpec};
 
 pub use super::RegisteredTask;
 use super::choices::choices;
 pub use crate::context::TaskContext;
-pub use inventory;
-pub use pushflow_model::Data;
 
 /// What running a task gives.
 pub type TaskResult = Result<Data, TaskError>;
