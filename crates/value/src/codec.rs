@@ -12,6 +12,8 @@
 //! What is read may come from a process gone wrong: no input makes reading panic, overflow the stack, or take more
 //! memory than about 100 bytes for each byte that is really there.
 
+mod error;
+mod format;
 mod read;
 mod write;
 
@@ -21,51 +23,9 @@ use bytes::Bytes;
 
 use crate::{Data, Payload, Value};
 
-/// How many levels of lists and maps a value may nest: more is refused wherever a value is encoded, decoded, parsed or
-/// converted, because the stack of a recursive decoder can overflow, which nothing can catch.
-///
-/// A list of numbers has one level, a list of lists of numbers two, a number none: 128 containers inside one another
-/// are accepted, whatever the innermost one holds, and 129 are refused, even if the innermost one is empty. For that many
-/// levels everything in this crate gets by with 1 MiB of stack, and with 256 KiB when optimised.
-pub const MAX_DEPTH: usize = 128;
-
-/// Bytes of more than this are apart in an outline.
-pub const APART_ABOVE: usize = 16 * 1024;
-
-const FORMAT: bincode::config::Configuration = bincode::config::standard();
-
-/// The first byte of each encoded value, and of each key of encoded data.
-mod tag {
-    pub const NULL: u8 = 0;
-    pub const BOOL: u8 = 1;
-    pub const INT: u8 = 2;
-    pub const FLOAT: u8 = 3;
-    pub const STR: u8 = 4;
-    pub const BYTES: u8 = 5;
-    pub const LIST: u8 = 6;
-    pub const MAP: u8 = 7;
-    pub const OPAQUE: u8 = 8;
-    /// An opaque value with buffers, or whose content is apart.
-    pub const OPAQUE_IN_PARTS: u8 = 9;
-    pub const BYTES_APART: u8 = 10;
-
-    pub const NAME: u8 = 0;
-    pub const POSITION: u8 = 1;
-}
-
-/// Why a value could not be encoded or decoded.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum CodecError {
-    /// The value nests deeper than [`MAX_DEPTH`].
-    #[error("the value nests deeper than {MAX_DEPTH} levels")]
-    TooDeep,
-    /// The bytes are not what the codec writes.
-    #[error("the bytes are no encoded value: {0}")]
-    Malformed(String),
-    /// Data has an entry under a position and one under the same number as a name, so it can't become a map.
-    #[error("the data has both the position {0} and the name {0:?}, which are one key of a map: rename one")]
-    KeyTwice(String),
-}
+pub use error::{CodecError, MAX_DEPTH};
+pub use format::APART_ABOVE;
+use format::tag;
 
 pub(crate) fn encode(value: &Value) -> Result<Bytes, CodecError> {
     let mut writer = write::Writer::default();

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::{Apart, CodecError, FORMAT, tag};
+use super::Apart;
+use super::error::CodecError;
+use super::format::{FORMAT, tag};
 use crate::{Data, Key, List, Map, Opaque, Payload, Value};
 
 /// How many bytes an element of a list takes at least: its tag.

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 
-use super::{APART_ABOVE, CodecError, FORMAT, Form, tag};
+use super::Form;
+use super::error::CodecError;
+use super::format::{APART_ABOVE, FORMAT, tag};
 use crate::{Data, Key, Opaque, Payload, Value};
 
 /// Wire form in the making.

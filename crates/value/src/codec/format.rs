@@ -1,0 +1,25 @@
+//! The constants of the wire form: bincode's configuration, the tags, and the length from which bytes are apart.
+
+/// Bytes of more than this are apart in an outline.
+pub const APART_ABOVE: usize = 16 * 1024;
+
+pub const FORMAT: bincode::config::Configuration = bincode::config::standard();
+
+/// The first byte of each encoded value, and of each key of encoded data.
+pub mod tag {
+    pub const NULL: u8 = 0;
+    pub const BOOL: u8 = 1;
+    pub const INT: u8 = 2;
+    pub const FLOAT: u8 = 3;
+    pub const STR: u8 = 4;
+    pub const BYTES: u8 = 5;
+    pub const LIST: u8 = 6;
+    pub const MAP: u8 = 7;
+    pub const OPAQUE: u8 = 8;
+    /// An opaque value with buffers, or whose content is apart.
+    pub const OPAQUE_IN_PARTS: u8 = 9;
+    pub const BYTES_APART: u8 = 10;
+
+    pub const NAME: u8 = 0;
+    pub const POSITION: u8 = 1;
+}
