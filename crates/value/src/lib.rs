@@ -9,7 +9,6 @@ mod codec;
 mod convert;
 mod data;
 mod json;
-mod opaque;
 mod payload;
 mod value;
 
@@ -17,6 +16,5 @@ pub use codec::{APART_ABOVE, Apart, CodecError, Form, MAX_DEPTH};
 pub use convert::{ConvertError, from_value, to_value};
 pub use data::{Data, Key};
 pub use json::{JsonError, parse_json};
-pub use opaque::Opaque;
 pub use payload::{Outline, Payload};
-pub use value::{Blob, List, Map, Value};
+pub use value::{Blob, List, Map, Opaque, Value};

@@ -1,11 +1,14 @@
 //! [`Value`]: one plain thing, and its containers, which are dropped without recursion.
 
-use std::ops::{Deref, DerefMut};
+mod blob;
+mod containers;
+mod from;
+mod opaque;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::Opaque;
+pub use blob::Blob;
 
 /// One value: plain, which every kind of task can produce and consume, or [`Opaque`].
 ///
@@ -105,12 +108,6 @@ impl Value {
     }
 }
 
-/// The content of a [`Value::Bytes`]; cloning shares it.
-///
-/// Boxed, because every value would take more room otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Blob(Box<Bytes>);
-
 /// The elements of a [`Value::List`].
 ///
 /// A type of its own so that dropping a deep list needs no deep stack.
@@ -126,100 +123,37 @@ pub struct List(Vec<Value>);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map(Box<IndexMap<String, Value>>);
 
-impl Blob {
-    /// The bytes, taken out; copied only where they are shared.
-    pub fn into_vec(self) -> Vec<u8> {
-        Vec::from(*self.0)
-    }
-}
-
-impl Deref for Blob {
-    type Target = Bytes;
-    fn deref(&self) -> &Bytes {
-        &self.0
-    }
-}
-
-impl From<Bytes> for Blob {
-    fn from(bytes: Bytes) -> Self {
-        Blob(Box::new(bytes))
-    }
-}
-
-impl FromIterator<u8> for Blob {
-    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
-        bytes.into_iter().collect::<Bytes>().into()
-    }
-}
-
-impl From<Vec<u8>> for Blob {
-    fn from(bytes: Vec<u8>) -> Self {
-        Bytes::from(bytes).into()
-    }
-}
-
-impl List {
-    /// The elements, taken out.
-    pub fn into_vec(mut self) -> Vec<Value> {
-        std::mem::take(&mut self.0)
-    }
-}
-
-impl Map {
-    /// The entries, taken out.
-    pub fn into_entries(mut self) -> IndexMap<String, Value> {
-        std::mem::take(&mut *self.0)
-    }
-}
-
-impl Deref for List {
-    type Target = Vec<Value>;
-    fn deref(&self) -> &Vec<Value> {
-        &self.0
-    }
-}
-
-impl DerefMut for List {
-    fn deref_mut(&mut self) -> &mut Vec<Value> {
-        &mut self.0
-    }
-}
-
-impl Deref for Map {
-    type Target = IndexMap<String, Value>;
-    fn deref(&self) -> &IndexMap<String, Value> {
-        &self.0
-    }
-}
-
-impl DerefMut for Map {
-    fn deref_mut(&mut self) -> &mut IndexMap<String, Value> {
-        &mut self.0
-    }
-}
-
-impl FromIterator<Value> for List {
-    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
-        List(values.into_iter().collect())
-    }
-}
-
-impl<K: Into<String>> FromIterator<(K, Value)> for Map {
-    fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
-        Map(Box::new(entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
-    }
-}
-
-impl From<Vec<Value>> for List {
-    fn from(values: Vec<Value>) -> Self {
-        List(values)
-    }
-}
-
-impl From<IndexMap<String, Value>> for Map {
-    fn from(entries: IndexMap<String, Value>) -> Self {
-        Map(Box::new(entries))
-    }
+/// What no plain value can hold: a Python object, say. It is handed on as it is, and nobody but its codec looks inside.
+///
+/// Where the thing has a plain counterpart (a Python tuple is much like a list), that is its *view*: what JSON, conditions,
+/// routers and the typed arguments of Rust tasks see, while the thing itself travels on whole. See [`Value::plain`].
+///
+/// ```
+/// use pushflow_value::{Opaque, Value, from_value};
+///
+/// let pair = Opaque::new("python", "tuple").with_view(Value::from(vec![Value::from(1), Value::from(2)]));
+/// assert_eq!(from_value::<(i32, i32)>(&Value::from(pair))?, (1, 2));
+///
+/// let date = Value::from(Opaque::new("pickle", "datetime.date").with_text("datetime.date(2000, 1, 1)"));
+/// let json = date.to_json().unwrap().to_string();
+/// assert_eq!(json, r#"{"$type":"datetime.date","$repr":"datetime.date(2000, 1, 1)"}"#);
+/// # Ok::<(), pushflow_value::ConvertError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Opaque {
+    /// The name of what can read the content.
+    pub codec: String,
+    /// The type of the thing in its own language.
+    pub type_name: String,
+    /// The thing as its own language prints it, shortened; may be empty.
+    pub text: String,
+    /// The thing itself, as far as the view and the buffers do not hold it.
+    pub content: Bytes,
+    /// Long parts of the thing that its content leaves out, such as the elements of an array: they travel as they are and
+    /// are not copied on the way.
+    pub buffers: Vec<Bytes>,
+    /// Never opaque itself.
+    view: Option<Value>,
 }
 
 impl Drop for List {
@@ -251,71 +185,5 @@ fn drop_flat(mut pending: Vec<Value>) {
             Value::Opaque(opaque) => pending.extend(opaque.into_view()),
             _ => {}
         }
-    }
-}
-
-impl From<()> for Value {
-    fn from((): ()) -> Self {
-        Value::Null
-    }
-}
-
-impl From<bool> for Value {
-    fn from(value: bool) -> Self {
-        Value::Bool(value)
-    }
-}
-
-impl From<i32> for Value {
-    fn from(value: i32) -> Self {
-        Value::Int(value.into())
-    }
-}
-
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Value::Int(value)
-    }
-}
-
-impl From<f64> for Value {
-    fn from(value: f64) -> Self {
-        Value::Float(value)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Value::Str(value.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(value: String) -> Self {
-        Value::Str(value)
-    }
-}
-
-impl From<Bytes> for Value {
-    fn from(value: Bytes) -> Self {
-        Value::Bytes(value.into())
-    }
-}
-
-impl From<Vec<Value>> for Value {
-    fn from(values: Vec<Value>) -> Self {
-        Value::List(List(values))
-    }
-}
-
-impl From<List> for Value {
-    fn from(list: List) -> Self {
-        Value::List(list)
-    }
-}
-
-impl From<Map> for Value {
-    fn from(map: Map) -> Self {
-        Value::Map(map)
     }
 }
