@@ -1,59 +1,20 @@
 //! [`Data`]: what one trigger carries.
 
-use std::fmt;
-use std::sync::Arc;
+mod key;
+mod payload;
+mod wire;
 
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::{CodecError, Payload, Value};
+use crate::{CodecError, Value};
 
-/// The name or position of one entry of [`Data`].
-///
-/// Names become keyword arguments of a task, positions become positional arguments (`parity.md` P25).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
-    /// A keyword argument.
-    Name(Arc<str>),
-    /// A positional argument, counted from 0.
-    Position(u32),
-}
-
-impl Key {
-    /// The name, if this is one.
-    pub fn as_name(&self) -> Option<&str> {
-        match self {
-            Key::Name(name) => Some(name),
-            Key::Position(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Key::Name(name) => f.write_str(name),
-            Key::Position(position) => write!(f, "{position}"),
-        }
-    }
-}
-
-impl From<&str> for Key {
-    fn from(name: &str) -> Self {
-        Key::Name(name.into())
-    }
-}
-
-impl From<String> for Key {
-    fn from(name: String) -> Self {
-        Key::Name(name.into())
-    }
-}
-
-impl From<u32> for Key {
-    fn from(position: u32) -> Self {
-        Key::Position(position)
-    }
-}
+pub use key::Key;
+pub use payload::Outline;
+pub use wire::{Apart, Form};
 
 /// What one trigger carries: a map from names and positions to values, in the order of insertion.
 ///
@@ -71,10 +32,53 @@ impl From<u32> for Key {
 #[derive(Clone, Default)]
 pub struct Data(Arc<IndexMap<Key, Payload>>);
 
+/// One value on its way: decoded, encoded, or a map of further payloads; whichever form is asked for is made once.
+///
+/// Cloning shares. A value is encoded once, by its producer, and decoded only where somebody looks at it.
+///
+/// ```
+/// use pushflow_value::{Payload, Value};
+///
+/// let sent = Payload::from(Value::from("hello"));
+/// let received = Payload::from_encoded(sent.encoded().unwrap().clone());
+/// assert_eq!(received.value().unwrap(), &Value::from("hello"));
+/// ```
+#[derive(Clone)]
+pub struct Payload(Arc<Forms>);
+
+/// At least one of them is set.
+#[derive(Default)]
+struct Forms {
+    value: OnceLock<Value>,
+    encoded: OnceLock<Bytes>,
+    outlined: OnceLock<Outlined>,
+    fields: OnceLock<Fields>,
+}
+
+/// An encoded value without its long bytes, and these.
+struct Outlined {
+    outline: Bytes,
+    apart: Vec<Bytes>,
+}
+
+/// The entries of a payload that is a map, which may be such payloads themselves; dropped without recursion.
+struct Fields(Data);
+
 impl Data {
     /// Data without an entry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A value that is a map, as data; `None` if it is no map.
+    pub fn from_map(value: Value) -> Option<Data> {
+        match value {
+            Value::Map(map) => Some(
+                map.into_entries().into_iter().map(|(name, value)| (Key::from(name), Payload::from(value))).collect(),
+            ),
+            Value::Opaque(opaque) => opaque.into_view().and_then(Data::from_map),
+            _ => None,
+        }
     }
 
     /// This data with one entry more; an entry of the same key is replaced in its place.

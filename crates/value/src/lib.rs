@@ -9,12 +9,10 @@ mod codec;
 mod convert;
 mod data;
 mod json;
-mod payload;
 mod value;
 
-pub use codec::{APART_ABOVE, Apart, CodecError, Form, MAX_DEPTH};
+pub use codec::{APART_ABOVE, CodecError, MAX_DEPTH};
 pub use convert::{ConvertError, from_value, to_value};
-pub use data::{Data, Key};
+pub use data::{Apart, Data, Form, Key, Outline, Payload};
 pub use json::{JsonError, parse_json};
-pub use payload::{Outline, Payload};
 pub use value::{Blob, List, Map, Opaque, Value};

@@ -5,7 +5,7 @@ pub const APART_ABOVE: usize = 16 * 1024;
 
 pub const FORMAT: bincode::config::Configuration = bincode::config::standard();
 
-/// The first byte of each encoded value, and of each key of encoded data.
+/// The first byte of each encoded value.
 pub mod tag {
     pub const NULL: u8 = 0;
     pub const BOOL: u8 = 1;
@@ -19,7 +19,4 @@ pub mod tag {
     /// An opaque value with buffers, or whose content is apart.
     pub const OPAQUE_IN_PARTS: u8 = 9;
     pub const BYTES_APART: u8 = 10;
-
-    pub const NAME: u8 = 0;
-    pub const POSITION: u8 = 1;
 }

@@ -6,10 +6,9 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::Apart;
 use super::error::CodecError;
 use super::format::{FORMAT, tag};
-use crate::{Data, Key, List, Map, Opaque, Payload, Value};
+use crate::{List, Map, Opaque, Value};
 
 /// How many bytes an element of a list takes at least: its tag.
 const LEAST_ELEMENT: usize = 1;
@@ -17,8 +16,6 @@ const LEAST_ELEMENT: usize = 1;
 const LEAST_ENTRY: usize = 2;
 /// How many bytes a part of an opaque value takes at least: whether it is apart, and its length or number.
 const LEAST_PART: usize = 2;
-/// How many bytes an entry of data takes at least: the key's tag, the key, and the length of the value.
-const LEAST_FIELD: usize = 3;
 
 /// What is left to read.
 ///
@@ -92,7 +89,7 @@ impl<'a> Reader<'a> {
             let count = self.count(LEAST_PART)?;
             opaque.buffers.reserve_exact(count);
             for _ in 0..count {
-                self.owed -= LEAST_PART;
+                self.begin_item(LEAST_PART);
                 opaque.buffers.push(self.part()?);
             }
         } else {
@@ -129,7 +126,7 @@ impl<'a> Reader<'a> {
         let count = self.count(LEAST_ELEMENT)?;
         let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
-            self.owed -= LEAST_ELEMENT;
+            self.begin_item(LEAST_ELEMENT);
             elements.push(self.value(levels)?);
         }
         Ok(List::from(elements))
@@ -139,39 +136,35 @@ impl<'a> Reader<'a> {
         let count = self.count(LEAST_ENTRY)?;
         let mut entries = IndexMap::with_capacity(count);
         for _ in 0..count {
-            self.owed -= LEAST_ENTRY;
-            let name = self.get::<&str>()?.to_owned();
+            let name = self.entry_name()?.to_owned();
             let value = self.value(levels)?;
             self.insert(&mut entries, name, value)?;
         }
         Ok(Map::from(entries))
     }
 
-    /// Reads a map without its values; `None`, with nothing more read, if something else is there.
-    pub fn map_entries(&mut self, bytes: &Bytes, levels: usize) -> Result<Option<Data>, CodecError> {
+    /// Begins to read a map whose entries may have one level less than [`MAX_DEPTH`], and says how many there are; `None`,
+    /// with nothing more read, if something else is there.
+    pub fn map_length(&mut self) -> Result<Option<usize>, CodecError> {
         match self.get::<u8>()? {
-            tag::MAP => {}
-            tag::NULL..=tag::LIST | tag::OPAQUE..=tag::BYTES_APART => return Ok(None),
-            unknown => return Err(self.unknown_tag(unknown)),
+            tag::MAP => self.count(LEAST_ENTRY).map(Some),
+            tag::NULL..=tag::LIST | tag::OPAQUE..=tag::BYTES_APART => Ok(None),
+            unknown => Err(self.unknown_tag(unknown)),
         }
-        let below = below(levels)?;
-        let count = self.count(LEAST_ENTRY)?;
-        let mut entries = IndexMap::with_capacity(count);
-        for _ in 0..count {
-            self.owed -= LEAST_ENTRY;
-            let name = Key::from(self.get::<&str>()?);
-            let value = self.rest;
-            self.saw_apart = false;
-            self.skip(below)?;
-            let encoded = bytes.slice_ref(&value[..value.len() - self.rest.len()]);
-            let payload = match self.saw_apart {
-                // Its numbers are those of the whole list.
-                true => Payload::from(Reader::new(&encoded).with_apart(self.apart).value(below)?),
-                false => Payload::from_encoded(encoded),
-            };
-            self.insert(&mut entries, name, payload)?;
-        }
-        Ok(Some(Data::from(entries)))
+    }
+
+    /// Begins to read the next entry of a map.
+    pub fn entry_name(&mut self) -> Result<&'a str, CodecError> {
+        self.begin_item(LEAST_ENTRY);
+        self.get()
+    }
+
+    /// Reads over a value that may have `levels` levels: its bytes, and whether something of it is apart.
+    pub fn skip_value(&mut self, levels: usize) -> Result<(&'a [u8], bool), CodecError> {
+        let value = self.rest;
+        self.saw_apart = false;
+        self.skip(levels)?;
+        Ok((&value[..value.len() - self.rest.len()], self.saw_apart))
     }
 
     /// Reads over a value that may have `levels` levels, whose texts are not looked at.
@@ -185,14 +178,14 @@ impl<'a> Reader<'a> {
             tag::LIST => {
                 let below = below(levels)?;
                 for _ in 0..self.count(LEAST_ELEMENT)? {
-                    self.owed -= LEAST_ELEMENT;
+                    self.begin_item(LEAST_ELEMENT);
                     self.skip(below)?;
                 }
             }
             tag::MAP => {
                 let below = below(levels)?;
                 for _ in 0..self.count(LEAST_ENTRY)? {
-                    self.owed -= LEAST_ENTRY;
+                    self.begin_item(LEAST_ENTRY);
                     self.get::<&[u8]>()?;
                     self.skip(below)?;
                 }
@@ -207,7 +200,7 @@ impl<'a> Reader<'a> {
                 } else {
                     self.skip_part()?;
                     for _ in 0..self.count(LEAST_PART)? {
-                        self.owed -= LEAST_PART;
+                        self.begin_item(LEAST_PART);
                         self.skip_part()?;
                     }
                 }
@@ -227,35 +220,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads data, whose values are parts of `bytes` that are not looked at, or are one of those `apart`.
-    pub fn data(&mut self, bytes: &Bytes, apart: Vec<Apart>) -> Result<Data, CodecError> {
-        let mut apart = apart.into_iter().peekable();
-        let count = self.count(LEAST_FIELD)?;
-        let mut entries = IndexMap::with_capacity(count);
-        for index in 0..count {
-            self.owed -= LEAST_FIELD;
-            let key = match self.get::<u8>()? {
-                tag::NAME => Key::from(self.get::<&str>()?),
-                tag::POSITION => Key::Position(self.get()?),
-                unknown => return Err(self.unknown_tag(unknown)),
-            };
-            let here = self.get::<&[u8]>()?;
-            let payload = match apart.next_if(|next| next.index == index && next.encoded.is_some() == here.is_empty()) {
-                Some(Apart { encoded, bytes: apart, .. }) => {
-                    Payload::from_outline(encoded.unwrap_or_else(|| bytes.slice_ref(here)), apart)
-                }
-                None => Payload::from_encoded(bytes.slice_ref(here)),
-            };
-            self.insert(&mut entries, key, payload)?;
-        }
-        match apart.next() {
-            Some(Apart { index, .. }) => Err(self.malformed(format!("what is apart does not fit entry {index}"))),
-            None => Ok(Data::from(entries)),
-        }
-    }
-
     /// Reads how many items follow, each of which takes at least `least` bytes.
-    fn count(&mut self, least: usize) -> Result<usize, CodecError> {
+    pub fn count(&mut self, least: usize) -> Result<usize, CodecError> {
         let count = self.get::<u64>()?;
         let count = usize::try_from(count).ok();
         let owed = count.and_then(|count| count.checked_mul(least)).and_then(|bytes| bytes.checked_add(self.owed));
@@ -268,7 +234,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn get<T: BorrowDecode<'a, ()>>(&mut self) -> Result<T, CodecError> {
+    /// Begins to read one of the items that were counted.
+    pub fn begin_item(&mut self, least: usize) {
+        self.owed -= least;
+    }
+
+    pub fn get<T: BorrowDecode<'a, ()>>(&mut self) -> Result<T, CodecError> {
         match bincode::borrow_decode_from_slice(self.rest, FORMAT) {
             Ok((item, used)) => {
                 self.rest = &self.rest[used..];
@@ -281,7 +252,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn insert<K: std::hash::Hash + Eq + std::fmt::Display, V>(
+    pub fn insert<K: std::hash::Hash + Eq + std::fmt::Display, V>(
         &self,
         entries: &mut IndexMap<K, V>,
         key: K,
@@ -296,11 +267,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unknown_tag(&self, tag: u8) -> CodecError {
+    pub fn unknown_tag(&self, tag: u8) -> CodecError {
         self.malformed(format!("{tag} is no tag"))
     }
 
-    fn malformed(&self, what: impl std::fmt::Display) -> CodecError {
+    pub fn malformed(&self, what: impl std::fmt::Display) -> CodecError {
         CodecError::Malformed(format!("{what}, at byte {} of {}", self.total - self.rest.len(), self.total))
     }
 }

@@ -4,10 +4,9 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 
-use super::Form;
 use super::error::CodecError;
 use super::format::{APART_ABOVE, FORMAT, tag};
-use crate::{Data, Key, Opaque, Payload, Value};
+use crate::{Opaque, Value};
 
 /// Wire form in the making.
 #[derive(Default)]
@@ -118,33 +117,7 @@ impl<W: Write> Writer<W> {
         Some(apart.len() - 1)
     }
 
-    /// Writes all entries, each value in the `form` that is asked for; they are encoded if they aren't yet. What is apart
-    /// is left empty, which no encoded value is.
-    pub fn data(
-        &mut self,
-        data: &Data,
-        mut form: impl FnMut(usize, &Payload) -> Result<Form, CodecError>,
-    ) -> Result<(), CodecError> {
-        self.put(data.len());
-        for (index, (key, payload)) in data.iter().enumerate() {
-            match key {
-                Key::Name(name) => self.put((tag::NAME, &**name)),
-                Key::Position(position) => self.put((tag::POSITION, position)),
-            }
-            match form(index, payload)? {
-                Form::Apart => self.put(&[][..] as &[u8]),
-                Form::Whole => self.put(payload.encoded()?.as_ref()),
-                Form::Outline => {
-                    let mut outline = Vec::new();
-                    payload.write_outline(&mut outline)?;
-                    self.put(outline.as_slice());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, item: impl bincode::Encode) {
+    pub fn put(&mut self, item: impl bincode::Encode) {
         bincode::encode_into_std_write(item, &mut self.into, FORMAT)
             .expect("numbers, texts and bytes can be encoded, and the writer takes all of them");
     }

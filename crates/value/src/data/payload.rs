@@ -7,37 +7,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::codec::{self, CodecError, MAX_DEPTH};
-use crate::{Data, Key, Map, Value};
-
-/// One value on its way: decoded, encoded, or a map of further payloads; whichever form is asked for is made once.
-///
-/// Cloning shares. A value is encoded once, by its producer, and decoded only where somebody looks at it.
-///
-/// ```
-/// use pushflow_value::{Payload, Value};
-///
-/// let sent = Payload::from(Value::from("hello"));
-/// let received = Payload::from_encoded(sent.encoded().unwrap().clone());
-/// assert_eq!(received.value().unwrap(), &Value::from("hello"));
-/// ```
-#[derive(Clone)]
-pub struct Payload(Arc<Forms>);
-
-/// At least one of them is set.
-#[derive(Default)]
-struct Forms {
-    value: OnceLock<Value>,
-    encoded: OnceLock<Bytes>,
-    outlined: OnceLock<Outlined>,
-    fields: OnceLock<Fields>,
-}
-
-/// An encoded value without its long bytes, and these.
-struct Outlined {
-    outline: Bytes,
-    apart: Vec<Bytes>,
-}
+use super::{Data, Fields, Forms, Key, Outlined, Payload};
+use crate::codec::{self, CodecError, MAX_DEPTH, Reader};
+use crate::{Map, Value};
 
 /// How an encoded value may be taken apart.
 #[derive(Debug)]
@@ -47,9 +19,6 @@ pub struct Outline {
     /// The long bytes in it, which can travel on a way of their own.
     pub apart: Vec<Bytes>,
 }
-
-/// The entries of a payload that is a map, which may be such payloads themselves; dropped without recursion.
-struct Fields(Data);
 
 impl Payload {
     /// A value in its encoded form, which is not looked at before somebody asks for it.
@@ -172,7 +141,7 @@ impl Payload {
             (Some(value), _) => unfold(value)?,
             // Its view may be a map.
             (None, Some((encoded, _))) if codec::is_opaque(encoded) => unfold(self.value()?)?,
-            (None, Some((encoded, apart))) => codec::split_map(encoded, apart)?,
+            (None, Some((encoded, apart))) => split_map(encoded, apart)?,
             (None, None) => unreachable!("a payload has at least one form"),
         };
         Ok(fields.map(|fields| &self.0.fields.get_or_init(|| Fields(fields)).0))
@@ -201,6 +170,27 @@ fn unfold(value: &Value) -> Result<Option<Data>, CodecError> {
         return Err(CodecError::TooDeep);
     }
     Ok(Some(map.iter().map(|(name, value)| (name.as_str(), Payload::from(value.clone()))).collect()))
+}
+
+/// The entries of the outline of a map; `None` if this is no map. They are still encoded and in the memory of `bytes`, but
+/// for those of which something is apart.
+fn split_map(bytes: &Bytes, apart: &[Bytes]) -> Result<Option<Data>, CodecError> {
+    let mut reader = Reader::new(bytes).with_apart(apart);
+    let Some(count) = reader.map_length()? else { return Ok(None) };
+    let below = MAX_DEPTH - 1;
+    let mut entries = IndexMap::with_capacity(count);
+    for _ in 0..count {
+        let name = reader.entry_name()?;
+        let (encoded, has_apart) = reader.skip_value(below)?;
+        let payload = match has_apart {
+            // Its numbers are those of the whole list.
+            true => Payload::from(Reader::new(encoded).with_apart(apart).value(below)?),
+            false => Payload::from_encoded(bytes.slice_ref(encoded)),
+        };
+        reader.insert(&mut entries, Key::from(name), payload)?;
+    }
+    reader.finish()?;
+    Ok(Some(Data::from(entries)))
 }
 
 impl Drop for Fields {
@@ -238,19 +228,6 @@ impl fmt::Debug for Payload {
             (None, Some(value), _) => write!(f, "<{}>", value.type_name()),
             (None, None, Some(fields)) => write!(f, "<a map of {}>", fields.0.len()),
             (None, None, None) => unreachable!("a payload has at least one form"),
-        }
-    }
-}
-
-impl Data {
-    /// A value that is a map, as data; `None` if it is no map.
-    pub fn from_map(value: Value) -> Option<Data> {
-        match value {
-            Value::Map(map) => Some(
-                map.into_entries().into_iter().map(|(name, value)| (Key::from(name), Payload::from(value))).collect(),
-            ),
-            Value::Opaque(opaque) => opaque.into_view().and_then(Data::from_map),
-            _ => None,
         }
     }
 }
