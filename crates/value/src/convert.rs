@@ -1,7 +1,9 @@
 //! Between [`Value`] and Rust types, through serde: how typed arguments and results of `#[task]` functions travel.
 
+mod data;
 mod de;
 mod error;
+mod integer;
 mod key;
 mod ser;
 mod serde_impls;
@@ -9,12 +11,10 @@ mod serde_impls;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConvertError;
-pub(crate) use serde_impls::{ValueSeed, too_large};
+pub(crate) use integer::too_large;
+pub(crate) use serde_impls::ValueSeed;
 
 use crate::{MAX_DEPTH, Value};
-
-/// For how many elements memory is reserved at most on the word of somebody's length.
-const MOST_RESERVED: usize = 4096;
 
 /// A Rust value as a [`Value`]: structs become maps, sequences and tuples lists, enums as `serde_json` writes them.
 ///

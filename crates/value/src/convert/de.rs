@@ -6,7 +6,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::ConvertError;
+use super::error::ConvertError;
 use super::key::FromKey;
 use super::serde_impls::OPAQUE;
 use crate::{List, Map, Value};

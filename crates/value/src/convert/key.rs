@@ -5,7 +5,7 @@ use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Error, Impossible, Serialize, Serializer};
 
-use super::ConvertError;
+use super::error::ConvertError;
 
 /// Serializes a key of a map.
 pub struct ToKey;

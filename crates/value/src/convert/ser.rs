@@ -4,8 +4,9 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use serde::ser::{Error, Serialize, Serializer};
 
-use super::serde_impls::{OPAQUE, too_large};
-use super::{ConvertError, MOST_RESERVED};
+use super::error::ConvertError;
+use super::integer::integer;
+use super::serde_impls::{MOST_RESERVED, OPAQUE};
 use crate::{List, Map, Value};
 
 /// Serializes what may have `levels` levels.
@@ -43,10 +44,6 @@ fn tagged(variant: Option<&'static str>, content: Value) -> Value {
         Some(name) => Value::Map(Map::from_iter([(name, content)])),
         None => content,
     }
-}
-
-fn integer<N: Copy + std::fmt::Display + TryInto<i64>>(number: N) -> Result<Value, ConvertError> {
-    number.try_into().map(Value::Int).map_err(|_| Error::custom(too_large(number)))
 }
 
 impl Serializer for ToValue {

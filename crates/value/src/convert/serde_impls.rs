@@ -1,5 +1,5 @@
-//! [`Value`] and [`Data`] as serde types, so that they can be read and written in any format, and so that a task can take
-//! and return them as they are.
+//! [`Value`] as a serde type, so that it can be read and written in any format, and so that a task can take and return it
+//! as it is.
 
 use std::fmt;
 
@@ -10,11 +10,14 @@ use serde::de::{
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::MOST_RESERVED;
-use crate::{CodecError, Data, List, MAX_DEPTH, Map, Value, codec};
+use super::integer::too_large;
+use crate::{CodecError, List, MAX_DEPTH, Map, Value, codec};
 
 /// The name under which values ask for, and hand over, an opaque value whole.
 pub const OPAQUE: &str = "$pushflow::Opaque";
+
+/// For how many elements memory is reserved at most on the word of somebody's length.
+pub const MOST_RESERVED: usize = 4096;
 
 /// Like [`to_value`](crate::to_value), with at most [`MAX_DEPTH`] levels, in whatever format: bytes are the format's
 /// bytes, and a float that is not finite is the format's affair. An opaque value becomes bytes: its wire form.
@@ -221,30 +224,4 @@ fn entries<'de, A: MapAccess<'de>>(mut access: A, inside: ValueSeed) -> Result<M
         entries.insert(name, access.next_value_seed(inside)?);
     }
     Ok(Map::from(entries))
-}
-
-/// The sentence about an integer that can't travel.
-pub fn too_large(number: impl fmt::Display) -> String {
-    format!("the integer {number} does not fit 64 bits with sign: pass it as text")
-}
-
-/// A map; positions become decimal names.
-impl Serialize for Data {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.check_names().map_err(S::Error::custom)?;
-        let mut entries = serializer.serialize_map(Some(self.len()))?;
-        for (key, payload) in self {
-            entries.serialize_entry(&key.to_string(), payload.value().map_err(S::Error::custom)?)?;
-        }
-        entries.end()
-    }
-}
-
-/// A map, whose keys become names.
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let found = value.type_name();
-        Data::from_map(value).ok_or_else(|| D::Error::invalid_type(Unexpected::Other(found), &"a map"))
-    }
 }

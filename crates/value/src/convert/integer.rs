@@ -1,0 +1,17 @@
+//! Integers: those of 64 bits with sign are values, all others are refused.
+
+use std::fmt::Display;
+
+use serde::ser::Error;
+
+use super::error::ConvertError;
+use crate::Value;
+
+pub fn integer<N: Copy + Display + TryInto<i64>>(number: N) -> Result<Value, ConvertError> {
+    number.try_into().map(Value::Int).map_err(|_| Error::custom(too_large(number)))
+}
+
+/// The sentence about an integer that can't travel.
+pub fn too_large(number: impl Display) -> String {
+    format!("the integer {number} does not fit 64 bits with sign: pass it as text")
+}
