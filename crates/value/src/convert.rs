@@ -41,7 +41,7 @@ use crate::{MAX_DEPTH, Value};
 /// An integer that does not fit 64 bits with sign, another kind of map key, one key twice, more than [`MAX_DEPTH`]
 /// levels.
 pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, ConvertError> {
-    value.serialize(ser::ToValue::new(MAX_DEPTH))
+    value.serialize(ser::ValueSerializer::new(MAX_DEPTH))
 }
 
 /// A [`Value`] as a Rust value, which may borrow from it.
@@ -61,5 +61,5 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, ConvertError>
 /// When the value does not fit the type, or has more than [`MAX_DEPTH`] levels; the message says what was expected, what
 /// was found, and where.
 pub fn from_value<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, ConvertError> {
-    T::deserialize(de::FromValue::new(value, MAX_DEPTH))
+    T::deserialize(de::ValueDeserializer::new(value, MAX_DEPTH))
 }
