@@ -24,7 +24,16 @@ pub use blob::Blob;
 ///
 /// let value = Value::from(vec![Value::from(1), Value::from("two")]);
 /// assert_eq!(value, Value::List(List::from_iter([Value::Int(1), Value::Str("two".into())])));
+/// assert_eq!(Value::from([Some(0.5), None]), Value::from(vec![Value::Float(0.5), Value::Null]));
+/// assert!(Value::try_from(u64::MAX).is_err());
 /// ```
+///
+/// `From` takes whatever fits without loss: numbers, texts, [`Bytes`], options, and lists and maps of them. `TryFrom` takes
+/// the integers that may not fit: `u64`, `usize`, `i128` and `u128`. [`to_value`](crate::to_value) takes all else. A
+/// `Vec<u8>` becomes a list of integers in either case; [`Blob`] and [`Bytes`] become bytes.
+///
+/// This enum is exhaustive on purpose: encoders, comparisons and conversions match on it, and a variant that one of them
+/// forgets must not compile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// Python's `None`, JSON's `null`, Rust's `()` and `Option::None`.

@@ -15,3 +15,19 @@ pub fn integer<N: Copy + Display + TryInto<i64>>(number: N) -> Result<Value, Con
 pub fn too_large(number: impl Display) -> String {
     format!("the integer {number} does not fit 64 bits with sign: pass it as text")
 }
+
+macro_rules! integers_that_may_not_fit {
+    ($($integer:ty)*) => {$(
+        /// # Errors
+        /// When the integer does not fit 64 bits with sign.
+        impl TryFrom<$integer> for Value {
+            type Error = ConvertError;
+
+            fn try_from(number: $integer) -> Result<Self, ConvertError> {
+                integer(number)
+            }
+        }
+    )*};
+}
+
+integers_that_may_not_fit! { u64 usize i128 u128 }

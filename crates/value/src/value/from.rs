@@ -1,8 +1,14 @@
 //! Values from Rust types that fit without loss.
+//!
+//! A list, a map or an option of such types is itself one. Integers that may not fit are converted with `TryFrom`, which
+//! `convert` implements, because the error belongs there.
+
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 
-use super::{List, Map, Opaque, Value};
+use super::{Blob, List, Map, Opaque, Value};
 
 impl From<()> for Value {
     fn from((): ()) -> Self {
@@ -16,15 +22,28 @@ impl From<bool> for Value {
     }
 }
 
-impl From<i32> for Value {
-    fn from(value: i32) -> Self {
-        Value::Int(value.into())
+macro_rules! integers {
+    ($($integer:ty)*) => {$(
+        impl From<$integer> for Value {
+            fn from(value: $integer) -> Self {
+                Value::Int(value.into())
+            }
+        }
+    )*};
+}
+
+integers! { i8 i16 i32 i64 u8 u16 u32 }
+
+impl From<isize> for Value {
+    fn from(value: isize) -> Self {
+        const { assert!(size_of::<isize>() <= size_of::<i64>()) };
+        Value::Int(value as i64)
     }
 }
 
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Value::Int(value)
+impl From<f32> for Value {
+    fn from(value: f32) -> Self {
+        Value::Float(value.into())
     }
 }
 
@@ -52,9 +71,9 @@ impl From<Bytes> for Value {
     }
 }
 
-impl From<Vec<Value>> for Value {
-    fn from(values: Vec<Value>) -> Self {
-        Value::List(List(values))
+impl From<Blob> for Value {
+    fn from(value: Blob) -> Self {
+        Value::Bytes(value)
     }
 }
 
@@ -74,4 +93,60 @@ impl From<Opaque> for Value {
     fn from(opaque: Opaque) -> Self {
         Value::Opaque(Box::new(opaque))
     }
+}
+
+/// `None` becomes [`Value::Null`], so `Some(())` and `None` become the same value.
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// A list, of whatever elements: a `Vec<u8>` becomes a list of integers, as [`to_value`](crate::to_value) makes of it.
+///
+/// [`Blob`] and [`Bytes`] become bytes:
+///
+/// ```
+/// use pushflow_value::{Blob, Value};
+///
+/// let raw: Vec<u8> = vec![1, 2];
+/// assert_eq!(Value::from(raw.clone()), Value::from([1, 2]));
+/// assert_eq!(Value::from(Blob::from(raw)).type_name(), "bytes");
+/// ```
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(values: Vec<T>) -> Self {
+        Value::List(List(values.into_iter().map(Into::into).collect()))
+    }
+}
+
+/// A list, of whatever elements; see `From<Vec<T>>` for bytes.
+impl<T: Into<Value>, const N: usize> From<[T; N]> for Value {
+    fn from(values: [T; N]) -> Self {
+        Value::List(List(values.into_iter().map(Into::into).collect()))
+    }
+}
+
+/// A map in the order of the keys.
+impl<K: Into<String>, T: Into<Value>> From<BTreeMap<K, T>> for Value {
+    fn from(entries: BTreeMap<K, T>) -> Self {
+        map(entries)
+    }
+}
+
+/// A map in the order in which the hash map yields its entries, which differs from run to run.
+impl<K: Into<String>, T: Into<Value>, S> From<HashMap<K, T, S>> for Value {
+    fn from(entries: HashMap<K, T, S>) -> Self {
+        map(entries)
+    }
+}
+
+/// A map in the order of insertion.
+impl<K: Into<String>, T: Into<Value>, S> From<IndexMap<K, T, S>> for Value {
+    fn from(entries: IndexMap<K, T, S>) -> Self {
+        map(entries)
+    }
+}
+
+fn map<K: Into<String>, T: Into<Value>>(entries: impl IntoIterator<Item = (K, T)>) -> Value {
+    Value::Map(entries.into_iter().map(|(name, value)| (name, value.into())).collect())
 }

@@ -2,6 +2,7 @@
 //!
 //! - `codec`: the wire form, and bytes that are none
 //! - `convert`: values and Rust types
+//! - `from`: values from Rust types, without serde
 //! - `json`: values and JSON
 //! - `opaque`: values that only their own language understands
 //! - `payload`: the forms of a payload, merging data, and what never gets into a log
@@ -9,6 +10,7 @@
 
 mod codec;
 mod convert;
+mod from;
 mod json;
 mod opaque;
 mod payload;
