@@ -102,7 +102,7 @@ impl Data {
     }
 
     /// The payload under a key.
-    pub fn get(&self, key: &Key) -> Option<&Payload> {
+    pub fn payload(&self, key: &Key) -> Option<&Payload> {
         self.0.get(key)
     }
 

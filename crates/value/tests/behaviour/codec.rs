@@ -86,7 +86,7 @@ proptest! {
         prop_assert_eq!(back.encode().unwrap(), encoded.clone());
         prop_assert!(back.iter().map(|(key, _)| key).eq(data.iter().map(|(key, _)| key)));
         for (key, payload) in &data {
-            prop_assert_eq!(wire(back.get(key).unwrap().value().unwrap()), wire(payload.value().unwrap()));
+            prop_assert_eq!(wire(back.payload(key).unwrap().value().unwrap()), wire(payload.value().unwrap()));
         }
         for end in 0..encoded.len() {
             prop_assert!(matches!(Data::decode(&encoded.slice(..end)), Err(CodecError::Malformed(_))));
