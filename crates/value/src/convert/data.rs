@@ -1,10 +1,116 @@
-//! [`Data`] as a serde type.
+//! [`Data`] and Rust types: entries written and read through serde, and data as a serde type.
 
-use serde::de::{Deserializer, Error as _, Unexpected};
+use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 use serde::ser::{Error as _, SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
-use crate::{Data, Value};
+use super::error::ConvertError;
+use super::{from_value, to_value};
+use crate::{Data, Key, Value};
+
+/// The error about a missing entry names at most this many of the entries that are there.
+const MOST_NAMED: usize = 10;
+
+impl Data {
+    /// This data with one entry more, made from a Rust value as [`to_value`](crate::to_value) makes it.
+    ///
+    /// An entry of the same key is replaced in its place.
+    ///
+    /// ```
+    /// use pushflow_value::Data;
+    ///
+    /// #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    /// struct Scan {
+    ///     energy: f64,
+    ///     counts: Vec<u16>,
+    /// }
+    /// let scan = Scan { energy: 12.5, counts: vec![3, 4] };
+    /// let data = Data::new().with_serialized("scan", &scan)?;
+    /// assert_eq!(data.get::<Scan>("scan")?, scan);
+    ///
+    /// let error = Data::new().with_serialized("sizes", &[1, u64::MAX]).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the integer 18446744073709551615 does not fit 64 bits with sign: pass it as text, at sizes[1]"
+    /// );
+    /// # Ok::<(), pushflow_value::ConvertError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `to_value` refuses the Rust value; the error's path begins with the key.
+    pub fn with_serialized<T: Serialize + ?Sized>(self, key: impl Into<Key>, value: &T) -> Result<Data, ConvertError> {
+        let key = key.into();
+        let value = to_value(value).map_err(|error| error.inside(&key.to_string()))?;
+        Ok(self.with(key, value))
+    }
+
+    /// The entry of a key as a Rust value, made as [`from_value`](crate::from_value) makes it.
+    ///
+    /// A missing entry is treated as serde treats a missing field of a struct: where an [`Option`] is asked for, it is
+    /// `None`; everywhere else it is an error. So the type says whether an entry may be missing, a misspelt name does not
+    /// pass for a missing entry, and no caller has to unwrap twice. The error names the entries that are there. An option
+    /// does not tell a missing entry from one that is null; [`Data::payload`] and [`Data::named`] do.
+    ///
+    /// ```
+    /// use pushflow_value::Data;
+    ///
+    /// let data = Data::new().with("name", "scan").with("value", 1).with(0, 2.5);
+    /// assert_eq!(data.get::<u8>("value")?, 1);
+    /// assert_eq!(data.get::<&str>("name")?, "scan");
+    /// assert_eq!(data.get::<f64>(0)?, 2.5);
+    /// assert_eq!(data.get::<Option<u8>>("limit")?, None);
+    ///
+    /// let error = data.get::<u8>("limit").unwrap_err();
+    /// assert_eq!(error.to_string(), r#"expected the entry "limit", found only "name", "value", 0"#);
+    /// let error = data.get::<u8>("name").unwrap_err();
+    /// assert_eq!(error.to_string(), r#"expected u8, found the text "scan", at name"#);
+    /// # Ok::<(), pushflow_value::ConvertError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the entry is missing, the bytes that arrived for it can't be decoded, or the value does not fit the type.
+    pub fn get<'de, T: Deserialize<'de>>(&'de self, key: impl Into<Key>) -> Result<T, ConvertError> {
+        let key = key.into();
+        let Some(payload) = self.payload(&key) else { return T::deserialize(MissingEntry { data: self, key: &key }) };
+        let value = payload.value().map_err(serde::de::Error::custom);
+        value.and_then(from_value).map_err(|error: ConvertError| error.inside(&key.to_string()))
+    }
+}
+
+/// Deserializes an entry that is not there: an option from it is `None`, all else is refused.
+struct MissingEntry<'a> {
+    data: &'a Data,
+    key: &'a Key,
+}
+
+impl<'de> Deserializer<'de> for MissingEntry<'_> {
+    type Error = ConvertError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, ConvertError> {
+        let key = quoted(self.key);
+        let named: Vec<String> = self.data.iter().take(MOST_NAMED).map(|(key, _)| quoted(key)).collect();
+        let found = match self.data.len() {
+            0 => "no entry".to_owned(),
+            count if count > MOST_NAMED => format!("only {} and {} more", named.join(", "), count - MOST_NAMED),
+            _ => format!("only {}", named.join(", ")),
+        };
+        Err(serde::de::Error::custom(format_args!("expected the entry {key}, found {found}")))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+        visitor.visit_none()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// A name in quotes, or a position as its digits.
+fn quoted(key: &Key) -> String {
+    key.as_name().map_or_else(|| key.to_string(), |name| format!("{name:?}"))
+}
 
 /// A map; positions become decimal names.
 impl Serialize for Data {

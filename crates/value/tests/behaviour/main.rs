@@ -2,6 +2,7 @@
 //!
 //! - `codec`: the wire form, and bytes that are none
 //! - `convert`: values and Rust types
+//! - `entries`: entries of data as Rust types
 //! - `from`: values from Rust types, without serde
 //! - `json`: values and JSON
 //! - `opaque`: values that only their own language understands
@@ -10,6 +11,7 @@
 
 mod codec;
 mod convert;
+mod entries;
 mod from;
 mod json;
 mod opaque;
