@@ -27,6 +27,7 @@ const REPR: &str = "$repr";
 
 /// Why a text is no JSON value that can travel.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 #[error("{message}, at line {line} column {column}")]
 pub struct JsonError {
     /// What is wrong.

@@ -10,6 +10,7 @@ pub const MAX_DEPTH: usize = 128;
 
 /// Why a value could not be encoded or decoded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CodecError {
     /// The value nests deeper than [`MAX_DEPTH`].
     #[error("the value nests deeper than {MAX_DEPTH} levels")]

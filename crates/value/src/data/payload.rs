@@ -13,6 +13,7 @@ use crate::{Map, Value};
 
 /// How an encoded value may be taken apart.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Outline {
     /// How many bytes it has without what is apart.
     pub length: usize,

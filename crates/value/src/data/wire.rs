@@ -16,6 +16,7 @@ const LEAST_ENTRY: usize = 3;
 
 /// The form in which a value is in the wire form of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// All of it.
     Whole,

@@ -3,6 +3,7 @@
 //! - `codec`: the wire form, and bytes that are none
 //! - `convert`: values and Rust types
 //! - `entries`: entries of data as Rust types
+//! - `errors`: what an error says
 //! - `from`: values from Rust types, without serde
 //! - `json`: values and JSON
 //! - `opaque`: values that only their own language understands
@@ -12,6 +13,7 @@
 mod codec;
 mod convert;
 mod entries;
+mod errors;
 mod from;
 mod json;
 mod opaque;
