@@ -1,16 +1,20 @@
-//! The wire form of values and data: the only place that knows bincode.
+//! The wire form of values. No other module uses bincode directly.
 //!
-//! A value is one tag byte (`tag`) and what the tag calls for, in bincode's standard configuration: integers take 1 to 9
-//! bytes, floats 8, texts and bytes their length and themselves, a list its length and its elements, a map its length
-//! and per entry a text and a value, an opaque value its three texts, its content, and one byte for whether its view
-//! follows; one with buffers has a tag of its own, and their number and themselves behind the content. Data is its length
-//! and per entry a key, the length of the encoded value, and the encoded value.
+//! A value is one tag byte (`format.rs`) and its content, in bincode's standard configuration:
 //!
-//! In an *outline* long bytes are not there but *apart*: a number says which of a list they are. So they can go their own
-//! way, where they lie in memory that is shared already, and nobody copies them.
+//! - An integer takes 1 to 9 bytes, a float 8.
+//! - A text and bytes are their length and themselves.
+//! - A list is its length and its elements.
+//! - A map is its length, and per entry a text and a value.
+//! - An opaque value is its three texts, its content, one byte that says whether a view follows, and the view.
+//! - An opaque value with buffers has a tag of its own: the number of the buffers and the buffers follow its content.
 //!
-//! What is read may come from a process gone wrong: no input makes reading panic, overflow the stack, or take more
-//! memory than about 100 bytes for each byte that is really there.
+//! An *outline* is a wire form that leaves out long bytes and has their numbers in a list instead. These bytes are
+//! *apart* (pickle calls them out of band). They can be transferred in another way, and are not copied if they are in
+//! shared memory already.
+//!
+//! A faulty process may have written the bytes that are read. No input makes the reader panic, overflow the stack, or
+//! take more memory than about 100 bytes for each byte of the input.
 
 mod error;
 mod format;
@@ -35,14 +39,14 @@ pub(crate) fn encode(value: &Value) -> Result<Bytes, CodecError> {
     Ok(writer.finish())
 }
 
-/// How many bytes the outline of a value has, and what is apart from it.
+/// The length of the outline of a value in bytes, and the long bytes that it leaves out.
 pub(crate) fn outline(value: &Value) -> Result<(usize, Vec<Bytes>), CodecError> {
     let mut writer = Writer::new(write::Count::default()).with_apart();
     writer.value(value, MAX_DEPTH)?;
     Ok(writer.count())
 }
 
-/// Writes the outline of a value to `into`, which must take all of it.
+/// Writes the outline of a value to `into`, which must not fail.
 pub(crate) fn write_outline(value: &Value, into: impl io::Write) -> Result<(), CodecError> {
     Writer::new(into).with_apart().value(value, MAX_DEPTH)
 }
@@ -51,7 +55,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Value, CodecError> {
     decode_outline(bytes, &[])
 }
 
-/// The value of an outline and what is apart from it.
+/// Decodes a value from its outline and the long bytes that the outline leaves out.
 pub(crate) fn decode_outline(bytes: &[u8], apart: &[Bytes]) -> Result<Value, CodecError> {
     let mut reader = Reader::new(bytes).with_apart(apart);
     let value = reader.value(MAX_DEPTH)?;
@@ -59,7 +63,7 @@ pub(crate) fn decode_outline(bytes: &[u8], apart: &[Bytes]) -> Result<Value, Cod
     Ok(value)
 }
 
-/// Whether this is the wire form of an opaque value, if it is one at all.
+/// Whether these bytes begin as the wire form of an opaque value does.
 pub(crate) fn is_opaque(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(&(tag::OPAQUE | tag::OPAQUE_IN_PARTS)))
 }

@@ -1,4 +1,5 @@
-//! Between [`Value`] and Rust types, through serde: how typed arguments and results of `#[task]` functions travel.
+//! Conversion between [`Value`] and Rust types through serde, as for the typed arguments and results of `#[task]`
+//! functions.
 
 mod data;
 mod de;
@@ -16,11 +17,12 @@ pub(crate) use serde_impls::ValueSeed;
 
 use crate::{MAX_DEPTH, Value};
 
-/// A Rust value as a [`Value`]: structs become maps, sequences and tuples lists, enums as `serde_json` writes them.
+/// Converts a Rust value to a [`Value`].
 ///
-/// `()` and `None` become null, `Some` and newtypes what they hold, a `char` a text, an `f32` the same number. Keys of
-/// maps are texts; integers, booleans and `char`s become texts. A `Vec<u8>` is a sequence, so it becomes a list of
-/// integers, as everywhere with serde; `serde_bytes` makes it bytes.
+/// Structs become maps; sequences and tuples become lists; enums get the form that `serde_json` gives them. `()` and
+/// `None` become null, `Some` and newtypes become their content, a `char` becomes a text, an `f32` stays the same
+/// number. As keys of maps, integers, booleans and `char`s become texts. A `Vec<u8>` is a sequence for serde, so it
+/// becomes a list of integers; `serde_bytes` makes it bytes.
 ///
 /// ```
 /// use pushflow_value::{Value, from_value, to_value};
@@ -38,17 +40,17 @@ use crate::{MAX_DEPTH, Value};
 /// ```
 ///
 /// # Errors
-/// An integer that does not fit 64 bits with sign, another kind of map key, one key twice, more than [`MAX_DEPTH`]
-/// levels.
+/// When an integer does not fit 64 bits with sign, a map has a key of another type or one key twice, or the value nests
+/// deeper than [`MAX_DEPTH`] levels.
 pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, ConvertError> {
     value.serialize(ser::ValueSerializer::new(MAX_DEPTH))
 }
 
-/// A [`Value`] as a Rust value, which may borrow from it.
+/// Converts a [`Value`] to a Rust value, which may borrow from it.
 ///
-/// The counterpart of [`to_value`]. A whole number is accepted where a float is wanted, and becomes the nearest one; a
-/// float is not accepted where an integer is wanted, whatever its value. Bytes and a list of integers from 0 to 255 are
-/// accepted for each other, bytes and text are not.
+/// This is the counterpart of [`to_value`]. Where the type asks for a float, an integer is accepted and becomes the
+/// nearest float. Where the type asks for an integer, no float is accepted, whatever its value. Bytes and a list of
+/// integers from 0 to 255 are accepted for each other; bytes and text are not.
 ///
 /// ```
 /// use pushflow_value::{Value, from_value};
@@ -58,8 +60,8 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, ConvertError>
 /// ```
 ///
 /// # Errors
-/// When the value does not fit the type, or has more than [`MAX_DEPTH`] levels; the message says what was expected, what
-/// was found, and where.
+/// When the value does not fit the type, or nests deeper than [`MAX_DEPTH`] levels. The message names the expected
+/// type, the value found, and its place.
 pub fn from_value<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, ConvertError> {
     T::deserialize(de::ValueDeserializer::new(value, MAX_DEPTH))
 }

@@ -1,4 +1,7 @@
-//! [`Data`]: what one trigger carries.
+//! [`Data`] and [`Payload`]: the values that one trigger carries.
+//!
+//! The two types contain each other, so this file defines both. The methods of a payload are in `payload.rs`, the wire
+//! form of data in `wire.rs`.
 
 mod key;
 mod payload;
@@ -16,9 +19,10 @@ pub use key::Key;
 pub use payload::Outline;
 pub use wire::{Apart, Form};
 
-/// What one trigger carries: a map from names and positions to values, in the order of insertion.
+/// The inputs or outputs of one execution of a task: a map from names and positions to values, in the order of
+/// insertion.
 ///
-/// Cloning shares; changing a shared map copies the map, never the values in it.
+/// Clones share one map. Changing a shared map copies the map, but never the values in it.
 ///
 /// ```
 /// use pushflow_value::{Data, Value};
@@ -32,9 +36,10 @@ pub use wire::{Apart, Form};
 #[derive(Clone, Default)]
 pub struct Data(Arc<IndexMap<Key, Payload>>);
 
-/// One value on its way: decoded, encoded, or a map of further payloads; whichever form is asked for is made once.
+/// One value, in one or more forms: decoded, encoded, encoded as an outline, or a map of further payloads.
 ///
-/// Cloning shares. A value is encoded once, by its producer, and decoded only where somebody looks at it.
+/// A payload makes a form when a caller first asks for it, and keeps it. Clones share the forms. So a value is encoded
+/// once, by its producer, and decoded only where a task or a condition reads it.
 ///
 /// ```
 /// use pushflow_value::{Payload, Value};
@@ -46,7 +51,7 @@ pub struct Data(Arc<IndexMap<Key, Payload>>);
 #[derive(Clone)]
 pub struct Payload(Arc<Forms>);
 
-/// At least one of them is set.
+/// The forms of one value. At least one of them is set; none changes once it is set.
 #[derive(Default)]
 struct Forms {
     value: OnceLock<Value>,
@@ -55,13 +60,14 @@ struct Forms {
     fields: OnceLock<Fields>,
 }
 
-/// An encoded value without its long bytes, and these.
+/// An encoded value without its long bytes, and the long bytes.
 struct Outlined {
     outline: Bytes,
     apart: Vec<Bytes>,
 }
 
-/// The entries of a payload that is a map, which may be such payloads themselves; dropped without recursion.
+/// The entries of a payload that is a map. Their payloads may hold fields in turn, so fields are dropped without
+/// recursion.
 struct Fields(Data);
 
 impl Data {
@@ -70,7 +76,7 @@ impl Data {
         Self::default()
     }
 
-    /// A value that is a map, as data; `None` if it is no map.
+    /// The entries of a map, or of an opaque value whose view is a map; `None` for any other value.
     pub fn from_map(value: Value) -> Option<Data> {
         match value {
             Value::Map(map) => Some(
@@ -81,19 +87,19 @@ impl Data {
         }
     }
 
-    /// This data with one entry more; an entry of the same key is replaced in its place.
+    /// This data with one entry more. If the key has an entry, the new value takes its place in the order.
     #[must_use]
     pub fn with(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
         self.insert(key.into(), Payload::from(value.into()));
         self
     }
 
-    /// Sets one entry; one of the same key is replaced in its place.
+    /// Sets one entry. If the key has an entry, the new payload takes its place in the order.
     pub fn insert(&mut self, key: Key, payload: Payload) {
         Arc::make_mut(&mut self.0).insert(key, payload);
     }
 
-    /// Takes one entry out, keeping the order of the others.
+    /// Takes one entry out; the others keep their order.
     pub fn remove(&mut self, key: &Key) -> Option<Payload> {
         if !self.0.contains_key(key) {
             return None;
@@ -119,7 +125,7 @@ impl Data {
         self.named(name).map(Payload::value).transpose()
     }
 
-    /// This data with all of `over` on top: its entries win (`parity.md` P32). No value is copied.
+    /// The entries of both; where both have a key, the entry of `over` wins (`docs/parity.md` P32). No value is copied.
     #[must_use]
     pub fn merged(mut self, over: &Data) -> Data {
         if self.is_empty() {
@@ -150,7 +156,7 @@ impl Data {
         self.0.iter()
     }
 
-    /// Checks that the entries can become a map: no position is also there as a name.
+    /// Checks that the entries can become a map, where a position becomes a decimal name: no two keys may coincide.
     pub(crate) fn check_names(&self) -> Result<(), CodecError> {
         let as_name = |key: &Key| matches!(key, Key::Position(_)).then(|| key.to_string());
         match self.0.keys().filter_map(as_name).find(|name| self.named(name).is_some()) {
@@ -159,7 +165,7 @@ impl Data {
         }
     }
 
-    /// The entries, taken out if nobody else has them.
+    /// Takes the entries out, unless a clone shares them.
     pub(crate) fn into_unshared(self) -> Option<IndexMap<Key, Payload>> {
         Arc::into_inner(self.0)
     }
@@ -185,7 +191,7 @@ impl<K: Into<Key>> FromIterator<(K, Payload)> for Data {
     }
 }
 
-/// Names and sizes only: a payload is never formatted into a log (`parity.md` P139).
+/// Names and sizes only, so that no payload gets into a log (`docs/parity.md` P139).
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(key, payload)| (key.to_string(), payload))).finish()

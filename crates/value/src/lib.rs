@@ -1,9 +1,9 @@
-//! What flows through a workflow: [`Value`], [`Data`] and their encodings.
+//! The data model of a workflow: [`Value`], [`Data`], and their encodings.
 //!
-//! A [`Value`] is one plain thing (a number, a text, a list). [`Data`] is what one trigger carries: a map from names or
-//! positions to [`Payload`]s. A payload is a value in whatever form it arrived (decoded, encoded, or a map of further
-//! payloads); it changes form only when somebody looks, so that a value crosses the scheduler as the bytes its producer
-//! wrote.
+//! A [`Value`] is a number, a text, a list, a map and so on. [`Data`] maps names and positions to [`Payload`]s: the
+//! inputs of one task execution, or its outputs. A payload holds one value in the form in which it arrived: decoded,
+//! encoded, or as a map of further payloads. It makes another form only when a caller asks for that form, so the
+//! scheduler passes on the very bytes that the producer wrote.
 
 mod codec;
 mod convert;

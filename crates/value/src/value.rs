@@ -1,4 +1,7 @@
-//! [`Value`]: one plain thing, and its containers, which are dropped without recursion.
+//! [`Value`], the containers [`List`] and [`Map`], and [`Opaque`].
+//!
+//! These types contain each other, so this file defines all of them and how they are dropped: without recursion,
+//! because a deep value would overflow the stack.
 
 mod blob;
 mod containers;
@@ -10,14 +13,14 @@ use indexmap::IndexMap;
 
 pub use blob::Blob;
 
-/// One value: plain, which every kind of task can produce and consume, or [`Opaque`].
+/// One value: a plain one, which every kind of task can produce and consume, or an [`Opaque`] one.
 ///
-/// Integers have 64 bits. Text is Unicode; anything else is bytes. A map has text keys and keeps the order in which they
-/// were inserted, as Python's `dict` does.
+/// Integers have 64 bits. Text is Unicode; anything else is bytes. A map has text keys and keeps the order in which
+/// they were inserted, as Python's `dict` does.
 ///
-/// No value of more than [`MAX_DEPTH`](crate::MAX_DEPTH) levels comes out of decoding, parsing or conversion. One built
-/// in code may be deeper: it is dropped without recursion and refused by everything that encodes or converts it, but
-/// cloning, comparing and formatting it recurses, and overflows the stack of a thread from some thousand levels on.
+/// Decoding, parsing and conversion never make a value of more than [`MAX_DEPTH`](crate::MAX_DEPTH) levels. Code can
+/// build a deeper value. Such a value is dropped without recursion, and encoding and conversion refuse it. But cloning,
+/// comparing and formatting recurse, so from some thousand levels on they overflow the stack of a thread.
 ///
 /// ```
 /// use pushflow_value::{List, Value};
@@ -28,12 +31,12 @@ pub use blob::Blob;
 /// assert!(Value::try_from(u64::MAX).is_err());
 /// ```
 ///
-/// `From` takes whatever fits without loss: numbers, texts, [`Bytes`], options, and lists and maps of them. `TryFrom` takes
-/// the integers that may not fit: `u64`, `usize`, `i128` and `u128`. [`to_value`](crate::to_value) takes all else. A
-/// `Vec<u8>` becomes a list of integers in either case; [`Blob`] and [`Bytes`] become bytes.
+/// `From` takes whatever fits without loss: numbers, texts, [`Bytes`], options, and lists and maps of them. `TryFrom`
+/// takes the integers that may not fit: `u64`, `usize`, `i128` and `u128`. [`to_value`](crate::to_value) takes all
+/// else. A `Vec<u8>` becomes a list of integers in either case; [`Blob`] and [`Bytes`] become bytes.
 ///
-/// This enum is exhaustive on purpose: encoders, comparisons and conversions match on it, and a variant that one of them
-/// forgets must not compile.
+/// This enum is exhaustive on purpose: encoders, comparisons and conversions match on it, and a variant that one of
+/// them forgets must not compile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// Python's `None`, JSON's `null`, Rust's `()` and `Option::None`.
@@ -43,22 +46,22 @@ pub enum Value {
     Bool(bool),
     /// A whole number of 64 bits.
     Int(i64),
-    /// A binary floating point number of 64 bits; not a number and the infinities included.
+    /// A binary floating point number of 64 bits; may be "not a number" or infinite.
     Float(f64),
     /// Unicode text.
     Str(String),
-    /// Bytes that are no text.
+    /// Bytes.
     Bytes(Blob),
-    /// Values in a row.
+    /// A sequence of values.
     List(List),
     /// Values by name, in the order of insertion.
     Map(Map),
-    /// What no other form can hold, to be handed on as it is.
+    /// A value that no other variant can hold. It is passed on unchanged.
     Opaque(Box<Opaque>),
 }
 
 impl Value {
-    /// This value as everybody can read it: of an opaque value its view, if it has one.
+    /// The view of an opaque value that has one; this value itself otherwise.
     pub fn plain(&self) -> &Value {
         match self {
             Value::Opaque(opaque) => opaque.view().unwrap_or(self),
@@ -66,7 +69,7 @@ impl Value {
         }
     }
 
-    /// The word for this value's type in a message to the user.
+    /// The name of this value's type for messages to the user; an opaque value has the type of its view.
     pub fn type_name(&self) -> &'static str {
         match self.plain() {
             Value::Null => "null",
@@ -105,7 +108,7 @@ impl Value {
         }
     }
 
-    /// Whether this value has at most `levels` levels of containers; looks no deeper than that.
+    /// Whether this value has at most `levels` levels of containers. The check recurses no deeper than `levels`.
     pub(crate) fn fits(&self, levels: usize) -> bool {
         let fits_below = |value: &Value| levels.checked_sub(1).is_some_and(|below| value.fits(below));
         match self {
@@ -119,23 +122,24 @@ impl Value {
 
 /// The elements of a [`Value::List`].
 ///
-/// A type of its own so that dropping a deep list needs no deep stack.
+/// A type of its own, because its `Drop` avoids recursion: dropping a deep list needs no deep stack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct List(Vec<Value>);
 
 /// The entries of a [`Value::Map`], in the order of insertion.
 ///
-/// A type of its own so that dropping a deep map needs no deep stack. Two maps are equal when they have the same
-/// entries, in whatever order.
+/// A type of its own, because its `Drop` avoids recursion: dropping a deep map needs no deep stack. Two maps are equal
+/// when they have the same entries, in whatever order.
 ///
-/// Boxed, because it would more than double the size of every value otherwise, those in long lists of numbers included.
+/// The map is boxed. Unboxed, it would more than double the size of every value, also of each number in a long list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map(Box<IndexMap<String, Value>>);
 
-/// What no plain value can hold: a Python object, say. It is handed on as it is, and nobody but its codec looks inside.
+/// An object of another language that no plain value can hold, such as a Python object.
 ///
-/// Where the thing has a plain counterpart (a Python tuple is much like a list), that is its *view*: what JSON, conditions,
-/// routers and the typed arguments of Rust tasks see, while the thing itself travels on whole. See [`Value::plain`].
+/// The object is passed on unchanged, and only its codec reads its content. If the object has a plain counterpart (a
+/// list for a Python tuple), this counterpart is its *view*. JSON, conditions, routers and the typed arguments of Rust
+/// tasks see the view; the next task of the object's language receives the whole object. See [`Value::plain`].
 ///
 /// ```
 /// use pushflow_value::{Opaque, Value, from_value};
@@ -150,18 +154,18 @@ pub struct Map(Box<IndexMap<String, Value>>);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Opaque {
-    /// The name of what can read the content.
+    /// The name of the codec that can read the content.
     pub codec: String,
-    /// The type of the thing in its own language.
+    /// The object's type in its own language.
     pub type_name: String,
-    /// The thing as its own language prints it, shortened; may be empty.
+    /// The object as its own language prints it, shortened; may be empty.
     pub text: String,
-    /// The thing itself, as far as the view and the buffers do not hold it.
+    /// The object itself, without the parts that the view and the buffers hold.
     pub content: Bytes,
-    /// Long parts of the thing that its content leaves out, such as the elements of an array: they travel as they are and
-    /// are not copied on the way.
+    /// Long parts of the object that its content leaves out, such as the elements of an array. They are passed on
+    /// without a copy.
     pub buffers: Vec<Bytes>,
-    /// Never opaque itself.
+    /// The view, which is never opaque itself.
     view: Option<Value>,
 }
 
@@ -185,7 +189,7 @@ fn is_container(value: &Value) -> bool {
     matches!(value, Value::List(_) | Value::Map(_) | Value::Opaque(_))
 }
 
-/// Drops `pending` and all below it with one flat list of what is still to drop.
+/// Drops `pending` and all values inside them. A flat list of the values still to drop replaces the recursion.
 fn drop_flat(mut pending: Vec<Value>) {
     while let Some(value) = pending.pop() {
         match value {

@@ -1,6 +1,6 @@
-//! The constants of the wire form: bincode's configuration, the tags, and the length from which bytes are apart.
+//! The constants of the wire form: bincode's configuration, the tags, and which bytes are long.
 
-/// Bytes of more than this are apart in an outline.
+/// An outline leaves out bytes of more than this length.
 pub const APART_ABOVE: usize = 16 * 1024;
 
 pub const FORMAT: bincode::config::Configuration = bincode::config::standard();

@@ -1,4 +1,4 @@
-//! Reading the wire form, whatever the bytes are.
+//! [`Reader`]: reads the wire form, and reports whatever is wrong with it.
 
 use bincode::BorrowDecode;
 use bincode::error::DecodeError;
@@ -10,24 +10,25 @@ use super::error::CodecError;
 use super::format::{FORMAT, tag};
 use crate::{List, Map, Opaque, Value};
 
-/// How many bytes an element of a list takes at least: its tag.
+/// The least number of bytes of an element of a list: its tag.
 const LEAST_ELEMENT: usize = 1;
-/// How many bytes an entry of a map takes at least: the length of its name, and the tag of its value.
+/// The least number of bytes of an entry of a map: the length of its name, and the tag of its value.
 const LEAST_ENTRY: usize = 2;
-/// How many bytes a part of an opaque value takes at least: whether it is apart, and its length or number.
+/// The least number of bytes of a part of an opaque value: whether it is apart, and its length or number.
 const LEAST_PART: usize = 2;
 
-/// What is left to read.
+/// The rest of the bytes, and the checks on the lengths in them.
 ///
-/// A length is believed only if the bytes can be there: each container that is open `owes` the least number of bytes
-/// of the elements it has announced and that were not read yet, and all of that has to fit in what is left. So memory
-/// reserved for announced elements is bounded by the size of the input, over all levels together.
+/// The reader accepts the length of a container only if the rest of the input can hold the elements. `owed` is the
+/// least number of bytes of all elements that the open containers have announced and that were not read yet, over all
+/// levels together. A container is accepted only if `owed`, with its own elements, fits in the rest. So the size of the
+/// input bounds the memory that is reserved for announced elements.
 pub struct Reader<'a> {
     rest: &'a [u8],
     total: usize,
     owed: usize,
     apart: &'a [Bytes],
-    /// Whether something that was read over is apart.
+    /// Whether the value that was skipped last has bytes that are apart.
     saw_apart: bool,
 }
 
@@ -36,7 +37,7 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes, total: bytes.len(), owed: 0, apart: &[], saw_apart: false }
     }
 
-    /// Reads outlines, of which this is apart.
+    /// Reads outlines that leave out the bytes of this list.
     pub fn with_apart(self, apart: &'a [Bytes]) -> Self {
         Reader { apart, ..self }
     }
@@ -59,7 +60,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value with no others in it: a function of its own, as what it needs would be on the stack for each level.
+    /// Reads the content of a value that is no container.
+    ///
+    /// This is a function of its own because its local variables would otherwise take stack in each level of recursion.
     fn leaf(&mut self, tag: u8) -> Result<Value, CodecError> {
         Ok(match tag {
             tag::NULL => Value::Null,
@@ -98,7 +101,7 @@ impl<'a> Reader<'a> {
         Ok(opaque)
     }
 
-    /// Bytes that may be apart.
+    /// Reads bytes that may be apart.
     fn part(&mut self) -> Result<Bytes, CodecError> {
         match self.get::<bool>()? {
             true => self.bytes_apart().cloned(),
@@ -113,7 +116,7 @@ impl<'a> Reader<'a> {
         bytes.ok_or_else(|| self.malformed(format!("nothing is apart as number {number}")))
     }
 
-    /// Whether a view follows, which is never opaque itself: so the views of views can't use up the stack.
+    /// Reads whether a view follows. An opaque view is refused, because views of views could overflow the stack.
     fn has_view(&mut self) -> Result<bool, CodecError> {
         let has_view = self.get::<bool>()?;
         match self.rest.first() {
@@ -143,8 +146,7 @@ impl<'a> Reader<'a> {
         Ok(Map::from(entries))
     }
 
-    /// Begins to read a map whose entries may have one level less than [`MAX_DEPTH`], and says how many there are; `None`,
-    /// with nothing more read, if something else is there.
+    /// Begins to read a map and returns the number of its entries; `None` if the value is no map.
     pub fn map_length(&mut self) -> Result<Option<usize>, CodecError> {
         match self.get::<u8>()? {
             tag::MAP => self.count(LEAST_ENTRY).map(Some),
@@ -153,13 +155,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Begins to read the next entry of a map.
+    /// Begins to read the next entry of a map and returns its name.
     pub fn entry_name(&mut self) -> Result<&'a str, CodecError> {
         self.begin_item(LEAST_ENTRY);
         self.get()
     }
 
-    /// Reads over a value that may have `levels` levels: its bytes, and whether something of it is apart.
+    /// Skips a value that may have `levels` levels. Returns its wire form, and whether some of its bytes are apart.
     pub fn skip_value(&mut self, levels: usize) -> Result<(&'a [u8], bool), CodecError> {
         let value = self.rest;
         self.saw_apart = false;
@@ -167,7 +169,7 @@ impl<'a> Reader<'a> {
         Ok((&value[..value.len() - self.rest.len()], self.saw_apart))
     }
 
-    /// Reads over a value that may have `levels` levels, whose texts are not looked at.
+    /// Skips a value that may have `levels` levels, without checking that its texts are UTF-8.
     fn skip(&mut self, levels: usize) -> Result<(), CodecError> {
         match self.get::<u8>()? {
             tag::NULL => {}
@@ -220,7 +222,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads how many items follow, each of which takes at least `least` bytes.
+    /// Reads how many items follow. Each of them takes at least `least` bytes and starts with [`Reader::begin_item`].
     pub fn count(&mut self, least: usize) -> Result<usize, CodecError> {
         let count = self.get::<u64>()?;
         let count = usize::try_from(count).ok();
@@ -234,7 +236,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Begins to read one of the items that were counted.
+    /// Begins to read one of the items that [`Reader::count`] announced.
     pub fn begin_item(&mut self, least: usize) {
         self.owed -= least;
     }

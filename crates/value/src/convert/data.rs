@@ -1,4 +1,4 @@
-//! [`Data`] and Rust types: entries written and read through serde, and data as a serde type.
+//! [`Data`] and Rust types: single entries through serde, and [`Data`] as a serde type.
 
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 use serde::ser::{Error as _, SerializeMap, Serializer};
@@ -12,9 +12,9 @@ use crate::{Data, Key, Value};
 const MOST_NAMED: usize = 10;
 
 impl Data {
-    /// This data with one entry more, made from a Rust value as [`to_value`](crate::to_value) makes it.
+    /// This data with one entry more, which [`to_value`] makes from a Rust value.
     ///
-    /// An entry of the same key is replaced in its place.
+    /// If the key has an entry, the new value takes its place in the order.
     ///
     /// ```
     /// use pushflow_value::Data;
@@ -37,19 +37,19 @@ impl Data {
     /// ```
     ///
     /// # Errors
-    /// When `to_value` refuses the Rust value; the error's path begins with the key.
+    /// When `to_value` refuses the Rust value. The path in the error begins with the key.
     pub fn with_serialized<T: Serialize + ?Sized>(self, key: impl Into<Key>, value: &T) -> Result<Data, ConvertError> {
         let key = key.into();
         let value = to_value(value).map_err(|error| error.inside(&key.to_string()))?;
         Ok(self.with(key, value))
     }
 
-    /// The entry of a key as a Rust value, made as [`from_value`](crate::from_value) makes it.
+    /// The entry of a key, which [`from_value`] makes a Rust value that may borrow from this data.
     ///
-    /// A missing entry is treated as serde treats a missing field of a struct: where an [`Option`] is asked for, it is
-    /// `None`; everywhere else it is an error. So the type says whether an entry may be missing, a misspelt name does not
-    /// pass for a missing entry, and no caller has to unwrap twice. The error names the entries that are there. An option
-    /// does not tell a missing entry from one that is null; [`Data::payload`] and [`Data::named`] do.
+    /// A missing entry is treated as serde treats a missing field of a struct: an [`Option`] is `None`, any other type
+    /// is an error that names the entries that are there. So the type says whether the entry may be missing, a caller
+    /// that needs the entry does not unwrap twice, and a misspelt name is reported. An `Option` is `None` for a missing
+    /// entry and for one that is null; [`Data::payload`] and [`Data::named`] tell them apart.
     ///
     /// ```
     /// use pushflow_value::Data;
@@ -77,7 +77,7 @@ impl Data {
     }
 }
 
-/// Deserializes an entry that is not there: an option from it is `None`, all else is refused.
+/// Deserializes a missing entry: an [`Option`] becomes `None`, every other type is refused.
 struct MissingEntry<'a> {
     data: &'a Data,
     key: &'a Key,
@@ -112,7 +112,7 @@ fn quoted(key: &Key) -> String {
     key.as_name().map_or_else(|| key.to_string(), |name| format!("{name:?}"))
 }
 
-/// A map; positions become decimal names.
+/// Serializes a map; positions become decimal names.
 impl Serialize for Data {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.check_names().map_err(S::Error::custom)?;
@@ -124,7 +124,7 @@ impl Serialize for Data {
     }
 }
 
-/// A map, whose keys become names.
+/// Deserializes a map; its keys become names.
 impl<'de> Deserialize<'de> for Data {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;

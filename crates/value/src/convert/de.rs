@@ -1,4 +1,4 @@
-//! To Rust types: a serde deserializer over a [`Value`].
+//! [`ValueDeserializer`]: makes Rust values from a [`Value`].
 
 use serde::de::value::{BorrowedStrDeserializer, BytesDeserializer, SeqDeserializer};
 use serde::de::{
@@ -23,7 +23,7 @@ impl<'de> ValueDeserializer<'de> {
         ValueDeserializer { value, levels }
     }
 
-    /// How many levels the content of this container may have.
+    /// The number of levels that the content of this container may have.
     fn below(self) -> Result<usize, ConvertError> {
         self.levels.checked_sub(1).ok_or_else(ConvertError::too_deep)
     }
@@ -67,7 +67,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
         }
     }
 
-    /// Text only: serde's own types would take bytes for text whenever they happen to be UTF-8.
+    /// Refuses bytes: serde's implementation for `String` would accept bytes as text if they happen to be UTF-8.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.value.plain() {
             Value::Bytes(bytes) => Err(Error::invalid_type(Unexpected::Bytes(bytes), &visitor)),
@@ -79,7 +79,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
         self.deserialize_str(visitor)
     }
 
-    /// Bytes or a list of integers, but no text.
+    /// Accepts bytes or a list of integers, but no text.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.value.plain() {
             Value::Str(text) => Err(Error::invalid_type(Unexpected::Str(text), &visitor)),
@@ -98,7 +98,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
         }
     }
 
-    /// Under the name [`OPAQUE`] it is a [`Value`] that is asked for, which an opaque value is as it is.
+    /// Under the name [`OPAQUE`] a [`Value`] is asked for: an opaque value is handed over whole, not as its view.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -163,7 +163,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
     }
 }
 
-/// What is left of a list.
+/// The rest of a list, from the element `next` on.
 struct ListAccess<'de> {
     list: &'de List,
     next: usize,
@@ -186,7 +186,7 @@ impl<'de> SeqAccess<'de> for ListAccess<'de> {
     }
 }
 
-/// What is left of a map; `next` is the entry whose key comes next.
+/// The rest of a map, from the entry `next` on.
 struct MapEntries<'de> {
     map: &'de Map,
     next: usize,
@@ -213,7 +213,7 @@ impl<'de> MapAccess<'de> for MapEntries<'de> {
     }
 }
 
-/// An opaque value on its way to one: a variant [`OPAQUE`] that holds its wire form.
+/// An opaque value that is handed over to a [`Value`]: as an enum whose variant [`OPAQUE`] holds the wire form.
 struct OpaqueAccess<'de>(&'de Value);
 
 impl<'de> EnumAccess<'de> for OpaqueAccess<'de> {
@@ -250,7 +250,7 @@ impl<'de> VariantAccess<'de> for OpaqueAccess<'de> {
     }
 }
 
-/// A variant with content: a map of one entry.
+/// A variant with content: a map of one entry, whose key is the name of the variant.
 struct VariantMap<'de> {
     map: &'de Map,
     levels: usize,
@@ -267,7 +267,7 @@ impl<'de> EnumAccess<'de> for VariantMap<'de> {
     }
 }
 
-/// What a variant holds.
+/// The content of a variant.
 struct VariantContent<'de> {
     name: &'de str,
     content: ValueDeserializer<'de>,

@@ -1,4 +1,4 @@
-//! Integers: those of 64 bits with sign are values, all others are refused.
+//! Integers of any type: those that fit 64 bits with sign become values, all others are refused.
 
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ pub fn integer<N: Copy + Display + TryInto<i64>>(number: N) -> Result<Value, Con
     number.try_into().map(Value::Int).map_err(|_| Error::custom(too_large(number)))
 }
 
-/// The sentence about an integer that can't travel.
+/// The message about an integer that does not fit.
 pub fn too_large(number: impl Display) -> String {
     format!("the integer {number} does not fit 64 bits with sign: pass it as text")
 }

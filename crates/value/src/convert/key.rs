@@ -1,4 +1,4 @@
-//! Keys of maps: texts, and what becomes a text of its own: integers, booleans and `char`s.
+//! Keys of maps: a serializer to texts, and a deserializer from them. Integers, booleans and `char`s have a text each.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserializer, Visitor};
@@ -147,7 +147,8 @@ impl Serializer for KeySerializer {
 /// Deserializes a key of a map.
 pub struct KeyDeserializer<'de>(pub &'de str);
 
-/// Integers and booleans are read from the text that [`KeySerializer`] makes of them, and from no other: `7`, never `+7` or `07`.
+/// Integers and booleans are read only from the text that [`KeySerializer`] makes of them: from `7`, but not from `+7`
+/// or `07`.
 macro_rules! keys_from_text {
     ($($method:ident $visit:ident $type:ty)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {

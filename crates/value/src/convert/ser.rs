@@ -1,4 +1,4 @@
-//! From Rust types: a serde serializer whose output is a [`Value`].
+//! [`ValueSerializer`]: makes a [`Value`] from Rust values.
 
 use indexmap::IndexMap;
 use indexmap::map::Entry;
@@ -9,7 +9,7 @@ use super::integer::integer;
 use super::serde_impls::{MOST_RESERVED, OPAQUE};
 use crate::{List, Map, Value};
 
-/// Serializes what may have `levels` levels.
+/// Serializes a Rust value that may have `levels` levels.
 #[derive(Clone, Copy)]
 pub struct ValueSerializer {
     levels: usize,
@@ -20,7 +20,7 @@ impl ValueSerializer {
         ValueSerializer { levels }
     }
 
-    /// The serializer for what is inside a container.
+    /// The serializer for the content of a container.
     fn below(self) -> Result<ValueSerializer, ConvertError> {
         self.levels.checked_sub(1).map(ValueSerializer::new).ok_or_else(ConvertError::too_deep)
     }
@@ -209,7 +209,7 @@ impl Serializer for ValueSerializer {
     }
 }
 
-/// A list, and the name of the enum's variant it is the content of.
+/// A list so far, and the variant of an enum whose content it is, if any.
 pub struct ListSerializer {
     below: ValueSerializer,
     elements: Vec<Value>,
@@ -228,7 +228,7 @@ impl ListSerializer {
     }
 }
 
-/// A map, and the name of the enum's variant it is the content of.
+/// A map so far, and the variant of an enum whose content it is, if any.
 pub struct MapSerializer {
     below: ValueSerializer,
     entries: IndexMap<String, Value>,

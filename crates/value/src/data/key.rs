@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The name or position of one entry of [`Data`].
+/// The name or position of one entry of [`Data`](crate::Data).
 ///
-/// Names become keyword arguments of a task, positions become positional arguments (`parity.md` P25).
+/// Names become keyword arguments of a task, positions become positional arguments. There is no third kind of argument,
+/// so this enum is exhaustive (`docs/parity.md` P25).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
     /// A keyword argument.
@@ -15,7 +16,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// The name, if this is one.
+    /// The name; `None` for a position.
     pub fn as_name(&self) -> Option<&str> {
         match self {
             Key::Name(name) => Some(name),

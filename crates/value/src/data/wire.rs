@@ -1,4 +1,8 @@
-//! The wire form of [`Data`].
+//! The wire form of [`Data`]: its length, and per entry the key, the length of the encoded value, and the encoded
+//! value.
+//!
+//! An encoded value can be left out (its length is 0, which no encoded value has) or be an outline. The bytes that are
+//! left out are *apart*: the sender transfers them in another way, and the receiver joins them with the rest.
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -14,33 +18,33 @@ const POSITION: u8 = 1;
 /// How many bytes an entry takes at least: the key's tag, the key, and the length of the value.
 const LEAST_ENTRY: usize = 3;
 
-/// The form in which a value is in the wire form of data.
+/// How much of a value the wire form of data contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
-    /// All of it.
+    /// The encoded value.
     Whole,
-    /// Its outline; the long bytes are apart.
+    /// The outline of the value; the long bytes are apart.
     Outline,
-    /// Nothing: all of it is apart.
+    /// Nothing; the encoded value, or its outline and long bytes, are apart.
     Apart,
 }
 
-/// What is apart of one entry.
+/// The bytes of one entry that the wire form of data leaves out. The receiver builds it.
 #[derive(Debug)]
 pub struct Apart {
-    /// The place of the entry.
+    /// The place of the entry, counted from 0.
     pub index: usize,
-    /// The encoded value, or its outline, if the entry is empty.
+    /// The encoded value or its outline, if the entry is empty ([`Form::Apart`]); otherwise `None`.
     pub encoded: Option<Bytes>,
-    /// The bytes that are apart from the outline.
+    /// The long bytes that the outline leaves out, in their order; empty if the value is whole.
     pub bytes: Vec<Bytes>,
 }
 
 impl Data {
-    /// The wire form: every entry's key and encoded value, each with its length, so that reading it copies no value.
+    /// The wire form with all values whole. It contains the length of each value, so that reading it copies no value.
     ///
-    /// Values that are encoded already are copied as they are. Each value may nest [`MAX_DEPTH`] levels.
+    /// Values in encoded form are copied. Each value may nest [`MAX_DEPTH`](crate::MAX_DEPTH) levels.
     ///
     /// # Errors
     /// When a value nests too deep to be encoded.
@@ -48,12 +52,13 @@ impl Data {
         self.encode_apart(|_, _| Ok(Form::Whole))
     }
 
-    /// The wire form, each value in the form that `form` says, given the place of the entry and its value: one that is to
-    /// travel on a way of its own is left empty, which no encoded value is, and of one whose long bytes are, the outline is
-    /// written. [`Data::decode_joined`] puts them back.
+    /// The wire form without the bytes that are to be transferred in another way.
+    ///
+    /// For each entry, `form` is given its place and its payload, and returns how much of the value is written.
+    /// [`Data::decode_joined`] puts the bytes that are left out back in their places.
     ///
     /// # Errors
-    /// When a value nests too deep to be encoded, and those of `form`.
+    /// When a value nests too deep to be encoded, and the errors of `form`.
     ///
     /// ```
     /// use pushflow_value::{Apart, Data, Form};
@@ -81,10 +86,11 @@ impl Data {
         Ok(writer.finish())
     }
 
-    /// Reads the wire form without what was left out, and that, in the order of the entries.
+    /// Reads the wire form `rest` and joins it with the bytes that it leaves out, which come in the order of the
+    /// entries.
     ///
     /// # Errors
-    /// When the bytes are not what [`Data::encode_apart`] writes, or what is apart does not fit them.
+    /// When the bytes are not what [`Data::encode_apart`] writes, or an element of `apart` fits no entry.
     pub fn decode_joined(rest: &Bytes, apart: Vec<Apart>) -> Result<Data, CodecError> {
         let mut reader = Reader::new(rest);
         let data = read(&mut reader, rest, apart)?;
@@ -94,7 +100,7 @@ impl Data {
 
     /// Reads the wire form; the entries share the memory of `bytes` and stay encoded.
     ///
-    /// The values are not looked at: what is wrong with one shows when it is asked for.
+    /// The values are not checked: a malformed value is reported when it is read.
     ///
     /// # Errors
     /// When the bytes are not what [`Data::encode`] writes.
@@ -103,7 +109,7 @@ impl Data {
     }
 }
 
-/// Reads data, whose values are parts of `bytes` that are not looked at, or are one of those `apart`.
+/// Reads the entries without decoding them. Each value is a part of `bytes` or comes from `apart`.
 fn read(reader: &mut Reader<'_>, bytes: &Bytes, apart: Vec<Apart>) -> Result<Data, CodecError> {
     let mut apart = apart.into_iter().peekable();
     let count = reader.count(LEAST_ENTRY)?;
@@ -130,8 +136,7 @@ fn read(reader: &mut Reader<'_>, bytes: &Bytes, apart: Vec<Apart>) -> Result<Dat
     }
 }
 
-/// Writes all entries, each value in the `form` that is asked for; they are encoded if they aren't yet. What is apart
-/// is left empty, which no encoded value is.
+/// Writes all entries, each value as `form` returns for it, and encodes the values that are not encoded yet.
 fn write(
     writer: &mut Writer,
     data: &Data,

@@ -4,14 +4,14 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-/// The content of a [`Value::Bytes`]; cloning shares it.
+/// The content of a [`Value::Bytes`](crate::Value::Bytes); clones share the bytes.
 ///
-/// Boxed, because every value would take more room otherwise.
+/// [`Bytes`] is boxed, because it would make every value larger otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob(Box<Bytes>);
 
 impl Blob {
-    /// The bytes, taken out; copied only where they are shared.
+    /// Takes the bytes out; copies them only if a clone shares them.
     pub fn into_vec(self) -> Vec<u8> {
         Vec::from(*self.0)
     }

@@ -1,4 +1,4 @@
-//! [`List`] and [`Map`]: their content, as what it is and taken out.
+//! [`List`] and [`Map`]: access to the content, and conversions from it.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,14 +7,14 @@ use indexmap::IndexMap;
 use super::{List, Map, Value};
 
 impl List {
-    /// The elements, taken out.
+    /// Takes the elements out.
     pub fn into_vec(mut self) -> Vec<Value> {
         std::mem::take(&mut self.0)
     }
 }
 
 impl Map {
-    /// The entries, taken out.
+    /// Takes the entries out.
     pub fn into_entries(mut self) -> IndexMap<String, Value> {
         std::mem::take(&mut *self.0)
     }

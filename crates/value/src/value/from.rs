@@ -1,7 +1,7 @@
-//! Values from Rust types that fit without loss.
+//! `From` for [`Value`]: from every Rust type that fits without loss.
 //!
-//! A list, a map or an option of such types is itself one. Integers that may not fit are converted with `TryFrom`, which
-//! `convert` implements, because the error belongs there.
+//! Options, lists and maps convert if their elements do. Integers that may not fit convert with `TryFrom`, which
+//! `convert/integer.rs` implements, because its error is defined there.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -102,9 +102,9 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-/// A list, of whatever elements: a `Vec<u8>` becomes a list of integers, as [`to_value`](crate::to_value) makes of it.
+/// Makes a list, whatever the type of the elements.
 ///
-/// [`Blob`] and [`Bytes`] become bytes:
+/// A `Vec<u8>` becomes a list of integers, as with [`to_value`](crate::to_value); [`Blob`] and [`Bytes`] become bytes:
 ///
 /// ```
 /// use pushflow_value::{Blob, Value};
@@ -119,28 +119,28 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
     }
 }
 
-/// A list, of whatever elements; see `From<Vec<T>>` for bytes.
+/// Makes a list, whatever the type of the elements: a `[u8; N]` becomes a list of integers.
 impl<T: Into<Value>, const N: usize> From<[T; N]> for Value {
     fn from(values: [T; N]) -> Self {
         Value::List(List(values.into_iter().map(Into::into).collect()))
     }
 }
 
-/// A map in the order of the keys.
+/// Makes a map in the order of the keys.
 impl<K: Into<String>, T: Into<Value>> From<BTreeMap<K, T>> for Value {
     fn from(entries: BTreeMap<K, T>) -> Self {
         map(entries)
     }
 }
 
-/// A map in the order in which the hash map yields its entries, which differs from run to run.
+/// Makes a map in the order in which the hash map yields its entries. This order differs from run to run.
 impl<K: Into<String>, T: Into<Value>, S> From<HashMap<K, T, S>> for Value {
     fn from(entries: HashMap<K, T, S>) -> Self {
         map(entries)
     }
 }
 
-/// A map in the order of insertion.
+/// Makes a map in the order of insertion.
 impl<K: Into<String>, T: Into<Value>, S> From<IndexMap<K, T, S>> for Value {
     fn from(entries: IndexMap<K, T, S>) -> Self {
         map(entries)

@@ -1,4 +1,4 @@
-//! The wire form: exact, and safe to read whatever the bytes are.
+//! The wire form: exact, and safe to read from any bytes.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ const STR: u8 = 4;
 const BYTES: u8 = 5;
 const LIST: u8 = 6;
 const MAP: u8 = 7;
-/// What comes before a length that takes eight bytes.
+/// The byte before a length of eight bytes.
 const EIGHT_BYTES: u8 = 253;
 
 fn decode(bytes: impl Into<Bytes>) -> Result<Value, CodecError> {
@@ -160,7 +160,7 @@ fn a_hostile_length_is_refused_before_anything_is_reserved() {
 
 #[test]
 fn lists_inside_one_another_cannot_all_claim_the_same_bytes() {
-    // Each list claims a length that the rest of the input could hold, if the lists around it held nothing else.
+    // The rest of the input could hold each list alone, but not all of them.
     let claim = [&[LIST, EIGHT_BYTES][..], &900u64.to_le_bytes()].concat();
     let mut bytes = claim.repeat(MAX_DEPTH);
     bytes.resize(bytes.len() + 900, 0);
@@ -288,7 +288,7 @@ fn whole(index: usize, encoded: &Bytes) -> Apart {
     Apart { index, encoded: Some(encoded.clone()), bytes: Vec::new() }
 }
 
-/// A value with everything that may be apart, and what of it is.
+/// A value with every kind of long bytes, and these bytes.
 fn with_long_bytes() -> (Value, [Bytes; 3]) {
     let long = [1, 2, 3].map(|byte| Bytes::from(vec![byte; APART_ABOVE + 1]));
     let [one, two, three] = long.clone();

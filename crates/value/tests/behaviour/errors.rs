@@ -1,4 +1,4 @@
-//! Errors: each says all of it in one sentence and names no source, so that a chain of causes says nothing twice.
+//! Errors: `Display` gives the whole reason and `source` gives none, so a printed chain of causes repeats nothing.
 
 use std::error::Error;
 

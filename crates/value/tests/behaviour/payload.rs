@@ -1,4 +1,4 @@
-//! Payloads and data: which form is made when, who wins a merge, and what never gets into a log.
+//! Payloads and data: when a form is made, which entry wins a merge, and that no payload gets into a log.
 
 use pushflow_value::{CodecError, Data, Key, MAX_DEPTH, Map, Payload, Value};
 
