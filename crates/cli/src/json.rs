@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(value(&f64::NEG_INFINITY.into()), json!({"$type": "float", "$repr": "-inf"}));
         let bytes = Value::Bytes(b"a'\n\x00\\\xff".to_vec().into());
         assert_eq!(value(&bytes), json!({"$type": "bytes", "$repr": r#"b"a'\n\x00\\\xff""#}));
-        assert_eq!(value(&Value::from(vec![1.into(), 1.5.into()])), json!([1, 1.5]));
+        assert_eq!(value(&Value::from(vec![Value::from(1), 1.5.into()])), json!([1, 1.5]));
     }
 
     #[test]

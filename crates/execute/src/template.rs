@@ -33,7 +33,7 @@ pub(super) fn render(template: &str, inputs: &Data) -> Result<Vec<u8>, TaskError
 
 fn insert(rendered: &mut Vec<u8>, template: &str, name: &str, inputs: &Data) -> Result<(), TaskError> {
     let position = || name.parse().ok().map(Key::Position);
-    let payload = inputs.named(name).or_else(|| inputs.get(&position()?));
+    let payload = inputs.named(name).or_else(|| inputs.payload(&position()?));
     let Some(payload) = payload else { return Err(unknown(template, name, inputs)) };
     let unreadable = |error| bad_input(format!("the input {name:?} can't be read: {error}"));
     match payload.value().map_err(unreadable)?.plain() {

@@ -140,7 +140,7 @@ mod tests {
         assert!(equal(list([1.into(), true.into()]), list([1.0.into(), 1.into()])));
         assert!(!equal(list([1.into(), 2.into()]), list([2.into(), 1.into()])));
         assert!(!equal(list([1.into(), 2.into()]), vec![Value::from(1)]));
-        assert!(!equal(Vec::new(), Map::default()));
+        assert!(!equal(List::default(), Map::default()));
     }
 
     #[test]

@@ -174,8 +174,12 @@ mod tests {
 
     #[test]
     fn lists_maps_bytes_and_not_a_number_match_no_port() {
-        let odd =
-            [Value::from(Vec::new()), Value::Map(Default::default()), Value::Bytes(vec![1].into()), f64::NAN.into()];
+        let odd = [
+            Value::List(Default::default()),
+            Value::Map(Default::default()),
+            Value::Bytes(vec![1].into()),
+            f64::NAN.into(),
+        ];
         let router = Router::new("item", odd.clone());
         for value in odd {
             assert_eq!(port(&router, value), Port::Other);

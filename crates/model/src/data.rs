@@ -1,63 +1,28 @@
-//! [`Data`]: what one trigger carries.
+//! [`Data`] and [`Payload`]: the values that one trigger carries.
+//!
+//! The two types contain each other, so this file defines both. The methods of a payload are in `payload.rs`, the wire
+//! form of data in `wire.rs`.
+
+mod key;
+mod payload;
+mod wire;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::{CodecError, Payload, Value};
+use crate::{CodecError, Value};
 
-/// The name or position of one entry of [`Data`].
+pub use key::Key;
+pub use payload::Outline;
+pub use wire::{Apart, Form};
+
+/// The inputs or outputs of one execution of a task: a map from names and positions to values, in the order of
+/// insertion.
 ///
-/// Names become keyword arguments of a task, positions become positional arguments (`parity.md` P25).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
-    /// A keyword argument.
-    Name(Arc<str>),
-    /// A positional argument, counted from 0.
-    Position(u32),
-}
-
-impl Key {
-    /// The name, if this is one.
-    pub fn as_name(&self) -> Option<&str> {
-        match self {
-            Key::Name(name) => Some(name),
-            Key::Position(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Key::Name(name) => f.write_str(name),
-            Key::Position(position) => write!(f, "{position}"),
-        }
-    }
-}
-
-impl From<&str> for Key {
-    fn from(name: &str) -> Self {
-        Key::Name(name.into())
-    }
-}
-
-impl From<String> for Key {
-    fn from(name: String) -> Self {
-        Key::Name(name.into())
-    }
-}
-
-impl From<u32> for Key {
-    fn from(position: u32) -> Self {
-        Key::Position(position)
-    }
-}
-
-/// What one trigger carries: a map from names and positions to values, in the order of insertion.
-///
-/// Cloning shares; changing a shared map copies the map, never the values in it.
+/// Clones share one map. Changing a shared map copies the map, but never the values in it.
 ///
 /// ```
 /// use pushflow_model::{Data, Value};
@@ -71,25 +36,70 @@ impl From<u32> for Key {
 #[derive(Clone, Default)]
 pub struct Data(Arc<IndexMap<Key, Payload>>);
 
+/// One value, in one or more forms: decoded, encoded, encoded as an outline, or a map of further payloads.
+///
+/// A payload makes a form when a caller first asks for it, and keeps it. Clones share the forms. So a value is encoded
+/// once, by its producer, and decoded only where a task or a condition reads it.
+///
+/// ```
+/// use pushflow_model::{Payload, Value};
+///
+/// let sent = Payload::from(Value::from("hello"));
+/// let received = Payload::from_encoded(sent.encoded().unwrap().clone());
+/// assert_eq!(received.value().unwrap(), &Value::from("hello"));
+/// ```
+#[derive(Clone)]
+pub struct Payload(Arc<Forms>);
+
+/// The forms of one value. At least one of them is set; none changes once it is set.
+#[derive(Default)]
+struct Forms {
+    value: OnceLock<Value>,
+    encoded: OnceLock<Bytes>,
+    outlined: OnceLock<Outlined>,
+    fields: OnceLock<Fields>,
+}
+
+/// An encoded value without its long bytes, and the long bytes.
+struct Outlined {
+    outline: Bytes,
+    apart: Vec<Bytes>,
+}
+
+/// The entries of a payload that is a map. Their payloads may hold fields in turn, so fields are dropped without
+/// recursion.
+struct Fields(Data);
+
 impl Data {
     /// Data without an entry.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This data with one entry more; an entry of the same key is replaced in its place.
+    /// The entries of a map, or of an opaque value whose view is a map; `None` for any other value.
+    pub fn from_map(value: Value) -> Option<Data> {
+        match value {
+            Value::Map(map) => Some(
+                map.into_entries().into_iter().map(|(name, value)| (Key::from(name), Payload::from(value))).collect(),
+            ),
+            Value::Opaque(opaque) => opaque.into_view().and_then(Data::from_map),
+            _ => None,
+        }
+    }
+
+    /// This data with one entry more. If the key has an entry, the new value takes its place in the order.
     #[must_use]
     pub fn with(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
         self.insert(key.into(), Payload::from(value.into()));
         self
     }
 
-    /// Sets one entry; one of the same key is replaced in its place.
+    /// Sets one entry. If the key has an entry, the new payload takes its place in the order.
     pub fn insert(&mut self, key: Key, payload: Payload) {
         Arc::make_mut(&mut self.0).insert(key, payload);
     }
 
-    /// Takes one entry out, keeping the order of the others.
+    /// Takes one entry out; the others keep their order.
     pub fn remove(&mut self, key: &Key) -> Option<Payload> {
         if !self.0.contains_key(key) {
             return None;
@@ -98,7 +108,7 @@ impl Data {
     }
 
     /// The payload under a key.
-    pub fn get(&self, key: &Key) -> Option<&Payload> {
+    pub fn payload(&self, key: &Key) -> Option<&Payload> {
         self.0.get(key)
     }
 
@@ -115,7 +125,7 @@ impl Data {
         self.named(name).map(Payload::value).transpose()
     }
 
-    /// This data with all of `over` on top: its entries win (`parity.md` P32). No value is copied.
+    /// The entries of both; where both have a key, the entry of `over` wins (`docs/parity.md` P32). No value is copied.
     #[must_use]
     pub fn merged(mut self, over: &Data) -> Data {
         if self.is_empty() {
@@ -146,7 +156,7 @@ impl Data {
         self.0.iter()
     }
 
-    /// Checks that the entries can become a map: no position is also there as a name.
+    /// Checks that the entries can become a map, where a position becomes a decimal name: no two keys may coincide.
     pub(crate) fn check_names(&self) -> Result<(), CodecError> {
         let as_name = |key: &Key| matches!(key, Key::Position(_)).then(|| key.to_string());
         match self.0.keys().filter_map(as_name).find(|name| self.named(name).is_some()) {
@@ -155,7 +165,7 @@ impl Data {
         }
     }
 
-    /// The entries, taken out if nobody else has them.
+    /// Takes the entries out, unless a clone shares them.
     pub(crate) fn into_unshared(self) -> Option<IndexMap<Key, Payload>> {
         Arc::into_inner(self.0)
     }
@@ -181,7 +191,7 @@ impl<K: Into<Key>> FromIterator<(K, Payload)> for Data {
     }
 }
 
-/// Names and sizes only: a payload is never formatted into a log (`parity.md` P139).
+/// Names and sizes only, so that no payload gets into a log (`docs/parity.md` P139).
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(key, payload)| (key.to_string(), payload))).finish()

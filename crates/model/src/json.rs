@@ -1,15 +1,16 @@
-//! JSON in and out: exact floats, 64-bit integers, bytes.
+//! JSON: parsing and writing, with exact floats, integers of 64 bits, and bytes.
 //!
-//! What JSON has no form for is written as an object with one key that starts with a dollar sign, and read back as what
-//! it was: bytes as `{"$bytes": "<base64>"}`, floats that are not finite as `{"$float": "nan"}`, `"inf"` or `"-inf"`.
-//! A map that has just one key, which looks like one of these, gets one dollar sign more on that key, and loses it when it
-//! is read: the map `{"$bytes": 1}` is written as `{"$$bytes": 1}`, and `{"$$bytes": 1}` as `{"$$$bytes": 1}`. Other
-//! keys are never touched.
+//! JSON has no form for bytes and for floats that are not finite. They are written in a *tagged form*, an object with
+//! one key that starts with a dollar sign, and read back from it: bytes as `{"$bytes": "<base64>"}`, such floats as
+//! `{"$float": "nan"}`, `"inf"` or `"-inf"`. A map whose one key looks like a tag is escaped: the writer adds a dollar
+//! sign to the key, and the parser removes it. The map `{"$bytes": 1}` is written as `{"$$bytes": 1}`, and
+//! `{"$$bytes": 1}` as `{"$$$bytes": 1}`. All other keys stay as they are.
 //!
-//! An opaque value is written as its view, or as `{"$type": ..., "$repr": ...}`, and read back as what it was written as.
+//! An opaque value is written as its view, or as `{"$type": ..., "$repr": ...}`. The parser reads a plain value back,
+//! not the opaque one.
 //!
-//! Whole numbers without point and exponent are integers, all others floats, so `1` and `1.0` stay apart. The one
-//! exception is `-0`, which is the float it looks like, since no integer has that sign.
+//! A number without point and exponent is an integer, every other number a float, so `1` and `1.0` are different
+//! values. The one exception is `-0`, a float, since no integer has that sign.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,15 +26,16 @@ const FLOAT: &str = "$float";
 const TYPE: &str = "$type";
 const REPR: &str = "$repr";
 
-/// Why a text is no JSON value that can travel.
+/// Why a text can't be parsed: it is no JSON, or JSON that no [`Value`] can hold.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 #[error("{message}, at line {line} column {column}")]
 pub struct JsonError {
-    /// What is wrong.
+    /// The fault, in one sentence without the place.
     pub message: String,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// Counted from 1, in bytes. The place is where reading stopped, which can be just behind what is wrong.
+    /// The column, counted from 1, in bytes. The parser stopped there, which can be just behind the fault.
     pub column: usize,
 }
 
@@ -54,8 +56,8 @@ pub struct JsonError {
 /// ```
 ///
 /// # Errors
-/// When the text is no JSON, has an integer beyond 64 bits or a key twice in one object, nests deeper than [`MAX_DEPTH`],
-/// or has a tagged form that can't be read.
+/// When the text is no JSON, has an integer beyond 64 bits or a key twice in one object, nests deeper than
+/// [`MAX_DEPTH`], or has a malformed tagged form.
 pub fn parse_json(text: &str) -> Result<Value, JsonError> {
     let mut json = serde_json::Deserializer::from_str(text);
     // The seed has a limit of its own, which counts the levels of the value.
@@ -91,9 +93,9 @@ impl From<serde_json::Error> for JsonError {
     }
 }
 
-/// Where in a valid JSON text the first integer is that does not fit 64 bits with sign.
+/// The place of the first integer in a valid JSON text that does not fit 64 bits with sign.
 ///
-/// The parser hands those on as floats, so they have to be found in the text.
+/// `serde_json` makes floats of such integers, so only the text shows them.
 fn find_large_integer(text: &str) -> Option<std::ops::Range<usize>> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -118,7 +120,7 @@ fn is_in_number(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
 }
 
-/// How long the string is that starts here, with its quotes.
+/// The length of the string at the beginning of `bytes`, with its quotes.
 fn string_length(bytes: &[u8]) -> usize {
     let mut at = 1;
     while let Some(&byte) = bytes.get(at) {
@@ -131,7 +133,7 @@ fn string_length(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// What a JSON object means: usually a map.
+/// The value for a JSON object: what its tagged form stands for, or a map.
 fn read_tagged(mut map: Map) -> Result<Value, String> {
     let tag = match map.first() {
         Some((name, _)) if map.len() == 1 && looks_tagged(name) => name.clone(),
@@ -162,7 +164,7 @@ fn read_float(text: &str) -> Result<Value, String> {
     }
 }
 
-/// Whether a map with this one key is a tagged form, or has to be escaped so as not to be taken for one.
+/// Whether a map with this one key is a tagged form or an escaped one, so that the writer has to escape it.
 fn looks_tagged(name: &str) -> bool {
     name.starts_with('$') && matches!(name.trim_start_matches('$'), "bytes" | "float")
 }
@@ -170,10 +172,10 @@ fn looks_tagged(name: &str) -> bool {
 impl Value {
     /// This value as JSON, which [`parse_json`] reads back as the same value.
     ///
-    /// Bytes become `{"$bytes": "<base64>"}` and floats that are not finite `{"$float": "nan"}`, `"inf"` or `"-inf"`: one
-    /// "not a number" is like another, its sign and its other bits are lost. A map that looks like one of these is
-    /// written with one more dollar sign on its one key. An opaque value becomes its view, or, without one,
-    /// `{"$type": "<its type>", "$repr": "<its text>"}`, which is not read back as what it was.
+    /// Bytes become `{"$bytes": "<base64>"}`, and floats that are not finite become `{"$float": "nan"}`, `"inf"` or
+    /// `"-inf"`. The sign and the other bits of a "not a number" are lost. A map that looks like such a tagged form is
+    /// written with one more dollar sign on its one key. An opaque value becomes its view or, without a view,
+    /// `{"$type": "<its type>", "$repr": "<its text>"}`; it is not read back as an opaque value.
     ///
     /// ```
     /// use pushflow_model::Value;
@@ -193,10 +195,11 @@ impl Value {
 impl Data {
     /// The entries as a JSON object; positions become decimal names.
     ///
-    /// The object is a level of its own: a value in it may have one level less than [`MAX_DEPTH`].
+    /// The object is a level of its own, so a value in it may have one level less than [`MAX_DEPTH`].
     ///
     /// # Errors
-    /// When the bytes of an entry can't be decoded, a value nests too deep, or a position and a name become the same key.
+    /// When the bytes of an entry can't be decoded, a value nests too deep, or a position and a name become the same
+    /// key.
     pub fn to_json(&self) -> Result<Json, CodecError> {
         self.check_names()?;
         let mut object = serde_json::Map::with_capacity(self.len());
@@ -238,7 +241,7 @@ fn write_map(map: &Map, levels: usize) -> Result<Json, CodecError> {
     Ok(escaped(object))
 }
 
-/// The object that stands for a map of these entries.
+/// The object for a map of these entries, escaped if it looks like a tagged form.
 fn escaped(mut object: serde_json::Map<String, Json>) -> Json {
     let tag = object.keys().next().filter(|name| object.len() == 1 && looks_tagged(name)).cloned();
     if let Some((tag, content)) = tag.and_then(|tag| object.remove_entry(&tag)) {

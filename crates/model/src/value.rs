@@ -1,27 +1,42 @@
-//! [`Value`]: one plain thing, and its containers, which are dropped without recursion.
+//! [`Value`], the containers [`List`] and [`Map`], and [`Opaque`].
+//!
+//! These types contain each other, so this file defines all of them and how they are dropped: without recursion,
+//! because a deep value would overflow the stack.
 
-use std::ops::{Deref, DerefMut};
+mod blob;
+mod containers;
+mod from;
+mod opaque;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::Opaque;
+pub use blob::Blob;
 
-/// One value: plain, which every kind of task can produce and consume, or [`Opaque`].
+/// One value: a plain one, which every kind of task can produce and consume, or an [`Opaque`] one.
 ///
-/// Integers have 64 bits. Text is Unicode; anything else is bytes. A map has text keys and keeps the order in which they
-/// were inserted, as Python's `dict` does.
+/// Integers have 64 bits. Text is Unicode; anything else is bytes. A map has text keys and keeps the order in which
+/// they were inserted, as Python's `dict` does.
 ///
-/// No value of more than [`MAX_DEPTH`](crate::MAX_DEPTH) levels comes out of decoding, parsing or conversion. One built
-/// in code may be deeper: it is dropped without recursion and refused by everything that encodes or converts it, but
-/// cloning, comparing and formatting it recurses, and overflows the stack of a thread from some thousand levels on.
+/// Decoding, parsing and conversion never make a value of more than [`MAX_DEPTH`](crate::MAX_DEPTH) levels. Code can
+/// build a deeper value. Such a value is dropped without recursion, and encoding and conversion refuse it. But cloning,
+/// comparing and formatting recurse, so from some thousand levels on they overflow the stack of a thread.
 ///
 /// ```
 /// use pushflow_model::{List, Value};
 ///
 /// let value = Value::from(vec![Value::from(1), Value::from("two")]);
 /// assert_eq!(value, Value::List(List::from_iter([Value::Int(1), Value::Str("two".into())])));
+/// assert_eq!(Value::from([Some(0.5), None]), Value::from(vec![Value::Float(0.5), Value::Null]));
+/// assert!(Value::try_from(u64::MAX).is_err());
 /// ```
+///
+/// `From` takes whatever fits without loss: numbers, texts, [`Bytes`], options, and lists and maps of them. `TryFrom`
+/// takes the integers that may not fit: `u64`, `usize`, `i128` and `u128`. [`to_value`](crate::to_value) takes all
+/// else. A `Vec<u8>` becomes a list of integers in either case; [`Blob`] and [`Bytes`] become bytes.
+///
+/// This enum is exhaustive on purpose: encoders, comparisons and conversions match on it, and a variant that one of
+/// them forgets must not compile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// Python's `None`, JSON's `null`, Rust's `()` and `Option::None`.
@@ -31,22 +46,22 @@ pub enum Value {
     Bool(bool),
     /// A whole number of 64 bits.
     Int(i64),
-    /// A binary floating point number of 64 bits; not a number and the infinities included.
+    /// A binary floating point number of 64 bits; may be "not a number" or infinite.
     Float(f64),
     /// Unicode text.
     Str(String),
-    /// Bytes that are no text.
+    /// Bytes.
     Bytes(Blob),
-    /// Values in a row.
+    /// A sequence of values.
     List(List),
     /// Values by name, in the order of insertion.
     Map(Map),
-    /// What no other form can hold, to be handed on as it is.
+    /// A value that no other variant can hold. It is passed on unchanged.
     Opaque(Box<Opaque>),
 }
 
 impl Value {
-    /// This value as everybody can read it: of an opaque value its view, if it has one.
+    /// The view of an opaque value that has one; this value itself otherwise.
     pub fn plain(&self) -> &Value {
         match self {
             Value::Opaque(opaque) => opaque.view().unwrap_or(self),
@@ -54,7 +69,7 @@ impl Value {
         }
     }
 
-    /// The word for this value's type in a message to the user.
+    /// The name of this value's type for messages to the user; an opaque value has the type of its view.
     pub fn type_name(&self) -> &'static str {
         match self.plain() {
             Value::Null => "null",
@@ -93,7 +108,7 @@ impl Value {
         }
     }
 
-    /// Whether this value has at most `levels` levels of containers; looks no deeper than that.
+    /// Whether this value has at most `levels` levels of containers. The check recurses no deeper than `levels`.
     pub(crate) fn fits(&self, levels: usize) -> bool {
         let fits_below = |value: &Value| levels.checked_sub(1).is_some_and(|below| value.fits(below));
         match self {
@@ -105,121 +120,53 @@ impl Value {
     }
 }
 
-/// The content of a [`Value::Bytes`]; cloning shares it.
-///
-/// Boxed, because every value would take more room otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Blob(Box<Bytes>);
-
 /// The elements of a [`Value::List`].
 ///
-/// A type of its own so that dropping a deep list needs no deep stack.
+/// A type of its own, because its `Drop` avoids recursion: dropping a deep list needs no deep stack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct List(Vec<Value>);
 
 /// The entries of a [`Value::Map`], in the order of insertion.
 ///
-/// A type of its own so that dropping a deep map needs no deep stack. Two maps are equal when they have the same
-/// entries, in whatever order.
+/// A type of its own, because its `Drop` avoids recursion: dropping a deep map needs no deep stack. Two maps are equal
+/// when they have the same entries, in whatever order.
 ///
-/// Boxed, because it would more than double the size of every value otherwise, those in long lists of numbers included.
+/// The map is boxed. Unboxed, it would more than double the size of every value, also of each number in a long list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map(Box<IndexMap<String, Value>>);
 
-impl Blob {
-    /// The bytes, taken out; copied only where they are shared.
-    pub fn into_vec(self) -> Vec<u8> {
-        Vec::from(*self.0)
-    }
-}
-
-impl Deref for Blob {
-    type Target = Bytes;
-    fn deref(&self) -> &Bytes {
-        &self.0
-    }
-}
-
-impl From<Bytes> for Blob {
-    fn from(bytes: Bytes) -> Self {
-        Blob(Box::new(bytes))
-    }
-}
-
-impl FromIterator<u8> for Blob {
-    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
-        bytes.into_iter().collect::<Bytes>().into()
-    }
-}
-
-impl From<Vec<u8>> for Blob {
-    fn from(bytes: Vec<u8>) -> Self {
-        Bytes::from(bytes).into()
-    }
-}
-
-impl List {
-    /// The elements, taken out.
-    pub fn into_vec(mut self) -> Vec<Value> {
-        std::mem::take(&mut self.0)
-    }
-}
-
-impl Map {
-    /// The entries, taken out.
-    pub fn into_entries(mut self) -> IndexMap<String, Value> {
-        std::mem::take(&mut *self.0)
-    }
-}
-
-impl Deref for List {
-    type Target = Vec<Value>;
-    fn deref(&self) -> &Vec<Value> {
-        &self.0
-    }
-}
-
-impl DerefMut for List {
-    fn deref_mut(&mut self) -> &mut Vec<Value> {
-        &mut self.0
-    }
-}
-
-impl Deref for Map {
-    type Target = IndexMap<String, Value>;
-    fn deref(&self) -> &IndexMap<String, Value> {
-        &self.0
-    }
-}
-
-impl DerefMut for Map {
-    fn deref_mut(&mut self) -> &mut IndexMap<String, Value> {
-        &mut self.0
-    }
-}
-
-impl FromIterator<Value> for List {
-    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
-        List(values.into_iter().collect())
-    }
-}
-
-impl<K: Into<String>> FromIterator<(K, Value)> for Map {
-    fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
-        Map(Box::new(entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
-    }
-}
-
-impl From<Vec<Value>> for List {
-    fn from(values: Vec<Value>) -> Self {
-        List(values)
-    }
-}
-
-impl From<IndexMap<String, Value>> for Map {
-    fn from(entries: IndexMap<String, Value>) -> Self {
-        Map(Box::new(entries))
-    }
+/// An object of another language that no plain value can hold, such as a Python object.
+///
+/// The object is passed on unchanged, and only its codec reads its content. If the object has a plain counterpart (a
+/// list for a Python tuple), this counterpart is its *view*. JSON, conditions, routers and the typed arguments of Rust
+/// tasks see the view; the next task of the object's language receives the whole object. See [`Value::plain`].
+///
+/// ```
+/// use pushflow_model::{Opaque, Value, from_value};
+///
+/// let pair = Opaque::new("python", "tuple").with_view(Value::from(vec![Value::from(1), Value::from(2)]));
+/// assert_eq!(from_value::<(i32, i32)>(&Value::from(pair))?, (1, 2));
+///
+/// let date = Value::from(Opaque::new("pickle", "datetime.date").with_text("datetime.date(2000, 1, 1)"));
+/// let json = date.to_json().unwrap().to_string();
+/// assert_eq!(json, r#"{"$type":"datetime.date","$repr":"datetime.date(2000, 1, 1)"}"#);
+/// # Ok::<(), pushflow_model::ConvertError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Opaque {
+    /// The name of the codec that can read the content.
+    pub codec: String,
+    /// The object's type in its own language.
+    pub type_name: String,
+    /// The object as its own language prints it, shortened; may be empty.
+    pub text: String,
+    /// The object itself, without the parts that the view and the buffers hold.
+    pub content: Bytes,
+    /// Long parts of the object that its content leaves out, such as the elements of an array. They are passed on
+    /// without a copy.
+    pub buffers: Vec<Bytes>,
+    /// The view, which is never opaque itself.
+    view: Option<Value>,
 }
 
 impl Drop for List {
@@ -242,7 +189,7 @@ fn is_container(value: &Value) -> bool {
     matches!(value, Value::List(_) | Value::Map(_) | Value::Opaque(_))
 }
 
-/// Drops `pending` and all below it with one flat list of what is still to drop.
+/// Drops `pending` and all values inside them. A flat list of the values still to drop replaces the recursion.
 fn drop_flat(mut pending: Vec<Value>) {
     while let Some(value) = pending.pop() {
         match value {
@@ -251,71 +198,5 @@ fn drop_flat(mut pending: Vec<Value>) {
             Value::Opaque(opaque) => pending.extend(opaque.into_view()),
             _ => {}
         }
-    }
-}
-
-impl From<()> for Value {
-    fn from((): ()) -> Self {
-        Value::Null
-    }
-}
-
-impl From<bool> for Value {
-    fn from(value: bool) -> Self {
-        Value::Bool(value)
-    }
-}
-
-impl From<i32> for Value {
-    fn from(value: i32) -> Self {
-        Value::Int(value.into())
-    }
-}
-
-impl From<i64> for Value {
-    fn from(value: i64) -> Self {
-        Value::Int(value)
-    }
-}
-
-impl From<f64> for Value {
-    fn from(value: f64) -> Self {
-        Value::Float(value)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Value::Str(value.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(value: String) -> Self {
-        Value::Str(value)
-    }
-}
-
-impl From<Bytes> for Value {
-    fn from(value: Bytes) -> Self {
-        Value::Bytes(value.into())
-    }
-}
-
-impl From<Vec<Value>> for Value {
-    fn from(values: Vec<Value>) -> Self {
-        Value::List(List(values))
-    }
-}
-
-impl From<List> for Value {
-    fn from(list: List) -> Self {
-        Value::List(list)
-    }
-}
-
-impl From<Map> for Value {
-    fn from(map: Map) -> Self {
-        Value::Map(map)
     }
 }

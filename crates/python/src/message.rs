@@ -121,7 +121,7 @@ fn positional(pickle: &mut PickleWriter, inputs: &Data) -> Result<(), TaskError>
     }
     pickle.begin_tuple();
     for key in (0..last.map_or(0, |last| last + 1)).map(Key::Position) {
-        match inputs.get(&key) {
+        match inputs.payload(&key) {
             Some(payload) => input(pickle, &key, payload)?,
             None => pickle.none(),
         }

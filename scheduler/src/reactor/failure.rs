@@ -122,12 +122,12 @@ pub(super) fn exception_key() -> pushflow_model::Key {
 
 /// What the failure that data comes from said.
 pub(super) fn message_of<'a>(data: &'a Data, plan: &Plan) -> Option<&'a str> {
-    data.get(&plan.exception)?.value().ok()?.as_map()?.get("errorMessage")?.as_str()
+    data.payload(&plan.exception)?.value().ok()?.as_map()?.get("errorMessage")?.as_str()
 }
 
 /// Whether data comes from a failure: its entry `WorkflowException` is there and says something (`parity.md` P56).
 pub(super) fn is_error(data: &Data, plan: &Plan) -> bool {
-    let Some(exception) = data.get(&plan.exception) else { return false };
+    let Some(exception) = data.payload(&plan.exception) else { return false };
     match exception.value().map(Value::plain) {
         Ok(Value::Null | Value::Bool(false) | Value::Int(0)) => false,
         Ok(Value::Float(float)) => *float != 0.0,

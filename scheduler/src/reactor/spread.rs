@@ -95,7 +95,7 @@ fn is_taken<'a>(link: &Link, outputs: &Data, target: impl Fn() -> &'a str) -> Re
 }
 
 fn mapped<'a>(fields: &[FieldMap], outputs: &Data, target: impl Fn() -> &'a str) -> Result<Data, TaskError> {
-    let entry = |field: &FieldMap| match outputs.get(&field.source) {
+    let entry = |field: &FieldMap| match outputs.payload(&field.source) {
         Some(payload) => Ok((field.target.clone(), payload.clone())),
         None => Err(bad_result(format!(
             "the link to {:?} takes the output \"{}\", which is not among the outputs ({}): correct its data mapping",

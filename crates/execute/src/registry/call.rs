@@ -50,7 +50,7 @@ impl<'a> Call<'a> {
     fn next_input(&mut self, name: &str) -> Option<&'a Payload> {
         let position = Key::from(self.position);
         self.position += 1;
-        self.inputs.named(name).or_else(|| self.inputs.get(&position))
+        self.inputs.named(name).or_else(|| self.inputs.payload(&position))
     }
 
     fn required_input(&mut self, name: &str) -> Result<&'a Value, TaskError> {

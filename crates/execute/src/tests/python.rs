@@ -1,6 +1,6 @@
 //! What Python tasks take and return, and where they are found.
 
-use pushflow_model::Map;
+use pushflow_model::{List, Map};
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn every_plain_value_comes_back_as_it_went() {
         Value::Bytes((0..=255).collect()),
         Value::Bytes(vec![7; 70_000].into()),
     ]);
-    let map: Map = [("z", Value::from(1)), ("a", Value::from(Vec::new())), ("", Value::from(Map::default()))]
+    let map: Map = [("z", Value::from(1)), ("a", Value::from(List::default())), ("", Value::from(Map::default()))]
         .into_iter()
         .collect();
     values.push(map.into());

@@ -69,7 +69,7 @@ fn after(function: &str, look: &str) -> [Data; 2] {
 #[test]
 fn signal_handlers_masks_and_timers_are_put_back() {
     let [before, after] = after("changes_signals", "looks_at_signals");
-    assert_eq!(value(&after, "handlers"), Value::from(vec![true.into(), true.into(), true.into()]));
+    assert_eq!(value(&after, "handlers"), Value::from(vec![true; 3]));
     assert_eq!(value(&after, "mask"), value(&before, "mask"));
     assert_eq!(value(&after, "interrupt"), Value::Bool(true));
     assert_eq!(value(&after, "pid"), value(&before, "pid"), "the same interpreter");

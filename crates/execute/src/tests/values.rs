@@ -72,8 +72,8 @@ fn json(data: &Data, name: &str) -> String {
 #[test]
 fn every_value_keeps_its_type_from_one_task_to_the_next() {
     let result = Python::new(OBJECTS).call("check", &travelled(made())).unwrap();
-    assert_eq!(value(&result, "apart"), Value::from(Vec::new()));
-    assert_eq!(value(&result, "missing"), Value::from(Vec::new()), "a defaultdict is one still");
+    assert_eq!(value(&result, "apart"), Value::from(List::default()));
+    assert_eq!(value(&result, "missing"), Value::from(List::default()), "a defaultdict is one still");
     assert_eq!(value(&result, "count").as_int().unwrap(), i64::try_from(made().len()).unwrap() - 1);
 }
 

@@ -85,7 +85,7 @@ impl<'a> StartNodes<'a> {
         let candidates: Vec<(usize, &EwoksClass)> =
             free.filter_map(|(position, node)| Some((position, class(node)?))).collect();
         self.ask_for_inputs(&candidates, nodes)?;
-        let has = |position: usize, key| nodes[position].defaults.get(key).is_some();
+        let has = |position: usize, key| nodes[position].defaults.payload(key).is_some();
         let has_all = |(position, class): &(usize, _)| self.required[*class].iter().all(|key| has(*position, key));
         Ok(candidates.into_iter().filter(has_all).map(|(position, _)| position).collect())
     }

@@ -1,4 +1,4 @@
-//! Reading the wire form, whatever the bytes are.
+//! [`Reader`]: reads the wire form, and reports whatever is wrong with it.
 
 use bincode::BorrowDecode;
 use bincode::error::DecodeError;
@@ -6,29 +6,29 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::{Apart, CodecError, FORMAT, tag};
-use crate::{Data, Key, List, Map, Opaque, Payload, Value};
+use super::error::CodecError;
+use super::format::{FORMAT, tag};
+use crate::{List, Map, Opaque, Value};
 
-/// How many bytes an element of a list takes at least: its tag.
+/// The least number of bytes of an element of a list: its tag.
 const LEAST_ELEMENT: usize = 1;
-/// How many bytes an entry of a map takes at least: the length of its name, and the tag of its value.
+/// The least number of bytes of an entry of a map: the length of its name, and the tag of its value.
 const LEAST_ENTRY: usize = 2;
-/// How many bytes a part of an opaque value takes at least: whether it is apart, and its length or number.
+/// The least number of bytes of a part of an opaque value: whether it is apart, and its length or number.
 const LEAST_PART: usize = 2;
-/// How many bytes an entry of data takes at least: the key's tag, the key, and the length of the value.
-const LEAST_FIELD: usize = 3;
 
-/// What is left to read.
+/// The rest of the bytes, and the checks on the lengths in them.
 ///
-/// A length is believed only if the bytes can be there: each container that is open `owes` the least number of bytes
-/// of the elements it has announced and that were not read yet, and all of that has to fit in what is left. So memory
-/// reserved for announced elements is bounded by the size of the input, over all levels together.
+/// The reader accepts the length of a container only if the rest of the input can hold the elements. `owed` is the
+/// least number of bytes of all elements that the open containers have announced and that were not read yet, over all
+/// levels together. A container is accepted only if `owed`, with its own elements, fits in the rest. So the size of the
+/// input bounds the memory that is reserved for announced elements.
 pub struct Reader<'a> {
     rest: &'a [u8],
     total: usize,
     owed: usize,
     apart: &'a [Bytes],
-    /// Whether something that was read over is apart.
+    /// Whether the value that was skipped last has bytes that are apart.
     saw_apart: bool,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes, total: bytes.len(), owed: 0, apart: &[], saw_apart: false }
     }
 
-    /// Reads outlines, of which this is apart.
+    /// Reads outlines that leave out the bytes of this list.
     pub fn with_apart(self, apart: &'a [Bytes]) -> Self {
         Reader { apart, ..self }
     }
@@ -60,7 +60,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value with no others in it: a function of its own, as what it needs would be on the stack for each level.
+    /// Reads the content of a value that is no container.
+    ///
+    /// This is a function of its own because its local variables would otherwise take stack in each level of recursion.
     fn leaf(&mut self, tag: u8) -> Result<Value, CodecError> {
         Ok(match tag {
             tag::NULL => Value::Null,
@@ -90,7 +92,7 @@ impl<'a> Reader<'a> {
             let count = self.count(LEAST_PART)?;
             opaque.buffers.reserve_exact(count);
             for _ in 0..count {
-                self.owed -= LEAST_PART;
+                self.begin_item(LEAST_PART);
                 opaque.buffers.push(self.part()?);
             }
         } else {
@@ -99,7 +101,7 @@ impl<'a> Reader<'a> {
         Ok(opaque)
     }
 
-    /// Bytes that may be apart.
+    /// Reads bytes that may be apart.
     fn part(&mut self) -> Result<Bytes, CodecError> {
         match self.get::<bool>()? {
             true => self.bytes_apart().cloned(),
@@ -114,7 +116,7 @@ impl<'a> Reader<'a> {
         bytes.ok_or_else(|| self.malformed(format!("nothing is apart as number {number}")))
     }
 
-    /// Whether a view follows, which is never opaque itself: so the views of views can't use up the stack.
+    /// Reads whether a view follows. An opaque view is refused, because views of views could overflow the stack.
     fn has_view(&mut self) -> Result<bool, CodecError> {
         let has_view = self.get::<bool>()?;
         match self.rest.first() {
@@ -127,7 +129,7 @@ impl<'a> Reader<'a> {
         let count = self.count(LEAST_ELEMENT)?;
         let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
-            self.owed -= LEAST_ELEMENT;
+            self.begin_item(LEAST_ELEMENT);
             elements.push(self.value(levels)?);
         }
         Ok(List::from(elements))
@@ -137,42 +139,37 @@ impl<'a> Reader<'a> {
         let count = self.count(LEAST_ENTRY)?;
         let mut entries = IndexMap::with_capacity(count);
         for _ in 0..count {
-            self.owed -= LEAST_ENTRY;
-            let name = self.get::<&str>()?.to_owned();
+            let name = self.entry_name()?.to_owned();
             let value = self.value(levels)?;
             self.insert(&mut entries, name, value)?;
         }
         Ok(Map::from(entries))
     }
 
-    /// Reads a map without its values; `None`, with nothing more read, if something else is there.
-    pub fn map_entries(&mut self, bytes: &Bytes, levels: usize) -> Result<Option<Data>, CodecError> {
+    /// Begins to read a map and returns the number of its entries; `None` if the value is no map.
+    pub fn map_length(&mut self) -> Result<Option<usize>, CodecError> {
         match self.get::<u8>()? {
-            tag::MAP => {}
-            tag::NULL..=tag::LIST | tag::OPAQUE..=tag::BYTES_APART => return Ok(None),
-            unknown => return Err(self.unknown_tag(unknown)),
+            tag::MAP => self.count(LEAST_ENTRY).map(Some),
+            tag::NULL..=tag::LIST | tag::OPAQUE..=tag::BYTES_APART => Ok(None),
+            unknown => Err(self.unknown_tag(unknown)),
         }
-        let below = below(levels)?;
-        let count = self.count(LEAST_ENTRY)?;
-        let mut entries = IndexMap::with_capacity(count);
-        for _ in 0..count {
-            self.owed -= LEAST_ENTRY;
-            let name = Key::from(self.get::<&str>()?);
-            let value = self.rest;
-            self.saw_apart = false;
-            self.skip(below)?;
-            let encoded = bytes.slice_ref(&value[..value.len() - self.rest.len()]);
-            let payload = match self.saw_apart {
-                // Its numbers are those of the whole list.
-                true => Payload::from(Reader::new(&encoded).with_apart(self.apart).value(below)?),
-                false => Payload::from_encoded(encoded),
-            };
-            self.insert(&mut entries, name, payload)?;
-        }
-        Ok(Some(Data::from(entries)))
     }
 
-    /// Reads over a value that may have `levels` levels, whose texts are not looked at.
+    /// Begins to read the next entry of a map and returns its name.
+    pub fn entry_name(&mut self) -> Result<&'a str, CodecError> {
+        self.begin_item(LEAST_ENTRY);
+        self.get()
+    }
+
+    /// Skips a value that may have `levels` levels. Returns its wire form, and whether some of its bytes are apart.
+    pub fn skip_value(&mut self, levels: usize) -> Result<(&'a [u8], bool), CodecError> {
+        let value = self.rest;
+        self.saw_apart = false;
+        self.skip(levels)?;
+        Ok((&value[..value.len() - self.rest.len()], self.saw_apart))
+    }
+
+    /// Skips a value that may have `levels` levels, without checking that its texts are UTF-8.
     fn skip(&mut self, levels: usize) -> Result<(), CodecError> {
         match self.get::<u8>()? {
             tag::NULL => {}
@@ -183,14 +180,14 @@ impl<'a> Reader<'a> {
             tag::LIST => {
                 let below = below(levels)?;
                 for _ in 0..self.count(LEAST_ELEMENT)? {
-                    self.owed -= LEAST_ELEMENT;
+                    self.begin_item(LEAST_ELEMENT);
                     self.skip(below)?;
                 }
             }
             tag::MAP => {
                 let below = below(levels)?;
                 for _ in 0..self.count(LEAST_ENTRY)? {
-                    self.owed -= LEAST_ENTRY;
+                    self.begin_item(LEAST_ENTRY);
                     self.get::<&[u8]>()?;
                     self.skip(below)?;
                 }
@@ -205,7 +202,7 @@ impl<'a> Reader<'a> {
                 } else {
                     self.skip_part()?;
                     for _ in 0..self.count(LEAST_PART)? {
-                        self.owed -= LEAST_PART;
+                        self.begin_item(LEAST_PART);
                         self.skip_part()?;
                     }
                 }
@@ -225,35 +222,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads data, whose values are parts of `bytes` that are not looked at, or are one of those `apart`.
-    pub fn data(&mut self, bytes: &Bytes, apart: Vec<Apart>) -> Result<Data, CodecError> {
-        let mut apart = apart.into_iter().peekable();
-        let count = self.count(LEAST_FIELD)?;
-        let mut entries = IndexMap::with_capacity(count);
-        for index in 0..count {
-            self.owed -= LEAST_FIELD;
-            let key = match self.get::<u8>()? {
-                tag::NAME => Key::from(self.get::<&str>()?),
-                tag::POSITION => Key::Position(self.get()?),
-                unknown => return Err(self.unknown_tag(unknown)),
-            };
-            let here = self.get::<&[u8]>()?;
-            let payload = match apart.next_if(|next| next.index == index && next.encoded.is_some() == here.is_empty()) {
-                Some(Apart { encoded, bytes: apart, .. }) => {
-                    Payload::from_outline(encoded.unwrap_or_else(|| bytes.slice_ref(here)), apart)
-                }
-                None => Payload::from_encoded(bytes.slice_ref(here)),
-            };
-            self.insert(&mut entries, key, payload)?;
-        }
-        match apart.next() {
-            Some(Apart { index, .. }) => Err(self.malformed(format!("what is apart does not fit entry {index}"))),
-            None => Ok(Data::from(entries)),
-        }
-    }
-
-    /// Reads how many items follow, each of which takes at least `least` bytes.
-    fn count(&mut self, least: usize) -> Result<usize, CodecError> {
+    /// Reads how many items follow. Each of them takes at least `least` bytes and starts with [`Reader::begin_item`].
+    pub fn count(&mut self, least: usize) -> Result<usize, CodecError> {
         let count = self.get::<u64>()?;
         let count = usize::try_from(count).ok();
         let owed = count.and_then(|count| count.checked_mul(least)).and_then(|bytes| bytes.checked_add(self.owed));
@@ -266,7 +236,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn get<T: BorrowDecode<'a, ()>>(&mut self) -> Result<T, CodecError> {
+    /// Begins to read one of the items that [`Reader::count`] announced.
+    pub fn begin_item(&mut self, least: usize) {
+        self.owed -= least;
+    }
+
+    pub fn get<T: BorrowDecode<'a, ()>>(&mut self) -> Result<T, CodecError> {
         match bincode::borrow_decode_from_slice(self.rest, FORMAT) {
             Ok((item, used)) => {
                 self.rest = &self.rest[used..];
@@ -279,7 +254,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn insert<K: std::hash::Hash + Eq + std::fmt::Display, V>(
+    pub fn insert<K: std::hash::Hash + Eq + std::fmt::Display, V>(
         &self,
         entries: &mut IndexMap<K, V>,
         key: K,
@@ -294,11 +269,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unknown_tag(&self, tag: u8) -> CodecError {
+    pub fn unknown_tag(&self, tag: u8) -> CodecError {
         self.malformed(format!("{tag} is no tag"))
     }
 
-    fn malformed(&self, what: impl std::fmt::Display) -> CodecError {
+    pub fn malformed(&self, what: impl std::fmt::Display) -> CodecError {
         CodecError::Malformed(format!("{what}, at byte {} of {}", self.total - self.rest.len(), self.total))
     }
 }

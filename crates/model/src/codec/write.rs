@@ -1,22 +1,22 @@
-//! Writing the wire form.
+//! [`Writer`]: writes the wire form.
 
 use std::io::{self, Write};
 
 use bytes::Bytes;
 
-use super::{APART_ABOVE, CodecError, FORMAT, Form, tag};
-use crate::{Data, Key, Opaque, Payload, Value};
+use super::error::CodecError;
+use super::format::{APART_ABOVE, FORMAT, tag};
+use crate::{Opaque, Value};
 
-/// Wire form in the making.
+/// Writes values to `W`, which must not fail.
 #[derive(Default)]
 pub struct Writer<W = Vec<u8>> {
-    /// Takes all that it is given.
     into: W,
-    /// Where long bytes go, if this is to be an outline.
+    /// The long bytes so far; `None` if the wire form is to contain them.
     apart: Option<Vec<Bytes>>,
 }
 
-/// Counts what is written.
+/// Counts the bytes written, and drops them.
 #[derive(Default)]
 pub struct Count(usize);
 
@@ -39,7 +39,7 @@ impl Writer {
 }
 
 impl Writer<Count> {
-    /// How many bytes would have been written, and what is apart from them.
+    /// The number of bytes written, and the long bytes that were left out.
     pub fn count(self) -> (usize, Vec<Bytes>) {
         (self.into.0, self.apart.unwrap_or_default())
     }
@@ -51,7 +51,7 @@ impl<W: Write> Writer<W> {
         Writer { into, apart: None }
     }
 
-    /// Writes outlines.
+    /// Leaves out long bytes.
     pub fn with_apart(self) -> Self {
         Writer { apart: Some(Vec::new()), ..self }
     }
@@ -101,7 +101,7 @@ impl<W: Write> Writer<W> {
         opaque.view().map_or(Ok(()), |view| self.value(view, levels))
     }
 
-    /// Bytes that may be apart: whether they are, then their number or themselves.
+    /// Writes whether these bytes are apart, then their number or the bytes.
     fn part(&mut self, bytes: &Bytes) {
         match self.set_apart(bytes) {
             Some(number) => self.put((true, number)),
@@ -109,40 +109,14 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// The number of bytes that are apart; `None` if they are not.
+    /// Leaves these bytes out, if they are long, and returns their number; `None` if they have to be written.
     fn set_apart(&mut self, bytes: &Bytes) -> Option<usize> {
         let apart = self.apart.as_mut().filter(|_| bytes.len() > APART_ABOVE)?;
         apart.push(bytes.clone());
         Some(apart.len() - 1)
     }
 
-    /// Writes all entries, each value in the `form` that is asked for; they are encoded if they aren't yet. What is apart
-    /// is left empty, which no encoded value is.
-    pub fn data(
-        &mut self,
-        data: &Data,
-        mut form: impl FnMut(usize, &Payload) -> Result<Form, CodecError>,
-    ) -> Result<(), CodecError> {
-        self.put(data.len());
-        for (index, (key, payload)) in data.iter().enumerate() {
-            match key {
-                Key::Name(name) => self.put((tag::NAME, &**name)),
-                Key::Position(position) => self.put((tag::POSITION, position)),
-            }
-            match form(index, payload)? {
-                Form::Apart => self.put(&[][..] as &[u8]),
-                Form::Whole => self.put(payload.encoded()?.as_ref()),
-                Form::Outline => {
-                    let mut outline = Vec::new();
-                    payload.write_outline(&mut outline)?;
-                    self.put(outline.as_slice());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, item: impl bincode::Encode) {
+    pub fn put(&mut self, item: impl bincode::Encode) {
         bincode::encode_into_std_write(item, &mut self.into, FORMAT)
             .expect("numbers, texts and bytes can be encoded, and the writer takes all of them");
     }

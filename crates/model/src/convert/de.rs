@@ -1,4 +1,4 @@
-//! To Rust types: a serde deserializer over a [`Value`].
+//! [`ValueDeserializer`]: makes Rust values from a [`Value`].
 
 use serde::de::value::{BorrowedStrDeserializer, BytesDeserializer, SeqDeserializer};
 use serde::de::{
@@ -6,30 +6,30 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::ConvertError;
-use super::key::FromKey;
+use super::error::ConvertError;
+use super::key::KeyDeserializer;
 use super::serde_impls::OPAQUE;
 use crate::{List, Map, Value};
 
 /// Deserializes a value that may have `levels` levels.
 #[derive(Clone, Copy)]
-pub struct FromValue<'de> {
+pub struct ValueDeserializer<'de> {
     value: &'de Value,
     levels: usize,
 }
 
-impl<'de> FromValue<'de> {
+impl<'de> ValueDeserializer<'de> {
     pub fn new(value: &'de Value, levels: usize) -> Self {
-        FromValue { value, levels }
+        ValueDeserializer { value, levels }
     }
 
-    /// How many levels the content of this container may have.
+    /// The number of levels that the content of this container may have.
     fn below(self) -> Result<usize, ConvertError> {
         self.levels.checked_sub(1).ok_or_else(ConvertError::too_deep)
     }
 
     fn list<V: Visitor<'de>>(self, list: &'de List, visitor: V) -> Result<V::Value, ConvertError> {
-        let mut elements = Elements { list, next: 0, levels: self.below()? };
+        let mut elements = ListAccess { list, next: 0, levels: self.below()? };
         let out = visitor.visit_seq(&mut elements)?;
         match elements.next {
             taken if taken == list.len() => Ok(out),
@@ -38,7 +38,7 @@ impl<'de> FromValue<'de> {
     }
 
     fn map<V: Visitor<'de>>(self, map: &'de Map, visitor: V) -> Result<V::Value, ConvertError> {
-        let mut entries = Entries { map, next: 0, levels: self.below()? };
+        let mut entries = MapEntries { map, next: 0, levels: self.below()? };
         let out = visitor.visit_map(&mut entries)?;
         match entries.next {
             taken if taken == map.len() => Ok(out),
@@ -47,7 +47,7 @@ impl<'de> FromValue<'de> {
     }
 }
 
-impl<'de> Deserializer<'de> for FromValue<'de> {
+impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
     type Error = ConvertError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
@@ -67,7 +67,7 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
         }
     }
 
-    /// Text only: serde's own types would take bytes for text whenever they happen to be UTF-8.
+    /// Refuses bytes: serde's implementation for `String` would accept bytes as text if they happen to be UTF-8.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.value.plain() {
             Value::Bytes(bytes) => Err(Error::invalid_type(Unexpected::Bytes(bytes), &visitor)),
@@ -79,7 +79,7 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
         self.deserialize_str(visitor)
     }
 
-    /// Bytes or a list of integers, but no text.
+    /// Accepts bytes or a list of integers, but no text.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.value.plain() {
             Value::Str(text) => Err(Error::invalid_type(Unexpected::Str(text), &visitor)),
@@ -98,14 +98,16 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
         }
     }
 
-    /// Under the name [`OPAQUE`] it is a [`Value`] that is asked for, which an opaque value is as it is.
+    /// Under the name [`OPAQUE`] a [`Value`] is asked for: an opaque value is handed over whole, not as its view.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, ConvertError> {
         match self.value {
-            Value::Opaque(_) if name == OPAQUE && self.value.fits(self.levels) => visitor.visit_enum(Whole(self.value)),
+            Value::Opaque(_) if name == OPAQUE && self.value.fits(self.levels) => {
+                visitor.visit_enum(OpaqueAccess(self.value))
+            }
             Value::Opaque(_) if name == OPAQUE => Err(ConvertError::too_deep()),
             _ => visitor.visit_newtype_struct(self),
         }
@@ -140,7 +142,7 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
     ) -> Result<V::Value, ConvertError> {
         match self.value.plain() {
             Value::Str(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
-            Value::Map(map) if map.len() == 1 => visitor.visit_enum(Variant { map, levels: self.below()? }),
+            Value::Map(map) if map.len() == 1 => visitor.visit_enum(VariantMap { map, levels: self.below()? }),
             Value::Map(map) => Err(Error::custom(format_args!(
                 "expected a variant's name, or a map with the name as its one key, found a map of {}",
                 map.len()
@@ -161,21 +163,21 @@ impl<'de> Deserializer<'de> for FromValue<'de> {
     }
 }
 
-/// What is left of a list.
-struct Elements<'de> {
+/// The rest of a list, from the element `next` on.
+struct ListAccess<'de> {
     list: &'de List,
     next: usize,
     levels: usize,
 }
 
-impl<'de> SeqAccess<'de> for Elements<'de> {
+impl<'de> SeqAccess<'de> for ListAccess<'de> {
     type Error = ConvertError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ConvertError> {
         let Some(element) = self.list.get(self.next) else { return Ok(None) };
         let index = self.next;
         self.next += 1;
-        let element = seed.deserialize(FromValue::new(element, self.levels));
+        let element = seed.deserialize(ValueDeserializer::new(element, self.levels));
         element.map(Some).map_err(|error| error.inside_element(index))
     }
 
@@ -184,26 +186,26 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
     }
 }
 
-/// What is left of a map; `next` is the entry whose key comes next.
-struct Entries<'de> {
+/// The rest of a map, from the entry `next` on.
+struct MapEntries<'de> {
     map: &'de Map,
     next: usize,
     levels: usize,
 }
 
-impl<'de> MapAccess<'de> for Entries<'de> {
+impl<'de> MapAccess<'de> for MapEntries<'de> {
     type Error = ConvertError;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ConvertError> {
         let Some((name, _)) = self.map.get_index(self.next) else { return Ok(None) };
         self.next += 1;
-        seed.deserialize(FromKey(name)).map(Some)
+        seed.deserialize(KeyDeserializer(name)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ConvertError> {
         let entry = self.next.checked_sub(1).and_then(|current| self.map.get_index(current));
         let (name, value) = entry.ok_or_else(|| ConvertError::custom("a map's value was asked for before its key"))?;
-        seed.deserialize(FromValue::new(value, self.levels)).map_err(|error| error.inside(name))
+        seed.deserialize(ValueDeserializer::new(value, self.levels)).map_err(|error| error.inside(name))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -211,10 +213,10 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// An opaque value on its way to one: a variant [`OPAQUE`] that holds its wire form.
-struct Whole<'de>(&'de Value);
+/// An opaque value that is handed over to a [`Value`]: as an enum whose variant [`OPAQUE`] holds the wire form.
+struct OpaqueAccess<'de>(&'de Value);
 
-impl<'de> EnumAccess<'de> for Whole<'de> {
+impl<'de> EnumAccess<'de> for OpaqueAccess<'de> {
     type Error = ConvertError;
     type Variant = Self;
 
@@ -223,7 +225,7 @@ impl<'de> EnumAccess<'de> for Whole<'de> {
     }
 }
 
-impl<'de> VariantAccess<'de> for Whole<'de> {
+impl<'de> VariantAccess<'de> for OpaqueAccess<'de> {
     type Error = ConvertError;
 
     fn unit_variant(self) -> Result<(), ConvertError> {
@@ -248,30 +250,30 @@ impl<'de> VariantAccess<'de> for Whole<'de> {
     }
 }
 
-/// A variant with content: a map of one entry.
-struct Variant<'de> {
+/// A variant with content: a map of one entry, whose key is the name of the variant.
+struct VariantMap<'de> {
     map: &'de Map,
     levels: usize,
 }
 
-impl<'de> EnumAccess<'de> for Variant<'de> {
+impl<'de> EnumAccess<'de> for VariantMap<'de> {
     type Error = ConvertError;
-    type Variant = Content<'de>;
+    type Variant = VariantContent<'de>;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content<'de>), ConvertError> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, VariantContent<'de>), ConvertError> {
         let (name, value) = self.map.first().ok_or_else(|| ConvertError::custom("expected a variant's name"))?;
         let variant = seed.deserialize(BorrowedStrDeserializer::<ConvertError>::new(name))?;
-        Ok((variant, Content { name, content: FromValue::new(value, self.levels) }))
+        Ok((variant, VariantContent { name, content: ValueDeserializer::new(value, self.levels) }))
     }
 }
 
-/// What a variant holds.
-struct Content<'de> {
+/// The content of a variant.
+struct VariantContent<'de> {
     name: &'de str,
-    content: FromValue<'de>,
+    content: ValueDeserializer<'de>,
 }
 
-impl<'de> VariantAccess<'de> for Content<'de> {
+impl<'de> VariantAccess<'de> for VariantContent<'de> {
     type Error = ConvertError;
 
     fn unit_variant(self) -> Result<(), ConvertError> {

@@ -1,4 +1,4 @@
-//! [`ConvertError`]: what did not fit, and where in the value.
+//! [`ConvertError`]: a message, and the path to the place in the value.
 
 use std::fmt::{self, Display};
 
@@ -6,17 +6,18 @@ use serde::de::{Expected, Unexpected};
 
 use crate::MAX_DEPTH;
 
-/// A path stops growing at this many bytes: its innermost part is what helps most.
+/// A path stops growing at this many bytes. It grows outwards, so its innermost part, which helps most, is kept.
 const LONGEST_PATH: usize = 1000;
 
-/// A text up to this many bytes is quoted in messages; a longer one only counted, since messages go into logs.
+/// Messages quote a text of up to this many bytes, and give only the length of a longer one, since messages go into
+/// logs.
 const LONGEST_QUOTE: usize = 40;
 
-/// Why a value does not fit a Rust type, or a Rust value can't travel.
+/// Why a value can't become a Rust value, or the other way round. Its `Display` says all of it; it has no source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvertError {
     message: String,
-    /// As in `.frames[3].name`; empty for the value as a whole.
+    /// The place, such as `.frames[3].name`; empty for the value as a whole.
     path: String,
 }
 
@@ -25,7 +26,7 @@ impl ConvertError {
         serde::ser::Error::custom(format_args!("the value nests deeper than {MAX_DEPTH} levels"))
     }
 
-    /// This error, which came up in the entry of that name.
+    /// Adds to the path that the error is about the entry of that name.
     pub(crate) fn inside(mut self, name: &str) -> Self {
         if self.path.len() + name.len() < LONGEST_PATH {
             self.path = format!(".{name}{}", self.path);
@@ -33,7 +34,7 @@ impl ConvertError {
         self
     }
 
-    /// This error, which came up in the element of that number.
+    /// Adds to the path that the error is about the element of that number.
     pub(crate) fn inside_element(mut self, index: usize) -> Self {
         if self.path.len() < LONGEST_PATH {
             self.path = format!("[{index}]{}", self.path);
@@ -84,7 +85,7 @@ impl serde::de::Error for ConvertError {
     }
 }
 
-/// What was found, in the words of [`Value::type_name`](crate::Value::type_name), with the value if it is short.
+/// Displays the value found by its [`type_name`](crate::Value::type_name), and quotes it if it is short.
 struct Found<'a>(Unexpected<'a>);
 
 impl Display for Found<'_> {

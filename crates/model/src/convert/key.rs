@@ -1,14 +1,14 @@
-//! Keys of maps: texts, and what becomes a text of its own: integers, booleans and `char`s.
+//! Keys of maps: a serializer to texts, and a deserializer from them. Integers, booleans and `char`s have a text each.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Error, Impossible, Serialize, Serializer};
 
-use super::ConvertError;
+use super::error::ConvertError;
 
 /// Serializes a key of a map.
-pub struct ToKey;
+pub struct KeySerializer;
 
 fn no_key<T>(found: &str) -> Result<T, ConvertError> {
     Err(Error::custom(format_args!("{found} can't be the key of a map: only texts, integers, booleans and chars can")))
@@ -22,7 +22,7 @@ macro_rules! keys_from_display {
     )*};
 }
 
-impl Serializer for ToKey {
+impl Serializer for KeySerializer {
     type Ok = String;
     type Error = ConvertError;
     type SerializeSeq = Impossible<String, ConvertError>;
@@ -145,9 +145,10 @@ impl Serializer for ToKey {
 }
 
 /// Deserializes a key of a map.
-pub struct FromKey<'de>(pub &'de str);
+pub struct KeyDeserializer<'de>(pub &'de str);
 
-/// Integers and booleans are read from the text that [`ToKey`] makes of them, and from no other: `7`, never `+7` or `07`.
+/// Integers and booleans are read only from the text that [`KeySerializer`] makes of them: from `7`, but not from `+7`
+/// or `07`.
 macro_rules! keys_from_text {
     ($($method:ident $visit:ident $type:ty)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
@@ -159,7 +160,7 @@ macro_rules! keys_from_text {
     )*};
 }
 
-impl<'de> Deserializer<'de> for FromKey<'de> {
+impl<'de> Deserializer<'de> for KeyDeserializer<'de> {
     type Error = ConvertError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {

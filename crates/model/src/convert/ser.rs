@@ -1,39 +1,40 @@
-//! From Rust types: a serde serializer whose output is a [`Value`].
+//! [`ValueSerializer`]: makes a [`Value`] from Rust values.
 
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 use serde::ser::{Error, Serialize, Serializer};
 
-use super::serde_impls::{OPAQUE, too_large};
-use super::{ConvertError, MOST_RESERVED};
+use super::error::ConvertError;
+use super::integer::integer;
+use super::serde_impls::{MOST_RESERVED, OPAQUE};
 use crate::{List, Map, Value};
 
-/// Serializes what may have `levels` levels.
+/// Serializes a Rust value that may have `levels` levels.
 #[derive(Clone, Copy)]
-pub struct ToValue {
+pub struct ValueSerializer {
     levels: usize,
 }
 
-impl ToValue {
+impl ValueSerializer {
     pub fn new(levels: usize) -> Self {
-        ToValue { levels }
+        ValueSerializer { levels }
     }
 
-    /// The serializer for what is inside a container.
-    fn below(self) -> Result<ToValue, ConvertError> {
-        self.levels.checked_sub(1).map(ToValue::new).ok_or_else(ConvertError::too_deep)
+    /// The serializer for the content of a container.
+    fn below(self) -> Result<ValueSerializer, ConvertError> {
+        self.levels.checked_sub(1).map(ValueSerializer::new).ok_or_else(ConvertError::too_deep)
     }
 
-    fn list(self, len: Option<usize>, variant: Option<&'static str>) -> Result<ListInMaking, ConvertError> {
+    fn list(self, len: Option<usize>, variant: Option<&'static str>) -> Result<ListSerializer, ConvertError> {
         let outer = if variant.is_some() { self.below()? } else { self };
         let elements = Vec::with_capacity(len.unwrap_or(0).min(MOST_RESERVED));
-        Ok(ListInMaking { below: outer.below()?, elements, variant })
+        Ok(ListSerializer { below: outer.below()?, elements, variant })
     }
 
-    fn map(self, len: Option<usize>, variant: Option<&'static str>) -> Result<MapInMaking, ConvertError> {
+    fn map(self, len: Option<usize>, variant: Option<&'static str>) -> Result<MapSerializer, ConvertError> {
         let outer = if variant.is_some() { self.below()? } else { self };
         let entries = IndexMap::with_capacity(len.unwrap_or(0).min(MOST_RESERVED));
-        Ok(MapInMaking { below: outer.below()?, entries, key: None, variant })
+        Ok(MapSerializer { below: outer.below()?, entries, key: None, variant })
     }
 }
 
@@ -45,20 +46,16 @@ fn tagged(variant: Option<&'static str>, content: Value) -> Value {
     }
 }
 
-fn integer<N: Copy + std::fmt::Display + TryInto<i64>>(number: N) -> Result<Value, ConvertError> {
-    number.try_into().map(Value::Int).map_err(|_| Error::custom(too_large(number)))
-}
-
-impl Serializer for ToValue {
+impl Serializer for ValueSerializer {
     type Ok = Value;
     type Error = ConvertError;
-    type SerializeSeq = ListInMaking;
-    type SerializeTuple = ListInMaking;
-    type SerializeTupleStruct = ListInMaking;
-    type SerializeTupleVariant = ListInMaking;
-    type SerializeMap = MapInMaking;
-    type SerializeStruct = MapInMaking;
-    type SerializeStructVariant = MapInMaking;
+    type SerializeSeq = ListSerializer;
+    type SerializeTuple = ListSerializer;
+    type SerializeTupleStruct = ListSerializer;
+    type SerializeTupleVariant = ListSerializer;
+    type SerializeMap = MapSerializer;
+    type SerializeStruct = MapSerializer;
+    type SerializeStructVariant = MapSerializer;
 
     fn serialize_bool(self, value: bool) -> Result<Value, ConvertError> {
         Ok(Value::Bool(value))
@@ -171,15 +168,15 @@ impl Serializer for ToValue {
         Ok(tagged(Some(variant), content))
     }
 
-    fn serialize_seq(self, len: Option<usize>) -> Result<ListInMaking, ConvertError> {
+    fn serialize_seq(self, len: Option<usize>) -> Result<ListSerializer, ConvertError> {
         self.list(len, None)
     }
 
-    fn serialize_tuple(self, len: usize) -> Result<ListInMaking, ConvertError> {
+    fn serialize_tuple(self, len: usize) -> Result<ListSerializer, ConvertError> {
         self.list(Some(len), None)
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<ListInMaking, ConvertError> {
+    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<ListSerializer, ConvertError> {
         self.list(Some(len), None)
     }
 
@@ -189,15 +186,15 @@ impl Serializer for ToValue {
         _index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<ListInMaking, ConvertError> {
+    ) -> Result<ListSerializer, ConvertError> {
         self.list(Some(len), Some(variant))
     }
 
-    fn serialize_map(self, len: Option<usize>) -> Result<MapInMaking, ConvertError> {
+    fn serialize_map(self, len: Option<usize>) -> Result<MapSerializer, ConvertError> {
         self.map(len, None)
     }
 
-    fn serialize_struct(self, _name: &'static str, len: usize) -> Result<MapInMaking, ConvertError> {
+    fn serialize_struct(self, _name: &'static str, len: usize) -> Result<MapSerializer, ConvertError> {
         self.map(Some(len), None)
     }
 
@@ -207,19 +204,19 @@ impl Serializer for ToValue {
         _index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<MapInMaking, ConvertError> {
+    ) -> Result<MapSerializer, ConvertError> {
         self.map(Some(len), Some(variant))
     }
 }
 
-/// A list, and the name of the enum's variant it is the content of.
-pub struct ListInMaking {
-    below: ToValue,
+/// A list so far, and the variant of an enum whose content it is, if any.
+pub struct ListSerializer {
+    below: ValueSerializer,
     elements: Vec<Value>,
     variant: Option<&'static str>,
 }
 
-impl ListInMaking {
+impl ListSerializer {
     fn push<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<(), ConvertError> {
         let element = element.serialize(self.below).map_err(|error| error.inside_element(self.elements.len()))?;
         self.elements.push(element);
@@ -231,15 +228,15 @@ impl ListInMaking {
     }
 }
 
-/// A map, and the name of the enum's variant it is the content of.
-pub struct MapInMaking {
-    below: ToValue,
+/// A map so far, and the variant of an enum whose content it is, if any.
+pub struct MapSerializer {
+    below: ValueSerializer,
     entries: IndexMap<String, Value>,
     key: Option<String>,
     variant: Option<&'static str>,
 }
 
-impl MapInMaking {
+impl MapSerializer {
     fn insert<T: Serialize + ?Sized>(&mut self, name: String, value: &T) -> Result<(), ConvertError> {
         match self.entries.entry(name) {
             Entry::Vacant(entry) => {
@@ -258,7 +255,7 @@ impl MapInMaking {
 
 macro_rules! lists {
     ($($of:ident $add:ident)*) => {$(
-        impl serde::ser::$of for ListInMaking {
+        impl serde::ser::$of for ListSerializer {
             type Ok = Value;
             type Error = ConvertError;
 
@@ -282,7 +279,7 @@ lists! {
 
 macro_rules! structs {
     ($($of:ident)*) => {$(
-        impl serde::ser::$of for MapInMaking {
+        impl serde::ser::$of for MapSerializer {
             type Ok = Value;
             type Error = ConvertError;
 
@@ -299,12 +296,12 @@ macro_rules! structs {
 
 structs! { SerializeStruct SerializeStructVariant }
 
-impl serde::ser::SerializeMap for MapInMaking {
+impl serde::ser::SerializeMap for MapSerializer {
     type Ok = Value;
     type Error = ConvertError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ConvertError> {
-        self.key = Some(key.serialize(super::key::ToKey)?);
+        self.key = Some(key.serialize(super::key::KeySerializer)?);
         Ok(())
     }
 

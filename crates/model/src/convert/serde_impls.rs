@@ -1,5 +1,4 @@
-//! [`Value`] and [`Data`] as serde types, so that they can be read and written in any format, and so that a task can take
-//! and return them as they are.
+//! [`Value`] as a serde type: any format can read and write it, and a typed argument or result can contain it.
 
 use std::fmt;
 
@@ -10,16 +9,21 @@ use serde::de::{
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::MOST_RESERVED;
-use crate::{CodecError, Data, List, MAX_DEPTH, Map, Value, codec};
+use super::integer::too_large;
+use crate::{CodecError, List, MAX_DEPTH, Map, Value, codec};
 
-/// The name under which values ask for, and hand over, an opaque value whole.
+/// The name of the newtype struct as which a [`Value`] is deserialized and an opaque value is serialized.
+///
+/// Most formats ignore the name. The conversions of this crate recognise it, and pass an opaque value on whole.
 pub const OPAQUE: &str = "$pushflow::Opaque";
 
-/// Like [`to_value`](crate::to_value), with at most [`MAX_DEPTH`] levels, in whatever format: bytes are the format's
-/// bytes, and a float that is not finite is the format's affair. An opaque value becomes bytes: its wire form.
+/// Memory is reserved for at most this many elements before they are read, because an announced length may be wrong.
+pub const MOST_RESERVED: usize = 4096;
+
+/// Serializes at most [`MAX_DEPTH`] levels. Bytes become the bytes of the format, an opaque value becomes bytes: its
+/// wire form. The format decides about floats that are not finite.
 ///
-/// For JSON, prefer [`Value::to_json`]: JSON as serde writes it makes lists of bytes and null of the infinities.
+/// For JSON, prefer [`Value::to_json`]: through serde, JSON gets lists for bytes and null for the infinities.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Nested { value: self, levels: MAX_DEPTH }.serialize(serializer)
@@ -80,29 +84,30 @@ impl<'de> Deserialize<'de> for FromWireForm {
     }
 }
 
-/// What comes under the name [`OPAQUE`].
+/// An opaque value that is deserialized from its wire form, as the newtype struct [`OPAQUE`].
 struct FromWireForm(Value);
 
-/// From any format that describes itself, with at most [`MAX_DEPTH`] levels.
+/// Deserializes at most [`MAX_DEPTH`] levels, from any format that describes itself.
 ///
-/// An integer that does not fit 64 bits with sign and a key that comes twice in one map are refused.
+/// An integer that does not fit 64 bits with sign is refused, and so is a key that comes twice in one map.
 ///
-/// For JSON, prefer [`parse_json`](crate::parse_json), which knows the tagged forms and does not take an integer of more
-/// than 64 bits for a float.
+/// For JSON, prefer [`parse_json`](crate::parse_json): it reads the tagged forms, and refuses an integer of more than
+/// 64 bits that would otherwise become a float.
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         ValueSeed { levels: MAX_DEPTH, tagged: None }.deserialize(deserializer)
     }
 }
 
-/// What a map means in a format that writes some values as maps; the error is the sentence to show.
+/// Makes the value for a map, in a format that writes some other values as maps. The error is the message for the user.
 pub type ReadTagged = fn(Map) -> Result<Value, String>;
 
 /// Reads a value that may have `levels` levels.
 #[derive(Clone, Copy)]
 pub struct ValueSeed {
     pub levels: usize,
-    /// How maps are read that stand for something else; they may be one level below the last.
+    /// Reads maps that stand for another value. Such a map may be one level deeper than `levels`, if its value is no
+    /// map.
     pub tagged: Option<ReadTagged>,
 }
 
@@ -110,7 +115,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        // As what every format passes through, unless it is our own and has an opaque value.
+        // Every format hands its content through a newtype struct. Only `ValueDeserializer` looks at the name.
         deserializer.deserialize_newtype_struct(OPAQUE, self)
     }
 }
@@ -221,30 +226,4 @@ fn entries<'de, A: MapAccess<'de>>(mut access: A, inside: ValueSeed) -> Result<M
         entries.insert(name, access.next_value_seed(inside)?);
     }
     Ok(Map::from(entries))
-}
-
-/// The sentence about an integer that can't travel.
-pub fn too_large(number: impl fmt::Display) -> String {
-    format!("the integer {number} does not fit 64 bits with sign: pass it as text")
-}
-
-/// A map; positions become decimal names.
-impl Serialize for Data {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.check_names().map_err(S::Error::custom)?;
-        let mut entries = serializer.serialize_map(Some(self.len()))?;
-        for (key, payload) in self {
-            entries.serialize_entry(&key.to_string(), payload.value().map_err(S::Error::custom)?)?;
-        }
-        entries.end()
-    }
-}
-
-/// A map, whose keys become names.
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let found = value.type_name();
-        Data::from_map(value).ok_or_else(|| D::Error::invalid_type(Unexpected::Other(found), &"a map"))
-    }
 }

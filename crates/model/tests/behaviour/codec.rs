@@ -1,8 +1,8 @@
-//! The wire form: exact, and safe to read whatever the bytes are.
+//! The wire form: exact, and safe to read from any bytes.
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use pushflow_model::{APART_ABOVE, Apart, CodecError, Data, Form, Key, MAX_DEPTH, Map, Opaque, Payload, Value};
+use pushflow_model::{APART_ABOVE, Apart, CodecError, Data, Form, Key, List, MAX_DEPTH, Map, Opaque, Payload, Value};
 
 use crate::values::{
     BOTTOMLESS, any_value, any_value_or_opaque, lists_around, maps_around, on_a_small_stack, opaque_around, wire,
@@ -13,7 +13,7 @@ const STR: u8 = 4;
 const BYTES: u8 = 5;
 const LIST: u8 = 6;
 const MAP: u8 = 7;
-/// What comes before a length that takes eight bytes.
+/// The byte before a length of eight bytes.
 const EIGHT_BYTES: u8 = 253;
 
 fn decode(bytes: impl Into<Bytes>) -> Result<Value, CodecError> {
@@ -86,7 +86,7 @@ proptest! {
         prop_assert_eq!(back.encode().unwrap(), encoded.clone());
         prop_assert!(back.iter().map(|(key, _)| key).eq(data.iter().map(|(key, _)| key)));
         for (key, payload) in &data {
-            prop_assert_eq!(wire(back.get(key).unwrap().value().unwrap()), wire(payload.value().unwrap()));
+            prop_assert_eq!(wire(back.payload(key).unwrap().value().unwrap()), wire(payload.value().unwrap()));
         }
         for end in 0..encoded.len() {
             prop_assert!(matches!(Data::decode(&encoded.slice(..end)), Err(CodecError::Malformed(_))));
@@ -160,7 +160,7 @@ fn a_hostile_length_is_refused_before_anything_is_reserved() {
 
 #[test]
 fn lists_inside_one_another_cannot_all_claim_the_same_bytes() {
-    // Each list claims a length that the rest of the input could hold, if the lists around it held nothing else.
+    // The rest of the input could hold each list alone, but not all of them.
     let claim = [&[LIST, EIGHT_BYTES][..], &900u64.to_le_bytes()].concat();
     let mut bytes = claim.repeat(MAX_DEPTH);
     bytes.resize(bytes.len() + 900, 0);
@@ -176,7 +176,7 @@ fn as_many_levels_as_documented_are_accepted_and_no_more() {
                 assert_eq!(decode(encode(deepest.clone()).unwrap()).unwrap(), deepest);
                 assert_eq!(encode(around(core, MAX_DEPTH + 1)), Err(CodecError::TooDeep));
             }
-            for empty in [Value::from(vec![]), Value::Map(Map::default())] {
+            for empty in [Value::List(List::default()), Value::Map(Map::default())] {
                 assert!(encode(around(empty.clone(), MAX_DEPTH - 1)).is_ok());
                 assert_eq!(encode(around(empty, MAX_DEPTH)), Err(CodecError::TooDeep));
             }
@@ -288,13 +288,13 @@ fn whole(index: usize, encoded: &Bytes) -> Apart {
     Apart { index, encoded: Some(encoded.clone()), bytes: Vec::new() }
 }
 
-/// A value with everything that may be apart, and what of it is.
+/// A value with every kind of long bytes, and these bytes.
 fn with_long_bytes() -> (Value, [Bytes; 3]) {
     let long = [1, 2, 3].map(|byte| Bytes::from(vec![byte; APART_ABOVE + 1]));
     let [one, two, three] = long.clone();
     let opaque = Opaque::new("pickle", "array").with_content(one).with_buffers(vec![two, Bytes::from_static(b"short")]);
     let entries = [("opaque", opaque.with_view(Value::Null).into()), ("bytes", three.into()), ("int", Value::Int(1))];
-    (Value::from(vec![Map::from_iter(entries).into()]), long)
+    (Value::from(vec![Map::from_iter(entries)]), long)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Between values and Rust types: the forms, what is refused, and what the refusal says.
+//! Conversion between values and Rust types: the forms, the refusals, and their messages.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::{BOTTOMLESS, any_value_or_opaque, lists_around, maps_around, on_a_small_stack, wire};
 
-/// The value of a JSON text, to write expectations in.
+/// The value of a JSON text, for expectations.
 fn json(text: &str) -> Value {
     parse_json(text).expect("the test's own JSON is right")
 }
@@ -85,7 +85,7 @@ enum Holder {
     Named { inside: Value },
 }
 
-/// Bytes as serde knows them.
+/// Bytes that are serde's bytes, not a sequence.
 #[derive(Debug, PartialEq)]
 struct Raw(Vec<u8>);
 

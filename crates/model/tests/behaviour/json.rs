@@ -1,4 +1,4 @@
-//! JSON: exact both ways, and precise about what it can't take.
+//! JSON: exact in both directions, and precise in its refusals.
 
 use proptest::prelude::*;
 use pushflow_model::{CodecError, Data, JsonError, MAX_DEPTH, Map, Value, parse_json};

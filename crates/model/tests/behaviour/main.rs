@@ -1,14 +1,20 @@
-//! What the crate promises, seen from outside.
+//! Tests of the public interface.
 //!
-//! - `codec`: the wire form, and bytes that are none
+//! - `codec`: the wire form, and malformed bytes
 //! - `convert`: values and Rust types
+//! - `entries`: entries of data as Rust types
+//! - `errors`: errors and their causes
+//! - `from`: values from Rust types, without serde
 //! - `json`: values and JSON
-//! - `opaque`: values that only their own language understands
-//! - `payload`: the forms of a payload, merging data, and what never gets into a log
-//! - `values`: what the others test with
+//! - `opaque`: opaque values and their views
+//! - `payload`: the forms of a payload, merging data, and that no payload gets into a log
+//! - `values`: values for the other tests
 
 mod codec;
 mod convert;
+mod entries;
+mod errors;
+mod from;
 mod json;
 mod opaque;
 mod payload;

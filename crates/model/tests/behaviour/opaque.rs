@@ -1,4 +1,4 @@
-//! Values that only their own language understands: seen through their views, and handed on whole.
+//! Opaque values: readers see their views, and conversions pass them on whole.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Payloads and data: which form is made when, who wins a merge, and what never gets into a log.
+//! Payloads and data: when a form is made, which entry wins a merge, and that no payload gets into a log.
 
 use pushflow_model::{CodecError, Data, Key, MAX_DEPTH, Map, Payload, Value};
 
@@ -25,7 +25,7 @@ fn a_merge_shares_the_values_and_leaves_its_sources_alone() {
 fn a_position_and_a_name_of_the_same_digits_are_two_entries() {
     let data = Data::new().with(0, "position").with("0", "name");
     assert_eq!(data.len(), 2);
-    assert_eq!(data.get(&Key::Position(0)).unwrap().value().unwrap().as_str(), Some("position"));
+    assert_eq!(data.payload(&Key::Position(0)).unwrap().value().unwrap().as_str(), Some("position"));
     let twice = CodecError::KeyTwice("0".to_owned());
     assert_eq!(data.to_json(), Err(twice.clone()));
     assert_eq!(Payload::from_fields(data).value(), Err(twice));

@@ -1,13 +1,13 @@
-//! Values to test with: random ones, deep ones, and what is the same down to the last bit.
+//! Values for the tests: random ones, deep ones, and a comparison down to the last bit.
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use pushflow_model::{List, Map, Opaque, Payload, Value};
 
-/// A depth that overflows every stack if anything recurses per level.
+/// A depth that overflows every stack, if a function recurses once per level.
 pub const BOTTOMLESS: usize = 1_000_000;
 
-/// Any value of a few levels, with keys that look like the tagged forms of JSON among others.
+/// Any value of a few levels. Some keys look like the tagged forms of JSON.
 pub fn any_value() -> impl Strategy<Value = Value> {
     leaf().prop_recursive(6, 64, 6, |inside| {
         prop_oneof![
@@ -17,7 +17,7 @@ pub fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Any value of a few levels, opaque ones with and without a view among them.
+/// Any value of a few levels, including opaque ones with and without a view.
 pub fn any_value_or_opaque() -> impl Strategy<Value = Value> {
     let content = || prop::collection::vec(any::<u8>(), 0..20);
     let buffers = prop::collection::vec(content().prop_map(Bytes::from), 0..3);
@@ -68,8 +68,8 @@ pub fn with_plain_nan(value: Value) -> Value {
     }
 }
 
-/// The encoding, which tells values apart that `==` does not (0.0 and -0.0, the order of a map) and knows that a "not a
-/// number" is the same as itself.
+/// The encoded value, for exact comparisons: it tells 0.0 from -0.0 and one order of a map from another, which `==`
+/// does not, and a "not a number" is equal to itself.
 pub fn wire(value: &Value) -> Bytes {
     Payload::from(value.clone()).encoded().expect("the value is shallow").clone()
 }

@@ -35,7 +35,7 @@ fn is_inline(packed: &PackedData) -> bool {
 fn assert_same(left: &Data, right: &Data) {
     assert_eq!(left.len(), right.len());
     for (key, value) in left {
-        assert_eq!(value.value(), right.get(key).unwrap().value(), "{key}");
+        assert_eq!(value.value(), right.payload(key).unwrap().value(), "{key}");
     }
 }
 

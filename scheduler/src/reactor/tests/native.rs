@@ -100,7 +100,7 @@ fn a_router_takes_all_links_of_the_port_that_matches_in_connect_order() {
 fn a_router_sends_what_matches_no_connected_port_to_other() {
     assert_eq!(routed(7).submitted(), ["rest x=7"]);
     assert_eq!(routed(3).submitted(), ["rest x=3"], "port 3 has no link");
-    assert_eq!(routed(Vec::new()).submitted(), ["rest x=List(List([]))"], "a list matches nothing");
+    assert_eq!(routed(Vec::<Value>::new()).submitted(), ["rest x=List(List([]))"], "a list matches nothing");
 }
 
 #[test]

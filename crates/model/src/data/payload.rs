@@ -1,4 +1,4 @@
-//! [`Payload`]: one value in the form it arrived in.
+//! [`Payload`]: which form is made from which.
 
 use std::fmt;
 use std::io::Write;
@@ -7,57 +7,27 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::codec::{self, CodecError, MAX_DEPTH};
-use crate::{Data, Key, Map, Value};
+use super::{Data, Fields, Forms, Key, Outlined, Payload};
+use crate::codec::{self, CodecError, MAX_DEPTH, Reader};
+use crate::{Map, Value};
 
-/// One value on its way: decoded, encoded, or a map of further payloads; whichever form is asked for is made once.
-///
-/// Cloning shares. A value is encoded once, by its producer, and decoded only where somebody looks at it.
-///
-/// ```
-/// use pushflow_model::{Payload, Value};
-///
-/// let sent = Payload::from(Value::from("hello"));
-/// let received = Payload::from_encoded(sent.encoded().unwrap().clone());
-/// assert_eq!(received.value().unwrap(), &Value::from("hello"));
-/// ```
-#[derive(Clone)]
-pub struct Payload(Arc<Forms>);
-
-/// At least one of them is set.
-#[derive(Default)]
-struct Forms {
-    value: OnceLock<Value>,
-    encoded: OnceLock<Bytes>,
-    outlined: OnceLock<Outlined>,
-    fields: OnceLock<Fields>,
-}
-
-/// An encoded value without its long bytes, and these.
-struct Outlined {
-    outline: Bytes,
-    apart: Vec<Bytes>,
-}
-
-/// How an encoded value may be taken apart.
+/// The size of an encoded value without its long bytes, and the long bytes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Outline {
-    /// How many bytes it has without what is apart.
+    /// The length of the outline in bytes.
     pub length: usize,
-    /// The long bytes in it, which can travel on a way of their own.
+    /// The long bytes, which the outline does not contain.
     pub apart: Vec<Bytes>,
 }
 
-/// The entries of a payload that is a map, which may be such payloads themselves; dropped without recursion.
-struct Fields(Data);
-
 impl Payload {
-    /// A value in its encoded form, which is not looked at before somebody asks for it.
+    /// A value in its encoded form. The bytes are not checked before a caller asks for another form.
     pub fn from_encoded(encoded: Bytes) -> Self {
         Payload(Arc::new(Forms { encoded: OnceLock::from(encoded), ..Forms::default() }))
     }
 
-    /// A value in its encoded form without its long bytes, and these.
+    /// A value as its outline and the long bytes that the outline leaves out, in their order.
     pub fn from_outline(outline: Bytes, apart: Vec<Bytes>) -> Self {
         if apart.is_empty() {
             return Payload::from_encoded(outline);
@@ -65,9 +35,9 @@ impl Payload {
         Payload(Arc::new(Forms { outlined: OnceLock::from(Outlined { outline, apart }), ..Forms::default() }))
     }
 
-    /// A map whose values stay in the form they are in.
+    /// A map whose values keep their forms.
     ///
-    /// Positions become decimal names when the map is looked at as a value.
+    /// Positions become decimal names when the map is decoded or encoded.
     pub fn from_fields(fields: Data) -> Self {
         Payload(Arc::new(Forms { fields: OnceLock::from(Fields(fields)), ..Forms::default() }))
     }
@@ -75,13 +45,13 @@ impl Payload {
     /// The decoded value.
     ///
     /// # Errors
-    /// When the bytes are no encoded value, or nest too deep; for fields also when a position and a name become the same
-    /// key.
+    /// When the bytes are no encoded value, or the value nests too deep. For fields also when a position and a name
+    /// become the same key.
     pub fn value(&self) -> Result<&Value, CodecError> {
         self.value_within(MAX_DEPTH)
     }
 
-    /// The decoded value, made from at most `levels` levels of fields.
+    /// The decoded value; fields inside fields may have at most `levels` levels.
     fn value_within(&self, levels: usize) -> Result<&Value, CodecError> {
         if let Some(value) = self.0.value.get() {
             return Ok(value);
@@ -107,13 +77,14 @@ impl Payload {
         Ok(self.0.encoded.get_or_init(|| encoded))
     }
 
-    /// The encoded value, if that form was made or arrived.
+    /// The encoded value, if this payload has that form already.
     pub fn encoded_form(&self) -> Option<&Bytes> {
         self.0.encoded.get()
     }
 
-    /// How long the encoded value is without its long bytes, and these; nothing is encoded for it. Of one that is encoded
-    /// already, nothing is apart.
+    /// The length of the value's outline, and its long bytes; the value is not encoded for this.
+    ///
+    /// A payload in encoded form has no long bytes apart: its outline is the whole encoded value.
     ///
     /// # Errors
     /// When the value nests too deep to be encoded.
@@ -128,14 +99,14 @@ impl Payload {
         Ok(Outline { length, apart })
     }
 
-    /// Writes the encoded value without its long bytes, which [`Payload::outline`] names, to where it is needed; that form
-    /// is not kept.
+    /// Writes the outline, without the long bytes that [`Payload::outline`] returns, to `into`. The payload does not
+    /// keep this form.
     ///
     /// # Errors
     /// When the value nests too deep to be encoded.
     ///
     /// # Panics
-    /// When `into` does not take all of it.
+    /// When `into` fails.
     pub fn write_outline(&self, mut into: impl Write) -> Result<(), CodecError> {
         let ready = self.0.outlined.get().map(|outlined| &outlined.outline).or_else(|| self.encoded_form());
         if let Some(ready) = ready {
@@ -145,8 +116,8 @@ impl Payload {
         codec::write_outline(self.value()?, into)
     }
 
-    /// Keeps what [`Payload::write_outline`] wrote, and copies of what is apart from it, as a form of this value, unless it
-    /// has that form.
+    /// Keeps an outline that [`Payload::write_outline`] wrote, and copies of the long bytes, as a form of this value.
+    /// Does nothing if the payload has that form already.
     pub fn keep_outline(&self, outline: Bytes, apart: Vec<Bytes>) {
         if apart.is_empty() {
             self.0.encoded.get_or_init(|| outline);
@@ -155,10 +126,10 @@ impl Payload {
         }
     }
 
-    /// The entries of a map as data of their own; `None` if this is no map.
+    /// The entries of a map as data; `None` if the value is no map.
     ///
-    /// The values of an encoded map stay encoded: looking at one of them decodes that one only, and what is wrong with one
-    /// may show only then.
+    /// The values of an encoded map stay encoded. Reading one of them decodes only that one, so a malformed value may
+    /// be reported only when it is read.
     ///
     /// # Errors
     /// When the bytes are no encoded map, or the value nests too deep.
@@ -170,16 +141,16 @@ impl Payload {
         let encoded = outlined.or_else(|| self.0.encoded.get().map(|encoded| (encoded, &[][..])));
         let fields = match (self.0.value.get(), encoded) {
             (Some(value), _) => unfold(value)?,
-            // Its view may be a map.
+            // The view of an opaque value may be a map.
             (None, Some((encoded, _))) if codec::is_opaque(encoded) => unfold(self.value()?)?,
-            (None, Some((encoded, apart))) => codec::split_map(encoded, apart)?,
+            (None, Some((encoded, apart))) => split_map(encoded, apart)?,
             (None, None) => unreachable!("a payload has at least one form"),
         };
         Ok(fields.map(|fields| &self.0.fields.get_or_init(|| Fields(fields)).0))
     }
 }
 
-/// The entries as one map, which may have `levels` levels.
+/// Makes one map, of at most `levels` levels, from its entries.
 fn fold(fields: &Data, levels: usize) -> Result<Value, CodecError> {
     let below = levels.checked_sub(1).ok_or(CodecError::TooDeep)?;
     fields.check_names()?;
@@ -194,13 +165,35 @@ fn fold(fields: &Data, levels: usize) -> Result<Value, CodecError> {
     Ok(Value::Map(Map::from(entries)))
 }
 
-/// The entries of a map; `None` if this is no map.
+/// Makes the entries from a map; `None` if the value is no map.
 fn unfold(value: &Value) -> Result<Option<Data>, CodecError> {
     let Value::Map(map) = value.plain() else { return Ok(None) };
     if !value.fits(MAX_DEPTH) {
         return Err(CodecError::TooDeep);
     }
     Ok(Some(map.iter().map(|(name, value)| (name.as_str(), Payload::from(value.clone()))).collect()))
+}
+
+/// Splits the outline of a map into its entries; `None` if the value is no map. An entry stays encoded and shares the
+/// memory of `bytes`, unless some of its bytes are apart: then it is decoded.
+fn split_map(bytes: &Bytes, apart: &[Bytes]) -> Result<Option<Data>, CodecError> {
+    let mut reader = Reader::new(bytes).with_apart(apart);
+    let Some(count) = reader.map_length()? else { return Ok(None) };
+    let below = MAX_DEPTH - 1;
+    let mut entries = IndexMap::with_capacity(count);
+    for _ in 0..count {
+        let name = reader.entry_name()?;
+        let (encoded, has_apart) = reader.skip_value(below)?;
+        let payload = match has_apart {
+            // The outline of this entry counts its long bytes in the list of the whole map, so it can be read only
+            // here.
+            true => Payload::from(Reader::new(encoded).with_apart(apart).value(below)?),
+            false => Payload::from_encoded(bytes.slice_ref(encoded)),
+        };
+        reader.insert(&mut entries, Key::from(name), payload)?;
+    }
+    reader.finish()?;
+    Ok(Some(Data::from(entries)))
 }
 
 impl Drop for Fields {
@@ -225,7 +218,7 @@ impl From<Value> for Payload {
     }
 }
 
-/// The form and size only: a payload is never formatted into a log (`parity.md` P139).
+/// The form and size only, so that no payload gets into a log (`docs/parity.md` P139).
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let forms = &self.0;
@@ -238,19 +231,6 @@ impl fmt::Debug for Payload {
             (None, Some(value), _) => write!(f, "<{}>", value.type_name()),
             (None, None, Some(fields)) => write!(f, "<a map of {}>", fields.0.len()),
             (None, None, None) => unreachable!("a payload has at least one form"),
-        }
-    }
-}
-
-impl Data {
-    /// A value that is a map, as data; `None` if it is no map.
-    pub fn from_map(value: Value) -> Option<Data> {
-        match value {
-            Value::Map(map) => Some(
-                map.into_entries().into_iter().map(|(name, value)| (Key::from(name), Payload::from(value))).collect(),
-            ),
-            Value::Opaque(opaque) => opaque.into_view().and_then(Data::from_map),
-            _ => None,
         }
     }
 }
