@@ -3,8 +3,6 @@
 //! Every function here is safe to call: where a system call is sound only under a condition (one thread, say), the
 //! function checks the condition and fails without it. Each unsafe block says why it is sound.
 
-#[doc(hidden)]
-pub mod alone;
 pub mod coroutine;
 pub mod environment;
 mod exit;

@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !crate::alone::is_alone(
+        if !pushflow_isolated_test::is_isolated(
             "socket::tests::files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost",
         ) {
             return;

@@ -140,8 +140,9 @@ mod tests {
     #[test]
     fn of_a_message_whose_files_did_not_come_there_is_its_beginning() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !pushflow_os::alone::is_alone("courier::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning")
-        {
+        if !pushflow_isolated_test::is_isolated(
+            "courier::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning",
+        ) {
             return;
         }
         let (left, right) = SeqPacket::pair().unwrap();

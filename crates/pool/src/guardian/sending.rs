@@ -146,7 +146,7 @@ mod tests {
     /// In a process of its own, in which no file may be long.
     #[test]
     fn a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian() {
-        if !pushflow_os::alone::is_alone(
+        if !pushflow_isolated_test::is_isolated(
             "guardian::sending::tests::a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian",
         ) {
             return;
