@@ -1,13 +1,16 @@
 //! [`SeqPacket`]: a pair of sockets that keep messages whole and carry file descriptors with them.
 
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, setsockopt, socketpair, sockopt,
+use rustix::cmsg_space;
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
-use nix::sys::time::{TimeVal, TimeValLike};
 
 /// The longest message that can be received, in bytes; the kernel's own limit for a send is somewhat above.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -30,24 +33,13 @@ pub struct Packet {
     pub is_cut: bool,
 }
 
-/// How long the kernel's description of so many files is.
-// SAFETY: CMSG_SPACE only computes.
-const CONTROL_LENGTH: usize = unsafe { libc::CMSG_SPACE((MAX_FILES * size_of::<RawFd>()) as libc::c_uint) } as usize;
-
-/// Room for what the kernel says of the files that come with a message, aligned as it wants it.
-#[repr(C)]
-union Control {
-    bytes: [u8; CONTROL_LENGTH],
-    aligned: libc::cmsghdr,
-}
-
 impl SeqPacket {
     /// Two ends, connected.
     ///
     /// # Errors
     /// When there are no file descriptors left.
     pub fn pair() -> io::Result<(SeqPacket, SeqPacket)> {
-        let (left, right) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let (left, right) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((SeqPacket(left), SeqPacket(right)))
     }
 
@@ -66,8 +58,7 @@ impl SeqPacket {
     /// # Errors
     /// When the kernel refuses.
     pub fn set_send_timeout(&self, timeout: Duration) -> io::Result<()> {
-        let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-        Ok(setsockopt(&self.0, sockopt::SendTimeout, &TimeVal::milliseconds(millis))?)
+        Ok(sockopt::set_socket_timeout(&self.0, sockopt::Timeout::Send, Some(timeout))?)
     }
 
     /// Sends one message with some files.
@@ -75,20 +66,17 @@ impl SeqPacket {
     /// # Errors
     /// `EPIPE` when the other side is gone, `EMSGSIZE` when the message is too long, `EAGAIN` when it can't be sent
     /// now (not blocking, or a send timeout passed).
-    pub fn send(&self, bytes: &[u8], files: &[RawFd], blocking: bool) -> io::Result<()> {
-        let mut flags = MsgFlags::MSG_NOSIGNAL;
-        if !blocking {
-            flags |= MsgFlags::MSG_DONTWAIT;
+    pub fn send(&self, bytes: &[u8], files: &[BorrowedFd<'_>], blocking: bool) -> io::Result<()> {
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::DONTWAIT, !blocking);
+        let rights = SendAncillaryMessage::ScmRights(files);
+        let mut space = vec![MaybeUninit::uninit(); if files.is_empty() { 0 } else { rights.size() }];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !files.is_empty() {
+            assert!(control.push(rights), "the buffer was made for these files");
         }
-        let rights = [ControlMessage::ScmRights(files)];
-        let control = if files.is_empty() { &rights[..0] } else { &rights[..] };
-        loop {
-            match sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
-                Ok(_) => return Ok(()),
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(bytes)], &mut control, flags))?;
+        Ok(())
     }
 
     /// Receives one message; `None` when the other side is gone and everything it sent was received.
@@ -97,8 +85,8 @@ impl SeqPacket {
     /// `EAGAIN` when there is nothing now and `blocking` is false; a message longer than [`MAX_MESSAGE`].
     pub fn receive(&self, blocking: bool) -> io::Result<Option<Packet>> {
         let mut buffer = vec![0; MAX_MESSAGE];
-        let (length, flags, files) = loop {
-            match receive_into(self.0.as_fd(), &mut buffer, blocking) {
+        let (length, flags, mut files) = loop {
+            match receive_into(&self.0, &mut buffer, blocking) {
                 Ok(received) => break received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Said once, before what the other side sent before it left without having read everything.
@@ -106,62 +94,35 @@ impl SeqPacket {
                 Err(error) => return Err(error),
             }
         };
-        if flags & libc::MSG_TRUNC != 0 {
+        if flags.contains(ReturnFlags::TRUNC) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of over {MAX_MESSAGE} bytes")));
         }
         if length == 0 {
             return Ok(None);
         }
         buffer.truncate(length);
-        Ok(Some(Packet { bytes: buffer, files, is_cut: flags & libc::MSG_CTRUNC != 0 }))
+        // `cmsg_space` has some bytes more than it takes, for alignment, and so has room for a file or two more.
+        let is_cut = flags.contains(ReturnFlags::CTRUNC) || files.len() > MAX_FILES;
+        files.truncate(MAX_FILES);
+        Ok(Some(Packet { bytes: buffer, files, is_cut }))
     }
 }
 
-/// Receives one message: its length, what the kernel says of it (`MSG_TRUNC`, `MSG_CTRUNC`), and its files, all that came.
+/// Receives one message: its length, the flags that the kernel returns (`MSG_TRUNC`, `MSG_CTRUNC`), and all files that
+/// came.
 ///
-/// Not by `nix`, which hands out no file of a message of which others are missing, and does not close them either.
-fn receive_into(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-    blocking: bool,
-) -> io::Result<(usize, libc::c_int, Vec<OwnedFd>)> {
-    let mut control = Control { bytes: [0; CONTROL_LENGTH] };
-    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: a structure of integers and pointers, of which all zeros is a value.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    (message.msg_iov, message.msg_iovlen) = (&raw mut slice, 1);
-    (message.msg_control, message.msg_controllen) = ((&raw mut control).cast(), CONTROL_LENGTH as _);
-    let flags = libc::MSG_CMSG_CLOEXEC | if blocking { 0 } else { libc::MSG_DONTWAIT };
-    // SAFETY: the message points to memory of ours, of the lengths that it says, that lives until the call returns.
-    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
-    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-    Ok((length, message.msg_flags, received_files(&message)))
-}
-
-/// The files of a message that was just received, once for each message.
-fn received_files(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut files = Vec::new();
-    // SAFETY: the kernel has filled in the message, and its control part is still there.
-    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
-    while !header.is_null() {
-        // SAFETY: the macros give only headers that lie wholly in the control part, which is aligned for them.
-        let (level, kind, length) = unsafe { ((*header).cmsg_level, (*header).cmsg_type, (*header).cmsg_len as usize) };
-        if (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            // SAFETY: CMSG_LEN only computes.
-            let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-            let count = length.saturating_sub(empty) / size_of::<RawFd>();
-            // SAFETY: the data begins behind the header, and the kernel wrote so many descriptors there.
-            let numbers = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
-            for index in 0..count {
-                // SAFETY: as above; it may be unaligned. The kernel made the descriptor for this message, and nobody
-                // else owns it.
-                files.push(unsafe { OwnedFd::from_raw_fd(numbers.add(index).read_unaligned()) });
-            }
-        }
-        // SAFETY: as for the first one.
-        header = unsafe { libc::CMSG_NXTHDR(message, header) };
-    }
-    files
+/// Not with `nix`, which hands out no file of a message of which others are missing, and does not close them either.
+fn receive_into(socket: &OwnedFd, buffer: &mut [u8], blocking: bool) -> io::Result<(usize, ReturnFlags, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FILES))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut flags = RecvFlags::CMSG_CLOEXEC;
+    flags.set(RecvFlags::DONTWAIT, !blocking);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
+        _ => None,
+    });
+    Ok((received.bytes, received.flags, rights.flatten().collect()))
 }
 
 impl AsFd for SeqPacket {
@@ -174,12 +135,13 @@ impl AsFd for SeqPacket {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn a_file_travels_with_its_message() {
         let (left, right) = SeqPacket::pair().unwrap();
         let (mut reader, writer) = io::pipe().unwrap();
-        left.send(b"a pipe", &[writer.as_raw_fd()], true).unwrap();
+        left.send(b"a pipe", &[writer.as_fd()], true).unwrap();
         drop(writer);
         let mut packet = right.receive(true).unwrap().unwrap();
         assert_eq!(packet.bytes, b"a pipe");
@@ -203,7 +165,7 @@ mod tests {
         let open = || crate::files::open_numbers().unwrap().len();
         let before = open();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        left.send(b"three", &[writer.as_raw_fd(); 3], true).unwrap();
+        left.send(b"three", &[writer.as_fd(); 3], true).unwrap();
         let first_free = u64::try_from(writer.try_clone().unwrap().as_raw_fd()).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, first_free + 2, hard).unwrap();
         let packet = right.receive(true).unwrap().unwrap();
@@ -211,6 +173,17 @@ mod tests {
         assert_eq!((packet.bytes.as_slice(), packet.files.len(), packet.is_cut), (&b"three"[..], 2, true));
         drop(packet);
         assert_eq!(open(), before);
+    }
+
+    #[test]
+    fn of_more_files_than_a_message_may_have_the_last_are_missing() {
+        let (left, right) = SeqPacket::pair().unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
+        for (sent, is_cut) in [(MAX_FILES, false), (MAX_FILES + 1, true), (MAX_FILES + 5, true)] {
+            left.send(b"many", &vec![writer.as_fd(); sent], true).unwrap();
+            let packet = right.receive(true).unwrap().unwrap();
+            assert_eq!((packet.files.len(), packet.is_cut), (MAX_FILES, is_cut));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use pushflow_os::SeqPacket;
@@ -62,8 +62,8 @@ impl Letter {
     ///
     /// # Errors
     /// Those of [`SeqPacket::send`].
-    pub fn send(&self, socket: &SeqPacket, files: &[RawFd], blocking: bool) -> io::Result<()> {
-        let all: Vec<RawFd> = self.memory.iter().map(AsRawFd::as_raw_fd).chain(files.iter().copied()).collect();
+    pub fn send(&self, socket: &SeqPacket, files: &[BorrowedFd<'_>], blocking: bool) -> io::Result<()> {
+        let all: Vec<BorrowedFd<'_>> = self.memory.iter().map(AsFd::as_fd).chain(files.iter().copied()).collect();
         socket.send(&self.packet, &all, blocking)
     }
 }
@@ -72,7 +72,7 @@ impl Letter {
 ///
 /// # Errors
 /// Those of [`SeqPacket::send`].
-pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[RawFd]) -> io::Result<()> {
+pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[BorrowedFd<'_>]) -> io::Result<()> {
     Letter::new(message)?.send(socket, files, true)
 }
 
@@ -121,7 +121,7 @@ mod tests {
         let (left, right) = SeqPacket::pair().unwrap();
         let (_, writer) = io::pipe().unwrap();
         let long = vec!["x".repeat(1000); 1000];
-        send(&left, &long, &[writer.as_raw_fd()]).unwrap();
+        send(&left, &long, &[writer.as_fd()]).unwrap();
         let (received, files) = receive::<Vec<String>>(&right, true).unwrap().unwrap();
         assert_eq!(received, long);
         assert_eq!(files.len(), 1);
@@ -149,7 +149,7 @@ mod tests {
         let (_, writer) = io::pipe().unwrap();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         for message in ["short".to_owned(), "x".repeat(1_000_000)] {
-            send(&left, &message, &[writer.as_raw_fd()]).unwrap();
+            send(&left, &message, &[writer.as_fd()]).unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
             let delivery = receive_delivery::<String>(&right, true).unwrap().unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();

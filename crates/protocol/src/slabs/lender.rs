@@ -1,7 +1,7 @@
 //! [`Lender`]: what the scheduler lends and grants one worker.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 
 use bytes::Bytes;
 use pushflow_os::SeqPacket;
@@ -144,7 +144,7 @@ impl Lender {
         if !self.handed.contains(&slab) {
             let file = self.store.file(slab)?;
             Letter::new(&SlabFile { slab })
-                .and_then(|letter| letter.send(&self.control, &[file.as_raw_fd()], false))
+                .and_then(|letter| letter.send(&self.control, &[file.as_fd()], false))
                 .ok()?;
             self.handed.insert(slab);
         }

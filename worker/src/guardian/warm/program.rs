@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -99,7 +99,7 @@ impl WarmProgram {
         let (Source::Warm(warm), Some(channel)) = (&launch.source, files.first()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        self.send_for(&warm.name, &[channel.as_raw_fd()])
+        self.send_for(&warm.name, &[channel.as_fd()])
     }
 
     /// Orders a process that nobody needs yet.
@@ -107,10 +107,10 @@ impl WarmProgram {
         self.send_for("", &[])
     }
 
-    fn send_for(&self, name: &str, files: &[RawFd]) -> io::Result<SeqPacket> {
+    fn send_for(&self, name: &str, files: &[BorrowedFd<'_>]) -> io::Result<SeqPacket> {
         let socket = self.socket.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         let (ours, theirs) = SeqPacket::pair()?;
-        let files: Vec<RawFd> = [theirs.as_fd().as_raw_fd()].iter().chain(files).copied().collect();
+        let files: Vec<BorrowedFd<'_>> = [theirs.as_fd()].iter().chain(files).copied().collect();
         socket.send(&texts(&[self.keeper.as_os_str().as_bytes(), name.as_bytes()]), &files, false)?;
         Ok(ours)
     }
@@ -141,7 +141,7 @@ impl Order {
         let Source::Warm(warm) = &self.launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
         let worker = self.launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
         let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
-        let files: Vec<RawFd> = self.files.iter().map(AsRawFd::as_raw_fd).collect();
+        let files: Vec<BorrowedFd<'_>> = self.files.iter().map(AsFd::as_fd).collect();
         self.reports.send(&texts(&[warm.name.as_bytes(), worker.as_bytes()]), &files, false)
     }
 }
