@@ -1,10 +1,12 @@
 //! File descriptors as numbers: closing what was inherited, putting files at the numbers a new program expects.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use rustix::fs::{Dir, Mode, OFlags, open};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread};
 
 /// Closes every file of this process but those named: what a forked copy does with the files of its parent.
 ///
@@ -30,20 +32,31 @@ pub fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
 /// # Errors
 /// When `/proc` can't be read.
 pub fn open_numbers() -> io::Result<Vec<RawFd>> {
-    let entries = read_folder("/proc/self/fd")?;
-    let numbers: Vec<RawFd> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    // The folder itself was one of them.
-    // SAFETY: F_GETFD only asks.
-    Ok(numbers.into_iter().filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } != -1).collect())
+    const PATH: &str = "/proc/self/fd";
+    let unreadable = |error: Errno| name_folder(PATH, error.into());
+    let folder = open(PATH, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(unreadable)?;
+    // The folder is one of the open files, until this returns.
+    let own = folder.as_raw_fd();
+    let mut numbers = Vec::new();
+    for entry in Dir::new(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<RawFd>().ok());
+        numbers.extend(number.filter(|&number| number != own));
+    }
+    Ok(numbers)
 }
 
 /// Reads a folder of `/proc`, which may not be there; the error says which one it was, unless it is a limit of files, which
 /// says everything by its number.
 pub(crate) fn read_folder(path: &str) -> io::Result<std::fs::ReadDir> {
-    std::fs::read_dir(path).map_err(|error| match error.raw_os_error() {
+    std::fs::read_dir(path).map_err(|error| name_folder(path, error))
+}
+
+fn name_folder(path: &str, error: io::Error) -> io::Error {
+    match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => error,
         _ => io::Error::new(error.kind(), format!("{path} can't be read: {error}")),
-    })
+    }
 }
 
 /// Puts `/dev/null` at each of these numbers, in the place of what is open there, and closed on `exec` but for the three
@@ -55,12 +68,20 @@ pub fn replace_by_null(numbers: &[RawFd]) -> io::Result<()> {
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for &number in numbers.iter().filter(|&&number| number != null.as_raw_fd()) {
         let flags = if number > 2 { libc::O_CLOEXEC } else { 0 };
-        // SAFETY: dup3 takes no pointers; the target number is the caller's to replace.
-        check(unsafe { libc::dup3(null.as_raw_fd(), number, flags) })?;
+        replace(number, null.as_fd(), flags)?;
     }
     Ok(())
 }
 
+/// Puts a file at another number, where the `flags` of the descriptor are `O_CLOEXEC` or 0.
+///
+/// Not with `rustix`, whose `dup3` asks for an owner of the number that is replaced: it has another owner, or none.
+fn replace(number: RawFd, file: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: dup3 takes no pointers; the target number is the caller's to replace.
+    check(unsafe { libc::dup3(file.as_raw_fd(), number, flags) }).map(drop)
+}
+
+/// Not with `rustix` or `nix`, which have no such function.
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: close_range reads no memory of ours. That a closed number may still be owned by a Rust value is the
     // caller's to know, as with any file closed behind its owner's back; the number is then an error, not undefined.
@@ -77,18 +98,14 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// When the kernel refuses, for want of file descriptors say.
-pub fn place(files: &[(RawFd, RawFd)]) -> io::Result<()> {
+pub fn place(files: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()> {
     let above = files.iter().map(|&(_, number)| number).max().map_or(0, |highest| highest + 1);
     let mut moved = Vec::with_capacity(files.len());
     for &(file, number) in files {
-        // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
-        let copy = check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, above) })?;
-        // SAFETY: the descriptor is new and nobody else's.
-        moved.push((unsafe { OwnedFd::from_raw_fd(copy) }, number));
+        moved.push((fcntl_dupfd_cloexec(file, above)?, number));
     }
     for (copy, number) in &moved {
-        // SAFETY: dup2 takes no pointers; the target number is the caller's to replace.
-        check(unsafe { libc::dup2(copy.as_raw_fd(), *number) })?;
+        replace(*number, copy.as_fd(), 0)?;
     }
     Ok(())
 }
@@ -98,10 +115,7 @@ pub fn place(files: &[(RawFd, RawFd)]) -> io::Result<()> {
 /// # Errors
 /// When there are no file descriptors left.
 pub fn move_above(file: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
-    let copy = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number + 1) })?;
-    // SAFETY: the descriptor is new and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    Ok(fcntl_dupfd_cloexec(file, number + 1)?)
 }
 
 /// How many bytes a pipe holds that can be read at once (`FIONREAD`).
@@ -109,10 +123,7 @@ pub fn move_above(file: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// When the file is none that can say.
 pub fn bytes_readable(file: &impl AsFd) -> io::Result<usize> {
-    let mut count: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one int, which lives until the call returns.
-    check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
-    usize::try_from(count).map_err(io::Error::other)
+    usize::try_from(ioctl_fionread(file)?).map_err(io::Error::other)
 }
 
 /// Takes a file that this process was started with, by its number, and marks it to be closed on `exec`.
@@ -120,12 +131,16 @@ pub fn bytes_readable(file: &impl AsFd) -> io::Result<usize> {
 /// # Errors
 /// When no file is open at that number.
 pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
-    let copy = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
-    // SAFETY: close takes a number; no Rust value owns an inherited file.
-    unsafe { libc::close(number) };
-    // SAFETY: the descriptor is new and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    if number < 0 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: the number is none of those that can't be borrowed (-1). No Rust value owns an inherited file, so that nobody
+    // closes it meanwhile; where no file is open, the kernel says so.
+    let inherited = unsafe { BorrowedFd::borrow_raw(number) };
+    let moved = fcntl_dupfd_cloexec(inherited, 3)?;
+    // SAFETY: as above, and `inherited` is not used any more.
+    unsafe { rustix::io::close(number) };
+    Ok(moved)
 }
 
 /// An error unless a file of this process may be so long (`RLIMIT_FSIZE`, which also counts for memory that is a file).

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -78,7 +78,7 @@ fn keep(guardian: Pid, launch: &Launch, files: &[OwnedFd], inherited: &[RawFd], 
     match start(launch, files, inherited) {
         Ok(process) => {
             // What stays open here would hide the end of the process's pipes and sockets from everybody else.
-            files::close_all_except(&[std::os::fd::AsFd::as_fd(reports).as_raw_fd()])?;
+            files::close_all_except(&[reports.as_fd().as_raw_fd()])?;
             report(KeeperReport::Started { pid: process.as_raw().unsigned_abs() })?;
             reap_all(process, report)
         }
@@ -191,8 +191,8 @@ fn begin(keeper: Pid, launch: &Launch) -> io::Result<()> {
 }
 
 /// The files of a process, each with the number at which the process finds it.
-fn numbered(launch: &Launch, files: &[OwnedFd]) -> impl Iterator<Item = (RawFd, RawFd)> {
-    files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied())
+fn numbered<'a>(launch: &Launch, files: &'a [OwnedFd]) -> impl Iterator<Item = (BorrowedFd<'a>, RawFd)> {
+    files.iter().map(AsFd::as_fd).zip(launch.numbers.iter().copied())
 }
 
 /// Reaps everything that ends below the keeper until nothing is left, and reports what happens to the process.
