@@ -6,14 +6,15 @@
 //! a signal ends the process, nor by `_exit` or `abort`.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::OnceLock;
+
+use rustix::io::retry_on_intr;
 
 /// What the handler uses; never closed.
 struct Handler {
     process: u32,
-    ask: RawFd,
-    answer: RawFd,
+    ask: PipeWriter,
+    answer: PipeReader,
 }
 
 static HANDLER: OnceLock<Handler> = OnceLock::new();
@@ -37,13 +38,7 @@ impl ExitHook {
         let (asked, ask) = io::pipe()?;
         let (answered, answer) = io::pipe()?;
         let process = std::process::id();
-        let mut handler = Some(Handler { process, ask: ask.into_raw_fd(), answer: answered.into_raw_fd() });
-        HANDLER.get_or_init(|| handler.take().expect("this is called once"));
-        if let Some(second) = handler {
-            for unused in [second.ask, second.answer] {
-                // SAFETY: both were opened above, and nobody else knows them.
-                unsafe { libc::close(unused) };
-            }
+        if HANDLER.set(Handler { process, ask, answer: answered }).is_err() {
             return Ok(None);
         }
         // SAFETY: the handler is a function that lives as long as the process.
@@ -71,10 +66,6 @@ extern "C" fn before_exit() {
     if std::process::id() != handler.process {
         return;
     }
-    let mut byte = 0u8;
-    // SAFETY: `write` and `read` get a byte that lives until they return, and files that are never closed.
-    unsafe {
-        libc::write(handler.ask, (&raw const byte).cast(), 1);
-        while libc::read(handler.answer, (&raw mut byte).cast(), 1) == -1 && *libc::__errno_location() == libc::EINTR {}
-    }
+    rustix::io::write(&handler.ask, &[0]).ok();
+    retry_on_intr(|| rustix::io::read(&handler.answer, &mut [0])).ok();
 }

@@ -3,17 +3,14 @@
 //! The handler does the one thing that a handler may: it writes the signal's number into a pipe, which exists once for
 //! the whole process and for ever. Who reads the pipe is an ordinary thread.
 
-use std::io::{self, PipeReader};
-use std::os::fd::IntoRawFd;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::io::{self, PipeReader, PipeWriter};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use rustix::fs::OFlags;
 
-/// The writing end of the pipe; -1 before there is one.
-static PIPE: AtomicI32 = AtomicI32::new(-1);
+/// The writing end of the pipe; never closed.
+static PIPE: OnceLock<PipeWriter> = OnceLock::new();
 
 /// One signal that is heard instead of having its action, until this is dropped.
 #[derive(Debug)]
@@ -31,13 +28,13 @@ pub struct SignalWatch {
 pub fn signal_pipe() -> io::Result<Option<PipeReader>> {
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    if PIPE.load(Ordering::Relaxed) != -1 {
+    if PIPE.get().is_some() {
         return Ok(None);
     }
     let (reader, writer) = io::pipe()?;
     // A handler that waited for room in the pipe would stop whatever thread it interrupted.
-    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    PIPE.store(writer.into_raw_fd(), Ordering::Release);
+    rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK)?;
+    PIPE.get_or_init(|| writer);
     Ok(Some(reader))
 }
 
@@ -48,7 +45,8 @@ impl SignalWatch {
     /// For a signal that can't be caught.
     pub fn start(signal: Signal) -> io::Result<SignalWatch> {
         let note = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
-        // SAFETY: the handler calls nothing but `write`, on a file that is never closed.
+        // SAFETY: the handler does nothing but an atomic load and the system call `write`, both async-signal-safe, and
+        // leaves errno as it was.
         let before = unsafe { sigaction(signal, &note)? };
         Ok(SignalWatch { signal, before })
     }
@@ -85,9 +83,10 @@ fn is_ours(handler: SigHandler) -> bool {
 extern "C" fn note(signal: libc::c_int) {
     let number = signal.to_le_bytes()[0];
     let errno = nix::errno::Errno::last_raw();
-    // SAFETY: `write` is async-signal-safe; the byte lives until it returns. A full pipe holds more signals than anybody
-    // can have meant.
-    unsafe { libc::write(PIPE.load(Ordering::Acquire), (&raw const number).cast(), 1) };
+    if let Some(pipe) = PIPE.get() {
+        // A full pipe holds more signals than anybody can have meant.
+        rustix::io::write(pipe, &[number]).ok();
+    }
     nix::errno::Errno::set_raw(errno);
 }
 
