@@ -15,21 +15,16 @@
 
 use std::cell::Cell;
 use std::io;
-use std::num::NonZeroUsize;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use corosensei::stack::StackPointer;
 use corosensei::{CoroutineResult, Yielder};
 
+use crate::mapping::{Mapping, page_size};
+
 /// The memory of a coroutine's calls. Only what was touched of it takes memory.
 #[derive(Debug)]
-pub struct Stack {
-    lowest: NonNull<libc::c_void>,
-    length: usize,
-}
-
-// SAFETY: it is memory that nobody else knows of; what a coroutine left in it is not looked at any more.
-unsafe impl Send for Stack {}
+pub struct Stack(Mapping);
 
 impl Stack {
     /// A stack of at least this many bytes, and a page below it that can't be touched.
@@ -40,45 +35,20 @@ impl Stack {
     pub fn new(bytes: usize) -> io::Result<Stack> {
         let page = page_size();
         let length = bytes.max(corosensei::stack::MIN_STACK_SIZE).next_multiple_of(page) + page;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-        let lowest = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-        if lowest == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let stack = Stack { lowest: NonNull::new(lowest).expect("the kernel maps nothing at 0"), length };
-        // SAFETY: the first page of the mapping above, which nothing uses yet.
-        match unsafe { libc::mprotect(lowest, page, libc::PROT_NONE) } {
-            0 => Ok(stack),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and no coroutine uses it: one that is suspended never drops its stack.
-        let unmapped = unsafe { libc::munmap(self.lowest.as_ptr(), self.length) };
-        debug_assert_eq!(unmapped, 0, "{}", io::Error::last_os_error());
+        Ok(Stack(Mapping::for_stack(length, page)?))
     }
 }
 
 // SAFETY: the addresses are those of a mapping of at least MIN_STACK_SIZE with a guard page at its lower end, aligned to
-// pages.
+// pages. A suspended coroutine never drops its stack.
 unsafe impl corosensei::stack::Stack for Stack {
     fn base(&self) -> StackPointer {
-        self.lowest.addr().checked_add(self.length).expect("a mapping ends before the addresses do")
+        self.0.begin().checked_add(self.0.len()).expect("a mapping ends before the addresses do")
     }
 
     fn limit(&self) -> StackPointer {
-        self.lowest.addr()
+        self.0.begin()
     }
-}
-
-fn page_size() -> usize {
-    // SAFETY: sysconf takes a number and returns one.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).ok().and_then(NonZeroUsize::new).map_or(4096, NonZeroUsize::get)
 }
 
 /// Where a coroutine is after it was resumed.

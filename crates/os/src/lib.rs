@@ -8,6 +8,8 @@ pub mod environment;
 mod exit;
 pub mod files;
 pub mod launch;
+mod mapping;
+mod memory_file;
 pub mod pidfd;
 mod shared;
 mod signal_watch;

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::ptr::NonNull;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use rustix::mm::ProtFlags;
 
-use crate::files::require_file_length;
+use crate::mapping::Mapping;
+use crate::memory_file;
 
 /// How many words there are: a page of the least size that there is.
 pub const WORDS: usize = 512;
@@ -18,12 +17,7 @@ const BYTES: usize = WORDS * size_of::<AtomicU64>();
 /// Numbers in memory that two processes share; what the other side writes there is its own affair, and may be
 /// anything.
 #[derive(Debug)]
-pub struct SharedWords(NonNull<AtomicU64>);
-
-// SAFETY: the memory is only ever touched through atomics, and it is unmapped only when the last owner drops this.
-unsafe impl Send for SharedWords {}
-// SAFETY: as above.
-unsafe impl Sync for SharedWords {}
+pub struct SharedWords(Mapping);
 
 impl SharedWords {
     /// Words that are all 0, and the file by which another process can map them.
@@ -33,12 +27,7 @@ impl SharedWords {
     /// # Errors
     /// When there is no memory or file descriptor left, or no file may be so long.
     pub fn new() -> io::Result<(SharedWords, OwnedFd)> {
-        require_file_length(BYTES as u64)?;
-        let file = memfd_create(c"pushflow words", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        let file = File::from(file);
-        file.set_len(BYTES as u64)?;
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+        let file = memory_file::create(c"pushflow words", BYTES)?;
         Ok((SharedWords::map(&file)?, file.into()))
     }
 
@@ -55,21 +44,7 @@ impl SharedWords {
     }
 
     fn map(file: &File) -> io::Result<SharedWords> {
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours; the file is BYTES long.
-        let address = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                BYTES,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                file.as_fd().as_raw_fd(),
-                0,
-            )
-        };
-        if address == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        NonNull::new(address.cast()).map(SharedWords).ok_or_else(|| io::Error::other("mmap returned nothing"))
+        Ok(SharedWords(Mapping::of_file(file, BYTES, ProtFlags::READ | ProtFlags::WRITE)?))
     }
 
     /// One of the words.
@@ -78,15 +53,10 @@ impl SharedWords {
     /// When there are not so many.
     pub fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < WORDS, "there are {WORDS} words");
-        // SAFETY: the mapping holds WORDS aligned words, zeroed by the kernel, and lives as long as `self`.
-        unsafe { self.0.add(index).as_ref() }
-    }
-}
-
-impl Drop for SharedWords {
-    fn drop(&mut self) {
-        // SAFETY: mapped with this length, and unmapped once.
-        unsafe { libc::munmap(self.0.as_ptr().cast(), BYTES) };
+        let address = self.0.at(index * size_of::<AtomicU64>(), size_of::<AtomicU64>());
+        // SAFETY: the mapping holds WORDS words, aligned since it begins with a page, and lives as long as `self`. Any bits
+        // are a word, and both processes use atomic operations only.
+        unsafe { address.cast::<AtomicU64>().as_ref() }
     }
 }
 

@@ -1,0 +1,33 @@
+//! Files without a name that live in memory (`memfd_create(2)`), of a size that nobody can change.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+
+use crate::files::require_file_length;
+
+/// The seals that keep the size of a file. Without them, a process that maps the file could be ended by SIGBUS: another
+/// process that has the file makes it shorter.
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
+/// Makes a file of `length` zero bytes, which is closed on `exec` and can't change its size. `/proc` shows the name.
+///
+/// # Errors
+/// When the process has no file descriptor left or may have no file of this length.
+pub(crate) fn create(name: &CStr, length: usize) -> io::Result<File> {
+    require_file_length(length as u64)?;
+    let file = File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.set_len(length as u64)?;
+    fcntl_add_seals(&file, SEALS)?;
+    Ok(file)
+}
+
+/// Whether the size of this file can't change.
+///
+/// # Errors
+/// When the file is of a kind that has no seals.
+pub(crate) fn is_sealed(file: &File) -> io::Result<bool> {
+    Ok(fcntl_get_seals(file)?.contains(SEALS))
+}
