@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{dup2_stderr, dup2_stdout};
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment, files};
 use pushflow_pool::run::{Interrupter, Runner, execute};
 use pushflow_pool::{BUILD, WorkerLauncher, become_worker, lookup};

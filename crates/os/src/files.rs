@@ -2,9 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread};
 
@@ -141,45 +139,6 @@ pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: as above, and `inherited` is not used any more.
     unsafe { rustix::io::close(number) };
     Ok(moved)
-}
-
-/// An error unless a file of this process may be so long (`RLIMIT_FSIZE`, which also counts for memory that is a file).
-///
-/// To be asked before a file is made longer: the kernel answers with SIGXFSZ, which ends the process without a word.
-///
-/// # Errors
-/// `FileTooLarge`, in a sentence that names the limit.
-pub fn require_file_length(length: u64) -> io::Result<()> {
-    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
-    if length <= limit {
-        return Ok(());
-    }
-    let sentence = format!("no file may be longer than {limit} bytes (ulimit -f), and one of {length} bytes is needed");
-    Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence))
-}
-
-/// What [`raise_limit`] has changed: the limits that there were.
-static ORIGINAL_LIMIT: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
-
-/// From now on this process, and what it forks, may have as many files open as it may allow itself (`RLIMIT_NOFILE`).
-/// Nothing changes where the kernel refuses that: where the hard limit is above `fs.nr_open`, no such limit can be set.
-pub fn raise_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()
-    {
-        ORIGINAL_LIMIT.get_or_init(|| (soft, hard));
-    }
-}
-
-/// Takes back what [`raise_limit`] did, in this process or in the one that it is a copy of. Open files stay open.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn restore_limit() -> io::Result<()> {
-    match ORIGINAL_LIMIT.get() {
-        Some(&(soft, hard)) => Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?),
-        None => Ok(()),
-    }
 }
 
 /// Writes out what C code in this process has printed and not yet flushed.

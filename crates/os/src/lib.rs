@@ -5,9 +5,11 @@
 
 pub mod coroutine;
 pub mod environment;
+mod exec;
 mod exit;
 pub mod files;
-pub mod launch;
+pub mod fork;
+pub mod limits;
 mod mapping;
 mod memory_file;
 pub mod pidfd;
@@ -20,8 +22,9 @@ pub mod tree;
 pub mod wait;
 
 pub use coroutine::{Coroutine, Stack};
+pub use exec::{Image, spawn_session_leader};
 pub use exit::ExitHook;
-pub use launch::{Fork, Image, fork, fork_sibling, fork_unnoticed, spawn_session_leader};
+pub use fork::{Fork, fork, fork_sibling, fork_unnoticed};
 pub use pidfd::PidFd;
 pub use shared::{SharedWords, WORDS};
 pub use signal_watch::{SignalWatch, signal_pipe};

@@ -6,7 +6,7 @@ use std::io;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
-use crate::files::require_file_length;
+use crate::limits::require_file_length;
 
 /// The seals that keep the size of a file. Without them, a process that maps the file could be ended by SIGBUS: another
 /// process that has the file makes it shorter.

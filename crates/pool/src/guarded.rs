@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_protocol::{
     AttemptId, Exit, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, WORKER_PID,
 };

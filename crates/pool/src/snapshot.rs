@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, getpid};
 use pushflow_os::SeqPacket;
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_protocol::{FromSnapshot, ToSnapshot, courier};
 
 use crate::guardian::wait_readable;

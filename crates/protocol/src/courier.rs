@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use pushflow_os::SeqPacket;
-use pushflow_os::files::require_file_length;
+use pushflow_os::limits::require_file_length;
 use pushflow_os::socket::MAX_MESSAGE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -16,9 +16,9 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
-use pushflow_os::launch::live_as_copy;
+use pushflow_os::fork::live_as_copy;
 use pushflow_os::wait::{self, Change, Reaped, Status};
-use pushflow_os::{Fork, Image, SeqPacket, files, signals};
+use pushflow_os::{Fork, Image, SeqPacket, files, limits, signals};
 use pushflow_protocol::{Exit, KeeperReport, Launch, Source, courier};
 
 use super::copy::WorkerCopy;
@@ -156,7 +156,7 @@ fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]
     files::place(&numbered(launch, files).collect::<Vec<_>>())?;
     signals::reset()?;
     // Not before the files are placed: the guardian may have more open.
-    files::restore_limit()?;
+    limits::restore_limit()?;
     image.exec()
 }
 
@@ -174,7 +174,7 @@ fn become_worker(
     let standard = 0..=STANDARD_ERROR;
     let kept = inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
     files::close_all_except(&kept.collect::<Vec<_>>())?;
-    files::restore_limit()?;
+    limits::restore_limit()?;
     signals::reset_copy()?;
     Ok(worker)
 }

@@ -57,7 +57,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use pushflow_os::{PidFd, SeqPacket, files, tree};
+use pushflow_os::{PidFd, SeqPacket, limits, tree};
 use pushflow_protocol::{FromGuardian, ToGuardian, courier};
 use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     pushflow_os::signals::notice_children();
     nix::sys::prctl::set_child_subreaper(true)?;
     // It has files of every process at once, and so more than any of them.
-    files::raise_limit();
+    limits::raise_limit();
     let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::slabs::{Lender, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};

@@ -18,7 +18,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pushflow_os::SharedWords;
 use pushflow_os::files::bytes_readable;
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_protocol::marker::{Piece, Splitter};
 use pushflow_protocol::{AttemptId, UNTOLD};
 

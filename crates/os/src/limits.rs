@@ -1,0 +1,72 @@
+//! The resource limits of this process (`getrlimit(2)`), and errors that name the limit that was reached.
+
+use std::io;
+use std::sync::OnceLock;
+
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+
+/// The error of making a process or a thread, with the limits named that it may be for.
+pub fn name_limit(error: io::Error) -> io::Error {
+    let sentence = match error.raw_os_error() {
+        Some(libc::EAGAIN) => "there may be no more processes (ulimit -u, or pids.max of the control group)",
+        Some(libc::EMFILE) => "there may be no more open files (ulimit -n)",
+        Some(libc::ENFILE) => "there may be no more open files on this machine (fs.file-max)",
+        Some(libc::ETOOMANYREFS) => "there may be no more open files on their way to other processes (ulimit -n)",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), sentence)
+}
+
+/// An error unless a file of this process may be so long (`RLIMIT_FSIZE`, which also counts for memory that is a file).
+///
+/// To be asked before a file is made longer: the kernel answers with SIGXFSZ, which ends the process without a word.
+///
+/// # Errors
+/// `FileTooLarge`, in a sentence that names the limit.
+pub fn require_file_length(length: u64) -> io::Result<()> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    if length <= limit {
+        return Ok(());
+    }
+    let sentence = format!("no file may be longer than {limit} bytes (ulimit -f), and one of {length} bytes is needed");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence))
+}
+
+/// What [`raise_limit`] has changed: the limits that there were.
+static ORIGINAL_LIMIT: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
+
+/// From now on this process, and what it forks, may have as many files open as it may allow itself (`RLIMIT_NOFILE`).
+/// Nothing changes where the kernel refuses that: where the hard limit is above `fs.nr_open`, no such limit can be set.
+pub fn raise_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()
+    {
+        ORIGINAL_LIMIT.get_or_init(|| (soft, hard));
+    }
+}
+
+/// Takes back what [`raise_limit`] did, in this process or in the one that it is a copy of. Open files stay open.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn restore_limit() -> io::Result<()> {
+    match ORIGINAL_LIMIT.get() {
+        Some(&(soft, hard)) => Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_named_and_other_errors_stay() {
+        let error = name_limit(io::Error::from_raw_os_error(libc::EAGAIN));
+        assert_eq!(error.to_string(), "there may be no more processes (ulimit -u, or pids.max of the control group)");
+        let error = name_limit(io::Error::from_raw_os_error(libc::EMFILE));
+        assert_eq!(error.to_string(), "there may be no more open files (ulimit -n)");
+        let error = name_limit(io::Error::from_raw_os_error(libc::ENOMEM));
+        assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+    }
+}
