@@ -30,7 +30,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, getpid, getppid};
 use pushflow_os::fork::live_as_copy;
 use pushflow_os::limits::name_limit;
-use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_unnoticed};
+use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_without_sigchld};
 use pushflow_pool::{BUILD, snapshot};
 use pushflow_protocol::{FromSnapshot, ToSnapshot, courier};
 
@@ -50,7 +50,7 @@ fn make() -> io::Result<SeqPacket> {
     let program = PidFd::open(getpid())?;
     let pid = getpid();
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let forked = fork_unnoticed();
+    let forked = fork_without_sigchld();
     if let Ok(Fork::Child) = forked {
         live_as_copy(|| i32::from(Snapshot::begin(pid, theirs, program).and_then(Snapshot::sleep).is_err()));
     }

@@ -39,11 +39,11 @@ pub fn fork() -> io::Result<Fork> {
 ///
 /// # Errors
 /// Those of [`fork`].
-pub fn fork_unnoticed() -> io::Result<Fork> {
+pub fn fork_without_sigchld() -> io::Result<Fork> {
     clone(0)
 }
 
-/// Like [`fork_unnoticed`], but the copy is not a child of the caller, it is one of the caller's parent, to which it is
+/// Like [`fork_without_sigchld`], but the copy is not a child of the caller, it is one of the caller's parent, to which it is
 /// what the caller is: noticed or not.
 ///
 /// # Errors
