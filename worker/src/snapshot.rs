@@ -30,7 +30,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, getpid, getppid};
 use pushflow_os::fork::live_as_copy;
 use pushflow_os::limits::name_limit;
-use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_without_sigchld};
+use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_with_clone_parent, fork_without_sigchld};
 use pushflow_pool::{BUILD, snapshot};
 use pushflow_protocol::{FromSnapshot, ToSnapshot, courier};
 
@@ -108,7 +108,7 @@ impl Snapshot {
 
     fn fork_guardian(&self, mut files: Vec<OwnedFd>) -> FromSnapshot {
         let Some(socket) = files.pop() else { return FromSnapshot::NotForked { errno: Errno::EINVAL as i32 } };
-        match fork_sibling() {
+        match fork_with_clone_parent() {
             Ok(Fork::Parent(pid)) => FromSnapshot::Forked { pid: pid.as_raw().unsigned_abs() },
             Ok(Fork::Child) => live_as_copy(|| i32::from(self.be_guardian(SeqPacket::from_fd(socket)).is_err())),
             Err(error) => FromSnapshot::NotForked { errno: error.raw_os_error().unwrap_or(Errno::EIO as i32) },

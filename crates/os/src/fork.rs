@@ -48,7 +48,7 @@ pub fn fork_without_sigchld() -> io::Result<Fork> {
 ///
 /// # Errors
 /// Those of [`fork`].
-pub fn fork_sibling() -> io::Result<Fork> {
+pub fn fork_with_clone_parent() -> io::Result<Fork> {
     clone(libc::CLONE_PARENT)
 }
 

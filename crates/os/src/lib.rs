@@ -24,7 +24,7 @@ pub mod wait;
 pub use coroutine::{Coroutine, Stack};
 pub use exec::{Image, spawn_session_leader};
 pub use exit::ExitHook;
-pub use fork::{Fork, fork, fork_sibling, fork_without_sigchld};
+pub use fork::{Fork, fork, fork_with_clone_parent, fork_without_sigchld};
 pub use pidfd::PidFd;
 pub use shared::{SharedWords, WORDS};
 pub use signal_watch::{SignalWatch, signal_pipe};
