@@ -64,7 +64,7 @@ fn clone(flags: libc::c_int) -> io::Result<Fork> {
 }
 
 /// Leaves a forked copy at once, without the exit handlers and buffers of the program that it is a copy of.
-pub fn exit_copy(code: i32) -> ! {
+pub fn exit_immediately(code: i32) -> ! {
     // SAFETY: _exit does not return and touches no memory of ours.
     unsafe { libc::_exit(code) }
 }
@@ -72,7 +72,7 @@ pub fn exit_copy(code: i32) -> ! {
 /// The whole life of a forked copy: it leaves with the code that `life` returns, or 101 if it panics, and never goes on
 /// with what its original was about to do.
 pub fn live_as_copy(life: impl FnOnce() -> i32) -> ! {
-    exit_copy(catch_unwind(AssertUnwindSafe(life)).unwrap_or(101))
+    exit_immediately(catch_unwind(AssertUnwindSafe(life)).unwrap_or(101))
 }
 
 /// From now on `exit` in this forked copy writes out what C code has printed and leaves, without the exit handlers that
@@ -87,7 +87,7 @@ pub fn skip_inherited_exit_handlers() -> io::Result<()> {
     }
     extern "C" fn leave(code: libc::c_int, _: *mut libc::c_void) {
         flush_c_streams();
-        exit_copy(code)
+        exit_immediately(code)
     }
     // SAFETY: the handler is a function that lives for ever, and it ignores its argument. Handlers run last in, first
     // out, so that this one, which does not return, comes before all that were there.
