@@ -71,7 +71,7 @@ pub fn exit_immediately(code: i32) -> ! {
 
 /// The whole life of a forked copy: it leaves with the code that `life` returns, or 101 if it panics, and never goes on
 /// with what its original was about to do.
-pub fn live_as_copy(life: impl FnOnce() -> i32) -> ! {
+pub fn run_and_exit(life: impl FnOnce() -> i32) -> ! {
     exit_immediately(catch_unwind(AssertUnwindSafe(life)).unwrap_or(101))
 }
 

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
-use pushflow_os::fork::live_as_copy;
+use pushflow_os::fork::run_and_exit;
 use pushflow_os::wait::{self, Change, Reaped, Status};
 use pushflow_os::{Fork, Image, SeqPacket, files, limits, signals};
 use pushflow_protocol::{Exit, KeeperReport, Launch, Source, courier};
@@ -34,7 +34,7 @@ pub(super) fn fork(launch: &Launch, files: &[OwnedFd], inherited: &[RawFd]) -> i
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(keeper) => Ok((keeper, ours)),
-        Fork::Child => live_as_copy(|| i32::from(keep(guardian, launch, files, inherited, &theirs).is_err())),
+        Fork::Child => run_and_exit(|| i32::from(keep(guardian, launch, files, inherited, &theirs).is_err())),
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) fn fork_child(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> 
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(process) => Ok(process),
-        Fork::Child => live_as_copy(|| {
+        Fork::Child => run_and_exit(|| {
             let Err(_) = become_program(guardian, &image, launch, files);
             127
         }),
@@ -113,7 +113,7 @@ fn start(launch: &Launch, files: &[OwnedFd], inherited: &[RawFd]) -> io::Result<
                 }
             }
         }
-        Fork::Child => live_as_copy(|| {
+        Fork::Child => run_and_exit(|| {
             let error = match launch.source {
                 // The program, where there is no warm interpreter to make a copy of.
                 Source::Program | Source::Warm(_) => {
