@@ -14,7 +14,7 @@ pub fn block_all() -> io::Result<()> {
 
 /// Gives SIGCHLD its default action: where it is ignored, as a parent may have left it, the kernel reaps children unseen,
 /// and tells nobody of their end.
-pub fn notice_children() {
+pub fn set_default_sigchld() {
     // SAFETY: the default action runs no code of ours. It is not refused for SIGCHLD.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
@@ -57,7 +57,7 @@ pub fn name(number: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{name, notice_children};
+    use super::{name, set_default_sigchld};
     use nix::sys::signal::{SigHandler, Signal, signal};
     use std::process::Command;
 
@@ -65,7 +65,7 @@ mod tests {
     fn a_child_is_noticed_though_the_parent_had_let_children_be_ignored() {
         // SAFETY: ignoring runs no code of ours. Other tests of this process wait for no child by SIGCHLD.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
-        notice_children();
+        set_default_sigchld();
         assert!(Command::new("true").status().unwrap().success());
     }
 

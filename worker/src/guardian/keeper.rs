@@ -56,7 +56,7 @@ pub(super) fn fork_child(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> 
 /// reports; `process` is the process that it had forked before, or the negative error number of that fork.
 pub(super) fn keep_adopted(guardian: Pid, process: i32) -> io::Result<()> {
     // What the interpreter has imported may have had them ignored.
-    signals::notice_children();
+    signals::set_default_sigchld();
     die_with(guardian)?;
     nix::sys::prctl::set_name(c"pushflow-keep")?;
     files::close_all_except(&[0, 1, 2])?;

@@ -101,7 +101,7 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     nix::sys::prctl::set_name(c"pushflow-guard")?;
     pushflow_os::signals::block_all()?;
     // Before there are children: keepers are forks, and inherit it.
-    pushflow_os::signals::notice_children();
+    pushflow_os::signals::set_default_sigchld();
     nix::sys::prctl::set_child_subreaper(true)?;
     // It has files of every process at once, and so more than any of them.
     limits::raise_limit();
