@@ -23,7 +23,7 @@ pub fn set_default_sigchld() {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn reset() -> io::Result<()> {
+pub fn reset_for_exec() -> io::Result<()> {
     set_actions(&[], &[]);
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
@@ -35,7 +35,7 @@ pub fn reset() -> io::Result<()> {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn reset_copy() -> io::Result<()> {
+pub fn reset_for_forked_worker() -> io::Result<()> {
     set_actions(&[libc::SIGSEGV, libc::SIGBUS], &[libc::SIGPIPE]);
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }

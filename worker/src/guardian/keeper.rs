@@ -154,7 +154,7 @@ fn image(launch: &Launch) -> io::Result<Image> {
 fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]) -> io::Result<Infallible> {
     begin(keeper, launch)?;
     files::place(&numbered(launch, files).collect::<Vec<_>>())?;
-    signals::reset()?;
+    signals::reset_for_exec()?;
     // Not before the files are placed: the guardian may have more open.
     limits::restore_limit()?;
     image.exec()
@@ -175,7 +175,7 @@ fn become_worker(
     let kept = inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
     files::close_all_except(&kept.collect::<Vec<_>>())?;
     limits::restore_limit()?;
-    signals::reset_copy()?;
+    signals::reset_for_forked_worker()?;
     Ok(worker)
 }
 
