@@ -71,5 +71,5 @@ fn end_pools_at_exit(mut hook: ExitHook) {
     let since = Instant::now();
     pools.iter().for_each(|(_, pool)| pool.begin());
     pools.iter().for_each(|(_, pool)| pool.finish(since));
-    hook.let_go();
+    hook.allow_exit();
 }
