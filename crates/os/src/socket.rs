@@ -30,7 +30,7 @@ pub struct Packet {
     /// The files, owned by the receiver now.
     pub files: Vec<OwnedFd>,
     /// Whether some of its files are missing, since this process may have no more open: the last ones.
-    pub is_cut: bool,
+    pub is_truncated: bool,
 }
 
 impl SeqPacket {
@@ -102,9 +102,9 @@ impl SeqPacket {
         }
         buffer.truncate(length);
         // `cmsg_space` has some bytes more than it takes, for alignment, and so has room for a file or two more.
-        let is_cut = flags.contains(ReturnFlags::CTRUNC) || files.len() > MAX_FILES;
+        let is_truncated = flags.contains(ReturnFlags::CTRUNC) || files.len() > MAX_FILES;
         files.truncate(MAX_FILES);
-        Ok(Some(Packet { bytes: buffer, files, is_cut }))
+        Ok(Some(Packet { bytes: buffer, files, is_truncated }))
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
         setrlimit(Resource::RLIMIT_NOFILE, first_free + 2, hard).unwrap();
         let packet = right.receive(true).unwrap().unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-        assert_eq!((packet.bytes.as_slice(), packet.files.len(), packet.is_cut), (&b"three"[..], 2, true));
+        assert_eq!((packet.bytes.as_slice(), packet.files.len(), packet.is_truncated), (&b"three"[..], 2, true));
         drop(packet);
         assert_eq!(open(), before);
     }
@@ -179,10 +179,10 @@ mod tests {
     fn of_more_files_than_a_message_may_have_the_last_are_missing() {
         let (left, right) = SeqPacket::pair().unwrap();
         let (_reader, writer) = io::pipe().unwrap();
-        for (sent, is_cut) in [(MAX_FILES, false), (MAX_FILES + 1, true), (MAX_FILES + 5, true)] {
+        for (sent, is_truncated) in [(MAX_FILES, false), (MAX_FILES + 1, true), (MAX_FILES + 5, true)] {
             left.send(b"many", &vec![writer.as_fd(); sent], true).unwrap();
             let packet = right.receive(true).unwrap().unwrap();
-            assert_eq!((packet.files.len(), packet.is_cut), (MAX_FILES, is_cut));
+            assert_eq!((packet.files.len(), packet.is_truncated), (MAX_FILES, is_truncated));
         }
     }
 

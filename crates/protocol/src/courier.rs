@@ -95,7 +95,7 @@ pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::R
 /// Those of [`receive`] but `EMFILE`.
 pub fn receive_delivery<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<Delivery<M>>> {
     let Some(mut packet) = socket.receive(blocking)? else { return Ok(None) };
-    if packet.is_cut {
+    if packet.is_truncated {
         packet.bytes.remove(0);
         return Ok(Some(Delivery::Cut(packet.bytes)));
     }
