@@ -13,12 +13,13 @@ pub mod limits;
 mod mapping;
 mod memory_file;
 pub mod pidfd;
+pub mod process_tree;
 mod shared;
 mod signal_watch;
 pub mod signals;
 pub mod slab;
 pub mod socket;
-pub mod tree;
+
 pub mod wait;
 
 pub use coroutine::{Coroutine, Stack};

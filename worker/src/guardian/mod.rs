@@ -57,7 +57,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use pushflow_os::{PidFd, SeqPacket, limits, tree};
+use pushflow_os::{PidFd, SeqPacket, limits, process_tree};
 use pushflow_protocol::{FromGuardian, ToGuardian, courier};
 use tempfile::TempDir;
 
@@ -108,7 +108,7 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
-    tree::require_own_view()?;
+    process_tree::require_own_view()?;
     let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
     let directory = directory::make()?;
     // It keeps no other folder in use, and whoever looks for the run directory of a guardian finds it.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{AccessFlags, Pid, access, getpid};
-use pushflow_os::{SeqPacket, tree};
+use pushflow_os::{SeqPacket, process_tree};
 use pushflow_pool::run::python_source;
 use pushflow_protocol::{Launch, Source, TaskModule, WORKER_PID, Warm};
 
@@ -129,7 +129,7 @@ impl WarmProgram {
     pub(super) fn end(&mut self) {
         self.is_ending = true;
         self.spare = None;
-        tree::kill_below(self.pid, BUDGET);
+        process_tree::kill_below(self.pid, BUDGET);
         // Its pid is its own until it is reaped, so that no look is needed that may have no file left.
         kill(self.pid, Signal::SIGKILL).ok();
     }

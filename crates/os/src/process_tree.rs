@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn what_can_not_be_looked_at_is_not_taken_for_gone() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !pushflow_isolated_test::is_isolated("tree::tests::what_can_not_be_looked_at_is_not_taken_for_gone") {
+        if !pushflow_isolated_test::is_isolated("process_tree::tests::what_can_not_be_looked_at_is_not_taken_for_gone")
+        {
             return;
         }
         let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
