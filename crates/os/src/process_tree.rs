@@ -110,7 +110,7 @@ pub struct Sweep {
 /// One pass may miss what is being forked; whoever wants the tree gone repeats it until nothing is found. `budget`
 /// bounds how many processes one pass looks at, so that the caller can do other things in between. Before a process is
 /// signalled its parent is checked again through a pidfd, so that no process outside the tree is ever hit.
-pub fn kill_below(root: Pid, budget: usize) -> Sweep {
+pub fn kill_descendants(root: Pid, budget: usize) -> Sweep {
     let mut sweep = Sweep::default();
     let mut parents = std::collections::VecDeque::from([root]);
     while let Some(parent) = parents.pop_front() {
@@ -204,10 +204,10 @@ mod tests {
         let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "ready");
         let root = Pid::from_raw(shell.id() as i32);
-        let first = kill_below(root, 100);
+        let first = kill_descendants(root, 100);
         assert!(first.killed >= 2, "{first:?}");
         while !children(root).unwrap().is_empty() {
-            kill_below(root, 100);
+            kill_descendants(root, 100);
         }
         assert_eq!(lines.next().unwrap().unwrap(), "still here");
         assert!(shell.wait().unwrap().success());
@@ -223,9 +223,9 @@ mod tests {
         let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
         lines.next().unwrap().unwrap();
         let root = Pid::from_raw(shell.id() as i32);
-        assert_eq!(kill_below(root, 2).killed, 2);
+        assert_eq!(kill_descendants(root, 2).killed, 2);
         while !children(root).unwrap().is_empty() {
-            kill_below(root, 100);
+            kill_descendants(root, 100);
         }
         shell.wait().unwrap();
     }
@@ -258,7 +258,7 @@ mod tests {
             is_child(this, pid).map(drop).unwrap_err(),
             kill_child(this, pid).map(drop).unwrap_err(),
         ];
-        let sweep = kill_below(this, 100);
+        let sweep = kill_descendants(this, 100);
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
         sleep.kill().unwrap();
         sleep.wait().unwrap();

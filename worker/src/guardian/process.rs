@@ -145,7 +145,7 @@ impl Process {
         let Ending::Since(since) = self.ending else { return None };
         // A task may have stopped it. It has not been reaped, so that the pid is still its own.
         kill(self.keeper, Signal::SIGCONT).ok();
-        let sweep = process_tree::kill_below(self.keeper, budget);
+        let sweep = process_tree::kill_descendants(self.keeper, budget);
         let is_idle = sweep.killed == 0 && !sweep.has_failed;
         let stuck = is_idle && !sweep.forbidden.is_empty() && now - since > UNKILLABLE_AFTER;
         stuck.then(|| sweep.forbidden.iter().map(|pid| pid.as_raw().unsigned_abs()).collect())

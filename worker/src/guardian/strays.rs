@@ -53,7 +53,7 @@ impl Strays {
             if left == 0 {
                 break;
             }
-            let sweep = process_tree::kill_below(stray, left - 1);
+            let sweep = process_tree::kill_descendants(stray, left - 1);
             left -= 1 + sweep.seen;
             let killed = process_tree::kill_child(getpid(), stray);
             let is_forbidden = killed.is_err_and(|error| error.raw_os_error() == Some(Errno::EPERM as i32));

@@ -129,7 +129,7 @@ impl WarmProgram {
     pub(super) fn end(&mut self) {
         self.is_ending = true;
         self.spare = None;
-        process_tree::kill_below(self.pid, BUDGET);
+        process_tree::kill_descendants(self.pid, BUDGET);
         // Its pid is its own until it is reaped, so that no look is needed that may have no file left.
         kill(self.pid, Signal::SIGKILL).ok();
     }
