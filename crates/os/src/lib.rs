@@ -6,7 +6,7 @@
 pub mod coroutine;
 pub mod environment;
 mod exec;
-mod exit;
+mod exit_hook;
 pub mod files;
 pub mod fork;
 pub mod limits;
@@ -24,7 +24,7 @@ pub mod wait;
 
 pub use coroutine::{Coroutine, Stack};
 pub use exec::{Image, spawn_session_leader};
-pub use exit::ExitHook;
+pub use exit_hook::ExitHook;
 pub use fork::{Fork, fork, fork_with_clone_parent, fork_without_sigchld};
 pub use pidfd::PidFd;
 pub use shared_words::{SharedWords, WORDS};
