@@ -44,7 +44,7 @@ impl ExitHook {
         // SAFETY: the handler is a function that lives as long as the process.
         match unsafe { libc::atexit(before_exit) } {
             0 => Ok(Some(ExitHook { asked, answer })),
-            _ => Err(io::Error::from(io::ErrorKind::OutOfMemory)),
+            _ => Err(io::Error::new(io::ErrorKind::OutOfMemory, "atexit: no memory for another handler")),
         }
     }
 

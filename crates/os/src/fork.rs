@@ -93,7 +93,7 @@ pub fn skip_inherited_exit_handlers() -> io::Result<()> {
     // out, so that this one, which does not return, comes before all that were there.
     match unsafe { on_exit(leave, std::ptr::null_mut()) } {
         0 => Ok(()),
-        _ => Err(io::Error::from(io::ErrorKind::OutOfMemory)),
+        _ => Err(io::Error::new(io::ErrorKind::OutOfMemory, "on_exit: no memory for another handler")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The resource limits of this process (`getrlimit(2)`), and errors that name the limit that was reached.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::OnceLock;
 
@@ -15,6 +16,20 @@ pub fn name_limit(error: io::Error) -> io::Error {
         _ => return error,
     };
     io::Error::new(error.kind(), sentence)
+}
+
+/// Names the system call in its error, and what was asked of it. The kind of the error stays.
+///
+/// The errors that [`name_limit`] explains stay as they are, since it knows them by their numbers. So do, by not coming
+/// here, the errors of calls that a process makes between a fork and `exec`: their numbers are all that can be reported.
+pub(crate) fn name_call<E: Into<io::Error>>(call: impl Display) -> impl FnOnce(E) -> io::Error {
+    move |error| {
+        let error = error.into();
+        match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ETOOMANYREFS) => error,
+            _ => io::Error::new(error.kind(), format!("{call}: {error}")),
+        }
+    }
 }
 
 /// An error unless a file of this process may be so long (`RLIMIT_FSIZE`, which also counts for memory that is a file).
@@ -59,6 +74,15 @@ pub fn restore_limit() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_named_unless_the_error_is_a_limit() {
+        let named = name_call("mmap of 4096 bytes")(io::Error::from_raw_os_error(libc::ENOMEM));
+        assert_eq!(named.to_string(), "mmap of 4096 bytes: Cannot allocate memory (os error 12)");
+        assert_eq!(named.kind(), io::ErrorKind::OutOfMemory);
+        let limit = name_call("pipe")(io::Error::from_raw_os_error(libc::EMFILE));
+        assert_eq!(limit.raw_os_error(), Some(libc::EMFILE));
+    }
 
     #[test]
     fn limits_are_named_and_other_errors_stay() {

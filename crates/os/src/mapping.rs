@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use nix::unistd::{SysconfVar, sysconf};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 
+use crate::limits::name_call;
+
 /// The number of bytes of a page of memory.
 ///
 /// Not from `rustix`, which may have to open a file of `/proc` for it, and panics where it can't.
@@ -40,7 +42,8 @@ impl Mapping {
     /// When the file was not opened for this protection, or the process has no memory or mappings left.
     pub(crate) fn of_file(file: &File, length: usize, protection: ProtFlags) -> io::Result<Mapping> {
         // SAFETY: a new mapping at an address of the kernel's choice changes no memory that is in use.
-        let address = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, file, 0)? };
+        let address = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, file, 0) };
+        let address = address.map_err(name_call(format_args!("mmap of {length} bytes of a file")))?;
         Ok(Mapping::at_address(address, length))
     }
 
@@ -52,7 +55,8 @@ impl Mapping {
     pub(crate) fn for_stack(length: usize, guard: usize) -> io::Result<Mapping> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
         // SAFETY: as in `of_file`.
-        let address = unsafe { mmap_anonymous(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, flags)? };
+        let address = unsafe { mmap_anonymous(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, flags) };
+        let address = address.map_err(name_call(format_args!("mmap of {length} bytes for a stack")))?;
         let mapping = Mapping::at_address(address, length);
         mapping.protect(0, guard, MprotectFlags::empty())?;
         Ok(mapping)
@@ -104,7 +108,8 @@ impl Mapping {
         let address = self.at(offset, length);
         // SAFETY: the range is inside this mapping, and no reference needs what the protection forbids: there is none to
         // the guard pages of a new mapping, and the caller of `set_writable` has none that writes.
-        Ok(unsafe { mprotect(address.as_ptr().cast(), length, protection) }?)
+        unsafe { mprotect(address.as_ptr().cast(), length, protection) }
+            .map_err(name_call(format_args!("mprotect of {length} bytes")))
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
-use crate::limits::require_file_length;
+use crate::limits::{name_call, require_file_length};
 
 /// The seals that keep the size of a file. Without them, a process that maps the file could be ended by SIGBUS: another
 /// process that has the file makes it shorter.
@@ -18,9 +18,10 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// When the process has no file descriptor left or may have no file of this length.
 pub(crate) fn create(name: &CStr, length: usize) -> io::Result<File> {
     require_file_length(length as u64)?;
-    let file = File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-    file.set_len(length as u64)?;
-    fcntl_add_seals(&file, SEALS)?;
+    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING);
+    let file = File::from(file.map_err(name_call("memfd_create"))?);
+    file.set_len(length as u64).map_err(name_call(format_args!("ftruncate of a memory file to {length} bytes")))?;
+    fcntl_add_seals(&file, SEALS).map_err(name_call("fcntl(F_ADD_SEALS) of a memory file"))?;
     Ok(file)
 }
 
@@ -29,5 +30,5 @@ pub(crate) fn create(name: &CStr, length: usize) -> io::Result<File> {
 /// # Errors
 /// When the file is of a kind that has no seals.
 pub(crate) fn is_sealed(file: &File) -> io::Result<bool> {
-    Ok(fcntl_get_seals(file)?.contains(SEALS))
+    Ok(fcntl_get_seals(file).map_err(name_call("fcntl(F_GET_SEALS)"))?.contains(SEALS))
 }

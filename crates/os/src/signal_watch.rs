@@ -9,6 +9,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::fs::OFlags;
 
+use crate::limits::name_call;
+
 /// The writing end of the pipe; never closed.
 static PIPE: OnceLock<PipeWriter> = OnceLock::new();
 
@@ -33,7 +35,7 @@ pub fn signal_pipe() -> io::Result<Option<PipeReader>> {
     }
     let (reader, writer) = io::pipe()?;
     // A handler that waited for room in the pipe would stop whatever thread it interrupted.
-    rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK)?;
+    rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).map_err(name_call("fcntl(F_SETFL) of the signal pipe"))?;
     PIPE.get_or_init(|| writer);
     Ok(Some(reader))
 }
@@ -47,7 +49,8 @@ impl SignalWatch {
         let note = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: the handler does nothing but an atomic load and the system call `write`, both async-signal-safe, and
         // leaves errno as it was.
-        let before = unsafe { sigaction(signal, &note)? };
+        let before = unsafe { sigaction(signal, &note) };
+        let before = before.map_err(name_call(format_args!("sigaction for {signal}")))?;
         Ok(SignalWatch { signal, before })
     }
 

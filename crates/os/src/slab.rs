@@ -28,6 +28,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::retry_on_intr;
 use rustix::mm::ProtFlags;
 
+use crate::limits::name_call;
 use crate::mapping::Mapping;
 use crate::memory_file;
 
@@ -58,7 +59,8 @@ pub fn create(length: usize) -> io::Result<(Region, OwnedFd)> {
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, "less than twice the memory of the slab is available"));
     }
     let file = memory_file::create(c"pushflow slab", length)?;
-    retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), 0, length as u64))?;
+    retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), 0, length as u64))
+        .map_err(name_call(format_args!("fallocate of {length} bytes")))?;
     let memory = Mapping::of_file(&file, length, ProtFlags::READ | ProtFlags::WRITE)?;
     Ok((Region::new(memory), file.into()))
 }

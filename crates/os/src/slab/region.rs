@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::mm::{Advice, madvise};
 
+use crate::limits::name_call;
 use crate::mapping::{Mapping, require_pages};
 
 /// A range of a slab that belongs to whoever has this.
@@ -79,7 +80,8 @@ impl Region {
         require_pages(self.offset, self.length)?;
         let address = self.memory.at(self.offset, self.length);
         // SAFETY: the range is whole pages, all of this region, and nobody looks at it while it is borrowed here.
-        Ok(unsafe { madvise(address.as_ptr().cast(), self.length, Advice::LinuxRemove) }?)
+        unsafe { madvise(address.as_ptr().cast(), self.length, Advice::LinuxRemove) }
+            .map_err(name_call(format_args!("madvise(MADV_REMOVE) of {} bytes", self.length)))
     }
 }
 
