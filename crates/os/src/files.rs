@@ -76,17 +76,18 @@ pub fn replace_by_null(numbers: &[RawFd]) -> io::Result<()> {
 /// Not with `rustix`, whose `dup3` asks for an owner of the number that is replaced: it has another owner, or none.
 fn replace(number: RawFd, file: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
     // SAFETY: dup3 takes no pointers; the target number is the caller's to replace.
-    check(unsafe { libc::dup3(file.as_raw_fd(), number, flags) }).map(drop)
+    let replaced = unsafe { libc::dup3(file.as_raw_fd(), number, flags) };
+    nix::errno::Errno::result(replaced)?;
+    Ok(())
 }
 
 /// Not with `rustix` or `nix`, which have no such function.
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: close_range reads no memory of ours. That a closed number may still be owned by a Rust value is the
     // caller's to know, as with any file closed behind its owner's back; the number is then an error, not undefined.
-    match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    nix::errno::Errno::result(closed)?;
+    Ok(())
 }
 
 /// Puts each file at the number asked for, open across `exec`: `(file, number)`, the numbers distinct.
@@ -145,11 +146,6 @@ pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
 pub fn flush_c_streams() {
     // SAFETY: a null stream means all of them; the C library locks each.
     unsafe { libc::fflush(std::ptr::null_mut()) };
-}
-
-/// The error of a system call that returned -1, else what it returned.
-pub(crate) fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
-    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(returned) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid};
 
 use crate::environment::require_one_thread;
@@ -56,8 +57,8 @@ fn clone(flags: libc::c_int) -> io::Result<Fork> {
     require_one_thread("a fork")?;
     // SAFETY: as in `fork`. Without a stack of its own the copy goes on on a copy of this one; the other pointers are
     // not used with these flags.
-    match unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), 0, 0, 0, 0) } {
-        -1 => Err(io::Error::last_os_error()),
+    let returned = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), 0, 0, 0, 0) };
+    match Errno::result(returned)? {
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?))),
     }

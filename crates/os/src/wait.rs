@@ -2,9 +2,8 @@
 
 use std::io;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
-
-use crate::files::check;
 
 /// A child that has ended and has been reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +69,16 @@ fn next_change(options: libc::c_int) -> io::Result<Option<Change>> {
         let mut status = 0;
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: both pointers are to memory of ours of the right type that lives until the call returns.
-        let returned = check(unsafe { libc::wait4(-1, &raw mut status, options, usage.as_mut_ptr()) });
-        match returned {
+        let returned = unsafe { libc::wait4(-1, &raw mut status, options, usage.as_mut_ptr()) };
+        match Errno::result(returned) {
             Ok(0) => return Ok(None),
             Ok(pid) => {
                 // SAFETY: it was zeroed, and every bit pattern of its integers is valid.
                 let peak = unsafe { usage.assume_init() }.ru_maxrss;
                 return Ok(Some(change(Pid::from_raw(pid), status, peak.unsigned_abs())));
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
