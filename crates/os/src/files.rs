@@ -169,7 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn the_open_numbers_are_without_the_folder_that_was_read() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let numbers = open_numbers().unwrap();
+        assert!(numbers.contains(&writer.as_raw_fd()), "{numbers:?}");
+        let folder = |number: &&RawFd| {
+            std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|file| file.ends_with("fd"))
+        };
+        assert_eq!(numbers.iter().find(folder), None);
+    }
+
+    #[test]
     fn a_number_without_a_file_is_an_error() {
-        assert_eq!(take_inherited(987_654).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        for number in [987_654, -1] {
+            assert_eq!(take_inherited(number).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        }
     }
 }
