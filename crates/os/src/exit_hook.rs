@@ -13,8 +13,8 @@ use rustix::io::retry_on_intr;
 /// What the handler uses; never closed.
 struct Handler {
     process: u32,
-    ask: PipeWriter,
-    answer: PipeReader,
+    exits: PipeWriter,
+    allowed: PipeReader,
 }
 
 static HANDLER: OnceLock<Handler> = OnceLock::new();
@@ -22,8 +22,8 @@ static HANDLER: OnceLock<Handler> = OnceLock::new();
 /// The end of the thread that does something before the process exits.
 #[derive(Debug)]
 pub struct ExitHook {
-    asked: PipeReader,
-    answer: PipeWriter,
+    exits: PipeReader,
+    allowed: PipeWriter,
 }
 
 impl ExitHook {
@@ -35,28 +35,28 @@ impl ExitHook {
     /// # Errors
     /// When there are no file descriptors or no memory left.
     pub fn register() -> io::Result<Option<ExitHook>> {
-        let (asked, ask) = io::pipe()?;
-        let (answered, answer) = io::pipe()?;
-        let process = std::process::id();
-        if HANDLER.set(Handler { process, ask, answer: answered }).is_err() {
+        let (exits, write_exits) = io::pipe()?;
+        let (read_allowed, allowed) = io::pipe()?;
+        let handler = Handler { process: std::process::id(), exits: write_exits, allowed: read_allowed };
+        if HANDLER.set(handler).is_err() {
             return Ok(None);
         }
         // SAFETY: the handler is a function that lives as long as the process.
         match unsafe { libc::atexit(before_exit) } {
-            0 => Ok(Some(ExitHook { asked, answer })),
+            0 => Ok(Some(ExitHook { exits, allowed })),
             _ => Err(io::Error::new(io::ErrorKind::OutOfMemory, "atexit: no memory for another handler")),
         }
     }
 
     /// Waits until the process exits. It goes on when the hook is dropped.
     pub fn wait_for_exit(&mut self) {
-        while matches!(self.asked.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::Interrupted) {}
+        while matches!(self.exits.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::Interrupted) {}
     }
 
     /// Lets the exit go on.
     pub fn allow_exit(mut self) {
         // A pipe whose reader waits always has room.
-        self.answer.write_all(&[0]).ok();
+        self.allowed.write_all(&[0]).ok();
     }
 }
 
@@ -66,6 +66,6 @@ extern "C" fn before_exit() {
     if std::process::id() != handler.process {
         return;
     }
-    rustix::io::write(&handler.ask, &[0]).ok();
-    retry_on_intr(|| rustix::io::read(&handler.answer, &mut [0])).ok();
+    rustix::io::write(&handler.exits, &[0]).ok();
+    retry_on_intr(|| rustix::io::read(&handler.allowed, &mut [0])).ok();
 }
