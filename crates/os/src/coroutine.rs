@@ -85,9 +85,9 @@ thread_local! {
 }
 
 /// Puts the outer coroutine, or none, back in its place, also when the inner one panics.
-struct Outer(*const Yielder<(), ()>);
+struct RestoreRunning(*const Yielder<(), ()>);
 
-impl Drop for Outer {
+impl Drop for RestoreRunning {
     fn drop(&mut self) {
         RUNNING.set(self.0);
     }
@@ -109,7 +109,7 @@ impl Coroutine {
     /// When it is done already, or when its function panics, which ends it.
     pub fn resume(&mut self) -> Progress {
         let inner = self.inner.as_mut().expect("it is there until it is dropped");
-        let _outer = Outer(RUNNING.get());
+        let _restore = RestoreRunning(RUNNING.get());
         match inner.resume(()) {
             CoroutineResult::Yield(()) => Progress::Suspended,
             CoroutineResult::Return(()) => Progress::Done,
@@ -122,7 +122,7 @@ impl Coroutine {
         if inner.done() {
             return Some(inner.into_stack());
         }
-        leave(inner);
+        drop_or_leak(inner);
         None
     }
 }
@@ -130,13 +130,13 @@ impl Coroutine {
 impl Drop for Coroutine {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
-            leave(inner);
+            drop_or_leak(inner);
         }
     }
 }
 
 /// Drops it, unless something is on its stack that would have to be unwound.
-fn leave(inner: corosensei::Coroutine<(), (), (), Stack>) {
+fn drop_or_leak(inner: corosensei::Coroutine<(), (), (), Stack>) {
     if inner.started() && !inner.done() {
         std::mem::forget(inner);
     }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coroutine_goes_on_where_it_was_suspended_also_deep_in_its_calls() {
+    fn a_coroutine_continues_where_it_was_suspended_also_deep_in_its_calls() {
         fn deep(depth: u32, seen: &RefCell<Vec<u32>>) {
             seen.borrow_mut().push(depth);
             assert!(suspend());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_coroutine_there_is_nothing_to_suspend() {
+    fn outside_of_a_coroutine_suspend_returns_false() {
         assert!(!can_suspend());
         assert!(!suspend());
     }
@@ -210,7 +210,7 @@ mod tests {
         let mut outer = Coroutine::new(stack(), || {
             let mut inner = Coroutine::new(stack(), || assert!(suspend()));
             assert_eq!(inner.resume(), Progress::Suspended);
-            assert!(suspend(), "this suspends the outer one");
+            assert!(suspend(), "this suspends the outer coroutine");
             assert_eq!(inner.resume(), Progress::Done);
         });
         assert_eq!(outer.resume(), Progress::Suspended);
@@ -218,20 +218,20 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_the_coroutine_and_reaches_whoever_resumed_it() {
+    fn a_panic_ends_the_coroutine_and_reaches_the_caller_of_resume() {
         let mut coroutine = Coroutine::new(stack(), || {
             suspend();
-            std::panic::resume_unwind(Box::new("its own words"));
+            std::panic::resume_unwind(Box::new("the panic's value"));
         });
         assert_eq!(coroutine.resume(), Progress::Suspended);
         let panic = catch_unwind(AssertUnwindSafe(|| coroutine.resume())).unwrap_err();
-        assert_eq!(panic.downcast_ref(), Some(&"its own words"));
+        assert_eq!(panic.downcast_ref(), Some(&"the panic's value"));
         assert!(!can_suspend());
         assert!(coroutine.into_stack().is_some());
     }
 
     #[test]
-    fn what_unwinds_is_not_suspended() {
+    fn a_coroutine_that_unwinds_is_not_suspended() {
         struct SuspendsWhenDropped(Rc<Cell<Option<bool>>>);
         impl Drop for SuspendsWhenDropped {
             fn drop(&mut self) {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_never_resumed_drops_its_function_and_a_suspended_one_keeps_all_it_has() {
+    fn a_dropped_coroutine_that_is_new_drops_its_function_and_one_that_is_suspended_leaks_it() {
         let held = Rc::new(());
         let make = || {
             let held = held.clone();

@@ -72,8 +72,8 @@ pub fn exit_immediately(code: i32) -> ! {
 
 /// The whole life of a forked copy: it leaves with the code that `life` returns, or 101 if it panics, and never goes on
 /// with what its original was about to do.
-pub fn run_and_exit(life: impl FnOnce() -> i32) -> ! {
-    exit_immediately(catch_unwind(AssertUnwindSafe(life)).unwrap_or(101))
+pub fn run_and_exit(main: impl FnOnce() -> i32) -> ! {
+    exit_immediately(catch_unwind(AssertUnwindSafe(main)).unwrap_or(101))
 }
 
 /// From now on `exit` in this forked copy writes out what C code has printed and leaves, without the exit handlers that

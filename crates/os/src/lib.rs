@@ -19,7 +19,6 @@ mod signal_watch;
 pub mod signals;
 pub mod slab;
 pub mod socket;
-
 pub mod wait;
 
 pub use coroutine::{Coroutine, Stack};

@@ -46,10 +46,10 @@ impl SignalWatch {
     /// # Errors
     /// For a signal that can't be caught.
     pub fn start(signal: Signal) -> io::Result<SignalWatch> {
-        let note = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
+        let action = SigAction::new(SigHandler::Handler(write_number), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: the handler does nothing but an atomic load and the system call `write`, both async-signal-safe, and
         // leaves errno as it was.
-        let before = unsafe { sigaction(signal, &note) };
+        let before = unsafe { sigaction(signal, &action) };
         let before = before.map_err(name_call(format_args!("sigaction for {signal}")))?;
         Ok(SignalWatch { signal, before })
     }
@@ -80,10 +80,11 @@ impl Drop for SignalWatch {
 }
 
 fn is_ours(handler: SigHandler) -> bool {
-    matches!(handler, SigHandler::Handler(function) if std::ptr::fn_addr_eq(function, note as extern "C" fn(libc::c_int)))
+    let ours: extern "C" fn(libc::c_int) = write_number;
+    matches!(handler, SigHandler::Handler(function) if std::ptr::fn_addr_eq(function, ours))
 }
 
-extern "C" fn note(signal: libc::c_int) {
+extern "C" fn write_number(signal: libc::c_int) {
     let number = signal.to_le_bytes()[0];
     let errno = nix::errno::Errno::last_raw();
     if let Some(pipe) = PIPE.get() {
@@ -100,7 +101,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn a_signal_is_heard_and_its_action_is_put_back() {
+    fn a_signal_is_written_to_the_pipe_and_its_action_is_restored() {
         let mut reader = signal_pipe().unwrap().unwrap();
         assert!(signal_pipe().unwrap().is_none(), "there is one reader");
         let watch = SignalWatch::start(Signal::SIGUSR1).unwrap();
