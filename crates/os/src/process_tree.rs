@@ -35,10 +35,10 @@ pub fn require_own_view() -> io::Result<()> {
 /// When that can't be known now, for want of file descriptors say.
 pub fn children(parent: Pid) -> io::Result<Vec<Pid>> {
     let mut children = Vec::new();
-    let Some(threads) = seen(std::fs::read_dir(format!("/proc/{parent}/task")))? else { return Ok(children) };
+    let Some(threads) = if_visible(std::fs::read_dir(format!("/proc/{parent}/task")))? else { return Ok(children) };
     for thread in threads {
-        let Some(thread) = seen(thread)? else { continue };
-        let Some(list) = seen(std::fs::read_to_string(thread.path().join("children")))? else { continue };
+        let Some(thread) = if_visible(thread)? else { continue };
+        let Some(list) = if_visible(std::fs::read_to_string(thread.path().join("children")))? else { continue };
         children.extend(list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw));
     }
     Ok(children)
@@ -46,7 +46,7 @@ pub fn children(parent: Pid) -> io::Result<Vec<Pid>> {
 
 /// What `/proc` shows of a process; `None` if it is gone, or hidden from this user, which looks the same with the option
 /// `hidepid=2` of `/proc`.
-fn seen<T>(shown: io::Result<T>) -> io::Result<Option<T>> {
+fn if_visible<T>(shown: io::Result<T>) -> io::Result<Option<T>> {
     match shown {
         Ok(shown) => Ok(Some(shown)),
         Err(error) => match error.raw_os_error() {
@@ -66,7 +66,7 @@ const THREADS: usize = 17;
 /// # Errors
 /// When that can't be known now, for want of file descriptors say.
 pub fn parent_and_state(pid: Pid) -> io::Result<Option<(Pid, char)>> {
-    Ok(seen(std::fs::read_to_string(format!("/proc/{pid}/stat")))?.and_then(|stat| parse_stat(&stat)))
+    Ok(if_visible(std::fs::read_to_string(format!("/proc/{pid}/stat")))?.and_then(|stat| parse_stat(&stat)))
 }
 
 fn parse_stat(stat: &str) -> Option<(Pid, char)> {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_below_a_process_is_killed_and_the_process_itself_is_not() {
+    fn all_descendants_of_a_process_are_killed_and_the_process_itself_is_not() {
         let mut shell = Command::new("sh")
             .args(["-c", "sleep 60 & (sleep 60 & echo ready; wait) & wait; wait; echo still here"])
             .stdout(Stdio::piped())
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_has_no_children_and_no_parent() {
+    fn a_process_that_was_reaped_has_no_children_and_no_parent() {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32);
         child.wait().unwrap();
@@ -242,10 +242,11 @@ mod tests {
 
     /// In a process of its own, which may have no more files.
     #[test]
-    fn what_can_not_be_looked_at_is_not_taken_for_gone() {
+    fn a_process_that_can_not_be_examined_is_not_taken_for_reaped() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !pushflow_isolated_test::is_isolated("process_tree::tests::what_can_not_be_looked_at_is_not_taken_for_gone")
-        {
+        if !pushflow_isolated_test::is_isolated(
+            "process_tree::tests::a_process_that_can_not_be_examined_is_not_taken_for_reaped",
+        ) {
             return;
         }
         let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();

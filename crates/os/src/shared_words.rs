@@ -66,7 +66,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     #[test]
-    fn what_one_side_writes_the_other_reads() {
+    fn a_word_that_one_side_writes_is_read_by_the_other() {
         let (ours, file) = SharedWords::new().unwrap();
         let theirs = SharedWords::from_file(file).unwrap();
         theirs.word(3).store(42, Ordering::Release);

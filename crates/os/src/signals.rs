@@ -62,7 +62,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_child_is_noticed_though_the_parent_had_let_children_be_ignored() {
+    fn a_child_can_be_waited_for_after_sigchld_was_ignored() {
         // SAFETY: ignoring runs no code of ours. Other tests of this process wait for no child by SIGCHLD.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
         set_default_sigchld();

@@ -153,10 +153,10 @@ mod tests {
 
     /// In a process of its own, which may have few files.
     #[test]
-    fn files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost() {
+    fn files_without_a_free_descriptor_are_missing_and_the_others_are_received() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         if !pushflow_isolated_test::is_isolated(
-            "socket::tests::files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost",
+            "socket::tests::files_without_a_free_descriptor_are_missing_and_the_others_are_received",
         ) {
             return;
         }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_files_than_a_message_may_have_the_last_are_missing() {
+    fn of_more_files_than_can_be_received_the_last_are_missing() {
         let (left, right) = SeqPacket::pair().unwrap();
         let (_reader, writer) = io::pipe().unwrap();
         for (sent, is_truncated) in [(MAX_FILES, false), (MAX_FILES + 1, true), (MAX_FILES + 5, true)] {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_other_side_is_seen_after_its_last_message() {
+    fn the_end_of_file_comes_after_the_last_message() {
         let (left, right) = SeqPacket::pair().unwrap();
         left.send(b"last", &[], true).unwrap();
         drop(left);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_received_though_the_other_side_left_something_unread() {
+    fn a_message_is_received_though_its_sender_left_another_one_unread() {
         let (left, right) = SeqPacket::pair().unwrap();
         right.send(b"never read", &[], true).unwrap();
         left.send(b"last", &[], true).unwrap();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_send_that_nobody_reads_times_out() {
+    fn a_send_to_an_end_that_does_not_read_times_out() {
         let (left, _right) = SeqPacket::pair().unwrap();
         left.set_send_timeout(Duration::from_millis(20)).unwrap();
         let error = loop {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_is_refused_not_cut() {
+    fn a_message_that_is_too_long_is_refused_and_not_truncated() {
         let (left, right) = SeqPacket::pair().unwrap();
         left.send(&vec![1; MAX_MESSAGE + 1], &[], true).unwrap();
         assert_eq!(right.receive(true).unwrap_err().kind(), io::ErrorKind::InvalidData);

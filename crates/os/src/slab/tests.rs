@@ -12,7 +12,7 @@ fn pages(count: usize) -> usize {
 }
 
 #[test]
-fn what_one_process_writes_the_other_reads_in_both_directions() {
+fn bytes_that_one_process_writes_the_other_reads_in_both_directions() {
     let (mut region, file) = create(pages(4)).unwrap();
     let view = View::open(file).unwrap();
     let mut theirs = region.split_off(pages(2));
@@ -41,7 +41,7 @@ fn a_region_is_split_and_joined_only_where_it_belongs() {
 }
 
 #[test]
-fn nobody_can_make_the_file_shorter_or_take_the_seals_off() {
+fn no_process_can_change_the_size_or_the_seals_of_the_file() {
     let (_region, file) = create(pages(1)).unwrap();
     let file = File::from(file);
     assert!(file.set_len(0).is_err());
@@ -76,12 +76,12 @@ fn other_files_are_no_slabs() {
 }
 
 #[test]
-fn a_slab_for_which_others_would_be_killed_is_refused() {
+fn a_slab_of_more_than_half_of_the_available_memory_is_refused() {
     assert_eq!(create(1 << 50).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
 }
 
 #[test]
-fn what_is_discarded_takes_no_memory_and_its_neighbours_stay() {
+fn a_discarded_region_takes_no_memory_and_its_neighbours_stay() {
     let (mut region, file) = create(pages(3)).unwrap();
     region.as_mut().fill(7);
     let view = View::open(file.try_clone().unwrap()).unwrap();
@@ -98,7 +98,7 @@ fn what_is_discarded_takes_no_memory_and_its_neighbours_stay() {
 }
 
 #[test]
-fn a_view_writes_nowhere_but_where_it_may() {
+fn a_view_is_writable_only_where_there_is_a_writer() {
     let (_region, file) = create(pages(2)).unwrap();
     let view = View::open(file).unwrap();
     let maps = || {
