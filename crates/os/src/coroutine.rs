@@ -1,17 +1,18 @@
-//! [`Coroutine`]: a function with a stack of its own, which may stop in the middle and go on later.
+//! [`Coroutine`]: a function with a stack of its own, which can be suspended and resumed.
 //!
 //! # States
-//! A coroutine is new, or runs, or is suspended, or is done. Only [`Coroutine::resume`] makes it run, on the thread that
-//! made it, and returns when it is suspended or done. What runs in it suspends it with [`suspend`], however deep in its
-//! calls: the thread knows which coroutine it runs.
+//! A coroutine is new, running, suspended or done. Only [`Coroutine::resume`] runs it, on the thread that made it, and
+//! returns when the coroutine is suspended or done. Code that runs in the coroutine suspends it with [`suspend`], at
+//! any depth of calls: a variable of the thread names the running coroutine.
 //!
 //! # Dropping
-//! A new one drops its function, one that is done its stack. One that is suspended is never unwound: its stack is
-//! leaked, with all that is on it. Whoever minds resumes it to its end.
+//! Dropping a new coroutine drops its function; dropping one that is done unmaps its stack. A suspended coroutine is
+//! never unwound: dropping it leaks its stack and all values on the stack. A caller to whom this matters resumes the
+//! coroutine until it is done.
 //!
 //! # Overflow
-//! The page below each stack can't be touched, so a stack that overflows ends the process with SIGSEGV and damages
-//! nothing. (The standard library's message about overflows is for stacks that it made itself.)
+//! The page below each stack can't be accessed. A stack that overflows ends the process with SIGSEGV and overwrites no
+//! other memory. (The standard library prints its message about overflows only for stacks that it made itself.)
 
 use std::cell::Cell;
 use std::io;
@@ -22,16 +23,16 @@ use corosensei::{CoroutineResult, Yielder};
 
 use crate::mapping::{Mapping, page_size};
 
-/// The memory of a coroutine's calls. Only what was touched of it takes memory.
+/// The stack of a coroutine. The kernel provides memory only for the pages that were touched.
 #[derive(Debug)]
 pub struct Stack(Mapping);
 
 impl Stack {
-    /// A stack of at least this many bytes, and a page below it that can't be touched.
+    /// Makes a stack of at least this many bytes, with a page below it that can't be accessed.
     ///
     /// # Errors
-    /// When the process has no memory or no mappings left: a stack takes two of the 65,530 that Linux allows by default
-    /// (`vm.max_map_count`).
+    /// When the process has no memory or no mappings left. A stack takes two of the 65,530 mappings that Linux allows a
+    /// process by default (`vm.max_map_count`).
     pub fn new(bytes: usize) -> io::Result<Stack> {
         let page = page_size();
         let length = bytes.max(corosensei::stack::MIN_STACK_SIZE).next_multiple_of(page) + page;
@@ -39,8 +40,9 @@ impl Stack {
     }
 }
 
-// SAFETY: the addresses are those of a mapping of at least MIN_STACK_SIZE with a guard page at its lower end, aligned to
-// pages. A suspended coroutine never drops its stack.
+// SAFETY: `base` and `limit` are the ends of a readable and writable mapping, so that both are aligned to pages.
+// Without the guard page at its lower end, the mapping has MIN_STACK_SIZE bytes or more. Its owner unmaps it only when
+// the coroutine is new or done.
 unsafe impl corosensei::stack::Stack for Stack {
     fn base(&self) -> StackPointer {
         self.0.begin().checked_add(self.0.len()).expect("a mapping ends before the addresses do")
@@ -51,12 +53,12 @@ unsafe impl corosensei::stack::Stack for Stack {
     }
 }
 
-/// Where a coroutine is after it was resumed.
+/// The state of a coroutine after it was resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It was suspended, and can be resumed.
+    /// The coroutine is suspended, and can be resumed.
     Suspended,
-    /// It has returned.
+    /// The coroutine's function has returned.
     Done,
 }
 
@@ -75,16 +77,18 @@ pub enum Progress {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Coroutine {
-    /// Taken out only by `into_stack` and when this is dropped.
+    /// `None` only while `into_stack` or `drop` runs.
     inner: Option<corosensei::Coroutine<(), (), (), Stack>>,
 }
 
 thread_local! {
-    /// The coroutine that this thread runs: by its yielder, which lives on its stack as long as it runs.
+    /// The yielder of the coroutine that this thread runs, or null. The yielder is on the stack of that coroutine until
+    /// the coroutine is done.
     static RUNNING: Cell<*const Yielder<(), ()>> = const { Cell::new(ptr::null()) };
 }
 
-/// Puts the outer coroutine, or none, back in its place, also when the inner one panics.
+/// Sets `RUNNING` back to the coroutine that resumed another one, or to null, when it is dropped: also when the other
+/// one panics.
 struct RestoreRunning(*const Yielder<(), ()>);
 
 impl Drop for RestoreRunning {
@@ -94,7 +98,7 @@ impl Drop for RestoreRunning {
 }
 
 impl Coroutine {
-    /// A coroutine that will run `function` when it is first resumed.
+    /// Makes a coroutine that runs `function` when it is first resumed.
     pub fn new(stack: Stack, function: impl FnOnce() + 'static) -> Coroutine {
         let inner = corosensei::Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             RUNNING.set(yielder);
@@ -103,10 +107,10 @@ impl Coroutine {
         Coroutine { inner: Some(inner) }
     }
 
-    /// Runs it until it is suspended or has returned.
+    /// Runs the coroutine until it is suspended or done.
     ///
     /// # Panics
-    /// When it is done already, or when its function panics, which ends it.
+    /// When the coroutine is done already, or when its function panics. After such a panic the coroutine is done.
     pub fn resume(&mut self) -> Progress {
         let inner = self.inner.as_mut().expect("it is there until it is dropped");
         let _restore = RestoreRunning(RUNNING.get());
@@ -116,7 +120,8 @@ impl Coroutine {
         }
     }
 
-    /// Its stack, for another one, if it is done; a suspended one is leaked.
+    /// Returns the stack, for another coroutine, if this one is done. Dropping applies to the others: a suspended
+    /// coroutine is leaked.
     pub fn into_stack(mut self) -> Option<Stack> {
         let inner = self.inner.take().expect("it is there until it is dropped");
         if inner.done() {
@@ -135,31 +140,32 @@ impl Drop for Coroutine {
     }
 }
 
-/// Drops it, unless something is on its stack that would have to be unwound.
+/// Drops a coroutine, or leaks it if it is suspended: its stack would have to be unwound.
 fn drop_or_leak(inner: corosensei::Coroutine<(), (), (), Stack>) {
     if inner.started() && !inner.done() {
         std::mem::forget(inner);
     }
 }
 
-/// Whether the caller runs in a coroutine that may be suspended now. One that unwinds may not: the standard library
-/// counts panics by threads.
+/// Whether the caller runs in a coroutine that may be suspended now.
+///
+/// A coroutine that unwinds may not: the standard library counts panics for each thread.
 pub fn can_suspend() -> bool {
     !RUNNING.get().is_null() && !std::thread::panicking()
 }
 
-/// Suspends the coroutine that the caller runs in, until it is resumed; at once `false` where there is none, or where it
-/// unwinds.
+/// Suspends the coroutine in which the caller runs, until it is resumed, and returns `true`. Returns `false` at once
+/// outside of a coroutine and while the coroutine unwinds.
 ///
-/// Nothing that belongs to the thread may be held meanwhile: the lock of a mutex that another coroutine of this thread
-/// takes is never released.
+/// The caller holds no lock meanwhile: if another coroutine of this thread waits for the lock, the thread waits for
+/// itself.
 pub fn suspend() -> bool {
     if !can_suspend() {
         return false;
     }
     let running = RUNNING.get();
-    // SAFETY: `running` is set while, and only while, the coroutine to which it belongs runs on this thread, so the
-    // yielder on its stack is there; the caller runs in that coroutine, as `suspend` of a yielder demands.
+    // SAFETY: `RUNNING` names a yielder only while the coroutine of that yielder runs on this thread, so that the
+    // yielder is alive, and the caller runs in that coroutine, as `Yielder::suspend` requires.
     unsafe { &*running }.suspend(());
     RUNNING.set(running);
     true
@@ -247,7 +253,7 @@ mod tests {
             }
         });
         assert!(catch_unwind(AssertUnwindSafe(|| coroutine.resume())).is_err());
-        // `resume_unwind` counts as a panic, too.
+        // The standard library counts `resume_unwind` as a panic.
         assert_eq!(suspended.get(), Some(false));
     }
 

@@ -1,4 +1,5 @@
-//! Programs: becoming one by `exec`, and starting one as the leader of a session with `posix_spawn`.
+//! Programs: replacing the calling process by one (`exec`), and starting one as the leader of a session
+//! (`posix_spawn`).
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
@@ -20,7 +21,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// The file to run, its arguments (the first is the name it goes by) and its whole environment.
+    /// Takes the file of a program, all its arguments, from its name on, and its whole environment.
     ///
     /// # Errors
     /// When one of the texts has a zero byte in it.
@@ -41,10 +42,11 @@ impl Image {
         Ok(Image { path: c_string(path.as_os_str())?, arguments, environment })
     }
 
-    /// Becomes the program.
+    /// Replaces the program that the calling process runs by this one.
     ///
     /// # Errors
-    /// Returns only when the kernel refuses: no such file, not executable, arguments too long.
+    /// When the kernel refuses: the file does not exist or is not executable, or the arguments are too long. The
+    /// function returns only then.
     pub fn exec(&self) -> io::Result<Infallible> {
         Ok(nix::unistd::execve(&self.path, &self.arguments, &self.environment)?)
     }
@@ -56,14 +58,16 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
     })
 }
 
-/// Starts a program as the leader of a session of its own, every signal blocked from its first instruction on, with
-/// the given files at the given numbers and no others but those without the close-on-exec flag.
+/// Starts a program as the leader of a session of its own, with every signal blocked from its first instruction on.
 ///
-/// `POSIX_SPAWN_SETSID` with a blocked mask, since a program that calls `setsid` itself is still in the terminal's
-/// foreground group when an early Ctrl-C comes. `posix_spawn` does not copy the caller's memory map.
+/// The program has each of the given files at its number, and otherwise only files without the close-on-exec flag.
 ///
-/// Not with `nix::spawn`: it takes the error numbers that the functions for attributes and file actions return for
-/// success (it looks for -1 and errno), so that a program could start without its files or without its session.
+/// A program that called `setsid` itself would be in the terminal's foreground group until then, and an early Ctrl-C
+/// would end it: hence `POSIX_SPAWN_SETSID` and the blocked signals. `posix_spawn` does not copy the memory map of the
+/// caller.
+///
+/// `nix::spawn` does not serve here. Its functions for attributes and file actions look for -1 and errno, but the C
+/// library returns the number of the error: the program would start without a file or without its session.
 ///
 /// # Errors
 /// When the program can't be started.
@@ -77,7 +81,8 @@ pub fn spawn_session_leader(image: &Image, files: &[(RawFd, RawFd)]) -> io::Resu
     let arguments = pointers(&image.arguments);
     let environment = pointers(&image.environment);
     let mut pid = 0;
-    // SAFETY: all pointers live until the call returns, and both lists end with a null pointer.
+    // SAFETY: all pointers are valid until the call returns, attributes and actions are initialised, and both lists end
+    // with a null pointer. posix_spawn does not write to the texts.
     let error = unsafe {
         libc::posix_spawn(
             &raw mut pid,
@@ -95,7 +100,7 @@ fn pointers(texts: &[CString]) -> Vec<*mut libc::c_char> {
     texts.iter().map(|text| text.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect()
 }
 
-/// The posix_spawn functions return their error instead of setting errno.
+/// The result of a posix_spawn function, which returns the number of its error and does not set errno.
 fn spawn_result(error: libc::c_int) -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
@@ -105,7 +110,7 @@ struct Attributes(libc::posix_spawnattr_t);
 impl Attributes {
     fn new() -> io::Result<Self> {
         let mut attributes = MaybeUninit::uninit();
-        // SAFETY: init writes the whole structure when it returns 0, and nothing is taken from it else.
+        // SAFETY: init writes the whole structure if it returns 0, and the structure is used only then.
         unsafe {
             spawn_result(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
             Ok(Attributes(attributes.assume_init()))
@@ -124,7 +129,7 @@ impl Attributes {
 
 impl Drop for Attributes {
     fn drop(&mut self) {
-        // SAFETY: initialised, and destroyed once.
+        // SAFETY: the structure is initialised, and destroyed once.
         unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
     }
 }
@@ -134,7 +139,7 @@ struct FileActions(libc::posix_spawn_file_actions_t);
 impl FileActions {
     fn new() -> io::Result<Self> {
         let mut actions = MaybeUninit::uninit();
-        // SAFETY: init writes the whole structure when it returns 0, and nothing is taken from it else.
+        // SAFETY: init writes the whole structure if it returns 0, and the structure is used only then.
         unsafe {
             spawn_result(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
             Ok(FileActions(actions.assume_init()))
@@ -142,14 +147,14 @@ impl FileActions {
     }
 
     fn place(&mut self, file: RawFd, number: RawFd) -> io::Result<()> {
-        // SAFETY: the actions are initialised; both others are numbers.
+        // SAFETY: the actions are initialised. The other arguments are numbers, which the new process uses.
         spawn_result(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut self.0, file, number) })
     }
 }
 
 impl Drop for FileActions {
     fn drop(&mut self) {
-        // SAFETY: initialised, and destroyed once.
+        // SAFETY: the structure is initialised, and destroyed once.
         unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
     }
 }
@@ -164,7 +169,7 @@ mod tests {
     #[test]
     fn a_session_leader_starts_with_every_signal_blocked() {
         let (mut reader, writer) = io::pipe().unwrap();
-        // Not a shell: dash lets all signals through when it starts.
+        // Not a shell: dash unblocks all signals when it starts.
         let arguments = ["grep", "-e", "NSsid", "-e", "SigBlk", "/proc/self/status"];
         let image = Image::new(Path::new("/bin/grep"), arguments, []).unwrap();
         let pid = spawn_session_leader(&image, &[(writer.as_raw_fd(), 1)]).unwrap();

@@ -1,4 +1,8 @@
-//! File descriptors as numbers: closing what was inherited, putting files at the numbers a new program expects.
+//! File descriptors as numbers: closing those that a process inherited, and putting files at the numbers at which a new
+//! program expects them.
+//!
+//! Forked processes call most of these functions before `exec`, and report an error by its number: the errors of system
+//! calls are returned as they are.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -6,9 +10,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread};
 
-/// Closes every file of this process but those named: what a forked copy does with the files of its parent.
+/// Closes every file descriptor of this process but those in `keep`. A forked process closes the files of its parent
+/// so.
 ///
-/// The caller must no longer use a Rust value that owns a closed file; a forked copy forgets them.
+/// The caller no longer uses a Rust value that owns a closed descriptor. A forked process ends without dropping the
+/// values of its parent.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -25,7 +31,7 @@ pub fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
     close_range(first, u32::MAX)
 }
 
-/// The numbers of all files that this process has open.
+/// The numbers of all open file descriptors of this process.
 ///
 /// # Errors
 /// When `/proc` can't be read.
@@ -33,7 +39,7 @@ pub fn open_numbers() -> io::Result<Vec<RawFd>> {
     const PATH: &str = "/proc/self/fd";
     let unreadable = |error: Errno| name_folder(PATH, error.into());
     let folder = open(PATH, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(unreadable)?;
-    // The folder is one of the open files, until this returns.
+    // The folder is open only in this function.
     let own = folder.as_raw_fd();
     let mut numbers = Vec::new();
     for entry in Dir::new(folder).map_err(unreadable)? {
@@ -44,12 +50,13 @@ pub fn open_numbers() -> io::Result<Vec<RawFd>> {
     Ok(numbers)
 }
 
-/// Reads a folder of `/proc`, which may not be there; the error says which one it was, unless it is a limit of files, which
-/// says everything by its number.
+/// Reads a folder of `/proc`. The error names the folder, since `/proc` may not be mounted.
 pub(crate) fn read_folder(path: &str) -> io::Result<std::fs::ReadDir> {
     std::fs::read_dir(path).map_err(|error| name_folder(path, error))
 }
 
+/// Names the folder in the error, unless the process has no file descriptor left: `limits::name_limit` knows that error
+/// by its number.
 fn name_folder(path: &str, error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => error,
@@ -57,8 +64,9 @@ fn name_folder(path: &str, error: io::Error) -> io::Error {
     }
 }
 
-/// Puts `/dev/null` at each of these numbers, in the place of what is open there, and closed on `exec` but for the three
-/// standard ones: what a forked copy does with files of its original that somebody in it might still write to.
+/// Replaces the files at these numbers by `/dev/null`, which is closed on `exec` but at 0, 1 and 2.
+///
+/// A forked process does so with files of its parent to which code of the program might still write.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -71,32 +79,33 @@ pub fn replace_by_null(numbers: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a file at another number, where the `flags` of the descriptor are `O_CLOEXEC` or 0.
+/// Duplicates a file to another number, and closes the file that was open there. `flags` are `O_CLOEXEC` or 0.
 ///
-/// Not with `rustix`, whose `dup3` asks for an owner of the number that is replaced: it has another owner, or none.
+/// The `dup3` of `rustix` takes a mutable `OwnedFd` for the number. Here the number has another owner, or none.
 fn replace(number: RawFd, file: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
-    // SAFETY: dup3 takes no pointers; the target number is the caller's to replace.
+    // SAFETY: dup3 takes no pointers. Code that still uses the number uses the other file from now on, which is what the
+    // callers are for.
     let replaced = unsafe { libc::dup3(file.as_raw_fd(), number, flags) };
     nix::errno::Errno::result(replaced)?;
     Ok(())
 }
 
-/// Not with `rustix` or `nix`, which have no such function.
+/// Closes all file descriptors from `first` to `last`. Neither `rustix` nor `nix` has this system call.
 fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: close_range reads no memory of ours. That a closed number may still be owned by a Rust value is the
-    // caller's to know, as with any file closed behind its owner's back; the number is then an error, not undefined.
+    // SAFETY: close_range takes no pointers. The caller of `close_all_except` no longer uses the values that own a
+    // closed number.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     nix::errno::Errno::result(closed)?;
     Ok(())
 }
 
-/// Puts each file at the number asked for, open across `exec`: `(file, number)`, the numbers distinct.
+/// Duplicates each file to its number, where it stays open across `exec`. The numbers are distinct.
 ///
-/// Files are moved out of the way first, so that the numbers may overlap in any order. What was open at a number is
-/// closed.
+/// The files are first duplicated to numbers above all of these, so that a file may be open at the number of another
+/// one. A file that was open at one of the numbers is closed.
 ///
 /// # Errors
-/// When the kernel refuses, for want of file descriptors say.
+/// When the process has no file descriptors left.
 pub fn place(files: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()> {
     let above = files.iter().map(|&(_, number)| number).max().map_or(0, |highest| highest + 1);
     let mut moved = Vec::with_capacity(files.len());
@@ -109,42 +118,42 @@ pub fn place(files: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves a file to a number above `number`, closed on `exec`.
+/// Moves a file to a number above `number`. The file is closed on `exec`.
 ///
 /// # Errors
-/// When there are no file descriptors left.
+/// When the process has no file descriptors left.
 pub fn move_above(file: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
     Ok(fcntl_dupfd_cloexec(file, number + 1)?)
 }
 
-/// How many bytes a pipe holds that can be read at once (`FIONREAD`).
+/// The number of bytes that can be read from a pipe without waiting (`FIONREAD`).
 ///
 /// # Errors
-/// When the file is none that can say.
+/// When the file is of a kind without such a number.
 pub fn bytes_readable(file: &impl AsFd) -> io::Result<usize> {
     usize::try_from(ioctl_fionread(file)?).map_err(io::Error::other)
 }
 
-/// Takes a file that this process was started with, by its number, and marks it to be closed on `exec`.
+/// Takes the file that this process inherited at `number`: moves it to another number, where it is closed on `exec`.
 ///
 /// # Errors
-/// When no file is open at that number.
+/// When no file is open at the number.
 pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
     if number < 0 {
         return Err(Errno::BADF.into());
     }
-    // SAFETY: the number is none of those that can't be borrowed (-1). No Rust value owns an inherited file, so that nobody
-    // closes it meanwhile; where no file is open, the kernel says so.
+    // SAFETY: the number is not -1. No Rust value owns an inherited file, so that no other code closes it meanwhile. If
+    // no file is open at the number, the kernel answers EBADF.
     let inherited = unsafe { BorrowedFd::borrow_raw(number) };
     let moved = fcntl_dupfd_cloexec(inherited, 3)?;
-    // SAFETY: as above, and `inherited` is not used any more.
+    // SAFETY: a file is open at the number, no Rust value owns it, and `inherited` is not used any more.
     unsafe { rustix::io::close(number) };
     Ok(moved)
 }
 
-/// Writes out what C code in this process has printed and not yet flushed.
+/// Flushes the output buffers of the C library (`fflush(3)`).
 pub fn flush_c_streams() {
-    // SAFETY: a null stream means all of them; the C library locks each.
+    // SAFETY: a null pointer stands for all streams, and the C library locks each of them.
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 

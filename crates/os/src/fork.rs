@@ -9,34 +9,35 @@ use nix::unistd::{ForkResult, Pid};
 use crate::environment::require_one_thread;
 use crate::files::flush_c_streams;
 
-/// Which side of a [`fork`] this is.
+/// The process in which a fork returns.
 #[derive(Clone, Copy, Debug)]
 pub enum Fork {
-    /// The caller, with the pid of its copy.
+    /// The caller, with the pid of the child.
     Parent(Pid),
-    /// The copy.
+    /// The child.
     Child,
 }
 
-/// Makes a copy of the calling process (`fork(2)`).
+/// Forks the calling process (`fork(2)`).
 ///
 /// # Errors
-/// When the process has more than one thread (a copy of it could only call `exec` or hang on another thread's lock), or
-/// the kernel refuses.
+/// When the process has more than one thread, or the kernel refuses. The child of a process with several threads could
+/// only call `exec`: other threads may hold locks, which no thread of the child releases.
 pub fn fork() -> io::Result<Fork> {
     require_one_thread("a fork")?;
-    // SAFETY: with one thread no lock is held by somebody who is missing in the copy.
+    // SAFETY: the process has one thread, so that no lock is held by a thread that the child does not have.
     match unsafe { nix::unistd::fork()? } {
         ForkResult::Parent { child } => Ok(Fork::Parent(child)),
         ForkResult::Child => Ok(Fork::Child),
     }
 }
 
-/// Makes a copy of the calling process whose end is no news to the caller: no SIGCHLD, and `wait` for any child neither
-/// waits for it nor reaps it (`clone(2)` without a signal). Whoever wants to reap it says `__WALL`.
+/// Forks the calling process without a signal at the end of the child (`clone(2)` without SIGCHLD).
 ///
-/// The C library does not hear of it: in the copy it takes the main thread for one with the caller's thread id, until
-/// the copy makes a copy of its own with [`fork`].
+/// A `wait` for any child neither waits for this child nor reaps it, unless the caller passes `__WALL`.
+///
+/// The C library does not know of the fork: in the child it takes the thread id of the caller for that of the main
+/// thread, until the child itself calls [`fork`].
 ///
 /// # Errors
 /// Those of [`fork`].
@@ -44,8 +45,8 @@ pub fn fork_without_sigchld() -> io::Result<Fork> {
     clone(0)
 }
 
-/// Like [`fork_without_sigchld`], but the copy is not a child of the caller, it is one of the caller's parent, to which it is
-/// what the caller is: noticed or not.
+/// Like [`fork_without_sigchld`], but the parent of the new process is the parent of the caller (`CLONE_PARENT`). That
+/// parent gets the same signal at the end of the new process as at the end of the caller.
 ///
 /// # Errors
 /// Those of [`fork`].
@@ -55,8 +56,8 @@ pub fn fork_with_clone_parent() -> io::Result<Fork> {
 
 fn clone(flags: libc::c_int) -> io::Result<Fork> {
     require_one_thread("a fork")?;
-    // SAFETY: as in `fork`. Without a stack of its own the copy goes on on a copy of this one; the other pointers are
-    // not used with these flags.
+    // SAFETY: as in `fork`. A null pointer for the stack lets the child continue on its copy of this stack. The kernel
+    // does not use the other pointers with these flags.
     let returned = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), 0, 0, 0, 0) };
     match Errno::result(returned)? {
         0 => Ok(Fork::Child),
@@ -64,34 +65,40 @@ fn clone(flags: libc::c_int) -> io::Result<Fork> {
     }
 }
 
-/// Leaves a forked copy at once, without the exit handlers and buffers of the program that it is a copy of.
+/// Ends a forked process (`_exit(2)`) without the exit handlers and output buffers of the program that it was forked
+/// from.
 pub fn exit_immediately(code: i32) -> ! {
-    // SAFETY: _exit does not return and touches no memory of ours.
+    // SAFETY: _exit takes a number, does not return, and runs no code of the program.
     unsafe { libc::_exit(code) }
 }
 
-/// The whole life of a forked copy: it leaves with the code that `life` returns, or 101 if it panics, and never goes on
-/// with what its original was about to do.
+/// Runs a function in a forked process and ends the process, with the exit code that the function returns, or 101 if
+/// the function panics.
+///
+/// The process never returns into the code of its parent.
 pub fn run_and_exit(main: impl FnOnce() -> i32) -> ! {
     exit_immediately(catch_unwind(AssertUnwindSafe(main)).unwrap_or(101))
 }
 
-/// From now on `exit` in this forked copy writes out what C code has printed and leaves, without the exit handlers that
-/// its original had registered; those that the copy registers itself still run.
+/// Makes `exit` in this forked process skip the exit handlers that its parent had registered.
+///
+/// Handlers that this process registers itself still run. Then the output buffers of the C library are flushed, and the
+/// process ends.
 ///
 /// # Errors
-/// When there is no memory left.
+/// When the process has no memory left.
 pub fn skip_inherited_exit_handlers() -> io::Result<()> {
     unsafe extern "C" {
-        /// Registers a handler that is told the exit code, in glibc.
+        /// Registers a handler that gets the exit code: a function of glibc.
         fn on_exit(handler: extern "C" fn(libc::c_int, *mut libc::c_void), argument: *mut libc::c_void) -> libc::c_int;
     }
     extern "C" fn leave(code: libc::c_int, _: *mut libc::c_void) {
         flush_c_streams();
         exit_immediately(code)
     }
-    // SAFETY: the handler is a function that lives for ever, and it ignores its argument. Handlers run last in, first
-    // out, so that this one, which does not return, comes before all that were there.
+    // SAFETY: the declaration is that of glibc. The handler is a function of the program, which is there until the
+    // process ends, and ignores its argument. Handlers run in the reverse order of their registration: this one runs
+    // before those of the parent, and does not return.
     match unsafe { on_exit(leave, std::ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::new(io::ErrorKind::OutOfMemory, "on_exit: no memory for another handler")),
@@ -104,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_process_with_more_threads_is_not_forked() {
-        // The test harness has a thread of its own beside this one.
+        // The test harness has another thread.
         let error = fork().unwrap_err();
         assert!(error.to_string().contains("one thread"), "{error}");
     }

@@ -1,7 +1,10 @@
-//! What pushflow asks of Linux: the only crate with unsafe code.
+//! The interface of pushflow to Linux, and the only crate with unsafe code.
 //!
-//! Every function here is safe to call: where a system call is sound only under a condition (one thread, say), the
-//! function checks the condition and fails without it. Each unsafe block says why it is sound.
+//! Every public function is safe to call. Where a system call is sound only under a condition, such as a single thread,
+//! the function checks the condition and fails without it. Each unsafe block says why it is sound.
+//!
+//! System calls are made with `rustix` (descriptors, memory, sockets) and `nix` (processes, signals, limits), and with
+//! `libc` where neither has a function that does the same. A comment there says what is missing.
 
 pub mod coroutine;
 pub mod environment;

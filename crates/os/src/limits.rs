@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-/// The error of making a process or a thread, with the limits named that it may be for.
+/// Replaces an error that stands for a limit by a sentence that names the limit. Other errors stay.
+///
+/// `EAGAIN` is taken for the limit of processes: the errors are those of making processes, threads and files.
 pub fn name_limit(error: io::Error) -> io::Error {
     let sentence = match error.raw_os_error() {
         Some(libc::EAGAIN) => "there may be no more processes (ulimit -u, or pids.max of the control group)",
@@ -18,10 +20,10 @@ pub fn name_limit(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), sentence)
 }
 
-/// Names the system call in its error, and what was asked of it. The kind of the error stays.
+/// Puts the system call and its arguments before the text of an error. The kind of the error stays.
 ///
-/// The errors that [`name_limit`] explains stay as they are, since it knows them by their numbers. So do, by not coming
-/// here, the errors of calls that a process makes between a fork and `exec`: their numbers are all that can be reported.
+/// The errors that [`name_limit`] replaces stay unchanged, since it recognises them by their numbers. System calls that
+/// a process makes between a fork and `exec` don't use this function: only the number of their error can be reported.
 pub(crate) fn name_call<E: Into<io::Error>>(call: impl Display) -> impl FnOnce(E) -> io::Error {
     move |error| {
         let error = error.into();
@@ -32,9 +34,10 @@ pub(crate) fn name_call<E: Into<io::Error>>(call: impl Display) -> impl FnOnce(E
     }
 }
 
-/// An error unless a file of this process may be so long (`RLIMIT_FSIZE`, which also counts for memory that is a file).
+/// An error unless a file of this process may have `length` bytes (`RLIMIT_FSIZE`, which applies to memory files too).
 ///
-/// To be asked before a file is made longer: the kernel answers with SIGXFSZ, which ends the process without a word.
+/// The caller asks before it makes a file longer. Otherwise the kernel sends SIGXFSZ, which ends the process without a
+/// message.
 ///
 /// # Errors
 /// `FileTooLarge`, in a sentence that names the limit.
@@ -47,11 +50,12 @@ pub fn require_file_length(length: u64) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence))
 }
 
-/// What [`raise_limit`] has changed: the limits that there were.
+/// The soft and the hard limit before [`raise_limit`].
 static ORIGINAL_LIMIT: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
-/// From now on this process, and what it forks, may have as many files open as it may allow itself (`RLIMIT_NOFILE`).
-/// Nothing changes where the kernel refuses that: where the hard limit is above `fs.nr_open`, no such limit can be set.
+/// Raises the limit of open files (`RLIMIT_NOFILE`) of this process, and of those that it forks, to the hard limit.
+///
+/// Nothing changes if the kernel refuses: a hard limit above `fs.nr_open` can't be set.
 pub fn raise_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()
@@ -60,7 +64,8 @@ pub fn raise_limit() {
     }
 }
 
-/// Takes back what [`raise_limit`] did, in this process or in the one that it is a copy of. Open files stay open.
+/// Restores the limit of open files that this process, or the one that it was forked from, had before [`raise_limit`].
+/// Open files stay open.
 ///
 /// # Errors
 /// When the kernel refuses.

@@ -1,4 +1,4 @@
-//! [`Mapping`]: memory that this process has mapped (`mmap(2)`), until it is dropped.
+//! [`Mapping`]: a range of mapped memory (`mmap(2)`), which is unmapped when the value is dropped.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use crate::limits::name_call;
 
 /// The number of bytes of a page of memory.
 ///
-/// Not from `rustix`, which may have to open a file of `/proc` for it, and panics where it can't.
+/// The `page_size` of `rustix` reads it from `/proc` on older kernels, and so depends on a free file descriptor.
 pub fn page_size() -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
     *SIZE.get_or_init(|| {
@@ -22,15 +22,15 @@ pub fn page_size() -> usize {
     })
 }
 
-/// A range of pages that the kernel chose, at an address that nothing else of this process uses.
+/// A range of pages at an address that the kernel chose, which no other value owns.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     address: NonNull<u8>,
     length: usize,
 }
 
-// SAFETY: mapped memory can be used by any thread. A mapping gives out addresses only; the code that makes references of
-// them says why no two threads use the same bytes.
+// SAFETY: every thread can use mapped memory. A mapping hands out addresses only. Code that makes references of them
+// says why no thread writes bytes that another thread uses.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -41,14 +41,14 @@ impl Mapping {
     /// # Errors
     /// When the file was not opened for this protection, or the process has no memory or mappings left.
     pub(crate) fn of_file(file: &File, length: usize, protection: ProtFlags) -> io::Result<Mapping> {
-        // SAFETY: a new mapping at an address of the kernel's choice changes no memory that is in use.
+        // SAFETY: the kernel chooses an unused address, so that the new mapping replaces no memory that is in use.
         let address = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, file, 0) };
         let address = address.map_err(name_call(format_args!("mmap of {length} bytes of a file")))?;
         Ok(Mapping::at_address(address, length))
     }
 
-    /// Maps memory for a stack, of which the kernel provides only the pages that are touched. The first `guard` bytes,
-    /// whole pages, can be neither read nor written.
+    /// Maps memory for a stack. The kernel provides only the pages that are touched. The first `guard` bytes, whole
+    /// pages, can be neither read nor written.
     ///
     /// # Errors
     /// When the process has no memory or mappings left.
@@ -66,12 +66,12 @@ impl Mapping {
         Mapping { address: NonNull::new(address.cast()).expect("the kernel maps nothing at address 0"), length }
     }
 
-    /// The number of its bytes.
+    /// The length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// The address of its first byte, as a number.
+    /// The address of the first byte, as a number.
     pub(crate) fn begin(&self) -> NonZeroUsize {
         self.address.addr()
     }
@@ -82,11 +82,11 @@ impl Mapping {
     /// When the range is not inside the mapping.
     pub(crate) fn at(&self, offset: usize, length: usize) -> NonNull<u8> {
         assert!(offset <= self.length && length <= self.length - offset, "the range is in the mapping");
-        // SAFETY: the address is inside the mapping, or right behind its last byte.
+        // SAFETY: the address is inside the mapping or right behind its last byte, as was just checked.
         unsafe { self.address.add(offset) }
     }
 
-    /// Where in the mapping these bytes begin, if all of them are in it.
+    /// The offset of these bytes in the mapping; `None` if they are outside of it.
     pub(crate) fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
         let offset = bytes.as_ptr().addr().checked_sub(self.begin().get())?;
         (offset < self.length && bytes.len() <= self.length - offset).then_some(offset)
@@ -106,8 +106,9 @@ impl Mapping {
 
     fn protect(&self, offset: usize, length: usize, protection: MprotectFlags) -> io::Result<()> {
         let address = self.at(offset, length);
-        // SAFETY: the range is inside this mapping, and no reference needs what the protection forbids: there is none to
-        // the guard pages of a new mapping, and the caller of `set_writable` has none that writes.
+        // SAFETY: the range is inside this mapping, and the new protection forbids nothing that a reference needs:
+        // there is no reference to the guard pages of a new mapping, and the caller of `set_writable` has no mutable
+        // reference.
         unsafe { mprotect(address.as_ptr().cast(), length, protection) }
             .map_err(name_call(format_args!("mprotect of {length} bytes")))
     }
@@ -115,7 +116,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range was mapped with this length and is unmapped once; all references to it borrow the mapping.
+        // SAFETY: the range was mapped with this length, and is unmapped once. References to it borrow the mapping, or
+        // a value that owns it.
         let unmapped = unsafe { munmap(self.address.as_ptr().cast(), self.length) };
         debug_assert_eq!(unmapped, Ok(()));
     }

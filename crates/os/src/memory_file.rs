@@ -1,4 +1,4 @@
-//! Files without a name that live in memory (`memfd_create(2)`), of a size that nobody can change.
+//! Files in memory (`memfd_create(2)`) of a size that no process can change.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -8,11 +8,11 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 
 use crate::limits::{name_call, require_file_length};
 
-/// The seals that keep the size of a file. Without them, a process that maps the file could be ended by SIGBUS: another
-/// process that has the file makes it shorter.
+/// The seals that fix the size of a file. A process gets SIGBUS when it accesses a mapped file that another process has
+/// made shorter.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
-/// Makes a file of `length` zero bytes, which is closed on `exec` and can't change its size. `/proc` shows the name.
+/// Makes a file of `length` zero bytes, which is closed on `exec`, with its size fixed. `/proc/PID/fd` shows the name.
 ///
 /// # Errors
 /// When the process has no file descriptor left or may have no file of this length.
@@ -25,7 +25,7 @@ pub(crate) fn create(name: &CStr, length: usize) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether the size of this file can't change.
+/// Whether the size of the file is fixed.
 ///
 /// # Errors
 /// When the file is of a kind that has no seals.

@@ -1,4 +1,4 @@
-//! [`PidFd`]: a process by a file descriptor, which never names another process that got its pid later.
+//! [`PidFd`]: a file descriptor for a process. Unlike a pid, it never refers to a later process with the same pid.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,22 +9,23 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-/// A process, as `pidfd_open(2)` names it. Becomes readable when the process ends.
+/// A descriptor for a process (`pidfd_open(2)`), which becomes readable when the process ends.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
 
 impl PidFd {
-    /// The process that has this pid now.
+    /// Opens the process that has this pid now.
     ///
     /// # Errors
-    /// When there is none, or the kernel refuses.
+    /// `ESRCH` when there is no such process; others when the process has no file descriptor left, or the kernel
+    /// refuses.
     pub fn open(pid: Pid) -> io::Result<PidFd> {
-        // A pid of 0 or less names a group of processes, which the kernel refuses too.
+        // The kernel answers EINVAL too for a pid that is not positive.
         let pid = rustix::process::Pid::from_raw(pid.as_raw().max(0)).ok_or(Errno::INVAL)?;
         Ok(PidFd(pidfd_open(pid, PidfdFlags::empty())?))
     }
 
-    /// Sends a signal to this process and no other.
+    /// Sends a signal to the process.
     ///
     /// # Errors
     /// `ESRCH` when the process has ended and been reaped, `EPERM` when it belongs to another user.
@@ -33,7 +34,7 @@ impl PidFd {
         Ok(pidfd_send_signal(&self.0, signal)?)
     }
 
-    /// Whether it has ended, reaped or not.
+    /// Whether the process has ended, reaped or not.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -43,12 +44,12 @@ impl PidFd {
         Ok(ready > 0)
     }
 
-    /// A pidfd that was received from another process.
+    /// Takes a pidfd that another process has sent.
     pub fn from_received(fd: OwnedFd) -> PidFd {
         PidFd(fd)
     }
 
-    /// The descriptor, to be sent to another process.
+    /// Returns the descriptor, for sending it to another process.
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }

@@ -1,4 +1,4 @@
-//! [`SharedWords`]: a page of numbers that two processes can both read and write, without a system call.
+//! [`SharedWords`]: a page of numbers that two processes read and write without system calls.
 
 use std::fs::File;
 use std::io;
@@ -10,31 +10,30 @@ use rustix::mm::ProtFlags;
 use crate::mapping::Mapping;
 use crate::memory_file;
 
-/// How many words there are: a page of the least size that there is.
+/// The number of words, which fill a page of 4096 bytes, the smallest size of pages.
 pub const WORDS: usize = 512;
 const BYTES: usize = WORDS * size_of::<AtomicU64>();
 
-/// Numbers in memory that two processes share; what the other side writes there is its own affair, and may be
-/// anything.
+/// Numbers in memory that two processes share. The other process may write any number there at any time.
 #[derive(Debug)]
 pub struct SharedWords(Mapping);
 
 impl SharedWords {
-    /// Words that are all 0, and the file by which another process can map them.
+    /// Makes words that are all 0, and the file with which another process maps them.
     ///
-    /// The file can't be made shorter by the other side, which would make every look at the words a SIGBUS.
+    /// The size of the file is fixed: if the other process could make it shorter, reading a word would raise SIGBUS.
     ///
     /// # Errors
-    /// When there is no memory or file descriptor left, or no file may be so long.
+    /// When the process has no memory or file descriptor left, or may have no file of this length.
     pub fn new() -> io::Result<(SharedWords, OwnedFd)> {
         let file = memory_file::create(c"pushflow words", BYTES)?;
         Ok((SharedWords::map(&file)?, file.into()))
     }
 
-    /// The words of a file that another process made.
+    /// Maps the words of a file that another process has made.
     ///
     /// # Errors
-    /// When the file is no such file.
+    /// When the file has another size, or the process has no memory left.
     pub fn from_file(file: OwnedFd) -> io::Result<SharedWords> {
         let file = File::from(file);
         if file.metadata()?.len() != BYTES as u64 {
@@ -47,15 +46,15 @@ impl SharedWords {
         Ok(SharedWords(Mapping::of_file(file, BYTES, ProtFlags::READ | ProtFlags::WRITE)?))
     }
 
-    /// One of the words.
+    /// The word with this index.
     ///
     /// # Panics
-    /// When there are not so many.
+    /// When the index is [`WORDS`] or more.
     pub fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < WORDS, "there are {WORDS} words");
         let address = self.0.at(index * size_of::<AtomicU64>(), size_of::<AtomicU64>());
-        // SAFETY: the mapping holds WORDS words, aligned since it begins with a page, and lives as long as `self`. Any bits
-        // are a word, and both processes use atomic operations only.
+        // SAFETY: the mapping begins with a page, so that its words are aligned, and lives as long as `self`. Any bits
+        // are a valid number. Both processes use atomic operations only.
         unsafe { address.cast::<AtomicU64>().as_ref() }
     }
 }

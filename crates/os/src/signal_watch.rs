@@ -1,7 +1,7 @@
-//! [`SignalWatch`]: hearing signals as bytes in a pipe, and putting back what was there before.
+//! [`SignalWatch`]: receives a signal as a byte in a pipe, and restores the previous action of the signal afterwards.
 //!
-//! The handler does the one thing that a handler may: it writes the signal's number into a pipe, which exists once for
-//! the whole process and for ever. Who reads the pipe is an ordinary thread.
+//! A signal handler may do very little. This one writes the number of the signal into a pipe, of which the process has
+//! one and never closes it. An ordinary thread reads the pipe.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,22 +11,23 @@ use rustix::fs::OFlags;
 
 use crate::limits::name_call;
 
-/// The writing end of the pipe; never closed.
+/// The writing end of the pipe, which is never closed.
 static PIPE: OnceLock<PipeWriter> = OnceLock::new();
 
-/// One signal that is heard instead of having its action, until this is dropped.
+/// A signal that is written to the pipe instead of having its previous action, until this value is dropped.
 #[derive(Debug)]
 pub struct SignalWatch {
     signal: Signal,
     before: SigAction,
 }
 
-/// Makes the pipe that signals are heard through; `None` for all but the first call, since there is one reader.
+/// Makes the pipe to which the signals are written. Only the first call of a process returns it, since one thread reads
+/// it.
 ///
-/// Each byte that is read is the number of a signal.
+/// Each byte is the number of a signal.
 ///
 /// # Errors
-/// When there are no file descriptors left.
+/// When the process has no file descriptors left.
 pub fn signal_pipe() -> io::Result<Option<PipeReader>> {
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,61 +35,64 @@ pub fn signal_pipe() -> io::Result<Option<PipeReader>> {
         return Ok(None);
     }
     let (reader, writer) = io::pipe()?;
-    // A handler that waited for room in the pipe would stop whatever thread it interrupted.
+    // If the handler waited for room in the pipe, the thread that it interrupted would wait too.
     rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).map_err(name_call("fcntl(F_SETFL) of the signal pipe"))?;
     PIPE.get_or_init(|| writer);
     Ok(Some(reader))
 }
 
 impl SignalWatch {
-    /// Hears a signal from now on.
+    /// Writes a signal to the pipe from now on.
     ///
     /// # Errors
     /// For a signal that can't be caught.
     pub fn start(signal: Signal) -> io::Result<SignalWatch> {
         let action = SigAction::new(SigHandler::Handler(write_number), SaFlags::SA_RESTART, SigSet::empty());
-        // SAFETY: the handler does nothing but an atomic load and the system call `write`, both async-signal-safe, and
-        // leaves errno as it was.
+        // SAFETY: the handler makes an atomic load and the system call `write`, which are async-signal-safe, and leaves
+        // errno unchanged.
         let before = unsafe { sigaction(signal, &action) };
         let before = before.map_err(name_call(format_args!("sigaction for {signal}")))?;
         Ok(SignalWatch { signal, before })
     }
 
-    /// Hears a signal from now on; `None` if it is ignored, as SIGHUP is under `nohup`, and so stays ignored.
+    /// Writes a signal to the pipe from now on, unless the process ignores it, as it does with SIGHUP under `nohup`:
+    /// then the signal stays ignored.
     ///
     /// # Errors
     /// For a signal that can't be caught.
     pub fn start_unless_ignored(signal: Signal) -> io::Result<Option<SignalWatch>> {
         let watch = SignalWatch::start(signal)?;
-        // Dropping the watch puts the ignoring back.
+        // Dropping the watch restores the previous action.
         Ok(Some(watch).filter(|watch| !matches!(watch.before.handler(), SigHandler::SigIgn)))
     }
 }
 
 impl Drop for SignalWatch {
     fn drop(&mut self) {
-        // SAFETY: what is put back was there before, put there by who owns it.
+        // SAFETY: the action was the one of this signal before. The code that had set it made sure that it is sound.
         let replaced = unsafe { sigaction(self.signal, &self.before) };
         if let Ok(replaced) = replaced
             && !is_ours(replaced.handler())
         {
-            // Somebody has set another one meanwhile: that one stays.
+            // Other code has set an action meanwhile, which stays.
             // SAFETY: as above.
             unsafe { sigaction(self.signal, &replaced) }.ok();
         }
     }
 }
 
+/// Whether this is the handler of this module.
 fn is_ours(handler: SigHandler) -> bool {
     let ours: extern "C" fn(libc::c_int) = write_number;
     matches!(handler, SigHandler::Handler(function) if std::ptr::fn_addr_eq(function, ours))
 }
 
+/// The signal handler.
 extern "C" fn write_number(signal: libc::c_int) {
     let number = signal.to_le_bytes()[0];
     let errno = nix::errno::Errno::last_raw();
     if let Some(pipe) = PIPE.get() {
-        // A full pipe holds more signals than anybody can have meant.
+        // Nothing is lost if the pipe is full: it holds the numbers of thousands of signals already.
         rustix::io::write(pipe, &[number]).ok();
     }
     nix::errno::Errno::set_raw(errno);
@@ -111,7 +115,7 @@ mod tests {
         assert_eq!(i32::from(number[0]), Signal::SIGUSR1 as i32);
         drop(watch);
         let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-        // SAFETY: the default action runs no code of ours.
+        // SAFETY: the default action runs no code of this process.
         let after = unsafe { sigaction(Signal::SIGUSR1, &default) }.unwrap();
         assert!(matches!(after.handler(), SigHandler::SigDfl));
     }
@@ -119,7 +123,7 @@ mod tests {
     #[test]
     fn an_ignored_signal_stays_ignored() {
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-        // SAFETY: ignoring runs no code of ours.
+        // SAFETY: an ignored signal runs no code of this process.
         unsafe { sigaction(Signal::SIGUSR2, &ignore) }.unwrap();
         assert!(SignalWatch::start_unless_ignored(Signal::SIGUSR2).unwrap().is_none());
         raise(Signal::SIGUSR2).unwrap();

@@ -1,20 +1,23 @@
-//! Memory that two processes share for long values: a file without a name (`memfd_create(2)`), mapped in both.
+//! Slabs: memory that two processes share for long values, which is a file in memory (`memfd_create(2)`) mapped in
+//! both.
 //!
-//! # Who may touch what
-//! The owner makes a slab and gets it as one [`Region`], which it splits and joins again as it likes: each byte belongs
-//! to one region, and only who has the region can read or write it. The owner tells the other process, by messages, which
-//! ranges it may read and which it may write. That process maps the slab as a [`View`], which is read-only but for a
-//! range that a [`ViewWriter`] writes at that moment, so that a task that writes to a wrong address kills its own
-//! process, and harms no value of another.
+//! # Ownership of bytes
+//! The owner of a slab makes it and gets a [`Region`] of all its bytes. The owner splits and joins regions as it needs.
+//! Each byte belongs to one region, and only code that has the region reads or writes the byte. By messages, the owner
+//! grants the other process ranges to read and ranges to write. The other process maps the slab as a [`View`]. The view
+//! is read-only but for a range for which a [`ViewWriter`] exists: a task that writes to a wrong address ends its own
+//! process, and changes no value of another one.
 //!
-//! What neither process can check is that the other one keeps to this: whoever reads a range assumes that nobody writes
-//! to it meanwhile. Both are of one build, and a range is written before it is handed over and not after. A program that
-//! changes its own mappings to do otherwise could as well write to `/proc/PID/mem`.
+//! Neither process can check that the other one keeps to its ranges. A process that reads a range relies on it that the
+//! other process does not write there meanwhile. This is sound because both processes run the same build, which writes
+//! a range before it hands the range over and not afterwards. A program that changes its own mappings to do otherwise
+//! could as well write to `/proc/PID/mem`.
 //!
 //! # No SIGBUS
-//! All memory of a slab is there before it is used (`fallocate(2)`), so that a lack of memory shows when the slab is made
-//! and not as a signal when it is written. Its seals keep anybody from making it shorter. The kernel itself would not
-//! refuse: it kills processes to make room. So no slab takes more than half of the memory that is available.
+//! The memory of a slab is allocated when the slab is made (`fallocate(2)`), so that a lack of memory is an error then,
+//! and not a signal when the slab is written. The size of the file is fixed, so that no process can make it shorter.
+//! The kernel does not refuse to allocate the last memory of the machine, and kills processes instead. A slab therefore
+//! takes at most half of the memory that is available.
 
 mod region;
 #[cfg(test)]
@@ -36,11 +39,12 @@ pub use crate::mapping::page_size;
 pub use region::Region;
 pub use view::{View, ViewPart, ViewWriter};
 
-/// Makes a slab of so many bytes, a multiple of [`page_size`], all zero: its memory, and the file by which another process
-/// can map it.
+/// Makes a slab of `length` zero bytes, a multiple of [`page_size`]. Returns its memory, and the file with which
+/// another process maps it.
 ///
 /// # Errors
-/// When less than twice as much memory is available, no file may be so long, or there is no file descriptor left.
+/// When less than twice as much memory is available, or the process may have no file of this length, or has no file
+/// descriptor left.
 ///
 /// ```
 /// use pushflow_os::slab::{self, View, page_size};
@@ -65,7 +69,7 @@ pub fn create(length: usize) -> io::Result<(Region, OwnedFd)> {
     Ok((Region::new(memory), file.into()))
 }
 
-/// How many bytes this machine can give without taking them from anybody (`MemAvailable` of `proc_meminfo(5)`).
+/// The number of bytes that the machine can provide without swapping (`MemAvailable` of `proc_meminfo(5)`).
 fn available_memory() -> io::Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo")?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));

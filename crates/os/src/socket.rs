@@ -1,4 +1,4 @@
-//! [`SeqPacket`]: a pair of sockets that keep messages whole and carry file descriptors with them.
+//! [`SeqPacket`]: a socket for whole messages, which carry file descriptors.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -12,51 +12,52 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
 
-/// The longest message that can be received, in bytes; the kernel's own limit for a send is somewhat above.
+/// The length in bytes of the longest message that can be received. The kernel lets somewhat longer ones be sent.
 pub const MAX_MESSAGE: usize = 64 * 1024;
-/// The most files that can come with one message.
+/// The largest number of files that can be received with one message.
 pub const MAX_FILES: usize = 8;
 
-/// One end of a `SOCK_SEQPACKET` pair (`unix(7)`): messages stay whole, and the death of the other side is an end of
-/// file. The files of both ends are closed on `exec`.
+/// One end of a `SOCK_SEQPACKET` pair (`unix(7)`). Messages stay whole, and when the process at the other end ends, the
+/// socket is at its end of file. Both ends are closed on `exec`.
 #[derive(Debug)]
 pub struct SeqPacket(OwnedFd);
 
-/// One message with the files that came with it.
+/// A message that was received, with its files.
 #[derive(Debug)]
 pub struct Packet {
     /// The message; never empty.
     pub bytes: Vec<u8>,
-    /// The files, owned by the receiver now.
+    /// The files, which this process owns now. They are closed on `exec`.
     pub files: Vec<OwnedFd>,
-    /// Whether some of its files are missing, since this process may have no more open: the last ones.
+    /// Whether the last files of the message are missing, since this process has no file descriptors left for them, or
+    /// they were more than [`MAX_FILES`].
     pub is_truncated: bool,
 }
 
 impl SeqPacket {
-    /// Two ends, connected.
+    /// Makes two connected ends.
     ///
     /// # Errors
-    /// When there are no file descriptors left.
+    /// When the process has no file descriptors left.
     pub fn pair() -> io::Result<(SeqPacket, SeqPacket)> {
         let (left, right) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((SeqPacket(left), SeqPacket(right)))
     }
 
-    /// The end that this process was started with.
+    /// Takes an end that this process has inherited or received.
     pub fn from_fd(fd: OwnedFd) -> SeqPacket {
         SeqPacket(fd)
     }
 
-    /// The descriptor, to be handed to another process.
+    /// Returns the descriptor, for handing it to another process.
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }
 
-    /// Bounds how long a send may wait for the other side to read.
+    /// Sets how long a send may wait for the other end to read.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// `EINVAL` for a timeout of zero.
     pub fn set_send_timeout(&self, timeout: Duration) -> io::Result<()> {
         Ok(sockopt::set_socket_timeout(&self.0, sockopt::Timeout::Send, Some(timeout))?)
     }
@@ -64,8 +65,9 @@ impl SeqPacket {
     /// Sends one message with some files.
     ///
     /// # Errors
-    /// `EPIPE` when the other side is gone, `EMSGSIZE` when the message is too long, `EAGAIN` when it can't be sent
-    /// now (not blocking, or a send timeout passed).
+    /// `EPIPE` when the other end is closed, `EMSGSIZE` when the message is too long, `EAGAIN` when there is no room
+    /// and `blocking` is false or the send timeout has passed, `ETOOMANYREFS` when this user has too many files in
+    /// messages that no process has received.
     pub fn send(&self, bytes: &[u8], files: &[BorrowedFd<'_>], blocking: bool) -> io::Result<()> {
         let mut flags = SendFlags::NOSIGNAL;
         flags.set(SendFlags::DONTWAIT, !blocking);
@@ -79,17 +81,19 @@ impl SeqPacket {
         Ok(())
     }
 
-    /// Receives one message; `None` when the other side is gone and everything it sent was received.
+    /// Receives one message; `None` when the other end is closed and all its messages were received.
     ///
     /// # Errors
-    /// `EAGAIN` when there is nothing now and `blocking` is false; a message longer than [`MAX_MESSAGE`].
+    /// `EAGAIN` when there is no message now and `blocking` is false; `InvalidData` for a message longer than
+    /// [`MAX_MESSAGE`].
     pub fn receive(&self, blocking: bool) -> io::Result<Option<Packet>> {
         let mut buffer = vec![0; MAX_MESSAGE];
         let (length, flags, mut files) = loop {
             match receive_into(&self.0, &mut buffer, blocking) {
                 Ok(received) => break received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Said once, before what the other side sent before it left without having read everything.
+                // The other end was closed with unread messages. The kernel says so once. The messages that were sent
+                // from there follow.
                 Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {}
                 Err(error) => return Err(error),
             }
@@ -101,7 +105,7 @@ impl SeqPacket {
             return Ok(None);
         }
         buffer.truncate(length);
-        // `cmsg_space` has some bytes more than it takes, for alignment, and so has room for a file or two more.
+        // `cmsg_space` adds bytes for alignment, in which the kernel may put a file or two beyond the limit.
         let is_truncated = flags.contains(ReturnFlags::CTRUNC) || files.len() > MAX_FILES;
         files.truncate(MAX_FILES);
         Ok(Some(Packet { bytes: buffer, files, is_truncated }))
@@ -111,7 +115,7 @@ impl SeqPacket {
 /// Receives one message: its length, the flags that the kernel returns (`MSG_TRUNC`, `MSG_CTRUNC`), and all files that
 /// came.
 ///
-/// Not with `nix`, which hands out no file of a message of which others are missing, and does not close them either.
+/// The `recvmsg` of `nix` does not serve: if a file of a message is missing, it neither returns nor closes the others.
 fn receive_into(socket: &OwnedFd, buffer: &mut [u8], blocking: bool) -> io::Result<(usize, ReturnFlags, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FILES))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -151,7 +155,7 @@ mod tests {
         assert_eq!(text, "through");
     }
 
-    /// In a process of its own, which may have few files.
+    /// In a process of its own, since it lowers the limit of open files.
     #[test]
     fn files_without_a_free_descriptor_are_missing_and_the_others_are_received() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};

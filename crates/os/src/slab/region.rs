@@ -1,4 +1,4 @@
-//! [`Region`]: a range of a slab, for the process that owns the slab.
+//! [`Region`]: a range of a slab in the process that owns the slab.
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use rustix::mm::{Advice, madvise};
 use crate::limits::name_call;
 use crate::mapping::{Mapping, require_pages};
 
-/// A range of a slab that belongs to whoever has this.
+/// The only access of the slab's owner to a range of the slab. No two regions overlap.
 ///
-/// While the other process is allowed to write there, its owner does not look at it.
+/// The owner does not read or write a region while the other process may write to it.
 #[derive(Debug)]
 pub struct Region {
     memory: Arc<Mapping>,
@@ -19,38 +19,38 @@ pub struct Region {
 }
 
 impl Region {
-    /// All of a slab.
+    /// The region of a whole slab.
     pub(super) fn new(memory: Mapping) -> Region {
         let length = memory.len();
         Region { memory: Arc::new(memory), offset: 0, length }
     }
 
-    /// Where in the slab it begins.
+    /// The offset of the first byte in the slab.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// How many bytes it has.
+    /// The length in bytes.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Where in the slab these bytes are, if they are in this region.
+    /// The offset of these bytes in the slab; `None` if they are outside of this region.
     pub fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
         let end = self.offset + self.length;
         let offset = self.memory.offset_of(bytes)?;
         ((self.offset..end).contains(&offset) && bytes.len() <= end - offset).then_some(offset)
     }
 
-    /// Whether it has no bytes.
+    /// Whether the region has no bytes.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Takes so many bytes off its end.
+    /// Splits the region at this offset from its beginning, and returns the second part.
     ///
     /// # Panics
-    /// When it has not so many.
+    /// When the offset is larger than the length.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Region {
         assert!(at <= self.length, "a region is split inside");
@@ -59,10 +59,10 @@ impl Region {
         rest
     }
 
-    /// Makes one region of two.
+    /// Appends the next region to this one.
     ///
     /// # Errors
-    /// The other region, when it does not begin where this one ends.
+    /// The next region, when it is of another slab or does not begin where this one ends.
     pub fn join(&mut self, next: Region) -> Result<(), Region> {
         if !Arc::ptr_eq(&self.memory, &next.memory) || self.offset + self.length != next.offset {
             return Err(next);
@@ -71,15 +71,16 @@ impl Region {
         Ok(())
     }
 
-    /// Gives the memory below it back to the machine, also while other processes have it mapped. It stays usable, and
-    /// reads as zeros.
+    /// Returns the memory of the region to the machine, even while other processes have it mapped. The region stays
+    /// usable, and reads as zeros.
     ///
     /// # Errors
-    /// When it does not begin and end with a page.
+    /// When the region does not begin and end with a page.
     pub fn discard(&mut self) -> io::Result<()> {
         require_pages(self.offset, self.length)?;
         let address = self.memory.at(self.offset, self.length);
-        // SAFETY: the range is whole pages, all of this region, and nobody looks at it while it is borrowed here.
+        // SAFETY: the range is whole pages of this region alone. The region is borrowed mutably, so that there is no
+        // reference to its bytes.
         unsafe { madvise(address.as_ptr().cast(), self.length, Advice::LinuxRemove) }
             .map_err(name_call(format_args!("madvise(MADV_REMOVE) of {} bytes", self.length)))
     }
@@ -88,8 +89,8 @@ impl Region {
 impl AsRef<[u8]> for Region {
     fn as_ref(&self) -> &[u8] {
         let address = self.memory.at(self.offset, self.length);
-        // SAFETY: mapped and initialised by the kernel; no other region has these bytes, and the other process writes
-        // only to what nobody looks at.
+        // SAFETY: the bytes are mapped and initialised, and live as long as the region. No other region has them, and
+        // the other process does not write them while the owner uses them (see `slab`).
         unsafe { std::slice::from_raw_parts(address.as_ptr(), self.length) }
     }
 }
@@ -97,7 +98,7 @@ impl AsRef<[u8]> for Region {
 impl AsMut<[u8]> for Region {
     fn as_mut(&mut self) -> &mut [u8] {
         let address = self.memory.at(self.offset, self.length);
-        // SAFETY: as above, and the other process reads only what was handed over.
+        // SAFETY: as above. The region is borrowed mutably, and the other process does not read them either.
         unsafe { std::slice::from_raw_parts_mut(address.as_ptr(), self.length) }
     }
 }

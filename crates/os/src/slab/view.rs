@@ -10,14 +10,14 @@ use rustix::mm::ProtFlags;
 use crate::mapping::{Mapping, page_size, require_pages};
 use crate::memory_file;
 
-/// A slab of another process.
+/// A slab of another process, mapped in this one.
 #[derive(Clone, Debug)]
 pub struct View {
     memory: Arc<Mapping>,
     file: Arc<OwnedFd>,
 }
 
-/// A range of a slab of another process, which may read it until this is dropped.
+/// A range of a slab that this process may read until the value is dropped.
 #[derive(Debug)]
 pub struct ViewPart {
     memory: Arc<Mapping>,
@@ -25,7 +25,7 @@ pub struct ViewPart {
     length: usize,
 }
 
-/// A range of a slab of another process while it is written.
+/// A range of a slab that this process may write until the value is dropped.
 #[derive(Debug)]
 pub struct ViewWriter {
     memory: Arc<Mapping>,
@@ -36,10 +36,10 @@ pub struct ViewWriter {
 }
 
 impl View {
-    /// Maps the slab that this file is.
+    /// Maps the slab of a file.
     ///
     /// # Errors
-    /// When it is no slab, or there is no room for another mapping.
+    /// When the file is no slab, or the process has no memory or mappings left.
     pub fn open(file: OwnedFd) -> io::Result<View> {
         let file = File::from(file);
         let is_sealed = memory_file::is_sealed(&file)?;
@@ -47,23 +47,23 @@ impl View {
         if !is_sealed || length == 0 || !length.is_multiple_of(page_size()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is no slab"));
         }
-        // Opened for both, since only then a part of the mapping can become writable.
+        // The file is open for reading and writing: otherwise no part of the mapping could become writable.
         let memory = Arc::new(Mapping::of_file(&file, length, ProtFlags::READ)?);
         Ok(View { memory, file: Arc::new(file.into()) })
     }
 
-    /// Its file, by which a process that works for this one can map it.
+    /// The file, with which a process that works for this one maps the slab.
     pub fn file(&self) -> &Arc<OwnedFd> {
         &self.file
     }
 
-    /// A range to read; `None` if it is not in the slab.
+    /// A range to read; `None` if it is not inside the slab.
     pub fn part(&self, offset: usize, length: usize) -> Option<ViewPart> {
         let within = offset.checked_add(length).is_some_and(|end| end <= self.memory.len());
         within.then(|| ViewPart { memory: self.memory.clone(), offset, length })
     }
 
-    /// Where in the slab these bytes are, if they are there.
+    /// The offset of these bytes in the slab; `None` if they are outside of it.
     pub fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
         self.memory.offset_of(bytes)
     }
@@ -71,7 +71,8 @@ impl View {
     /// Makes a range writable until the writer is dropped.
     ///
     /// # Errors
-    /// When it does not begin and end with a page or is not in the slab, or the kernel can't remember another range.
+    /// When the range does not begin and end with a page or is not inside the slab, or the process has no mappings
+    /// left.
     pub fn writer(&self, offset: usize, length: usize) -> io::Result<ViewWriter> {
         require_pages(offset, length)?;
         if self.part(offset, length).is_none() {
@@ -85,8 +86,9 @@ impl View {
 impl AsRef<[u8]> for ViewPart {
     fn as_ref(&self) -> &[u8] {
         let address = self.memory.at(self.offset, self.length);
-        // SAFETY: mapped and initialised by the kernel; the owner of the slab handed the range over to be read, and
-        // nobody writes to it until it hears that this was dropped (see the module).
+        // SAFETY: the bytes are mapped and initialised, and live as long as the part. The owner of the slab has granted
+        // the range to be read, and no process writes it until this one has told the owner that the part was dropped
+        // (see `slab`).
         unsafe { std::slice::from_raw_parts(address.as_ptr(), self.length) }
     }
 }
@@ -95,8 +97,8 @@ impl Write for ViewWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = bytes.len().min(self.length - self.written);
         let address = self.memory.at(self.offset + self.written, count);
-        // SAFETY: the range is mapped and writable, no reference of this process points there since the owner handed it
-        // over to be written, and `bytes` are other memory.
+        // SAFETY: the range is mapped and writable. The owner has granted the range to be written and not to be read,
+        // so that this process has no reference to it, and `bytes` are other memory.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address.as_ptr(), count) };
         self.written += count;
         Ok(count)
@@ -109,7 +111,7 @@ impl Write for ViewWriter {
 
 impl Drop for ViewWriter {
     fn drop(&mut self) {
-        // A range that stays writable is only less well guarded.
+        // If this fails, the range only stays unprotected against writes to wrong addresses.
         self.memory.set_writable(self.offset, self.length, false).ok();
     }
 }
