@@ -62,10 +62,15 @@ pub fn name(number: i32) -> String {
 mod tests {
     use super::{name, set_default_sigchld};
     use nix::sys::signal::{SigHandler, Signal, signal};
+    use pushflow_isolated_test::is_isolated;
     use std::process::Command;
 
+    /// In a process of its own, since the other tests wait for their children.
     #[test]
     fn a_child_can_be_waited_for_after_sigchld_was_ignored() {
+        if !is_isolated("signals::tests::a_child_can_be_waited_for_after_sigchld_was_ignored") {
+            return;
+        }
         // SAFETY: an ignored signal runs no code of this process.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
         set_default_sigchld();
