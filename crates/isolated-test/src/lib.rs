@@ -1,4 +1,5 @@
-//! Runs a test in a process of its own, for tests that change the state of a whole process, such as its resource limits.
+//! Runs a test in a process of its own, for tests that change the state of a whole process, such as its resource
+//! limits.
 
 use std::process::Command;
 

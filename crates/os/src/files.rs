@@ -83,8 +83,8 @@ pub fn replace_by_null(numbers: &[RawFd]) -> io::Result<()> {
 ///
 /// The `dup3` of `rustix` takes a mutable `OwnedFd` for the number. Here the number has another owner, or none.
 fn replace(number: RawFd, file: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
-    // SAFETY: dup3 takes no pointers. Code that still uses the number uses the other file from now on, which is what the
-    // callers are for.
+    // SAFETY: dup3 takes no pointers. Code that still uses the number uses the other file from now on, which is what
+    // the callers are for.
     let replaced = unsafe { libc::dup3(file.as_raw_fd(), number, flags) };
     nix::errno::Errno::result(replaced)?;
     Ok(())
