@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # What every change must pass; people and CI run the same.
 #
-#   scripts/check.sh [all | format | lint | doc | deny | advisories | test]...
+#   scripts/check.sh [all | format | lint | doc | deny | advisories | test | black-box]...
 #
-# Without an argument: all, which is everything but the advisories, since these need the network each time.
+# Without an argument: all, which is everything but the advisories, since these need the network each time. The part
+# test has the tests of each crate and the README's examples; black-box has the long tests with real processes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 2,6p' "$0"
+    sed -n 's/^# \{0,1\}//; 2,7p' "$0"
 }
 
 heading() {
@@ -47,15 +48,32 @@ check_advisories() {
 }
 
 check_test() {
+    prepare_tests
+    cargo test --workspace --exclude pushflow-tests
+    run_black_box --test black_box -- examples:: --skip ewoks_examples::
+}
+
+check_black_box() {
+    prepare_tests
+    run_black_box --test black_box --test process_rules
+}
+
+prepare_tests() {
     if ! command -v python3 > /dev/null; then
         echo "the tests run Python tasks: install python3 (3.8 or newer) first" >&2
         return 1
     fi
     python_with_libraries
+    # Much of their time tests wait, for programs and for the end of time limits: half as many again as there are cores.
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}
+}
+
+# run_black_box ARGUMENT...: of the whole workspace, since of one package alone cargo takes other features of the libraries,
+# and builds them all again.
+run_black_box() {
     # The black-box tests start the programs, which cargo test does not build for another package.
     cargo build --workspace --bins
-    # Much of their time tests wait, for programs and for the end of time limits: half as many again as there are cores.
-    RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))} cargo test --workspace
+    cargo test --workspace "$@"
 }
 
 # Makes the interpreter of the tests, a virtual environment that is used again, unless PUSHFLOW_PYTHON names one. Without
@@ -79,7 +97,7 @@ has_cargo_deny() {
 run_part() {
     local part=$1
     case $part in
-        format | lint | doc | deny | advisories | test) ;;
+        format | lint | doc | deny | advisories | test | black-box) ;;
         *)
             printf 'check.sh: there is no part "%s"\n' "$part" >&2
             usage >&2
@@ -93,7 +111,7 @@ run_part() {
         return
     fi
     trap 'printf "\ncheck.sh: failed: %s\n" "$part" >&2' EXIT
-    "check_$part"
+    "check_${part//-/_}"
     trap - EXIT
     passed+=("$part")
 }
@@ -104,7 +122,7 @@ case ${parts[*]} in
         usage
         exit
         ;;
-    all) parts=(format lint doc deny test) ;;
+    all) parts=(format lint doc deny test black-box) ;;
 esac
 for part in "${parts[@]}"; do run_part "$part"; done
 
