@@ -26,15 +26,28 @@ check_lint() {
 
 check_doc() {
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
-    same_example
+    same_examples
 }
 
-# The README shows the example as it is, but for the line that says what the file is for.
-same_example() {
-    local example=scheduler/examples/getting_started.rs
-    if ! diff <(awk '/^```rust$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md) \
-        <(sed '1,/^$/d' "$example"); then
-        echo "the first Rust block of README.md is not $example (above: < README, > example)" >&2
+# block KIND FILE: the text of the file's first code block of that kind.
+block() {
+    awk -v fence="\`\`\`$1" '$0 == fence { inside = 1; next } $0 == "```" && inside { exit } inside' "$2"
+}
+
+# The pages show examples as they are: the Rust one but for the line that says what the file is for, and one function of
+# the Python one.
+same_examples() {
+    local rust=scheduler/examples/getting_started.rs graph=examples/look.yaml tasks=examples/look.py
+    same "the first Rust block of docs/rust.md is not $rust" <(block rust docs/rust.md) <(sed '1,/^$/d' "$rust")
+    same "the YAML block of README.md is not $graph" <(block yaml README.md) "$graph"
+    same "the Python block of README.md is not in $tasks" <(block python README.md) \
+        <(awk '/^def / { inside = /^def look\(/ } inside && NF' "$tasks")
+}
+
+# same SENTENCE SHOWN FILE: says the sentence where the two differ.
+same() {
+    if ! diff "$2" "$3"; then
+        printf '%s (above: < page, > example)\n' "$1" >&2
         return 1
     fi
 }

@@ -1,4 +1,4 @@
-//! `--format json`: one object about the whole run (`docs/ewoks.md`, "The result as JSON"). Its form is pinned by a test:
+//! `--format json`: one object about the whole run (`docs/command-line.md`, "The result as JSON"). Its form is pinned by a test:
 //! a change of what is there needs a new number under `schema`.
 
 use std::fmt::Write;
