@@ -1,4 +1,4 @@
-//! `--format json`: one object about the whole run (`docs/ewoks.md`, "The result as JSON"). A test pins the form of the
+//! `--format json`: one object about the whole run (`docs/command-line.md`, "The result as JSON"). A test pins the form of the
 //! object. A change of an entry that is there needs a new number under `schema`.
 
 use std::fmt::Write;
