@@ -66,7 +66,8 @@ pub use pushflow_model::{
     ProcessClass, PythonOptions, TaskError, TaskSpec,
 };
 pub use pushflow_model::{
-    Blob, CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
+    Blob, CodecError, Data, DurationError, JsonError, Key, List, Map, Payload, Value, from_value, parse_duration,
+    parse_json, to_value,
 };
 pub use pushflow_model::{PoolType, StartMethod, UnknownPoolType, UnknownStartMethod};
 pub use pushflow_pool::{
