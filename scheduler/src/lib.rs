@@ -39,7 +39,7 @@ mod options;
 mod outcome;
 mod pools;
 mod preflight;
-pub mod reactor;
+mod reactor;
 mod run;
 mod stop_signals;
 mod workflow;

@@ -70,21 +70,6 @@ use rounds::Rounds;
 use stopping::SoftStop;
 
 /// The state machine of one run; see the module for its states and rules.
-///
-/// ```
-/// use std::sync::Arc;
-/// use std::time::Duration;
-///
-/// use pushflow::reactor::{Action, EndingKind, Event, Limits, Reactor};
-/// use pushflow_graph::Graph;
-/// use pushflow_value::Data;
-///
-/// let mut reactor = Reactor::new(Arc::new(Graph::new("nothing")), Data::new(), Limits::default());
-/// let mut actions = Vec::new();
-/// reactor.on(Event::Begin, Duration::ZERO, &mut actions);
-/// let Some(Action::Finish(ending)) = actions.pop() else { panic!("an empty graph ends at once") };
-/// assert_eq!(ending.kind, EndingKind::Stalled);
-/// ```
 #[derive(Debug)]
 pub struct Reactor {
     plan: Arc<Plan>,
