@@ -26,7 +26,7 @@ use super::missing;
 use super::outputs::Execution;
 use super::plan::{Exit, Plan};
 use super::retry::Again;
-use super::spread::{Handed, Refused, spread};
+use super::fan_out::{Handed, Refused, fan_out};
 use super::{Action, Base, OpenAttempt, Phase, Reactor, Step};
 
 /// The status that an error handler gives a run.
@@ -96,7 +96,7 @@ impl Reactor {
     }
 
     fn hand_on(&mut self, plan: &Plan, exits: &[Exit], handed: Handed) -> Result<(), Box<Refused>> {
-        spread(plan, exits, handed, &mut self.queue)
+        fan_out(plan, exits, handed, &mut self.queue)
     }
 
     /// Something reached the stop actor, from there.

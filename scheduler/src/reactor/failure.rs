@@ -15,7 +15,7 @@ use pushflow_value::{Data, Map, Opaque, Payload, Value};
 
 use super::ending::ActorError;
 use super::plan::{Plan, Way};
-use super::spread::spread;
+use super::fan_out::fan_out;
 use super::{Action, Phase, Reactor, Step, Trigger};
 
 /// The entry that says that data comes from a failure.
@@ -65,7 +65,7 @@ impl Reactor {
         }
         let data = error_data(got, error, plan);
         let before = self.queue.len();
-        if let Err(refused) = spread(plan, plan.error_exits(actor), data.clone().into(), &mut self.queue) {
+        if let Err(refused) = fan_out(plan, plan.error_exits(actor), data.clone().into(), &mut self.queue) {
             self.note_failure(actor, None, refused.error, false, step);
         }
         let stop = plan.graph().stop();

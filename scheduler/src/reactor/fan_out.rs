@@ -38,7 +38,7 @@ pub(super) struct Refused {
 }
 
 /// Queues a trigger for each link that is taken.
-pub(super) fn spread(
+pub(super) fn fan_out(
     plan: &Plan,
     exits: &[Exit],
     handed: Handed,
