@@ -25,13 +25,13 @@
 //!   branches run to their end (P35). What nothing handles is listed under the actor's name and fails the run.
 //! - What is kept grows with the graph and with what is under way, never with the number of rounds of a loop.
 //!
-//! The parts: `plan` (the graph, compiled), `arrive` and `join` (how arrivals merge), `actors` (what an actor does when it
+//! The parts: `plan` (the graph, compiled), `merge` and `join` (how arrivals merge), `actors` (what an actor does when it
 //! runs), `fan_out` and `route` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
 //! (errors, closing, the end), `stall` (why nothing goes on), `stopping`, `rounds`,
 //! `retry` and `outputs` (what a run may be asked for) and `message` (events and actions).
 
 mod actors;
-mod arrive;
+mod merge;
 mod ending;
 mod failure;
 mod handlers;
@@ -61,7 +61,7 @@ pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
 pub use outputs::{Execution, Output, Outputs};
 
-use arrive::{Keep, Ready};
+use merge::{Keep, Ready};
 use ending::{Closing, Errors};
 use outputs::Kept;
 use plan::{Plan, Way};

@@ -8,7 +8,7 @@ use pushflow_graph::{Actor, ActorId, ActorKind, Arrival, Graph, Link, LinkId, Ma
 use pushflow_protocol::TaskError;
 use pushflow_value::{Data, Key};
 
-use super::arrive::{Keep, Merge};
+use super::merge::{Keep, Merge};
 use super::failure::{exception_key, instance_key};
 use super::handlers::Handlers;
 use super::join::Join;

@@ -3,7 +3,7 @@
 use pushflow_graph::Origin;
 
 use super::Reactor;
-use super::arrive::Keep;
+use super::merge::Keep;
 use super::join::Join;
 use super::plan::Plan;
 

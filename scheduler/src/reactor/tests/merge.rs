@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::arrive::{Merge, Ready};
+use super::super::merge::{Merge, Ready};
 use super::super::plan::Place;
 use super::*;
 
