@@ -61,7 +61,7 @@ pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
 pub use outputs::{Execution, Output, Outputs};
 
-use merge::{Keep, Ready};
+use merge::{InputState, Ready};
 use ending::{Closing, Errors};
 use outputs::Kept;
 use plan::{Plan, Way};
@@ -76,8 +76,8 @@ pub struct Reactor {
     limits: Limits,
     phase: Phase,
     queue: VecDeque<Trigger>,
-    /// One per actor that keeps arrivals ([`Plan::keepers`]).
-    keeps: Vec<Keep>,
+    /// One per actor that keeps arrivals ([`Plan::stateful_actors`]).
+    input_states: Vec<InputState>,
     /// Ordered, so that interrupts go out in the order of submission.
     open: BTreeMap<AttemptId, OpenAttempt>,
     /// Whether the caller owes an [`Event::Continue`].
@@ -147,7 +147,7 @@ impl Reactor {
         let plan = Plan::new(graph);
         Reactor {
             rounds: Rounds::new(plan.graph(), limits.max_rounds),
-            keeps: plan.keeps(),
+            input_states: plan.input_states(),
             limits,
             phase: Phase::Waiting { inputs },
             queue: VecDeque::new(),
@@ -236,10 +236,10 @@ impl Reactor {
             Way::End(from) => return self.reach_end(from, target, data, step),
             Way::Kept(place) => place,
         };
-        let keep = &mut self.keeps[step.plan.place_of_keep(target)];
-        let waiting = keep.waiting();
-        let ready = keep.arrive(place, data);
-        self.counts.buffered = self.counts.buffered + keep.waiting() - waiting;
+        let state = &mut self.input_states[step.plan.input_state_index(target)];
+        let waiting = state.waiting();
+        let ready = state.arrive(place, data);
+        self.counts.buffered = self.counts.buffered + state.waiting() - waiting;
         match ready {
             Ready::NotYet => {}
             Ready::Once(inputs) => self.run(target, inputs, step),

@@ -161,7 +161,7 @@ impl Reactor {
     }
 
     fn forget_arrivals(&mut self) {
-        self.keeps.clear();
+        self.input_states.clear();
         self.counts.buffered = 0;
     }
 

@@ -1,4 +1,4 @@
-//! [`Keep`]: what an actor keeps of what arrived on its links, and when it runs with what: a [`Join`] or a [`Merge`].
+//! [`InputState`]: what an actor keeps of what arrived on its links, and when it runs with what: a [`Join`] or a [`Merge`].
 //!
 //! A merge is the rule of ewoks graphs (`ewoks_format.md`, "Execution"; `parity.md` P147, P148). Each link into an actor has one
 //! way in which its data is kept:
@@ -23,26 +23,26 @@ use super::plan::Place;
 
 /// What one actor keeps of its arrivals, by its rule.
 #[derive(Debug)]
-pub(super) enum Keep {
+pub(super) enum InputState {
     Merge(Merge),
     Join(Join),
 }
 
-impl Keep {
+impl InputState {
     /// How many arrivals wait for others.
     pub(super) fn waiting(&self) -> usize {
         match self {
-            Keep::Merge(merge) => merge.buffered(),
-            Keep::Join(join) => join.kept(),
+            InputState::Merge(merge) => merge.buffered(),
+            InputState::Join(join) => join.kept(),
         }
     }
 
     /// Keeps one arrival and says what the actor can do now.
     pub(super) fn arrive(&mut self, place: Place, data: Data) -> Ready {
         match (self, place) {
-            (Keep::Join(join), Place::Joined(link)) => join.arrive(link, data).map_or(Ready::NotYet, Ready::Once),
-            (Keep::Merge(merge), place) => merge.arrive(place, data),
-            (Keep::Join(_), _) => unreachable!("each link into a join has a number there"),
+            (InputState::Join(join), Place::Joined(link)) => join.arrive(link, data).map_or(Ready::NotYet, Ready::Once),
+            (InputState::Merge(merge), place) => merge.arrive(place, data),
+            (InputState::Join(_), _) => unreachable!("each link into a join has a number there"),
         }
     }
 }

@@ -8,7 +8,7 @@ use pushflow_graph::{Actor, ActorId, ActorKind, Arrival, Graph, Link, LinkId, Ma
 use pushflow_protocol::TaskError;
 use pushflow_value::{Data, Key};
 
-use super::merge::{Keep, Merge};
+use super::merge::{InputState, Merge};
 use super::failure::{exception_key, instance_key};
 use super::handlers::Handlers;
 use super::join::Join;
@@ -26,8 +26,8 @@ pub(super) struct Plan {
     exits: Vec<Exit>,
     /// Of the routers only.
     ports: Vec<Ports>,
-    /// The actors that keep arrivals, in the order of their [`Keep`]s.
-    keepers: Vec<ActorId>,
+    /// The actors that keep arrivals, in the order of their [`InputState`]s.
+    stateful_actors: Vec<ActorId>,
     handlers: Handlers,
     /// The key of [`TRAVELLING`], made once.
     pub(super) travelling: Key,
@@ -50,7 +50,7 @@ struct Node {
     /// Which of the routers' ports are its own, if it is one.
     ports: u32,
     /// Where it keeps arrivals, if it does.
-    keep: u32,
+    input_state: u32,
 }
 
 /// The links into an actor that keeps what arrives.
@@ -103,7 +103,7 @@ impl Plan {
             nodes: vec![Node::default(); graph.actor_count()],
             exits: Vec::with_capacity(graph.link_count()),
             ports: Vec::new(),
-            keepers: Vec::new(),
+            stateful_actors: Vec::new(),
             handlers: Handlers::new(&graph),
             travelling: Key::from(TRAVELLING),
             may_miss: missing::is_possible(&graph),
@@ -132,8 +132,8 @@ impl Plan {
             Way::Kept(place)
         };
         let ways = graph.links().map(way).collect();
-        self.keepers = entrances.into_keys().collect();
-        self.keepers.sort_unstable();
+        self.stateful_actors = entrances.into_keys().collect();
+        self.stateful_actors.sort_unstable();
         ways
     }
 
@@ -153,7 +153,7 @@ impl Plan {
             errors: small(errors),
             end: small(self.exits.len()),
             ports: small(self.ports.len()),
-            keep: small(self.keepers.binary_search(&id).unwrap_or_default()),
+            input_state: small(self.stateful_actors.binary_search(&id).unwrap_or_default()),
         };
         if matches!(actor.kind, ActorKind::Router(_)) {
             self.ports.push(Ports::group(&self.graph, &mut self.exits[first..errors], first));
@@ -169,32 +169,32 @@ impl Plan {
     }
 
     /// What each actor that keeps arrivals has of them, before there are any.
-    pub(super) fn keeps(&self) -> Vec<Keep> {
-        self.keepers.iter().map(|&id| self.keep(id)).collect()
+    pub(super) fn input_states(&self) -> Vec<InputState> {
+        self.stateful_actors.iter().map(|&id| self.input_state(id)).collect()
     }
 
-    fn keep(&self, id: ActorId) -> Keep {
+    fn input_state(&self, id: ActorId) -> InputState {
         let incoming = self.graph.incoming(id);
         if matches!(self.actor(id).kind, ActorKind::Join) {
-            return Keep::Join(Join::new(incoming.len()));
+            return InputState::Join(Join::new(incoming.len()));
         }
         let count = |wanted: fn(Arrival) -> bool| {
             incoming.iter().filter(|(link, _)| wanted(self.graph.link(*link).arrival)).count()
         };
-        Keep::Merge(Merge::new(
+        InputState::Merge(Merge::new(
             count(|arrival| arrival == Arrival::Required),
             count(|arrival| arrival == Arrival::Optional { cached: true }),
         ))
     }
 
-    /// Which of the [`Plan::keeps`] is that of an actor that keeps arrivals.
-    pub(super) fn place_of_keep(&self, id: ActorId) -> usize {
-        self.nodes[id.index()].keep as usize
+    /// Which of the [`Plan::input_states`] is that of an actor that keeps arrivals.
+    pub(super) fn input_state_index(&self, id: ActorId) -> usize {
+        self.nodes[id.index()].input_state as usize
     }
 
-    /// The actors that keep arrivals, in the order of [`Plan::keeps`].
-    pub(super) fn keepers(&self) -> &[ActorId] {
-        &self.keepers
+    /// The actors that keep arrivals, in the order of [`Plan::input_states`].
+    pub(super) fn stateful_actors(&self) -> &[ActorId] {
+        &self.stateful_actors
     }
 
     /// The links that are taken when an actor is done.

@@ -3,7 +3,7 @@
 use pushflow_graph::Origin;
 
 use super::Reactor;
-use super::merge::Keep;
+use super::merge::InputState;
 use super::join::Join;
 use super::plan::Plan;
 
@@ -34,13 +34,13 @@ impl Reactor {
     pub(super) fn waiting_joins(&self, plan: &Plan) -> Vec<String> {
         let mut sentences: Vec<String> = Vec::new();
         let mut more = 0;
-        for (&actor, keep) in plan.keepers().iter().zip(&self.keeps) {
-            match keep {
-                Keep::Join(join) if join.kept() > 0 && sentences.len() < NAMED => {
+        for (&actor, state) in plan.stateful_actors().iter().zip(&self.input_states) {
+            match state {
+                InputState::Join(join) if join.kept() > 0 && sentences.len() < NAMED => {
                     let sources = plan.graph().incoming(actor).into_iter().map(|(_, source)| &plan.actor(source).name);
                     sentences.push(sentence(&plan.actor(actor).name, join, sources));
                 }
-                Keep::Join(join) if join.kept() > 0 => more += 1,
+                InputState::Join(join) if join.kept() > 0 => more += 1,
                 _ => {}
             }
         }
