@@ -24,7 +24,7 @@ use pushflow_value::{Data, Key, Payload, Value};
 use super::failure::is_error;
 use super::missing;
 use super::outputs::Execution;
-use super::plan::{Exit, Plan};
+use super::plan::{OutLink, Plan};
 use super::retry::Again;
 use super::fan_out::{Handed, Refused, fan_out};
 use super::{Action, Base, OpenAttempt, Phase, Reactor, Step};
@@ -41,23 +41,23 @@ impl Reactor {
         }
         let done = match &plan.actor(actor).kind {
             ActorKind::Start | ActorKind::Fork | ActorKind::Port | ActorKind::Join => {
-                self.hand_on(plan, plan.exits(actor), got.into())
+                self.hand_on(plan, plan.out_links(actor), got.into())
             }
-            ActorKind::Router(router) => match plan.chosen_exits(actor, router, &got) {
-                Ok(exits) => self.hand_on(plan, exits, got.into()),
+            ActorKind::Router(router) => match plan.links_of_port(actor, router, &got) {
+                Ok(out_links) => self.hand_on(plan, out_links, got.into()),
                 Err(error) => Err(Box::new(Refused { error, data: got })),
             },
             ActorKind::Stop => return self.reach_end(actor, actor, got, step),
             ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
             ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
-            ActorKind::Status(None) => self.hand_on(plan, plan.exits(actor), got.into()),
+            ActorKind::Status(None) => self.hand_on(plan, plan.out_links(actor), got.into()),
             ActorKind::Custom(behaviour) => self.behave(actor, behaviour.as_ref(), got, step),
             ActorKind::Task(task) => match inputs(task, got.clone(), plan) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
                     let handed = handed(task.passing, inputs, &plan.travelling);
                     self.note_execution(actor, None, &got, Ok(&handed.data), step);
-                    let done = self.hand_on(plan, plan.exits(actor), handed);
+                    let done = self.hand_on(plan, plan.out_links(actor), handed);
                     done.map_err(|refused| Box::new(Refused { data: got, ..*refused }))
                 }
                 Err(error) => {
@@ -84,9 +84,9 @@ impl Reactor {
         let before = self.queue.len();
         let done = catch_unwind(AssertUnwindSafe(|| behaviour.triggered(seen)));
         let sent = done.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))).and_then(|sent| {
-            let exits = step.plan.exits(actor);
+            let out_links = step.plan.out_links(actor);
             sent.into_iter()
-                .try_for_each(|data| self.hand_on(step.plan, exits, data.into()))
+                .try_for_each(|data| self.hand_on(step.plan, out_links, data.into()))
                 .map_err(|refused| refused.error)
         });
         sent.map_err(|error| {
@@ -95,8 +95,8 @@ impl Reactor {
         })
     }
 
-    fn hand_on(&mut self, plan: &Plan, exits: &[Exit], handed: Handed) -> Result<(), Box<Refused>> {
-        fan_out(plan, exits, handed, &mut self.queue)
+    fn hand_on(&mut self, plan: &Plan, out_links: &[OutLink], handed: Handed) -> Result<(), Box<Refused>> {
+        fan_out(plan, out_links, handed, &mut self.queue)
     }
 
     /// Something reached the stop actor, from there.
@@ -111,7 +111,7 @@ impl Reactor {
     fn set_status(&mut self, status: &str, actor: ActorId, got: Data, step: &mut Step<'_>) -> Result<(), Box<Refused>> {
         self.status = Some(status.to_owned());
         step.actions.push(Action::Status(status.to_owned()));
-        self.hand_on(step.plan, step.plan.exits(actor), got.into())
+        self.hand_on(step.plan, step.plan.out_links(actor), got.into())
     }
 
     fn submit(&mut self, actor: ActorId, task: &Task, got: Data, inputs: Data, step: &mut Step<'_>) {
@@ -145,20 +145,20 @@ impl Reactor {
         if matches!(self.phase, Phase::Closing(_)) {
             return;
         }
-        let exits = plan.exits(actor);
+        let out_links = plan.out_links(actor);
         let noted = self.outputs.wants_executions().then(|| got.clone());
         let (outputs, kept) = match base {
             Base::Nothing => (result, Some(got)),
             Base::Other(inputs) => (inputs.merged(&result), Some(got)),
             // Links that hand on everything can't fail: nobody needs what the actor got, and merging need not copy it.
-            Base::Got if exits.iter().all(|exit| exit.plain) => (got.merged(&result), None),
+            Base::Got if out_links.iter().all(|link_out| link_out.plain) => (got.merged(&result), None),
             Base::Got => (got.clone().merged(&result), Some(got)),
         };
         let handed = handed(task.passing, outputs, &plan.travelling);
         if let Some(got) = noted {
             self.note_execution(actor, Some(attempt), &got, Ok(&handed.data), step);
         }
-        if let Err(refused) = self.hand_on(plan, exits, handed) {
+        if let Err(refused) = self.hand_on(plan, out_links, handed) {
             self.fail(actor, Some(attempt), refused.error, kept.unwrap_or(refused.data), step);
         }
     }

@@ -65,7 +65,7 @@ impl Reactor {
         }
         let data = error_data(got, error, plan);
         let before = self.queue.len();
-        if let Err(refused) = fan_out(plan, plan.error_exits(actor), data.clone().into(), &mut self.queue) {
+        if let Err(refused) = fan_out(plan, plan.error_links(actor), data.clone().into(), &mut self.queue) {
             self.note_failure(actor, None, refused.error, false, step);
         }
         let stop = plan.graph().stop();

@@ -10,7 +10,7 @@ use pushflow_protocol::{ErrorKind, TaskError};
 use pushflow_value::Data;
 
 use super::Trigger;
-use super::plan::{Exit, Plan};
+use super::plan::{OutLink, Plan};
 
 /// How many outputs a message lists.
 const LISTED: usize = 20;
@@ -40,20 +40,20 @@ pub(super) struct Refused {
 /// Queues a trigger for each link that is taken.
 pub(super) fn fan_out(
     plan: &Plan,
-    exits: &[Exit],
+    out_links: &[OutLink],
     handed: Handed,
     queue: &mut VecDeque<Trigger>,
 ) -> Result<(), Box<Refused>> {
-    if let [only] = exits
+    if let [only] = out_links
         && only.plain
     {
         queue.push_back(Trigger { target: only.target, way: only.way, data: handed.data });
         return Ok(());
     }
     let before = queue.len();
-    let taken = exits.iter().try_for_each(|exit| {
-        if let Some(data) = travelling(plan, exit, &handed)? {
-            queue.push_back(Trigger { target: exit.target, way: exit.way, data });
+    let taken = out_links.iter().try_for_each(|link_out| {
+        if let Some(data) = travelling(plan, link_out, &handed)? {
+            queue.push_back(Trigger { target: link_out.target, way: link_out.way, data });
         }
         Ok(())
     });
@@ -64,12 +64,12 @@ pub(super) fn fan_out(
 }
 
 /// What travels on one link; none if it is not taken.
-fn travelling(plan: &Plan, exit: &Exit, handed: &Handed) -> Result<Option<Data>, TaskError> {
-    if exit.plain {
+fn travelling(plan: &Plan, link_out: &OutLink, handed: &Handed) -> Result<Option<Data>, TaskError> {
+    if link_out.plain {
         return Ok(Some(handed.data.clone()));
     }
-    let link = plan.graph().link(exit.link);
-    let target = || plan.actor(exit.target).name.as_str();
+    let link = plan.graph().link(link_out.link);
+    let target = || plan.actor(link_out.target).name.as_str();
     if !is_taken(link, handed.seen.as_ref().unwrap_or(&handed.data), target)? {
         return Ok(None);
     }

@@ -23,7 +23,7 @@ const TRAVELLING: &str = "_ppfdict";
 pub(super) struct Plan {
     graph: Arc<Graph>,
     nodes: Vec<Node>,
-    exits: Vec<Exit>,
+    out_links: Vec<OutLink>,
     /// Of the routers only.
     ports: Vec<Ports>,
     /// The actors that keep arrivals, in the order of their [`InputState`]s.
@@ -63,7 +63,7 @@ struct Entrances {
 
 /// One link out of an actor.
 #[derive(Debug)]
-pub(super) struct Exit {
+pub(super) struct OutLink {
     pub(super) link: LinkId,
     pub(super) target: ActorId,
     pub(super) way: Way,
@@ -101,7 +101,7 @@ impl Plan {
     pub(super) fn new(graph: Arc<Graph>) -> Self {
         let mut plan = Plan {
             nodes: vec![Node::default(); graph.actor_count()],
-            exits: Vec::with_capacity(graph.link_count()),
+            out_links: Vec::with_capacity(graph.link_count()),
             ports: Vec::new(),
             stateful_actors: Vec::new(),
             handlers: Handlers::new(&graph),
@@ -113,7 +113,7 @@ impl Plan {
         };
         let ways = plan.ways();
         for (id, actor) in graph.actors() {
-            plan.add_exits(id, actor, &ways);
+            plan.add_out_links(id, actor, &ways);
         }
         plan
     }
@@ -137,26 +137,26 @@ impl Plan {
         ways
     }
 
-    fn add_exits(&mut self, id: ActorId, actor: &Actor, ways: &[Way]) {
-        let first = self.exits.len();
+    fn add_out_links(&mut self, id: ActorId, actor: &Actor, ways: &[Way]) {
+        let first = self.out_links.len();
         let (on_error, usual): (Vec<_>, Vec<_>) =
             self.graph.outgoing(id).into_iter().partition(|&(link, _)| self.graph.link(link).on_error);
         let errors = first + usual.len();
         for (link, target) in usual.into_iter().chain(on_error) {
             let Link { conditions, mapping, .. } = self.graph.link(link);
             let plain = conditions.is_empty() && *mapping == Mapping::All;
-            self.exits.push(Exit { link, target, way: ways[link.index()], plain });
+            self.out_links.push(OutLink { link, target, way: ways[link.index()], plain });
         }
         let small = |index: usize| u32::try_from(index).expect("actors and links are counted in 32 bits");
         self.nodes[id.index()] = Node {
             first: small(first),
             errors: small(errors),
-            end: small(self.exits.len()),
+            end: small(self.out_links.len()),
             ports: small(self.ports.len()),
             input_state: small(self.stateful_actors.binary_search(&id).unwrap_or_default()),
         };
         if matches!(actor.kind, ActorKind::Router(_)) {
-            self.ports.push(Ports::group(&self.graph, &mut self.exits[first..errors], first));
+            self.ports.push(Ports::group(&self.graph, &mut self.out_links[first..errors], first));
         }
     }
 
@@ -198,15 +198,15 @@ impl Plan {
     }
 
     /// The links that are taken when an actor is done.
-    pub(super) fn exits(&self, id: ActorId) -> &[Exit] {
+    pub(super) fn out_links(&self, id: ActorId) -> &[OutLink] {
         let node = &self.nodes[id.index()];
-        &self.exits[node.first as usize..node.errors as usize]
+        &self.out_links[node.first as usize..node.errors as usize]
     }
 
     /// The links that are taken when an actor fails.
-    pub(super) fn error_exits(&self, id: ActorId) -> &[Exit] {
+    pub(super) fn error_links(&self, id: ActorId) -> &[OutLink] {
         let node = &self.nodes[id.index()];
-        &self.exits[node.errors as usize..node.end as usize]
+        &self.out_links[node.errors as usize..node.end as usize]
     }
 
     /// What the scopes of an actor trigger when it fails.
@@ -216,13 +216,13 @@ impl Plan {
 
     /// Whether anything may hear of the failure of an actor.
     pub(super) fn has_error_path(&self, id: ActorId) -> bool {
-        !self.error_exits(id).is_empty() || self.hearing(id).next().is_some()
+        !self.error_links(id).is_empty() || self.hearing(id).next().is_some()
     }
 
     /// The links out of a router that this data leaves by.
-    pub(super) fn chosen_exits(&self, id: ActorId, router: &Router, data: &Data) -> Result<&[Exit], TaskError> {
+    pub(super) fn links_of_port(&self, id: ActorId, router: &Router, data: &Data) -> Result<&[OutLink], TaskError> {
         let ports = &self.ports[self.nodes[id.index()].ports as usize];
-        Ok(&self.exits[ports.choose(router, data)?])
+        Ok(&self.out_links[ports.choose(router, data)?])
     }
 }
 

@@ -10,7 +10,7 @@ use pushflow_graph::{Graph, Port, Router};
 use pushflow_protocol::{ErrorKind, TaskError};
 use pushflow_value::{Data, Value};
 
-use super::plan::Exit;
+use super::plan::OutLink;
 
 /// How long a text may be for a message to quote it, in bytes.
 const QUOTED: usize = 40;
@@ -24,19 +24,19 @@ pub(super) struct Ports {
 
 impl Ports {
     /// Sorts a router's links by port, those of one port in connect order; `first` is the place of the first of them.
-    pub(super) fn group(graph: &Graph, exits: &mut [Exit], first: usize) -> Self {
-        let port = |exit: &Exit| graph.link(exit.link).port.clone().unwrap_or(Port::Other);
+    pub(super) fn group(graph: &Graph, out_links: &mut [OutLink], first: usize) -> Self {
+        let port = |link_out: &OutLink| graph.link(link_out.link).port.clone().unwrap_or(Port::Other);
         let mut links: Vec<(Port, Range<usize>)> = Vec::new();
-        for exit in &*exits {
-            let port = port(exit);
+        for link_out in &*out_links {
+            let port = port(link_out);
             if links.iter().all(|(known, _)| *known != port) {
                 links.push((port, 0..0));
             }
         }
-        exits.sort_by_cached_key(|exit| links.iter().position(|(known, _)| *known == port(exit)));
+        out_links.sort_by_cached_key(|link_out| links.iter().position(|(known, _)| *known == port(link_out)));
         let mut end = first;
         for (known, range) in &mut links {
-            *range = end..end + exits.iter().filter(|exit| port(exit) == *known).count();
+            *range = end..end + out_links.iter().filter(|link_out| port(link_out) == *known).count();
             end = range.end;
         }
         Ports { links }
