@@ -64,7 +64,7 @@ pub use outputs::{Execution, Output, Outputs};
 use merge::{InputState, Ready};
 use ending::{Closing, Errors};
 use outputs::Kept;
-use plan::{Plan, Way};
+use plan::{Plan, Delivery};
 use retry::Again;
 use rounds::Rounds;
 use stopping::SoftStop;
@@ -106,7 +106,7 @@ enum Phase {
 #[derive(Debug)]
 struct Trigger {
     target: ActorId,
-    way: Way,
+    delivery: Delivery,
     data: Data,
 }
 
@@ -213,7 +213,7 @@ impl Reactor {
         let data = std::mem::take(inputs);
         self.phase = Phase::Running;
         if let Some(target) = step.plan.graph().start() {
-            self.queue.push_back(Trigger { target, way: Way::Direct, data });
+            self.queue.push_back(Trigger { target, delivery: Delivery::Direct, data });
         }
     }
 
@@ -230,11 +230,11 @@ impl Reactor {
     }
 
     /// One arrival: runs its target if the target now has what it needs.
-    fn arrive(&mut self, Trigger { target, way, data }: Trigger, step: &mut Step<'_>) {
-        let place = match way {
-            Way::Direct => return self.run(target, data, step),
-            Way::End(from) => return self.reach_end(from, target, data, step),
-            Way::Kept(place) => place,
+    fn arrive(&mut self, Trigger { target, delivery, data }: Trigger, step: &mut Step<'_>) {
+        let place = match delivery {
+            Delivery::Direct => return self.run(target, data, step),
+            Delivery::End(from) => return self.reach_end(from, target, data, step),
+            Delivery::Kept(place) => place,
         };
         let state = &mut self.input_states[step.plan.input_state_index(target)];
         let waiting = state.waiting();
@@ -245,7 +245,7 @@ impl Reactor {
             Ready::Once(inputs) => self.run(target, inputs, step),
             Ready::Each(runs) => {
                 for data in runs.into_iter().rev() {
-                    self.queue.push_front(Trigger { target, way: Way::Direct, data });
+                    self.queue.push_front(Trigger { target, delivery: Delivery::Direct, data });
                 }
             }
         }

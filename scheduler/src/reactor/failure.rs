@@ -14,7 +14,7 @@ use pushflow_protocol::{AttemptId, ERROR_CODEC, ErrorCause, TaskError};
 use pushflow_value::{Data, Map, Opaque, Payload, Value};
 
 use super::ending::ActorError;
-use super::plan::{Plan, Way};
+use super::plan::{Plan, Delivery};
 use super::fan_out::fan_out;
 use super::{Action, Phase, Reactor, Step, Trigger};
 
@@ -69,8 +69,8 @@ impl Reactor {
             self.note_failure(actor, None, refused.error, false, step);
         }
         let stop = plan.graph().stop();
-        let way = |target| if Some(target) == stop { Way::End(target) } else { Way::Direct };
-        let handlers = plan.hearing(actor).map(|target| Trigger { target, way: way(target), data: data.clone() });
+        let delivery = |target| if Some(target) == stop { Delivery::End(target) } else { Delivery::Direct };
+        let handlers = plan.hearing(actor).map(|target| Trigger { target, delivery: delivery(target), data: data.clone() });
         self.queue.extend(handlers);
         self.queue.len() > before
     }

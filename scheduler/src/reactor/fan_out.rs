@@ -47,13 +47,13 @@ pub(super) fn fan_out(
     if let [only] = out_links
         && only.plain
     {
-        queue.push_back(Trigger { target: only.target, way: only.way, data: handed.data });
+        queue.push_back(Trigger { target: only.target, delivery: only.delivery, data: handed.data });
         return Ok(());
     }
     let before = queue.len();
     let taken = out_links.iter().try_for_each(|link_out| {
         if let Some(data) = travelling(plan, link_out, &handed)? {
-            queue.push_back(Trigger { target: link_out.target, way: link_out.way, data });
+            queue.push_back(Trigger { target: link_out.target, delivery: link_out.delivery, data });
         }
         Ok(())
     });

@@ -66,14 +66,14 @@ struct Entrances {
 pub(super) struct OutLink {
     pub(super) link: LinkId,
     pub(super) target: ActorId,
-    pub(super) way: Way,
+    pub(super) delivery: Delivery,
     /// Whether it is always taken and hands on everything, so that nobody need look at the link itself.
     pub(super) plain: bool,
 }
 
 /// What becomes of what arrives on a link: an [`Arrival`], with the place where it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Delivery {
     /// It runs the target at once.
     Direct,
     /// It is merged with what the target keeps there.
@@ -111,33 +111,33 @@ impl Plan {
             instance: instance_key(),
             graph: graph.clone(),
         };
-        let ways = plan.ways();
+        let deliveries = plan.deliveries();
         for (id, actor) in graph.actors() {
-            plan.add_out_links(id, actor, &ways);
+            plan.add_out_links(id, actor, &deliveries);
         }
         plan
     }
 
     /// What becomes of what arrives on each link; finds the actors that keep something.
-    fn ways(&mut self) -> Vec<Way> {
+    fn deliveries(&mut self) -> Vec<Delivery> {
         let graph = self.graph.clone();
         let mut entrances: HashMap<ActorId, Entrances> = HashMap::new();
-        let way = |(_, source, target, link): (LinkId, ActorId, ActorId, &Link)| {
+        let delivery = |(_, source, target, link): (LinkId, ActorId, ActorId, &Link)| {
             let place = match graph.actor(target).kind {
-                ActorKind::Stop => return Way::End(source),
+                ActorKind::Stop => return Delivery::End(source),
                 ActorKind::Join => entrances.entry(target).or_default().joined(),
-                _ if link.arrival == Arrival::Direct => return Way::Direct,
+                _ if link.arrival == Arrival::Direct => return Delivery::Direct,
                 _ => entrances.entry(target).or_default().place(link.arrival),
             };
-            Way::Kept(place)
+            Delivery::Kept(place)
         };
-        let ways = graph.links().map(way).collect();
+        let deliveries = graph.links().map(delivery).collect();
         self.stateful_actors = entrances.into_keys().collect();
         self.stateful_actors.sort_unstable();
-        ways
+        deliveries
     }
 
-    fn add_out_links(&mut self, id: ActorId, actor: &Actor, ways: &[Way]) {
+    fn add_out_links(&mut self, id: ActorId, actor: &Actor, deliveries: &[Delivery]) {
         let first = self.out_links.len();
         let (on_error, usual): (Vec<_>, Vec<_>) =
             self.graph.outgoing(id).into_iter().partition(|&(link, _)| self.graph.link(link).on_error);
@@ -145,7 +145,7 @@ impl Plan {
         for (link, target) in usual.into_iter().chain(on_error) {
             let Link { conditions, mapping, .. } = self.graph.link(link);
             let plain = conditions.is_empty() && *mapping == Mapping::All;
-            self.out_links.push(OutLink { link, target, way: ways[link.index()], plain });
+            self.out_links.push(OutLink { link, target, delivery: deliveries[link.index()], plain });
         }
         let small = |index: usize| u32::try_from(index).expect("actors and links are counted in 32 bits");
         self.nodes[id.index()] = Node {
