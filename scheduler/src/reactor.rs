@@ -231,14 +231,14 @@ impl Reactor {
 
     /// One arrival: runs its target if the target now has what it needs.
     fn arrive(&mut self, Trigger { target, delivery, data }: Trigger, step: &mut Step<'_>) {
-        let place = match delivery {
+        let slot = match delivery {
             Delivery::Direct => return self.run(target, data, step),
             Delivery::End(from) => return self.reach_end(from, target, data, step),
-            Delivery::Kept(place) => place,
+            Delivery::Kept(slot) => slot,
         };
         let state = &mut self.input_states[step.plan.input_state_index(target)];
         let waiting = state.waiting();
-        let ready = state.arrive(place, data);
+        let ready = state.arrive(slot, data);
         self.counts.buffered = self.counts.buffered + state.waiting() - waiting;
         match ready {
             Ready::NotYet => {}

@@ -19,7 +19,7 @@
 use pushflow_value::Data;
 
 use super::join::Join;
-use super::plan::Place;
+use super::plan::InputSlot;
 
 /// What one actor keeps of its arrivals, by its rule.
 #[derive(Debug)]
@@ -38,10 +38,10 @@ impl InputState {
     }
 
     /// Keeps one arrival and says what the actor can do now.
-    pub(super) fn arrive(&mut self, place: Place, data: Data) -> Ready {
-        match (self, place) {
-            (InputState::Join(join), Place::Joined(link)) => join.arrive(link, data).map_or(Ready::NotYet, Ready::Once),
-            (InputState::Merge(merge), place) => merge.arrive(place, data),
+    pub(super) fn arrive(&mut self, slot: InputSlot, data: Data) -> Ready {
+        match (self, slot) {
+            (InputState::Join(join), InputSlot::Joined(link)) => join.arrive(link, data).map_or(Ready::NotYet, Ready::Once),
+            (InputState::Merge(merge), slot) => merge.arrive(slot, data),
             (InputState::Join(_), _) => unreachable!("each link into a join has a number there"),
         }
     }
@@ -99,8 +99,8 @@ impl Merge {
     }
 
     /// Keeps one arrival and says what the actor can do now.
-    pub(super) fn arrive(&mut self, place: Place, data: Data) -> Ready {
-        self.keep(place, data);
+    pub(super) fn arrive(&mut self, slot: InputSlot, data: Data) -> Ready {
+        self.keep(slot, data);
         if self.missing > 0 {
             return Ready::NotYet;
         }
@@ -114,16 +114,16 @@ impl Merge {
         }
     }
 
-    fn keep(&mut self, place: Place, data: Data) {
-        match place {
-            Place::Start => self.start = Some(self.start.take().unwrap_or_default().merged(&data)),
-            Place::Required(slot) => {
+    fn keep(&mut self, slot: InputSlot, data: Data) {
+        match slot {
+            InputSlot::Start => self.start = Some(self.start.take().unwrap_or_default().merged(&data)),
+            InputSlot::Required(slot) => {
                 if self.required[slot as usize].replace(data).is_none() {
                     self.missing -= 1;
                 }
             }
-            Place::Cached(slot) => self.cached[slot as usize] = Some(data),
-            Place::Loose | Place::Joined(_) => match &mut self.loose {
+            InputSlot::Cached(slot) => self.cached[slot as usize] = Some(data),
+            InputSlot::Loose | InputSlot::Joined(_) => match &mut self.loose {
                 Loose::Buffered(waiting) => waiting.push(data),
                 Loose::Retained(last) => *last = Some(data),
             },

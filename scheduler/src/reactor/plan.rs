@@ -55,7 +55,7 @@ struct Node {
 
 /// The links into an actor that keeps what arrives.
 #[derive(Debug, Default)]
-struct Entrances {
+struct SlotCounts {
     required: usize,
     cached: usize,
     joined: usize,
@@ -77,14 +77,14 @@ pub(super) enum Delivery {
     /// It runs the target at once.
     Direct,
     /// It is merged with what the target keeps there.
-    Kept(Place),
+    Kept(InputSlot),
     /// It reaches the stop actor, from this one.
     End(ActorId),
 }
 
 /// Where an actor keeps what arrives on one of its links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum InputSlot {
     /// With the run's own inputs.
     Start,
     /// As the latest of the required link of this number.
@@ -121,18 +121,18 @@ impl Plan {
     /// What becomes of what arrives on each link; finds the actors that keep something.
     fn deliveries(&mut self) -> Vec<Delivery> {
         let graph = self.graph.clone();
-        let mut entrances: HashMap<ActorId, Entrances> = HashMap::new();
+        let mut counts: HashMap<ActorId, SlotCounts> = HashMap::new();
         let delivery = |(_, source, target, link): (LinkId, ActorId, ActorId, &Link)| {
-            let place = match graph.actor(target).kind {
+            let slot = match graph.actor(target).kind {
                 ActorKind::Stop => return Delivery::End(source),
-                ActorKind::Join => entrances.entry(target).or_default().joined(),
+                ActorKind::Join => counts.entry(target).or_default().joined_slot(),
                 _ if link.arrival == Arrival::Direct => return Delivery::Direct,
-                _ => entrances.entry(target).or_default().place(link.arrival),
+                _ => counts.entry(target).or_default().slot(link.arrival),
             };
-            Delivery::Kept(place)
+            Delivery::Kept(slot)
         };
         let deliveries = graph.links().map(delivery).collect();
-        self.stateful_actors = entrances.into_keys().collect();
+        self.stateful_actors = counts.into_keys().collect();
         self.stateful_actors.sort_unstable();
         deliveries
     }
@@ -226,20 +226,20 @@ impl Plan {
     }
 }
 
-impl Entrances {
+impl SlotCounts {
     /// A place for what arrives on one more link.
-    fn place(&mut self, arrival: Arrival) -> Place {
+    fn slot(&mut self, arrival: Arrival) -> InputSlot {
         match arrival {
-            Arrival::Direct | Arrival::Optional { cached: false } => Place::Loose,
-            Arrival::Start => Place::Start,
-            Arrival::Required => Place::Required(next(&mut self.required)),
-            Arrival::Optional { cached: true } => Place::Cached(next(&mut self.cached)),
+            Arrival::Direct | Arrival::Optional { cached: false } => InputSlot::Loose,
+            Arrival::Start => InputSlot::Start,
+            Arrival::Required => InputSlot::Required(next(&mut self.required)),
+            Arrival::Optional { cached: true } => InputSlot::Cached(next(&mut self.cached)),
         }
     }
 
     /// A place for what arrives on one more link of a join.
-    fn joined(&mut self) -> Place {
-        Place::Joined(next(&mut self.joined))
+    fn joined_slot(&mut self) -> InputSlot {
+        InputSlot::Joined(next(&mut self.joined))
     }
 }
 
