@@ -26,7 +26,7 @@
 //! - What is kept grows with the graph and with what is under way, never with the number of rounds of a loop.
 //!
 //! The parts: `plan` (the graph, compiled), `merge` and `join` (how arrivals merge), `actors` (what an actor does when it
-//! runs), `fan_out` and `route` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
+//! runs), `fan_out` and `router_ports` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
 //! (errors, closing, the end), `stall` (why nothing goes on), `stopping`, `rounds`,
 //! `retry` and `outputs` (what a run may be asked for) and `message` (events and actions).
 
@@ -42,7 +42,7 @@ mod outputs;
 mod plan;
 mod retry;
 mod rounds;
-mod route;
+mod router_ports;
 mod fan_out;
 mod stall;
 mod stopping;

@@ -13,7 +13,7 @@ use super::failure::{exception_key, instance_key};
 use super::handlers::Handlers;
 use super::join::Join;
 use super::missing;
-use super::route::Ports;
+use super::router_ports::RouterPorts;
 
 /// The entry in which ppf nodes hand on everything (`ewoks_format.md`, `ppfmethod`).
 const TRAVELLING: &str = "_ppfdict";
@@ -25,7 +25,7 @@ pub(super) struct Plan {
     nodes: Vec<Node>,
     out_links: Vec<OutLink>,
     /// Of the routers only.
-    ports: Vec<Ports>,
+    ports: Vec<RouterPorts>,
     /// The actors that keep arrivals, in the order of their [`InputState`]s.
     stateful_actors: Vec<ActorId>,
     handlers: Handlers,
@@ -156,7 +156,7 @@ impl Plan {
             input_state: small(self.stateful_actors.binary_search(&id).unwrap_or_default()),
         };
         if matches!(actor.kind, ActorKind::Router(_)) {
-            self.ports.push(Ports::group(&self.graph, &mut self.out_links[first..errors], first));
+            self.ports.push(RouterPorts::group(&self.graph, &mut self.out_links[first..errors], first));
         }
     }
 

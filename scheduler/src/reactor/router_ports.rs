@@ -1,4 +1,4 @@
-//! [`Ports`]: which links a router's data leaves by.
+//! [`RouterPorts`]: which links a router's data leaves by.
 //!
 //! The router looks at one entry of its data and finds the port for it ([`Router::port_of`]); the data leaves by the
 //! links of that port. Where there are none it leaves by those of the port "other" (`parity.md` P50), and where there
@@ -17,12 +17,12 @@ const QUOTED: usize = 40;
 
 /// The links of one router, by port.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub(super) struct RouterPorts {
     /// Each port that has a link, as the router spells it, with its links.
     links: Vec<(Port, Range<usize>)>,
 }
 
-impl Ports {
+impl RouterPorts {
     /// Sorts a router's links by port, those of one port in connect order; `first` is the place of the first of them.
     pub(super) fn group(graph: &Graph, out_links: &mut [OutLink], first: usize) -> Self {
         let port = |link_out: &OutLink| graph.link(link_out.link).port.clone().unwrap_or(Port::Other);
@@ -39,7 +39,7 @@ impl Ports {
             *range = end..end + out_links.iter().filter(|link_out| port(link_out) == *known).count();
             end = range.end;
         }
-        Ports { links }
+        RouterPorts { links }
     }
 
     /// The links that this data leaves by.
