@@ -37,7 +37,7 @@ mod failure;
 mod handlers;
 mod join;
 mod message;
-mod missing;
+mod missing_data;
 mod outputs;
 mod plan;
 mod retry;

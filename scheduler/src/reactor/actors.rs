@@ -22,7 +22,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::{Data, Key, Payload, Value};
 
 use super::failure::is_error;
-use super::missing;
+use super::missing_data;
 use super::outputs::Execution;
 use super::plan::{OutLink, Plan};
 use super::retry::Again;
@@ -216,8 +216,8 @@ fn inputs(task: &Task, got: Data, plan: &Plan) -> Result<Data, TaskError> {
     if task.passing == Passing::Dict {
         inputs = unpacked(inputs, &plan.travelling)?;
     }
-    let may_miss = plan.may_miss && !missing::is_of_ewoks(&task.work);
-    Ok(if may_miss { missing::without(inputs) } else { inputs })
+    let may_miss = plan.may_miss && !missing_data::is_of_ewoks(&task.work);
+    Ok(if may_miss { missing_data::without(inputs) } else { inputs })
 }
 
 /// The defaults of a task, without those of positions that are left open before one that arrived: these are none, as the

@@ -12,7 +12,7 @@ use super::merge::{InputState, Merge};
 use super::failure::{exception_key, instance_key};
 use super::handlers::Handlers;
 use super::join::Join;
-use super::missing;
+use super::missing_data;
 use super::router_ports::RouterPorts;
 
 /// The entry in which ppf nodes hand on everything (`ewoks_format.md`, `ppfmethod`).
@@ -106,7 +106,7 @@ impl Plan {
             stateful_actors: Vec::new(),
             handlers: Handlers::new(&graph),
             travelling: Key::from(TRAVELLING),
-            may_miss: missing::is_possible(&graph),
+            may_miss: missing_data::is_possible(&graph),
             exception: exception_key(),
             instance: instance_key(),
             graph: graph.clone(),
