@@ -27,7 +27,7 @@
 //!
 //! The parts: `plan` (the graph, compiled), `merge` and `join` (how arrivals merge), `actors` (what an actor does when it
 //! runs), `fan_out` and `router_ports` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
-//! (errors, closing, the end), `stall` (why nothing goes on), `stopping`, `rounds`,
+//! (errors, closing, the end), `stall` (why nothing goes on), `soft_stop`, `rounds`,
 //! `retry` and `outputs` (what a run may be asked for) and `message` (events and actions).
 
 mod actors;
@@ -45,7 +45,7 @@ mod rounds;
 mod router_ports;
 mod fan_out;
 mod stall;
-mod stopping;
+mod soft_stop;
 #[cfg(test)]
 mod tests;
 
@@ -67,7 +67,7 @@ use outputs::Kept;
 use plan::{Plan, Delivery};
 use retry::Again;
 use rounds::Rounds;
-use stopping::SoftStop;
+use soft_stop::SoftStop;
 
 /// The state machine of one run; see the module for its states and rules.
 #[derive(Debug)]

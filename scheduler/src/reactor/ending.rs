@@ -14,7 +14,7 @@ use pushflow_value::Data;
 
 use super::outputs::Taken;
 use super::rounds::too_many;
-use super::stopping::SoftStop;
+use super::soft_stop::SoftStop;
 use super::{Action, Execution, OpenAttempt, Output, Phase, Reactor, Step};
 
 /// How a run ended.
@@ -170,7 +170,7 @@ impl Reactor {
         let mut stalled = Vec::new();
         let kind = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Closing(closing) => closing.kind,
-            _ if self.was_stopped_softly() => self.soft_stop.take().map_or(EndingKind::Finished, SoftStop::into_kind),
+            _ if self.soft_stop_took_effect() => self.soft_stop.take().map_or(EndingKind::Finished, SoftStop::into_kind),
             _ if !self.errors.is_empty() => EndingKind::Failed,
             _ => {
                 stalled = self.unmet(step.plan);

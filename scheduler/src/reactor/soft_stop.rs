@@ -38,7 +38,7 @@ impl Reactor {
     }
 
     /// Whether a stop kept a task from running; one that came too late for that changes nothing.
-    pub(super) fn was_stopped_softly(&self) -> bool {
+    pub(super) fn soft_stop_took_effect(&self) -> bool {
         self.soft_stop.as_ref().is_some_and(|stop| stop.took_effect)
     }
 
