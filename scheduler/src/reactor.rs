@@ -63,7 +63,7 @@ pub use outputs::{Execution, Output, Outputs};
 
 use merge::{InputState, Ready};
 use ending::{Closing, Errors};
-use outputs::Kept;
+use outputs::OutputCollector;
 use plan::{Plan, Delivery};
 use retry::Again;
 use rounds::Rounds;
@@ -88,7 +88,7 @@ pub struct Reactor {
     errors: Errors,
     /// How many failures were handled.
     handled: u64,
-    outputs: Kept,
+    outputs: OutputCollector,
     rounds: Rounds,
     soft_stop: Option<SoftStop>,
     retries: HashMap<ActorId, Retries>,
@@ -158,7 +158,7 @@ impl Reactor {
             status: None,
             errors: Errors::new(limits.errors),
             handled: 0,
-            outputs: Kept::new(Outputs::default(), limits.outputs),
+            outputs: OutputCollector::new(Outputs::default(), limits.outputs),
             soft_stop: None,
             retries: plan.graph().retries().collect(),
             plan: Arc::new(plan),
@@ -168,7 +168,7 @@ impl Reactor {
     /// The same run, whose ending has these outputs.
     #[must_use]
     pub fn with_outputs(mut self, wanted: Outputs) -> Self {
-        self.outputs = Kept::new(wanted, self.limits.outputs);
+        self.outputs = OutputCollector::new(wanted, self.limits.outputs);
         self
     }
 

@@ -12,7 +12,7 @@ use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::Data;
 
-use super::outputs::Taken;
+use super::outputs::CollectedOutputs;
 use super::rounds::too_many;
 use super::soft_stop::SoftStop;
 use super::{Action, Execution, OpenAttempt, Output, Phase, Reactor, Step};
@@ -178,7 +178,7 @@ impl Reactor {
             }
         };
         self.forget_arrivals();
-        let Taken { outputs, executions, dropped: more_outputs } = self.outputs.take(step.plan);
+        let CollectedOutputs { outputs, executions, dropped: more_outputs } = self.outputs.take(step.plan);
         step.actions.push(Action::Finish(Box::new(Ending {
             kind,
             result: self.result.take(),

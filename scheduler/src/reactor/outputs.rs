@@ -51,7 +51,7 @@ pub struct Execution {
 }
 
 /// What a run has kept for its outcome.
-pub(super) struct Taken {
+pub(super) struct CollectedOutputs {
     pub(super) outputs: Vec<Output>,
     pub(super) executions: Vec<Execution>,
     /// How many executions there were before these.
@@ -60,7 +60,7 @@ pub(super) struct Taken {
 
 /// What has been kept so far.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct OutputCollector {
     wanted: Outputs,
     limit: usize,
     ends: BTreeMap<ActorId, Data>,
@@ -68,9 +68,9 @@ pub(super) struct Kept {
     dropped: u64,
 }
 
-impl Kept {
+impl OutputCollector {
     pub(super) fn new(wanted: Outputs, limit: usize) -> Self {
-        Kept { wanted, limit, ends: BTreeMap::new(), executions: VecDeque::new(), dropped: 0 }
+        OutputCollector { wanted, limit, ends: BTreeMap::new(), executions: VecDeque::new(), dropped: 0 }
     }
 
     /// Something reached the stop actor from there.
@@ -95,10 +95,10 @@ impl Kept {
     }
 
     /// All of it, and how much had to be dropped.
-    pub(super) fn take(&mut self, plan: &Plan) -> Taken {
+    pub(super) fn take(&mut self, plan: &Plan) -> CollectedOutputs {
         let name = |actor| plan.actor(actor).name.clone();
         let ends = std::mem::take(&mut self.ends).into_iter();
-        Taken {
+        CollectedOutputs {
             outputs: ends.map(|(actor, data)| Output { actor, name: name(actor), data }).collect(),
             executions: std::mem::take(&mut self.executions).into(),
             dropped: self.dropped,

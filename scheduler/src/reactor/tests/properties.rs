@@ -20,7 +20,7 @@ struct Edge {
     source: usize,
     target: usize,
     arrival: Arrival,
-    /// Taken only when `x` is 0.
+    /// CollectedOutputs only when `x` is 0.
     conditional: bool,
     /// Takes the output `x`, which not every actor has, under another name.
     mapped: bool,
