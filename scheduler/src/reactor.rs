@@ -65,7 +65,7 @@ use merge::{InputState, Ready};
 use ending::{Closing, Errors};
 use outputs::OutputCollector;
 use plan::{Plan, Delivery};
-use retry::Again;
+use retry::RetryState;
 use rounds::Rounds;
 use soft_stop::SoftStop;
 
@@ -79,7 +79,7 @@ pub struct Reactor {
     /// One per actor that keeps arrivals ([`Plan::stateful_actors`]).
     input_states: Vec<InputState>,
     /// Ordered, so that interrupts go out in the order of submission.
-    open: BTreeMap<AttemptId, OpenAttempt>,
+    open: BTreeMap<AttemptId, InFlight>,
     /// Whether the caller owes an [`Event::Continue`].
     continue_asked: bool,
     counts: Counts,
@@ -112,20 +112,20 @@ struct Trigger {
 
 /// An attempt that was submitted and has not ended.
 #[derive(Debug)]
-struct OpenAttempt {
+struct InFlight {
     actor: ActorId,
     submitted: Duration,
     /// What reached the actor.
     got: Data,
     /// What the result is laid on before it is handed on.
-    base: Base,
+    base: MergeBase,
     /// With what it is tried again, if it may be.
-    again: Option<Box<Again>>,
+    retry: Option<Box<RetryState>>,
 }
 
 /// What a result is laid on before it is handed on.
 #[derive(Debug)]
-enum Base {
+enum MergeBase {
     /// It goes on alone.
     Nothing,
     /// What reached the actor, which is what the task got.

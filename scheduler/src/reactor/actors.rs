@@ -25,9 +25,9 @@ use super::failure::is_error;
 use super::missing_data;
 use super::outputs::Execution;
 use super::plan::{OutLink, Plan};
-use super::retry::Again;
+use super::retry::RetryState;
 use super::fan_out::{Handed, Refused, fan_out};
-use super::{Action, Base, OpenAttempt, Phase, Reactor, Step};
+use super::{Action, MergeBase, InFlight, Phase, Reactor, Step};
 
 /// The status that an error handler gives a run.
 const ERROR_STATUS: &str = "error";
@@ -119,17 +119,17 @@ impl Reactor {
             return self.refuse(actor, got, step);
         }
         let base = match task.passing {
-            Passing::Result => Base::Nothing,
-            Passing::Merged if task.defaults.is_empty() => Base::Got,
-            Passing::Merged | Passing::Dict => Base::Other(inputs.clone()),
+            Passing::Result => MergeBase::Nothing,
+            Passing::Merged if task.defaults.is_empty() => MergeBase::Got,
+            Passing::Merged | Passing::Dict => MergeBase::Other(inputs.clone()),
         };
-        let again = self.retries.get(&actor).map(|&left| Box::new(Again { left, inputs: inputs.clone() }));
-        let attempt = OpenAttempt { actor, submitted: step.now, got, base, again };
+        let retry = self.retries.get(&actor).map(|&left| Box::new(RetryState { left, inputs: inputs.clone() }));
+        let attempt = InFlight { actor, submitted: step.now, got, base, retry };
         self.open_attempt(attempt, inputs, Duration::ZERO, step);
     }
 
     /// Asks for an attempt, not before that much time has passed.
-    pub(super) fn open_attempt(&mut self, open: OpenAttempt, inputs: Data, delay: Duration, step: &mut Step<'_>) {
+    pub(super) fn open_attempt(&mut self, open: InFlight, inputs: Data, delay: Duration, step: &mut Step<'_>) {
         self.counts.submitted += 1;
         let attempt = AttemptId(self.counts.submitted);
         let actor = open.actor;
@@ -139,7 +139,7 @@ impl Reactor {
 
     /// An attempt ended well: its result goes on, unless the run is closing.
     pub(super) fn attempt_finished(&mut self, attempt: AttemptId, result: Data, step: &mut Step<'_>) {
-        let Some(OpenAttempt { actor, got, base, .. }) = self.end_attempt(attempt) else { return };
+        let Some(InFlight { actor, got, base, .. }) = self.end_attempt(attempt) else { return };
         let plan = step.plan;
         let ActorKind::Task(task) = &plan.actor(actor).kind else { return };
         if matches!(self.phase, Phase::Closing(_)) {
@@ -148,11 +148,11 @@ impl Reactor {
         let out_links = plan.out_links(actor);
         let noted = self.outputs.wants_executions().then(|| got.clone());
         let (outputs, kept) = match base {
-            Base::Nothing => (result, Some(got)),
-            Base::Other(inputs) => (inputs.merged(&result), Some(got)),
+            MergeBase::Nothing => (result, Some(got)),
+            MergeBase::Other(inputs) => (inputs.merged(&result), Some(got)),
             // Links that hand on everything can't fail: nobody needs what the actor got, and merging need not copy it.
-            Base::Got if out_links.iter().all(|link_out| link_out.plain) => (got.merged(&result), None),
-            Base::Got => (got.clone().merged(&result), Some(got)),
+            MergeBase::Got if out_links.iter().all(|link_out| link_out.plain) => (got.merged(&result), None),
+            MergeBase::Got => (got.clone().merged(&result), Some(got)),
         };
         let handed = handed(task.passing, outputs, &plan.travelling);
         if let Some(got) = noted {
@@ -168,7 +168,7 @@ impl Reactor {
         let Some(open) = self.end_attempt(attempt) else { return };
         let error = self.told(error, &open);
         self.note_execution(open.actor, Some(attempt), &open.got, Err(&error), step);
-        if let Some((open, error)) = self.try_again(open, attempt, error, step) {
+        if let Some((open, error)) = self.retry(open, attempt, error, step) {
             self.fail(open.actor, Some(attempt), error, open.got, step);
         }
     }
@@ -194,7 +194,7 @@ impl Reactor {
         self.outputs.executed(Execution { actor, name: name.clone(), attempt, inputs, result });
     }
 
-    fn end_attempt(&mut self, attempt: AttemptId) -> Option<OpenAttempt> {
+    fn end_attempt(&mut self, attempt: AttemptId) -> Option<InFlight> {
         let ended = self.open.remove(&attempt);
         match ended {
             Some(_) => self.counts.ended += 1,

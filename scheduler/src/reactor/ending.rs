@@ -15,7 +15,7 @@ use pushflow_value::Data;
 use super::outputs::CollectedOutputs;
 use super::rounds::too_many;
 use super::soft_stop::SoftStop;
-use super::{Action, Execution, OpenAttempt, Output, Phase, Reactor, Step};
+use super::{Action, Execution, InFlight, Output, Phase, Reactor, Step};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Reactor {
     }
 
     /// The failure of an attempt, told as what it is when it ends because the run does.
-    pub(super) fn told(&self, error: TaskError, attempt: &OpenAttempt) -> TaskError {
+    pub(super) fn told(&self, error: TaskError, attempt: &InFlight) -> TaskError {
         match &self.phase {
             Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt),
             _ => error,
@@ -202,7 +202,7 @@ fn is_by_closing(kind: ErrorKind) -> bool {
 
 impl Closing {
     /// The error of an attempt that was still running when the run was closed; it keeps what is known of the process.
-    fn still_running(&self, error: TaskError, attempt: &OpenAttempt) -> TaskError {
+    fn still_running(&self, error: TaskError, attempt: &InFlight) -> TaskError {
         let (kind, moment) = match self.kind {
             EndingKind::TimedOut => (ErrorKind::TimedOut, "at the run's deadline"),
             EndingKind::Failed => (ErrorKind::Stopped, "when the run outgrew its limits"),
