@@ -70,7 +70,7 @@ impl Reactor {
         }
         let stop = plan.graph().stop();
         let delivery = |target| if Some(target) == stop { Delivery::End(target) } else { Delivery::Direct };
-        let handlers = plan.hearing(actor).map(|target| Trigger { target, delivery: delivery(target), data: data.clone() });
+        let handlers = plan.scope_handlers(actor).map(|target| Trigger { target, delivery: delivery(target), data: data.clone() });
         self.queue.extend(handlers);
         self.queue.len() > before
     }

@@ -210,13 +210,13 @@ impl Plan {
     }
 
     /// What the scopes of an actor trigger when it fails.
-    pub(super) fn hearing(&self, id: ActorId) -> impl Iterator<Item = ActorId> {
-        self.handlers.hearing(id)
+    pub(super) fn scope_handlers(&self, id: ActorId) -> impl Iterator<Item = ActorId> {
+        self.handlers.scope_handlers(id)
     }
 
     /// Whether anything may hear of the failure of an actor.
     pub(super) fn has_error_path(&self, id: ActorId) -> bool {
-        !self.error_links(id).is_empty() || self.hearing(id).next().is_some()
+        !self.error_links(id).is_empty() || self.scope_handlers(id).next().is_some()
     }
 
     /// The links out of a router that this data leaves by.

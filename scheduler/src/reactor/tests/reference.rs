@@ -84,11 +84,11 @@ impl Case {
             };
             net = net.link(&edge.source.to_string(), &name(edge.target), link);
         }
-        self.hearing().iter().fold(net, |net, handler| net.handler(&name(*handler)))
+        self.scope_handlers().iter().fold(net, |net, handler| net.handler(&name(*handler)))
     }
 
     /// The workflow's handlers that may be some.
-    fn hearing(&self) -> Vec<Option<usize>> {
+    fn scope_handlers(&self) -> Vec<Option<usize>> {
         let may = |handler: &&Option<usize>| handler.is_none_or(|index| self.kinds[index] != Kind::Join);
         self.handlers.iter().filter(may).copied().collect()
     }
@@ -233,7 +233,7 @@ impl<'a> Reference<'a> {
         let before = self.queue.len();
         self.send(self.edges_of(actor, true), &entries);
         if self.case.is_usual(actor) {
-            for handler in self.case.hearing() {
+            for handler in self.case.scope_handlers() {
                 self.queue.push_back((handler, (true, usize::MAX), entries.clone()));
             }
         }
