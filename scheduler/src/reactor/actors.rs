@@ -26,7 +26,7 @@ use super::missing_data;
 use super::outputs::Execution;
 use super::plan::{OutLink, Plan};
 use super::retry::RetryState;
-use super::fan_out::{Handed, Refused, fan_out};
+use super::fan_out::{Outgoing, FanOutError, fan_out};
 use super::{Action, MergeBase, InFlight, Phase, Reactor, Step};
 
 /// The status that an error handler gives a run.
@@ -45,7 +45,7 @@ impl Reactor {
             }
             ActorKind::Router(router) => match plan.links_of_port(actor, router, &got) {
                 Ok(out_links) => self.hand_on(plan, out_links, got.into()),
-                Err(error) => Err(Box::new(Refused { error, data: got })),
+                Err(error) => Err(Box::new(FanOutError { error, data: got })),
             },
             ActorKind::Stop => return self.reach_end(actor, actor, got, step),
             ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
@@ -55,20 +55,20 @@ impl Reactor {
             ActorKind::Task(task) => match inputs(task, got.clone(), plan) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
-                    let handed = handed(task.passing, inputs, &plan.travelling);
-                    self.note_execution(actor, None, &got, Ok(&handed.data), step);
-                    let done = self.hand_on(plan, plan.out_links(actor), handed);
-                    done.map_err(|refused| Box::new(Refused { data: got, ..*refused }))
+                    let outgoing = outgoing(task.passing, inputs, &plan.travelling);
+                    self.note_execution(actor, None, &got, Ok(&outgoing.data), step);
+                    let done = self.hand_on(plan, plan.out_links(actor), outgoing);
+                    done.map_err(|failure| Box::new(FanOutError { data: got, ..*failure }))
                 }
                 Err(error) => {
                     self.note_execution(actor, None, &got, Err(&error), step);
-                    Err(Box::new(Refused { error, data: got }))
+                    Err(Box::new(FanOutError { error, data: got }))
                 }
             },
         };
         match done {
             Ok(()) => step.actions.push(Action::Passed { actor }),
-            Err(refused) => self.fail(actor, None, refused.error, refused.data, step),
+            Err(failure) => self.fail(actor, None, failure.error, failure.data, step),
         }
     }
 
@@ -79,7 +79,7 @@ impl Reactor {
         behaviour: &dyn Behaviour,
         got: Data,
         step: &mut Step<'_>,
-    ) -> Result<(), Box<Refused>> {
+    ) -> Result<(), Box<FanOutError>> {
         let seen = got.clone();
         let before = self.queue.len();
         let done = catch_unwind(AssertUnwindSafe(|| behaviour.triggered(seen)));
@@ -87,16 +87,16 @@ impl Reactor {
             let out_links = step.plan.out_links(actor);
             sent.into_iter()
                 .try_for_each(|data| self.hand_on(step.plan, out_links, data.into()))
-                .map_err(|refused| refused.error)
+                .map_err(|failure| failure.error)
         });
         sent.map_err(|error| {
             self.queue.truncate(before);
-            Box::new(Refused { error, data: got })
+            Box::new(FanOutError { error, data: got })
         })
     }
 
-    fn hand_on(&mut self, plan: &Plan, out_links: &[OutLink], handed: Handed) -> Result<(), Box<Refused>> {
-        fan_out(plan, out_links, handed, &mut self.queue)
+    fn hand_on(&mut self, plan: &Plan, out_links: &[OutLink], outgoing: Outgoing) -> Result<(), Box<FanOutError>> {
+        fan_out(plan, out_links, outgoing, &mut self.queue)
     }
 
     /// Something reached the stop actor, from there.
@@ -108,7 +108,7 @@ impl Reactor {
         step.actions.push(Action::Passed { actor: stop });
     }
 
-    fn set_status(&mut self, status: &str, actor: ActorId, got: Data, step: &mut Step<'_>) -> Result<(), Box<Refused>> {
+    fn set_status(&mut self, status: &str, actor: ActorId, got: Data, step: &mut Step<'_>) -> Result<(), Box<FanOutError>> {
         self.status = Some(status.to_owned());
         step.actions.push(Action::Status(status.to_owned()));
         self.hand_on(step.plan, step.plan.out_links(actor), got.into())
@@ -154,12 +154,12 @@ impl Reactor {
             MergeBase::Got if out_links.iter().all(|link_out| link_out.plain) => (got.merged(&result), None),
             MergeBase::Got => (got.clone().merged(&result), Some(got)),
         };
-        let handed = handed(task.passing, outputs, &plan.travelling);
+        let outgoing = outgoing(task.passing, outputs, &plan.travelling);
         if let Some(got) = noted {
-            self.note_execution(actor, Some(attempt), &got, Ok(&handed.data), step);
+            self.note_execution(actor, Some(attempt), &got, Ok(&outgoing.data), step);
         }
-        if let Err(refused) = self.hand_on(plan, out_links, handed) {
-            self.fail(actor, Some(attempt), refused.error, kept.unwrap_or(refused.data), step);
+        if let Err(failure) = self.hand_on(plan, out_links, outgoing) {
+            self.fail(actor, Some(attempt), failure.error, kept.unwrap_or(failure.data), step);
         }
     }
 
@@ -251,12 +251,12 @@ fn unpacked(mut inputs: Data, travelling: &Key) -> Result<Data, TaskError> {
 }
 
 /// What goes on from a task whose outputs, on top of what they are to be laid on, are these.
-fn handed(passing: Passing, outputs: Data, travelling: &Key) -> Handed {
+fn outgoing(passing: Passing, outputs: Data, travelling: &Key) -> Outgoing {
     match passing {
         Passing::Merged | Passing::Result => outputs.into(),
         Passing::Dict => {
             let dictionary = Payload::from_fields(outputs.clone());
-            Handed { data: [(travelling.clone(), dictionary)].into_iter().collect(), seen: Some(outputs) }
+            Outgoing { data: [(travelling.clone(), dictionary)].into_iter().collect(), seen: Some(outputs) }
         }
     }
 }

@@ -65,8 +65,8 @@ impl Reactor {
         }
         let data = error_data(got, error, plan);
         let before = self.queue.len();
-        if let Err(refused) = fan_out(plan, plan.error_links(actor), data.clone().into(), &mut self.queue) {
-            self.note_failure(actor, None, refused.error, false, step);
+        if let Err(failure) = fan_out(plan, plan.error_links(actor), data.clone().into(), &mut self.queue) {
+            self.note_failure(actor, None, failure.error, false, step);
         }
         let stop = plan.graph().stop();
         let delivery = |target| if Some(target) == stop { Delivery::End(target) } else { Delivery::Direct };

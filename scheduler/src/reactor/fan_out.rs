@@ -17,22 +17,22 @@ const LISTED: usize = 20;
 
 /// What an actor hands on.
 #[derive(Debug)]
-pub(super) struct Handed {
+pub(super) struct Outgoing {
     /// What travels.
     pub(super) data: Data,
     /// What conditions look at, where that is not `data`: the entries of the travelling dictionary.
     pub(super) seen: Option<Data>,
 }
 
-impl From<Data> for Handed {
+impl From<Data> for Outgoing {
     fn from(data: Data) -> Self {
-        Handed { data, seen: None }
+        Outgoing { data, seen: None }
     }
 }
 
 /// Why an actor can't hand on what it has, and what that is.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct FanOutError {
     pub(super) error: TaskError,
     pub(super) data: Data,
 }
@@ -41,41 +41,41 @@ pub(super) struct Refused {
 pub(super) fn fan_out(
     plan: &Plan,
     out_links: &[OutLink],
-    handed: Handed,
+    outgoing: Outgoing,
     queue: &mut VecDeque<Trigger>,
-) -> Result<(), Box<Refused>> {
+) -> Result<(), Box<FanOutError>> {
     if let [only] = out_links
         && only.plain
     {
-        queue.push_back(Trigger { target: only.target, delivery: only.delivery, data: handed.data });
+        queue.push_back(Trigger { target: only.target, delivery: only.delivery, data: outgoing.data });
         return Ok(());
     }
     let before = queue.len();
     let taken = out_links.iter().try_for_each(|link_out| {
-        if let Some(data) = travelling(plan, link_out, &handed)? {
+        if let Some(data) = travelling(plan, link_out, &outgoing)? {
             queue.push_back(Trigger { target: link_out.target, delivery: link_out.delivery, data });
         }
         Ok(())
     });
     taken.map_err(|error| {
         queue.truncate(before);
-        Box::new(Refused { error, data: handed.data })
+        Box::new(FanOutError { error, data: outgoing.data })
     })
 }
 
 /// What travels on one link; none if it is not taken.
-fn travelling(plan: &Plan, link_out: &OutLink, handed: &Handed) -> Result<Option<Data>, TaskError> {
+fn travelling(plan: &Plan, link_out: &OutLink, outgoing: &Outgoing) -> Result<Option<Data>, TaskError> {
     if link_out.plain {
-        return Ok(Some(handed.data.clone()));
+        return Ok(Some(outgoing.data.clone()));
     }
     let link = plan.graph().link(link_out.link);
     let target = || plan.actor(link_out.target).name.as_str();
-    if !is_taken(link, handed.seen.as_ref().unwrap_or(&handed.data), target)? {
+    if !is_taken(link, outgoing.seen.as_ref().unwrap_or(&outgoing.data), target)? {
         return Ok(None);
     }
     match &link.mapping {
-        Mapping::All => Ok(Some(handed.data.clone())),
-        Mapping::Fields(fields) => mapped(fields, &handed.data, target).map(Some),
+        Mapping::All => Ok(Some(outgoing.data.clone())),
+        Mapping::Fields(fields) => mapped(fields, &outgoing.data, target).map(Some),
     }
 }
 
