@@ -31,11 +31,12 @@
 //! `retry` and `outputs` (what a run may be asked for) and `message` (events and actions).
 
 mod actors;
-mod merge;
 mod ending;
 mod failure;
+mod fan_out;
 mod handlers;
 mod join;
+mod merge;
 mod message;
 mod missing_data;
 mod outputs;
@@ -43,9 +44,8 @@ mod plan;
 mod retry;
 mod rounds;
 mod router_ports;
-mod fan_out;
-mod stall;
 mod soft_stop;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -61,10 +61,10 @@ pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
 pub use outputs::{Execution, Output, Outputs};
 
-use merge::{InputState, Ready};
 use ending::{Closing, Errors};
+use merge::{InputState, Ready};
 use outputs::OutputCollector;
-use plan::{Plan, Delivery};
+use plan::{Delivery, Plan};
 use retry::RetryState;
 use rounds::Rounds;
 use soft_stop::SoftStop;
@@ -170,11 +170,6 @@ impl Reactor {
     pub fn with_outputs(mut self, wanted: Outputs) -> Self {
         self.outputs = OutputCollector::new(wanted, self.limits.outputs);
         self
-    }
-
-    /// The graph that is run.
-    pub fn graph(&self) -> &Graph {
-        self.plan.graph()
     }
 
     /// What has been counted so far.

@@ -215,7 +215,9 @@ impl Run {
                 }
                 Action::Interrupt { attempt } => self.interrupt(attempt),
                 Action::Continue => go_on = true,
-                Action::Passed { .. } => {}
+                Action::Passed { actor } => {
+                    tracing::trace!(actor = self.graph.actor(actor).name, "an actor handed its data on");
+                }
                 Action::Failed { failure, handled } => {
                     tracing::debug!(actor = failure.name, error = %failure.error, handled, "an actor failed");
                 }

@@ -22,12 +22,12 @@ use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::{Data, Key, Payload, Value};
 
 use super::failure::is_error;
+use super::fan_out::{FanOutError, Outgoing, fan_out};
 use super::missing_data;
 use super::outputs::Execution;
 use super::plan::{OutLink, Plan};
 use super::retry::RetryState;
-use super::fan_out::{Outgoing, FanOutError, fan_out};
-use super::{Action, MergeBase, InFlight, Phase, Reactor, Step};
+use super::{Action, InFlight, MergeBase, Phase, Reactor, Step};
 
 /// The status that an error handler gives a run.
 const ERROR_STATUS: &str = "error";
@@ -108,7 +108,13 @@ impl Reactor {
         step.actions.push(Action::Passed { actor: stop });
     }
 
-    fn set_status(&mut self, status: &str, actor: ActorId, got: Data, step: &mut Step<'_>) -> Result<(), Box<FanOutError>> {
+    fn set_status(
+        &mut self,
+        status: &str,
+        actor: ActorId,
+        got: Data,
+        step: &mut Step<'_>,
+    ) -> Result<(), Box<FanOutError>> {
         self.status = Some(status.to_owned());
         step.actions.push(Action::Status(status.to_owned()));
         self.hand_on(step.plan, step.plan.out_links(actor), got.into())

@@ -170,7 +170,9 @@ impl Reactor {
         let mut stalled = Vec::new();
         let kind = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Closing(closing) => closing.kind,
-            _ if self.soft_stop_took_effect() => self.soft_stop.take().map_or(EndingKind::Finished, SoftStop::into_kind),
+            _ if self.soft_stop_took_effect() => {
+                self.soft_stop.take().map_or(EndingKind::Finished, SoftStop::into_kind)
+            }
             _ if !self.errors.is_empty() => EndingKind::Failed,
             _ => {
                 stalled = self.unmet(step.plan);

@@ -14,8 +14,8 @@ use pushflow_protocol::{AttemptId, ERROR_CODEC, ErrorCause, TaskError};
 use pushflow_value::{Data, Map, Opaque, Payload, Value};
 
 use super::ending::ActorError;
-use super::plan::{Plan, Delivery};
 use super::fan_out::fan_out;
+use super::plan::{Delivery, Plan};
 use super::{Action, Phase, Reactor, Step, Trigger};
 
 /// The entry that says that data comes from a failure.
@@ -70,7 +70,8 @@ impl Reactor {
         }
         let stop = plan.graph().stop();
         let delivery = |target| if Some(target) == stop { Delivery::End(target) } else { Delivery::Direct };
-        let handlers = plan.scope_handlers(actor).map(|target| Trigger { target, delivery: delivery(target), data: data.clone() });
+        let handlers =
+            plan.scope_handlers(actor).map(|target| Trigger { target, delivery: delivery(target), data: data.clone() });
         self.queue.extend(handlers);
         self.queue.len() > before
     }

@@ -40,7 +40,9 @@ impl InputState {
     /// Keeps one arrival and says what the actor can do now.
     pub(super) fn arrive(&mut self, slot: InputSlot, data: Data) -> Ready {
         match (self, slot) {
-            (InputState::Join(join), InputSlot::Joined(link)) => join.arrive(link, data).map_or(Ready::NotYet, Ready::Once),
+            (InputState::Join(join), InputSlot::Joined(link)) => {
+                join.arrive(link, data).map_or(Ready::NotYet, Ready::Once)
+            }
             (InputState::Merge(merge), slot) => merge.arrive(slot, data),
             (InputState::Join(_), _) => unreachable!("each link into a join has a number there"),
         }

@@ -8,10 +8,10 @@ use pushflow_graph::{Actor, ActorId, ActorKind, Arrival, Graph, Link, LinkId, Ma
 use pushflow_protocol::TaskError;
 use pushflow_value::{Data, Key};
 
-use super::merge::{InputState, Merge};
 use super::failure::{exception_key, instance_key};
 use super::handlers::Handlers;
 use super::join::Join;
+use super::merge::{InputState, Merge};
 use super::missing_data;
 use super::router_ports::RouterPorts;
 

@@ -3,8 +3,8 @@
 use pushflow_graph::Origin;
 
 use super::Reactor;
-use super::merge::InputState;
 use super::join::Join;
+use super::merge::InputState;
 use super::plan::Plan;
 
 /// How many joins an explanation names.

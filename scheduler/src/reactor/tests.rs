@@ -196,7 +196,7 @@ impl Run {
     }
 
     fn name(&self, actor: ActorId) -> String {
-        self.reactor.graph().actor(actor).name.clone()
+        self.reactor.plan.actor(actor).name.clone()
     }
 
     /// The oldest open attempt of an actor.
