@@ -31,15 +31,21 @@
 //! `retry` and `outputs` (what a run may be asked for) and `message` (events and actions).
 
 mod actors;
+mod closing;
 mod ending;
+mod error_data;
+mod error_log;
 mod failure;
 mod fan_out;
 mod handlers;
+mod in_flight;
 mod join;
+mod links;
 mod merge;
 mod message;
 mod missing_data;
 mod outputs;
+mod phase;
 mod plan;
 mod retry;
 mod rounds;
@@ -61,13 +67,14 @@ pub use ending::{ActorError, Ending, EndingKind};
 pub use message::{Action, Counts, Event, Limits};
 pub use outputs::{Execution, Output, Outputs};
 
-use ending::{Closing, Errors};
+use error_log::ErrorLog;
+use in_flight::InFlight;
+use links::Delivery;
 use merge::{InputState, Ready};
 use outputs::OutputCollector;
-use plan::{Delivery, Plan};
-use retry::RetryState;
+use phase::{Phase, SoftStop};
+use plan::Plan;
 use rounds::Rounds;
-use soft_stop::SoftStop;
 
 /// The state machine of one run; see the module for its states and rules.
 #[derive(Debug)]
@@ -85,21 +92,11 @@ pub struct Reactor {
     counts: Counts,
     result: Option<Data>,
     status: Option<String>,
-    errors: Errors,
-    /// How many failures were handled.
-    handled: u64,
+    errors: ErrorLog,
     outputs: OutputCollector,
     rounds: Rounds,
     soft_stop: Option<SoftStop>,
     retries: HashMap<ActorId, Retries>,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Waiting { inputs: Data },
-    Running,
-    Closing(Closing),
-    Over,
 }
 
 /// One arrival of data at an actor.
@@ -108,30 +105,6 @@ struct Trigger {
     target: ActorId,
     delivery: Delivery,
     data: Data,
-}
-
-/// An attempt that was submitted and has not ended.
-#[derive(Debug)]
-struct InFlight {
-    actor: ActorId,
-    submitted: Duration,
-    /// What reached the actor.
-    got: Data,
-    /// What the result is laid on before it is handed on.
-    base: MergeBase,
-    /// With what it is tried again, if it may be.
-    retry: Option<Box<RetryState>>,
-}
-
-/// What a result is laid on before it is handed on.
-#[derive(Debug)]
-enum MergeBase {
-    /// It goes on alone.
-    Nothing,
-    /// What reached the actor, which is what the task got.
-    Got,
-    /// What the task got, where that is something else.
-    Other(Data),
 }
 
 /// What one call of [`Reactor::on`] works with, beside the state.
@@ -156,8 +129,7 @@ impl Reactor {
             counts: Counts::default(),
             result: None,
             status: None,
-            errors: Errors::new(limits.errors),
-            handled: 0,
+            errors: ErrorLog::new(limits.errors),
             outputs: OutputCollector::new(Outputs::default(), limits.outputs),
             soft_stop: None,
             retries: plan.graph().retries().collect(),

@@ -21,13 +21,15 @@ use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
 use pushflow_protocol::{AttemptId, ErrorKind, TaskError};
 use pushflow_value::{Data, Key, Payload, Value};
 
-use super::failure::is_error;
 use super::fan_out::{FanOutError, Outgoing, fan_out};
+use super::in_flight::{InFlight, MergeBase, RetryState};
+use super::links::OutLink;
+use super::message::Action;
 use super::missing_data;
 use super::outputs::Execution;
-use super::plan::{OutLink, Plan};
-use super::retry::RetryState;
-use super::{Action, InFlight, MergeBase, Phase, Reactor, Step};
+use super::phase::Phase;
+use super::plan::Plan;
+use super::{Reactor, Step};
 
 /// The status that an error handler gives a run.
 const ERROR_STATUS: &str = "error";
@@ -102,7 +104,7 @@ impl Reactor {
     /// Something reached the stop actor, from there.
     pub(super) fn reach_end(&mut self, from: ActorId, stop: ActorId, got: Data, step: &mut Step<'_>) {
         self.outputs.reached_end(from, &got, step.plan);
-        if self.result.is_none() || !is_error(&got, step.plan) {
+        if self.result.is_none() || !step.plan.error_keys.is_error(&got) {
             self.result = Some(got);
         }
         step.actions.push(Action::Passed { actor: stop });

@@ -8,20 +8,16 @@
 //!
 //! A run that is closing has no error path: nothing is triggered any more.
 
-use bytes::Bytes;
 use pushflow_graph::ActorId;
-use pushflow_protocol::{AttemptId, ERROR_CODEC, ErrorCause, TaskError};
-use pushflow_value::{Data, Map, Opaque, Payload, Value};
+use pushflow_protocol::{AttemptId, TaskError};
+use pushflow_value::Data;
 
 use super::ending::ActorError;
 use super::fan_out::fan_out;
-use super::plan::{Delivery, Plan};
-use super::{Action, Phase, Reactor, Step, Trigger};
-
-/// The entry that says that data comes from a failure.
-const EXCEPTION: &str = "WorkflowException";
-/// The entry that has the error itself.
-const INSTANCE: &str = "WorkflowExceptionInstance";
+use super::links::Delivery;
+use super::message::Action;
+use super::phase::Phase;
+use super::{Reactor, Step, Trigger};
 
 impl Reactor {
     /// The failure of an actor that had got this.
@@ -49,7 +45,6 @@ impl Reactor {
         let name = step.plan.actor(actor).name.clone();
         let failure = ActorError { actor, name, attempt, error };
         if handled {
-            self.handled += 1;
             self.errors.add_handled(failure.clone());
         } else {
             self.errors.add(failure.clone());
@@ -63,7 +58,7 @@ impl Reactor {
         if !plan.has_error_path(actor) {
             return false;
         }
-        let data = error_data(got, error, plan);
+        let data = plan.error_keys.error_data(got, error);
         let before = self.queue.len();
         if let Err(failure) = fan_out(plan, plan.error_links(actor), data.clone().into(), &mut self.queue) {
             self.note_failure(actor, None, failure.error, false, step);
@@ -74,69 +69,5 @@ impl Reactor {
             plan.scope_handlers(actor).map(|target| Trigger { target, delivery: delivery(target), data: data.clone() });
         self.queue.extend(handlers);
         self.queue.len() > before
-    }
-}
-
-/// What travels on an error path.
-fn error_data(got: Data, error: &TaskError, plan: &Plan) -> Data {
-    let lines = error.traceback.iter().map(|line| Value::from(line.as_str())).collect::<Vec<_>>();
-    let mut exception: Map =
-        [("errorMessage", Value::from(error.message.as_str())), ("traceBack", lines.into())].into_iter().collect();
-    if !error.notes().is_empty() {
-        let notes: Vec<Value> = error.notes().iter().map(|note| Value::from(note.as_str())).collect();
-        exception.insert("notes".into(), notes.into());
-    }
-    if !error.causes().is_empty() {
-        let causes: Vec<Value> = error.causes().iter().map(cause).collect();
-        exception.insert("causes".into(), causes.into());
-    }
-    let mut data = got;
-    data.insert(plan.exception.clone(), Payload::from(Value::Map(exception)));
-    data.insert(plan.instance.clone(), instance(error));
-    data
-}
-
-fn cause(cause: &ErrorCause) -> Value {
-    let parts = [("type", cause.type_name.as_str()), ("message", cause.message.as_str())];
-    Value::Map(parts.into_iter().map(|(name, text)| (name, Value::from(text))).collect())
-}
-
-/// The error itself, where its language has it; else what stands for one.
-fn instance(error: &TaskError) -> Payload {
-    match error.instance() {
-        Some(encoded) => Payload::from_encoded(Bytes::clone(encoded)),
-        None => {
-            let stand_in = Opaque::new(ERROR_CODEC, error.type_name.as_str()).with_text(error.to_string());
-            Payload::from(Value::from(stand_in))
-        }
-    }
-}
-
-/// The key of [`INSTANCE`].
-pub(super) fn instance_key() -> pushflow_value::Key {
-    INSTANCE.into()
-}
-
-/// The key of [`EXCEPTION`].
-pub(super) fn exception_key() -> pushflow_value::Key {
-    EXCEPTION.into()
-}
-
-/// What the failure that data comes from said.
-pub(super) fn message_of<'a>(data: &'a Data, plan: &Plan) -> Option<&'a str> {
-    data.get(&plan.exception)?.value().ok()?.as_map()?.get("errorMessage")?.as_str()
-}
-
-/// Whether data comes from a failure: its entry `WorkflowException` is there and says something (`parity.md` P56).
-pub(super) fn is_error(data: &Data, plan: &Plan) -> bool {
-    let Some(exception) = data.get(&plan.exception) else { return false };
-    match exception.value().map(Value::plain) {
-        Ok(Value::Null | Value::Bool(false) | Value::Int(0)) => false,
-        Ok(Value::Float(float)) => *float != 0.0,
-        Ok(Value::Str(text)) => !text.is_empty(),
-        Ok(Value::Bytes(bytes)) => !bytes.is_empty(),
-        Ok(Value::List(items)) => !items.is_empty(),
-        Ok(Value::Map(entries)) => !entries.is_empty(),
-        Ok(_) | Err(_) => true,
     }
 }

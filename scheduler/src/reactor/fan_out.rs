@@ -10,7 +10,8 @@ use pushflow_protocol::{ErrorKind, TaskError};
 use pushflow_value::Data;
 
 use super::Trigger;
-use super::plan::{OutLink, Plan};
+use super::links::OutLink;
+use super::plan::Plan;
 
 /// How many outputs a message lists.
 const LISTED: usize = 20;

@@ -19,7 +19,7 @@
 use pushflow_value::Data;
 
 use super::join::Join;
-use super::plan::InputSlot;
+use super::links::InputSlot;
 
 /// What one actor keeps of its arrivals, by its rule.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, TaskError};
 use pushflow_value::Data;
 
-use super::{ActorError, Ending};
+use super::ending::{ActorError, Ending};
 
 /// Something that happened.
 #[derive(Clone, Debug)]

@@ -6,7 +6,6 @@ use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, TaskError};
 use pushflow_value::Data;
 
-use super::failure::is_error;
 use super::plan::Plan;
 
 /// What an outcome holds beside the result, which is always there.
@@ -75,7 +74,7 @@ impl OutputCollector {
 
     /// Something reached the stop actor from there.
     pub(super) fn reached_end(&mut self, from: ActorId, data: &Data, plan: &Plan) {
-        if self.wanted == Outputs::Ends && (!self.ends.contains_key(&from) || !is_error(data, plan)) {
+        if self.wanted == Outputs::Ends && (!self.ends.contains_key(&from) || !plan.error_keys.is_error(data)) {
             self.ends.insert(from, data.clone());
         }
     }

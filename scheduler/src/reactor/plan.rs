@@ -8,9 +8,10 @@ use pushflow_graph::{Actor, ActorId, ActorKind, Arrival, Graph, Link, LinkId, Ma
 use pushflow_protocol::TaskError;
 use pushflow_value::{Data, Key};
 
-use super::failure::{exception_key, instance_key};
+use super::error_data::ErrorKeys;
 use super::handlers::Handlers;
 use super::join::Join;
+use super::links::{Delivery, InputSlot, OutLink};
 use super::merge::{InputState, Merge};
 use super::missing_data;
 use super::router_ports::RouterPorts;
@@ -33,10 +34,7 @@ pub(super) struct Plan {
     pub(super) travelling: Key,
     /// Whether some inputs may be there and missing.
     pub(super) may_miss: bool,
-    /// The key of what says that data comes from a failure, made once.
-    pub(super) exception: Key,
-    /// The key of the entry that has the error itself.
-    pub(super) instance: Key,
+    pub(super) error_keys: ErrorKeys,
 }
 
 /// One actor.
@@ -61,42 +59,6 @@ struct SlotCounts {
     joined: usize,
 }
 
-/// One link out of an actor.
-#[derive(Debug)]
-pub(super) struct OutLink {
-    pub(super) link: LinkId,
-    pub(super) target: ActorId,
-    pub(super) delivery: Delivery,
-    /// Whether it is always taken and hands on everything, so that nobody need look at the link itself.
-    pub(super) plain: bool,
-}
-
-/// What becomes of what arrives on a link: an [`Arrival`], with the place where it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delivery {
-    /// It runs the target at once.
-    Direct,
-    /// It is merged with what the target keeps there.
-    Kept(InputSlot),
-    /// It reaches the stop actor, from this one.
-    End(ActorId),
-}
-
-/// Where an actor keeps what arrives on one of its links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InputSlot {
-    /// With the run's own inputs.
-    Start,
-    /// As the latest of the required link of this number.
-    Required(u32),
-    /// As the latest of the cached optional link of this number.
-    Cached(u32),
-    /// As one of the arrivals on optional links that are not cached.
-    Loose,
-    /// Until a round takes it, as an arrival on the join's link of this number.
-    Joined(u32),
-}
-
 impl Plan {
     pub(super) fn new(graph: Arc<Graph>) -> Self {
         let mut plan = Plan {
@@ -107,8 +69,7 @@ impl Plan {
             handlers: Handlers::new(&graph),
             travelling: Key::from(TRAVELLING),
             may_miss: missing_data::is_possible(&graph),
-            exception: exception_key(),
-            instance: instance_key(),
+            error_keys: ErrorKeys::new(),
             graph: graph.clone(),
         };
         let deliveries = plan.deliveries();

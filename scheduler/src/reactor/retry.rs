@@ -3,20 +3,11 @@
 //! Each try is an attempt of its own, with the same inputs. Its failure is told, as a handled one, since something came of
 //! it; only the last one is that of the actor. A run that is closing or stopping tries nothing again.
 
-use pushflow_graph::Retries;
 use pushflow_protocol::{AttemptId, TaskError};
-use pushflow_value::Data;
 
-use super::{InFlight, Phase, Reactor, Step};
-
-/// With what an attempt is tried again.
-#[derive(Debug)]
-pub(super) struct RetryState {
-    /// What is left of the actor's retries, for this execution of it.
-    pub(super) left: Retries,
-    /// What the task gets.
-    pub(super) inputs: Data,
-}
+use super::in_flight::InFlight;
+use super::phase::Phase;
+use super::{Reactor, Step};
 
 impl Reactor {
     /// Tries a failed attempt again; gives it back, with its error, if there is no try left for it.

@@ -10,7 +10,7 @@ use pushflow_graph::{Graph, Port, Router};
 use pushflow_protocol::{ErrorKind, TaskError};
 use pushflow_value::{Data, Value};
 
-use super::plan::OutLink;
+use super::links::OutLink;
 
 /// How long a text may be for a message to quote it, in bytes.
 const QUOTED: usize = 40;

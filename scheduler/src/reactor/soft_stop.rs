@@ -8,27 +8,8 @@ use pushflow_graph::ActorId;
 use pushflow_protocol::{ErrorKind, TaskError};
 use pushflow_value::Data;
 
-use super::failure::message_of;
-use super::{EndingKind, Phase, Reactor, Step};
-
-/// A soft stop that was asked for.
-#[derive(Debug)]
-pub(super) struct SoftStop {
-    reason: String,
-    /// Whether a task was refused.
-    took_effect: bool,
-}
-
-impl SoftStop {
-    pub(super) fn into_kind(self) -> EndingKind {
-        EndingKind::Stopped { reason: self.reason }
-    }
-
-    /// What a task that is refused fails with.
-    fn message(&self) -> String {
-        format!("the run was stopped before the task could run: {}", self.reason)
-    }
-}
+use super::phase::{Phase, SoftStop};
+use super::{Reactor, Step};
 
 impl Reactor {
     pub(super) fn stop_softly(&mut self, reason: String) {
@@ -47,7 +28,7 @@ impl Reactor {
         let Some(stop) = &mut self.soft_stop else { return };
         stop.took_effect = true;
         let message = stop.message();
-        let told_before = message_of(&got, step.plan).is_some_and(|earlier| earlier == message);
+        let told_before = step.plan.error_keys.message_of(&got).is_some_and(|earlier| earlier == message);
         let error = TaskError::new(ErrorKind::Stopped, message);
         if told_before {
             self.note_failure(actor, None, error, false, step);

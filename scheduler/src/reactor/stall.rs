@@ -20,7 +20,7 @@ impl Reactor {
         match (&self.result, joins.is_empty()) {
             (None, true) => vec!["nothing reached the stop actor".to_owned()],
             // A branch that failed and was handled does not deliver: that is what its handler is for.
-            (Some(_), _) if self.handled > 0 => Vec::new(),
+            (Some(_), _) if self.errors.handled_count > 0 => Vec::new(),
             _ => joins,
         }
     }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::super::links::InputSlot;
 use super::super::merge::{Merge, Ready};
-use super::super::plan::InputSlot;
 use super::*;
 
 /// The original's rule in the original's shape: lists, and a merge from scratch at each execution.

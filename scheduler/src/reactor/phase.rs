@@ -1,0 +1,60 @@
+//! [`Phase`]: how far a run has come, and how it ends before its time ([`Closing`], [`SoftStop`]).
+
+use std::time::Duration;
+
+use pushflow_protocol::{ErrorKind, TaskError};
+use pushflow_value::Data;
+
+use super::ending::EndingKind;
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    Waiting { inputs: Data },
+    Running,
+    Closing(Closing),
+    Over,
+}
+
+/// Why, and since when, a run does nothing more.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) kind: EndingKind,
+    pub(super) since: Duration,
+}
+
+impl Closing {
+    /// The error of an attempt that was still running when the run was closed; it keeps what is known of the process.
+    pub(super) fn still_running(&self, error: TaskError, submitted: Duration) -> TaskError {
+        let (kind, moment) = match self.kind {
+            EndingKind::TimedOut => (ErrorKind::TimedOut, "at the run's deadline"),
+            EndingKind::Failed => (ErrorKind::Stopped, "when the run outgrew its limits"),
+            _ => (ErrorKind::Stopped, "when the run was stopped"),
+        };
+        let running = self.since.saturating_sub(submitted).as_secs_f64();
+        let message = format!(
+            "the attempt was still running {moment}, {running:.1} s after it was submitted ({})",
+            error.message
+        );
+        let told = TaskError::new(kind, message);
+        TaskError { kind: told.kind, type_name: told.type_name, message: told.message, ..error }
+    }
+}
+
+/// A soft stop that was asked for.
+#[derive(Debug)]
+pub(super) struct SoftStop {
+    pub(super) reason: String,
+    /// Whether a task was refused.
+    pub(super) took_effect: bool,
+}
+
+impl SoftStop {
+    pub(super) fn into_kind(self) -> EndingKind {
+        EndingKind::Stopped { reason: self.reason }
+    }
+
+    /// What a task that is refused fails with.
+    pub(super) fn message(&self) -> String {
+        format!("the run was stopped before the task could run: {}", self.reason)
+    }
+}
