@@ -17,7 +17,7 @@ use pushflow_protocol::{AttemptId, ErrorKind, EwoksClass, EwoksTask, EwoksWork, 
 use pushflow_value::{Data, Value};
 
 use crate::PythonSettings;
-use crate::opening;
+use crate::open_timeout;
 use crate::preflight::python;
 
 /// How long the modules of all classes may take to be imported, by default.
@@ -75,7 +75,7 @@ impl PythonClasses {
         let sink: EventSink = Arc::new(sink);
         let given_up = Cancellation::new();
         let open = || open_pool(PoolType::Process, &options, true, sink, &given_up);
-        match opening::within(Some(self.limit), &given_up, open) {
+        match open_timeout::with_timeout(Some(self.limit), &given_up, open) {
             Ok(Ok(pool)) => Ok(pool),
             Ok(Err(OpenError::GivenUp)) => Err(late(self.limit)),
             Ok(Err(error)) => Err(error.to_string()),

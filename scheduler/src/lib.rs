@@ -34,7 +34,7 @@ pub mod doctor;
 mod event;
 mod handle;
 mod observer;
-mod opening;
+mod open_timeout;
 mod options;
 mod outcome;
 mod pools;

@@ -27,7 +27,7 @@ use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::delayed::Delayed;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::handle::{Explanation, OpenAttempt, StopHandle};
-use crate::opening;
+use crate::open_timeout;
 use crate::pools::Pools;
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Limits, Reactor};
@@ -126,7 +126,7 @@ impl Run {
         let asked = graph.settings();
         let timeout = options.timeout.or(asked.timeout);
         let open = || preflight::open_pools(&graph, workflow.folder(), options, &sink, &opening);
-        let pools = match opening::within(timeout, &opening, open).map_err(OpenError::Io)? {
+        let pools = match open_timeout::with_timeout(timeout, &opening, open).map_err(OpenError::Io)? {
             Err(RunError::Pool(OpenError::GivenUp)) => Pools::none(),
             opened => opened?,
         };
