@@ -31,7 +31,9 @@ mod classes;
 mod deadlines;
 mod delayed;
 pub mod doctor;
+mod error;
 mod event;
+mod explanation;
 mod handle;
 mod observer;
 mod open_timeout;
@@ -41,15 +43,19 @@ mod pools;
 mod preflight;
 mod reactor;
 mod run;
+mod run_input;
 mod stop_signals;
+mod tasks;
 mod workflow;
 
 pub use classes::PythonClasses;
+pub use error::RunError;
 pub use event::{EventKind, RunId, WorkflowEvent};
-pub use handle::{Explanation, OpenAttempt, StopHandle};
+pub use explanation::{Explanation, OpenAttempt};
+pub use handle::StopHandle;
 pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
-pub use outcome::{Outcome, RunError};
+pub use outcome::Outcome;
 pub use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, TaskClasses, UnknownClass, parse_inputs};
 pub use pushflow_graph::{
     ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Warning, WarningKind,

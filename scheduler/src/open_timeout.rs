@@ -7,7 +7,11 @@ use pushflow_pool::Cancellation;
 
 /// Opens something, whose opening is cancelled when this much time has passed. Afterwards it is cancelled in any case, so
 /// that nothing waits for it any more.
-pub(crate) fn with_timeout<T>(limit: Option<Duration>, opening: &Cancellation, open: impl FnOnce() -> T) -> io::Result<T> {
+pub(crate) fn with_timeout<T>(
+    limit: Option<Duration>,
+    opening: &Cancellation,
+    open: impl FnOnce() -> T,
+) -> io::Result<T> {
     std::thread::scope(|scope| {
         let _ends_timer = Cancelled(opening);
         if let Some(limit) = limit {

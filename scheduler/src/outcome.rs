@@ -1,9 +1,7 @@
-//! [`Outcome`]: how a run ended; [`RunError`]: why it could not begin.
+//! [`Outcome`]: how a run ended.
 
 use std::time::Duration;
 
-use pushflow_graph::GraphError;
-use pushflow_pool::{FindTaskError, OpenError};
 use pushflow_value::Data;
 
 use crate::{ActorError, EndingKind, Execution, Output, RunId, StopSignal};
@@ -47,29 +45,4 @@ impl Outcome {
     pub fn is_finished(&self) -> bool {
         self.ending == EndingKind::Finished
     }
-}
-
-/// Why a run could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The graph is not complete.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    /// A task does not exist in this program.
-    #[error("actor {actor:?}: {source}")]
-    Task {
-        /// The actor whose task it is.
-        actor: String,
-        /// What is known about it.
-        source: FindTaskError,
-    },
-    /// The signals on which the run is to be stopped can't be heard.
-    #[error("signals can't be heard: {0}")]
-    Signals(std::io::Error),
-    /// The pool can't be opened.
-    #[error(transparent)]
-    Pool(#[from] OpenError),
-    /// There is no Python interpreter.
-    #[error("{0}")]
-    Python(String),
 }

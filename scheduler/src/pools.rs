@@ -10,7 +10,7 @@ use pushflow_graph::{ActorId, Graph};
 use pushflow_pool::{Attempt, Pool, PoolType};
 use pushflow_protocol::AttemptId;
 
-use crate::run::tasks;
+use crate::tasks::tasks;
 
 /// On which pool the attempts of a task actor run.
 pub(crate) fn pool_type(graph: &Graph, actor: ActorId, usual: PoolType) -> PoolType {

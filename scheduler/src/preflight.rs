@@ -9,9 +9,10 @@ use pushflow_pool::run::find_interpreter;
 use pushflow_pool::{Cancellation, EventSink, Policy, Pool, PoolType, find_task, own_tasks};
 use pushflow_protocol::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
 
+use crate::error::RunError;
+use crate::options::{PythonSettings, RunOptions};
 use crate::pools::{self, Pools};
-use crate::run::tasks;
-use crate::{PythonSettings, RunError, RunOptions};
+use crate::tasks::tasks;
 
 /// How many bytes the names of modules to import before the first task may have: every interpreter is told them.
 const MODULES_SIZE: usize = 16 * 1024;

@@ -13,26 +13,33 @@
 //! and what it hears before that word still counts. So an answer is never late because the run was.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use pushflow_graph::{ActorId, ActorKind, Graph, Work};
+use pushflow_graph::{ActorId, Graph};
 use pushflow_pool::{Attempt, Cancellation, EventSink, OpenError, PoolEvent};
 use pushflow_protocol::{AttemptId, TaskError, TaskSpec};
 use pushflow_value::Data;
 
 use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::delayed::Delayed;
+use crate::error::RunError;
 use crate::event::{EventKind, RunId, WorkflowEvent};
-use crate::handle::{Explanation, OpenAttempt, StopHandle};
+use crate::explanation::{Explanation, OpenAttempt};
+use crate::handle::StopHandle;
+use crate::observer::Observer;
 use crate::open_timeout;
+use crate::options::RunOptions;
+use crate::outcome::Outcome;
 use crate::pools::Pools;
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Limits, Reactor};
+use crate::run_input::RunInput;
 use crate::stop_signals::Listening;
-use crate::{Observer, Outcome, RunError, RunOptions, Workflow};
+use crate::tasks::{task_names, tasks};
 
 /// How many inputs are taken in before their actions are carried out together, and the time is looked at.
 const BATCH: usize = 1024;
@@ -53,8 +60,8 @@ pub struct Run {
     /// Of stop handles: see there.
     opening: Cancellation,
     observers: Vec<Arc<dyn Observer>>,
-    inputs: Receiver<Input>,
-    to_self: Sender<Input>,
+    inputs: Receiver<RunInput>,
+    to_self: Sender<RunInput>,
     /// The attempts that have not ended.
     open: HashMap<AttemptId, Open>,
     limits: TimeLimits,
@@ -64,7 +71,7 @@ pub struct Run {
     interrupted: Deadlines,
     /// What is to be tried again later.
     delayed: Delayed,
-    /// Whether [`Input::TimeUp`] is on its way.
+    /// Whether [`RunInput::TimeUp`] is on its way.
     time_up_sent: bool,
     /// Whether an attempt was given up while it still ran.
     left_behind: bool,
@@ -72,24 +79,6 @@ pub struct Run {
     began: Instant,
     /// How long that took, which is part of its time.
     prepared_in: Duration,
-}
-
-/// What reaches the run.
-#[derive(Debug)]
-pub(crate) enum Input {
-    Pool(Vec<PoolEvent>),
-    SoftStop {
-        reason: String,
-    },
-    Stop {
-        reason: String,
-    },
-    Kill,
-    Explain(Sender<Explanation>),
-    /// From the run itself: the reactor has more to do.
-    Continue,
-    /// From the run itself: what was due by then is due, since all that had been told by then has been heard.
-    TimeUp(Instant),
 }
 
 /// An attempt that has not ended.
@@ -106,14 +95,19 @@ struct Open {
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 impl Run {
-    pub(crate) fn prepare(workflow: &Workflow, data: Data, options: &RunOptions) -> Result<Run, RunError> {
+    /// Opens the pools of a run. Modules and scripts are looked for in `folder` first.
+    pub(crate) fn prepare(
+        graph: Arc<Graph>,
+        folder: Option<&Path>,
+        data: Data,
+        options: &RunOptions,
+    ) -> Result<Run, RunError> {
         let began = Instant::now();
-        let graph = workflow.shared_graph();
         graph.validate()?;
         let (to_self, inputs) = unbounded();
         let from_pool = to_self.clone();
         // That nobody listens any more means that the run is over.
-        let sink = Arc::new(move |events| drop(from_pool.send(Input::Pool(events))));
+        let sink = Arc::new(move |events| drop(from_pool.send(RunInput::Pool(events))));
         let sink: EventSink = sink;
         let opening = Cancellation::new();
         let signals = match &options.stop_signals[..] {
@@ -125,13 +119,13 @@ impl Run {
         };
         let asked = graph.settings();
         let timeout = options.timeout.or(asked.timeout);
-        let open = || preflight::open_pools(&graph, workflow.folder(), options, &sink, &opening);
+        let open = || preflight::open_pools(&graph, folder, options, &sink, &opening);
         let pools = match open_timeout::with_timeout(timeout, &opening, open).map_err(OpenError::Io)? {
             Err(RunError::Pool(OpenError::GivenUp)) => Pools::none(),
             opened => opened?,
         };
         let tasks = tasks(&graph).map(|(id, task)| (id, Arc::new(task.clone()))).collect();
-        let names = tasks_names(&graph);
+        let names = task_names(&graph);
         let limits = Limits { max_rounds: options.limits.max_rounds.or(asked.max_rounds), ..options.limits };
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
@@ -187,8 +181,8 @@ impl Run {
     /// Why there are no pools: the run was stopped, or its time was over, while they were opened.
     fn why_given_up(&self) -> Event {
         let asked = self.inputs.try_iter().find_map(|input| match input {
-            Input::SoftStop { reason } | Input::Stop { reason } => Some(reason),
-            Input::Kill => Some("killed".into()),
+            RunInput::SoftStop { reason } | RunInput::Stop { reason } => Some(reason),
+            RunInput::Kill => Some("killed".into()),
             _ => None,
         });
         asked.map_or(Event::Deadline, |reason| Event::StopAsked { reason })
@@ -230,7 +224,7 @@ impl Run {
         }
         if go_on {
             // Behind whatever else has happened meanwhile.
-            self.to_self.send(Input::Continue).ok();
+            self.to_self.send(RunInput::Continue).ok();
         }
         ending
     }
@@ -268,27 +262,27 @@ impl Run {
         }
         let due = |deadlines: &Deadlines| deadlines.next().is_some_and(|at| at <= now);
         if !self.time_up_sent && (due(&self.running) || due(&self.interrupted)) {
-            self.time_up_sent = self.to_self.send(Input::TimeUp(now)).is_ok();
+            self.time_up_sent = self.to_self.send(RunInput::TimeUp(now)).is_ok();
         }
         events
     }
 
-    fn take_in(&mut self, input: Input, events: &mut Vec<Event>) {
+    fn take_in(&mut self, input: RunInput, events: &mut Vec<Event>) {
         match input {
-            Input::Pool(told) => events.extend(told.into_iter().filter_map(|event| self.pool_event(event))),
-            Input::SoftStop { reason } => {
+            RunInput::Pool(told) => events.extend(told.into_iter().filter_map(|event| self.pool_event(event))),
+            RunInput::SoftStop { reason } => {
                 self.tell(EventKind::Stopping { reason: reason.clone() });
                 events.push(Event::SoftStopAsked { reason });
             }
-            Input::Stop { reason } => {
+            RunInput::Stop { reason } => {
                 self.tell(EventKind::Stopping { reason: reason.clone() });
                 events.push(Event::StopAsked { reason });
             }
-            Input::Kill => events.push(self.kill()),
+            RunInput::Kill => events.push(self.kill()),
             // Whoever asked may have gone meanwhile.
-            Input::Explain(answer) => drop(answer.send(self.explain())),
-            Input::Continue => events.push(Event::Continue),
-            Input::TimeUp(now) => {
+            RunInput::Explain(answer) => drop(answer.send(self.explain())),
+            RunInput::Continue => events.push(Event::Continue),
+            RunInput::TimeUp(now) => {
                 self.time_up_sent = false;
                 self.interrupt_late(now);
                 self.give_up_overdue(now, events);
@@ -373,7 +367,7 @@ impl Run {
         let Some(&Open { actor, .. }) = self.open.get(&attempt) else { return };
         if self.delayed.remove(attempt) {
             let error = deadlines::interrupted_before_start();
-            self.to_self.send(Input::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
+            self.to_self.send(RunInput::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
         } else if !self.interrupted.contains(attempt) {
             self.interrupted.set(attempt, Instant::now() + self.pools.patience(actor));
             self.pools.interrupt(actor, attempt);
@@ -463,21 +457,6 @@ impl Run {
             self.observers.iter().for_each(|observer| observer.observe(&event));
         }
     }
-}
-
-/// The actors that run a task, with it.
-pub(crate) fn tasks(graph: &Graph) -> impl Iterator<Item = (ActorId, &TaskSpec)> {
-    graph.actors().filter_map(|(id, actor)| match &actor.kind {
-        ActorKind::Task(task) => match &task.work {
-            Work::Attempt(spec) => Some((id, spec)),
-            Work::Identity => None,
-        },
-        _ => None,
-    })
-}
-
-fn tasks_names(graph: &Graph) -> HashMap<ActorId, Arc<str>> {
-    tasks(graph).map(|(id, _)| (id, Arc::from(graph.actor(id).name.as_str()))).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ use pushflow_pool::PoolType;
 use pushflow_value::{Data, Value};
 
 use crate::classes::with_classes;
-use crate::{Outcome, Run, RunError, RunOptions};
+use crate::error::RunError;
+use crate::options::RunOptions;
+use crate::outcome::Outcome;
+use crate::run::Run;
 
 /// Actors and the links between them, ready to be run as often as you like.
 ///
@@ -75,14 +78,6 @@ impl Workflow {
     /// The actors and links.
     pub fn graph(&self) -> &Graph {
         &self.graph
-    }
-
-    pub(crate) fn shared_graph(&self) -> Arc<Graph> {
-        self.graph.clone()
-    }
-
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
     }
 
     /// A running workflow keeps the graph that it began with.
@@ -290,6 +285,6 @@ impl Workflow {
     /// # Errors
     /// When the run can't begin.
     pub fn prepare(&self, inputs: Data, options: &RunOptions) -> Result<Run, RunError> {
-        Run::prepare(self, inputs, options)
+        Run::prepare(self.graph.clone(), self.folder.as_deref(), inputs, options)
     }
 }

@@ -7,6 +7,7 @@ use pushflow_pool::{Pool, PoolType, Stream, task};
 use pushflow_protocol::ErrorKind;
 
 use super::*;
+use crate::Workflow;
 
 #[task(crate = pushflow_pool)]
 fn is_never_run() {}
@@ -73,7 +74,7 @@ impl World {
         workflow.connect(task, stop).unwrap();
         let options =
             RunOptions { pool: PoolType::Thread, attempt_timeout: Some(Duration::ZERO), ..RunOptions::default() };
-        let mut run = Run::prepare(&workflow, Data::new(), &options).unwrap();
+        let mut run = workflow.prepare(Data::new(), &options).unwrap();
         let noted = Noted::default();
         run.pools = Pools::new(vec![(PoolType::Thread, Box::new(noted.clone()))], &run.graph, PoolType::Thread);
         assert!(run.step(vec![Event::Begin]).is_none());
@@ -81,7 +82,7 @@ impl World {
     }
 
     fn tell(&self, event: PoolEvent) {
-        self.run.to_self.send(Input::Pool(vec![event])).unwrap();
+        self.run.to_self.send(RunInput::Pool(vec![event])).unwrap();
     }
 
     /// So much output that it takes several turns.
@@ -136,7 +137,7 @@ fn an_attempt_that_waits_again_has_all_its_time_when_it_starts_again() {
     world.turn();
     assert_eq!(world.run.explain().attempts[0].running, None, "it waits");
     for _ in 0..3 {
-        world.run.to_self.send(Input::Continue).unwrap();
+        world.run.to_self.send(RunInput::Continue).unwrap();
         world.turn();
     }
     assert_eq!(world.noted.all(), ["submit 1"], "it is not late while it waits");
@@ -151,7 +152,7 @@ fn an_attempt_that_is_late_when_the_run_is_stopped_is_interrupted_once() {
     let mut world = World::begin();
     world.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
     world.turn();
-    world.run.to_self.send(Input::Stop { reason: "enough".into() }).unwrap();
+    world.run.to_self.send(RunInput::Stop { reason: "enough".into() }).unwrap();
     world.end();
     assert_eq!(world.noted.all().iter().filter(|asked| *asked == "interrupt 1").count(), 1, "{:?}", world.noted.all());
 }
@@ -159,7 +160,7 @@ fn an_attempt_that_is_late_when_the_run_is_stopped_is_interrupted_once() {
 #[test]
 fn an_attempt_that_ends_as_the_run_is_stopped_leaves_nothing_behind() {
     let mut world = World::begin();
-    world.run.to_self.send(Input::Stop { reason: "enough".into() }).unwrap();
+    world.run.to_self.send(RunInput::Stop { reason: "enough".into() }).unwrap();
     world.tell(PoolEvent::Finished { attempt: ONE, result: Data::new() });
     world.end();
     assert_eq!(world.noted.all(), ["submit 1"]);
@@ -188,7 +189,7 @@ fn what_is_tried_again_later_is_submitted_when_its_time_has_come() {
 fn what_waits_to_be_tried_again_is_told_and_ends_at_once_when_the_run_is_stopped() {
     let mut world = again(Duration::from_secs(3600));
     assert_eq!(world.run.explain().attempts[0].running, None, "it waits");
-    world.run.to_self.send(Input::Stop { reason: "enough".into() }).unwrap();
+    world.run.to_self.send(RunInput::Stop { reason: "enough".into() }).unwrap();
     let ending = world.end();
     assert_eq!(world.noted.all(), ["submit 1"]);
     let message = &ending.errors[0].error.message;
