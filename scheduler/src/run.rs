@@ -38,7 +38,7 @@ use crate::pools::Pools;
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Limits, Reactor};
 use crate::run_input::RunInput;
-use crate::stop_signals::Listening;
+use crate::stop_signals::SignalSubscription;
 use crate::tasks::{task_names, tasks};
 
 /// How many inputs are taken in before their actions are carried out together, and the time is looked at.
@@ -75,7 +75,7 @@ pub struct Run {
     time_up_sent: bool,
     /// Whether an attempt was given up while it still ran.
     left_behind: bool,
-    signals: Option<Listening>,
+    signals: Option<SignalSubscription>,
     began: Instant,
     /// How long that took, which is part of its time.
     prepared_in: Duration,
@@ -114,7 +114,7 @@ impl Run {
             [] => None,
             wanted => {
                 let run = StopHandle::new(to_self.clone(), opening.clone());
-                Some(Listening::start(wanted, run).map_err(RunError::Signals)?)
+                Some(SignalSubscription::start(wanted, run).map_err(RunError::Signals)?)
             }
         };
         let asked = graph.settings();
@@ -423,7 +423,7 @@ impl Run {
             handled: ending.handled,
             errors: ending.errors,
             more_errors: ending.more_errors,
-            signal: self.signals.as_ref().and_then(Listening::first),
+            signal: self.signals.as_ref().and_then(SignalSubscription::first),
             elapsed: self.began.elapsed(),
         }
     }

@@ -64,12 +64,12 @@ impl StopSignal {
 
 #[derive(Default)]
 struct Registry {
-    runs: HashMap<u64, Listed>,
+    runs: HashMap<u64, Subscriber>,
     /// `None` for a signal that stays ignored.
     watches: HashMap<StopSignal, Option<SignalWatch>>,
 }
 
-struct Listed {
+struct Subscriber {
     wanted: Vec<StopSignal>,
     run: StopHandle,
     /// The number of the first signal that came; 0 before.
@@ -84,16 +84,16 @@ fn registry() -> MutexGuard<'static, Option<Registry>> {
 }
 
 /// While it lives, a run is stopped on the signals that it wants.
-pub(crate) struct Listening {
+pub(crate) struct SignalSubscription {
     id: u64,
     first: Arc<AtomicI32>,
 }
 
-impl Listening {
+impl SignalSubscription {
     /// From now on `run` is stopped on these signals.
-    pub(crate) fn start(wanted: &[StopSignal], run: StopHandle) -> io::Result<Listening> {
+    pub(crate) fn start(wanted: &[StopSignal], run: StopHandle) -> io::Result<SignalSubscription> {
         if let Some(pipe) = signal_pipe()? {
-            std::thread::Builder::new().name("pushflow-signals".into()).spawn(move || hear(pipe))?;
+            std::thread::Builder::new().name("pushflow-signals".into()).spawn(move || dispatch_signals(pipe))?;
         }
         let (id, first) = (NEXT.fetch_add(1, Ordering::Relaxed), Arc::<AtomicI32>::default());
         let mut guard = registry();
@@ -103,8 +103,8 @@ impl Listening {
                 watch.insert(signal.watch()?);
             }
         }
-        registry.runs.insert(id, Listed { wanted: wanted.to_vec(), run, first: first.clone() });
-        Ok(Listening { id, first })
+        registry.runs.insert(id, Subscriber { wanted: wanted.to_vec(), run, first: first.clone() });
+        Ok(SignalSubscription { id, first })
     }
 
     /// The signal that came first, if one did.
@@ -113,30 +113,30 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for SignalSubscription {
     fn drop(&mut self) {
         if let Some(registry) = registry().as_mut() {
             registry.runs.remove(&self.id);
             let runs = &registry.runs;
-            registry.watches.retain(|signal, _| runs.values().any(|listed| listed.wanted.contains(signal)));
+            registry.watches.retain(|signal, _| runs.values().any(|subscriber| subscriber.wanted.contains(signal)));
         }
     }
 }
 
 /// The thread's life: as long as the process, since its pipe is never closed.
-fn hear(mut pipe: PipeReader) {
+fn dispatch_signals(mut pipe: PipeReader) {
     let mut number = [0];
     while pipe.read_exact(&mut number).is_ok() {
         let Some(signal) = StopSignal::from_number(i32::from(number[0])) else { continue };
         let registry = registry();
-        for listed in registry.iter().flat_map(|registry| registry.runs.values()) {
-            if !listed.wanted.contains(&signal) {
+        for subscriber in registry.iter().flat_map(|registry| registry.runs.values()) {
+            if !subscriber.wanted.contains(&signal) {
                 continue;
             }
-            if listed.first.compare_exchange(0, signal.number(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                listed.run.stop(format!("{} was received", signal.name()));
+            if subscriber.first.compare_exchange(0, signal.number(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                subscriber.run.stop(format!("{} was received", signal.name()));
             } else {
-                listed.run.kill();
+                subscriber.run.kill();
             }
         }
     }

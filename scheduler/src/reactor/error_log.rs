@@ -10,7 +10,7 @@ pub(super) struct ErrorLog {
     pub(super) handled: Vec<ActorError>,
     /// How many were handled.
     pub(super) handled_count: u64,
-    /// How many were not handled and are not listed.
+    /// How many were not handled and are not subscriber.
     pub(super) more: u64,
     limit: usize,
 }
@@ -21,8 +21,8 @@ impl ErrorLog {
     }
 
     pub(super) fn add(&mut self, error: ActorError) {
-        if self.listed.len() < self.limit {
-            self.listed.push(error);
+        if self.subscriber.len() < self.limit {
+            self.subscriber.push(error);
         } else {
             self.more += 1;
         }
@@ -36,6 +36,6 @@ impl ErrorLog {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.listed.is_empty() && self.more == 0
+        self.subscriber.is_empty() && self.more == 0
     }
 }
