@@ -1,4 +1,4 @@
-//! [`Delayed`]: attempts that wait for their time, since what they try again failed a moment ago.
+//! [`DelayedAttempts`]: attempts that wait for their time, since what they try again failed a moment ago.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::deadlines::Deadlines;
 
 /// Attempts, each with the moment at which it is to be submitted.
 #[derive(Default)]
-pub(crate) struct Delayed {
+pub(crate) struct DelayedAttempts {
     attempts: HashMap<AttemptId, (ActorId, Attempt)>,
     times: Deadlines,
 }
 
-impl Delayed {
+impl DelayedAttempts {
     /// The attempt is to be submitted when that much time has passed from now on.
     pub(crate) fn add(&mut self, (actor, attempt): (ActorId, Attempt), delay: Duration) {
         let now = Instant::now();

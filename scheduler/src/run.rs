@@ -25,7 +25,7 @@ use pushflow_protocol::{AttemptId, TaskError, TaskSpec};
 use pushflow_value::Data;
 
 use crate::deadlines::{self, Deadlines, TimeLimits};
-use crate::delayed::Delayed;
+use crate::delayed::DelayedAttempts;
 use crate::error::RunError;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::explanation::{Explanation, OpenAttempt};
@@ -70,7 +70,7 @@ pub struct Run {
     /// When the patience with interrupted attempts ends.
     interrupted: Deadlines,
     /// What is to be tried again later.
-    delayed: Delayed,
+    delayed: DelayedAttempts,
     /// Whether [`RunInput::TimeUp`] is on its way.
     time_up_sent: bool,
     /// Whether an attempt was given up while it still ran.
@@ -144,7 +144,7 @@ impl Run {
             open: HashMap::new(),
             running: Deadlines::default(),
             interrupted: Deadlines::default(),
-            delayed: Delayed::default(),
+            delayed: DelayedAttempts::default(),
             time_up_sent: false,
             left_behind: false,
             signals,

@@ -21,8 +21,8 @@ impl ErrorLog {
     }
 
     pub(super) fn add(&mut self, error: ActorError) {
-        if self.subscriber.len() < self.limit {
-            self.subscriber.push(error);
+        if self.listed.len() < self.limit {
+            self.listed.push(error);
         } else {
             self.more += 1;
         }
@@ -36,6 +36,6 @@ impl ErrorLog {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.subscriber.is_empty() && self.more == 0
+        self.listed.is_empty() && self.more == 0
     }
 }
