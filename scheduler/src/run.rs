@@ -63,7 +63,7 @@ pub struct Run {
     inputs: Receiver<RunInput>,
     to_self: Sender<RunInput>,
     /// The attempts that have not ended.
-    open: HashMap<AttemptId, Open>,
+    open: HashMap<AttemptId, AttemptTimes>,
     limits: TimeLimits,
     /// When running attempts have had their time.
     running: Deadlines,
@@ -83,7 +83,7 @@ pub struct Run {
 
 /// An attempt that has not ended.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+struct AttemptTimes {
     actor: ActorId,
     submitted: Instant,
     /// Since when it runs, and in which process.
@@ -230,7 +230,7 @@ impl Run {
     }
 
     fn attempt(&mut self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
-        self.open.insert(id, Open { actor, submitted: Instant::now(), started: None, overran: None });
+        self.open.insert(id, AttemptTimes { actor, submitted: Instant::now(), started: None, overran: None });
         self.tell(EventKind::AttemptSubmitted { actor, attempt: id });
         Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
     }
@@ -341,7 +341,7 @@ impl Run {
     fn ended(&mut self, attempt: AttemptId, answer: Result<Data, TaskError>) -> Option<Event> {
         self.running.remove(attempt);
         self.interrupted.remove(attempt);
-        let Open { actor, started, overran, .. } = self.open.remove(&attempt)?;
+        let AttemptTimes { actor, started, overran, .. } = self.open.remove(&attempt)?;
         let answer = match overran {
             None => answer,
             Some(limit) => {
@@ -364,7 +364,7 @@ impl Run {
     /// Asks an attempt to end, once, and begins to wait for that.
     fn interrupt(&mut self, attempt: AttemptId) {
         self.running.remove(attempt);
-        let Some(&Open { actor, .. }) = self.open.get(&attempt) else { return };
+        let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { return };
         if self.delayed.remove(attempt) {
             let error = deadlines::interrupted_before_start();
             self.to_self.send(RunInput::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
@@ -395,7 +395,7 @@ impl Run {
     /// Reports attempts that were interrupted and did not end in their time.
     fn give_up_overdue(&mut self, now: Instant, events: &mut Vec<Event>) {
         for attempt in self.interrupted.take_due(now) {
-            let Some(&Open { actor, .. }) = self.open.get(&attempt) else { continue };
+            let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { continue };
             self.left_behind = true;
             self.pools.give_up(actor, attempt);
             events.extend(self.ended(attempt, Err(deadlines::left_behind())));
@@ -441,7 +441,7 @@ impl Run {
         }
     }
 
-    fn told(&self, attempt: AttemptId, open: &Open) -> OpenAttempt {
+    fn told(&self, attempt: AttemptId, open: &AttemptTimes) -> OpenAttempt {
         OpenAttempt {
             attempt,
             actor: self.names[&open.actor].to_string(),
