@@ -20,7 +20,7 @@ pub struct Outcome {
     pub outputs: Vec<Output>,
     /// Each execution, if that was asked for ([`crate::Outputs::All`]).
     pub executions: Vec<Execution>,
-    /// How many executions there were before those subscriber.
+    /// How many executions there were before those listed.
     pub more_outputs: u64,
     /// The last text that an error handler or status actor set the run's status to.
     pub status: Option<String>,
@@ -32,7 +32,7 @@ pub struct Outcome {
     pub handled: Vec<ActorError>,
     /// The errors that nothing handled, in the order in which they came.
     pub errors: Vec<ActorError>,
-    /// How many errors there were beyond those subscriber.
+    /// How many errors there were beyond those listed.
     pub more_errors: u64,
     /// The signal that came first, of those on which the run was to be stopped ([`crate::RunOptions::stop_signals`]).
     pub signal: Option<StopSignal>,

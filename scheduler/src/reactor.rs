@@ -155,12 +155,12 @@ impl Reactor {
     pub fn on(&mut self, event: Event, now: Duration, actions: &mut Vec<Action>) {
         let plan = Arc::clone(&self.plan);
         let mut step = Step { plan: &plan, now, actions };
-        self.take_in(event, &mut step);
+        self.handle_event(event, &mut step);
         self.work_off_queue(&mut step);
         self.conclude(&mut step);
     }
 
-    fn take_in(&mut self, event: Event, step: &mut Step<'_>) {
+    fn handle_event(&mut self, event: Event, step: &mut Step<'_>) {
         match event {
             Event::Begin => self.begin(step),
             Event::Finished { attempt, result } => self.attempt_finished(attempt, result, step),

@@ -166,7 +166,7 @@ impl Run {
         let now = Instant::now();
         self.began = now.checked_sub(self.prepared_in).unwrap_or(now);
         let deadline = self.timeout.and_then(|timeout| self.began.checked_add(timeout));
-        self.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
+        self.notify(EventKind::RunStarted { workflow: self.graph.name.clone() });
         let first = if self.pools.is_none() { self.why_given_up() } else { Event::Begin };
         let mut ending = self.step(vec![first]);
         let mut deadline = deadline;
@@ -215,7 +215,7 @@ impl Run {
                 Action::Failed { failure, handled } => {
                     tracing::debug!(actor = failure.name, error = %failure.error, handled, "an actor failed");
                 }
-                Action::Status(status) => self.tell(EventKind::Status { status }),
+                Action::Status(status) => self.notify(EventKind::Status { status }),
                 Action::Finish(finished) => ending = Some(finished),
             }
         }
@@ -231,7 +231,7 @@ impl Run {
 
     fn attempt(&mut self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
         self.open.insert(id, AttemptTimes { actor, submitted: Instant::now(), started: None, overran: None });
-        self.tell(EventKind::AttemptSubmitted { actor, attempt: id });
+        self.notify(EventKind::AttemptSubmitted { actor, attempt: id });
         Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
     }
 
@@ -247,7 +247,7 @@ impl Run {
         let mut next = received.ok();
         let mut left = BATCH;
         while let Some(input) = next {
-            self.take_in(input, &mut events);
+            self.handle_input(input, &mut events);
             left -= 1;
             next = if left > 0 { self.inputs.try_recv().ok() } else { None };
         }
@@ -267,15 +267,15 @@ impl Run {
         events
     }
 
-    fn take_in(&mut self, input: RunInput, events: &mut Vec<Event>) {
+    fn handle_input(&mut self, input: RunInput, events: &mut Vec<Event>) {
         match input {
-            RunInput::Pool(told) => events.extend(told.into_iter().filter_map(|event| self.pool_event(event))),
+            RunInput::Pool(reported) => events.extend(reported.into_iter().filter_map(|event| self.pool_event(event))),
             RunInput::SoftStop { reason } => {
-                self.tell(EventKind::Stopping { reason: reason.clone() });
+                self.notify(EventKind::Stopping { reason: reason.clone() });
                 events.push(Event::SoftStopAsked { reason });
             }
             RunInput::Stop { reason } => {
-                self.tell(EventKind::Stopping { reason: reason.clone() });
+                self.notify(EventKind::Stopping { reason: reason.clone() });
                 events.push(Event::StopAsked { reason });
             }
             RunInput::Kill => events.push(self.kill()),
@@ -300,26 +300,26 @@ impl Run {
             }
             PoolEvent::Output { attempt, stream, bytes } => {
                 let attempt = attempt.and_then(|attempt| Some((self.open.get(&attempt)?.actor, attempt)));
-                self.tell(EventKind::Output { attempt, stream, bytes });
+                self.notify(EventKind::Output { attempt, stream, bytes });
             }
             PoolEvent::Finished { attempt, result } => return self.ended(attempt, Ok(result)),
             PoolEvent::Failed { attempt, error } => return self.ended(attempt, Err(error)),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
                 let actor = self.open.get(&attempt)?.actor;
                 let signal = pushflow_os::signals::name(signal);
-                self.tell(EventKind::ProcessStopped { actor, attempt, pid, signal });
+                self.notify(EventKind::ProcessStopped { actor, attempt, pid, signal });
             }
             PoolEvent::ProcessContinued { attempt, pid } => {
                 let actor = self.open.get(&attempt)?.actor;
-                self.tell(EventKind::ProcessContinued { actor, attempt, pid });
+                self.notify(EventKind::ProcessContinued { actor, attempt, pid });
             }
-            PoolEvent::WorkerStarted { pid } => self.tell(EventKind::WorkerStarted { pid }),
-            PoolEvent::WorkerEnded { pid, exit } => self.tell(EventKind::WorkerEnded { pid, exit }),
+            PoolEvent::WorkerStarted { pid } => self.notify(EventKind::WorkerStarted { pid }),
+            PoolEvent::WorkerEnded { pid, exit } => self.notify(EventKind::WorkerEnded { pid, exit }),
             PoolEvent::Blocked { attempt, held } => {
                 let actor = self.open.get(&attempt)?.actor;
-                self.tell(EventKind::AttemptBlocked { actor, attempt, held });
+                self.notify(EventKind::AttemptBlocked { actor, attempt, held });
             }
-            PoolEvent::Broken { reason } => self.tell(EventKind::PoolBroken { reason }),
+            PoolEvent::Broken { reason } => self.notify(EventKind::PoolBroken { reason }),
         }
         None
     }
@@ -334,7 +334,7 @@ impl Run {
         {
             self.running.set(attempt, at);
         }
-        self.tell(EventKind::AttemptStarted { actor, attempt, pid });
+        self.notify(EventKind::AttemptStarted { actor, attempt, pid });
     }
 
     /// An attempt has ended, as the event for the reactor. `None` if it was given up before.
@@ -351,11 +351,11 @@ impl Run {
         };
         Some(match answer {
             Ok(result) => {
-                self.tell(EventKind::AttemptFinished { actor, attempt });
+                self.notify(EventKind::AttemptFinished { actor, attempt });
                 Event::Finished { attempt, result }
             }
             Err(error) => {
-                self.tell(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
+                self.notify(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
                 Event::Failed { attempt, error }
             }
         })
@@ -407,9 +407,9 @@ impl Run {
         let patience = if self.left_behind { Duration::ZERO } else { CLOSE_TIMEOUT };
         self.pools.close(Instant::now() + patience);
         while let Ok(input) = self.inputs.try_recv() {
-            self.take_in(input, &mut Vec::new());
+            self.handle_input(input, &mut Vec::new());
         }
-        self.tell(EventKind::RunEnded { ending: ending.kind.clone() });
+        self.notify(EventKind::RunEnded { ending: ending.kind.clone() });
         Outcome {
             run: self.id,
             ending: ending.kind,
@@ -431,7 +431,7 @@ impl Run {
     /// What the run does at this moment.
     fn explain(&self) -> Explanation {
         let mut attempts: Vec<OpenAttempt> =
-            self.open.iter().map(|(&attempt, open)| self.told(attempt, open)).collect();
+            self.open.iter().map(|(&attempt, open)| self.open_attempt(attempt, open)).collect();
         attempts.sort_by_key(|open| open.attempt);
         Explanation {
             elapsed: self.began.elapsed(),
@@ -441,7 +441,7 @@ impl Run {
         }
     }
 
-    fn told(&self, attempt: AttemptId, open: &AttemptTimes) -> OpenAttempt {
+    fn open_attempt(&self, attempt: AttemptId, open: &AttemptTimes) -> OpenAttempt {
         OpenAttempt {
             attempt,
             actor: self.names[&open.actor].to_string(),
@@ -451,7 +451,7 @@ impl Run {
         }
     }
 
-    fn tell(&self, kind: EventKind) {
+    fn notify(&self, kind: EventKind) {
         if !self.observers.is_empty() {
             let event = WorkflowEvent { run: self.id, at: self.began.elapsed(), kind };
             self.observers.iter().for_each(|observer| observer.observe(&event));

@@ -37,7 +37,7 @@ pub struct Ending {
     pub outputs: Vec<Output>,
     /// Each execution, if that was asked for ([`super::Outputs::All`]).
     pub executions: Vec<Execution>,
-    /// How many executions there were before those subscriber.
+    /// How many executions there were before those listed.
     pub more_outputs: u64,
     /// The last text that an error handler or status actor set the run's status to; none if none did.
     pub status: Option<String>,
@@ -49,7 +49,7 @@ pub struct Ending {
     pub handled: Vec<ActorError>,
     /// The failures that nothing handled in the order in which they came in, at most [`super::Limits::errors`].
     pub errors: Vec<ActorError>,
-    /// How many failures there were beyond those subscriber.
+    /// How many failures there were beyond those listed.
     pub more_errors: u64,
 }
 

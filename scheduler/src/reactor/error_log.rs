@@ -10,7 +10,7 @@ pub(super) struct ErrorLog {
     pub(super) handled: Vec<ActorError>,
     /// How many were handled.
     pub(super) handled_count: u64,
-    /// How many were not handled and are not subscriber.
+    /// How many were not handled and are not listed.
     pub(super) more: u64,
     limit: usize,
 }
