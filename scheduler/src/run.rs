@@ -29,7 +29,7 @@ use crate::delayed::DelayedAttempts;
 use crate::error::RunError;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::explanation::{Explanation, OpenAttempt};
-use crate::handle::StopHandle;
+use crate::stop_handle::StopHandle;
 use crate::observer::Observer;
 use crate::open_timeout;
 use crate::options::RunOptions;
