@@ -27,7 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod classes;
+mod python_classes;
 mod deadlines;
 mod delayed;
 pub mod doctor;
@@ -48,7 +48,7 @@ mod stop_signals;
 mod tasks;
 mod workflow;
 
-pub use classes::PythonClasses;
+pub use python_classes::PythonClasses;
 pub use error::RunError;
 pub use event::{EventKind, RunId, WorkflowEvent};
 pub use explanation::{Explanation, OpenAttempt};

@@ -10,7 +10,7 @@ use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Retries, Route
 use pushflow_pool::PoolType;
 use pushflow_value::{Data, Value};
 
-use crate::classes::with_classes;
+use crate::python_classes::with_classes;
 use crate::error::RunError;
 use crate::options::RunOptions;
 use crate::outcome::Outcome;

@@ -77,7 +77,7 @@ impl PythonClasses {
         let open = || open_pool(PoolType::Process, &options, true, sink, &given_up);
         match open_timeout::with_timeout(Some(self.limit), &given_up, open) {
             Ok(Ok(pool)) => Ok(pool),
-            Ok(Err(OpenError::GivenUp)) => Err(late(self.limit)),
+            Ok(Err(OpenError::GivenUp)) => Err(timeout_reason(self.limit)),
             Ok(Err(error)) => Err(error.to_string()),
             Err(error) => Err(OpenError::Io(error).to_string()),
         }
@@ -103,16 +103,16 @@ fn answers(
         let unknown = |class: usize, reason: String| Err(UnknownClass { class, reason });
         match events.recv_deadline(deadline) {
             Ok(PoolEvent::Finished { attempt, result }) => answers[position(attempt)] = Some(required(&result)),
-            Ok(PoolEvent::Failed { attempt, error }) => return unknown(position(attempt), said(&error)),
+            Ok(PoolEvent::Failed { attempt, error }) => return unknown(position(attempt), failure_reason(&error)),
             Ok(PoolEvent::Output { bytes, .. }) => drop(std::io::stderr().write_all(&bytes)),
             Ok(_) => {}
-            Err(_) => return unknown(open, late(limit)),
+            Err(_) => return unknown(open, timeout_reason(limit)),
         }
     }
     Ok(answers.into_iter().flatten().collect())
 }
 
-fn late(limit: Duration) -> String {
+fn timeout_reason(limit: Duration) -> String {
     format!("Python did not tell them within {limit:?}")
 }
 
@@ -126,7 +126,7 @@ fn required(answer: &Data) -> Vec<String> {
     names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn said(error: &TaskError) -> String {
+fn failure_reason(error: &TaskError) -> String {
     match error.kind {
         ErrorKind::Raised => format!("to load it raised {error}"),
         _ => error.message.clone(),
