@@ -1,5 +1,5 @@
 //! What is due for attempts, and when: [`Deadlines`]; how long an attempt may take: [`TimeLimits`]; and the error of one
-//! that took longer: [`overran`]. Nothing here owns a clock or waits.
+//! that took longer: [`limit_exceeded`]. Nothing here owns a clock or waits.
 //!
 //! # The rules of a time limit
 //! - It counts from the moment at which the run hears that the attempt runs, not from its submission. An attempt that had
@@ -88,7 +88,7 @@ impl Deadlines {
 
 /// The error of an attempt that was interrupted since it took longer than its limit, and then ended like this: `None` if
 /// it returned something. What is known of its end is kept, beside the message.
-pub(crate) fn overran(limit: Duration, ended: Option<TaskError>) -> TaskError {
+pub(crate) fn limit_exceeded(limit: Duration, ended: Option<TaskError>) -> TaskError {
     let start = format!("the attempt ran longer than its limit of {} s and was interrupted", limit.as_secs_f64());
     let Some(error) = ended else {
         return TaskError::new(ErrorKind::TimedOut, format!("{start}: what it returned after that was dropped"));
@@ -107,7 +107,7 @@ pub(crate) fn interrupted_before_start() -> TaskError {
 }
 
 /// The error of an attempt that was interrupted and has not ended in the time that its pool takes for that.
-pub(crate) fn left_behind() -> TaskError {
+pub(crate) fn abandoned() -> TaskError {
     TaskError::new(
         ErrorKind::Stopped,
         "the attempt was interrupted and still runs: a task in the scheduler's own process, or in the interpreter that \
@@ -180,15 +180,15 @@ mod tests {
     fn the_error_says_the_limit_and_how_the_attempt_ended_and_keeps_what_is_known_of_that() {
         let limit = Duration::from_millis(1500);
         let begin = "the attempt ran longer than its limit of 1.5 s and was interrupted: ";
-        let dropped = overran(limit, None);
+        let dropped = limit_exceeded(limit, None);
         assert_eq!((dropped.kind, dropped.type_name.as_str()), (ErrorKind::TimedOut, "TimedOut"));
         assert_eq!(dropped.message, format!("{begin}what it returned after that was dropped"));
         let mut lost = TaskError::new(ErrorKind::Stopped, "the worker process (pid 7) was killed");
         (lost.pid, lost.stderr) = (Some(7), vec!["a line".to_owned()]);
-        let told = overran(limit, Some(lost.clone()));
+        let told = limit_exceeded(limit, Some(lost.clone()));
         assert_eq!(told.message, format!("{begin}the worker process (pid 7) was killed"));
         assert_eq!((told.kind, told.pid, told.stderr), (ErrorKind::TimedOut, lost.pid, lost.stderr));
-        let raised = overran(limit, Some(TaskError::new(ErrorKind::Panicked, "no way")));
+        let raised = limit_exceeded(limit, Some(TaskError::new(ErrorKind::Panicked, "no way")));
         assert_eq!(raised.message, format!("{begin}panic: no way"));
     }
 }

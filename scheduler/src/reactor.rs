@@ -156,7 +156,7 @@ impl Reactor {
         let plan = Arc::clone(&self.plan);
         let mut step = Step { plan: &plan, now, actions };
         self.handle_event(event, &mut step);
-        self.work_off_queue(&mut step);
+        self.process_queue(&mut step);
         self.conclude(&mut step);
     }
 
@@ -184,14 +184,14 @@ impl Reactor {
         }
     }
 
-    fn work_off_queue(&mut self, step: &mut Step<'_>) {
+    fn process_queue(&mut self, step: &mut Step<'_>) {
         for _ in 0..self.limits.triggers_per_step.max(1) {
             let Some(trigger) = self.queue.pop_front() else { return };
             self.counts.triggers += 1;
             let actor = trigger.target;
             self.arrive(trigger, step);
             if self.under_way() > self.limits.under_way {
-                self.outgrow(actor, step);
+                self.fail_too_many_triggers(actor, step);
             }
         }
     }
@@ -200,7 +200,7 @@ impl Reactor {
     fn arrive(&mut self, Trigger { target, delivery, data }: Trigger, step: &mut Step<'_>) {
         let slot = match delivery {
             Delivery::Direct => return self.run(target, data, step),
-            Delivery::End(from) => return self.reach_end(from, target, data, step),
+            Delivery::End(from) => return self.reach_stop(from, target, data, step),
             Delivery::Kept(slot) => slot,
         };
         let state = &mut self.input_states[step.plan.input_state_index(target)];

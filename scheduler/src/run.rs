@@ -61,7 +61,7 @@ pub struct Run {
     opening: Cancellation,
     observers: Vec<Arc<dyn Observer>>,
     inputs: Receiver<RunInput>,
-    to_self: Sender<RunInput>,
+    self_sender: Sender<RunInput>,
     /// The attempts that have not ended.
     open: HashMap<AttemptId, AttemptTimes>,
     limits: TimeLimits,
@@ -74,7 +74,7 @@ pub struct Run {
     /// Whether [`RunInput::TimeUp`] is on its way.
     time_up_sent: bool,
     /// Whether an attempt was given up while it still ran.
-    left_behind: bool,
+    abandoned: bool,
     signals: Option<SignalSubscription>,
     began: Instant,
     /// How long that took, which is part of its time.
@@ -89,7 +89,7 @@ struct AttemptTimes {
     /// Since when it runs, and in which process.
     started: Option<(Instant, u32)>,
     /// The limit that it exceeded and was interrupted for.
-    overran: Option<Duration>,
+    exceeded_limit: Option<Duration>,
 }
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
@@ -104,8 +104,8 @@ impl Run {
     ) -> Result<Run, RunError> {
         let began = Instant::now();
         graph.validate()?;
-        let (to_self, inputs) = unbounded();
-        let from_pool = to_self.clone();
+        let (self_sender, inputs) = unbounded();
+        let from_pool = self_sender.clone();
         // That nobody listens any more means that the run is over.
         let sink = Arc::new(move |events| drop(from_pool.send(RunInput::Pool(events))));
         let sink: EventSink = sink;
@@ -113,7 +113,7 @@ impl Run {
         let signals = match &options.stop_signals[..] {
             [] => None,
             wanted => {
-                let run = StopHandle::new(to_self.clone(), opening.clone());
+                let run = StopHandle::new(self_sender.clone(), opening.clone());
                 Some(SignalSubscription::start(wanted, run).map_err(RunError::Signals)?)
             }
         };
@@ -140,13 +140,13 @@ impl Run {
             opening,
             observers: options.observers.clone(),
             inputs,
-            to_self,
+            self_sender,
             open: HashMap::new(),
             running: Deadlines::default(),
             interrupted: Deadlines::default(),
             delayed: DelayedAttempts::default(),
             time_up_sent: false,
-            left_behind: false,
+            abandoned: false,
             signals,
             began,
             prepared_in: began.elapsed(),
@@ -155,7 +155,7 @@ impl Run {
 
     /// What to stop this run with.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle::new(self.to_self.clone(), self.opening.clone())
+        StopHandle::new(self.self_sender.clone(), self.opening.clone())
     }
 
     /// Runs to the end.
@@ -224,13 +224,13 @@ impl Run {
         }
         if go_on {
             // Behind whatever else has happened meanwhile.
-            self.to_self.send(RunInput::Continue).ok();
+            self.self_sender.send(RunInput::Continue).ok();
         }
         ending
     }
 
     fn attempt(&mut self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
-        self.open.insert(id, AttemptTimes { actor, submitted: Instant::now(), started: None, overran: None });
+        self.open.insert(id, AttemptTimes { actor, submitted: Instant::now(), started: None, exceeded_limit: None });
         self.notify(EventKind::AttemptSubmitted { actor, attempt: id });
         Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
     }
@@ -262,7 +262,7 @@ impl Run {
         }
         let due = |deadlines: &Deadlines| deadlines.next().is_some_and(|at| at <= now);
         if !self.time_up_sent && (due(&self.running) || due(&self.interrupted)) {
-            self.time_up_sent = self.to_self.send(RunInput::TimeUp(now)).is_ok();
+            self.time_up_sent = self.self_sender.send(RunInput::TimeUp(now)).is_ok();
         }
         events
     }
@@ -284,7 +284,7 @@ impl Run {
             RunInput::Continue => events.push(Event::Continue),
             RunInput::TimeUp(now) => {
                 self.time_up_sent = false;
-                self.interrupt_late(now);
+                self.interrupt_over_limit(now);
                 self.give_up_overdue(now, events);
             }
         }
@@ -341,11 +341,11 @@ impl Run {
     fn ended(&mut self, attempt: AttemptId, answer: Result<Data, TaskError>) -> Option<Event> {
         self.running.remove(attempt);
         self.interrupted.remove(attempt);
-        let AttemptTimes { actor, started, overran, .. } = self.open.remove(&attempt)?;
-        let answer = match overran {
+        let AttemptTimes { actor, started, exceeded_limit, .. } = self.open.remove(&attempt)?;
+        let answer = match exceeded_limit {
             None => answer,
             Some(limit) => {
-                let error = deadlines::overran(limit, answer.err());
+                let error = deadlines::limit_exceeded(limit, answer.err());
                 Err(TaskError { pid: error.pid.or(started.map(|(_, pid)| pid)), ..error })
             }
         };
@@ -367,7 +367,7 @@ impl Run {
         let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { return };
         if self.delayed.remove(attempt) {
             let error = deadlines::interrupted_before_start();
-            self.to_self.send(RunInput::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
+            self.self_sender.send(RunInput::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
         } else if !self.interrupted.contains(attempt) {
             self.interrupted.set(attempt, Instant::now() + self.pools.patience(actor));
             self.pools.interrupt(actor, attempt);
@@ -375,10 +375,10 @@ impl Run {
     }
 
     /// Interrupts attempts that have taken longer than they may.
-    fn interrupt_late(&mut self, now: Instant) {
+    fn interrupt_over_limit(&mut self, now: Instant) {
         for attempt in self.running.take_due(now) {
             if let Some(open) = self.open.get_mut(&attempt) {
-                open.overran = self.limits.of(open.actor);
+                open.exceeded_limit = self.limits.of(open.actor);
                 self.interrupt(attempt);
             }
         }
@@ -396,15 +396,15 @@ impl Run {
     fn give_up_overdue(&mut self, now: Instant, events: &mut Vec<Event>) {
         for attempt in self.interrupted.take_due(now) {
             let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { continue };
-            self.left_behind = true;
+            self.abandoned = true;
             self.pools.give_up(actor, attempt);
-            events.extend(self.ended(attempt, Err(deadlines::left_behind())));
+            events.extend(self.ended(attempt, Err(deadlines::abandoned())));
         }
     }
 
     fn end(mut self, ending: Ending) -> Outcome {
         // What was left behind on a thread is not waited for a second time.
-        let patience = if self.left_behind { Duration::ZERO } else { CLOSE_TIMEOUT };
+        let patience = if self.abandoned { Duration::ZERO } else { CLOSE_TIMEOUT };
         self.pools.close(Instant::now() + patience);
         while let Ok(input) = self.inputs.try_recv() {
             self.handle_input(input, &mut Vec::new());

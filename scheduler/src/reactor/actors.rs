@@ -39,7 +39,7 @@ impl Reactor {
     pub(super) fn run(&mut self, actor: ActorId, got: Data, step: &mut Step<'_>) {
         let plan = step.plan;
         if let Some(limit) = self.rounds.count(actor) {
-            return self.outrun(actor, limit, step);
+            return self.fail_too_many_rounds(actor, limit, step);
         }
         let done = match &plan.actor(actor).kind {
             ActorKind::Start | ActorKind::Fork | ActorKind::Port | ActorKind::Join => {
@@ -49,11 +49,11 @@ impl Reactor {
                 Ok(out_links) => self.hand_on(plan, out_links, got.into()),
                 Err(error) => Err(Box::new(FanOutError { error, data: got })),
             },
-            ActorKind::Stop => return self.reach_end(actor, actor, got, step),
+            ActorKind::Stop => return self.reach_stop(actor, actor, got, step),
             ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
             ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
             ActorKind::Status(None) => self.hand_on(plan, plan.out_links(actor), got.into()),
-            ActorKind::Custom(behaviour) => self.behave(actor, behaviour.as_ref(), got, step),
+            ActorKind::Custom(behaviour) => self.run_custom(actor, behaviour.as_ref(), got, step),
             ActorKind::Task(task) => match inputs(task, got.clone(), plan) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
@@ -75,7 +75,7 @@ impl Reactor {
     }
 
     /// What an actor of the user's own sends on; all of it or, if one can't be sent, nothing.
-    fn behave(
+    fn run_custom(
         &mut self,
         actor: ActorId,
         behaviour: &dyn Behaviour,
@@ -102,7 +102,7 @@ impl Reactor {
     }
 
     /// Something reached the stop actor, from there.
-    pub(super) fn reach_end(&mut self, from: ActorId, stop: ActorId, got: Data, step: &mut Step<'_>) {
+    pub(super) fn reach_stop(&mut self, from: ActorId, stop: ActorId, got: Data, step: &mut Step<'_>) {
         self.outputs.reached_end(from, &got, step.plan);
         if self.result.is_none() || !step.plan.error_keys.is_error(&got) {
             self.result = Some(got);
@@ -174,7 +174,7 @@ impl Reactor {
     /// An attempt failed, for whatever reason.
     pub(super) fn attempt_failed(&mut self, attempt: AttemptId, error: TaskError, step: &mut Step<'_>) {
         let Some(open) = self.end_attempt(attempt) else { return };
-        let error = self.told(error, &open);
+        let error = self.with_closing_reason(error, &open);
         self.note_execution(open.actor, Some(attempt), &open.got, Err(&error), step);
         if let Some((open, error)) = self.retry(open, attempt, error, step) {
             self.fail(open.actor, Some(attempt), error, open.got, step);

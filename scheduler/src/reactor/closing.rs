@@ -30,7 +30,7 @@ impl Reactor {
     }
 
     /// Ends a run that holds more than it may.
-    pub(super) fn outgrow(&mut self, actor: ActorId, step: &mut Step<'_>) {
+    pub(super) fn fail_too_many_triggers(&mut self, actor: ActorId, step: &mut Step<'_>) {
         let limit = self.limits.under_way;
         let mut error = TaskError::new(
             ErrorKind::BadResult,
@@ -45,7 +45,7 @@ impl Reactor {
     }
 
     /// The failure of an attempt, told as what it is when it ends because the run does.
-    pub(super) fn told(&self, error: TaskError, attempt: &InFlight) -> TaskError {
+    pub(super) fn with_closing_reason(&self, error: TaskError, attempt: &InFlight) -> TaskError {
         match &self.phase {
             Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt.submitted),
             _ => error,
@@ -53,7 +53,7 @@ impl Reactor {
     }
 
     /// Ends a run in which an actor is to run more often than it may.
-    pub(super) fn outrun(&mut self, actor: ActorId, limit: u64, step: &mut Step<'_>) {
+    pub(super) fn fail_too_many_rounds(&mut self, actor: ActorId, limit: u64, step: &mut Step<'_>) {
         let error = too_many(step.plan.graph(), actor, limit);
         self.note_failure(actor, None, error, false, step);
         self.close(EndingKind::Failed, step);
@@ -74,7 +74,7 @@ impl Reactor {
             }
             _ if !self.errors.is_empty() => EndingKind::Failed,
             _ => {
-                stalled = self.unmet(step.plan);
+                stalled = self.stall_reasons(step.plan);
                 if stalled.is_empty() { EndingKind::Finished } else { EndingKind::Stalled }
             }
         };

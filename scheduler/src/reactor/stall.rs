@@ -12,7 +12,7 @@ const NAMED: usize = 20;
 
 impl Reactor {
     /// What a run with nothing left to do still waits for, one sentence each; nothing if it is simply done.
-    pub(super) fn unmet(&self, plan: &Plan) -> Vec<String> {
+    pub(super) fn stall_reasons(&self, plan: &Plan) -> Vec<String> {
         if plan.graph().origin() != Origin::Code {
             return Vec::new();
         }

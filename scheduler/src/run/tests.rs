@@ -82,7 +82,7 @@ impl World {
     }
 
     fn tell(&self, event: PoolEvent) {
-        self.run.to_self.send(RunInput::Pool(vec![event])).unwrap();
+        self.run.self_sender.send(RunInput::Pool(vec![event])).unwrap();
     }
 
     /// So much output that it takes several turns.
@@ -137,7 +137,7 @@ fn an_attempt_that_waits_again_has_all_its_time_when_it_starts_again() {
     world.turn();
     assert_eq!(world.run.explain().attempts[0].running, None, "it waits");
     for _ in 0..3 {
-        world.run.to_self.send(RunInput::Continue).unwrap();
+        world.run.self_sender.send(RunInput::Continue).unwrap();
         world.turn();
     }
     assert_eq!(world.noted.all(), ["submit 1"], "it is not late while it waits");
@@ -152,7 +152,7 @@ fn an_attempt_that_is_late_when_the_run_is_stopped_is_interrupted_once() {
     let mut world = World::begin();
     world.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
     world.turn();
-    world.run.to_self.send(RunInput::Stop { reason: "enough".into() }).unwrap();
+    world.run.self_sender.send(RunInput::Stop { reason: "enough".into() }).unwrap();
     world.end();
     assert_eq!(world.noted.all().iter().filter(|asked| *asked == "interrupt 1").count(), 1, "{:?}", world.noted.all());
 }
@@ -160,7 +160,7 @@ fn an_attempt_that_is_late_when_the_run_is_stopped_is_interrupted_once() {
 #[test]
 fn an_attempt_that_ends_as_the_run_is_stopped_leaves_nothing_behind() {
     let mut world = World::begin();
-    world.run.to_self.send(RunInput::Stop { reason: "enough".into() }).unwrap();
+    world.run.self_sender.send(RunInput::Stop { reason: "enough".into() }).unwrap();
     world.tell(PoolEvent::Finished { attempt: ONE, result: Data::new() });
     world.end();
     assert_eq!(world.noted.all(), ["submit 1"]);
@@ -189,7 +189,7 @@ fn what_is_tried_again_later_is_submitted_when_its_time_has_come() {
 fn what_waits_to_be_tried_again_is_told_and_ends_at_once_when_the_run_is_stopped() {
     let mut world = again(Duration::from_secs(3600));
     assert_eq!(world.run.explain().attempts[0].running, None, "it waits");
-    world.run.to_self.send(RunInput::Stop { reason: "enough".into() }).unwrap();
+    world.run.self_sender.send(RunInput::Stop { reason: "enough".into() }).unwrap();
     let ending = world.end();
     assert_eq!(world.noted.all(), ["submit 1"]);
     let message = &ending.errors[0].error.message;
