@@ -27,32 +27,30 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod python_classes;
 mod deadlines;
 mod delayed;
 pub mod doctor;
 mod error;
 mod event;
 mod explanation;
-mod stop_handle;
 mod observer;
 mod open_timeout;
 mod options;
 mod outcome;
 mod pools;
 mod preflight;
+mod python_classes;
 mod reactor;
 mod run;
 mod run_input;
+mod stop_handle;
 mod stop_signals;
 mod tasks;
 mod workflow;
 
-pub use python_classes::PythonClasses;
 pub use error::RunError;
 pub use event::{EventKind, RunId, WorkflowEvent};
 pub use explanation::{Explanation, OpenAttempt};
-pub use stop_handle::StopHandle;
 pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
 pub use outcome::Outcome;
@@ -77,7 +75,9 @@ pub use pushflow_value::{
     Blob, CodecError, Data, JsonError, Key, List, Map, Payload, Value, from_value, parse_json, to_value,
 };
 pub use pushflow_worker::init;
+pub use python_classes::PythonClasses;
 pub use reactor::{ActorError, EndingKind, Execution, Limits, Output, Outputs};
 pub use run::Run;
+pub use stop_handle::StopHandle;
 pub use stop_signals::StopSignal;
 pub use workflow::Workflow;

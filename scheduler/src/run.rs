@@ -29,7 +29,6 @@ use crate::delayed::DelayedAttempts;
 use crate::error::RunError;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::explanation::{Explanation, OpenAttempt};
-use crate::stop_handle::StopHandle;
 use crate::observer::Observer;
 use crate::open_timeout;
 use crate::options::RunOptions;
@@ -38,6 +37,7 @@ use crate::pools::Pools;
 use crate::preflight;
 use crate::reactor::{Action, Ending, Event, Limits, Reactor};
 use crate::run_input::RunInput;
+use crate::stop_handle::StopHandle;
 use crate::stop_signals::SignalSubscription;
 use crate::tasks::{task_names, tasks};
 

@@ -10,10 +10,10 @@ use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Retries, Route
 use pushflow_pool::PoolType;
 use pushflow_value::{Data, Value};
 
-use crate::python_classes::with_classes;
 use crate::error::RunError;
 use crate::options::RunOptions;
 use crate::outcome::Outcome;
+use crate::python_classes::with_classes;
 use crate::run::Run;
 
 /// Actors and the links between them, ready to be run as often as you like.
