@@ -21,12 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     workflow.connect(start, greeter)?;
     workflow.connect(greeter, stop)?;
 
-    let options =
-        RunOptions { pool: PoolType::Process, timeout: Some(Duration::from_secs(15)), ..RunOptions::default() };
-    let outcome = workflow.run(Data::new().with("name", "World"), &options)?;
-    assert!(outcome.is_finished(), "{:?}: {:?}", outcome.ending, outcome.errors);
+    let options = RunOptions::new().pool(PoolType::Process).timeout(Duration::from_secs(15));
+    let result = workflow.run(Data::new().with("name", "World"), &options)?.into_result()?;
 
-    let result = outcome.result.ok_or("nothing reached the stop actor")?;
     let reply = result.value("reply")?.and_then(Value::as_str);
     println!("{}", reply.unwrap_or("no reply"));
     assert_eq!(reply, Some("Hello World!"));

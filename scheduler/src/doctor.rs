@@ -8,13 +8,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pushflow_pool::run::{ChosenBy, choose_interpreter};
-use pushflow_pool::{BUILD, Machine, PoolOptions, PoolType, StartMethod, TaskPool, TaskResult, worker_program};
+use pushflow_pool::run::choose_interpreter;
+use pushflow_pool::{BUILD, PoolOptions, PoolType, StartMethod, TaskPool, TaskResult, worker_program};
 use pushflow_protocol::{ErrorKind, PythonTask, Returns, TaskSpec};
 use pushflow_value::{Data, Value};
 
-use crate::PythonSettings;
+use crate::options::PythonSettings;
 use crate::preflight;
+
+pub use pushflow_pool::Machine;
+pub use pushflow_pool::run::ChosenBy;
 
 /// The Python packages that are looked for, and what they are for.
 const PACKAGES: [(&str, &str); 4] = [
@@ -26,6 +29,7 @@ const PACKAGES: [(&str, &str); 4] = [
 
 /// Which Python and worker are meant, as for a run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// Where Python is, and where its modules are.
     pub python: PythonSettings,
@@ -35,8 +39,30 @@ pub struct Settings {
     pub limit: Duration,
 }
 
+impl Settings {
+    /// The interpreter and the worker program that a run without options uses.
+    pub fn new(limit: Duration) -> Settings {
+        Settings { python: PythonSettings::default(), worker: None, limit }
+    }
+
+    /// Sets [`Settings::python`].
+    #[must_use]
+    pub fn python(mut self, settings: PythonSettings) -> Settings {
+        self.python = settings;
+        self
+    }
+
+    /// Sets [`Settings::worker`].
+    #[must_use]
+    pub fn worker(mut self, program: impl Into<PathBuf>) -> Settings {
+        self.worker = Some(program.into());
+        self
+    }
+}
+
 /// What was found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Examination {
     /// The build of this program; workers must be of the same.
     pub build: &'static str,
@@ -54,6 +80,7 @@ pub struct Examination {
 
 /// What an interpreter says of itself.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Python {
     /// Its file, as it knows it.
     pub executable: String,
@@ -71,6 +98,7 @@ pub struct Python {
 
 /// A Python package that was looked for.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Package {
     /// Its name.
     pub name: &'static str,

@@ -7,7 +7,7 @@ use pushflow_graph::ActorId;
 use pushflow_pool::Stream;
 use pushflow_protocol::{AttemptId, Exit, TaskError};
 
-use crate::EndingKind;
+use crate::reactor::EndingKind;
 
 /// Names a run, on this machine and in this hour at least: the process's pid and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,7 @@ impl fmt::Display for RunId {
 
 /// Something that happened in a run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WorkflowEvent {
     /// Which run.
     pub run: RunId,
@@ -38,6 +39,7 @@ pub struct WorkflowEvent {
 /// Every attempt that was submitted ends in one `AttemptFinished` or `AttemptFailed`; the last event of a run is
 /// `RunEnded`. Payloads are not in here, only their sizes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum EventKind {
     /// The run began.
     RunStarted {

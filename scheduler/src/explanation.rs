@@ -7,6 +7,7 @@ use pushflow_protocol::AttemptId;
 
 /// What a run does at one moment; it displays itself as lines of text.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Explanation {
     /// How long the run has taken so far.
     pub elapsed: Duration,
@@ -20,6 +21,7 @@ pub struct Explanation {
 
 /// An attempt that has not ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OpenAttempt {
     /// Which one.
     pub attempt: AttemptId,

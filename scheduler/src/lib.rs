@@ -20,9 +20,8 @@
 //! workflow.connect(greeter, stop)?;
 //!
 //! // On threads of this program; `PoolType::Process` needs `pushflow::init()` first thing in `main`.
-//! let options = RunOptions { pool: PoolType::Thread, ..RunOptions::default() };
-//! let outcome = workflow.run(Data::new().with("name", "World"), &options)?;
-//! let result = outcome.result.expect("the stop actor was reached");
+//! let options = RunOptions::new().pool(PoolType::Thread);
+//! let result = workflow.run(Data::new().with("name", "World"), &options)?.into_result()?;
 //! assert_eq!(result.value("reply")?, Some(&"Hello World!".into()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -53,7 +52,7 @@ pub use event::{EventKind, RunId, WorkflowEvent};
 pub use explanation::{Explanation, OpenAttempt};
 pub use observer::{Lossy, Observer};
 pub use options::{PythonSettings, RunOptions};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, RunFailure};
 pub use pushflow_graph::ewoks::{Input, InputNodes, LoadError, LoadOptions, TaskClasses, UnknownClass, parse_inputs};
 pub use pushflow_graph::{
     ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Warning, WarningKind,
@@ -76,7 +75,7 @@ pub use pushflow_value::{
 };
 pub use pushflow_worker::init;
 pub use python_classes::PythonClasses;
-pub use reactor::{ActorError, EndingKind, Execution, Limits, Output, Outputs};
+pub use reactor::{ActorError, Ending, EndingKind, Execution, Limits, Output, Outputs};
 pub use run::Run;
 pub use stop_handle::StopHandle;
 pub use stop_signals::StopSignal;

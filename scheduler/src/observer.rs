@@ -1,14 +1,13 @@
 //! [`Observer`]: who hears of a run's events, and [`Lossy`], which keeps a slow one from slowing the run down.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::{EventKind, WorkflowEvent};
+use crate::event::{EventKind, WorkflowEvent};
 
 /// How long the end of a lossy observer waits for it to take in what it has.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -20,6 +19,25 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn observe(&self, event: &WorkflowEvent);
+}
+
+/// A closure is an observer.
+///
+/// ```
+/// use pushflow::{RunOptions, WorkflowEvent};
+///
+/// let options = RunOptions::new().observer(|event: &WorkflowEvent| println!("{:?}", event.kind));
+/// ```
+impl<F: Fn(&WorkflowEvent) + Send + Sync> Observer for F {
+    fn observe(&self, event: &WorkflowEvent) {
+        self(event);
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn observe(&self, event: &WorkflowEvent) {
+        (**self).observe(event);
+    }
 }
 
 /// Passes events to an observer on a thread of its own, through a queue that holds so many; what does not fit is dropped,
@@ -81,7 +99,6 @@ impl Drop for Lossy {
 mod tests {
     use super::*;
     use crate::RunId;
-    use std::sync::Arc;
 
     /// Takes one event in for each permit.
     struct Gated {

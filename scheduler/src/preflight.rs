@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use pushflow_graph::{ActorId, Graph};
+use pushflow_pool::green::{self, Environment};
 use pushflow_pool::run::find_interpreter;
-use pushflow_pool::{Cancellation, EventSink, Policy, Pool, PoolType, find_task, own_tasks};
+use pushflow_pool::{Cancellation, EventSink, OpenError, Policy, Pool, PoolType, find_task, own_tasks};
 use pushflow_protocol::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
 
 use crate::error::RunError;
@@ -25,12 +26,26 @@ pub(crate) fn open_pools(
     events: &EventSink,
     opening: &Cancellation,
 ) -> Result<Pools, RunError> {
+    let usual = options.pool.map_or_else(default_pool, Ok)?;
     let open = |pool| {
-        let share = Share { graph, pool, usual: options.pool };
+        let share = Share { graph, pool, usual };
         Ok((pool, open_pool(&share, folder, options, events.clone(), opening)?))
     };
-    let pools = pools::needed(graph, options.pool).into_iter().map(open).collect::<Result<_, RunError>>()?;
-    Ok(Pools::new(pools, graph, options.pool))
+    let pools = pools::needed(graph, usual).into_iter().map(open).collect::<Result<_, RunError>>()?;
+    Ok(Pools::new(pools, graph, usual))
+}
+
+/// Refuses options that contradict each other.
+pub(crate) fn check_options(options: &RunOptions) -> Result<(), RunError> {
+    if options.pool_options.python.is_some() { Err(RunError::PythonTwice) } else { Ok(()) }
+}
+
+/// The pool of a run whose options name none (`docs/parity.md` P96).
+fn default_pool() -> Result<PoolType, RunError> {
+    match green::environment().map_err(OpenError::from)? {
+        Environment::Green => Ok(PoolType::Gevent),
+        Environment::Plain => Ok(PoolType::Process),
+    }
 }
 
 /// The tasks of a graph that run on one of its pools.
@@ -83,7 +98,7 @@ fn check_rust_tasks(share: &Share<'_>) -> Result<(), RunError> {
     }
     for (id, task) in share.tasks() {
         if let TaskSpec::Rust { name } = task {
-            find_task(name).map_err(|source| RunError::Task { actor: share.name(id), source })?;
+            find_task(name).map_err(|error| RunError::Task { actor: share.name(id), error })?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 //! standard error, since standard output is for results.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ use pushflow_pool::{Attempt, Cancellation, EventSink, OpenError, Pool, PoolEvent
 use pushflow_protocol::{AttemptId, ErrorKind, EwoksClass, EwoksTask, EwoksWork, TaskError, TaskSpec};
 use pushflow_value::{Data, Value};
 
-use crate::PythonSettings;
 use crate::open_timeout;
+use crate::options::PythonSettings;
 use crate::preflight::python;
 
 /// How long the modules of all classes may take to be imported, by default.
@@ -30,11 +30,12 @@ const LEAVE: Duration = Duration::from_secs(5);
 ///
 /// [`crate::Workflow::load`] and its companions use one with default settings where [`LoadOptions::classes`] is empty.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PythonClasses {
     /// Where Python is, and where its modules are, beside the folder of the graph file.
     pub python: PythonSettings,
     /// The worker program, as in [`PoolOptions::worker`].
-    pub worker: Option<std::path::PathBuf>,
+    pub worker: Option<PathBuf>,
     /// How long the answer to all questions of a graph may take.
     pub limit: Duration,
 }
@@ -42,6 +43,34 @@ pub struct PythonClasses {
 impl Default for PythonClasses {
     fn default() -> Self {
         PythonClasses { python: PythonSettings::default(), worker: None, limit: LIMIT }
+    }
+}
+
+impl PythonClasses {
+    /// The default settings: an answer within 60 seconds.
+    pub fn new() -> PythonClasses {
+        PythonClasses::default()
+    }
+
+    /// Sets [`PythonClasses::python`].
+    #[must_use]
+    pub fn python(mut self, settings: PythonSettings) -> PythonClasses {
+        self.python = settings;
+        self
+    }
+
+    /// Sets [`PythonClasses::worker`].
+    #[must_use]
+    pub fn worker(mut self, program: impl Into<PathBuf>) -> PythonClasses {
+        self.worker = Some(program.into());
+        self
+    }
+
+    /// Sets [`PythonClasses::limit`].
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> PythonClasses {
+        self.limit = limit;
+        self
     }
 }
 

@@ -104,6 +104,7 @@ impl Run {
     ) -> Result<Run, RunError> {
         let began = Instant::now();
         graph.validate()?;
+        preflight::check_options(options)?;
         let (self_sender, inputs) = unbounded();
         let from_pool = self_sender.clone();
         // That nobody listens any more means that the run is over.
@@ -412,19 +413,9 @@ impl Run {
         self.notify(EventKind::RunEnded { ending: ending.kind.clone() });
         Outcome {
             run: self.id,
-            ending: ending.kind,
-            result: ending.result,
-            outputs: ending.outputs,
-            executions: ending.executions,
-            more_outputs: ending.more_outputs,
-            status: ending.status,
-            stalled: ending.stalled,
-            handled_errors: ending.handled_errors,
-            handled: ending.handled,
-            errors: ending.errors,
-            more_errors: ending.more_errors,
-            signal: self.signals.as_ref().and_then(SignalSubscription::first),
             elapsed: self.began.elapsed(),
+            signal: self.signals.as_ref().and_then(SignalSubscription::first),
+            ending,
         }
     }
 

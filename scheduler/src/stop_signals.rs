@@ -14,10 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::sys::signal::Signal;
 use pushflow_os::{SignalWatch, signal_pipe};
 
-use crate::StopHandle;
+use crate::stop_handle::StopHandle;
 
 /// A signal on which a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StopSignal {
     /// SIGINT: what Ctrl-C sends.
     Interrupt,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
-use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
+use pushflow::{ActorError, CodecError, Data, Execution, Outcome, Payload, Value, Workflow};
 use serde_json::json;
 
 use crate::arguments::{Format, Output};
@@ -56,8 +56,8 @@ pub(crate) fn as_text(outcome: &Outcome, output: Output) -> Result<String, Codec
         Ok(format!("{title}:\n{entries}"))
     };
     match output {
-        Output::Last => outcome.result.as_ref().map_or(Ok(String::new()), entries),
-        Output::Ends => outcome.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
+        Output::Last => outcome.ending.result.as_ref().map_or(Ok(String::new()), entries),
+        Output::Ends => outcome.ending.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
         Output::All => {
             let execution = |Execution { name, attempt, result, .. }: &Execution| {
                 let attempt = attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
@@ -66,7 +66,7 @@ pub(crate) fn as_text(outcome: &Outcome, output: Output) -> Result<String, Codec
                     Err(error) => Ok(format!("{name}{attempt}: {error}\n")),
                 }
             };
-            outcome.executions.iter().map(execution).collect()
+            outcome.ending.executions.iter().map(execution).collect()
         }
     }
 }
@@ -130,8 +130,8 @@ pub(crate) fn describe(workflow: &Workflow, format: Format) -> Result<String, Co
 
 /// Says what went wrong, and how a run ended that did not finish.
 pub(crate) fn explain(outcome: &Outcome) {
-    if let Some(first) = outcome.handled.first() {
-        let more = match outcome.handled_errors {
+    if let Some(first) = outcome.ending.handled.first() {
+        let more = match outcome.ending.handled_errors {
             1 => String::new(),
             2 => "; so was 1 more, which --format json lists".to_owned(),
             count => format!("; so were {} more, which --format json lists", count - 1),
@@ -139,23 +139,14 @@ pub(crate) fn explain(outcome: &Outcome) {
         let at = first.attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
         line(&format!("note: an error of {}{at} was handled: {}{more}", first.name, first.error));
     }
-    for error in &outcome.errors {
+    for error in &outcome.ending.errors {
         explain_error(error);
     }
-    if outcome.more_errors > 0 {
-        line(&format!("pushflow: and {} more errors", outcome.more_errors));
+    if outcome.ending.more_errors > 0 {
+        line(&format!("pushflow: and {} more errors", outcome.ending.more_errors));
     }
-    let seconds = outcome.elapsed.as_secs_f64();
-    match &outcome.ending {
-        EndingKind::Finished => {}
-        EndingKind::Failed => line(&format!("pushflow: the run failed after {seconds:.1} s")),
-        EndingKind::TimedOut => line(&format!("pushflow: the run timed out after {seconds:.1} s")),
-        EndingKind::Stopped { reason } => {
-            line(&format!("pushflow: the run was stopped after {seconds:.1} s: {reason}"));
-        }
-        EndingKind::Stalled => {
-            line(&format!("pushflow: the run stalled: nothing is left to do, and {}", outcome.stalled.join("; ")));
-        }
+    if !outcome.is_finished() {
+        line(&format!("pushflow: {outcome}"));
     }
 }
 

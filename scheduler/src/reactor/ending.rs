@@ -1,5 +1,8 @@
 //! [`Ending`]: how a run ended, with its result and its errors.
 
+use std::error::Error;
+use std::fmt;
+
 use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, TaskError};
 use pushflow_value::Data;
@@ -8,6 +11,7 @@ use super::outputs::{Execution, Output};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EndingKind {
     /// Everything that was triggered ran, without an error that nothing handled.
     Finished,
@@ -27,6 +31,7 @@ pub enum EndingKind {
 
 /// How a run ended and what is left of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Ending {
     /// How it ended.
     pub kind: EndingKind,
@@ -55,6 +60,7 @@ pub struct Ending {
 
 /// One failure of one actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ActorError {
     /// The actor that failed.
     pub actor: ActorId,
@@ -65,3 +71,16 @@ pub struct ActorError {
     /// How it failed.
     pub error: TaskError,
 }
+
+impl fmt::Display for ActorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "actor {:?}", self.name)?;
+        if let Some(attempt) = self.attempt {
+            write!(f, " (attempt {attempt})")?;
+        }
+        write!(f, ": {}", self.error)
+    }
+}
+
+/// Its text has that of the [`TaskError`], which is therefore no [`Error::source`] of it.
+impl Error for ActorError {}

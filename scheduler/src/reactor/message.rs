@@ -85,6 +85,7 @@ pub enum Action {
 
 /// How much a run may hold at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Triggers handled in one step before the reactor asks to be continued; at least 1, by default 1024.
     pub triggers_per_step: usize,
@@ -100,6 +101,48 @@ pub struct Limits {
     /// Executions whose outputs the ending lists where it lists all ([`super::Outputs::All`]), the last ones; by default
     /// 10,000. More are counted.
     pub outputs: usize,
+}
+
+impl Limits {
+    /// The default limits.
+    pub fn new() -> Limits {
+        Limits::default()
+    }
+
+    /// Sets [`Limits::triggers_per_step`].
+    #[must_use]
+    pub fn triggers_per_step(mut self, triggers: usize) -> Limits {
+        self.triggers_per_step = triggers;
+        self
+    }
+
+    /// Sets [`Limits::under_way`].
+    #[must_use]
+    pub fn under_way(mut self, triggers: usize) -> Limits {
+        self.under_way = triggers;
+        self
+    }
+
+    /// Sets [`Limits::errors`].
+    #[must_use]
+    pub fn errors(mut self, errors: usize) -> Limits {
+        self.errors = errors;
+        self
+    }
+
+    /// Sets [`Limits::max_rounds`].
+    #[must_use]
+    pub fn max_rounds(mut self, rounds: u64) -> Limits {
+        self.max_rounds = Some(rounds);
+        self
+    }
+
+    /// Sets [`Limits::outputs`].
+    #[must_use]
+    pub fn outputs(mut self, executions: usize) -> Limits {
+        self.outputs = executions;
+        self
+    }
 }
 
 impl Default for Limits {

@@ -10,6 +10,7 @@ use super::plan::Plan;
 
 /// What an outcome holds beside the result, which is always there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outputs {
     /// Nothing.
     #[default]
@@ -25,6 +26,7 @@ pub enum Outputs {
 
 /// What an actor delivered at the stop actor.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Output {
     /// Which one.
     pub actor: ActorId,
@@ -36,6 +38,7 @@ pub struct Output {
 
 /// One execution of a task.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Execution {
     /// Whose task.
     pub actor: ActorId,

@@ -72,8 +72,7 @@ impl TestRun {
         let stop = workflow.stop().unwrap();
         workflow.connect(start, task).unwrap();
         workflow.connect(task, stop).unwrap();
-        let options =
-            RunOptions { pool: PoolType::Thread, attempt_timeout: Some(Duration::ZERO), ..RunOptions::default() };
+        let options = RunOptions::new().pool(PoolType::Thread).attempt_timeout(Duration::ZERO);
         let mut run = workflow.prepare(Data::new(), &options).unwrap();
         let recorded = RecordingPool::default();
         run.pools = Pools::new(vec![(PoolType::Thread, Box::new(recorded.clone()))], &run.graph, PoolType::Thread);
