@@ -1,34 +1,40 @@
-//! [`Reactor`]: decides what happens next in one run of one graph, and does none of it.
+//! [`Reactor`]: decides what happens next in one run of one graph, and carries nothing out itself.
 //!
-//! It is a pure state machine: [`Reactor::on`] takes an [`Event`] and the time, and appends [`Action`]s for the caller
-//! to carry out. It owns no thread, clock, channel or file, and waits for nothing.
+//! The reactor is a pure state machine: [`Reactor::on`] takes an [`Event`] and the time, and appends [`Action`]s for its
+//! caller to carry out. It owns no thread, clock, channel or file, and waits for nothing.
 //!
-//! # States
+//! # Phases
 //!
-//! - *Waiting*: made, not begun.
-//! - *Running*: triggers are queued or attempts are open. A trigger is one arrival of data at an actor; an attempt is
-//!   one execution of a task that was submitted and has not ended.
-//!   After a soft stop tasks that would run fail instead, and the rest goes on.
-//! - *Closing*: the deadline passed, a stop was asked or the run outgrew its limits. The queue is empty and stays so,
-//!   each attempt that was open has been interrupted once, and the run is over when the last of them has ended.
-//! - *Over*: [`Action::Finish`] was given; whatever comes now changes nothing.
+//! - *Waiting*: the reactor was made, and the run has not begun.
+//! - *Running*: triggers are queued or attempts are in flight. A trigger is one arrival of data at an actor. An attempt
+//!   is one execution of a task; it is in flight from its submission to its end. After a soft stop, a task that would run
+//!   fails instead, and everything else goes on.
+//! - *Closing*: the deadline passed, a stop was asked for, or the run exceeded its limits. The queue is empty and stays
+//!   empty. Each attempt in flight has been interrupted once. The run is over when the last of them has ended.
+//! - *Over*: the reactor has given [`Action::Finish`]. Later events change nothing.
 //!
 //! # Rules
 //!
-//! - Running is over when no trigger is queued and no attempt is open, not when the stop actor is reached (`parity.md`
-//!   P20).
-//! - Triggers wait in one queue, first in, first out. A step handles at most [`Limits::triggers_per_step`] of them and
-//!   then asks to be continued, so that a cycle of forks and routers still hears the deadline. Nothing recurses per
-//!   actor.
-//! - Data belongs to its trigger: a result is merged with the inputs of the very attempt that gave it (P33 repaired).
-//! - Every failure in an actor is that actor's failure: its error path is taken instead of its other links, and the other
-//!   branches run to their end (P35). What nothing handles is listed under the actor's name and fails the run.
-//! - What is kept grows with the graph and with what is under way, never with the number of rounds of a loop.
+//! - A run is over when no trigger is queued and no attempt is in flight, not when the stop actor is reached
+//!   (`docs/parity.md` P20).
+//! - Triggers wait in one queue, first in, first out. A step handles at most [`Limits::triggers_per_step`] of them and then
+//!   asks its caller for an [`Event::Continue`], so that the deadline also ends a cycle of forks and routers. No function
+//!   recurses per actor.
+//! - Data belongs to its trigger: the result of an attempt is merged with the inputs of that attempt (`docs/parity.md` P33
+//!   repaired).
+//! - Every failure in an actor is that actor's failure. The actor takes its error path instead of its other links, and the
+//!   other branches run to their end (`docs/parity.md` P35). A failure that no handler takes is listed under the actor's
+//!   name, and the run fails.
+//! - The memory of a reactor grows with the graph and with what is in flight, never with the number of rounds of a loop.
 //!
-//! The parts: `plan` (the graph, compiled), `merge` and `join` (how arrivals merge), `actors` (what an actor does when it
-//! runs), `fan_out` and `router_ports` (which links are taken, with what), `failure` and `handlers` (the error path), `ending`
-//! (errors, closing, the end), `stall` (why nothing goes on), `soft_stop`, `rounds`,
-//! `retry` and `outputs` (what a run may be asked for) and `message` (events and actions).
+//! # Files, from the bottom up
+//!
+//! - `message`, `ending`: events and actions, and how a run ends;
+//! - `plan` with `links`, `router_ports` and `handlers`: the graph, compiled;
+//! - `merge` and `join`: what an actor keeps of its arrivals;
+//! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `missing_data`: the other parts of the state;
+//! - `fan_out`: which links are taken, and with what data;
+//! - `actors`, `failure`, `retry`, `soft_stop`, `closing`, `stall`: the steps of a run, as methods of [`Reactor`].
 
 mod actors;
 mod closing;
@@ -76,18 +82,18 @@ use phase::{Phase, SoftStop};
 use plan::Plan;
 use rounds::Rounds;
 
-/// The state machine of one run; see the module for its states and rules.
+/// The state machine of one run; see the module for its phases and rules.
 #[derive(Debug)]
 pub struct Reactor {
     plan: Arc<Plan>,
     limits: Limits,
     phase: Phase,
     queue: VecDeque<Trigger>,
-    /// One per actor that keeps arrivals ([`Plan::stateful_actors`]).
+    /// One for each actor that keeps arrivals, in the order of [`Plan::stateful_actors`].
     input_states: Vec<InputState>,
-    /// Ordered, so that interrupts go out in the order of submission.
+    /// The attempts in flight, ordered, so that interrupts go out in the order of submission.
     open: BTreeMap<AttemptId, InFlight>,
-    /// Whether the caller owes an [`Event::Continue`].
+    /// Whether the caller was asked for an [`Event::Continue`] and has not sent it.
     continue_asked: bool,
     counts: Counts,
     result: Option<Data>,
@@ -107,7 +113,7 @@ struct Trigger {
     data: Data,
 }
 
-/// What one call of [`Reactor::on`] works with, beside the state.
+/// The arguments of one call of [`Reactor::on`], with the plan, which stays borrowed while the reactor changes.
 struct Step<'a> {
     plan: &'a Plan,
     now: Duration,
@@ -115,7 +121,7 @@ struct Step<'a> {
 }
 
 impl Reactor {
-    /// A run of `graph` that begins with `inputs` and has not begun.
+    /// A run of `graph` that has not begun, and whose start actor will receive `inputs`.
     pub fn new(graph: Arc<Graph>, inputs: Data, limits: Limits) -> Self {
         let plan = Plan::new(graph);
         Reactor {
@@ -137,19 +143,19 @@ impl Reactor {
         }
     }
 
-    /// The same run, whose ending has these outputs.
+    /// Sets which outputs the ending has beside the result.
     #[must_use]
     pub fn with_outputs(mut self, wanted: Outputs) -> Self {
         self.outputs = OutputCollector::new(wanted, self.limits.outputs);
         self
     }
 
-    /// What has been counted so far.
+    /// The counts up to now.
     pub fn counts(&self) -> Counts {
         Counts { open: self.open.len(), queued: self.queue.len(), ..self.counts }
     }
 
-    /// Takes in one event and appends to `actions` what is to be done about it, in this order.
+    /// Handles one event and appends to `actions` what the caller is to do, in this order.
     ///
     /// `now` is the time since any fixed moment, and never goes back. The last action of a run is [`Action::Finish`].
     pub fn on(&mut self, event: Event, now: Duration, actions: &mut Vec<Action>) {
@@ -196,7 +202,7 @@ impl Reactor {
         }
     }
 
-    /// One arrival: runs its target if the target now has what it needs.
+    /// Delivers one trigger, and runs its target if the target now has the inputs it needs.
     fn arrive(&mut self, Trigger { target, delivery, data }: Trigger, step: &mut Step<'_>) {
         let slot = match delivery {
             Delivery::Direct => return self.run(target, data, step),
@@ -218,7 +224,7 @@ impl Reactor {
         }
     }
 
-    /// Everything that takes memory because it has yet to happen or to end.
+    /// How many triggers, attempts and buffered arrivals take memory now ([`Limits::under_way`]).
     fn under_way(&self) -> usize {
         self.queue.len() + self.open.len() + self.counts.buffered
     }

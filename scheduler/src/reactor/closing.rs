@@ -1,10 +1,11 @@
-//! Errors, closing and the end of a run.
+//! Closing a run before its time, and the end of each run.
 //!
-//! A run ends in one of five ways ([`EndingKind`]). It is *closed* when it is to end before its time: what is queued is
-//! dropped, each open attempt is interrupted once, and from then on results trigger nothing. The first reason to close
-//! a run stays its reason. An attempt that finishes after that leaves no trace; one that its interruption ended, or
-//! that lost its worker, is listed as an error that says it was still running; one that failed by itself is listed as
-//! it failed.
+//! A run is *closed* by its deadline, a stop, or a limit that it exceeds. Then the queue is dropped, each attempt in flight
+//! is interrupted once, and results trigger nothing any more. The first reason to close a run stays its reason. After that
+//! - an attempt that succeeds leaves no trace;
+//! - an attempt that its interruption ended, or that lost its worker, is listed with an error that says that it was still
+//!   running;
+//! - an attempt that failed by itself is listed with its own error.
 
 use pushflow_graph::ActorId;
 use pushflow_protocol::{ErrorKind, TaskError};
@@ -18,7 +19,7 @@ use super::rounds::too_many;
 use super::{Reactor, Step};
 
 impl Reactor {
-    /// Ends the run before its time, unless it is ending already.
+    /// Closes the run, unless it is closing or over.
     pub(super) fn close(&mut self, kind: EndingKind, step: &mut Step<'_>) {
         if matches!(self.phase, Phase::Closing(_) | Phase::Over) {
             return;
@@ -29,7 +30,7 @@ impl Reactor {
         step.actions.extend(self.open.keys().map(|&attempt| Action::Interrupt { attempt }));
     }
 
-    /// Ends a run that holds more than it may.
+    /// Closes a run that holds more than [`super::Limits::under_way`]; `actor` received the last trigger.
     pub(super) fn fail_too_many_triggers(&mut self, actor: ActorId, step: &mut Step<'_>) {
         let limit = self.limits.under_way;
         let mut error = TaskError::new(
@@ -44,7 +45,7 @@ impl Reactor {
         self.close(EndingKind::Failed, step);
     }
 
-    /// The failure of an attempt, told as what it is when it ends because the run does.
+    /// The error of an attempt; in a run that is closing, one that says that the attempt was still running, if it was.
     pub(super) fn with_closing_reason(&self, error: TaskError, attempt: &InFlight) -> TaskError {
         match &self.phase {
             Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt.submitted),
@@ -52,7 +53,7 @@ impl Reactor {
         }
     }
 
-    /// Ends a run in which an actor is to run more often than it may.
+    /// Closes a run in which `actor` is triggered more often than its limit.
     pub(super) fn fail_too_many_rounds(&mut self, actor: ActorId, limit: u64, step: &mut Step<'_>) {
         let error = too_many(step.plan.graph(), actor, limit);
         self.note_failure(actor, None, error, false, step);
@@ -64,7 +65,7 @@ impl Reactor {
         self.counts.buffered = 0;
     }
 
-    /// Nothing is queued and nothing is open: the run is over.
+    /// Ends the run: no trigger is queued, and no attempt is in flight.
     pub(super) fn finish(&mut self, step: &mut Step<'_>) {
         let mut stalled = Vec::new();
         let kind = match std::mem::replace(&mut self.phase, Phase::Over) {
@@ -96,7 +97,7 @@ impl Reactor {
     }
 }
 
-/// Whether an attempt that failed so after its interruption failed by it.
+/// Whether an attempt with an error of this kind, which came after its interruption, was ended by that interruption.
 fn is_by_closing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Stopped | ErrorKind::TimedOut | ErrorKind::WorkerLost)
 }

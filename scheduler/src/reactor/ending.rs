@@ -13,52 +13,53 @@ use super::outputs::{Execution, Output};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndingKind {
-    /// Everything that was triggered ran, without an error that nothing handled.
+    /// Everything that was triggered ran, without an error that no handler took.
     Finished,
-    /// At least one actor failed and nothing handled it (the errors say which), or the run outgrew its limits.
+    /// At least one actor failed and no handler took its error ([`Ending::errors`]), or the run exceeded its limits.
     Failed,
-    /// The deadline passed first.
+    /// The run reached its deadline before its end.
     TimedOut,
-    /// It was asked to stop.
+    /// A user or a signal stopped the run.
     Stopped {
-        /// Why, in the words of who asked.
+        /// The reason that was given with the request.
         reason: String,
     },
-    /// Nothing failed, and nothing is left to do, yet the stop actor was never reached, or a join waits for what will not
-    /// come (after a failure that was handled that is no stall). Not for ewoks graphs, where an unmet merge is normal.
+    /// No actor failed and nothing is left to do, yet the stop actor was never reached, or a join waits for an arrival that
+    /// will not come. Such a join is no stall after a handled failure, nor in an ewoks graph, where a merge that never has
+    /// all its inputs is normal.
     Stalled,
 }
 
-/// How a run ended and what is left of it.
+/// How a run ended, with its result and its errors.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Ending {
     /// How it ended.
     pub kind: EndingKind,
-    /// What reached the stop actor, whatever the kind; none if nothing did. The last good result, or if there is none the
-    /// first that came from a failure (`parity.md` P56).
+    /// The data that reached the stop actor, however the run ended; `None` if nothing did. The last good result; if there
+    /// is none, the first that came from a failure, which has an entry `WorkflowException` (`docs/parity.md` P56).
     pub result: Option<Data>,
-    /// What else was asked for ([`super::Outputs`]).
+    /// What each actor delivered to the stop actor, with [`super::Outputs::Ends`].
     pub outputs: Vec<Output>,
-    /// Each execution, if that was asked for ([`super::Outputs::All`]).
+    /// Each execution of a task, with [`super::Outputs::All`].
     pub executions: Vec<Execution>,
     /// How many executions there were before those listed.
     pub more_outputs: u64,
-    /// The last text that an error handler or status actor set the run's status to; none if none did.
+    /// The last status that an error handler or status actor set; `None` if none did.
     pub status: Option<String>,
-    /// For a stalled run: what waits for what, one sentence each.
+    /// For a stalled run: which join waits for which actor, one sentence each.
     pub stalled: Vec<String>,
-    /// How many failures were handled.
+    /// How many errors were handled: each triggered a handler, or its task was tried again.
     pub handled_errors: u64,
-    /// The first of the failures that were handled, at most [`super::Limits::errors`].
+    /// The first of the handled errors, at most [`super::Limits::errors`].
     pub handled: Vec<ActorError>,
-    /// The failures that nothing handled in the order in which they came in, at most [`super::Limits::errors`].
+    /// The errors that no handler took, in the order in which they came, at most [`super::Limits::errors`].
     pub errors: Vec<ActorError>,
-    /// How many failures there were beyond those listed.
+    /// How many errors that no handler took are not in `errors`.
     pub more_errors: u64,
 }
 
-/// One failure of one actor.
+/// One failure of one actor. It displays itself as `actor "NAME" (attempt N): TYPE: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorError {
@@ -66,7 +67,8 @@ pub struct ActorError {
     pub actor: ActorId,
     /// Its name.
     pub name: String,
-    /// The attempt that failed or whose result failed; none for a failure without an attempt, such as a router's.
+    /// The attempt that failed, or whose result could not be handed on; `None` for a failure without an attempt, such as a
+    /// router's.
     pub attempt: Option<AttemptId>,
     /// How it failed.
     pub error: TaskError,

@@ -2,15 +2,15 @@
 
 use super::ending::ActorError;
 
-/// The failures of a run: the first ones, and the number of the others.
+/// The failures of a run: the first ones, and the number of all others.
 #[derive(Debug)]
 pub(super) struct ErrorLog {
     pub(super) listed: Vec<ActorError>,
-    /// The first of those that were handled, which count for nothing else.
+    /// The first of the handled failures, which do not make the run fail.
     pub(super) handled: Vec<ActorError>,
-    /// How many were handled.
+    /// How many failures were handled.
     pub(super) handled_count: u64,
-    /// How many were not handled and are not listed.
+    /// How many unhandled failures are not listed.
     pub(super) more: u64,
     limit: usize,
 }

@@ -1,4 +1,4 @@
-//! [`InFlight`]: an attempt that was submitted and has not ended, with what its end needs.
+//! [`InFlight`]: what the reactor needs when an attempt ends.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use pushflow_value::Data;
 pub(super) struct InFlight {
     pub(super) actor: ActorId,
     pub(super) submitted: Duration,
-    /// What reached the actor.
+    /// The data that reached the actor.
     pub(super) got: Data,
-    /// What the result is laid on before it is handed on.
+    /// The data below the result when the actor hands it on.
     pub(super) base: MergeBase,
-    /// With what it is tried again, if it may be.
+    /// The state of its retries, if its actor has any.
     pub(super) retry: Option<Box<RetryState>>,
 }
 
-/// What a result is laid on before it is handed on.
+/// The data that a result is merged over before the actor hands it on.
 #[derive(Debug)]
 pub(super) enum MergeBase {
-    /// It goes on alone.
+    /// None: the result goes on alone.
     Nothing,
-    /// What reached the actor, which is what the task got.
+    /// The data that reached the actor, which is also what the task received.
     Got,
-    /// What the task got, where that is something else.
+    /// The inputs of the task, where they differ from the data that reached the actor.
     Other(Data),
 }
 
-/// With what an attempt is tried again.
+/// The retries of one execution of an actor.
 #[derive(Debug)]
 pub(super) struct RetryState {
-    /// What is left of the actor's retries, for this execution of it.
+    /// The retries that are left.
     pub(super) left: Retries,
-    /// What the task gets.
+    /// The inputs of each retry.
     pub(super) inputs: Data,
 }

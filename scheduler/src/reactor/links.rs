@@ -1,4 +1,4 @@
-//! [`OutLink`]: a link as a run takes it, and how what travels on it reaches its target ([`Delivery`]).
+//! [`OutLink`]: a link as a run takes it, and how its data reaches the target ([`Delivery`]).
 
 use pushflow_graph::{ActorId, LinkId};
 
@@ -8,18 +8,18 @@ pub(super) struct OutLink {
     pub(super) link: LinkId,
     pub(super) target: ActorId,
     pub(super) delivery: Delivery,
-    /// Whether it is always taken and hands on everything, so that nobody need look at the link itself.
+    /// Whether the link has no condition and no mapping, so that the run need not look it up in the graph.
     pub(super) plain: bool,
 }
 
-/// What becomes of what arrives on a link: a [`pushflow_graph::Arrival`], with the place where it is kept.
+/// How the data of a link reaches its target: a [`pushflow_graph::Arrival`] with the slot that keeps the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// It runs the target at once.
+    /// The data runs the target at once.
     Direct,
-    /// It is merged with what the target keeps there.
+    /// The target keeps the data in this slot.
     Kept(InputSlot),
-    /// It reaches the stop actor, from this one.
+    /// The target is the stop actor, and this actor is the source.
     End(ActorId),
 }
 

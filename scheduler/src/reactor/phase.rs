@@ -7,6 +7,7 @@ use pushflow_value::Data;
 
 use super::ending::EndingKind;
 
+/// How far a run has come; see the reactor's module.
 #[derive(Debug)]
 pub(super) enum Phase {
     Waiting { inputs: Data },
@@ -15,7 +16,7 @@ pub(super) enum Phase {
     Over,
 }
 
-/// Why, and since when, a run does nothing more.
+/// Why a run is closing, and since when.
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) kind: EndingKind,
@@ -23,7 +24,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// The error of an attempt that was still running when the run was closed; it keeps what is known of the process.
+    /// The error of an attempt that was still running when the run was closed. It keeps what `error` knows of the process.
     pub(super) fn still_running(&self, error: TaskError, submitted: Duration) -> TaskError {
         let (kind, moment) = match self.kind {
             EndingKind::TimedOut => (ErrorKind::TimedOut, "at the run's deadline"),
@@ -40,11 +41,11 @@ impl Closing {
     }
 }
 
-/// A soft stop that was asked for.
+/// A soft stop that a user asked for.
 #[derive(Debug)]
 pub(super) struct SoftStop {
     pub(super) reason: String,
-    /// Whether a task was refused.
+    /// Whether a task was refused because of it.
     pub(super) took_effect: bool,
 }
 
@@ -53,7 +54,7 @@ impl SoftStop {
         EndingKind::Stopped { reason: self.reason }
     }
 
-    /// What a task that is refused fails with.
+    /// The message of the failure of a refused task.
     pub(super) fn message(&self) -> String {
         format!("the run was stopped before the task could run: {}", self.reason)
     }
