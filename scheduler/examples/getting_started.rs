@@ -1,4 +1,4 @@
-//! The getting-started workflow: one task between start and stop, run on isolated worker processes.
+//! The getting-started workflow: one task between start and stop, run in an isolated worker process.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,7 +11,7 @@ fn greet(name: String) -> Data {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Started again as a worker, this program serves its tasks here and goes no further.
+    // Each worker process is this program, started again: there this call runs the tasks, and never returns.
     pushflow::init();
 
     let mut workflow = Workflow::new("getting started");

@@ -10,7 +10,7 @@ pub enum RunError {
     /// The graph is not complete.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// A task does not exist in this program.
+    /// An actor's Rust task does not exist in this program.
     #[error("actor {actor:?}: {error}")]
     Task {
         /// The actor whose task it is.
@@ -18,10 +18,10 @@ pub enum RunError {
         /// Why there is no such task.
         error: FindTaskError,
     },
-    /// The signals on which the run is to be stopped can't be heard.
+    /// The signals that stop the run can't be watched.
     #[error("signals can't be heard: {0}")]
     Signals(std::io::Error),
-    /// The pool can't be opened.
+    /// A pool can't be opened, or the environment is wrong.
     #[error(transparent)]
     Pool(#[from] OpenError),
     /// [`crate::RunOptions::pool_options`] has Python options, which belong into [`crate::RunOptions::python`].
@@ -30,7 +30,7 @@ pub enum RunError {
          pools of the run"
     )]
     PythonTwice,
-    /// There is no Python interpreter.
+    /// No Python interpreter was found.
     #[error("{0}")]
     Python(String),
 }

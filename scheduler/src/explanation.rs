@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pushflow_protocol::AttemptId;
 
-/// What a run does at one moment; it displays itself as lines of text.
+/// What a run does at one moment. It displays itself as lines of text.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -13,9 +13,9 @@ pub struct Explanation {
     pub elapsed: Duration,
     /// The attempts that have not ended, in the order in which they were submitted.
     pub attempts: Vec<OpenAttempt>,
-    /// The joins that have something and wait for more, one sentence each.
+    /// The joins that keep an arrival and wait for others, one sentence each.
     pub waiting: Vec<String>,
-    /// How many triggers wait to be handled.
+    /// How many triggers are queued.
     pub queued: usize,
 }
 
@@ -23,15 +23,15 @@ pub struct Explanation {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenAttempt {
-    /// Which one.
+    /// The attempt.
     pub attempt: AttemptId,
     /// The name of its actor.
     pub actor: String,
-    /// How long ago it was submitted.
+    /// The time since it was submitted.
     pub submitted: Duration,
-    /// For how long it has been running, and in which process; `None` while it waits for a worker.
+    /// The time since it started, and the pid of its process; `None` while it waits for a worker.
     pub running: Option<(Duration, u32)>,
-    /// Whether it has been asked to end.
+    /// Whether it has been interrupted.
     pub interrupted: bool,
 }
 

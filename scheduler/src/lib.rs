@@ -36,7 +36,8 @@
 //! # A branch and an error handler
 //!
 //! A router looks at one entry of the data and hands the data on from the port that has its value, or from the port
-//! `"other"`. An error handler receives what had reached the actor that failed, with the entry `WorkflowException` on top.
+//! `"other"`. An error handler receives what had reached the actor that failed, with the entry `WorkflowException` on
+//! top.
 //!
 //! ```
 //! use pushflow::{Data, PoolType, RunOptions, TaskSpec, Workflow, task};
@@ -67,7 +68,7 @@
 //! // 12, 6, 3: the handler takes the error, so that the run finishes, and the outcome lists the error as handled.
 //! let outcome = run(12)?;
 //! assert!(outcome.is_finished());
-//! assert_eq!(outcome.ending.handled[0].to_string(), "actor \"halve\" (attempt 3): Raised: 3 is odd");
+//! assert_eq!(outcome.ending.handled[0].to_string(), "actor \"halve\" (attempt 3): Error: 3 is odd");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -75,27 +76,28 @@
 //!
 //! # What it promises
 //!
-//! - **A run never hangs.** Each attempt of a task ends in exactly one way, whatever the task does, and so does the run.
-//!   [`RunOptions::timeout`] and [`RunOptions::attempt_timeout`] end tasks that never return.
+//! - **A run never hangs.** Each attempt of a task ends in exactly one way, whatever the task does, and so does the
+//!   run. [`RunOptions::timeout`] and [`RunOptions::attempt_timeout`] end tasks that never return.
 //! - **A run never leaks.** Within a second of the end of the program, even by `kill -9`, no process is left that it
 //!   started; tasks that run may finish first, within [`PoolOptions::orphan_grace`].
-//! - **A run is never silent.** It ends as one of the five [`EndingKind`]s, and each [`ActorError`] names the actor, the
-//!   attempt, the process and the last lines of its standard error.
-//! - **One answer.** The same graph and inputs give the same result on every pool that takes its tasks, unless the graph
-//!   itself races.
+//! - **A run is never silent.** It ends as one of the five [`EndingKind`]s, and each [`ActorError`] names the actor,
+//!   the attempt, the process and the last lines of its standard error.
+//! - **One answer.** The same graph and inputs give the same result on every pool that takes its tasks, unless the
+//!   graph itself races.
 //! - **Constant cost.** A loop may go round for ever: memory, processes and stack stay as they were.
 //!
-//! The first two hold in full on process pools only. On the pools `thread` and `gevent` tasks live in this program: a task
-//! that exits ends the program, and a task that never returns can be reported, but not ended.
+//! The first two hold in full on process pools only. On the pools `thread` and `gevent` tasks live in this program: a
+//! task that exits ends the program, and a task that never returns can be reported, but not ended.
 //!
 //! # Where to go on
 //!
 //! - Workflows: [`Workflow`] has one method for each kind of actor and link, [`Workflow::load`] reads a graph file, and
 //!   [`Workflow::check`] finds what looks like a mistake. Graph files are described in `docs/ewoks.md`, Python tasks in
 //!   `docs/python.md`.
-//! - Tasks: [`task`](macro@task) for Rust functions, [`TaskSpec`] for all others, [`TaskContext`] for what a running task
-//!   can ask.
-//! - Runs: [`RunOptions`], [`Observer`] for what happens in a run, [`Run`] and [`StopHandle`] to stop it from elsewhere.
+//! - Tasks: [`task`](macro@task) for Rust functions, [`TaskSpec`] for all others, [`TaskContext`] for what a running
+//!   task can ask.
+//! - Runs: [`RunOptions`], [`Observer`] for what happens in a run, [`Run`] and [`StopHandle`] to stop it from
+//!   elsewhere.
 //! - Pools without a workflow: [`TaskPool`] and [`Process`]; [`green`] for ten thousand tasks on one thread.
 //! - [`doctor`] examines whether this machine has what runs need.
 //!

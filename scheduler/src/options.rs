@@ -27,21 +27,21 @@ use crate::stop_signals::StopSignal;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct RunOptions {
-    /// The pool on which attempts run, where their actor names no other ([`crate::Workflow::run_on`]). `None`, the default:
-    /// `gevent` in the green environment, else `process` (`docs/parity.md` P96). The run looks the environment up when it
-    /// is prepared, and fails there if the variable `PUSHFLOW_ENVIRONMENT` names no environment.
+    /// The pool on which attempts run, where their actor names no other ([`crate::Workflow::run_on`]). `None`, the
+    /// default: `gevent` in the green environment, else `process` (`docs/parity.md` P96). The run looks the environment
+    /// up when it is prepared, and fails there if the variable `PUSHFLOW_ENVIRONMENT` names no environment.
     pub pool: Option<PoolType>,
-    /// The number of workers of each pool, and how long they may take to end. [`PoolOptions::python`] must be `None`: the
-    /// run itself fills it in from [`RunOptions::python`].
+    /// The number of workers of each pool, and how long they may take to end. [`PoolOptions::python`] must be `None`:
+    /// the run itself fills it in from [`RunOptions::python`].
     pub pool_options: PoolOptions,
     /// How long the whole run may take, with the opening of its pools (`docs/parity.md` P19); no limit by default. When
     /// this time has passed, the run interrupts its attempts, and ends their workers after the grace.
     pub timeout: Option<Duration>,
     /// How long each attempt of a task may take from its start, where its actor has no limit of its own
-    /// ([`crate::Workflow::limit_time`]); no limit by default. The run interrupts an attempt that takes longer and ends its
-    /// worker after the grace. Such an attempt has failed as [`crate::ErrorKind::TimedOut`], also if it returns a result
-    /// after its interruption. On the thread pool an attempt that ignores its cancellation keeps its thread, and the pool
-    /// starts another thread in its place.
+    /// ([`crate::Workflow::limit_time`]); no limit by default. The run interrupts an attempt that takes longer and ends
+    /// its worker after the grace. Such an attempt has failed as [`crate::ErrorKind::TimedOut`], also if it returns a
+    /// result after its interruption. On the thread pool an attempt that ignores its cancellation keeps its thread, and
+    /// the pool starts another thread in its place.
     pub attempt_timeout: Option<Duration>,
     /// The Python interpreter of all pools, and where it finds modules.
     pub python: PythonSettings,

@@ -42,7 +42,8 @@ impl Outcome {
         &self.ending.errors
     }
 
-    /// The result of a run that finished: the data that reached the stop actor, without any entry if nothing reached it.
+    /// The result of a run that finished: the data that reached the stop actor, without any entry if nothing reached
+    /// it.
     ///
     /// # Errors
     /// When the run did not finish. The error names how the run ended and each actor error.
@@ -68,8 +69,8 @@ impl fmt::Display for Outcome {
 
 /// A run that did not finish, as an error; see [`Outcome::into_result`].
 ///
-/// It displays the outcome and, each on a line of its own, the actor errors that no handler took. Its `Debug` form is the
-/// same text, since that is what `unwrap` and a `main` that returns it print.
+/// It displays the outcome and, each on a line of its own, the actor errors that no handler took. Its `Debug` form is
+/// the same text, since that is what `unwrap` and a `main` that returns it print.
 #[derive(Clone)]
 pub struct RunFailure(Box<Outcome>);
 

@@ -1,9 +1,9 @@
 //! [`PythonClasses`]: asks a Python interpreter which inputs task classes need, while a graph is loaded.
 //!
-//! Few graphs raise that question (see [`TaskClasses`]). Then a pool of one worker is opened, asked about all classes, one
-//! attempt each, and closed: so the interpreter is started, watched and ended as every other, and what a module does when it
-//! is imported, it does there. A module that is not imported in time is ended with its worker. What it prints goes to
-//! standard error, since standard output is for results.
+//! Few graphs raise that question (see [`TaskClasses`]). For these a pool of one worker is opened, runs one attempt for
+//! each class, and is closed. So the interpreter is started, watched and ended like every other, and whatever a module
+//! does when it is imported, happens in that worker. A module that is not imported within the limit is ended with its
+//! worker. Its output goes to standard error, since standard output is for results.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,20 +23,20 @@ use crate::preflight::python;
 /// How long the modules of all classes may take to be imported, by default.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a worker that has answered may take to leave.
+/// How long a worker that has answered all questions may take to leave.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// A Python interpreter that is started when a graph can't be loaded without it, and ended before that goes on.
+/// A Python interpreter that is started when a graph can't be loaded without it, and ended before the loading goes on.
 ///
 /// [`crate::Workflow::load`] and its companions use one with default settings where [`LoadOptions::classes`] is empty.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PythonClasses {
-    /// Where Python is, and where its modules are, beside the folder of the graph file.
+    /// The Python interpreter, and where it finds modules beside the folder of the graph file.
     pub python: PythonSettings,
     /// The worker program, as in [`PoolOptions::worker`].
     pub worker: Option<PathBuf>,
-    /// How long the answer to all questions of a graph may take.
+    /// How long the answers about all classes of a graph may take; 60 seconds by default.
     pub limit: Duration,
 }
 
@@ -74,7 +74,7 @@ impl PythonClasses {
     }
 }
 
-/// The options, with somebody to ask.
+/// The options, with a [`PythonClasses`] if they name no other [`TaskClasses`].
 pub(crate) fn with_classes(options: &LoadOptions) -> LoadOptions {
     let mut options = options.clone();
     options.classes.get_or_insert_with(|| Arc::new(PythonClasses::default()));
@@ -88,7 +88,7 @@ impl TaskClasses for PythonClasses {
         let mut pool = self.open(folder, sender).map_err(|reason| UnknownClass { class: 0, reason })?;
         pool.submit(classes.iter().enumerate().map(question).collect());
         let answered = answers(classes.len(), &receiver, deadline, self.limit);
-        // Whatever has not answered by now is ended at once.
+        // After a failure or a timeout the worker is ended at once.
         pool.close(Some(Instant::now() + if answered.is_ok() { LEAVE } else { Duration::ZERO }));
         answered
     }
@@ -120,7 +120,7 @@ fn question((position, class): (usize, &EwoksClass)) -> Attempt {
     Attempt { id: AttemptId(position as u64), actor: name.into(), task: Arc::new(task), inputs: Data::new() }
 }
 
-/// The required inputs of so many classes; the numbers of attempts are their positions.
+/// The required inputs of `count` classes; the number of an attempt is the position of its class.
 fn answers(
     count: usize,
     events: &Receiver<PoolEvent>,
@@ -169,7 +169,7 @@ mod tests {
     fn told(events: Vec<PoolEvent>) -> Result<Vec<Vec<String>>, UnknownClass> {
         let (sender, receiver) = unbounded();
         events.into_iter().for_each(|event| sender.send(event).unwrap());
-        // Nothing more comes, so that nobody waits for the deadline.
+        // The deadline is now, so that the test does not wait.
         let answer = answers(2, &receiver, Instant::now(), Duration::from_secs(7));
         drop(sender);
         answer

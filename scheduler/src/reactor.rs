@@ -1,14 +1,14 @@
 //! [`Reactor`]: decides what happens next in one run of one graph, and carries nothing out itself.
 //!
-//! The reactor is a pure state machine: [`Reactor::on`] takes an [`Event`] and the time, and appends [`Action`]s for its
-//! caller to carry out. It owns no thread, clock, channel or file, and waits for nothing.
+//! The reactor is a pure state machine: [`Reactor::on`] takes an [`Event`] and the time, and appends [`Action`]s for
+//! its caller to carry out. It owns no thread, clock, channel or file, and waits for nothing.
 //!
 //! # Phases
 //!
 //! - *Waiting*: the reactor was made, and the run has not begun.
 //! - *Running*: triggers are queued or attempts are in flight. A trigger is one arrival of data at an actor. An attempt
-//!   is one execution of a task; it is in flight from its submission to its end. After a soft stop, a task that would run
-//!   fails instead, and everything else goes on.
+//!   is one execution of a task; it is in flight from its submission to its end. After a soft stop, a task that would
+//!   run fails instead, and everything else goes on.
 //! - *Closing*: the deadline passed, a stop was asked for, or the run exceeded its limits. The queue is empty and stays
 //!   empty. Each attempt in flight has been interrupted once. The run is over when the last of them has ended.
 //! - *Over*: the reactor has given [`Action::Finish`]. Later events change nothing.
@@ -17,22 +17,24 @@
 //!
 //! - A run is over when no trigger is queued and no attempt is in flight, not when the stop actor is reached
 //!   (`docs/parity.md` P20).
-//! - Triggers wait in one queue, first in, first out. A step handles at most [`Limits::triggers_per_step`] of them and then
-//!   asks its caller for an [`Event::Continue`], so that the deadline also ends a cycle of forks and routers. No function
-//!   recurses per actor.
-//! - Data belongs to its trigger: the result of an attempt is merged with the inputs of that attempt (`docs/parity.md` P33
-//!   repaired).
-//! - Every failure in an actor is that actor's failure. The actor takes its error path instead of its other links, and the
-//!   other branches run to their end (`docs/parity.md` P35). A failure that no handler takes is listed under the actor's
-//!   name, and the run fails.
-//! - The memory of a reactor grows with the graph and with what is in flight, never with the number of rounds of a loop.
+//! - Triggers wait in one queue, first in, first out. A step handles at most [`Limits::triggers_per_step`] of them and
+//!   then asks its caller for an [`Event::Continue`], so that the deadline also ends a cycle of forks and routers. No
+//!   function recurses per actor.
+//! - Data belongs to its trigger: the result of an attempt is merged with the inputs of that attempt (`docs/parity.md`
+//!   P33 repaired).
+//! - Every failure in an actor is that actor's failure. The actor takes its error path instead of its other links, and
+//!   the other branches run to their end (`docs/parity.md` P35). A failure that no handler takes is listed under the
+//!   actor's name, and the run fails.
+//! - The memory of a reactor grows with the graph and with what is in flight, never with the number of rounds of a
+//!   loop.
 //!
 //! # Files, from the bottom up
 //!
 //! - `message`, `ending`: events and actions, and how a run ends;
 //! - `plan` with `links`, `router_ports` and `handlers`: the graph, compiled;
 //! - `merge` and `join`: what an actor keeps of its arrivals;
-//! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `missing_data`: the other parts of the state;
+//! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `missing_data`: the other parts of the
+//!   state;
 //! - `fan_out`: which links are taken, and with what data;
 //! - `actors`, `failure`, `retry`, `soft_stop`, `closing`, `stall`: the steps of a run, as methods of [`Reactor`].
 

@@ -1,16 +1,20 @@
-//! [`Run`]: drives one run: gives the reactor what happens, and does what it says. It owns the clock, the pool and the
-//! channels.
+//! [`Run`]: drives one run. It hands events to the reactor and carries out the reactor's actions. It owns the
+//! clock, the pools and the channels.
 //!
-//! # What it waits for
-//! The pool's events, a request to stop, the run's deadline, the moment at which an attempt has had its time
-//! (`deadlines.rs`), the moment at which an interrupted one has had its, and the one at which a task is tried again. An
-//! attempt that does not end by then (on the thread pool it can't be made to) is reported as failed and left behind: the
-//! run never waits for what may never come.
+//! # What a run waits for
+//! - events of its pools, and requests of its stop handles;
+//! - the run's deadline;
+//! - the moment at which an attempt reaches its time limit (`deadlines.rs`);
+//! - the moment at which the patience with an interrupted attempt ends. Such an attempt (on the thread pool nothing can
+//!   end it) is reported as failed and abandoned, so that the run never waits for an attempt that may never end;
+//! - the moment at which a failed task is retried.
 //!
-//! While its pools are opened, a request to stop and the deadline give them up; the run then ends without having begun.
+//! While the pools of the run are opened, a request to stop and the deadline cancel the opening. The run then ends
+//! without having begun.
 //!
-//! An attempt whose time is over is looked at behind everything that has been told by then: the run sends itself a word,
-//! and what it hears before that word still counts. So an answer is never late because the run was.
+//! When an attempt reaches its time limit, the run first handles all inputs that were sent by then: it sends
+//! [`RunInput::TimeUp`] to itself, and every input before that one still counts. So no result counts as late because
+//! the run was slow to handle it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -41,23 +45,23 @@ use crate::stop_handle::StopHandle;
 use crate::stop_signals::SignalSubscription;
 use crate::tasks::{task_names, tasks};
 
-/// How many inputs are taken in before their actions are carried out together, and the time is looked at.
+/// How many inputs the run handles before it carries out their actions together and looks at the clock.
 const BATCH: usize = 1024;
 
-/// How long workers with nothing to do may take to leave at the end of a run, before they are ended.
+/// How long idle workers may take to leave at the end of a run, before the pool ends them.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A run whose pool is open, about to begin.
+/// A run whose pools are open and which has not begun; see [`crate::Workflow::prepare`].
 pub struct Run {
     id: RunId,
     reactor: Reactor,
     graph: Arc<Graph>,
-    /// The task of each actor that has one, shared by its attempts.
+    /// The task of each task actor, shared by its attempts.
     tasks: HashMap<ActorId, Arc<TaskSpec>>,
     names: HashMap<ActorId, Arc<str>>,
     pools: Pools,
     timeout: Option<Duration>,
-    /// Of stop handles: see there.
+    /// Cancelled by stop handles, also while the pools are opened.
     opening: Cancellation,
     observers: Vec<Arc<dyn Observer>>,
     inputs: Receiver<RunInput>,
@@ -65,30 +69,30 @@ pub struct Run {
     /// The attempts that have not ended.
     open: HashMap<AttemptId, AttemptTimes>,
     limits: TimeLimits,
-    /// When running attempts have had their time.
+    /// When each running attempt reaches its time limit.
     running: Deadlines,
-    /// When the patience with interrupted attempts ends.
+    /// When the patience with each interrupted attempt ends.
     interrupted: Deadlines,
-    /// What is to be tried again later.
+    /// The attempts that wait for the delay of their retry.
     delayed: DelayedAttempts,
-    /// Whether [`RunInput::TimeUp`] is on its way.
+    /// Whether a [`RunInput::TimeUp`] was sent and has not been handled.
     time_up_sent: bool,
-    /// Whether an attempt was given up while it still ran.
+    /// Whether an attempt was abandoned while it still ran.
     abandoned: bool,
     signals: Option<SignalSubscription>,
     began: Instant,
-    /// How long that took, which is part of its time.
+    /// How long the preparation took, which counts towards the run's time.
     prepared_in: Duration,
 }
 
-/// An attempt that has not ended.
+/// When an attempt that has not ended was submitted and started.
 #[derive(Clone, Copy, Debug)]
 struct AttemptTimes {
     actor: ActorId,
     submitted: Instant,
-    /// Since when it runs, and in which process.
+    /// Since when the attempt runs, and in which process; `None` while it waits for a worker.
     started: Option<(Instant, u32)>,
-    /// The limit that it exceeded and was interrupted for.
+    /// The time limit for which it was interrupted.
     exceeded_limit: Option<Duration>,
 }
 
@@ -107,7 +111,7 @@ impl Run {
         preflight::check_options(options)?;
         let (self_sender, inputs) = unbounded();
         let from_pool = self_sender.clone();
-        // That nobody listens any more means that the run is over.
+        // Sending fails when the run is over; then nobody needs the events.
         let sink = Arc::new(move |events| drop(from_pool.send(RunInput::Pool(events))));
         let sink: EventSink = sink;
         let opening = Cancellation::new();
@@ -154,16 +158,16 @@ impl Run {
         })
     }
 
-    /// What to stop this run with.
+    /// A handle that stops this run from any thread.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle::new(self.self_sender.clone(), self.opening.clone())
     }
 
-    /// Runs to the end.
+    /// Drives the run to its end, on this thread.
     pub fn wait(mut self) -> Outcome {
         let span = tracing::info_span!("run", run = %self.id, workflow = self.graph.name);
         let _in_span = span.enter();
-        // As if it had been prepared just now.
+        // The time between the preparation and this call does not count.
         let now = Instant::now();
         self.began = now.checked_sub(self.prepared_in).unwrap_or(now);
         let deadline = self.timeout.and_then(|timeout| self.began.checked_add(timeout));
@@ -179,7 +183,7 @@ impl Run {
         self.end(*ending)
     }
 
-    /// Why there are no pools: the run was stopped, or its time was over, while they were opened.
+    /// Why the opening of the pools was cancelled: by a stop, or by the run's deadline.
     fn why_given_up(&self) -> Event {
         let asked = self.inputs.try_iter().find_map(|input| match input {
             RunInput::SoftStop { reason } | RunInput::Stop { reason } => Some(reason),
@@ -189,7 +193,7 @@ impl Run {
         asked.map_or(Event::Deadline, |reason| Event::StopAsked { reason })
     }
 
-    /// Gives the reactor some events and carries out all that follows; the ending, if that was it.
+    /// Hands events to the reactor and carries out its actions. Returns the ending, if the run is over.
     fn step(&mut self, events: Vec<Event>) -> Option<Box<Ending>> {
         let mut actions = Vec::new();
         let now = self.began.elapsed();
@@ -224,7 +228,7 @@ impl Run {
             self.pools.submit(submitted);
         }
         if go_on {
-            // Behind whatever else has happened meanwhile.
+            // Behind the inputs that have arrived meanwhile.
             self.self_sender.send(RunInput::Continue).ok();
         }
         ending
@@ -236,7 +240,7 @@ impl Run {
         Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
     }
 
-    /// Waits until something has happened.
+    /// Waits for inputs and due times, and returns the events that follow from them.
     fn next_events(&mut self, deadline: &mut Option<Instant>) -> Vec<Event> {
         let times = [*deadline, self.running.next(), self.interrupted.next(), self.delayed.next()];
         let received = match times.into_iter().flatten().min() {
@@ -244,7 +248,7 @@ impl Run {
             None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         let mut events = Vec::new();
-        // This run holds a sender itself: no input means that the time has come.
+        // The run holds a sender itself, so that the channel never closes: an error means that a time is due.
         let mut next = received.ok();
         let mut left = BATCH;
         while let Some(input) = next {
@@ -280,7 +284,7 @@ impl Run {
                 events.push(Event::StopAsked { reason });
             }
             RunInput::Kill => events.push(self.kill()),
-            // Whoever asked may have gone meanwhile.
+            // The receiver of the answer may have been dropped.
             RunInput::Explain(answer) => drop(answer.send(self.explain())),
             RunInput::Continue => events.push(Event::Continue),
             RunInput::TimeUp(now) => {
@@ -291,7 +295,7 @@ impl Run {
         }
     }
 
-    /// An event of the pool as one of the reactor, if it is one.
+    /// Handles an event of a pool. Returns the reactor's event for it, if there is one.
     fn pool_event(&mut self, event: PoolEvent) -> Option<Event> {
         match event {
             PoolEvent::Started { attempt, pid } => self.started(attempt, pid),
@@ -338,7 +342,7 @@ impl Run {
         self.notify(EventKind::AttemptStarted { actor, attempt, pid });
     }
 
-    /// An attempt has ended, as the event for the reactor. `None` if it was given up before.
+    /// Handles the end of an attempt. Returns the reactor's event; `None` if the attempt was abandoned before.
     fn ended(&mut self, attempt: AttemptId, answer: Result<Data, TaskError>) -> Option<Event> {
         self.running.remove(attempt);
         self.interrupted.remove(attempt);
@@ -362,7 +366,7 @@ impl Run {
         })
     }
 
-    /// Asks an attempt to end, once, and begins to wait for that.
+    /// Interrupts an attempt, once, and starts the time of its patience.
     fn interrupt(&mut self, attempt: AttemptId) {
         self.running.remove(attempt);
         let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { return };
@@ -375,7 +379,7 @@ impl Run {
         }
     }
 
-    /// Interrupts attempts that have taken longer than they may.
+    /// Interrupts the attempts that have reached their time limit.
     fn interrupt_over_limit(&mut self, now: Instant) {
         for attempt in self.running.take_due(now) {
             if let Some(open) = self.open.get_mut(&attempt) {
@@ -385,15 +389,15 @@ impl Run {
         }
     }
 
-    /// Ends everything at once: what the pool says about it is among the inputs then.
+    /// Closes the pools at once. Their events about it are among the inputs afterwards.
     fn kill(&mut self) -> Event {
         self.pools.close(Instant::now());
-        // The patience with what was interrupted before is over; the rest is interrupted now.
+        // The patience with attempts that were interrupted before ends; the reactor interrupts the others now.
         self.interrupted.set_all(Instant::now());
         Event::StopAsked { reason: "killed".into() }
     }
 
-    /// Reports attempts that were interrupted and did not end in their time.
+    /// Abandons the interrupted attempts with which the patience has ended, and reports them as failed.
     fn give_up_overdue(&mut self, now: Instant, events: &mut Vec<Event>) {
         for attempt in self.interrupted.take_due(now) {
             let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { continue };
@@ -404,7 +408,7 @@ impl Run {
     }
 
     fn end(mut self, ending: Ending) -> Outcome {
-        // What was left behind on a thread is not waited for a second time.
+        // The run does not wait a second time for an attempt that it has abandoned.
         let patience = if self.abandoned { Duration::ZERO } else { CLOSE_TIMEOUT };
         self.pools.close(Instant::now() + patience);
         while let Ok(input) = self.inputs.try_recv() {
@@ -419,7 +423,7 @@ impl Run {
         }
     }
 
-    /// What the run does at this moment.
+    /// The state of the run at this moment, for [`StopHandle::explain`].
     fn explain(&self) -> Explanation {
         let mut attempts: Vec<OpenAttempt> =
             self.open.iter().map(|(&attempt, open)| self.open_attempt(attempt, open)).collect();

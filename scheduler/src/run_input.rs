@@ -1,4 +1,4 @@
-//! [`RunInput`]: what the thread that drives a run receives.
+//! [`RunInput`]: the inputs of the thread that drives a run.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use pushflow_pool::PoolEvent;
 
 use crate::explanation::Explanation;
 
-/// What reaches the run.
+/// One input of a run: from its pools, its stop handles, or itself.
 #[derive(Debug)]
 pub(crate) enum RunInput {
     Pool(Vec<PoolEvent>),
@@ -19,8 +19,9 @@ pub(crate) enum RunInput {
     },
     Kill,
     Explain(Sender<Explanation>),
-    /// From the run itself: the reactor has more to do.
+    /// From the run itself: the reactor asked for [`crate::reactor::Event::Continue`].
     Continue,
-    /// From the run itself: what was due by then is due, since all that had been told by then has been heard.
+    /// From the run itself: the times that were due at this moment count now, since all inputs before this one were
+    /// handled.
     TimeUp(Instant),
 }

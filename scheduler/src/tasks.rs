@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pushflow_graph::{ActorId, ActorKind, Graph, Work};
 use pushflow_protocol::TaskSpec;
 
-/// The actors that run a task, with it.
+/// The actors whose task is an attempt on a pool, with that task.
 pub(crate) fn tasks(graph: &Graph) -> impl Iterator<Item = (ActorId, &TaskSpec)> {
     graph.actors().filter_map(|(id, actor)| match &actor.kind {
         ActorKind::Task(task) => match &task.work {

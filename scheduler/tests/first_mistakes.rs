@@ -1,5 +1,5 @@
-//! The first mistakes of somebody who uses the library: each is refused before a task runs, and the message says what to
-//! correct.
+//! The first mistakes of somebody who uses the library: each is refused before a task runs, and the message says what
+//! to correct.
 
 use pushflow::{Data, GraphError, PoolType, PythonOptions, RunError, RunOptions, TaskSpec, Workflow, task};
 

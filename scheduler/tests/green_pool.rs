@@ -1,4 +1,4 @@
-//! The tests of `thread_pool.rs` in the green environment, and what is so on the pool `gevent` alone.
+//! The tests of `thread_pool.rs` in the green environment, and tests of the pool `gevent` alone.
 
 #[path = "thread_pool.rs"]
 mod thread_pool;
@@ -25,7 +25,7 @@ fn green() -> RunOptions {
     RunOptions::default()
 }
 
-/// Whether the observer has heard of the task that holds the thread.
+/// Whether the observer has received the event about the task that holds the thread.
 static HEARD: AtomicBool = AtomicBool::new(false);
 
 #[task]

@@ -1,6 +1,6 @@
-//! Long loops and large graphs: what they cost in memory.
+//! The memory of long loops and large graphs.
 //!
-//! One test after the other, since memory is that of the whole process.
+//! The tests run one after the other, since they measure the memory of the whole process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! Workflows built from code, in this very process: outcomes, errors, deadlines, stops and events.
 //!
-//! On threads; and once more as green tasks, since `green_pool.rs` is this file in another program.
+//! The tests run on threads, and once more as green tasks: `green_pool.rs` includes this file.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancell
     context.sleep(Duration::from_secs(3600))
 }
 
-/// End the tasks that ignore their cancellation, once the tests are over; each test has its own.
+/// End the tasks that ignore their cancellation, at the end of their test; each test has its own flag.
 static RELEASE: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 #[task]
@@ -51,7 +51,7 @@ fn ignores_cancellation(test: usize) {
     }
 }
 
-/// How often the task below was begun.
+/// How often `sleeps_the_first_time` has begun.
 static TRIES: AtomicUsize = AtomicUsize::new(0);
 
 #[task]
@@ -63,7 +63,7 @@ fn sleeps_the_first_time(context: &TaskContext) -> Result<Data, pushflow::Cancel
     Ok(Data::new().with("tries", i64::try_from(tries).unwrap_or_default()))
 }
 
-/// Returns as if nothing had been asked of it.
+/// Returns a result although it was cancelled.
 #[task]
 fn returns_when_cancelled(context: &TaskContext) -> Data {
     let slept = context.sleep(Duration::from_secs(3600));
@@ -243,12 +243,12 @@ fn a_run_that_never_reaches_its_end_has_stalled() {
     assert_eq!(outcome.ending.stalled, ["nothing reached the stop actor"]);
 }
 
-/// A grace that is not waited for in vain for long, for tasks that do not end.
+/// A short grace, for tests of tasks that do not end.
 fn impatient() -> PoolOptions {
     PoolOptions { interrupt_grace: Duration::from_millis(50), ..PoolOptions::default() }
 }
 
-/// A run whose only task has begun at its deadline; how early that may be depends on the machine.
+/// A run whose only task has begun before the run's deadline; how early that deadline may be depends on the machine.
 fn run_to_deadline(workflow: &Workflow, inputs: &Data, options: &RunOptions) -> Outcome {
     let run = |millis| {
         let timeout = Duration::from_millis(millis);
@@ -278,7 +278,7 @@ fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
     assert!(message.contains("it is left behind"), "{message}");
 }
 
-/// With a limit for each attempt that every one of them exceeds.
+/// Options with a time limit that every attempt of these tests exceeds.
 fn with_short_limit() -> RunOptions {
     in_this_process().attempt_timeout(Duration::from_millis(20))
 }
@@ -381,7 +381,7 @@ fn an_attempt_that_can_not_be_ended_is_left_behind_and_another_thread_takes_the_
 
 #[test]
 fn the_time_that_an_attempt_waits_for_a_worker_does_not_count() {
-    // One after the other on one thread, each ends by its own limit: only what runs is late.
+    // The attempts run one after the other on one thread, and each ends by its own limit: waiting does not count.
     let mut workflow = Workflow::new("waiting");
     let start = workflow.start().unwrap();
     workflow.stop().unwrap();
@@ -490,7 +490,7 @@ impl Observer for RaisesOnStart {
 fn a_run_is_stopped_on_the_signals_it_names_and_others_are_left_alone() {
     let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGTERM));
     let options = in_this_process().stop_signals([StopSignal::Terminate]).observer(raises);
-    // From a thread that is not the main one, and twice: what the first run changed was put back after it.
+    // From a thread that is not the main one, and twice: the end of the first run restores the action of the signal.
     let stopped = one_task("sleeps_until_cancelled");
     for _ in 0..2 {
         let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &in_this_process()).unwrap();

@@ -1,17 +1,18 @@
-//! What each kind of actor does when it runs, and what becomes of an attempt that ended.
+//! What each kind of actor does when it runs, and what the end of an attempt triggers.
 //!
-//! - *start*, *fork*, *port*: hand on what they got; so does a *join*, which got the data of a round.
-//! - *error handler*, *status*: set the status of the run, then hand on what they got.
-//! - *router*: hands on what it got along the links of one port; without such a port and without "other" it fails.
-//! - *stop*: keeps what it got as the result of the run: the last good one, else the first that comes from a failure
-//!   (`parity.md` P56).
-//! - *custom*: hands on what its author says.
-//! - *task*: its inputs are its defaults with what arrived on top. An attempt is submitted, or, for an identity, the
-//!   inputs are the result and the actor is done at once. What goes on depends on its [`Passing`]:
+//! - *start*, *fork*, *port*: hand on the data that they receive. So does a *join*, which receives the data of a round.
+//! - *error handler*, *status*: set the status of the run, then hand on the data that they receive.
+//! - *router*: hands its data on along the links of one port; without such a port and without "other" it fails.
+//! - *stop*: keeps its data as the result of the run: the last good one, else the first that comes from a failure
+//!   (`docs/parity.md` P56).
+//! - *custom*: hands on what its [`Behaviour`] returns.
+//! - *task*: its inputs are its defaults with the received data on top. The actor submits an attempt; for an identity,
+//!   the inputs are the result, and the actor is done at once. Its [`Passing`] says which data goes on:
 //!   - *merged*: the inputs with the result on top.
 //!   - *result*: the result.
-//!   - *dict*: the one entry `_ppfdict`, a travelling dictionary. An incoming `_ppfdict` is spread over the other
-//!     inputs before the task runs; what goes on is these with the result on top. Conditions look inside it.
+//!   - *dict*: the one entry `_ppfdict`, a travelling dictionary. Before the task runs, the entries of an incoming
+//!     `_ppfdict` are merged over the other inputs. The outgoing dictionary holds these inputs with the result on top.
+//!     Conditions look at its entries.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +36,7 @@ use super::{Reactor, Step};
 const ERROR_STATUS: &str = "error";
 
 impl Reactor {
-    /// One execution of an actor with what it got.
+    /// Executes an actor once with the data that it received (`got`).
     pub(super) fn run(&mut self, actor: ActorId, got: Data, step: &mut Step<'_>) {
         let plan = step.plan;
         if let Some(limit) = self.rounds.count(actor) {
@@ -74,7 +75,7 @@ impl Reactor {
         }
     }
 
-    /// What an actor of the user's own sends on; all of it or, if one can't be sent, nothing.
+    /// Runs a custom actor and hands on all the data that it returns; none of it, if one of them can't be handed on.
     fn run_custom(
         &mut self,
         actor: ActorId,
@@ -101,7 +102,7 @@ impl Reactor {
         fan_out(plan, out_links, outgoing, &mut self.queue)
     }
 
-    /// Something reached the stop actor, from there.
+    /// Keeps data that reached the stop actor from the actor `from`.
     pub(super) fn reach_stop(&mut self, from: ActorId, stop: ActorId, got: Data, step: &mut Step<'_>) {
         self.outputs.reached_end(from, &got, step.plan);
         if self.result.is_none() || !step.plan.error_keys.is_error(&got) {
@@ -136,7 +137,7 @@ impl Reactor {
         self.open_attempt(attempt, inputs, Duration::ZERO, step);
     }
 
-    /// Asks for an attempt, not before that much time has passed.
+    /// Asks the caller to submit an attempt when `delay` has passed.
     pub(super) fn open_attempt(&mut self, open: InFlight, inputs: Data, delay: Duration, step: &mut Step<'_>) {
         self.counts.submitted += 1;
         let attempt = AttemptId(self.counts.submitted);
@@ -145,7 +146,7 @@ impl Reactor {
         step.actions.push(Action::Submit { attempt, actor, inputs, delay });
     }
 
-    /// An attempt ended well: its result goes on, unless the run is closing.
+    /// Hands on the result of an attempt that succeeded, unless the run is closing.
     pub(super) fn attempt_finished(&mut self, attempt: AttemptId, result: Data, step: &mut Step<'_>) {
         let Some(InFlight { actor, got, base, .. }) = self.end_attempt(attempt) else { return };
         let plan = step.plan;
@@ -158,7 +159,7 @@ impl Reactor {
         let (outputs, kept) = match base {
             MergeBase::Nothing => (result, Some(got)),
             MergeBase::Other(inputs) => (inputs.merged(&result), Some(got)),
-            // Links that hand on everything can't fail: nobody needs what the actor got, and merging need not copy it.
+            // Plain links can't fail, so no error path needs the received data, and the merge need not copy it.
             MergeBase::Got if out_links.iter().all(|link_out| link_out.plain) => (got.merged(&result), None),
             MergeBase::Got => (got.clone().merged(&result), Some(got)),
         };
@@ -171,7 +172,7 @@ impl Reactor {
         }
     }
 
-    /// An attempt failed, for whatever reason.
+    /// Retries a failed attempt, or lets its actor fail.
     pub(super) fn attempt_failed(&mut self, attempt: AttemptId, error: TaskError, step: &mut Step<'_>) {
         let Some(open) = self.end_attempt(attempt) else { return };
         let error = self.with_closing_reason(error, &open);
@@ -181,7 +182,7 @@ impl Reactor {
         }
     }
 
-    /// Keeps an execution for the outcome, if it is to list them.
+    /// Keeps an execution for the outcome, if the run is to list executions.
     fn note_execution(
         &mut self,
         actor: ActorId,
@@ -212,13 +213,13 @@ impl Reactor {
     }
 }
 
-/// The panic of an actor of the user's own, as its failure.
+/// The panic of a custom actor, as its failure.
 fn panicked(panic: &(dyn Any + Send)) -> TaskError {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     TaskError::new(ErrorKind::Panicked, text.unwrap_or("the actor panicked"))
 }
 
-/// What a task gets of what its actor got.
+/// The inputs of a task whose actor received `got`.
 fn inputs(task: &Task, got: Data, plan: &Plan) -> Result<Data, TaskError> {
     let mut inputs = if task.defaults.is_empty() { got } else { defaults_below(task, &got).merged(&got) };
     if task.passing == Passing::Dict {
@@ -228,8 +229,8 @@ fn inputs(task: &Task, got: Data, plan: &Plan) -> Result<Data, TaskError> {
     Ok(if may_miss { missing_data::without(inputs) } else { inputs })
 }
 
-/// The defaults of a task, without those of positions that are left open before one that arrived: these are none, as the
-/// arguments before an argument are (`ewoks_format.md`, `data_mapping`).
+/// The defaults of a task, without those of positions below the highest position that arrived: such a position stays
+/// empty, as an argument before a given one does (`docs/ewoks.md`, `data_mapping`).
 fn defaults_below(task: &Task, got: &Data) -> Data {
     let position = |key: &Key| match key {
         Key::Position(position) => Some(*position),
@@ -258,7 +259,7 @@ fn unpacked(mut inputs: Data, travelling: &Key) -> Result<Data, TaskError> {
     }
 }
 
-/// What goes on from a task whose outputs, on top of what they are to be laid on, are these.
+/// The data that goes on from a task; `outputs` is its result, already merged over the [`MergeBase`].
 fn outgoing(passing: Passing, outputs: Data, travelling: &Key) -> Outgoing {
     match passing {
         Passing::Merged | Passing::Result => outputs.into(),

@@ -1,10 +1,11 @@
 //! Closing a run before its time, and the end of each run.
 //!
-//! A run is *closed* by its deadline, a stop, or a limit that it exceeds. Then the queue is dropped, each attempt in flight
-//! is interrupted once, and results trigger nothing any more. The first reason to close a run stays its reason. After that
+//! A run is *closed* by its deadline, a stop, or a limit that it exceeds. Then the queue is dropped, each attempt in
+//! flight is interrupted once, and results trigger nothing any more. The first reason to close a run stays its reason.
+//! After that
 //! - an attempt that succeeds leaves no trace;
-//! - an attempt that its interruption ended, or that lost its worker, is listed with an error that says that it was still
-//!   running;
+//! - an attempt that its interruption ended, or that lost its worker, is listed with an error that says that it was
+//!   still running;
 //! - an attempt that failed by itself is listed with its own error.
 
 use pushflow_graph::ActorId;

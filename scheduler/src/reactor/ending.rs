@@ -24,9 +24,9 @@ pub enum EndingKind {
         /// The reason that was given with the request.
         reason: String,
     },
-    /// No actor failed and nothing is left to do, yet the stop actor was never reached, or a join waits for an arrival that
-    /// will not come. Such a join is no stall after a handled failure, nor in an ewoks graph, where a merge that never has
-    /// all its inputs is normal.
+    /// No actor failed and nothing is left to do, yet the stop actor was never reached, or a join waits for an arrival
+    /// that will not come. Such a join is no stall after a handled failure, nor in an ewoks graph, where a merge that
+    /// never has all its inputs is normal.
     Stalled,
 }
 
@@ -36,8 +36,9 @@ pub enum EndingKind {
 pub struct Ending {
     /// How it ended.
     pub kind: EndingKind,
-    /// The data that reached the stop actor, however the run ended; `None` if nothing did. The last good result; if there
-    /// is none, the first that came from a failure, which has an entry `WorkflowException` (`docs/parity.md` P56).
+    /// The data that reached the stop actor, however the run ended; `None` if nothing did. The last good result; if
+    /// there is none, the first that came from a failure, which has an entry `WorkflowException` (`docs/parity.md`
+    /// P56).
     pub result: Option<Data>,
     /// What each actor delivered to the stop actor, with [`super::Outputs::Ends`].
     pub outputs: Vec<Output>,
@@ -67,8 +68,8 @@ pub struct ActorError {
     pub actor: ActorId,
     /// Its name.
     pub name: String,
-    /// The attempt that failed, or whose result could not be handed on; `None` for a failure without an attempt, such as a
-    /// router's.
+    /// The attempt that failed, or whose result could not be handed on; `None` for a failure without an attempt, such
+    /// as a router's.
     pub attempt: Option<AttemptId>,
     /// How it failed.
     pub error: TaskError,

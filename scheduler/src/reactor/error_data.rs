@@ -4,9 +4,9 @@ use bytes::Bytes;
 use pushflow_protocol::{ERROR_CODEC, ErrorCause, TaskError};
 use pushflow_value::{Data, Key, Map, Opaque, Payload, Value};
 
-/// The entry that says that data comes from a failure.
+/// The entry that marks data that comes from a failure.
 const EXCEPTION: &str = "WorkflowException";
-/// The entry that has the error itself.
+/// The entry that holds the error itself.
 const INSTANCE: &str = "WorkflowExceptionInstance";
 
 /// The keys of these entries, made once.
@@ -21,7 +21,7 @@ impl ErrorKeys {
         ErrorKeys { exception: EXCEPTION.into(), instance: INSTANCE.into() }
     }
 
-    /// What travels on an error path.
+    /// The data that travels on the error path of an actor that had received `got`.
     pub(super) fn error_data(&self, got: Data, error: &TaskError) -> Data {
         let lines = error.traceback.iter().map(|line| Value::from(line.as_str())).collect::<Vec<_>>();
         let mut exception: Map =
@@ -40,12 +40,12 @@ impl ErrorKeys {
         data
     }
 
-    /// What the failure that data comes from said.
+    /// The message of the failure that the data comes from.
     pub(super) fn message_of<'a>(&self, data: &'a Data) -> Option<&'a str> {
         data.get(&self.exception)?.value().ok()?.as_map()?.get("errorMessage")?.as_str()
     }
 
-    /// Whether data comes from a failure: its entry `WorkflowException` is there and says something (`parity.md` P56).
+    /// Whether data comes from a failure: its entry `WorkflowException` is there and is truthy (`docs/parity.md` P56).
     pub(super) fn is_error(&self, data: &Data) -> bool {
         let Some(exception) = data.get(&self.exception) else { return false };
         match exception.value().map(Value::plain) {
@@ -65,7 +65,7 @@ fn cause(cause: &ErrorCause) -> Value {
     Value::Map(parts.into_iter().map(|(name, text)| (name, Value::from(text))).collect())
 }
 
-/// The error itself, where its language has it; else what stands for one.
+/// The error itself, if its language could encode it; else an opaque value with its text.
 fn instance(error: &TaskError) -> Payload {
     match error.instance() {
         Some(encoded) => Payload::from_encoded(Bytes::clone(encoded)),

@@ -1,12 +1,13 @@
-//! The error path: what hears of the failure of an actor, and with what data (`parity.md` P36-P38, P59, P66-P68, P78).
+//! The error path: which actors a failure triggers, and with what data (`docs/parity.md` P36-P38, P59, P66-P68, P78).
 //!
-//! A failure goes, in this order, along the error links of the actor that failed, and to the handlers of each scope it is
-//! in, from the innermost to the workflow's. Each of them gets what had reached the actor, with the entry
-//! `WorkflowException` (`errorMessage`, `traceBack`, and `notes` and `causes` where there are any) and the error itself,
-//! `WorkflowExceptionInstance`, on top: a Python exception as it was raised, of any other error one with its text. The
-//! failure is *handled* if at least one of them was triggered; only what is not handled makes the run fail.
+//! A failure goes, in this order, along the error links of the actor that failed, and to the handlers of each scope
+//! around that actor, from the innermost scope to the workflow's. Each handler receives the data that had reached the
+//! actor, with two entries on top: `WorkflowException` (`errorMessage`, `traceBack`, and `notes` and `causes` where
+//! there are any), and the error itself, `WorkflowExceptionInstance`: a Python exception as it was raised, any other
+//! error as an opaque value with its text. The failure is *handled* if it triggered at least one handler; only
+//! unhandled failures make the run fail.
 //!
-//! A run that is closing has no error path: nothing is triggered any more.
+//! A run that is closing has no error path: a failure then triggers nothing.
 
 use pushflow_graph::ActorId;
 use pushflow_protocol::{AttemptId, TaskError};
@@ -20,7 +21,7 @@ use super::phase::Phase;
 use super::{Reactor, Step, Trigger};
 
 impl Reactor {
-    /// The failure of an actor that had got this.
+    /// Takes the error path of an actor that had received `got`, and records its failure.
     pub(super) fn fail(
         &mut self,
         actor: ActorId,
@@ -33,7 +34,7 @@ impl Reactor {
         self.note_failure(actor, attempt, error, handled, step);
     }
 
-    /// Tells the caller of a failure, and keeps it if nothing handled it.
+    /// Reports a failure to the caller, and keeps it for the ending.
     pub(super) fn note_failure(
         &mut self,
         actor: ActorId,
@@ -52,7 +53,7 @@ impl Reactor {
         step.actions.push(Action::Failed { failure: Box::new(failure), handled });
     }
 
-    /// Triggers whatever handles the failure; whether anything did.
+    /// Triggers the handlers of a failure. Returns whether there was any.
     fn take_error_path(&mut self, actor: ActorId, error: &TaskError, got: Data, step: &mut Step<'_>) -> bool {
         let plan = step.plan;
         if !plan.has_error_path(actor) {

@@ -1,7 +1,7 @@
-//! Which links out of an actor are taken, and what travels on them.
+//! Fan-out: which links out of an actor are taken, and with what data.
 //!
 //! A link is taken when all its conditions hold. The links of one execution are taken together or not at all: when a
-//! condition can't be looked at or a mapping names an output that is not there, the source fails and triggers nothing.
+//! condition can't decode its output, or a mapping names a missing output, the source fails and triggers nothing.
 
 use std::collections::VecDeque;
 
@@ -16,12 +16,12 @@ use super::plan::Plan;
 /// How many outputs a message lists.
 const LISTED: usize = 20;
 
-/// What an actor hands on.
+/// The data that an actor hands on.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// What travels.
+    /// The data of the links.
     pub(super) data: Data,
-    /// What conditions look at, where that is not `data`: the entries of the travelling dictionary.
+    /// The data that conditions look at, where that is not `data`: the entries of the travelling dictionary.
     pub(super) seen: Option<Data>,
 }
 
@@ -31,7 +31,7 @@ impl From<Data> for Outgoing {
     }
 }
 
-/// Why an actor can't hand on what it has, and what that is.
+/// Why an actor can't hand its data on, with that data.
 #[derive(Debug)]
 pub(super) struct FanOutError {
     pub(super) error: TaskError,
@@ -64,7 +64,7 @@ pub(super) fn fan_out(
     })
 }
 
-/// What travels on one link; none if it is not taken.
+/// The data for the target of one link; `None` if the link is not taken.
 fn travelling(plan: &Plan, link_out: &OutLink, outgoing: &Outgoing) -> Result<Option<Data>, TaskError> {
     if link_out.plain {
         return Ok(Some(outgoing.data.clone()));

@@ -1,27 +1,29 @@
-//! [`InputState`]: what an actor keeps of what arrived on its links, and when it runs with what: a [`Join`] or a [`Merge`].
+//! [`InputState`]: what an actor keeps of its arrivals, and which executions an arrival triggers.
 //!
-//! A merge is the rule of ewoks graphs (`ewoks_format.md`, "Execution"; `parity.md` P147, P148). Each link into an actor has one
-//! way in which its data is kept:
+//! A merge is the rule of ewoks graphs (`docs/ewoks.md`; `docs/parity.md` P147, P148). Each link into an actor keeps
+//! its data in one of four ways:
 //!
-//! - *start*: the run's own inputs; all of them are kept, a later one on top of an earlier one.
-//! - *required*: the latest of each link is kept for ever.
-//! - *cached* (optional): the latest of each link is kept for ever, once there is one.
-//! - *loose* (optional): kept one by one until the actor has run; from then on only the last one of all loose links.
+//! - *start*: the run's own inputs. All of them are kept, a later one on top of an earlier one.
+//! - *required*: the latest data of each link is kept for the whole run.
+//! - *cached* (optional): the latest data of each link is kept for the whole run, once there is any.
+//! - *loose* (optional): each arrival is kept until the actor has run. From then on only the last arrival of all loose
+//!   links is kept.
 //!
-//! The actor runs at an arrival, on whatever link, when each required link has delivered at least once. The first time
-//! it runs once for each loose arrival kept until then, in their order, or once if there is none; the last of them is
-//! retained. Afterwards it runs once for each arrival, with the loose arrival retained by then.
+//! An arrival on any link runs the actor when each required link has delivered at least once. The first time, the actor
+//! runs once for each loose arrival kept until then, in their order, or once if there is none, and the last of them
+//! stays kept. Later it runs once for each arrival, with the loose arrival kept by then.
 //!
-//! Its inputs are, later over earlier: start, required in link order, cached in link order, one loose arrival.
+//! The inputs of the actor are, later over earlier: start, required in link order, cached in link order, one loose
+//! arrival.
 //!
-//! What arrives on links that run their target at once is never kept and does not come here.
+//! Links of the arrival `Direct` run their target at once: their data never comes here.
 
 use pushflow_value::Data;
 
 use super::join::Join;
 use super::links::InputSlot;
 
-/// What one actor keeps of its arrivals, by its rule.
+/// What one actor keeps of its arrivals.
 #[derive(Debug)]
 pub(super) enum InputState {
     Merge(Merge),
@@ -29,7 +31,7 @@ pub(super) enum InputState {
 }
 
 impl InputState {
-    /// How many arrivals wait for others.
+    /// How many arrivals wait for arrivals on other links.
     pub(super) fn waiting(&self) -> usize {
         match self {
             InputState::Merge(merge) => merge.buffered(),
@@ -60,12 +62,12 @@ pub(super) struct Merge {
     loose: Loose,
 }
 
-/// The arrivals on loose links.
+/// The arrivals on the loose links of one actor.
 #[derive(Debug)]
 enum Loose {
     /// Before the first execution: all of them.
     Buffered(Vec<Data>),
-    /// After it: the last one, if any.
+    /// After the first execution: the last one, if any.
     Retained(Option<Data>),
 }
 
@@ -78,7 +80,7 @@ impl Default for Loose {
 /// What an arrival lets an actor do.
 #[derive(Debug)]
 pub(super) enum Ready {
-    /// Something required has not arrived.
+    /// A required link has not delivered.
     NotYet,
     /// Run once with these inputs.
     Once(Data),

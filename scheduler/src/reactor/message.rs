@@ -63,7 +63,8 @@ pub enum Action {
         /// The attempt.
         attempt: AttemptId,
     },
-    /// More triggers are queued than one step handles: hand over the events that have arrived, then [`Event::Continue`].
+    /// More triggers are queued than one step handles: hand over the events that have arrived, then
+    /// [`Event::Continue`].
     Continue,
     /// For information: an actor that submits no attempt has handed its data on. Every actor but one whose task is an
     /// attempt.
@@ -75,7 +76,8 @@ pub enum Action {
     Failed {
         /// The actor, and how it failed.
         failure: Box<ActorError>,
-        /// Whether the failure triggered a handler, or the task is tried again. If neither, [`Ending::errors`] lists it.
+        /// Whether the failure triggered a handler, or the task is tried again. If neither, [`Ending::errors`] lists
+        /// it.
         handled: bool,
     },
     /// The status of the run is this text from now on. The status has no other effect.
@@ -90,17 +92,17 @@ pub enum Action {
 pub struct Limits {
     /// Triggers handled in one step before the reactor asks to be continued; at least 1, by default 1024.
     pub triggers_per_step: usize,
-    /// Queued triggers, attempts in flight and buffered arrivals together; by default 1,000,000. A run that has more, such
-    /// as a cycle of forks that feeds itself twice, fails (`TooManyTriggers`) before it takes all memory.
+    /// Queued triggers, attempts in flight and buffered arrivals together; by default 1,000,000. A run that has more,
+    /// such as a cycle of forks that feeds itself twice, fails (`TooManyTriggers`) before it takes all memory.
     pub under_way: usize,
     /// How many errors the ending lists, the first ones; by default 1000. Further errors are only counted.
     pub errors: usize,
-    /// How often one actor may run in one run, and so how often any cycle may go round; no limit by default. When an actor
-    /// is triggered more often, the run fails (`TooManyRounds`). An actor may have a limit of its own
+    /// How often one actor may run in one run, and so how often any cycle may go round; no limit by default. When an
+    /// actor is triggered more often, the run fails (`TooManyRounds`). An actor may have a limit of its own
     /// ([`pushflow_graph::Graph::limit_rounds`]).
     pub max_rounds: Option<u64>,
-    /// How many executions the ending lists with [`super::Outputs::All`], the last ones; by default 10,000. Earlier ones
-    /// are only counted.
+    /// How many executions the ending lists with [`super::Outputs::All`], the last ones; by default 10,000. Earlier
+    /// ones are only counted.
     pub outputs: usize,
 }
 
@@ -167,7 +169,7 @@ pub struct Counts {
     pub queued: usize,
     /// Arrivals that wait for the first execution of their actor, or for a round of a join, at this moment.
     pub buffered: usize,
-    /// Events that the reactor ignored: a second report for one attempt, a report for an attempt that was never submitted,
-    /// a second [`Event::Begin`].
+    /// Events that the reactor ignored: a second report for one attempt, a report for an attempt that was never
+    /// submitted, a second [`Event::Begin`].
     pub ignored: u64,
 }

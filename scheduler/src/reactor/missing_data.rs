@@ -1,7 +1,7 @@
-//! `MISSING_DATA` of ewokscore: what a task class hands on for an output that it has not set.
+//! `MISSING_DATA` of ewokscore: the value that a task class hands on for an output that it has not set.
 //!
-//! Task classes are told of it. For all other tasks of an ewoks graph such an input is not there: neither what arrived nor
-//! the default below it.
+//! Task classes receive it. For every other task of an ewoks graph an input with this value is absent, together with
+//! any default of the same name.
 
 use pushflow_graph::{ActorKind, Graph, Work};
 use pushflow_protocol::TaskSpec;
@@ -9,10 +9,10 @@ use pushflow_value::{Data, Key, Payload, Value};
 
 const TYPE: &str = "ewokscore.missing_data.MissingData";
 
-/// It is short: what is longer is not looked into.
+/// Its encoded form is short: a longer payload is not decoded to look for it.
 const LONGEST: usize = 512;
 
-/// Whether the graph has tasks that may hand it on.
+/// Whether the graph has tasks that may hand on `MISSING_DATA`.
 pub(super) fn is_possible(graph: &Graph) -> bool {
     graph.actors().any(|(_, actor)| matches!(&actor.kind, ActorKind::Task(task) if is_of_ewoks(&task.work)))
 }
@@ -22,7 +22,7 @@ pub(super) fn is_of_ewoks(work: &Work) -> bool {
     matches!(work, Work::Attempt(TaskSpec::Ewoks(_)))
 }
 
-/// The inputs without those that are missing.
+/// The inputs without those that are `MISSING_DATA`.
 pub(super) fn without(mut inputs: Data) -> Data {
     let missing: Vec<Key> =
         inputs.iter().filter(|(_, payload)| is_missing(payload)).map(|(key, _)| key.clone()).collect();

@@ -24,7 +24,8 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// The error of an attempt that was still running when the run was closed. It keeps what `error` knows of the process.
+    /// The error of an attempt that was still running when the run was closed. It keeps what `error` knows of the
+    /// process.
     pub(super) fn still_running(&self, error: TaskError, submitted: Duration) -> TaskError {
         let (kind, moment) = match self.kind {
             EndingKind::TimedOut => (ErrorKind::TimedOut, "at the run's deadline"),

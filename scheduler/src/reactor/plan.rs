@@ -1,5 +1,5 @@
-//! [`Plan`]: the graph of a run, compiled once: for each actor its links out, in flat memory and in the order to take
-//! them, what hears of its failures, and where it keeps what arrives.
+//! [`Plan`]: the graph of a run, compiled once. It has for each actor its links out, in flat memory and in the order in
+//! which the run takes them, the handlers of its failures, and the slots for its arrivals.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use super::merge::{InputState, Merge};
 use super::missing_data;
 use super::router_ports::RouterPorts;
 
-/// The entry in which ppf nodes hand on everything (`ewoks_format.md`, `ppfmethod`).
+/// The entry in which ppf nodes hand on everything (`docs/ewoks.md`).
 const TRAVELLING: &str = "_ppfdict";
 
-/// The graph of a run and what follows from it.
+/// The graph of a run, with what the run looks up often.
 #[derive(Debug)]
 pub(super) struct Plan {
     graph: Arc<Graph>,
     nodes: Vec<Node>,
     out_links: Vec<OutLink>,
-    /// Of the routers only.
+    /// One for each router.
     ports: Vec<RouterPorts>,
     /// The actors that keep arrivals, in the order of their [`InputState`]s.
     stateful_actors: Vec<ActorId>,
     handlers: Handlers,
     /// The key of [`TRAVELLING`], made once.
     pub(super) travelling: Key,
-    /// Whether some inputs may be there and missing.
+    /// Whether a task of the graph may hand on `MISSING_DATA`; see `missing_data`.
     pub(super) may_miss: bool,
     pub(super) error_keys: ErrorKeys,
 }
@@ -40,18 +40,19 @@ pub(super) struct Plan {
 /// One actor.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// The first of its links out, in connect order; a router's grouped by port; those for errors last.
+    /// The index of its first link out. The links are in connect order, a router's grouped by port; error links are
+    /// last.
     first: u32,
-    /// The first of those for errors.
+    /// The index of its first error link.
     errors: u32,
     end: u32,
-    /// Which of the routers' ports are its own, if it is one.
+    /// The index of its ports, if it is a router.
     ports: u32,
-    /// Where it keeps arrivals, if it does.
+    /// The index of its input state, if it keeps arrivals.
     input_state: u32,
 }
 
-/// The links into an actor that keeps what arrives.
+/// How many slots of each kind an actor has that keeps arrivals.
 #[derive(Debug, Default)]
 struct SlotCounts {
     required: usize,
@@ -79,7 +80,7 @@ impl Plan {
         plan
     }
 
-    /// What becomes of what arrives on each link; finds the actors that keep something.
+    /// How the data of each link reaches its target. Also finds the actors that keep arrivals.
     fn deliveries(&mut self) -> Vec<Delivery> {
         let graph = self.graph.clone();
         let mut counts: HashMap<ActorId, SlotCounts> = HashMap::new();
@@ -129,7 +130,7 @@ impl Plan {
         self.graph.actor(id)
     }
 
-    /// What each actor that keeps arrivals has of them, before there are any.
+    /// The input states at the begin of a run, in the order of [`Plan::stateful_actors`].
     pub(super) fn input_states(&self) -> Vec<InputState> {
         self.stateful_actors.iter().map(|&id| self.input_state(id)).collect()
     }
@@ -148,7 +149,7 @@ impl Plan {
         ))
     }
 
-    /// Which of the [`Plan::input_states`] is that of an actor that keeps arrivals.
+    /// The index among [`Plan::input_states`] of an actor that keeps arrivals.
     pub(super) fn input_state_index(&self, id: ActorId) -> usize {
         self.nodes[id.index()].input_state as usize
     }
@@ -170,17 +171,17 @@ impl Plan {
         &self.out_links[node.errors as usize..node.end as usize]
     }
 
-    /// What the scopes of an actor trigger when it fails.
+    /// The handlers in the scopes of an actor that its failure triggers.
     pub(super) fn scope_handlers(&self, id: ActorId) -> impl Iterator<Item = ActorId> {
         self.handlers.scope_handlers(id)
     }
 
-    /// Whether anything may hear of the failure of an actor.
+    /// Whether a failure of the actor may trigger another actor.
     pub(super) fn has_error_path(&self, id: ActorId) -> bool {
         !self.error_links(id).is_empty() || self.scope_handlers(id).next().is_some()
     }
 
-    /// The links out of a router that this data leaves by.
+    /// The links of the port by which this data leaves a router.
     pub(super) fn links_of_port(&self, id: ActorId, router: &Router, data: &Data) -> Result<&[OutLink], TaskError> {
         let ports = &self.ports[self.nodes[id.index()].ports as usize];
         Ok(&self.out_links[ports.choose(router, data)?])

@@ -1,7 +1,7 @@
-//! [`RetryState`]: a task that failed is tried again while its actor has retries left for that kind of failure.
+//! Retries: a task that failed is tried again while its actor has retries left for that kind of failure.
 //!
-//! Each try is an attempt of its own, with the same inputs. Its failure is told, as a handled one, since something came of
-//! it; only the last one is that of the actor. A run that is closing or stopping tries nothing again.
+//! Each retry is an attempt of its own, with the same inputs. The failure before it is reported as handled; only the
+//! last failure is that of the actor. A run that is closing or stopping retries nothing.
 
 use pushflow_protocol::{AttemptId, TaskError};
 
@@ -10,7 +10,7 @@ use super::phase::Phase;
 use super::{Reactor, Step};
 
 impl Reactor {
-    /// Tries a failed attempt again; gives it back, with its error, if there is no try left for it.
+    /// Retries a failed attempt. Gives the attempt and its error back if no retry is left for it.
     pub(super) fn retry(
         &mut self,
         mut open: InFlight,

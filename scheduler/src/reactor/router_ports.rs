@@ -1,8 +1,8 @@
-//! [`RouterPorts`]: which links a router's data leaves by.
+//! [`RouterPorts`]: by which links data leaves a router.
 //!
-//! The router looks at one entry of its data and finds the port for it ([`Router::port_of`]); the data leaves by the
-//! links of that port. Where there are none it leaves by those of the port "other" (`parity.md` P50), and where there
-//! are none either the router fails.
+//! The router looks at one entry of its data and finds the port for its value ([`Router::port_of`]). The data leaves by
+//! the links of that port; if the port has none, by those of the port "other" (`docs/parity.md` P50). If that has none
+//! either, the router fails.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub(super) struct RouterPorts {
 }
 
 impl RouterPorts {
-    /// Sorts a router's links by port, those of one port in connect order; `first` is the place of the first of them.
+    /// Sorts a router's links by port, those of one port in connect order; `first` is the index of the first of them.
     pub(super) fn group(graph: &Graph, out_links: &mut [OutLink], first: usize) -> Self {
         let port = |link_out: &OutLink| graph.link(link_out.link).port.clone().unwrap_or(Port::Other);
         let mut links: Vec<(Port, Range<usize>)> = Vec::new();
@@ -42,7 +42,7 @@ impl RouterPorts {
         RouterPorts { links }
     }
 
-    /// The links that this data leaves by.
+    /// The links by which this data leaves.
     pub(super) fn choose(&self, router: &Router, data: &Data) -> Result<Range<usize>, TaskError> {
         let port = router.port_of(data).map_err(|error| {
             bad_input(format!("the entry {:?} that the router looks at can't be decoded: {error}", router.item))

@@ -1,8 +1,9 @@
-//! The soft stop (`parity.md` P87): what runs ends as it would, and what would run takes its error path.
+//! The soft stop (`docs/parity.md` P87): attempts in flight end as they would, and a task that would run takes its
+//! error path.
 //!
-//! A task that is refused fails with the reason of the stop, so that its handlers can bring the run to its end. A task on
-//! such an error path is refused without an error path of its own: a handler that leads back to a task would otherwise
-//! go round for ever. Actors that run no task work as ever.
+//! Such a task is *refused*: it fails with the reason of the stop, so that its handlers can bring the run to its end. A
+//! task that is refused on the error path of another refused task has no error path of its own; otherwise a handler
+//! that leads back to a task would go round for ever. Actors that run no task work as ever.
 
 use pushflow_graph::ActorId;
 use pushflow_protocol::{ErrorKind, TaskError};
@@ -18,12 +19,12 @@ impl Reactor {
         }
     }
 
-    /// Whether a stop kept a task from running; one that came too late for that changes nothing.
+    /// Whether a soft stop refused a task. A soft stop that refused none changes nothing.
     pub(super) fn soft_stop_took_effect(&self) -> bool {
         self.soft_stop.as_ref().is_some_and(|stop| stop.took_effect)
     }
 
-    /// A task that does not run, since the run is stopping.
+    /// Refuses a task, since the run is stopping.
     pub(super) fn refuse(&mut self, actor: ActorId, got: Data, step: &mut Step<'_>) {
         let Some(stop) = &mut self.soft_stop else { return };
         stop.took_effect = true;

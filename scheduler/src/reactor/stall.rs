@@ -1,4 +1,4 @@
-//! Why nothing goes on: which end was not reached, and which join waits for whom.
+//! Why a run has stalled: nothing reached the stop actor, or a join waits for other actors.
 
 use pushflow_graph::Origin;
 
@@ -11,7 +11,7 @@ use super::plan::Plan;
 const NAMED: usize = 20;
 
 impl Reactor {
-    /// What a run with nothing left to do still waits for, one sentence each; nothing if it is simply done.
+    /// Why a run with nothing left to do has stalled, one sentence each; empty if it has not.
     pub(super) fn stall_reasons(&self, plan: &Plan) -> Vec<String> {
         if plan.graph().origin() != Origin::Code {
             return Vec::new();
@@ -19,18 +19,19 @@ impl Reactor {
         let joins = self.waiting_joins(plan);
         match (&self.result, joins.is_empty()) {
             (None, true) => vec!["nothing reached the stop actor".to_owned()],
-            // A branch that failed and was handled does not deliver: that is what its handler is for.
+            // A branch whose failure was handled does not deliver to its join; its handler decides what happens
+            // instead.
             (Some(_), _) if self.errors.handled_count > 0 => Vec::new(),
             _ => joins,
         }
     }
 
-    /// Each join that has something and waits for more, one sentence each.
+    /// One sentence for each join that keeps an arrival and waits for others.
     pub fn waiting(&self) -> Vec<String> {
         self.waiting_joins(&self.plan)
     }
 
-    /// Each join that keeps something, with what it waits for.
+    /// One sentence for each join that keeps an arrival, with the actors that it waits for.
     pub(super) fn waiting_joins(&self, plan: &Plan) -> Vec<String> {
         let mut sentences: Vec<String> = Vec::new();
         let mut more = 0;

@@ -1,4 +1,4 @@
-//! The time limits of attempts, on a pool that does nothing but note what it is asked for.
+//! The time limits of attempts, on a pool that only records its calls.
 
 use std::sync::Mutex;
 
@@ -48,7 +48,7 @@ impl Pool for RecordingPool {
     }
 }
 
-/// A run of one task whose attempts may take no time at all; it has begun.
+/// A run that has begun, of one task, whose attempts have a time limit of zero.
 struct TestRun {
     run: Run,
     recorded: RecordingPool,
@@ -61,7 +61,7 @@ impl TestRun {
         TestRun::with(None)
     }
 
-    /// The task is tried again this often.
+    /// Begins a run whose task has these retries.
     fn with(retries: Option<Retries>) -> TestRun {
         let mut workflow = Workflow::new("limits");
         let start = workflow.start().unwrap();
@@ -84,14 +84,14 @@ impl TestRun {
         self.run.self_sender.send(RunInput::Pool(vec![event])).unwrap();
     }
 
-    /// So much output that it takes several turns.
+    /// Sends so many events that the run needs several turns for them.
     fn flood(&self) {
         for _ in 0..3 * BATCH {
             self.tell(PoolEvent::Output { attempt: Some(ONE), stream: Stream::Stdout, bytes: Vec::new() });
         }
     }
 
-    /// One turn of the run, which has something to hear.
+    /// Runs one turn of the run, which must have an input.
     fn turn(&mut self) -> Option<Box<Ending>> {
         let events = self.run.next_events(&mut None);
         self.run.step(events)

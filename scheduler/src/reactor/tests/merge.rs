@@ -1,4 +1,5 @@
-//! The merge rule by itself, against a slow reading of the original's `InputMergeActor` (`parity.md` P147, P148).
+//! The merge rule by itself, against a slow transcription of the original's `InputMergeActor` (`docs/parity.md` P147,
+//! P148).
 
 use proptest::prelude::*;
 
@@ -6,7 +7,7 @@ use super::super::links::InputSlot;
 use super::super::merge::{Merge, Ready};
 use super::*;
 
-/// The original's rule in the original's shape: lists, and a merge from scratch at each execution.
+/// The original's rule in the original's data structures: lists, and a merge from scratch at each execution.
 #[derive(Default)]
 struct Original {
     start: Vec<Data>,
