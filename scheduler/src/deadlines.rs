@@ -185,9 +185,9 @@ mod tests {
         assert_eq!(dropped.message, format!("{begin}what it returned after that was dropped"));
         let mut lost = TaskError::new(ErrorKind::Stopped, "the worker process (pid 7) was killed");
         (lost.pid, lost.stderr) = (Some(7), vec!["a line".to_owned()]);
-        let told = limit_exceeded(limit, Some(lost.clone()));
-        assert_eq!(told.message, format!("{begin}the worker process (pid 7) was killed"));
-        assert_eq!((told.kind, told.pid, told.stderr), (ErrorKind::TimedOut, lost.pid, lost.stderr));
+        let replaced = limit_exceeded(limit, Some(lost.clone()));
+        assert_eq!(replaced.message, format!("{begin}the worker process (pid 7) was killed"));
+        assert_eq!((replaced.kind, replaced.pid, replaced.stderr), (ErrorKind::TimedOut, lost.pid, lost.stderr));
         let raised = limit_exceeded(limit, Some(TaskError::new(ErrorKind::Panicked, "no way")));
         assert_eq!(raised.message, format!("{begin}panic: no way"));
     }

@@ -166,7 +166,7 @@ fn failure_reason(error: &TaskError) -> String {
 mod tests {
     use super::*;
 
-    fn told(events: Vec<PoolEvent>) -> Result<Vec<Vec<String>>, UnknownClass> {
+    fn answers_to(events: Vec<PoolEvent>) -> Result<Vec<Vec<String>>, UnknownClass> {
         let (sender, receiver) = unbounded();
         events.into_iter().for_each(|event| sender.send(event).unwrap());
         // The deadline is now, so that the test does not wait.
@@ -182,19 +182,19 @@ mod tests {
 
     #[test]
     fn answers_are_in_the_order_of_the_questions() {
-        let both = told(vec![finished(1, &["b"]), finished(0, &["a", "c"])]);
+        let both = answers_to(vec![finished(1, &["b"]), finished(0, &["a", "c"])]);
         assert_eq!(both, Ok(vec![vec!["a".to_owned(), "c".to_owned()], vec!["b".to_owned()]]));
     }
 
     #[test]
     fn what_is_not_answered_in_time_is_said() {
         let reason = "Python did not tell them within 7s".to_owned();
-        assert_eq!(told(vec![finished(0, &[])]), Err(UnknownClass { class: 1, reason }));
+        assert_eq!(answers_to(vec![finished(0, &[])]), Err(UnknownClass { class: 1, reason }));
     }
 
     #[test]
     fn a_failure_is_said_in_its_own_words_with_the_exception_of_a_module() {
-        let failed = |error| told(vec![PoolEvent::Failed { attempt: AttemptId(1), error }]).unwrap_err();
+        let failed = |error| answers_to(vec![PoolEvent::Failed { attempt: AttemptId(1), error }]).unwrap_err();
         let reason = "no module named \"m\"".to_owned();
         assert_eq!(failed(TaskError::new(ErrorKind::NotFound, reason.as_str())), UnknownClass { class: 1, reason });
         let raised = TaskError { type_name: "OSError".into(), ..TaskError::new(ErrorKind::Raised, "no disk") };

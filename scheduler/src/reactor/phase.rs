@@ -37,8 +37,8 @@ impl Closing {
             "the attempt was still running {moment}, {running:.1} s after it was submitted ({})",
             error.message
         );
-        let told = TaskError::new(kind, message);
-        TaskError { kind: told.kind, type_name: told.type_name, message: told.message, ..error }
+        let closed = TaskError::new(kind, message);
+        TaskError { kind: closed.kind, type_name: closed.type_name, message: closed.message, ..error }
     }
 }
 
