@@ -318,11 +318,8 @@ fn an_actors_own_limit_wins_over_the_general_one() {
     };
     let short = Duration::from_millis(20);
     assert_eq!(limited(LONG, short, None), EndingKind::Failed, "the attempt's own limit");
-    assert_eq!(
-        limited(short, LONG, Some(10 * short)),
-        EndingKind::TimedOut,
-        "the run's deadline, not the general limit"
-    );
+    let ending = limited(short, LONG, Some(10 * short));
+    assert_eq!(ending, EndingKind::TimedOut, "the run's deadline, not the general limit");
 }
 
 #[test]
