@@ -82,7 +82,7 @@ fn in_this_process() -> RunOptions {
 fn pool() -> PoolType {
     if module_path!().starts_with("green_pool") {
         pushflow::green::enable().unwrap();
-        assert_eq!(RunOptions::default().pool, PoolType::Gevent);
+        assert_eq!(pushflow::default_pool(), Ok(PoolType::Gevent));
         PoolType::Gevent
     } else {
         PoolType::Thread
