@@ -5,67 +5,41 @@
 //! scheduler. A thread receives what the guardian says and hands it to whoever asked for the process. A guardian leaves
 //! when its scheduler's socket ends: when the last user here drops it, or with the scheduler, however that ends.
 
+mod error;
 mod inherited;
+mod listeners;
+mod reap;
 mod sending;
+mod shared;
 mod start;
 pub(crate) mod zygote;
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use pushflow_model::{Exit, StartMethod};
 use pushflow_os::{PidFd, SeqPacket};
-use pushflow_protocol::courier;
 
-pub use self::inherited::inherit;
+pub use self::error::GuardianError;
+pub(crate) use self::inherited::inherit;
+pub use self::listeners::{Listener, ProcessEvent};
+use self::listeners::{Shared, receive};
+use self::reap::{bury, bury_later, wait_readable};
 use self::sending::{Sending, Unsent};
-pub use self::start::GuardianError;
-use crate::lookup;
-use crate::messages::{FromGuardian, Launch, ProcessId, StartFailure, ToGuardian};
+use crate::messages::{Launch, ProcessId, StartFailure, ToGuardian};
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for the guardian's end when it is no longer needed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What happened to a process.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ProcessEvent {
-    /// It runs.
-    Started { pid: u32 },
-    /// It could not be started.
-    NotStarted { reason: StartFailure },
-    /// A signal stopped it, or what it had asked for: the pid of that process.
-    Stopped { pid: u32, signal: i32 },
-    /// What was stopped goes on.
-    Continued { pid: u32 },
-    /// It has ended.
-    Exited { exit: Exit, peak_memory_kib: u64 },
-    /// It sent the guardian what is no message, and is being ended.
-    Garbled,
-    /// Processes of another user are left below it.
-    Unkillable { pids: Vec<u32> },
-    /// Nothing of it is left: the last event.
-    Gone,
-    /// The guardian has ended, so nothing more will be heard: the last event.
-    GuardianLost,
-}
-
-/// Who is told what happens to a process.
-pub type Listener = Box<dyn FnMut(ProcessEvent) + Send>;
 
 /// The connection to the guardian.
 pub struct Guardian {
@@ -94,40 +68,7 @@ enum Origin {
     Inherited,
 }
 
-#[derive(Default)]
-struct Shared {
-    lost: AtomicBool,
-    listeners: Mutex<HashMap<ProcessId, Listener>>,
-}
-
-/// One for each worker program that pools of this process use, and one for the start method `fork`.
-static SHARED: Mutex<Vec<Weak<Guardian>>> = Mutex::new(Vec::new());
-
 impl Guardian {
-    /// The guardian of this process for this worker program and start method; started if there is none.
-    pub fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<Guardian>, GuardianError> {
-        if let Some(inherited) = inherited::guardian(worker)? {
-            return Ok(inherited);
-        }
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_copy = method == StartMethod::Fork;
-        let is_right = |guardian: &Guardian| {
-            let named = |worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program);
-            guardian.is_copy() == is_copy && worker.is_none_or(named) && !guardian.is_lost()
-        };
-        if let Some(guardian) = shared.iter().filter_map(Weak::upgrade).find(|guardian| is_right(guardian)) {
-            return Ok(guardian);
-        }
-        let guardian = match is_copy {
-            true => Guardian::fork(worker)?,
-            false => Guardian::start_best(&lookup::candidates(worker)?)?,
-        };
-        let guardian = Arc::new(guardian);
-        shared.retain(|guardian| guardian.strong_count() > 0);
-        shared.push(Arc::downgrade(&guardian));
-        Ok(guardian)
-    }
-
     /// The connection to a guardian that watches at the other end of the socket.
     fn connect(
         program: PathBuf,
@@ -164,7 +105,7 @@ impl Guardian {
 
     /// Whether the guardian has ended.
     pub fn is_lost(&self) -> bool {
-        self.shared.lost.load(Ordering::Acquire)
+        self.shared.is_lost()
     }
 
     /// Starts a process; what happens to it is told to the listener, on the guardian's thread, or on this one that it can't
@@ -173,7 +114,7 @@ impl Guardian {
     /// `files` are those of the launch's numbers, then its drains.
     pub fn launch(&self, launch: Launch, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
-        self.shared.lock().insert(process, listener);
+        self.shared.add(process, listener);
         match self.sending.send(&self.socket, &ToGuardian::Start { process, launch }, files) {
             Ok(()) => {}
             Err(Unsent::Limit(errno)) => {
@@ -237,130 +178,19 @@ impl Drop for Guardian {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ProcessId, Listener>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells the listener of a process, and forgets it with its last event: whether there was one.
-    fn tell(&self, process: ProcessId, event: ProcessEvent) -> bool {
-        let last = event == ProcessEvent::Gone;
-        let mut listeners = self.lock();
-        let listener = listeners.get_mut(&process);
-        let is_heard = listener.is_some();
-        listener.into_iter().for_each(|listener| listener(event.clone()));
-        if last {
-            let forgotten = listeners.remove(&process);
-            drop(listeners);
-            drop(forgotten);
-        }
-        is_heard
-    }
-
-    /// Somebody hears of what can't be ended: who asked for it, or whoever reads what this program logs.
-    fn tell_unkillable(&self, process: Option<ProcessId>, pids: Vec<u32>) {
-        let is_heard = |process| self.tell(process, ProcessEvent::Unkillable { pids: pids.clone() });
-        if !process.is_some_and(is_heard) {
-            tracing::error!(?pids, "a task left processes of another user, which can't be ended");
-        }
-    }
-
-    /// The guardian has ended: tells everybody.
-    fn lose(&self) {
-        self.lost.store(true, Ordering::Release);
-        let listeners = std::mem::take(&mut *self.lock());
-        for mut listener in listeners.into_values() {
-            listener(ProcessEvent::GuardianLost);
-        }
-    }
-}
-
-/// Reaps a guardian that has ended or is about to, and removes its folder if it was killed, or nobody can know: then nobody
-/// else does.
-fn bury(pid: Pid, run_directory: &OsStr) {
-    if reap(pid) != Some(0) {
-        std::fs::remove_dir_all(run_directory).ok();
-    }
-}
-
-/// Does so whenever it ends, so that it is no zombie for as long as this program runs.
-fn bury_later(pid: Pid, run_directory: OsString) {
-    let thread = std::thread::Builder::new().name("pushflow-burial".into());
-    // Without a thread it is a zombie until the end of this program.
-    thread.spawn(move || bury(pid, &run_directory)).ok();
-}
-
-/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot: its
-/// exit code, if it had one and is known. It is not where this process ignores SIGCHLD.
-fn reap(pid: Pid) -> Option<i32> {
-    loop {
-        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-            Ok(WaitStatus::Exited(_, code)) => return Some(code),
-            Err(Errno::EINTR) => {}
-            Ok(_) | Err(_) => return None,
-        }
-    }
-}
-
-/// Hears the guardian until it has ended.
-fn receive(socket: &SeqPacket, shared: &Shared) {
-    let hear = |process, event| {
-        shared.tell(process, event);
-    };
-    while let Ok(Some((message, _))) = courier::receive(socket, true) {
-        match message {
-            FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
-            FromGuardian::Unkillable { process, pids } => shared.tell_unkillable(process, pids),
-            FromGuardian::Started { process, pid } => hear(process, ProcessEvent::Started { pid }),
-            FromGuardian::NotStarted { process, reason } => hear(process, ProcessEvent::NotStarted { reason }),
-            FromGuardian::Stopped { process, pid, signal } => hear(process, ProcessEvent::Stopped { pid, signal }),
-            FromGuardian::Continued { process, pid } => hear(process, ProcessEvent::Continued { pid }),
-            FromGuardian::Exited { process, exit, peak_memory_kib } => {
-                hear(process, ProcessEvent::Exited { exit, peak_memory_kib });
-            }
-            FromGuardian::Garbled { process } => hear(process, ProcessEvent::Garbled),
-            FromGuardian::Gone { process } => hear(process, ProcessEvent::Gone),
-        }
-    }
-}
-
-/// Waits until a file is readable or at its end; `false` when the time is over.
-pub(crate) fn wait_readable(file: std::os::fd::BorrowedFd<'_>, limit: Duration) -> bool {
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(file, PollFlags::POLLIN)], timeout) {
-            Ok(0) | Err(_) if left.is_zero() => return false,
-            Ok(ready) if ready > 0 => return true,
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Mutex;
+
+    use nix::errno::Errno;
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use pushflow_protocol::courier;
+
+    use super::*;
 
     /// A message that needs a file of its own.
     pub(super) fn long_launch() -> Launch {
         Launch { arguments: vec!["x".repeat(100_000).into()], ..Launch::of("/bin/true") }
-    }
-
-    #[test]
-    #[expect(clippy::zombie_processes, reason = "that it is waited for is what is tested")]
-    fn a_guardian_that_ends_late_is_reaped_nevertheless() {
-        let mut late = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let pid = Pid::from_raw(i32::try_from(late.id()).unwrap());
-        bury_later(pid, "/no/such/folder".into());
-        drop(late.stdin.take());
-        let process = Path::new("/proc").join(pid.to_string());
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while process.exists() {
-            assert!(Instant::now() < deadline, "it is a zombie");
-            std::thread::yield_now();
-        }
     }
 
     /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.

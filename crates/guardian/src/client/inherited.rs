@@ -11,7 +11,7 @@ use pushflow_os::SeqPacket;
 use pushflow_os::limits::name_limit;
 use pushflow_protocol::GuardianAddress;
 
-use super::start::GuardianError;
+use super::error::GuardianError;
 use super::{Guardian, Origin, SEND_TIMEOUT};
 
 static INHERITED: Mutex<Inherited> = Mutex::new(Inherited::None);
@@ -27,7 +27,7 @@ enum Inherited {
 }
 
 /// From now on this process, a worker, asks that guardian for processes.
-pub fn inherit(socket: SeqPacket, address: GuardianAddress) {
+pub(crate) fn inherit(socket: SeqPacket, address: GuardianAddress) {
     *INHERITED.lock().unwrap_or_else(PoisonError::into_inner) = Inherited::Unused(socket, address);
 }
 

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -74,7 +74,7 @@ impl Sending {
         now < *self.full_since().get_or_insert(now) + ROOM_TIMEOUT
     }
 
-    fn full_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn full_since(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,13 +86,11 @@ fn errno_of(error: &io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
-
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-    use crate::messages::ProcessId;
 
     use super::super::tests::long_launch;
     use super::*;
+    use crate::messages::ProcessId;
 
     /// Only where this process is not privileged; else in a process of its own that is not.
     #[test]

@@ -9,14 +9,14 @@ use std::{env, io};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
-use pushflow_os::limits::name_limit;
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::courier;
 
+use super::error::GuardianError;
+use super::reap::{reap, wait_readable};
 use super::sending::{Sending, Unsent};
-use super::{Guardian, Origin, SEND_TIMEOUT, reap, wait_readable};
+use super::{Guardian, Origin, SEND_TIMEOUT, zygote};
 use crate::build_id::BUILD;
-use crate::client::zygote;
 use crate::lookup::{self, Candidate, LookupError};
 use crate::messages::{FromGuardian, ToGuardian};
 use crate::role;
@@ -27,86 +27,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 const FAILED_START_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is known of a program that is no guardian.
 const NO_WORD: &str = "it ended without a word";
-
-/// Why there is no guardian.
-#[derive(Debug, thiserror::Error)]
-pub enum GuardianError {
-    /// There is no program to be the guardian.
-    #[error(transparent)]
-    Lookup(#[from] LookupError),
-    /// The program is of another build.
-    #[error(
-        "the worker program {path:?} is of another build than this program ({theirs}, not {ours}): rebuild it, or choose another with PUSHFLOW_WORKER"
-    )]
-    OtherBuild {
-        /// The program.
-        path: PathBuf,
-        /// Its build.
-        theirs: String,
-        /// The scheduler's.
-        ours: String,
-    },
-    /// No guardian can be forked from this program.
-    #[error("the start method \"fork\" can't be used: {reason}")]
-    NoFork {
-        /// Why.
-        reason: String,
-    },
-    /// This process is a worker, and workers have the guardian of their scheduler.
-    #[error(
-        "a pool inside a worker runs the worker's own program {program:?}, not {named:?}: leave out the option worker"
-    )]
-    InsideWorker {
-        /// The worker's program.
-        program: PathBuf,
-        /// The program that was asked for.
-        named: PathBuf,
-    },
-    /// The program could not be started.
-    #[error("the worker program {path:?} could not be started: {reason}")]
-    NotStarted {
-        /// The program.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The program is a guardian and could not begin, or something else was missing.
-    #[error("the worker program {path:?} could not be used: {reason}")]
-    Unable {
-        /// The program.
-        path: PathBuf,
-        /// What was missing.
-        reason: String,
-    },
-    /// The program did not do what a guardian does.
-    #[error("the worker program {path:?} could not be used ({reason}): is it a pushflow worker?")]
-    Unusable {
-        /// The program.
-        path: PathBuf,
-        /// What happened.
-        reason: String,
-    },
-}
-
-impl GuardianError {
-    pub(super) fn unable(path: &Path, error: io::Error) -> GuardianError {
-        GuardianError::Unable { path: path.to_owned(), reason: name_limit(error).to_string() }
-    }
-
-    fn unusable(path: &Path, reason: impl ToString) -> GuardianError {
-        GuardianError::Unusable { path: path.to_owned(), reason: reason.to_string() }
-    }
-
-    fn not_started(path: &Path, error: io::Error) -> GuardianError {
-        match error.raw_os_error().map(Errno::from_raw) {
-            // What is said of the file itself, or of the interpreter that it names; all else is a limit of this machine.
-            Some(Errno::EACCES | Errno::ENOENT | Errno::ENOEXEC | Errno::ELIBBAD) => {
-                GuardianError::unusable(path, error)
-            }
-            _ => GuardianError::NotStarted { path: path.to_owned(), reason: name_limit(error).to_string() },
-        }
-    }
-}
 
 impl Guardian {
     /// A guardian that is a copy of this program as it was at `init()`.

@@ -11,7 +11,7 @@ use pushflow_os::SeqPacket;
 use pushflow_os::limits::name_limit;
 use pushflow_protocol::courier;
 
-use crate::client::wait_readable;
+use super::reap::wait_readable;
 use crate::messages::{FromSnapshot, ToSnapshot};
 
 /// How long the snapshot may take to answer.
@@ -31,7 +31,7 @@ enum State {
 }
 
 /// Notes what came of making the snapshot: the socket on which it listens.
-pub fn note(made: io::Result<SeqPacket>) {
+pub(crate) fn note(made: io::Result<SeqPacket>) {
     *SNAPSHOT.lock().unwrap_or_else(PoisonError::into_inner) = match made {
         Ok(socket) => State::Sleeps { socket, program: getpid() },
         Err(error) => State::None(format!("pushflow::init() could make no copy of this program ({error})")),
@@ -39,7 +39,7 @@ pub fn note(made: io::Result<SeqPacket>) {
 }
 
 /// Has the snapshot fork a guardian for the other end of `socket`: its pid, or one sentence on why not.
-pub(crate) fn fork_guardian(socket: &SeqPacket) -> Result<Pid, String> {
+pub(super) fn fork_guardian(socket: &SeqPacket) -> Result<Pid, String> {
     let mut state = SNAPSHOT.lock().unwrap_or_else(PoisonError::into_inner);
     match &*state {
         State::NoInit => Err("there is no copy of this program: call pushflow::init() first thing in main".into()),

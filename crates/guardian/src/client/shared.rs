@@ -1,0 +1,39 @@
+//! Which guardian this process uses: one for each worker program, and one for the start method `fork`.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use pushflow_model::StartMethod;
+
+use super::error::GuardianError;
+use super::{Guardian, inherited};
+use crate::lookup;
+
+/// One for each worker program that pools of this process use, and one for the start method `fork`.
+static SHARED: Mutex<Vec<Weak<Guardian>>> = Mutex::new(Vec::new());
+
+impl Guardian {
+    /// The guardian of this process for this worker program and start method; started if there is none.
+    pub fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<Guardian>, GuardianError> {
+        if let Some(inherited) = inherited::guardian(worker)? {
+            return Ok(inherited);
+        }
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_copy = method == StartMethod::Fork;
+        let is_right = |guardian: &Guardian| {
+            let named = |worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program);
+            guardian.is_copy() == is_copy && worker.is_none_or(named) && !guardian.is_lost()
+        };
+        if let Some(guardian) = shared.iter().filter_map(Weak::upgrade).find(|guardian| is_right(guardian)) {
+            return Ok(guardian);
+        }
+        let guardian = match is_copy {
+            true => Guardian::fork(worker)?,
+            false => Guardian::start_best(&lookup::candidates(worker)?)?,
+        };
+        let guardian = Arc::new(guardian);
+        shared.retain(|guardian| guardian.strong_count() > 0);
+        shared.push(Arc::downgrade(&guardian));
+        Ok(guardian)
+    }
+}
