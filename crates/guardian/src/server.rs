@@ -45,7 +45,9 @@ mod keeper;
 mod process;
 mod requests;
 mod strays;
+mod wake;
 mod warm;
+mod warm_start;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -63,10 +65,11 @@ use tempfile::TempDir;
 
 use self::client::{Client, ClientId, Key};
 use self::copy::ForkedWorkers;
+pub use self::keeper::keep_adopted;
 use self::process::Process;
 use self::strays::Strays;
+use self::wake::Wake;
 use self::warm::WarmPrograms;
-pub use self::warm::keep_adopted;
 use crate::build_id::BUILD;
 use crate::messages::{FromGuardian, ToGuardian};
 use crate::worker_program::WorkerProgram;
@@ -135,19 +138,6 @@ struct Guardian {
     warm: WarmPrograms,
     forked_workers: ForkedWorkers,
     strays: Strays,
-}
-
-/// What a wait was for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wake {
-    Client(ClientId),
-    SchedulerEnded,
-    ChildEnded,
-    Keeper(Key),
-    Drain(Key),
-    Warm(Pid),
-    Order(Key),
-    Spare(Pid),
 }
 
 impl Guardian {

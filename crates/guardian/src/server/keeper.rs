@@ -53,9 +53,22 @@ pub(super) fn fork_child(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> 
     }
 }
 
+/// The keeper role: keeps a process that this program's own image had forked before it was executed.
+///
+/// # Errors
+/// When this was not started so.
+pub fn keep_adopted(arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
+    let numbers: Vec<i32> =
+        arguments.skip(1).filter_map(|number| number.to_str().and_then(|number| number.parse().ok())).collect();
+    match numbers[..] {
+        [guardian, process] => adopt(Pid::from_raw(guardian), process),
+        _ => Err(io::Error::other("it was not told what to keep")),
+    }
+}
+
 /// The life of a keeper that a warm interpreter has made, from where it has executed this program. Its file 0 is where it
 /// reports; `process` is the process that it had forked before, or the negative error number of that fork.
-pub(super) fn keep_adopted(guardian: Pid, process: i32) -> io::Result<()> {
+fn adopt(guardian: Pid, process: i32) -> io::Result<()> {
     // What the interpreter has imported may have had them ignored.
     signals::set_default_sigchld();
     die_with(guardian)?;

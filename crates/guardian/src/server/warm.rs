@@ -24,7 +24,7 @@
 //! So nothing that happens to a warm interpreter fails an attempt. One that could not be warmed, or did not answer, is not
 //! tried again; one that was killed later is.
 
-mod orders;
+mod order;
 mod program;
 
 use std::io;
@@ -35,10 +35,11 @@ use nix::unistd::Pid;
 use pushflow_model::TaskModule;
 use pushflow_os::SeqPacket;
 
-pub use self::orders::keep_adopted;
+pub(super) use self::order::Order;
+use self::order::Spare;
 use self::program::{Recipe, WarmProgram};
-use super::Wake;
-use super::client::{ClientId, Key};
+use super::client::Key;
+use super::wake::Wake;
 use crate::messages::{Launch, Source};
 
 /// How long a process waits for the imports of a warm interpreter before it is started by `exec`.
@@ -60,26 +61,6 @@ pub(super) struct WarmPrograms {
     closed: bool,
     /// How many orders were given.
     count: u64,
-}
-
-/// A process to be made.
-pub(super) struct Order {
-    pub(super) id: Key,
-    pub(super) launch: Launch,
-    pub(super) files: Vec<OwnedFd>,
-    /// Where its keeper says its pid, and reports.
-    pub(super) reports: SeqPacket,
-    /// The warm interpreter.
-    pub(super) program: Pid,
-    due: Instant,
-}
-
-/// A process that is made before it is ordered.
-pub(super) struct Spare {
-    reports: SeqPacket,
-    /// Its keeper, once that has said so.
-    keeper: Option<Pid>,
-    due: Instant,
 }
 
 /// What became of the wish for a process.
@@ -123,7 +104,7 @@ impl WarmPrograms {
     }
 
     /// Has a process made that nobody has ordered yet, by this warm interpreter.
-    fn make_spare(&mut self, pid: Pid) {
+    pub(super) fn make_spare(&mut self, pid: Pid) {
         let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid) else { return };
         if program.is_warm && !program.is_ending && program.spare.is_none() && program.orders.is_empty() {
             let spare = program.send_for_spare();
@@ -133,7 +114,7 @@ impl WarmPrograms {
     }
 
     /// The keeper of a spare that is being made may have said its pid.
-    fn hear_spare(&mut self, pid: Pid) -> Option<Pid> {
+    pub(super) fn hear_spare(&mut self, pid: Pid) -> Option<Pid> {
         let program = self.programs.iter_mut().find(|program| program.pid == pid)?;
         match heard_keeper(&program.spare.as_ref()?.reports) {
             Heard::Nothing => {}
@@ -144,7 +125,7 @@ impl WarmPrograms {
     }
 
     /// The keeper of a spare is this child of the guardian.
-    fn keep_spare(&mut self, pid: Pid, keeper: Pid) {
+    pub(super) fn keep_spare(&mut self, pid: Pid, keeper: Pid) {
         let program = self.programs.iter_mut().find(|program| program.pid == pid);
         if let Some(spare) = program.and_then(|program| program.spare.as_mut()) {
             spare.keeper = Some(keeper);
@@ -248,7 +229,7 @@ impl WarmPrograms {
     }
 
     /// One of them has said something, which is that it is warm, or has closed its socket.
-    fn hear(&mut self, pid: Pid) {
+    pub(super) fn hear(&mut self, pid: Pid) {
         let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid) else { return };
         let Some(socket) = &program.socket else { return };
         match socket.receive(false) {
@@ -264,7 +245,7 @@ impl WarmPrograms {
     }
 
     /// What became of an order, if something did: the pid of its keeper, or nothing.
-    fn hear_order(&mut self, id: Key) -> Option<(Order, Option<Pid>)> {
+    pub(super) fn hear_order(&mut self, id: Key) -> Option<(Order, Option<Pid>)> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         let (orders, index) =
             orders.filter_map(|orders| orders.iter().position(|order| order.id == id).map(|i| (orders, i))).next()?;
@@ -281,13 +262,13 @@ impl WarmPrograms {
     }
 
     /// Forgets what nobody wants any more: the orders that were forgotten.
-    fn forget(&mut self, is_meant: impl Fn(Key) -> bool) -> Vec<Key> {
+    pub(super) fn forget(&mut self, is_meant: impl Fn(Key) -> bool) -> Vec<Key> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         orders.flat_map(|orders| orders.extract_if(.., |order| is_meant(order.id)).map(|order| order.id)).collect()
     }
 
     /// Ends those that take too long for an order, and gives their orders back.
-    fn give_up(&mut self, now: Instant) -> Vec<Order> {
+    pub(super) fn give_up(&mut self, now: Instant) -> Vec<Order> {
         let mut given_up = Vec::new();
         let mut late = Vec::new();
         for program in &mut self.programs {
@@ -302,7 +283,7 @@ impl WarmPrograms {
     }
 
     /// One of them, or the keeper of a spare, has been reaped, if it was one: the orders that it leaves.
-    fn ended(&mut self, pid: Pid) -> Option<Vec<Order>> {
+    pub(super) fn ended(&mut self, pid: Pid) -> Option<Vec<Order>> {
         if let Some(program) = self.programs.iter_mut().find(|program| program.is_keeper_of_spare(pid)) {
             program.spare = None;
             return Some(Vec::new());
@@ -316,7 +297,7 @@ impl WarmPrograms {
     }
 
     /// The scheduler is gone: ends them all, and gives their orders back.
-    fn close(&mut self) -> Vec<Order> {
+    pub(super) fn close(&mut self) -> Vec<Order> {
         self.closed = true;
         self.programs.iter_mut().for_each(WarmProgram::end);
         self.programs.iter_mut().flat_map(|program| std::mem::take(&mut program.orders)).collect()
@@ -341,13 +322,9 @@ fn heard_keeper(reports: &SeqPacket) -> Heard {
     }
 }
 
-/// Whether a client that is gone had asked for this.
-fn is_of(client: ClientId) -> impl Fn(Key) -> bool {
-    move |key| key.client == client
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::client::ClientId;
     use super::*;
     use crate::messages::{ProcessId, Warm};
 

@@ -1,6 +1,6 @@
 //! One warm interpreter: its start, its orders, its end.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -15,7 +15,7 @@ use pushflow_model::TaskModule;
 use pushflow_os::{SeqPacket, process_tree};
 
 use super::super::keeper;
-use super::{Order, Spare};
+use super::order::{Order, Spare, texts};
 use crate::messages::{Launch, Source, WORKER_PID, Warm};
 
 /// The file at which it finds the socket for orders.
@@ -136,22 +136,6 @@ impl WarmProgram {
         // Its pid is its own until it is reaped, so that no look is needed that may have no file left.
         kill(self.pid, Signal::SIGKILL).ok();
     }
-}
-
-impl Order {
-    /// Sends a process that was made what it is to be, and the worker's files.
-    pub(super) fn hand_over(&self) -> io::Result<()> {
-        let Source::Warm(warm) = &self.launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let worker = self.launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
-        let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
-        let files: Vec<BorrowedFd<'_>> = self.files.iter().map(AsFd::as_fd).collect();
-        self.reports.send(&texts(&[warm.name.as_bytes(), worker.as_bytes()]), &files, false)
-    }
-}
-
-/// Texts in a message, each ended by a zero byte.
-fn texts(texts: &[&[u8]]) -> Vec<u8> {
-    texts.iter().flat_map(|text| text.iter().copied().chain([0])).collect()
 }
 
 /// The program that this process runs, under the name of keepers. Not by its path: there may be another file by now.

@@ -1,6 +1,5 @@
 //! What the guardian does with warm interpreters and their orders.
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -8,20 +7,15 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::process_tree;
 
-use super::super::client::{ClientId, Key};
-use super::super::process::Process;
-use super::super::{Guardian, keeper};
-use super::{Order, Ordered, is_of};
+use super::client::{ClientId, Key};
+use super::process::Process;
+use super::warm::{Order, Ordered};
+use super::{Guardian, keeper};
 use crate::messages::{Launch, StartFailure};
 
 impl Guardian {
     /// Has a process made by a warm interpreter if it may be; else starts it by `exec`.
-    pub(in super::super) fn make_or_fork(
-        &mut self,
-        id: Key,
-        launch: Launch,
-        files: Vec<OwnedFd>,
-    ) -> Option<StartFailure> {
+    pub(super) fn make_or_fork(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) -> Option<StartFailure> {
         let (launch, files) = match self.warm.order(id, launch, files) {
             Ordered::Open => return None,
             Ordered::Made(order, keeper) => {
@@ -33,12 +27,12 @@ impl Guardian {
         self.fork_keeper(id, launch, files).err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
     }
 
-    pub(in super::super) fn hear_warm(&mut self, pid: Pid) {
+    pub(super) fn hear_warm(&mut self, pid: Pid) {
         self.warm.hear(pid);
         self.warm.make_spare(pid);
     }
 
-    pub(in super::super) fn hear_order(&mut self, id: Key) {
+    pub(super) fn hear_order(&mut self, id: Key) {
         let Some((order, keeper)) = self.warm.hear_order(id) else { return };
         match keeper.filter(|&keeper| self.is_unknown_child(keeper)) {
             Some(keeper) => self.begin(order, keeper),
@@ -46,7 +40,7 @@ impl Guardian {
         }
     }
 
-    pub(in super::super) fn hear_spare(&mut self, program: Pid) {
+    pub(super) fn hear_spare(&mut self, program: Pid) {
         // One that is no child of the guardian any more has ended, and hears nothing: so will whoever orders it.
         if let Some(keeper) = self.warm.hear_spare(program).filter(|&keeper| self.is_unknown_child(keeper)) {
             self.warm.keep_spare(program, keeper);
@@ -80,7 +74,7 @@ impl Guardian {
     }
 
     /// Whether it was not made yet: then it will not be.
-    pub(in super::super) fn cancel_order(&mut self, id: Key) -> bool {
+    pub(super) fn cancel_order(&mut self, id: Key) -> bool {
         let is_open = !self.warm.forget(|other| other == id).is_empty();
         if is_open {
             self.refuse(id, StartFailure::Errno(Errno::ECANCELED as i32));
@@ -89,16 +83,16 @@ impl Guardian {
     }
 
     /// Nobody is left to be told.
-    pub(in super::super) fn forget_orders_of(&mut self, client: ClientId) {
-        self.warm.forget(is_of(client));
+    pub(super) fn forget_orders_of(&mut self, client: ClientId) {
+        self.warm.forget(|order| order.client == client);
     }
 
-    pub(in super::super) fn close_warm(&mut self) {
+    pub(super) fn close_warm(&mut self) {
         let left = self.warm.close();
         left.into_iter().for_each(|order| self.fork_instead(order));
     }
 
-    pub(in super::super) fn give_up_orders(&mut self) {
+    pub(super) fn give_up_orders(&mut self) {
         let given_up = self.warm.give_up(Instant::now());
         if !given_up.is_empty() {
             self.strays.look_again();
@@ -107,24 +101,11 @@ impl Guardian {
     }
 
     /// One of the guardian's children has been reaped: whether it was a warm interpreter.
-    pub(in super::super) fn warm_ended(&mut self, pid: Pid) -> bool {
+    pub(super) fn warm_ended(&mut self, pid: Pid) -> bool {
         let Some(left) = self.warm.ended(pid) else { return false };
         // What its imports had started is the guardian's now, and so is a keeper that it has just made.
         self.strays.look_again();
         left.into_iter().for_each(|order| self.fork_instead(order));
         true
-    }
-}
-
-/// The keeper role: keeps a process that this program's own image had forked before it was executed.
-///
-/// # Errors
-/// When this was not started so.
-pub fn keep_adopted(arguments: impl Iterator<Item = std::ffi::OsString>) -> io::Result<()> {
-    let numbers: Vec<i32> =
-        arguments.skip(1).filter_map(|number| number.to_str().and_then(|number| number.parse().ok())).collect();
-    match numbers[..] {
-        [guardian, process] => keeper::keep_adopted(Pid::from_raw(guardian), process),
-        _ => Err(io::Error::other("it was not told what to keep")),
     }
 }
