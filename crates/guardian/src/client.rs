@@ -184,7 +184,7 @@ mod tests {
 
     use nix::errno::Errno;
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    use pushflow_protocol::courier;
+    use pushflow_protocol::fd_message;
 
     use super::*;
 
@@ -215,7 +215,7 @@ mod tests {
         let reason = StartFailure::Errno(Errno::EMFILE as i32);
         assert_eq!(*events.lock().unwrap(), [ProcessEvent::NotStarted { reason }, ProcessEvent::Gone]);
         let second = launch();
-        match courier::receive(&theirs, true).unwrap() {
+        match fd_message::receive(&theirs, true).unwrap() {
             Some((ToGuardian::Start { process, .. }, _)) => assert_eq!(process, second),
             other => panic!("{other:?}"),
         }

@@ -2,7 +2,7 @@
 //!
 //! [`client`](Guardian) is the side of whoever needs processes: a scheduler, or a worker. [`serve`](run_guardian) is the
 //! guardian itself, the worker program in another role. Both speak [`ToGuardian`] and [`FromGuardian`] over a socket that
-//! also carries files ([`courier`]). [`Launcher`] is how attempts ask for processes. The *zygote* is a copy of the calling
+//! also carries files ([`fd_message`]). [`Launcher`] is how attempts ask for processes. The *zygote* is a copy of the calling
 //! program as it was at `init()`, from which a guardian can be forked.
 
 mod build_id;

@@ -60,7 +60,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use pushflow_os::{PidFd, SeqPacket, limits, process_tree};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 use tempfile::TempDir;
 
 use self::client::{Client, ClientId, Key};
@@ -91,7 +91,7 @@ pub fn run_guardian(socket: SeqPacket, inherited: Vec<RawFd>, program: WorkerPro
         Err(error) => {
             // The guardian has no other way to say anything.
             let told = FromGuardian::Unable { reason: error.to_string() };
-            courier::send(&socket, &told, &[]).ok();
+            fd_message::send(&socket, &told, &[]).ok();
             return Err(error);
         }
     };
@@ -112,7 +112,7 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     nix::sys::prctl::set_child_subreaper(true)?;
     // It has files of every process at once, and so more than any of them.
     limits::raise_limit();
-    let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
+    let Some((ToGuardian::Watch, mut files)) = fd_message::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
     process_tree::require_own_view()?;

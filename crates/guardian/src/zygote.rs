@@ -31,7 +31,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use pushflow_os::fork::run_and_exit;
 use pushflow_os::limits::name_limit;
 use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_with_clone_parent, fork_without_sigchld};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 
 use crate::client::zygote;
 use crate::messages::{FromSnapshot, ToSnapshot};
@@ -97,10 +97,10 @@ impl Snapshot {
             if files[0].revents().is_some_and(|events| !events.is_empty()) {
                 return Ok(());
             }
-            match courier::receive(&self.socket, false) {
+            match fd_message::receive(&self.socket, false) {
                 Ok(Some((ToSnapshot::Guardian, files))) => {
                     let answer = self.fork_guardian(files);
-                    courier::send(&self.socket, &answer, &[])?;
+                    fd_message::send(&self.socket, &answer, &[])?;
                 }
                 Ok(None) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

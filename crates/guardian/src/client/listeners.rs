@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pushflow_model::Exit;
 use pushflow_os::SeqPacket;
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 
 use crate::messages::{FromGuardian, ProcessId, StartFailure};
 
@@ -93,7 +93,7 @@ pub(super) fn receive(socket: &SeqPacket, shared: &Shared) {
     let hear = |process, event| {
         shared.tell(process, event);
     };
-    while let Ok(Some((message, _))) = courier::receive(socket, true) {
+    while let Ok(Some((message, _))) = fd_message::receive(socket, true) {
         match message {
             FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
             FromGuardian::Unkillable { process, pids } => shared.tell_unkillable(process, pids),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use pushflow_os::SeqPacket;
-use pushflow_protocol::courier::Letter;
+use pushflow_protocol::fd_message::FdMessage;
 
 use crate::messages::ToGuardian;
 
@@ -50,9 +50,9 @@ impl Sending {
     pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), Unsent> {
         let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
         // Nothing of this is about the guardian.
-        let letter = Letter::new(message).map_err(|error| Unsent::Limit(errno_of(&error)))?;
+        let packed = FdMessage::new(message).map_err(|error| Unsent::Limit(errno_of(&error)))?;
         loop {
-            match letter.send(socket, &files, true) {
+            match packed.send(socket, &files, true) {
                 Ok(()) => {
                     if !files.is_empty() {
                         *self.full_since() = None;

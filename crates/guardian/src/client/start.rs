@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 
 use super::error::GuardianError;
 use super::reap::{reap, wait_readable};
@@ -108,7 +108,7 @@ fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), G
     if said.is_ok() && !wait_readable(socket.as_fd(), START_TIMEOUT) {
         return Err(unusable(&format!("it said nothing for {} s", START_TIMEOUT.as_secs())));
     }
-    match said.and_then(|()| courier::receive(socket, true)) {
+    match said.and_then(|()| fd_message::receive(socket, true)) {
         Ok(Some((FromGuardian::Ready { build, run_directory }, _))) => Ok((build, run_directory)),
         Ok(Some((FromGuardian::Unable { reason }, _))) => {
             Err(GuardianError::Unable { path: program.to_owned(), reason })

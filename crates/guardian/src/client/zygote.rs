@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::SeqPacket;
 use pushflow_os::limits::name_limit;
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 
 use super::reap::wait_readable;
 use crate::messages::{FromSnapshot, ToSnapshot};
@@ -62,10 +62,10 @@ pub(super) fn fork_guardian(socket: &SeqPacket) -> Result<Pid, String> {
 
 fn ask(snapshot: &SeqPacket, socket: &SeqPacket) -> io::Result<FromSnapshot> {
     snapshot.set_send_timeout(TIMEOUT)?;
-    courier::send(snapshot, &ToSnapshot::Guardian, &[socket.as_fd()])?;
+    fd_message::send(snapshot, &ToSnapshot::Guardian, &[socket.as_fd()])?;
     if !wait_readable(snapshot.as_fd(), TIMEOUT) {
         return Err(io::Error::from(io::ErrorKind::TimedOut));
     }
-    let answer = courier::receive(snapshot, true)?;
+    let answer = fd_message::receive(snapshot, true)?;
     answer.map(|(answer, _)| answer).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
 }

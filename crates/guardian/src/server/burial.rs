@@ -8,7 +8,7 @@ use nix::unistd::{Pid, getpid};
 use pushflow_model::Exit;
 use pushflow_os::process_tree;
 use pushflow_os::wait::{self, Change, Status};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 
 use super::client::{ClientId, Key};
 use super::process::Process;
@@ -21,7 +21,7 @@ impl Guardian {
     pub(super) fn hear_keeper(&mut self, id: Key) {
         while let Some(process) = self.processes.get_mut(&id) {
             let Some(reports) = &process.reports else { return };
-            match courier::receive(reports, false) {
+            match fd_message::receive(reports, false) {
                 Ok(Some((report, _))) => self.keeper_reported(id, report),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The keeper is leaving; it is reaped when SIGCHLD says so.

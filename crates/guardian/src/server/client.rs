@@ -5,7 +5,7 @@ use std::io;
 
 use pushflow_model::{Family, ProcessClass};
 use pushflow_os::SeqPacket;
-use pushflow_protocol::courier::Letter;
+use pushflow_protocol::fd_message::FdMessage;
 
 use crate::messages::{FromGuardian, ProcessId};
 
@@ -32,7 +32,7 @@ pub(super) struct Key {
 pub(super) struct Client {
     pub(super) socket: SeqPacket,
     class: Option<ProcessClass>,
-    waiting: VecDeque<Letter>,
+    waiting: VecDeque<FdMessage>,
 }
 
 /// A client that can't be talked to any more.
@@ -57,18 +57,18 @@ impl Client {
 
     /// Tells it something, now or when it reads again.
     pub(super) fn tell(&mut self, message: &FromGuardian) -> Result<(), Gone> {
-        let letter = Letter::new(message).map_err(|_| Gone)?;
+        let message = FdMessage::new(message).map_err(|_| Gone)?;
         if self.waiting.len() >= MAX_WAITING {
             return Err(Gone);
         }
-        self.waiting.push_back(letter);
+        self.waiting.push_back(message);
         self.deliver()
     }
 
     /// Sends what waits, as far as the client reads.
     pub(super) fn deliver(&mut self) -> Result<(), Gone> {
-        while let Some(letter) = self.waiting.front() {
-            match letter.send(&self.socket, &[], false) {
+        while let Some(message) = self.waiting.front() {
+            match message.send(&self.socket, &[], false) {
                 Ok(()) => drop(self.waiting.pop_front()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(_) => return Err(Gone),

@@ -20,7 +20,7 @@ use pushflow_model::Exit;
 use pushflow_os::fork::run_and_exit;
 use pushflow_os::wait::{self, Change, Reaped, Status};
 use pushflow_os::{Fork, Image, SeqPacket, files, limits, signals};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 
 use super::copy::{ForkedWorkers, WorkerCopy};
 use crate::messages::{KeeperReport, Launch, Source};
@@ -75,7 +75,7 @@ fn adopt(guardian: Pid, process: i32) -> io::Result<()> {
     nix::sys::prctl::set_name(c"pushflow-keep")?;
     files::close_all_except(&[0, 1, 2])?;
     let reports = SeqPacket::from_fd(files::take_inherited(0)?);
-    let report = |report| courier::send(&reports, &report, &[]);
+    let report = |report| fd_message::send(&reports, &report, &[]);
     if process < 0 {
         return report(KeeperReport::NotStarted { errno: -process });
     }
@@ -94,7 +94,7 @@ fn keep(
     die_with(guardian)?;
     nix::sys::prctl::set_name(c"pushflow-keep")?;
     nix::sys::prctl::set_child_subreaper(true)?;
-    let report = |report| courier::send(reports, &report, &[]);
+    let report = |report| fd_message::send(reports, &report, &[]);
     match start(launch, files, workers) {
         Ok(process) => {
             // What stays open here would hide the end of the process's pipes and sockets from everybody else.

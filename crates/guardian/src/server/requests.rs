@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pushflow_os::SeqPacket;
 use pushflow_protocol::GUARDIAN_SOCKET;
-use pushflow_protocol::courier::{self, Delivery};
+use pushflow_protocol::fd_message::{self, Received};
 
 use super::client::{Client, ClientId, Key};
 use super::process::Process;
@@ -25,9 +25,9 @@ impl Guardian {
             if client.deliver().is_err() {
                 return self.client_gone(id);
             }
-            match courier::receive_delivery(&client.socket, false) {
-                Ok(Some(Delivery::Whole(message, files))) => self.obey(id, message, files),
-                Ok(Some(Delivery::Cut(beginning))) => self.cannot_take(id, &beginning),
+            match fd_message::receive_or_beginning(&client.socket, false) {
+                Ok(Some(Received::Whole(message, files))) => self.obey(id, message, files),
+                Ok(Some(Received::Beginning(beginning))) => self.cannot_take(id, &beginning),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Ok(None) => return self.client_gone(id),
                 Err(_) => return self.client_garbled(id),
@@ -138,8 +138,8 @@ impl Guardian {
     /// says nothing more, as it does when it has no more use for this guardian.
     fn hear_last_words(&mut self, scheduler: &Client) -> bool {
         loop {
-            match courier::receive_delivery(&scheduler.socket, false) {
-                Ok(Some(Delivery::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
+            match fd_message::receive_or_beginning(&scheduler.socket, false) {
+                Ok(Some(Received::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
                     self.obey(ClientId::SCHEDULER, message, files);
                 }
                 // Nothing is started any more, whether its files came or not.

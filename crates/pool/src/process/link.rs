@@ -20,7 +20,7 @@ use pushflow_guardian::{
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 use pushflow_protocol::slabs::{SchedulerSide, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
@@ -226,7 +226,7 @@ enum Refusal {
 type Ends = (ToWorkerSender, FromWorkerReceiver);
 
 fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
-    let hello: Hello = match courier::receive(&control, true) {
+    let hello: Hello = match fd_message::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
         Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),

@@ -26,36 +26,36 @@ const BEGINNING: usize = 32;
 
 /// What has come from the other side.
 #[derive(Debug)]
-pub enum Delivery<M> {
+pub enum Received<M> {
     /// A message with its files.
     Whole(M, Vec<OwnedFd>),
     /// The beginning of a message, or all of it; files are missing, since this process may have no more open.
-    Cut(Vec<u8>),
+    Beginning(Vec<u8>),
 }
 
 /// A message ready to be sent, so that one that can't be sent now can be sent later.
 #[derive(Debug)]
-pub struct Letter {
+pub struct FdMessage {
     packet: Vec<u8>,
     memory: Option<File>,
 }
 
-impl Letter {
+impl FdMessage {
     /// Writes a message down.
     ///
     /// # Errors
     /// When there are no file descriptors left for a long one, or no file may be so long.
-    pub fn new<M: Serialize>(message: &M) -> io::Result<Letter> {
+    pub fn new<M: Serialize>(message: &M) -> io::Result<FdMessage> {
         let packet = postcard::to_extend(message, vec![INLINE]).map_err(io::Error::other)?;
         if packet.len() <= MAX_MESSAGE {
-            return Ok(Letter { packet, memory: None });
+            return Ok(FdMessage { packet, memory: None });
         }
         require_file_length(packet.len() as u64)?;
         let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
         let mut memory = File::from(nix::sys::memfd::memfd_create(c"pushflow message", flags)?);
         memory.write_all(&packet[1..])?;
         memory.rewind()?;
-        Ok(Letter { packet: [&[IN_FILE], &packet[1..=BEGINNING]].concat(), memory: Some(memory) })
+        Ok(FdMessage { packet: [&[IN_FILE], &packet[1..=BEGINNING]].concat(), memory: Some(memory) })
     }
 
     /// Sends the message with some files.
@@ -73,7 +73,7 @@ impl Letter {
 /// # Errors
 /// Those of [`SeqPacket::send`].
 pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[BorrowedFd<'_>]) -> io::Result<()> {
-    Letter::new(message)?.send(socket, files, true)
+    FdMessage::new(message)?.send(socket, files, true)
 }
 
 /// Receives one message with its files; `None` when the other side is gone.
@@ -82,9 +82,9 @@ pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[BorrowedFd<'
 /// Those of [`SeqPacket::receive`]; `InvalidData` for what is no such message; `EMFILE` for one whose files did not all
 /// come.
 pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-    match receive_delivery(socket, blocking)? {
-        Some(Delivery::Whole(message, files)) => Ok(Some((message, files))),
-        Some(Delivery::Cut(_)) => Err(Errno::EMFILE.into()),
+    match receive_or_beginning(socket, blocking)? {
+        Some(Received::Whole(message, files)) => Ok(Some((message, files))),
+        Some(Received::Beginning(_)) => Err(Errno::EMFILE.into()),
         None => Ok(None),
     }
 }
@@ -93,11 +93,14 @@ pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::R
 ///
 /// # Errors
 /// Those of [`receive`] but `EMFILE`.
-pub fn receive_delivery<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<Delivery<M>>> {
+pub fn receive_or_beginning<M: DeserializeOwned>(
+    socket: &SeqPacket,
+    blocking: bool,
+) -> io::Result<Option<Received<M>>> {
     let Some(mut packet) = socket.receive(blocking)? else { return Ok(None) };
     if packet.is_truncated {
         packet.bytes.remove(0);
-        return Ok(Some(Delivery::Cut(packet.bytes)));
+        return Ok(Some(Received::Beginning(packet.bytes)));
     }
     let message = match packet.bytes[0] {
         INLINE => postcard::from_bytes(&packet.bytes[1..]),
@@ -109,7 +112,7 @@ pub fn receive_delivery<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool)
         _ => Err(postcard::Error::DeserializeBadEncoding),
     };
     let message = message.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(Some(Delivery::Whole(message, packet.files)))
+    Ok(Some(Received::Whole(message, packet.files)))
 }
 
 #[cfg(test)]
@@ -141,7 +144,7 @@ mod tests {
     fn of_a_message_whose_files_did_not_come_there_is_its_beginning() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         if !pushflow_isolated_test::is_isolated(
-            "courier::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning",
+            "fd_message::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning",
         ) {
             return;
         }
@@ -151,10 +154,10 @@ mod tests {
         for message in ["short".to_owned(), "x".repeat(1_000_000)] {
             send(&left, &message, &[writer.as_fd()]).unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
-            let delivery = receive_delivery::<String>(&right, true).unwrap().unwrap();
+            let received = receive_or_beginning::<String>(&right, true).unwrap().unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
             let whole = postcard::to_stdvec(&message).unwrap();
-            let Delivery::Cut(beginning) = delivery else { panic!("{delivery:?}") };
+            let Received::Beginning(beginning) = received else { panic!("{received:?}") };
             assert!(whole.starts_with(&beginning) && beginning.len() >= whole.len().min(BEGINNING), "{beginning:?}");
         }
     }
