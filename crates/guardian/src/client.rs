@@ -12,7 +12,7 @@ mod reap;
 mod sending;
 mod shared;
 mod start;
-pub(crate) mod zygote;
+pub(crate) mod zygote_handle;
 
 use std::ffi::OsString;
 use std::io;

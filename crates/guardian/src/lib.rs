@@ -28,9 +28,9 @@ pub use launch::{
 };
 pub use launcher::{GuardedLauncher, Started, StopListener, WorkerLauncher};
 pub use messages::{
-    FromGuardian, FromSnapshot, KeeperReport, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure,
-    ToGuardian, ToSnapshot, WORKER_PID, Warm,
+    FromGuardian, FromZygote, KeeperReport, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure,
+    ToGuardian, ToZygote, WORKER_PID, Warm,
 };
 pub use server::{keep_adopted, run_guardian};
 pub use worker_program::{WorkerFiles, WorkerProgram};
-pub use zygote::take as take_zygote;
+pub use zygote::start_zygote;

@@ -260,16 +260,16 @@ pub enum KeeperReport {
     },
 }
 
-/// What a program asks of the copy of itself that its `init()` made, the snapshot.
+/// What a program asks of the copy of itself that its `init()` made, the zygote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToSnapshot {
+pub enum ToZygote {
     /// Become a guardian, in a copy of yours; the one file of the message is the guardian's socket.
     Guardian,
 }
 
-/// What the snapshot answers.
+/// What the zygote answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FromSnapshot {
+pub enum FromZygote {
     /// The guardian runs, as a child of the program.
     Forked {
         /// Its pid.

@@ -1,4 +1,4 @@
-//! The snapshot: a copy of the calling program as it was at `init()`, for the start method `fork`.
+//! The zygote: a copy of the calling program as it was at `init()`, for the start method `fork`.
 //!
 //! # Why it is made at once
 //! A process can be forked safely only while it has one thread, and a program that runs workflows has several. So
@@ -6,13 +6,13 @@
 //! that it costs next to nothing until it is needed; most programs never need it.
 //!
 //! # States
-//! - *asleep*: it waits for its program to end, or to say [`ToSnapshot::Guardian`].
+//! - *asleep*: it waits for its program to end, or to say [`ToZygote::Guardian`].
 //! - *asked*: it makes a copy of its own that is the program's child, as a guardian that was executed would be, and
 //!   that goes on as the guardian; its keepers then make workers that are copies of that. It answers, and sleeps again.
 //! - *over*: its program has ended (death signal, end of its socket, and pidfd, so that a program that is killed,
 //!   that calls `exec`, or whose children keep the socket open, is seen to end), and so does it.
 //!
-//! A program that waits for all of its children waits for neither snapshot nor guardian: both are *unnoticed*.
+//! A program that waits for all of its children waits for neither zygote nor guardian: both are *unnoticed*.
 //!
 //! # What it must not keep
 //! It leads a session of its own and has every signal blocked from before it was made, so that no Ctrl-C is for it. Each
@@ -33,15 +33,15 @@ use pushflow_os::limits::name_limit;
 use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_with_clone_parent, fork_without_sigchld};
 use pushflow_protocol::fd_message;
 
-use crate::client::zygote;
-use crate::messages::{FromSnapshot, ToSnapshot};
+use crate::client::zygote_handle;
+use crate::messages::{FromZygote, ToZygote};
 use crate::server;
 use crate::worker_program::WorkerProgram;
 
-/// Makes the snapshot of this program, the first time. Where that is not possible, the start method `fork` says why.
-pub fn take(worker: WorkerProgram) {
-    static TAKEN: Once = Once::new();
-    TAKEN.call_once(|| zygote::note(make(worker)));
+/// Makes the zygote of this program, the first time. Where that is not possible, the start method `fork` says why.
+pub fn start_zygote(worker: WorkerProgram) {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| zygote_handle::note(make(worker)));
 }
 
 fn make(worker: WorkerProgram) -> io::Result<SeqPacket> {
@@ -54,13 +54,13 @@ fn make(worker: WorkerProgram) -> io::Result<SeqPacket> {
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let forked = fork_without_sigchld();
     if let Ok(Fork::Child) = forked {
-        run_and_exit(|| i32::from(Snapshot::begin(pid, theirs, program, worker).and_then(Snapshot::sleep).is_err()));
+        run_and_exit(|| i32::from(Zygote::begin(pid, theirs, program, worker).and_then(Zygote::sleep).is_err()));
     }
     mask.thread_set_mask()?;
     forked.map(|_| ours).map_err(name_limit)
 }
 
-struct Snapshot {
+struct Zygote {
     socket: SeqPacket,
     program: PidFd,
     /// Numbers at which the program had files.
@@ -68,21 +68,21 @@ struct Snapshot {
     worker: WorkerProgram,
 }
 
-impl Snapshot {
-    fn begin(parent: Pid, socket: SeqPacket, program: PidFd, worker: WorkerProgram) -> io::Result<Snapshot> {
+impl Zygote {
+    fn begin(parent: Pid, socket: SeqPacket, program: PidFd, worker: WorkerProgram) -> io::Result<Zygote> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         if getppid() != parent {
             return Err(io::Error::other("the program has ended"));
         }
         nix::unistd::setsid()?;
-        nix::sys::prctl::set_name(c"pushflow-snap")?;
+        nix::sys::prctl::set_name(c"pushflow-zygote")?;
         nix::unistd::chdir("/")?;
-        zygote::note(Err(io::Error::other("this process is itself such a copy")));
+        zygote_handle::note(Err(io::Error::other("this process is itself such a copy")));
         let own = [socket.as_fd().as_raw_fd(), program.as_fd().as_raw_fd()];
         let mut inherited = files::open_numbers()?;
         inherited.retain(|number| !own.contains(number));
         files::replace_by_null(&inherited)?;
-        Ok(Snapshot { socket, program, inherited, worker })
+        Ok(Zygote { socket, program, inherited, worker })
     }
 
     /// Until the program has ended.
@@ -98,7 +98,7 @@ impl Snapshot {
                 return Ok(());
             }
             match fd_message::receive(&self.socket, false) {
-                Ok(Some((ToSnapshot::Guardian, files))) => {
+                Ok(Some((ToZygote::Guardian, files))) => {
                     let answer = self.fork_guardian(files);
                     fd_message::send(&self.socket, &answer, &[])?;
                 }
@@ -109,12 +109,12 @@ impl Snapshot {
         }
     }
 
-    fn fork_guardian(&self, mut files: Vec<OwnedFd>) -> FromSnapshot {
-        let Some(socket) = files.pop() else { return FromSnapshot::NotForked { errno: Errno::EINVAL as i32 } };
+    fn fork_guardian(&self, mut files: Vec<OwnedFd>) -> FromZygote {
+        let Some(socket) = files.pop() else { return FromZygote::NotForked { errno: Errno::EINVAL as i32 } };
         match fork_with_clone_parent() {
-            Ok(Fork::Parent(pid)) => FromSnapshot::Forked { pid: pid.as_raw().unsigned_abs() },
+            Ok(Fork::Parent(pid)) => FromZygote::Forked { pid: pid.as_raw().unsigned_abs() },
             Ok(Fork::Child) => run_and_exit(|| i32::from(self.be_guardian(SeqPacket::from_fd(socket)).is_err())),
-            Err(error) => FromSnapshot::NotForked { errno: error.raw_os_error().unwrap_or(Errno::EIO as i32) },
+            Err(error) => FromZygote::NotForked { errno: error.raw_os_error().unwrap_or(Errno::EIO as i32) },
         }
     }
 

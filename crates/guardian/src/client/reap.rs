@@ -38,7 +38,7 @@ pub(super) fn bury_later(pid: Pid, run_directory: OsString) {
     thread.spawn(move || bury(pid, &run_directory)).ok();
 }
 
-/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot: its
+/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the zygote: its
 /// exit code, if it had one and is known. It is not where this process ignores SIGCHLD.
 pub(super) fn reap(pid: Pid) -> Option<i32> {
     loop {

@@ -15,7 +15,7 @@ use pushflow_protocol::fd_message;
 use super::error::GuardianError;
 use super::reap::{reap, wait_readable};
 use super::sending::{Sending, Unsent};
-use super::{Guardian, Origin, SEND_TIMEOUT, zygote};
+use super::{Guardian, Origin, SEND_TIMEOUT, zygote_handle};
 use crate::build_id::BUILD;
 use crate::lookup::{self, Candidate, LookupError};
 use crate::messages::{FromGuardian, ToGuardian};
@@ -38,7 +38,7 @@ impl Guardian {
             )));
         }
         let program = env::current_exe().map_err(|error| no_fork(error.to_string()))?;
-        Guardian::start(&program, true, |socket| zygote::fork_guardian(socket).map_err(no_fork))
+        Guardian::start(&program, true, |socket| zygote_handle::fork_guardian(socket).map_err(no_fork))
     }
 
     /// The first candidate that is of this build; the error of the first one where none is.
