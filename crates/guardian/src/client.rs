@@ -8,10 +8,10 @@
 mod error;
 mod inherited;
 mod listeners;
-mod reap;
 mod sending;
 mod shared;
 mod start;
+mod wait;
 pub(crate) mod zygote_handle;
 
 use std::ffi::OsString;
@@ -32,8 +32,8 @@ pub use self::error::GuardianError;
 pub(crate) use self::inherited::inherit;
 pub use self::listeners::{Listener, ProcessEvent};
 use self::listeners::{Shared, receive};
-use self::reap::{bury, bury_later, wait_readable};
 use self::sending::{Sending, Unsent};
+use self::wait::{reap_and_clean_up, reap_later, wait_readable};
 use crate::messages::{Launch, ProcessId, StartFailure, ToGuardian};
 
 /// How long a send may wait for a guardian that does not read.
@@ -163,9 +163,9 @@ impl Drop for Guardian {
             process.signal(Signal::SIGCONT).ok();
             if !wait_readable(process.as_fd(), END_TIMEOUT) {
                 tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
-                bury_later(self.pid, self.run_directory.clone());
+                reap_later(self.pid, self.run_directory.clone());
             } else {
-                bury(self.pid, &self.run_directory);
+                reap_and_clean_up(self.pid, &self.run_directory);
             }
         }
         shut_down(Shutdown::Both);

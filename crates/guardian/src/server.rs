@@ -37,12 +37,12 @@
 //! socket ends or the pidfd says so, the scheduler is gone: the lifetime rule of each process decides between ending it
 //! now or after its grace, pipes nobody reads any more are emptied, and the guardian leaves when there is nothing left.
 
-mod burial;
 mod client;
 mod copy;
 mod directory;
 mod keeper;
 mod process;
+mod reap;
 mod requests;
 mod strays;
 mod wake;

@@ -13,8 +13,8 @@ use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::fd_message;
 
 use super::error::GuardianError;
-use super::reap::{reap, wait_readable};
 use super::sending::{Sending, Unsent};
+use super::wait::{reap, wait_readable};
 use super::{Guardian, Origin, SEND_TIMEOUT, zygote_handle};
 use crate::build_id::BUILD;
 use crate::lookup::{self, Candidate, LookupError};

@@ -11,7 +11,7 @@ use pushflow_os::SeqPacket;
 use pushflow_os::limits::name_limit;
 use pushflow_protocol::fd_message;
 
-use super::reap::wait_readable;
+use super::wait::wait_readable;
 use crate::messages::{FromZygote, ToZygote};
 
 /// How long the zygote may take to answer.

@@ -38,13 +38,13 @@ pub(super) struct Process {
 /// How far the ending of a process has come.
 enum Ending {
     /// Nobody asked for it.
-    No,
+    NotAsked,
     /// It is due at this time, since the scheduler is gone.
-    At(Instant),
+    DueAt(Instant),
     /// Everything below the keeper is being killed, since this time.
-    Since(Instant),
+    KillingSince(Instant),
     /// Nothing is left below the keeper.
-    Over,
+    Reaped,
 }
 
 impl Process {
@@ -59,7 +59,7 @@ impl Process {
             // A drain that stays blocking is only read when it is readable, so a failure here harms nothing.
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
         }
-        let (settled, pid, ending) = (false, 0, Ending::No);
+        let (settled, pid, ending) = (false, 0, Ending::NotAsked);
         Process { keeper, reports: Some(reports), drains, settled, client, pid, missed: Vec::new(), on_orphan, ending }
     }
 
@@ -89,7 +89,7 @@ impl Process {
         // Opened before the look at its parent: it is the right process, and stays so.
         let process = PidFd::open(pid);
         // While the leader is there its pid is the group's and nobody else's. A group that is gone needs no signal.
-        if self.is_buried() || !process_tree::is_child(self.keeper, pid).unwrap_or(!self.settled) {
+        if self.is_reaped() || !process_tree::is_child(self.keeper, pid).unwrap_or(!self.settled) {
             return;
         }
         // One that has joined another group is still meant.
@@ -105,25 +105,25 @@ impl Process {
 
     /// Begins to kill everything below the keeper.
     pub(super) fn end(&mut self) {
-        if matches!(self.ending, Ending::No | Ending::At(_)) {
-            self.ending = Ending::Since(Instant::now());
+        if matches!(self.ending, Ending::NotAsked | Ending::DueAt(_)) {
+            self.ending = Ending::KillingSince(Instant::now());
         }
     }
 
     /// Its keeper has been reaped, or was given up.
-    pub(super) fn bury(&mut self) {
-        (self.ending, self.reports) = (Ending::Over, None);
+    pub(super) fn mark_reaped(&mut self) {
+        (self.ending, self.reports) = (Ending::Reaped, None);
     }
 
-    pub(super) fn is_buried(&self) -> bool {
-        matches!(self.ending, Ending::Over)
+    pub(super) fn is_reaped(&self) -> bool {
+        matches!(self.ending, Ending::Reaped)
     }
 
     /// The scheduler is gone: the lifetime rule decides.
     pub(super) fn orphan(&mut self, now: Instant) {
         match (&self.ending, self.on_orphan) {
-            (Ending::No, OnOrphan::End) => self.ending = Ending::Since(now),
-            (Ending::No, OnOrphan::Grace(grace)) => self.ending = Ending::At(now + grace),
+            (Ending::NotAsked, OnOrphan::End) => self.ending = Ending::KillingSince(now),
+            (Ending::NotAsked, OnOrphan::Grace(grace)) => self.ending = Ending::DueAt(now + grace),
             _ => {}
         }
     }
@@ -131,18 +131,18 @@ impl Process {
     /// When the next sweep is due, if the process is to be ended.
     pub(super) fn next_sweep(&self, interval: Duration) -> Option<Instant> {
         match self.ending {
-            Ending::No | Ending::Over => None,
-            Ending::At(due) => Some(due),
-            Ending::Since(_) => Some(Instant::now() + interval),
+            Ending::NotAsked | Ending::Reaped => None,
+            Ending::DueAt(due) => Some(due),
+            Ending::KillingSince(_) => Some(Instant::now() + interval),
         }
     }
 
     /// One pass over the tree if it is to be ended; the pids of processes of another user once they are given up.
     pub(super) fn sweep(&mut self, now: Instant, budget: usize) -> Option<Vec<u32>> {
-        if matches!(self.ending, Ending::At(due) if due <= now) {
-            self.ending = Ending::Since(now);
+        if matches!(self.ending, Ending::DueAt(due) if due <= now) {
+            self.ending = Ending::KillingSince(now);
         }
-        let Ending::Since(since) = self.ending else { return None };
+        let Ending::KillingSince(since) = self.ending else { return None };
         // A task may have stopped it. It has not been reaped, so that the pid is still its own.
         kill(self.keeper, Signal::SIGCONT).ok();
         let sweep = process_tree::kill_descendants(self.keeper, budget);

@@ -25,17 +25,17 @@ pub(super) fn wait_readable(file: BorrowedFd<'_>, limit: Duration) -> bool {
 
 /// Reaps a guardian that has ended or is about to, and removes its folder if it was killed, or nobody can know: then nobody
 /// else does.
-pub(super) fn bury(pid: Pid, run_directory: &OsStr) {
+pub(super) fn reap_and_clean_up(pid: Pid, run_directory: &OsStr) {
     if reap(pid) != Some(0) {
         std::fs::remove_dir_all(run_directory).ok();
     }
 }
 
 /// Does so whenever it ends, so that it is no zombie for as long as this program runs.
-pub(super) fn bury_later(pid: Pid, run_directory: OsString) {
-    let thread = std::thread::Builder::new().name("pushflow-burial".into());
+pub(super) fn reap_later(pid: Pid, run_directory: OsString) {
+    let thread = std::thread::Builder::new().name("pushflow-reap".into());
     // Without a thread it is a zombie until the end of this program.
-    thread.spawn(move || bury(pid, &run_directory)).ok();
+    thread.spawn(move || reap_and_clean_up(pid, &run_directory)).ok();
 }
 
 /// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the zygote: its
@@ -61,7 +61,7 @@ mod tests {
     fn a_guardian_that_ends_late_is_reaped_nevertheless() {
         let mut late = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(late.id()).unwrap());
-        bury_later(pid, "/no/such/folder".into());
+        reap_later(pid, "/no/such/folder".into());
         drop(late.stdin.take());
         let process = Path::new("/proc").join(pid.to_string());
         let deadline = Instant::now() + Duration::from_secs(30);

@@ -111,13 +111,13 @@ impl Guardian {
             let exit = FromGuardian::Exited { process: id.process, exit: Exit::Unknown, peak_memory_kib: 0 };
             self.tell(id.client, &exit);
         }
-        self.bury(id);
+        self.finish(id);
     }
 
     /// Nothing is left below the keeper: the process is gone once nothing is left of what it had asked for either.
-    fn bury(&mut self, id: Key) {
+    fn finish(&mut self, id: Key) {
         let Some(process) = self.processes.get_mut(&id) else { return };
-        process.bury();
+        process.mark_reaped();
         if let Some(client) = process.client {
             self.client_gone(client);
             if !self.owned_by(client).is_empty() {
@@ -129,9 +129,9 @@ impl Guardian {
         self.tell(id.client, &FromGuardian::Gone { process: id.process });
         // Who asked for it may have waited for this only.
         if let Some(&asked) = self.workers.get(&id.client)
-            && self.processes.get(&asked).is_some_and(Process::is_buried)
+            && self.processes.get(&asked).is_some_and(Process::is_reaped)
         {
-            self.bury(asked);
+            self.finish(asked);
         }
     }
 
@@ -159,7 +159,7 @@ impl Guardian {
             self.strays.give_up(keeper);
             let process = Some(self.asked_by_scheduler(id));
             self.tell_unkillable(process, pids);
-            self.bury(id);
+            self.finish(id);
         }
         self.give_up_orders();
         self.sweep_strays(now);
