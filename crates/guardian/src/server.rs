@@ -38,8 +38,8 @@
 //! now or after its grace, pipes nobody reads any more are emptied, and the guardian leaves when there is nothing left.
 
 mod client;
-mod copy;
 mod directory;
+mod forked_worker;
 mod keeper;
 mod process;
 mod reap;
@@ -64,7 +64,7 @@ use pushflow_protocol::fd_message;
 use tempfile::TempDir;
 
 use self::client::{Client, ClientId, Key};
-use self::copy::ForkedWorkers;
+use self::forked_worker::ForkedWorkerSetup;
 pub use self::keeper::keep_adopted;
 use self::process::Process;
 use self::strays::Strays;
@@ -136,7 +136,7 @@ struct Guardian {
     processes: HashMap<Key, Process>,
     by_keeper: HashMap<Pid, Key>,
     warm: WarmPrograms,
-    forked_workers: ForkedWorkers,
+    forked_worker_setup: ForkedWorkerSetup,
     strays: Strays,
 }
 
@@ -154,7 +154,7 @@ impl Guardian {
             processes: HashMap::new(),
             by_keeper: HashMap::new(),
             warm: WarmPrograms::new(program.python_source),
-            forked_workers: ForkedWorkers { inherited, serve: program.serve },
+            forked_worker_setup: ForkedWorkerSetup { inherited, serve: program.serve },
             strays: Strays::default(),
         })
     }

@@ -22,7 +22,7 @@ use pushflow_os::wait::{self, Change, Reaped, Status};
 use pushflow_os::{Fork, Image, SeqPacket, files, limits, signals};
 use pushflow_protocol::fd_message;
 
-use super::copy::{ForkedWorkers, WorkerCopy};
+use super::forked_worker::{ForkedWorker, ForkedWorkerSetup};
 use crate::messages::{KeeperReport, Launch, Source};
 
 /// The highest of the numbers that every program expects a file at.
@@ -30,12 +30,12 @@ const STANDARD_ERROR: RawFd = 2;
 
 /// Forks a keeper that starts the process: its pid, and the socket on which it reports.
 ///
-pub(super) fn fork(launch: &Launch, files: &[OwnedFd], workers: &ForkedWorkers) -> io::Result<(Pid, SeqPacket)> {
+pub(super) fn fork(launch: &Launch, files: &[OwnedFd], setup: &ForkedWorkerSetup) -> io::Result<(Pid, SeqPacket)> {
     let (theirs, ours) = SeqPacket::pair()?;
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(keeper) => Ok((keeper, ours)),
-        Fork::Child => run_and_exit(|| i32::from(keep(guardian, launch, files, workers, &theirs).is_err())),
+        Fork::Child => run_and_exit(|| i32::from(keep(guardian, launch, files, setup, &theirs).is_err())),
     }
 }
 
@@ -88,14 +88,14 @@ fn keep(
     guardian: Pid,
     launch: &Launch,
     files: &[OwnedFd],
-    workers: &ForkedWorkers,
+    setup: &ForkedWorkerSetup,
     reports: &SeqPacket,
 ) -> io::Result<()> {
     die_with(guardian)?;
     nix::sys::prctl::set_name(c"pushflow-keep")?;
     nix::sys::prctl::set_child_subreaper(true)?;
     let report = |report| fd_message::send(reports, &report, &[]);
-    match start(launch, files, workers) {
+    match start(launch, files, setup) {
         Ok(process) => {
             // What stays open here would hide the end of the process's pipes and sockets from everybody else.
             files::close_all_except(&[reports.as_fd().as_raw_fd()])?;
@@ -113,7 +113,7 @@ fn die_with(parent: Pid) -> io::Result<()> {
 }
 
 /// Forks the process and waits until it has become what it is to be: its pid.
-fn start(launch: &Launch, files: &[OwnedFd], workers: &ForkedWorkers) -> io::Result<Pid> {
+fn start(launch: &Launch, files: &[OwnedFd], setup: &ForkedWorkerSetup) -> io::Result<Pid> {
     let image = image(launch)?;
     let (mut failure, to_keeper) = io::pipe()?;
     // Out of the way of the numbers at which the program will find its files.
@@ -140,7 +140,7 @@ fn start(launch: &Launch, files: &[OwnedFd], workers: &ForkedWorkers) -> io::Res
                     let Err(error) = become_program(keeper, &image, launch, files);
                     error
                 }
-                Source::Guardian => match become_worker(keeper, launch, files, workers, &to_keeper) {
+                Source::Guardian => match become_worker(keeper, launch, files, setup, &to_keeper) {
                     Ok(worker) => {
                         drop(to_keeper);
                         return worker.serve();
@@ -185,14 +185,14 @@ fn become_worker(
     keeper: Pid,
     launch: &Launch,
     files: &[OwnedFd],
-    workers: &ForkedWorkers,
+    setup: &ForkedWorkerSetup,
     to_keeper: &File,
-) -> io::Result<WorkerCopy> {
+) -> io::Result<ForkedWorker> {
     begin(keeper, launch)?;
     files::place(&numbered(launch, files).filter(|&(_, number)| number <= STANDARD_ERROR).collect::<Vec<_>>())?;
-    let worker = WorkerCopy::new(launch, files, workers.serve)?;
+    let worker = ForkedWorker::new(launch, files, setup.serve)?;
     let standard = 0..=STANDARD_ERROR;
-    let kept = workers.inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
+    let kept = setup.inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
     files::close_all_except(&kept.collect::<Vec<_>>())?;
     limits::restore_limit()?;
     signals::reset_for_forked_worker()?;

@@ -89,7 +89,7 @@ impl Guardian {
             }
             None => None,
         };
-        let (pid, reports) = keeper::fork(&launch, &files, &self.forked_workers)?;
+        let (pid, reports) = keeper::fork(&launch, &files, &self.forked_worker_setup)?;
         let own_client = own_client.map(|client| {
             let client_id = ClientId(self.next_client);
             self.next_client += 1;

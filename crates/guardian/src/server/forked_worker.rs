@@ -29,7 +29,7 @@ use crate::worker_program::WorkerFiles;
 const NAME_LENGTH: usize = 15;
 
 /// What all forked workers of a guardian have in common.
-pub(super) struct ForkedWorkers {
+pub(super) struct ForkedWorkerSetup {
     /// Numbers of files that a forked worker keeps.
     pub(super) inherited: Vec<RawFd>,
     pub(super) serve: Serve,
@@ -38,16 +38,16 @@ pub(super) struct ForkedWorkers {
 type Serve = fn(WorkerFiles) -> io::Result<()>;
 
 /// A copy that is ready to serve.
-pub(super) struct WorkerCopy {
+pub(super) struct ForkedWorker {
     files: WorkerFiles,
     serve: Serve,
 }
 
-impl WorkerCopy {
+impl ForkedWorker {
     /// Takes the name, the environment and the worker's own files.
     ///
     /// Not at the numbers at which an executed worker finds these: the calling program may have had files there.
-    pub(super) fn new(launch: &Launch, files: &[OwnedFd], serve: Serve) -> io::Result<WorkerCopy> {
+    pub(super) fn new(launch: &Launch, files: &[OwnedFd], serve: Serve) -> io::Result<ForkedWorker> {
         nix::sys::prctl::set_name(&name(Path::new(&launch.program)))?;
         let changes = launch.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_deref()));
         environment::change(changes.chain([(OsStr::new(role::ROLE), None)]))?;
@@ -58,7 +58,7 @@ impl WorkerCopy {
             file.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.as_fd().try_clone_to_owned()
         };
         let (control, shared) = (file(CONTROL_SOCKET)?, file(SHARED_WORDS)?);
-        Ok(WorkerCopy { files: WorkerFiles { control, shared, guardian: file(GUARDIAN_SOCKET)? }, serve })
+        Ok(ForkedWorker { files: WorkerFiles { control, shared, guardian: file(GUARDIAN_SOCKET)? }, serve })
     }
 
     /// The numbers of the worker's own files.
