@@ -34,7 +34,7 @@ pub use self::listeners::{Listener, ProcessEvent};
 use self::listeners::{Shared, receive};
 use self::sending::{Sending, Unsent};
 use self::wait::{reap_and_clean_up, reap_later, wait_readable};
-use crate::messages::{Launch, ProcessId, StartFailure, ToGuardian};
+use crate::messages::{ProcessId, StartFailure, StartRequest, ToGuardian};
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,10 +112,10 @@ impl Guardian {
     /// be asked for.
     ///
     /// `files` are those of the launch's numbers, then its drains.
-    pub fn launch(&self, launch: Launch, files: &[OwnedFd], listener: Listener) -> ProcessId {
+    pub fn launch(&self, request: StartRequest, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
         self.shared.add(process, listener);
-        match self.sending.send(&self.socket, &ToGuardian::Start { process, launch }, files) {
+        match self.sending.send(&self.socket, &ToGuardian::Start { process, request }, files) {
             Ok(()) => {}
             Err(Unsent::Limit(errno)) => {
                 self.shared.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
@@ -189,8 +189,8 @@ mod tests {
     use super::*;
 
     /// A message that needs a file of its own.
-    pub(super) fn long_launch() -> Launch {
-        Launch { arguments: vec!["x".repeat(100_000).into()], ..Launch::of("/bin/true") }
+    pub(super) fn long_request() -> StartRequest {
+        StartRequest { arguments: vec!["x".repeat(100_000).into()], ..StartRequest::of("/bin/true") }
     }
 
     /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.
@@ -206,7 +206,7 @@ mod tests {
         let events = Arc::<Mutex<Vec<ProcessEvent>>>::default();
         let launch = || {
             let events = events.clone();
-            guardian.launch(long_launch(), &[], Box::new(move |event| events.lock().unwrap().push(event)))
+            guardian.launch(long_request(), &[], Box::new(move |event| events.lock().unwrap().push(event)))
         };
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();

@@ -17,7 +17,7 @@ use pushflow_os::limits::name_limit;
 
 use crate::client::{Guardian, Listener, ProcessEvent};
 use crate::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-use crate::messages::{Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, WORKER_PID};
+use crate::messages::{OnOrphan, ProcessId, Source, StartFailure, StartRequest, WORKER_PID};
 use crate::role;
 
 /// The error number of what is not permitted.
@@ -51,7 +51,7 @@ impl Launcher for GuardedLauncher {
         let around = (OsString::from(role::RUN_DIRECTORY), self.guardian.run_directory.clone());
         let environment = std::env::vars_os().chain(launch.environment).chain([around]);
         let environment = environment.map(|(name, value)| (name, Some(value)));
-        let request = GuardianLaunch {
+        let request = StartRequest {
             source: launch.warm.map_or(Source::Program, |warm| Source::Warm(Box::new(warm))),
             program: program.clone().into_os_string(),
             arguments: launch.argv,
@@ -102,7 +102,7 @@ impl Started {
     fn launch(
         &self,
         guardian: &Guardian,
-        launch: GuardianLaunch,
+        request: StartRequest,
         files: &[OwnedFd],
         listener: Listener,
     ) -> io::Result<ProcessId> {
@@ -111,7 +111,7 @@ impl Started {
             return Err(ended());
         }
         // This may wait, and the end of the pool must not wait for it.
-        let process = guardian.launch(launch, files, listener);
+        let process = guardian.launch(request, files, listener);
         let mut state = self.lock();
         if state.closed {
             guardian.end(process);

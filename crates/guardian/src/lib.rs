@@ -28,8 +28,8 @@ pub use launch::{
 };
 pub use launcher::{GuardedLauncher, Started, StopListener, WorkerLauncher};
 pub use messages::{
-    FromGuardian, FromZygote, KeeperReport, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure,
-    ToGuardian, ToZygote, WORKER_PID, Warm,
+    FromGuardian, FromZygote, KeeperReport, OnOrphan, ProcessId, Source, StartFailure, StartRequest, ToGuardian,
+    ToZygote, WORKER_PID, Warm,
 };
 pub use server::{keep_adopted, run_guardian};
 pub use worker_program::{WorkerFiles, WorkerProgram};

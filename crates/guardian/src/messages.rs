@@ -25,13 +25,13 @@ pub struct ProcessId(pub u64);
 pub enum ToGuardian {
     /// The first message; its one file is a pidfd of the scheduler.
     Watch,
-    /// Start a process under a keeper of its own. The files of the message are those of [`Launch::numbers`], then as
-    /// many as [`Launch::drains`] says.
+    /// Start a process under a keeper of its own. The files of the message are those of [`StartRequest::numbers`], then as
+    /// many as [`StartRequest::drains`] says.
     Start {
         /// What it will be called.
         process: ProcessId,
         /// What to start.
-        launch: Launch,
+        request: StartRequest,
     },
     /// Send a signal to the process group that the process leads.
     Signal {
@@ -65,7 +65,7 @@ impl ToGuardian {
 
 /// A process to start: it leads a process group of its own, with every signal let through and at its default action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Launch {
+pub struct StartRequest {
     /// What the process is made of.
     pub source: Source,
     /// The file to run: an absolute path. A copy is only named after it.
@@ -88,10 +88,10 @@ pub struct Launch {
     pub class: Option<ProcessClass>,
 }
 
-impl Launch {
+impl StartRequest {
     /// This program as it is: without arguments, environment and files, and ended with whoever asks for it.
-    pub fn of(program: impl Into<OsString>) -> Launch {
-        Launch {
+    pub fn of(program: impl Into<OsString>) -> StartRequest {
+        StartRequest {
             source: Source::Program,
             program: program.into(),
             arguments: Vec::new(),
@@ -288,9 +288,9 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_start_says_what_is_to_be_started() {
-        let launch = Launch::of("/bin/true");
+        let request = StartRequest::of("/bin/true");
         let process = ProcessId(u64::MAX - 7);
-        let start = postcard::to_stdvec(&ToGuardian::Start { process, launch }).unwrap();
+        let start = postcard::to_stdvec(&ToGuardian::Start { process, request }).unwrap();
         assert_eq!(ToGuardian::process_to_start(&start[..11]), Some(process));
         let others = [ToGuardian::Watch, ToGuardian::Signal { process, signal: 2 }, ToGuardian::End { process }];
         for other in others.map(|other| postcard::to_stdvec(&other).unwrap()) {

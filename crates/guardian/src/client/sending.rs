@@ -88,7 +88,7 @@ fn errno_of(error: &io::Error) -> Errno {
 mod tests {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-    use super::super::tests::long_launch;
+    use super::super::tests::long_request;
     use super::*;
     use crate::messages::ProcessId;
 
@@ -152,7 +152,7 @@ mod tests {
         let (ours, _theirs) = SeqPacket::pair().unwrap();
         let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
         setrlimit(Resource::RLIMIT_FSIZE, 16, hard).unwrap();
-        let start = ToGuardian::Start { process: ProcessId(1), launch: long_launch() };
+        let start = ToGuardian::Start { process: ProcessId(1), request: long_request() };
         let sent = Sending::default().send(&ours, &start, &[]);
         assert!(matches!(sent, Err(Unsent::Limit(Errno::EFBIG))), "{sent:?}");
     }

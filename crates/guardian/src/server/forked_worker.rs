@@ -21,7 +21,7 @@ use std::path::Path;
 use pushflow_os::{environment, fork};
 use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
 
-use crate::messages::Launch;
+use crate::messages::StartRequest;
 use crate::role::{self, report_failure};
 use crate::worker_program::WorkerFiles;
 
@@ -47,13 +47,13 @@ impl ForkedWorker {
     /// Takes the name, the environment and the worker's own files.
     ///
     /// Not at the numbers at which an executed worker finds these: the calling program may have had files there.
-    pub(super) fn new(launch: &Launch, files: &[OwnedFd], serve: Serve) -> io::Result<ForkedWorker> {
-        nix::sys::prctl::set_name(&name(Path::new(&launch.program)))?;
-        let changes = launch.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_deref()));
+    pub(super) fn new(request: &StartRequest, files: &[OwnedFd], serve: Serve) -> io::Result<ForkedWorker> {
+        nix::sys::prctl::set_name(&name(Path::new(&request.program)))?;
+        let changes = request.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_deref()));
         environment::change(changes.chain([(OsStr::new(role::ROLE), None)]))?;
         fork::skip_inherited_exit_handlers()?;
         let file = |number| {
-            let index = launch.numbers.iter().position(|&other| other == number);
+            let index = request.numbers.iter().position(|&other| other == number);
             let file = index.and_then(|index| files.get(index));
             file.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.as_fd().try_clone_to_owned()
         };

@@ -23,31 +23,35 @@ use pushflow_os::{Fork, Image, SeqPacket, files, limits, signals};
 use pushflow_protocol::fd_message;
 
 use super::forked_worker::{ForkedWorker, ForkedWorkerSetup};
-use crate::messages::{KeeperReport, Launch, Source};
+use crate::messages::{KeeperReport, Source, StartRequest};
 
 /// The highest of the numbers that every program expects a file at.
 const STANDARD_ERROR: RawFd = 2;
 
 /// Forks a keeper that starts the process: its pid, and the socket on which it reports.
 ///
-pub(super) fn fork(launch: &Launch, files: &[OwnedFd], setup: &ForkedWorkerSetup) -> io::Result<(Pid, SeqPacket)> {
+pub(super) fn fork(
+    request: &StartRequest,
+    files: &[OwnedFd],
+    setup: &ForkedWorkerSetup,
+) -> io::Result<(Pid, SeqPacket)> {
     let (theirs, ours) = SeqPacket::pair()?;
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(keeper) => Ok((keeper, ours)),
-        Fork::Child => run_and_exit(|| i32::from(keep(guardian, launch, files, setup, &theirs).is_err())),
+        Fork::Child => run_and_exit(|| i32::from(keep(guardian, request, files, setup, &theirs).is_err())),
     }
 }
 
 /// Starts a program that has no keeper, as a child of this process itself: its pid. That it can't be executed is seen
 /// by its end.
-pub(super) fn fork_child(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> {
-    let image = image(launch)?;
+pub(super) fn fork_child(request: &StartRequest, files: &[OwnedFd]) -> io::Result<Pid> {
+    let image = image(request)?;
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(process) => Ok(process),
         Fork::Child => run_and_exit(|| {
-            let Err(_) = become_program(guardian, &image, launch, files);
+            let Err(_) = become_program(guardian, &image, request, files);
             127
         }),
     }
@@ -86,7 +90,7 @@ fn adopt(guardian: Pid, process: i32) -> io::Result<()> {
 /// The keeper's whole life.
 fn keep(
     guardian: Pid,
-    launch: &Launch,
+    request: &StartRequest,
     files: &[OwnedFd],
     setup: &ForkedWorkerSetup,
     reports: &SeqPacket,
@@ -95,7 +99,7 @@ fn keep(
     nix::sys::prctl::set_name(c"pushflow-keep")?;
     nix::sys::prctl::set_child_subreaper(true)?;
     let report = |report| fd_message::send(reports, &report, &[]);
-    match start(launch, files, setup) {
+    match start(request, files, setup) {
         Ok(process) => {
             // What stays open here would hide the end of the process's pipes and sockets from everybody else.
             files::close_all_except(&[reports.as_fd().as_raw_fd()])?;
@@ -113,11 +117,11 @@ fn die_with(parent: Pid) -> io::Result<()> {
 }
 
 /// Forks the process and waits until it has become what it is to be: its pid.
-fn start(launch: &Launch, files: &[OwnedFd], setup: &ForkedWorkerSetup) -> io::Result<Pid> {
-    let image = image(launch)?;
+fn start(request: &StartRequest, files: &[OwnedFd], setup: &ForkedWorkerSetup) -> io::Result<Pid> {
+    let image = image(request)?;
     let (mut failure, to_keeper) = io::pipe()?;
     // Out of the way of the numbers at which the program will find its files.
-    let highest = launch.numbers.iter().copied().max().unwrap_or(0);
+    let highest = request.numbers.iter().copied().max().unwrap_or(0);
     let mut to_keeper = File::from(files::move_above(OwnedFd::from(to_keeper), highest)?);
     let keeper = getpid();
     match pushflow_os::fork()? {
@@ -134,13 +138,13 @@ fn start(launch: &Launch, files: &[OwnedFd], setup: &ForkedWorkerSetup) -> io::R
             }
         }
         Fork::Child => run_and_exit(|| {
-            let error = match launch.source {
+            let error = match request.source {
                 // The program, where there is no warm interpreter to make a copy of.
                 Source::Program | Source::Warm(_) => {
-                    let Err(error) = become_program(keeper, &image, launch, files);
+                    let Err(error) = become_program(keeper, &image, request, files);
                     error
                 }
-                Source::Guardian => match become_worker(keeper, launch, files, setup, &to_keeper) {
+                Source::Guardian => match become_worker(keeper, request, files, setup, &to_keeper) {
                     Ok(worker) => {
                         drop(to_keeper);
                         return worker.serve();
@@ -160,20 +164,20 @@ pub(super) fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(Errno::EIO as i32)
 }
 
-fn image(launch: &Launch) -> io::Result<Image> {
+fn image(request: &StartRequest) -> io::Result<Image> {
     let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    for (name, value) in &launch.environment {
+    for (name, value) in &request.environment {
         environment.retain(|(other, _)| other != name);
         if let Some(value) = value {
             environment.push((name.clone(), value.clone()));
         }
     }
-    Image::new(Path::new(&launch.program), launch.arguments.iter().map(OsStr::new), environment)
+    Image::new(Path::new(&request.program), request.arguments.iter().map(OsStr::new), environment)
 }
 
-fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]) -> io::Result<Infallible> {
-    begin(keeper, launch)?;
-    files::place(&numbered(launch, files).collect::<Vec<_>>())?;
+fn become_program(keeper: Pid, image: &Image, request: &StartRequest, files: &[OwnedFd]) -> io::Result<Infallible> {
+    begin(keeper, request)?;
+    files::place(&numbered(request, files).collect::<Vec<_>>())?;
     signals::reset_for_exec()?;
     // Not before the files are placed: the guardian may have more open.
     limits::restore_limit()?;
@@ -183,14 +187,14 @@ fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]
 /// Becomes a worker without `exec`, with no files of the guardian but the inherited ones and the way `to_keeper`.
 fn become_worker(
     keeper: Pid,
-    launch: &Launch,
+    request: &StartRequest,
     files: &[OwnedFd],
     setup: &ForkedWorkerSetup,
     to_keeper: &File,
 ) -> io::Result<ForkedWorker> {
-    begin(keeper, launch)?;
-    files::place(&numbered(launch, files).filter(|&(_, number)| number <= STANDARD_ERROR).collect::<Vec<_>>())?;
-    let worker = ForkedWorker::new(launch, files, setup.serve)?;
+    begin(keeper, request)?;
+    files::place(&numbered(request, files).filter(|&(_, number)| number <= STANDARD_ERROR).collect::<Vec<_>>())?;
+    let worker = ForkedWorker::new(request, files, setup.serve)?;
     let standard = 0..=STANDARD_ERROR;
     let kept = setup.inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
     files::close_all_except(&kept.collect::<Vec<_>>())?;
@@ -201,18 +205,18 @@ fn become_worker(
 
 /// What every process begins with. The order matters: the death signal first, so that nothing that comes after can leave
 /// an orphan.
-fn begin(keeper: Pid, launch: &Launch) -> io::Result<()> {
+fn begin(keeper: Pid, request: &StartRequest) -> io::Result<()> {
     die_with(keeper)?;
     nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
-    match &launch.directory {
+    match &request.directory {
         Some(directory) => Ok(nix::unistd::chdir(directory.as_os_str())?),
         None => Ok(()),
     }
 }
 
 /// The files of a process, each with the number at which the process finds it.
-fn numbered<'a>(launch: &Launch, files: &'a [OwnedFd]) -> impl Iterator<Item = (BorrowedFd<'a>, RawFd)> {
-    files.iter().map(AsFd::as_fd).zip(launch.numbers.iter().copied())
+fn numbered<'a>(request: &StartRequest, files: &'a [OwnedFd]) -> impl Iterator<Item = (BorrowedFd<'a>, RawFd)> {
+    files.iter().map(AsFd::as_fd).zip(request.numbers.iter().copied())
 }
 
 /// Reaps everything that ends below the keeper until nothing is left, and reports what happens to the process.

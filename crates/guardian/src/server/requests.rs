@@ -13,7 +13,7 @@ use pushflow_protocol::fd_message::{self, Received};
 use super::client::{Client, ClientId, Key};
 use super::process::Process;
 use super::{Guardian, keeper};
-use crate::messages::{FromGuardian, Launch, StartFailure, ToGuardian};
+use crate::messages::{FromGuardian, StartFailure, StartRequest, ToGuardian};
 
 /// How many messages of one client are heard before the guardian looks at everything else again.
 const MESSAGES_AT_ONCE: usize = 64;
@@ -38,7 +38,7 @@ impl Guardian {
     fn obey(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
         match message {
             ToGuardian::Watch => {}
-            ToGuardian::Start { process, launch } => self.start(Key { client, process }, launch, files),
+            ToGuardian::Start { process, request } => self.start(Key { client, process }, request, files),
             ToGuardian::Signal { process, signal } => {
                 // Nobody signals what is still an order: it is known to have started only when it is none any more.
                 let process = self.processes.get_mut(&Key { client, process });
@@ -63,14 +63,14 @@ impl Guardian {
         }
     }
 
-    fn start(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) {
+    fn start(&mut self, id: Key, request: StartRequest, files: Vec<OwnedFd>) {
         let Some(client) = self.clients.get(&id.client) else { return };
         if self.processes.contains_key(&id) || self.warm.has_order(id) {
             // A name that is used twice: whoever says that is no client.
             return self.client_garbled(id.client);
         }
-        let refused = match client.may_start(launch.class) {
-            true => self.make_or_fork(id, launch, files),
+        let refused = match client.may_start(request.class) {
+            true => self.make_or_fork(id, request, files),
             false => Some(StartFailure::Daemonic),
         };
         if let Some(reason) = refused {
@@ -78,18 +78,23 @@ impl Guardian {
         }
     }
 
-    pub(super) fn fork_keeper(&mut self, id: Key, mut launch: Launch, mut files: Vec<OwnedFd>) -> io::Result<()> {
-        let drains = files.split_off(launch.numbers.len().min(files.len()));
-        let own_client = match launch.class {
+    pub(super) fn fork_keeper(
+        &mut self,
+        id: Key,
+        mut request: StartRequest,
+        mut files: Vec<OwnedFd>,
+    ) -> io::Result<()> {
+        let drains = files.split_off(request.numbers.len().min(files.len()));
+        let own_client = match request.class {
             Some(class) => {
                 let (ours, theirs) = SeqPacket::pair()?;
                 files.push(theirs.into_fd());
-                launch.numbers.push(GUARDIAN_SOCKET);
+                request.numbers.push(GUARDIAN_SOCKET);
                 Some(Client::new(ours, Some(class)))
             }
             None => None,
         };
-        let (pid, reports) = keeper::fork(&launch, &files, &self.forked_worker_setup)?;
+        let (pid, reports) = keeper::fork(&request, &files, &self.forked_worker_setup)?;
         let own_client = own_client.map(|client| {
             let client_id = ClientId(self.next_client);
             self.next_client += 1;
@@ -98,7 +103,7 @@ impl Guardian {
             client_id
         });
         self.by_keeper.insert(pid, id);
-        self.processes.insert(id, Process::new(pid, reports, drains, launch.on_orphan, own_client));
+        self.processes.insert(id, Process::new(pid, reports, drains, request.on_orphan, own_client));
         Ok(())
     }
 

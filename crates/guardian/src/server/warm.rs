@@ -40,7 +40,7 @@ use self::order::Spare;
 use self::program::{Recipe, WarmProgram};
 use super::client::Key;
 use super::wake::Wake;
-use crate::messages::{Launch, Source};
+use crate::messages::{Source, StartRequest};
 
 /// How long a process waits for the imports of a warm interpreter before it is started by `exec`.
 const WARM_LIMIT: Duration = Duration::from_secs(30);
@@ -70,7 +70,7 @@ pub(super) enum Ordered {
     /// A spare was there: the pid of its keeper.
     Made(Box<Order>, Pid),
     /// It is to be started by `exec`.
-    Refused(Launch, Vec<OwnedFd>),
+    Refused(StartRequest, Vec<OwnedFd>),
 }
 
 impl WarmPrograms {
@@ -80,20 +80,20 @@ impl WarmPrograms {
     }
 
     /// Orders a process of a warm interpreter, which is started if there is none.
-    pub(super) fn order(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) -> Ordered {
-        let Some(index) = self.program_for(&launch, &files) else { return Ordered::Refused(launch, files) };
+    pub(super) fn order(&mut self, id: Key, request: StartRequest, files: Vec<OwnedFd>) -> Ordered {
+        let Some(index) = self.program_for(&request, &files) else { return Ordered::Refused(request, files) };
         self.count += 1;
         let program = &mut self.programs[index];
         program.last_order = self.count;
         let limit = if program.is_warm { ORDER_LIMIT } else { WARM_LIMIT };
         let (reports, keeper) = match program.spare.take() {
             Some(Spare { reports, keeper, .. }) => (reports, keeper),
-            None => match program.send(&launch, &files) {
+            None => match program.send(&request, &files) {
                 Ok(reports) => (reports, None),
-                Err(_) => return Ordered::Refused(launch, files),
+                Err(_) => return Ordered::Refused(request, files),
             },
         };
-        let order = Order { id, launch, files, reports, program: program.pid, due: Instant::now() + limit };
+        let order = Order { id, request, files, reports, program: program.pid, due: Instant::now() + limit };
         match keeper {
             Some(keeper) => Ordered::Made(Box::new(order), keeper),
             None => {
@@ -133,10 +133,10 @@ impl WarmPrograms {
     }
 
     /// Where in the list the warm interpreter for this process is.
-    fn program_for(&mut self, launch: &Launch, files: &[OwnedFd]) -> Option<usize> {
-        let Source::Warm(warm) = &launch.source else { return None };
-        let recipe = Recipe::new(launch, warm);
-        if self.closed || launch.class.is_some() || self.cold.contains(&recipe) {
+    fn program_for(&mut self, request: &StartRequest, files: &[OwnedFd]) -> Option<usize> {
+        let Source::Warm(warm) = &request.source else { return None };
+        let recipe = Recipe::new(request, warm);
+        if self.closed || request.class.is_some() || self.cold.contains(&recipe) {
             return None;
         }
         let same = |program: &WarmProgram| program.recipe == recipe;
@@ -145,7 +145,7 @@ impl WarmPrograms {
             None => {
                 self.make_room()?;
                 let source = (self.python_source)(recipe.modules());
-                match WarmProgram::start(recipe.clone(), &source, launch, files) {
+                match WarmProgram::start(recipe.clone(), &source, request, files) {
                     Ok(program) => {
                         self.programs.push(program);
                         Some(self.programs.len() - 1)
@@ -332,19 +332,19 @@ mod tests {
     #[test]
     fn the_time_of_an_order_begins_when_the_one_before_is_answered() {
         let warm = Warm { arguments: Vec::new(), modules: Vec::new(), name: String::new() };
-        let launch = Launch { source: Source::Warm(Box::new(warm.clone())), ..Launch::of("/bin/true") };
+        let request = StartRequest { source: Source::Warm(Box::new(warm.clone())), ..StartRequest::of("/bin/true") };
         let id = |process| Key { client: ClientId::SCHEDULER, process: ProcessId(process) };
         let program = Pid::from_raw(i32::MAX);
         let due = Instant::now();
         let (first, keeper) = SeqPacket::pair().unwrap();
         let (second, _unanswered) = SeqPacket::pair().unwrap();
         let order = |process, reports| {
-            let (launch, files) = (launch.clone(), Vec::new());
-            Order { id: id(process), launch, files, reports, program, due }
+            let (request, files) = (request.clone(), Vec::new());
+            Order { id: id(process), request, files, reports, program, due }
         };
         let mut programs = WarmPrograms::new(|_| Vec::new());
         let orders = vec![order(1, first), order(2, second)];
-        programs.programs.push(WarmProgram::pretended(Recipe::new(&launch, &warm), program, orders));
+        programs.programs.push(WarmProgram::pretended(Recipe::new(&request, &warm), program, orders));
         keeper.send(&77i32.to_le_bytes(), &[], true).unwrap();
         assert_eq!(programs.hear_order(id(1)).unwrap().1, Some(Pid::from_raw(77)));
         assert!(programs.give_up(due).is_empty());

@@ -11,20 +11,20 @@ use super::client::{ClientId, Key};
 use super::process::Process;
 use super::warm::{Order, Ordered};
 use super::{Guardian, keeper};
-use crate::messages::{Launch, StartFailure};
+use crate::messages::{StartFailure, StartRequest};
 
 impl Guardian {
     /// Has a process made by a warm interpreter if it may be; else starts it by `exec`.
-    pub(super) fn make_or_fork(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) -> Option<StartFailure> {
-        let (launch, files) = match self.warm.order(id, launch, files) {
+    pub(super) fn make_or_fork(&mut self, id: Key, request: StartRequest, files: Vec<OwnedFd>) -> Option<StartFailure> {
+        let (request, files) = match self.warm.order(id, request, files) {
             Ordered::Open => return None,
             Ordered::Made(order, keeper) => {
                 self.begin(*order, keeper);
                 return None;
             }
-            Ordered::Refused(launch, files) => (launch, files),
+            Ordered::Refused(request, files) => (request, files),
         };
-        self.fork_keeper(id, launch, files).err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
+        self.fork_keeper(id, request, files).err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
     }
 
     pub(super) fn hear_warm(&mut self, pid: Pid) {
@@ -52,9 +52,9 @@ impl Guardian {
         if order.hand_over().is_err() {
             return self.fork_instead(order);
         }
-        let Order { id, launch, reports, program, .. } = order;
+        let Order { id, request, reports, program, .. } = order;
         self.by_keeper.insert(keeper, id);
-        self.processes.insert(id, Process::new(keeper, reports, Vec::new(), launch.on_orphan, None));
+        self.processes.insert(id, Process::new(keeper, reports, Vec::new(), request.on_orphan, None));
         self.warm.make_spare(program);
     }
 
@@ -66,9 +66,9 @@ impl Guardian {
 
     /// Starts what was ordered by `exec`.
     fn fork_instead(&mut self, order: Order) {
-        let Order { id, launch, files, reports, .. } = order;
+        let Order { id, request, files, reports, .. } = order;
         drop(reports);
-        if let Err(error) = self.fork_keeper(id, launch, files) {
+        if let Err(error) = self.fork_keeper(id, request, files) {
             self.refuse(id, StartFailure::Errno(keeper::errno_of(&error)));
         }
     }

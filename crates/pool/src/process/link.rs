@@ -14,9 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use pushflow_guardian::{
-    BUILD, Guardian, GuardianLaunch, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, role,
-};
+use pushflow_guardian::{BUILD, Guardian, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, StartRequest, role};
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
@@ -134,14 +132,14 @@ impl WorkerKind {
         }
     }
 
-    fn launch(&self, worker: WorkerId) -> io::Result<GuardianLaunch> {
+    fn launch(&self, worker: WorkerId) -> io::Result<StartRequest> {
         let program = self.guardian.program.as_os_str();
         let variable = |name: &str, value: OsString| (OsString::from(name), Some(value));
         let environment = std::env::vars_os().map(|(name, value)| (name, Some(value))).chain([
             variable(role::ROLE, role::WORKER.into()),
             variable(role::RUN_DIRECTORY, self.guardian.run_directory.clone()),
         ]);
-        Ok(GuardianLaunch {
+        Ok(StartRequest {
             source: self.source.clone(),
             program: program.to_owned(),
             arguments: vec![program.to_owned(), format!("pushflow-worker-{}", worker.0).into()],

@@ -10,12 +10,12 @@ use nix::unistd::Pid;
 use pushflow_os::SeqPacket;
 
 use super::super::client::Key;
-use crate::messages::{Launch, Source, WORKER_PID};
+use crate::messages::{Source, StartRequest, WORKER_PID};
 
 /// A process to be made.
 pub(crate) struct Order {
     pub(crate) id: Key,
-    pub(crate) launch: Launch,
+    pub(crate) request: StartRequest,
     pub(crate) files: Vec<OwnedFd>,
     /// Where its keeper says its pid, and reports.
     pub(crate) reports: SeqPacket,
@@ -35,8 +35,8 @@ pub(super) struct Spare {
 impl Order {
     /// Sends a process that was made what it is to be, and the worker's files.
     pub(crate) fn hand_over(&self) -> io::Result<()> {
-        let Source::Warm(warm) = &self.launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let worker = self.launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
+        let Source::Warm(warm) = &self.request.source else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let worker = self.request.environment.iter().rfind(|(name, _)| name == WORKER_PID);
         let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
         let files: Vec<BorrowedFd<'_>> = self.files.iter().map(AsFd::as_fd).collect();
         self.reports.send(&texts(&[warm.name.as_bytes(), worker.as_bytes()]), &files, false)

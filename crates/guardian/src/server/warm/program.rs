@@ -16,7 +16,7 @@ use pushflow_os::{SeqPacket, process_tree};
 
 use super::super::keeper;
 use super::order::{Order, Spare, texts};
-use crate::messages::{Launch, Source, WORKER_PID, Warm};
+use crate::messages::{Source, StartRequest, WORKER_PID, Warm};
 
 /// The file at which it finds the socket for orders.
 const ORDERS: RawFd = 3;
@@ -36,14 +36,14 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    pub(super) fn new(launch: &Launch, warm: &Warm) -> Recipe {
-        let common = launch.environment.iter().filter(|(name, _)| name != WORKER_PID);
+    pub(super) fn new(request: &StartRequest, warm: &Warm) -> Recipe {
+        let common = request.environment.iter().filter(|(name, _)| name != WORKER_PID);
         Recipe {
-            program: launch.program.clone(),
+            program: request.program.clone(),
             arguments: warm.arguments.clone(),
             modules: warm.modules.clone(),
             environment: common.cloned().collect(),
-            directory: launch.directory.clone(),
+            directory: request.directory.clone(),
         }
     }
 
@@ -72,18 +72,23 @@ pub(super) struct WarmProgram {
 
 impl WarmProgram {
     /// Starts one; what it prints while it starts and imports goes where the process prints that is to be made first.
-    pub(super) fn start(recipe: Recipe, source: &[u8], launch: &Launch, files: &[OwnedFd]) -> io::Result<WarmProgram> {
+    pub(super) fn start(
+        recipe: Recipe,
+        source: &[u8],
+        request: &StartRequest,
+        files: &[OwnedFd],
+    ) -> io::Result<WarmProgram> {
         let [_, stdout, stderr] = files else { return Err(io::Error::from(io::ErrorKind::InvalidInput)) };
         let keeper = keeper_link()?;
         let (ours, theirs) = SeqPacket::pair()?;
         let files = [memory_file(source)?, stdout.try_clone()?, stderr.try_clone()?, theirs.into_fd()];
-        let launch = Launch {
+        let request = StartRequest {
             source: Source::Program,
             arguments: recipe.arguments.clone(),
             numbers: vec![0, 1, 2, ORDERS],
-            ..launch.clone()
+            ..request.clone()
         };
-        let pid = keeper::fork_child(&launch, &files)?;
+        let pid = keeper::fork_child(&request, &files)?;
         let (is_warm, is_ending) = (false, false);
         let (socket, orders) = (Some(ours), Vec::new());
         Ok(WarmProgram { recipe, pid, socket, is_warm, is_ending, orders, spare: None, last_order: 0, keeper })
@@ -98,8 +103,8 @@ impl WarmProgram {
     }
 
     /// Orders a process: where its keeper will report.
-    pub(super) fn send(&self, launch: &Launch, files: &[OwnedFd]) -> io::Result<SeqPacket> {
-        let (Source::Warm(warm), Some(channel)) = (&launch.source, files.first()) else {
+    pub(super) fn send(&self, request: &StartRequest, files: &[OwnedFd]) -> io::Result<SeqPacket> {
+        let (Source::Warm(warm), Some(channel)) = (&request.source, files.first()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         self.send_for(&warm.name, &[channel.as_fd()])
