@@ -1,4 +1,4 @@
-//! [`Guardian`]: the scheduler's side of the guardian that starts and buries every process.
+//! [`GuardianClient`]: the scheduler's side of the guardian that starts and buries every process.
 //!
 //! There is one per scheduler process and worker program, started when the first pool needs it and shared by all; with the
 //! start method `fork` it is itself a copy of this program. A worker starts none: it has a socket to the guardian of its
@@ -42,7 +42,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connection to the guardian.
-pub struct Guardian {
+pub struct GuardianClient {
     /// The program that it runs and that workers are to run.
     pub program: PathBuf,
     /// The folder for this scheduler's sockets.
@@ -68,7 +68,7 @@ enum Origin {
     Inherited,
 }
 
-impl Guardian {
+impl GuardianClient {
     /// The connection to a guardian that watches at the other end of the socket.
     fn connect(
         program: PathBuf,
@@ -76,7 +76,7 @@ impl Guardian {
         pid: Pid,
         socket: SeqPacket,
         origin: Origin,
-    ) -> io::Result<Guardian> {
+    ) -> io::Result<GuardianClient> {
         let (socket, shared) = (Arc::new(socket), Arc::<Shared>::default());
         let receiver = std::thread::Builder::new().name("pushflow-guardian".into()).spawn({
             let (socket, shared) = (socket.clone(), shared.clone());
@@ -91,7 +91,7 @@ impl Guardian {
             }
         })?;
         let (sending, next, receiver) = (Sending::default(), AtomicU64::new(1), Some(receiver));
-        Ok(Guardian { program, run_directory, pid, origin, socket, sending, shared, next, receiver })
+        Ok(GuardianClient { program, run_directory, pid, origin, socket, sending, shared, next, receiver })
     }
 
     fn is_copy(&self) -> bool {
@@ -153,7 +153,7 @@ impl Guardian {
     }
 }
 
-impl Drop for Guardian {
+impl Drop for GuardianClient {
     fn drop(&mut self) {
         let shut_down = |how| shutdown(self.socket.as_fd().as_raw_fd(), how).ok();
         if let Origin::Started { process, .. } = &self.origin {
@@ -202,7 +202,7 @@ mod tests {
         }
         let (socket, theirs) = SeqPacket::pair().unwrap();
         let origin = Origin::Started { process: PidFd::open(Pid::this()).unwrap(), is_copy: false };
-        let guardian = Guardian::connect("/worker".into(), "/tmp".into(), Pid::this(), socket, origin).unwrap();
+        let guardian = GuardianClient::connect("/worker".into(), "/tmp".into(), Pid::this(), socket, origin).unwrap();
         let events = Arc::<Mutex<Vec<ProcessEvent>>>::default();
         let launch = || {
             let events = events.clone();

@@ -15,7 +15,7 @@ use pushflow_green::Monitor;
 use pushflow_model::{Exit, StartMethod};
 use pushflow_os::limits::name_limit;
 
-use crate::client::{Guardian, Listener, ProcessEvent};
+use crate::client::{GuardianClient, Listener, ProcessEvent};
 use crate::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
 use crate::messages::{OnOrphan, ProcessId, Source, StartFailure, StartRequest, WORKER_PID};
 use crate::role;
@@ -28,7 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts processes through the guardian.
 pub struct GuardedLauncher {
-    pub guardian: Arc<Guardian>,
+    pub guardian: Arc<GuardianClient>,
     pub on_orphan: OnOrphan,
     /// What was started and has not ended.
     pub started: Arc<Started>,
@@ -101,7 +101,7 @@ struct StartedState {
 impl Started {
     fn launch(
         &self,
-        guardian: &Guardian,
+        guardian: &GuardianClient,
         request: StartRequest,
         files: &[OwnedFd],
         listener: Listener,
@@ -122,7 +122,7 @@ impl Started {
     }
 
     /// Ends all of them, with what is below them; from now on nothing is started.
-    pub fn end_all(&self, guardian: &Guardian) {
+    pub fn end_all(&self, guardian: &GuardianClient) {
         let mut state = self.lock();
         state.closed = true;
         state.processes.drain().for_each(|process| guardian.end(process));
@@ -154,7 +154,7 @@ pub struct WorkerLauncher;
 impl Launcher for WorkerLauncher {
     fn launch(&self, mut launch: Launch) -> Result<Arc<dyn Child>, LaunchError> {
         launch.environment.push((WORKER_PID.into(), std::process::id().to_string().into()));
-        let guardian = Guardian::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
+        let guardian = GuardianClient::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
         // The guardian itself tells the scheduler what was stopped.
         GuardedLauncher { guardian, on_orphan: OnOrphan::End, started: Arc::default(), stops: None }.launch(launch)
     }
@@ -226,7 +226,7 @@ impl Progress {
 
 /// A process below a keeper; the guardian reaps it.
 struct GuardedChild {
-    guardian: Arc<Guardian>,
+    guardian: Arc<GuardianClient>,
     entry: Entry,
     progress: Arc<Progress>,
     program: PathBuf,

@@ -1,6 +1,6 @@
 //! The processes that start and end all others, so that none outlives its time: the guardian and its keepers.
 //!
-//! [`client`](Guardian) is the side of whoever needs processes: a scheduler, or a worker. [`serve`](run_guardian) is the
+//! [`client`](GuardianClient) is the side of whoever needs processes: a scheduler, or a worker. [`serve`](run_guardian) is the
 //! guardian itself, the worker program in another role. Both speak [`ToGuardian`] and [`FromGuardian`] over a socket that
 //! also carries files ([`fd_message`]). [`Launcher`] is how attempts ask for processes. The *zygote* is a copy of the calling
 //! program as it was at `init()`, from which a guardian can be forked.
@@ -20,7 +20,7 @@ mod worker_program;
 mod zygote;
 
 pub use build_id::BUILD;
-pub use client::{Guardian, GuardianError, Listener, ProcessEvent};
+pub use client::{GuardianClient, GuardianError, Listener, ProcessEvent};
 pub use current::{CurrentProcess, become_worker, current_process};
 pub use interrupt::{Guard, Interrupted, Interrupter};
 pub use launch::{

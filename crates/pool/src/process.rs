@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushflow_green::{Cancellation, Monitor};
-use pushflow_guardian::{Guardian, Source};
+use pushflow_guardian::{GuardianClient, Source};
 use pushflow_model::{AttemptId, NO_CHILDREN, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
@@ -108,7 +108,7 @@ impl ProcessPool {
     ) -> Result<ProcessPool, OpenError> {
         pushflow_green::settle()?;
         let rules = room::fitted(rules)?;
-        let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
+        let guardian = GuardianClient::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
         let progress = Arc::<Progress>::default();

@@ -12,7 +12,7 @@ use pushflow_os::limits::name_limit;
 use pushflow_protocol::GuardianAddress;
 
 use super::error::GuardianError;
-use super::{Guardian, Origin, SEND_TIMEOUT};
+use super::{GuardianClient, Origin, SEND_TIMEOUT};
 
 static INHERITED: Mutex<Inherited> = Mutex::new(Inherited::None);
 
@@ -21,7 +21,7 @@ enum Inherited {
     None,
     /// Nothing was asked of it yet.
     Unused(SeqPacket, GuardianAddress),
-    Connected(Arc<Guardian>),
+    Connected(Arc<GuardianClient>),
     /// It could not be connected to, for this reason. There is no other socket.
     Lost(GuardianAddress, String),
 }
@@ -32,7 +32,7 @@ pub(crate) fn inherit(socket: SeqPacket, address: GuardianAddress) {
 }
 
 /// The guardian of this process if it is a worker; `worker` is the program that workers are to run, if one was named.
-pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<Guardian>>, GuardianError> {
+pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<GuardianClient>>, GuardianError> {
     let mut inherited = INHERITED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(guardian) = inherited.guardian()? else { return Ok(None) };
     let named = worker.and_then(|worker| std::path::absolute(worker).ok());
@@ -44,7 +44,7 @@ pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<Guardian>>, G
 
 impl Inherited {
     /// Connects to it when it is needed first.
-    fn guardian(&mut self) -> Result<Option<Arc<Guardian>>, GuardianError> {
+    fn guardian(&mut self) -> Result<Option<Arc<GuardianClient>>, GuardianError> {
         let (next, answer) = match std::mem::replace(self, Inherited::None) {
             Inherited::None => return Ok(None),
             Inherited::Connected(guardian) => (Inherited::Connected(guardian.clone()), Ok(Some(guardian))),
@@ -65,11 +65,11 @@ impl Inherited {
     }
 }
 
-fn connect(socket: SeqPacket, address: &GuardianAddress) -> io::Result<Arc<Guardian>> {
+fn connect(socket: SeqPacket, address: &GuardianAddress) -> io::Result<Arc<GuardianClient>> {
     socket.set_send_timeout(SEND_TIMEOUT)?;
     let pid = Pid::from_raw(i32::try_from(address.pid).unwrap_or_default());
     let (program, run_directory) = (PathBuf::from(&address.program), address.run_directory.clone());
-    Guardian::connect(program, run_directory, pid, socket, Origin::Inherited).map(Arc::new)
+    GuardianClient::connect(program, run_directory, pid, socket, Origin::Inherited).map(Arc::new)
 }
 
 fn unable(address: &GuardianAddress, reason: String) -> GuardianError {

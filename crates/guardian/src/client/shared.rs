@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use pushflow_model::StartMethod;
 
 use super::error::GuardianError;
-use super::{Guardian, inherited};
+use super::{GuardianClient, inherited};
 use crate::lookup;
 
 /// One for each worker program that pools of this process use, and one for the start method `fork`.
-static SHARED: Mutex<Vec<Weak<Guardian>>> = Mutex::new(Vec::new());
+static SHARED: Mutex<Vec<Weak<GuardianClient>>> = Mutex::new(Vec::new());
 
-impl Guardian {
+impl GuardianClient {
     /// The guardian of this process for this worker program and start method; started if there is none.
-    pub fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<Guardian>, GuardianError> {
+    pub fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<GuardianClient>, GuardianError> {
         if let Some(inherited) = inherited::guardian(worker)? {
             return Ok(inherited);
         }
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let is_copy = method == StartMethod::Fork;
-        let is_right = |guardian: &Guardian| {
+        let is_right = |guardian: &GuardianClient| {
             let named = |worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program);
             guardian.is_copy() == is_copy && worker.is_none_or(named) && !guardian.is_lost()
         };
@@ -28,8 +28,8 @@ impl Guardian {
             return Ok(guardian);
         }
         let guardian = match is_copy {
-            true => Guardian::fork(worker)?,
-            false => Guardian::start_best(&lookup::candidates(worker)?)?,
+            true => GuardianClient::fork(worker)?,
+            false => GuardianClient::start_best(&lookup::candidates(worker)?)?,
         };
         let guardian = Arc::new(guardian);
         shared.retain(|guardian| guardian.strong_count() > 0);

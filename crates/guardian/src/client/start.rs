@@ -15,7 +15,7 @@ use pushflow_protocol::fd_message;
 use super::error::GuardianError;
 use super::sending::{Sending, Unsent};
 use super::wait::{reap, wait_readable};
-use super::{Guardian, Origin, SEND_TIMEOUT, zygote_handle};
+use super::{GuardianClient, Origin, SEND_TIMEOUT, zygote_handle};
 use crate::build_id::BUILD;
 use crate::lookup::{self, Candidate, LookupError};
 use crate::messages::{FromGuardian, ToGuardian};
@@ -28,9 +28,9 @@ const FAILED_START_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is known of a program that is no guardian.
 const NO_WORD: &str = "it ended without a word";
 
-impl Guardian {
+impl GuardianClient {
     /// A guardian that is a copy of this program as it was at `init()`.
-    pub(super) fn fork(worker: Option<&Path>) -> Result<Guardian, GuardianError> {
+    pub(super) fn fork(worker: Option<&Path>) -> Result<GuardianClient, GuardianError> {
         let no_fork = |reason| GuardianError::NoFork { reason };
         if let Some(named) = lookup::named_by(worker) {
             return Err(no_fork(format!(
@@ -38,16 +38,16 @@ impl Guardian {
             )));
         }
         let program = env::current_exe().map_err(|error| no_fork(error.to_string()))?;
-        Guardian::start(&program, true, |socket| zygote_handle::fork_guardian(socket).map_err(no_fork))
+        GuardianClient::start(&program, true, |socket| zygote_handle::fork_guardian(socket).map_err(no_fork))
     }
 
     /// The first candidate that is of this build; the error of the first one where none is.
-    pub(super) fn start_best(candidates: &[Candidate]) -> Result<Guardian, GuardianError> {
+    pub(super) fn start_best(candidates: &[Candidate]) -> Result<GuardianClient, GuardianError> {
         let mut first_error = None;
         for candidate in candidates {
             let program = &*candidate.path;
             let not_started = |error| GuardianError::not_started(program, error);
-            match Guardian::start(program, false, |socket| spawn(program, socket).map_err(not_started)) {
+            match GuardianClient::start(program, false, |socket| spawn(program, socket).map_err(not_started)) {
                 Ok(guardian) => return Ok(guardian),
                 Err(error) => {
                     tracing::debug!(%error, named = candidate.named, "a worker program was passed over");
@@ -63,7 +63,7 @@ impl Guardian {
         program: &Path,
         is_copy: bool,
         begin: impl FnOnce(&SeqPacket) -> Result<Pid, GuardianError>,
-    ) -> Result<Guardian, GuardianError> {
+    ) -> Result<GuardianClient, GuardianError> {
         let io_error = |error: io::Error| GuardianError::unable(program, error);
         let (socket, theirs) = SeqPacket::pair().map_err(io_error)?;
         socket.set_send_timeout(SEND_TIMEOUT).map_err(io_error)?;
@@ -82,7 +82,7 @@ impl Guardian {
         }
         let process = PidFd::open(pid).map_err(io_error)?;
         let origin = Origin::Started { process, is_copy };
-        Guardian::connect(program.to_owned(), run_directory, pid, socket, origin).map_err(io_error)
+        GuardianClient::connect(program.to_owned(), run_directory, pid, socket, origin).map_err(io_error)
     }
 }
 

@@ -22,7 +22,7 @@ use pushflow_green::{
     Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
     settle,
 };
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnOrphan, Started, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -57,7 +57,7 @@ struct Shared {
     executor: Executor,
     beat: Arc<Beat>,
     events: EventSink,
-    guardian: Option<Arc<Guardian>>,
+    guardian: Option<Arc<GuardianClient>>,
     on_orphan: OnOrphan,
     /// The processes of running attempts.
     started: Arc<Started>,
@@ -99,7 +99,7 @@ impl GreenPool {
         settle()?;
         let options = &options.bounded();
         let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+            true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
         let beat = Arc::<Beat>::default();

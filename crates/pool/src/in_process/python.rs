@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, ProcessEvent, Started, StopListener};
+use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnOrphan, ProcessEvent, Started, StopListener};
 use pushflow_model::AttemptId;
 use pushflow_python::SharedPython;
 
@@ -14,7 +14,7 @@ use crate::options::PoolOptions;
 /// The interpreter for the Python tasks of a pool that runs in this process, if there is to be one; `stops` hears when it is
 /// stopped, and all its tasks with it.
 pub(crate) fn shared_python(
-    guardian: Option<&Arc<Guardian>>,
+    guardian: Option<&Arc<GuardianClient>>,
     options: &PoolOptions,
     environment: Environment,
     started: &Arc<Started>,

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnOrphan, Started, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -39,7 +39,7 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     events: EventSink,
-    guardian: Option<Arc<Guardian>>,
+    guardian: Option<Arc<GuardianClient>>,
     on_orphan: OnOrphan,
     /// The processes of running attempts.
     started: Arc<Started>,
@@ -77,7 +77,7 @@ impl ThreadPool {
         let options = &options.bounded();
         pushflow_green::settle()?;
         let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+            true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
         let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());

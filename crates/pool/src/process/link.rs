@@ -14,7 +14,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use pushflow_guardian::{BUILD, Guardian, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, StartRequest, role};
+use pushflow_guardian::{
+    BUILD, GuardianClient, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, StartRequest, role,
+};
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
@@ -32,7 +34,7 @@ use crate::policy::Policy;
 
 /// What every worker of a pool is started with.
 pub(super) struct WorkerKind {
-    pub(super) guardian: Arc<Guardian>,
+    pub(super) guardian: Arc<GuardianClient>,
     pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
