@@ -29,7 +29,7 @@
 //! - *buried*: the keeper has been reaped; something that the process had asked for is still ending.
 //! - *gone*: the guardian says so and forgets.
 //!
-//! What the death of a keeper leaves to the guardian is a stray, see [`strays`]. A keeper that was stopped goes on.
+//! What the death of a keeper leaves to the guardian is an orphan, see [`orphans`]. A keeper that was stopped goes on.
 //!
 //! # The loop
 //! It waits on the clients' sockets, a pidfd of the scheduler, SIGCHLD (as a file) and the keepers' sockets, and never
@@ -41,10 +41,10 @@ mod client;
 mod directory;
 mod forked_worker;
 mod keeper;
+mod orphans;
 mod process;
 mod reap;
 mod requests;
-mod strays;
 mod wake;
 mod warm;
 mod warm_start;
@@ -66,8 +66,8 @@ use tempfile::TempDir;
 use self::client::{Client, ClientId, Key};
 use self::forked_worker::ForkedWorkerSetup;
 pub use self::keeper::keep_adopted;
+use self::orphans::Orphans;
 use self::process::Process;
-use self::strays::Strays;
 use self::wake::Wake;
 use self::warm::WarmPrograms;
 use crate::build_id::BUILD;
@@ -137,7 +137,7 @@ struct Guardian {
     by_keeper: HashMap<Pid, Key>,
     warm: WarmPrograms,
     forked_worker_setup: ForkedWorkerSetup,
-    strays: Strays,
+    orphans: Orphans,
 }
 
 impl Guardian {
@@ -155,7 +155,7 @@ impl Guardian {
             by_keeper: HashMap::new(),
             warm: WarmPrograms::new(program.python_source),
             forked_worker_setup: ForkedWorkerSetup { inherited, serve: program.serve },
-            strays: Strays::default(),
+            orphans: Orphans::default(),
         })
     }
 
@@ -163,7 +163,7 @@ impl Guardian {
         while self.scheduler.is_some()
             || !self.processes.is_empty()
             || !self.warm.is_empty()
-            || self.strays.are_looked_for()
+            || self.orphans.are_looked_for()
         {
             for wake in self.wait()? {
                 match wake {
@@ -219,7 +219,7 @@ impl Guardian {
     }
 
     fn timeout(&self) -> PollTimeout {
-        let next = self.strays.are_looked_for().then(|| Instant::now() + SWEEP_INTERVAL);
+        let next = self.orphans.are_looked_for().then(|| Instant::now() + SWEEP_INTERVAL);
         let next = self.processes.values().filter_map(|process| process.next_sweep(SWEEP_INTERVAL)).chain(next);
         let next = next.chain(self.warm.due()).min();
         match next {

@@ -69,7 +69,7 @@ impl Guardian {
         id.process
     }
 
-    /// Reaps whatever has ended: keepers, and strays that the death of a keeper left to the guardian. A keeper that was
+    /// Reaps whatever has ended: keepers, and orphans that the death of a keeper left to the guardian. A keeper that was
     /// stopped goes on: it has nothing to stop for, and its process would wait for ever.
     pub(super) fn reap(&mut self) {
         while let Ok(Some(_)) = self.child_ended.read_signal() {}
@@ -77,9 +77,9 @@ impl Guardian {
             match change {
                 Change::Ended(reaped) => {
                     // A keeper that was killed could not see to what is below it.
-                    let is_stray = self.strays.ended(reaped.pid);
-                    if is_stray || reaped.status != Status::Exited(0) {
-                        self.strays.look_again();
+                    let is_orphan = self.orphans.ended(reaped.pid);
+                    if is_orphan || reaped.status != Status::Exited(0) {
+                        self.orphans.look_again();
                     }
                     if !self.warm_ended(reaped.pid) {
                         self.keeper_ended(reaped.pid);
@@ -156,29 +156,29 @@ impl Guardian {
         }
         for (id, keeper, pids) in given_up {
             self.by_keeper.remove(&keeper);
-            self.strays.give_up(keeper);
+            self.orphans.give_up(keeper);
             let process = Some(self.asked_by_scheduler(id));
             self.tell_unkillable(process, pids);
             self.finish(id);
         }
         self.give_up_orders();
-        self.sweep_strays(now);
+        self.sweep_orphans(now);
     }
 
     /// Kills what the death of a keeper left to the guardian: any child that is neither a known keeper nor a warm
     /// interpreter.
-    fn sweep_strays(&mut self, now: Instant) {
-        if !self.strays.are_looked_for() {
+    fn sweep_orphans(&mut self, now: Instant) {
+        if !self.orphans.are_looked_for() {
             return;
         }
-        let Ok(mut strays) = process_tree::children(getpid()) else { return };
+        let Ok(mut orphans) = process_tree::children(getpid()) else { return };
         // What a warm interpreter had made when the list was, it made after it said that it is warm.
         self.warm.warming().into_iter().for_each(|program| self.hear_warm(program));
         if self.warm.may_have_made() {
             return;
         }
-        strays.retain(|&pid| !self.is_known_child(pid));
-        let unkillable = self.strays.kill(&strays, now, SWEEP_BUDGET);
+        orphans.retain(|&pid| !self.is_known_child(pid));
+        let unkillable = self.orphans.kill(&orphans, now, SWEEP_BUDGET);
         if !unkillable.is_empty() {
             // Whose they were nobody knows any more.
             self.tell_unkillable(None, unkillable);

@@ -14,12 +14,12 @@
 //!
 //! # The states of an order
 //! - *open*: it was sent, or took a spare that is being made. The keeper that is made for it is a child of the guardian
-//!   that the guardian does not know, so that strays are not looked for while a warm interpreter has open orders: at most
+//!   that the guardian does not know, so that orphans are not looked for while a warm interpreter has open orders: at most
 //!   [`ORDER_LIMIT`].
 //! - *made*: the keeper has said its pid where it will report. The guardian knows it from here on as it knows any other,
 //!   and sends its process the worker's files. What goes wrong from here on is the loss of that process.
 //! - *given up*: anything else happened. The process is started by `exec`. Whatever was made of the order sees the end of
-//!   its socket, leaves, and had nothing of the worker's; or it is a stray, and is killed.
+//!   its socket, leaves, and had nothing of the worker's; or it is an orphan, and is killed.
 //!
 //! So nothing that happens to a warm interpreter fails an attempt. One that could not be warmed, or did not answer, is not
 //! tried again; one that was killed later is.

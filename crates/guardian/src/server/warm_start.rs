@@ -95,7 +95,7 @@ impl Guardian {
     pub(super) fn give_up_orders(&mut self) {
         let given_up = self.warm.give_up(Instant::now());
         if !given_up.is_empty() {
-            self.strays.look_again();
+            self.orphans.look_again();
         }
         given_up.into_iter().for_each(|order| self.fork_instead(order));
     }
@@ -104,7 +104,7 @@ impl Guardian {
     pub(super) fn warm_ended(&mut self, pid: Pid) -> bool {
         let Some(left) = self.warm.ended(pid) else { return false };
         // What its imports had started is the guardian's now, and so is a keeper that it has just made.
-        self.strays.look_again();
+        self.orphans.look_again();
         left.into_iter().for_each(|order| self.fork_instead(order));
         true
     }

@@ -133,7 +133,7 @@ impl WarmProgram {
         self.spare.as_ref().is_some_and(|spare| spare.keeper == Some(pid))
     }
 
-    /// Kills it, and what its imports have started. What it leaves to the guardian meanwhile is a stray.
+    /// Kills it, and what its imports have started. What it leaves to the guardian meanwhile is an orphan.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
         self.spare = None;

@@ -1,4 +1,4 @@
-//! Strays: processes whose keeper was killed, so that they are the guardian's own children now.
+//! Orphans: processes whose keeper was killed, so that they are the guardian's own children now.
 //!
 //! They are looked for after the death of a keeper, and killed with everything below them, again and again until there are
 //! none. One that may not be killed, since it has become another user's, is tried for a while and then given up: it is
@@ -14,7 +14,7 @@ use pushflow_os::process_tree;
 use super::process::UNKILLABLE_AFTER;
 
 #[derive(Default)]
-pub(super) struct Strays {
+pub(super) struct Orphans {
     /// There may be some.
     looked_for: bool,
     /// Those that may not be killed, and since when that is known.
@@ -23,7 +23,7 @@ pub(super) struct Strays {
     given_up: HashSet<Pid>,
 }
 
-impl Strays {
+impl Orphans {
     pub(super) fn are_looked_for(&self) -> bool {
         self.looked_for
     }
@@ -44,25 +44,25 @@ impl Strays {
         self.given_up.remove(&pid)
     }
 
-    /// One pass over all strays and what is below them, of `budget` processes; those that are given up with it.
-    pub(super) fn kill(&mut self, strays: &[Pid], now: Instant, budget: usize) -> Vec<u32> {
+    /// One pass over all orphans and what is below them, of `budget` processes; those that are given up with it.
+    pub(super) fn kill(&mut self, orphans: &[Pid], now: Instant, budget: usize) -> Vec<u32> {
         let (mut unkillable, mut left) = (Vec::new(), budget);
-        let strays: Vec<Pid> = strays.iter().copied().filter(|stray| !self.given_up.contains(stray)).collect();
-        self.looked_for = !strays.is_empty();
-        for stray in strays {
+        let orphans: Vec<Pid> = orphans.iter().copied().filter(|orphan| !self.given_up.contains(orphan)).collect();
+        self.looked_for = !orphans.is_empty();
+        for orphan in orphans {
             if left == 0 {
                 break;
             }
-            let sweep = process_tree::kill_descendants(stray, left - 1);
+            let sweep = process_tree::kill_descendants(orphan, left - 1);
             left -= 1 + sweep.seen;
-            let killed = process_tree::kill_child(getpid(), stray);
+            let killed = process_tree::kill_child(getpid(), orphan);
             let is_forbidden = killed.is_err_and(|error| error.raw_os_error() == Some(Errno::EPERM as i32));
             if !is_forbidden || sweep.killed > 0 || sweep.has_failed {
-                self.forbidden.remove(&stray);
-            } else if now - *self.forbidden.entry(stray).or_insert(now) > UNKILLABLE_AFTER {
-                self.forbidden.remove(&stray);
-                self.given_up.insert(stray);
-                unkillable.extend([stray].iter().chain(&sweep.forbidden).map(|pid| pid.as_raw().unsigned_abs()));
+                self.forbidden.remove(&orphan);
+            } else if now - *self.forbidden.entry(orphan).or_insert(now) > UNKILLABLE_AFTER {
+                self.forbidden.remove(&orphan);
+                self.given_up.insert(orphan);
+                unkillable.extend([orphan].iter().chain(&sweep.forbidden).map(|pid| pid.as_raw().unsigned_abs()));
             }
         }
         unkillable
