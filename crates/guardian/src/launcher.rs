@@ -17,7 +17,7 @@ use pushflow_os::limits::name_limit;
 
 use crate::client::{GuardianClient, Listener, ProcessEvent};
 use crate::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-use crate::messages::{OnOrphan, ProcessId, Source, StartFailure, StartRequest, WORKER_PID};
+use crate::messages::{OnSchedulerExit, ProcessId, Source, StartFailure, StartRequest, WORKER_PID};
 use crate::role;
 
 /// The error number of what is not permitted.
@@ -29,7 +29,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Starts processes through the guardian.
 pub struct GuardedLauncher {
     pub guardian: Arc<GuardianClient>,
-    pub on_orphan: OnOrphan,
+    pub on_scheduler_exit: OnSchedulerExit,
     /// What was started and has not ended.
     pub started: Arc<Started>,
     /// Who is to hear that a process was stopped, or goes on.
@@ -59,7 +59,7 @@ impl Launcher for GuardedLauncher {
             directory: Some(directory.clone().into_os_string()),
             numbers: vec![0, 1, 2],
             drains: 0,
-            on_orphan: self.on_orphan,
+            on_scheduler_exit: self.on_scheduler_exit,
             class: None,
         };
         let files: [OwnedFd; 3] = [
@@ -156,7 +156,8 @@ impl Launcher for WorkerLauncher {
         launch.environment.push((WORKER_PID.into(), std::process::id().to_string().into()));
         let guardian = GuardianClient::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
         // The guardian itself tells the scheduler what was stopped.
-        GuardedLauncher { guardian, on_orphan: OnOrphan::End, started: Arc::default(), stops: None }.launch(launch)
+        GuardedLauncher { guardian, on_scheduler_exit: OnSchedulerExit::End, started: Arc::default(), stops: None }
+            .launch(launch)
     }
 }
 

@@ -28,7 +28,7 @@ pub use launch::{
 };
 pub use launcher::{GuardedLauncher, Started, StopListener, WorkerLauncher};
 pub use messages::{
-    FromGuardian, FromZygote, KeeperReport, OnOrphan, ProcessId, Source, StartFailure, StartRequest, ToGuardian,
+    FromGuardian, FromZygote, KeeperReport, OnSchedulerExit, ProcessId, Source, StartFailure, StartRequest, ToGuardian,
     ToZygote, WORKER_PID, Warm,
 };
 pub use server::{keep_adopted, run_guardian};

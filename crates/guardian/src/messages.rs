@@ -82,7 +82,7 @@ pub struct StartRequest {
     /// so that a process that may still finish is not ended by a full or broken pipe.
     pub drains: u8,
     /// What becomes of the process when the scheduler is gone.
-    pub on_orphan: OnOrphan,
+    pub on_scheduler_exit: OnSchedulerExit,
     /// What it is to the rule on who may have children; it also makes the process a client of the guardian. `None` for
     /// what is no worker.
     pub class: Option<ProcessClass>,
@@ -99,7 +99,7 @@ impl StartRequest {
             directory: None,
             numbers: Vec::new(),
             drains: 0,
-            on_orphan: OnOrphan::End,
+            on_scheduler_exit: OnSchedulerExit::End,
             class: None,
         }
     }
@@ -133,17 +133,17 @@ pub const WORKER_PID: &str = "PUSHFLOW_WORKER_PID";
 
 /// What becomes of a process when the scheduler is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnOrphan {
+pub enum OnSchedulerExit {
     /// It and everything below it are killed at once.
     End,
     /// It may finish, but no longer than this.
     Grace(Duration),
 }
 
-impl OnOrphan {
+impl OnSchedulerExit {
     /// The rule for a grace that may be nothing.
-    pub fn after(grace: Duration) -> OnOrphan {
-        if grace.is_zero() { OnOrphan::End } else { OnOrphan::Grace(grace) }
+    pub fn after(grace: Duration) -> OnSchedulerExit {
+        if grace.is_zero() { OnSchedulerExit::End } else { OnSchedulerExit::Grace(grace) }
     }
 }
 

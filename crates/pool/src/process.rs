@@ -122,7 +122,7 @@ impl ProcessPool {
                 policy,
                 marker: marker.clone(),
                 python: python(options),
-                on_orphan: policy.on_orphan(options.orphan_grace),
+                on_scheduler_exit: policy.on_scheduler_exit(options.orphan_grace),
                 slabs: SlabStore::default(),
                 receivers: Receivers::new(),
                 source: source(options.start_method),

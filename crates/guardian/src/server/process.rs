@@ -10,7 +10,7 @@ use nix::unistd::{Pid, getpgid};
 use pushflow_os::{PidFd, SeqPacket, process_tree};
 
 use super::client::ClientId;
-use crate::messages::OnOrphan;
+use crate::messages::OnSchedulerExit;
 
 /// How long processes of another user are tried to be ended before they are reported and no longer waited for.
 pub(super) const UNKILLABLE_AFTER: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(super) struct Process {
     pid: u32,
     /// Signals for it from before it was known to run.
     missed: Vec<Signal>,
-    on_orphan: OnOrphan,
+    on_scheduler_exit: OnSchedulerExit,
     ending: Ending,
 }
 
@@ -52,7 +52,7 @@ impl Process {
         keeper: Pid,
         reports: SeqPacket,
         drains: Vec<OwnedFd>,
-        on_orphan: OnOrphan,
+        on_scheduler_exit: OnSchedulerExit,
         client: Option<ClientId>,
     ) -> Process {
         for pipe in &drains {
@@ -60,7 +60,17 @@ impl Process {
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
         }
         let (settled, pid, ending) = (false, 0, Ending::NotAsked);
-        Process { keeper, reports: Some(reports), drains, settled, client, pid, missed: Vec::new(), on_orphan, ending }
+        Process {
+            keeper,
+            reports: Some(reports),
+            drains,
+            settled,
+            client,
+            pid,
+            missed: Vec::new(),
+            on_scheduler_exit,
+            ending,
+        }
     }
 
     /// The process runs under this pid.
@@ -120,10 +130,10 @@ impl Process {
     }
 
     /// The scheduler is gone: the lifetime rule decides.
-    pub(super) fn orphan(&mut self, now: Instant) {
-        match (&self.ending, self.on_orphan) {
-            (Ending::NotAsked, OnOrphan::End) => self.ending = Ending::KillingSince(now),
-            (Ending::NotAsked, OnOrphan::Grace(grace)) => self.ending = Ending::DueAt(now + grace),
+    pub(super) fn scheduler_exited(&mut self, now: Instant) {
+        match (&self.ending, self.on_scheduler_exit) {
+            (Ending::NotAsked, OnSchedulerExit::End) => self.ending = Ending::KillingSince(now),
+            (Ending::NotAsked, OnSchedulerExit::Grace(grace)) => self.ending = Ending::DueAt(now + grace),
             _ => {}
         }
     }

@@ -103,7 +103,7 @@ impl Guardian {
             client_id
         });
         self.by_keeper.insert(pid, id);
-        self.processes.insert(id, Process::new(pid, reports, drains, request.on_orphan, own_client));
+        self.processes.insert(id, Process::new(pid, reports, drains, request.on_scheduler_exit, own_client));
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl Guardian {
             self.scheduler = None;
             let now = Instant::now();
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
-            owned.for_each(|(_, process)| process.orphan(now));
+            owned.for_each(|(_, process)| process.scheduler_exited(now));
             self.close_warm();
             // Any other hears, by the end of its socket, that it has no guardian any more.
             self.former_scheduler = waits_for_our_end.then_some(client);

@@ -54,7 +54,7 @@ impl Guardian {
         }
         let Order { id, request, reports, program, .. } = order;
         self.by_keeper.insert(keeper, id);
-        self.processes.insert(id, Process::new(keeper, reports, Vec::new(), request.on_orphan, None));
+        self.processes.insert(id, Process::new(keeper, reports, Vec::new(), request.on_scheduler_exit, None));
         self.warm.make_spare(program);
     }
 

@@ -22,7 +22,7 @@ use pushflow_green::{
     Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
     settle,
 };
-use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, Started, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -58,7 +58,7 @@ struct Shared {
     beat: Arc<Beat>,
     events: EventSink,
     guardian: Option<Arc<GuardianClient>>,
-    on_orphan: OnOrphan,
+    on_scheduler_exit: OnSchedulerExit,
     /// The processes of running attempts.
     started: Arc<Started>,
     python: Option<Arc<SharedPython>>,
@@ -122,7 +122,7 @@ impl GreenPool {
                 Shared::interpreter_listener(shared.clone()),
             ),
             guardian,
-            on_orphan: OnOrphan::after(options.orphan_grace),
+            on_scheduler_exit: OnSchedulerExit::after(options.orphan_grace),
             started,
             pid: std::process::id(),
             limit,
@@ -198,8 +198,8 @@ impl Shared {
             let stops: StopListener = Arc::new(move |event| {
                 as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
             });
-            let (on_orphan, started) = (self.on_orphan, self.started.clone());
-            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) });
+            let (on_scheduler_exit, started) = (self.on_scheduler_exit, self.started.clone());
+            let launcher = Arc::new(GuardedLauncher { guardian, on_scheduler_exit, started, stops: Some(stops) });
             Runner::of_pool(launcher, self.python.as_ref())
         });
         let named = (attempt.actor.clone(), id);

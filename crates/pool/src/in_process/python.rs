@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnOrphan, ProcessEvent, Started, StopListener};
+use pushflow_guardian::{
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, ProcessEvent, Started, StopListener,
+};
 use pushflow_model::AttemptId;
 use pushflow_python::SharedPython;
 
@@ -21,8 +23,8 @@ pub(crate) fn shared_python(
     stops: StopListener,
 ) -> Option<Arc<SharedPython>> {
     let (guardian, python) = guardian.cloned().zip(options.python.clone())?;
-    let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), started.clone());
-    let launcher = GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) };
+    let (on_scheduler_exit, started) = (OnSchedulerExit::after(options.orphan_grace), started.clone());
+    let launcher = GuardedLauncher { guardian, on_scheduler_exit, started, stops: Some(stops) };
     Some(Arc::new(SharedPython::new(python, environment, Arc::new(launcher))))
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, Started, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -40,7 +40,7 @@ struct Shared {
     changed: Condvar,
     events: EventSink,
     guardian: Option<Arc<GuardianClient>>,
-    on_orphan: OnOrphan,
+    on_scheduler_exit: OnSchedulerExit,
     /// The processes of running attempts.
     started: Arc<Started>,
     /// Asking for it at each attempt would be a system call.
@@ -80,7 +80,7 @@ impl ThreadPool {
             true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
-        let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
+        let (on_scheduler_exit, started) = (OnSchedulerExit::after(options.orphan_grace), Arc::<Started>::default());
         let shared = Arc::new_cyclic(|shared| Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -93,7 +93,7 @@ impl ThreadPool {
                 Shared::interpreter_listener(shared.clone()),
             ),
             guardian,
-            on_orphan,
+            on_scheduler_exit,
             started,
             pid: std::process::id(),
             limit: options.worker_limit(),
@@ -128,9 +128,9 @@ impl Shared {
     fn work(self: Arc<Self>) {
         let runs = Arc::<AtomicU64>::default();
         let mut runner = self.guardian.clone().map(|guardian| {
-            let (on_orphan, started) = (self.on_orphan, self.started.clone());
+            let (on_scheduler_exit, started) = (self.on_scheduler_exit, self.started.clone());
             let stops = Some(self.stop_listener(runs.clone()));
-            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops });
+            let launcher = Arc::new(GuardedLauncher { guardian, on_scheduler_exit, started, stops });
             Runner::of_pool(launcher, self.python.as_ref())
         });
         while let Some((attempt, interrupter)) = self.next() {

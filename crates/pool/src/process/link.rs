@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use pushflow_guardian::{
-    BUILD, GuardianClient, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, StartRequest, role,
+    BUILD, GuardianClient, OnSchedulerExit, ProcessEvent, ProcessId, Source, StartFailure, StartRequest, role,
 };
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::limits::name_limit;
@@ -41,7 +41,7 @@ pub(super) struct WorkerKind {
     /// The memory in which long values travel.
     pub(super) slabs: SlabStore,
     pub(super) receivers: Receivers,
-    pub(super) on_orphan: OnOrphan,
+    pub(super) on_scheduler_exit: OnSchedulerExit,
     pub(super) source: Source,
 }
 
@@ -149,7 +149,7 @@ impl WorkerKind {
             directory: Some(std::env::current_dir()?.into()),
             numbers: vec![0, 1, 2, CONTROL_SOCKET, SHARED_WORDS],
             drains: 2,
-            on_orphan: self.on_orphan,
+            on_scheduler_exit: self.on_scheduler_exit,
             class: Some(self.policy.class),
         })
     }
