@@ -31,7 +31,7 @@ use pushflow_os::{PidFd, SeqPacket};
 pub use self::error::GuardianError;
 pub(crate) use self::inherited::inherit;
 pub use self::listeners::{Listener, ProcessEvent};
-use self::listeners::{Shared, receive};
+use self::listeners::{Listeners, receive};
 use self::sending::{Sending, Unsent};
 use self::wait::{reap_and_clean_up, reap_later, wait_readable};
 use crate::messages::{ProcessId, StartFailure, StartRequest, ToGuardian};
@@ -51,7 +51,7 @@ pub struct GuardianClient {
     origin: Origin,
     socket: Arc<SeqPacket>,
     sending: Sending,
-    shared: Arc<Shared>,
+    listeners: Arc<Listeners>,
     next: AtomicU64,
     receiver: Option<JoinHandle<()>>,
 }
@@ -77,21 +77,21 @@ impl GuardianClient {
         socket: SeqPacket,
         origin: Origin,
     ) -> io::Result<GuardianClient> {
-        let (socket, shared) = (Arc::new(socket), Arc::<Shared>::default());
+        let (socket, listeners) = (Arc::new(socket), Arc::<Listeners>::default());
         let receiver = std::thread::Builder::new().name("pushflow-guardian".into()).spawn({
-            let (socket, shared) = (socket.clone(), shared.clone());
+            let (socket, listeners) = (socket.clone(), listeners.clone());
             let is_worker = matches!(origin, Origin::Inherited);
             move || {
-                receive(&socket, &shared);
+                receive(&socket, &listeners);
                 if is_worker {
                     // Whoever lost the guardian is being ended, and must not say meanwhile that a task has failed.
                     nix::sys::signal::raise(Signal::SIGKILL).ok();
                 }
-                shared.lose();
+                listeners.lose();
             }
         })?;
         let (sending, next, receiver) = (Sending::default(), AtomicU64::new(1), Some(receiver));
-        Ok(GuardianClient { program, run_directory, pid, origin, socket, sending, shared, next, receiver })
+        Ok(GuardianClient { program, run_directory, pid, origin, socket, sending, listeners, next, receiver })
     }
 
     fn is_copy(&self) -> bool {
@@ -105,7 +105,7 @@ impl GuardianClient {
 
     /// Whether the guardian has ended.
     pub fn is_lost(&self) -> bool {
-        self.shared.is_lost()
+        self.listeners.is_lost()
     }
 
     /// Starts a process; what happens to it is told to the listener, on the guardian's thread, or on this one that it can't
@@ -114,17 +114,17 @@ impl GuardianClient {
     /// `files` are those of the launch's numbers, then its drains.
     pub fn launch(&self, request: StartRequest, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
-        self.shared.add(process, listener);
+        self.listeners.add(process, listener);
         match self.sending.send(&self.socket, &ToGuardian::Start { process, request }, files) {
             Ok(()) => {}
             Err(Unsent::Limit(errno)) => {
-                self.shared.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
-                self.shared.tell(process, ProcessEvent::Gone);
+                self.listeners.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
+                self.listeners.tell(process, ProcessEvent::Gone);
             }
             Err(Unsent::Broken(error)) => self.lose(error),
         }
         if self.is_lost() {
-            self.shared.lose();
+            self.listeners.lose();
         }
         process
     }

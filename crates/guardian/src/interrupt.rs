@@ -22,17 +22,17 @@ use crate::launch::Child;
 /// assert_eq!(interrupter.sleep(Duration::from_secs(3600)), Err(Interrupted));
 /// ```
 #[derive(Clone, Default)]
-pub struct Interrupter(Arc<Shared>);
+pub struct Interrupter(Arc<InterrupterState>);
 
 #[derive(Default)]
-struct Shared {
+struct InterrupterState {
     cancellation: Cancellation,
     /// Locked while a signal is sent and while the target changes: after a guard is gone, nothing is sent any more.
-    target: Mutex<Target>,
+    target: Mutex<InterruptTarget>,
 }
 
 #[derive(Default)]
-struct Target {
+struct InterruptTarget {
     child: Option<Arc<dyn Child>>,
     /// What was to be sent while there was no process: sent to the one that is being started.
     missed: Option<Signal>,
@@ -102,7 +102,7 @@ impl Interrupter {
     /// Names the process that works for this attempt: until the guard is dropped, an interrupt sends it SIGINT.
     ///
     /// An interrupt that came before is delivered at once. An attempt has one such process at a time.
-    pub fn register(&self, child: Arc<dyn Child>) -> Guard<'_> {
+    pub fn register(&self, child: Arc<dyn Child>) -> RegisteredChild<'_> {
         let mut target = self.target();
         debug_assert!(target.child.is_none(), "an attempt waits for one process at a time");
         if self.is_interrupted() {
@@ -112,10 +112,10 @@ impl Interrupter {
             deliver(child.as_ref(), missed);
         }
         target.child = Some(child);
-        Guard(self)
+        RegisteredChild(self)
     }
 
-    fn target(&self) -> MutexGuard<'_, Target> {
+    fn target(&self) -> MutexGuard<'_, InterruptTarget> {
         self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,9 +136,9 @@ fn deliver(child: &dyn Child, signal: Signal) {
 
 /// While it lives, an interrupt reaches the registered process.
 #[must_use = "interrupts reach the process only while the guard lives"]
-pub struct Guard<'a>(&'a Interrupter);
+pub struct RegisteredChild<'a>(&'a Interrupter);
 
-impl Drop for Guard<'_> {
+impl Drop for RegisteredChild<'_> {
     fn drop(&mut self) {
         self.0.target().child = None;
     }

@@ -31,7 +31,7 @@ pub struct GuardedLauncher {
     pub guardian: Arc<GuardianClient>,
     pub on_scheduler_exit: OnSchedulerExit,
     /// What was started and has not ended.
-    pub started: Arc<Started>,
+    pub started: Arc<StartedProcesses>,
     /// Who is to hear that a process was stopped, or goes on.
     pub stops: Option<StopListener>,
 }
@@ -77,7 +77,7 @@ impl Launcher for GuardedLauncher {
         };
         let process = self.started.launch(&self.guardian, request, &files, Box::new(listener))?;
         drop(files);
-        let entry = Entry { started: self.started.clone(), process };
+        let entry = StartedEntry { started: self.started.clone(), process };
         let child = GuardedChild { guardian: self.guardian.clone(), entry, progress, program, directory };
         // A warm one may still have much to import, which whoever waits for it can stop waiting for.
         match (!is_warm).then(|| child.refusal_after_wait()).flatten() {
@@ -90,15 +90,15 @@ impl Launcher for GuardedLauncher {
 /// The processes that the attempts of a pool have at this moment, those that are being started included: so that the end
 /// of the pool misses none.
 #[derive(Default)]
-pub struct Started(Mutex<StartedState>);
+pub struct StartedProcesses(Mutex<StartedProcessesState>);
 
 #[derive(Default)]
-struct StartedState {
+struct StartedProcessesState {
     processes: HashSet<ProcessId>,
     closed: bool,
 }
 
-impl Started {
+impl StartedProcesses {
     fn launch(
         &self,
         guardian: &GuardianClient,
@@ -128,18 +128,18 @@ impl Started {
         state.processes.drain().for_each(|process| guardian.end(process));
     }
 
-    fn lock(&self) -> MutexGuard<'_, StartedState> {
+    fn lock(&self) -> MutexGuard<'_, StartedProcessesState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A process in the account of what was started, until it has been waited for.
-struct Entry {
-    started: Arc<Started>,
+struct StartedEntry {
+    started: Arc<StartedProcesses>,
     process: ProcessId,
 }
 
-impl Drop for Entry {
+impl Drop for StartedEntry {
     fn drop(&mut self) {
         self.started.lock().processes.remove(&self.process);
     }
@@ -164,11 +164,11 @@ impl Launcher for WorkerLauncher {
 /// How far a process has come, as the guardian's thread hears of it.
 #[derive(Default)]
 struct Progress {
-    state: Monitor<State>,
+    state: Monitor<ProgressState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ProgressState {
     /// Whether and as what it was started; the error number if it could not be, none if its keeper was killed before it
     /// could say so.
     started: Option<Result<u32, Option<i32>>>,
@@ -228,7 +228,7 @@ impl Progress {
 /// A process below a keeper; the guardian reaps it.
 struct GuardedChild {
     guardian: Arc<GuardianClient>,
-    entry: Entry,
+    entry: StartedEntry,
     progress: Arc<Progress>,
     program: PathBuf,
     directory: PathBuf,

@@ -22,11 +22,11 @@ mod zygote;
 pub use build_id::BUILD;
 pub use client::{GuardianClient, GuardianError, Listener, ProcessEvent};
 pub use current::{CurrentProcess, become_worker, current_process};
-pub use interrupt::{Guard, Interrupted, Interrupter};
+pub use interrupt::{Interrupted, Interrupter, RegisteredChild};
 pub use launch::{
     Child, Launch, LaunchError, Launcher, classify_launch_error, find_program, is_executable, resolve_program,
 };
-pub use launcher::{GuardedLauncher, Started, StopListener, WorkerLauncher};
+pub use launcher::{GuardedLauncher, StartedProcesses, StopListener, WorkerLauncher};
 pub use messages::{
     FromGuardian, FromZygote, KeeperReport, OnSchedulerExit, ProcessId, Source, StartFailure, StartRequest, ToGuardian,
     ToZygote, WORKER_PID, Warm,

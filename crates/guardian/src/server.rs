@@ -63,12 +63,12 @@ use pushflow_os::{PidFd, SeqPacket, limits, process_tree};
 use pushflow_protocol::fd_message;
 use tempfile::TempDir;
 
-use self::client::{Client, ClientId, Key};
+use self::client::{Client, ClientId, ProcessKey};
 use self::forked_worker::ForkedWorkerSetup;
 pub use self::keeper::keep_adopted;
 use self::orphans::Orphans;
 use self::process::Process;
-use self::wake::Wake;
+use self::wake::WakeReason;
 use self::warm::WarmPrograms;
 use crate::build_id::BUILD;
 use crate::messages::{FromGuardian, ToGuardian};
@@ -131,10 +131,10 @@ struct Guardian {
     former_scheduler: Option<Client>,
     next_client: u64,
     /// Which process a client is; the scheduler is none.
-    workers: HashMap<ClientId, Key>,
+    workers: HashMap<ClientId, ProcessKey>,
     child_ended: SignalFd,
-    processes: HashMap<Key, Process>,
-    by_keeper: HashMap<Pid, Key>,
+    processes: HashMap<ProcessKey, Process>,
+    by_keeper: HashMap<Pid, ProcessKey>,
     warm: WarmPrograms,
     forked_worker_setup: ForkedWorkerSetup,
     orphans: Orphans,
@@ -167,14 +167,14 @@ impl Guardian {
         {
             for wake in self.wait()? {
                 match wake {
-                    Wake::Client(client) => self.hear_client(client),
-                    Wake::SchedulerEnded => self.client_gone(ClientId::SCHEDULER),
-                    Wake::ChildEnded => self.reap(),
-                    Wake::Keeper(process) => self.hear_keeper(process),
-                    Wake::Drain(process) => self.drain(process),
-                    Wake::Warm(pid) => self.hear_warm(pid),
-                    Wake::Order(process) => self.hear_order(process),
-                    Wake::Spare(program) => self.hear_spare(program),
+                    WakeReason::Client(client) => self.hear_client(client),
+                    WakeReason::SchedulerEnded => self.client_gone(ClientId::SCHEDULER),
+                    WakeReason::ChildEnded => self.reap(),
+                    WakeReason::Keeper(process) => self.hear_keeper(process),
+                    WakeReason::Drain(process) => self.drain(process),
+                    WakeReason::Warm(pid) => self.hear_warm(pid),
+                    WakeReason::Order(process) => self.hear_order(process),
+                    WakeReason::Spare(program) => self.hear_spare(program),
                 }
             }
             self.sweep();
@@ -183,23 +183,24 @@ impl Guardian {
     }
 
     /// Waits until something has happened, or it is time for the next sweep.
-    fn wait(&self) -> io::Result<Vec<Wake>> {
-        let mut files: Vec<(BorrowedFd<'_>, PollFlags, Wake)> =
-            vec![(self.child_ended.as_fd(), PollFlags::POLLIN, Wake::ChildEnded)];
+    fn wait(&self) -> io::Result<Vec<WakeReason>> {
+        let mut files: Vec<(BorrowedFd<'_>, PollFlags, WakeReason)> =
+            vec![(self.child_ended.as_fd(), PollFlags::POLLIN, WakeReason::ChildEnded)];
         if let Some(scheduler) = &self.scheduler {
-            files.push((scheduler.as_fd(), PollFlags::POLLIN, Wake::SchedulerEnded));
+            files.push((scheduler.as_fd(), PollFlags::POLLIN, WakeReason::SchedulerEnded));
         }
         for (&id, client) in &self.clients {
             let mut flags = PollFlags::POLLIN;
             flags.set(PollFlags::POLLOUT, client.is_behind());
-            files.push((client.socket.as_fd(), flags, Wake::Client(id)));
+            files.push((client.socket.as_fd(), flags, WakeReason::Client(id)));
         }
         for (&id, process) in &self.processes {
             if let Some(reports) = &process.reports {
-                files.push((reports.as_fd(), PollFlags::POLLIN, Wake::Keeper(id)));
+                files.push((reports.as_fd(), PollFlags::POLLIN, WakeReason::Keeper(id)));
             }
             if self.scheduler.is_none() && id.client == ClientId::SCHEDULER {
-                files.extend(process.drains.iter().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN, Wake::Drain(id))));
+                files
+                    .extend(process.drains.iter().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN, WakeReason::Drain(id))));
             }
         }
         files.extend(self.warm.files().map(|(file, wake)| (file, PollFlags::POLLIN, wake)));
@@ -208,7 +209,7 @@ impl Guardian {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut wakes: Vec<Wake> = polled
+        let mut wakes: Vec<WakeReason> = polled
             .iter()
             .zip(&files)
             .filter(|(poll, _)| poll.revents().is_some_and(|events| !events.is_empty()))

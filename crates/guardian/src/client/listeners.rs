@@ -37,12 +37,12 @@ pub enum ProcessEvent {
 pub type Listener = Box<dyn FnMut(ProcessEvent) + Send>;
 
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct Listeners {
     lost: AtomicBool,
-    listeners: Mutex<HashMap<ProcessId, Listener>>,
+    by_process: Mutex<HashMap<ProcessId, Listener>>,
 }
 
-impl Shared {
+impl Listeners {
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
@@ -52,7 +52,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Listener>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the listener of a process, and forgets it with its last event: whether there was one.
@@ -89,14 +89,14 @@ impl Shared {
 }
 
 /// Hears the guardian until it has ended.
-pub(super) fn receive(socket: &SeqPacket, shared: &Shared) {
+pub(super) fn receive(socket: &SeqPacket, listeners: &Listeners) {
     let hear = |process, event| {
-        shared.tell(process, event);
+        listeners.tell(process, event);
     };
     while let Ok(Some((message, _))) = fd_message::receive(socket, true) {
         match message {
             FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
-            FromGuardian::Unkillable { process, pids } => shared.tell_unkillable(process, pids),
+            FromGuardian::Unkillable { process, pids } => listeners.tell_unkillable(process, pids),
             FromGuardian::Started { process, pid } => hear(process, ProcessEvent::Started { pid }),
             FromGuardian::NotStarted { process, reason } => hear(process, ProcessEvent::NotStarted { reason }),
             FromGuardian::Stopped { process, pid, signal } => hear(process, ProcessEvent::Stopped { pid, signal }),

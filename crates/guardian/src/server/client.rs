@@ -23,7 +23,7 @@ impl ClientId {
 
 /// Names a process: who asked for it, and what that one calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct ProcessKey {
     pub(super) client: ClientId,
     pub(super) process: ProcessId,
 }
@@ -36,7 +36,7 @@ pub(super) struct Client {
 }
 
 /// A client that can't be talked to any more.
-pub(super) struct Gone;
+pub(super) struct ClientGone;
 
 impl Client {
     /// A client at the other end of the socket; one without a class may start anything.
@@ -56,22 +56,22 @@ impl Client {
     }
 
     /// Tells it something, now or when it reads again.
-    pub(super) fn tell(&mut self, message: &FromGuardian) -> Result<(), Gone> {
-        let message = FdMessage::new(message).map_err(|_| Gone)?;
+    pub(super) fn tell(&mut self, message: &FromGuardian) -> Result<(), ClientGone> {
+        let message = FdMessage::new(message).map_err(|_| ClientGone)?;
         if self.waiting.len() >= MAX_WAITING {
-            return Err(Gone);
+            return Err(ClientGone);
         }
         self.waiting.push_back(message);
         self.deliver()
     }
 
     /// Sends what waits, as far as the client reads.
-    pub(super) fn deliver(&mut self) -> Result<(), Gone> {
+    pub(super) fn deliver(&mut self) -> Result<(), ClientGone> {
         while let Some(message) = self.waiting.front() {
             match message.send(&self.socket, &[], false) {
                 Ok(()) => drop(self.waiting.pop_front()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(_) => return Err(Gone),
+                Err(_) => return Err(ClientGone),
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use pushflow_os::process_tree;
 use pushflow_os::wait::{self, Change, Status};
 use pushflow_protocol::fd_message;
 
-use super::client::{ClientId, Key};
+use super::client::{ClientId, ProcessKey};
 use super::process::Process;
 use super::{Guardian, SWEEP_BUDGET};
 use crate::messages::{FromGuardian, KeeperReport, ProcessId, StartFailure};
@@ -18,7 +18,7 @@ use crate::messages::{FromGuardian, KeeperReport, ProcessId, StartFailure};
 impl Guardian {
     // ----- keepers -----
 
-    pub(super) fn hear_keeper(&mut self, id: Key) {
+    pub(super) fn hear_keeper(&mut self, id: ProcessKey) {
         while let Some(process) = self.processes.get_mut(&id) {
             let Some(reports) = &process.reports else { return };
             match fd_message::receive(reports, false) {
@@ -30,7 +30,7 @@ impl Guardian {
         }
     }
 
-    fn keeper_reported(&mut self, id: Key, report: KeeperReport) {
+    fn keeper_reported(&mut self, id: ProcessKey, report: KeeperReport) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         let name = id.process;
         match report {
@@ -62,7 +62,7 @@ impl Guardian {
     }
 
     /// The process that the scheduler asked for and in which this one was asked for, directly or not.
-    fn asked_by_scheduler(&self, mut id: Key) -> ProcessId {
+    fn asked_by_scheduler(&self, mut id: ProcessKey) -> ProcessId {
         while let Some(&worker) = self.workers.get(&id.client) {
             id = worker;
         }
@@ -115,7 +115,7 @@ impl Guardian {
     }
 
     /// Nothing is left below the keeper: the process is gone once nothing is left of what it had asked for either.
-    fn finish(&mut self, id: Key) {
+    fn finish(&mut self, id: ProcessKey) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.mark_reaped();
         if let Some(client) = process.client {
@@ -138,7 +138,7 @@ impl Guardian {
     // ----- ending -----
 
     /// Begins to end a process, and with it what it asked for.
-    pub(super) fn end(&mut self, id: Key) {
+    pub(super) fn end(&mut self, id: ProcessKey) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.end();
         if let Some(client) = process.client {
@@ -196,7 +196,7 @@ impl Guardian {
     }
 
     /// Reads and drops what a process writes for a scheduler that is gone.
-    pub(super) fn drain(&mut self, id: Key) {
+    pub(super) fn drain(&mut self, id: ProcessKey) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.drain();
     }

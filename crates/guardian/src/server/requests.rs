@@ -10,7 +10,7 @@ use pushflow_os::SeqPacket;
 use pushflow_protocol::GUARDIAN_SOCKET;
 use pushflow_protocol::fd_message::{self, Received};
 
-use super::client::{Client, ClientId, Key};
+use super::client::{Client, ClientId, ProcessKey};
 use super::process::Process;
 use super::{Guardian, keeper};
 use crate::messages::{FromGuardian, StartFailure, StartRequest, ToGuardian};
@@ -38,16 +38,16 @@ impl Guardian {
     fn obey(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
         match message {
             ToGuardian::Watch => {}
-            ToGuardian::Start { process, request } => self.start(Key { client, process }, request, files),
+            ToGuardian::Start { process, request } => self.start(ProcessKey { client, process }, request, files),
             ToGuardian::Signal { process, signal } => {
                 // Nobody signals what is still an order: it is known to have started only when it is none any more.
-                let process = self.processes.get_mut(&Key { client, process });
+                let process = self.processes.get_mut(&ProcessKey { client, process });
                 if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
                     process.signal_group(signal);
                 }
             }
             ToGuardian::End { process } => {
-                let id = Key { client, process };
+                let id = ProcessKey { client, process };
                 if !self.cancel_order(id) {
                     self.end(id);
                 }
@@ -58,12 +58,12 @@ impl Guardian {
     /// Files of a message did not come, since no more may be open here. Only what is to start has files.
     fn cannot_take(&mut self, client: ClientId, beginning: &[u8]) {
         match ToGuardian::process_to_start(beginning) {
-            Some(process) => self.refuse(Key { client, process }, StartFailure::Errno(Errno::EMFILE as i32)),
+            Some(process) => self.refuse(ProcessKey { client, process }, StartFailure::Errno(Errno::EMFILE as i32)),
             None => self.client_garbled(client),
         }
     }
 
-    fn start(&mut self, id: Key, request: StartRequest, files: Vec<OwnedFd>) {
+    fn start(&mut self, id: ProcessKey, request: StartRequest, files: Vec<OwnedFd>) {
         let Some(client) = self.clients.get(&id.client) else { return };
         if self.processes.contains_key(&id) || self.warm.has_order(id) {
             // A name that is used twice: whoever says that is no client.
@@ -80,7 +80,7 @@ impl Guardian {
 
     pub(super) fn fork_keeper(
         &mut self,
-        id: Key,
+        id: ProcessKey,
         mut request: StartRequest,
         mut files: Vec<OwnedFd>,
     ) -> io::Result<()> {
@@ -134,7 +134,7 @@ impl Guardian {
         self.client_gone(id);
     }
 
-    pub(super) fn refuse(&mut self, id: Key, reason: StartFailure) {
+    pub(super) fn refuse(&mut self, id: ProcessKey, reason: StartFailure) {
         self.tell(id.client, &FromGuardian::NotStarted { process: id.process, reason });
         self.tell(id.client, &FromGuardian::Gone { process: id.process });
     }
@@ -155,7 +155,7 @@ impl Guardian {
         }
     }
 
-    pub(super) fn owned_by(&self, client: ClientId) -> Vec<Key> {
+    pub(super) fn owned_by(&self, client: ClientId) -> Vec<ProcessKey> {
         self.processes.keys().copied().filter(|key| key.client == client).collect()
     }
 

@@ -2,17 +2,17 @@
 
 use nix::unistd::Pid;
 
-use super::client::{ClientId, Key};
+use super::client::{ClientId, ProcessKey};
 
 /// What a wait was for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wake {
+pub(super) enum WakeReason {
     Client(ClientId),
     SchedulerEnded,
     ChildEnded,
-    Keeper(Key),
-    Drain(Key),
+    Keeper(ProcessKey),
+    Drain(ProcessKey),
     Warm(Pid),
-    Order(Key),
+    Order(ProcessKey),
     Spare(Pid),
 }

@@ -38,8 +38,8 @@ use pushflow_os::SeqPacket;
 pub(super) use self::order::Order;
 use self::order::Spare;
 use self::program::{Recipe, WarmProgram};
-use super::client::Key;
-use super::wake::Wake;
+use super::client::ProcessKey;
+use super::wake::WakeReason;
 use crate::messages::{Source, StartRequest};
 
 /// How long a process waits for the imports of a warm interpreter before it is started by `exec`.
@@ -64,7 +64,7 @@ pub(super) struct WarmPrograms {
 }
 
 /// What became of the wish for a process.
-pub(super) enum Ordered {
+pub(super) enum OrderOutcome {
     /// It is being made.
     Open,
     /// A spare was there: the pid of its keeper.
@@ -80,8 +80,8 @@ impl WarmPrograms {
     }
 
     /// Orders a process of a warm interpreter, which is started if there is none.
-    pub(super) fn order(&mut self, id: Key, request: StartRequest, files: Vec<OwnedFd>) -> Ordered {
-        let Some(index) = self.program_for(&request, &files) else { return Ordered::Refused(request, files) };
+    pub(super) fn order(&mut self, id: ProcessKey, request: StartRequest, files: Vec<OwnedFd>) -> OrderOutcome {
+        let Some(index) = self.program_for(&request, &files) else { return OrderOutcome::Refused(request, files) };
         self.count += 1;
         let program = &mut self.programs[index];
         program.last_order = self.count;
@@ -90,15 +90,15 @@ impl WarmPrograms {
             Some(Spare { reports, keeper, .. }) => (reports, keeper),
             None => match program.send(&request, &files) {
                 Ok(reports) => (reports, None),
-                Err(_) => return Ordered::Refused(request, files),
+                Err(_) => return OrderOutcome::Refused(request, files),
             },
         };
         let order = Order { id, request, files, reports, program: program.pid, due: Instant::now() + limit };
         match keeper {
-            Some(keeper) => Ordered::Made(Box::new(order), keeper),
+            Some(keeper) => OrderOutcome::Made(Box::new(order), keeper),
             None => {
                 program.orders.push(order);
-                Ordered::Open
+                OrderOutcome::Open
             }
         }
     }
@@ -116,10 +116,10 @@ impl WarmPrograms {
     /// The keeper of a spare that is being made may have said its pid.
     pub(super) fn hear_spare(&mut self, pid: Pid) -> Option<Pid> {
         let program = self.programs.iter_mut().find(|program| program.pid == pid)?;
-        match heard_keeper(&program.spare.as_ref()?.reports) {
-            Heard::Nothing => {}
-            Heard::Keeper(keeper) => return Some(keeper),
-            Heard::End => program.spare = None,
+        match read_keeper_pid(&program.spare.as_ref()?.reports) {
+            KeeperAnswer::Pending => {}
+            KeeperAnswer::Pid(keeper) => return Some(keeper),
+            KeeperAnswer::Closed => program.spare = None,
         }
         None
     }
@@ -179,12 +179,12 @@ impl WarmPrograms {
     }
 
     /// What to wait for.
-    pub(super) fn files(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Wake)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (BorrowedFd<'_>, WakeReason)> {
         self.programs.iter().flat_map(|program| {
-            let own = program.socket.iter().map(|socket| (socket.as_fd(), Wake::Warm(program.pid)));
+            let own = program.socket.iter().map(|socket| (socket.as_fd(), WakeReason::Warm(program.pid)));
             let spare = program.spare.iter().filter(|spare| spare.keeper.is_none());
-            let spare = spare.map(|spare| (spare.reports.as_fd(), Wake::Spare(program.pid)));
-            let orders = program.orders.iter().map(|order| (order.reports.as_fd(), Wake::Order(order.id)));
+            let spare = spare.map(|spare| (spare.reports.as_fd(), WakeReason::Spare(program.pid)));
+            let orders = program.orders.iter().map(|order| (order.reports.as_fd(), WakeReason::Order(order.id)));
             own.chain(spare).chain(orders)
         })
     }
@@ -224,7 +224,7 @@ impl WarmPrograms {
         self.programs.is_empty()
     }
 
-    pub(super) fn has_order(&self, id: Key) -> bool {
+    pub(super) fn has_order(&self, id: ProcessKey) -> bool {
         self.orders().any(|order| order.id == id)
     }
 
@@ -245,14 +245,14 @@ impl WarmPrograms {
     }
 
     /// What became of an order, if something did: the pid of its keeper, or nothing.
-    pub(super) fn hear_order(&mut self, id: Key) -> Option<(Order, Option<Pid>)> {
+    pub(super) fn hear_order(&mut self, id: ProcessKey) -> Option<(Order, Option<Pid>)> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         let (orders, index) =
             orders.filter_map(|orders| orders.iter().position(|order| order.id == id).map(|i| (orders, i))).next()?;
-        let keeper = match heard_keeper(&orders[index].reports) {
-            Heard::Nothing => return None,
-            Heard::Keeper(keeper) => Some(keeper),
-            Heard::End => None,
+        let keeper = match read_keeper_pid(&orders[index].reports) {
+            KeeperAnswer::Pending => return None,
+            KeeperAnswer::Pid(keeper) => Some(keeper),
+            KeeperAnswer::Closed => None,
         };
         let order = orders.swap_remove(index);
         // They are answered one after the other, so that the time of the others begins now.
@@ -262,7 +262,7 @@ impl WarmPrograms {
     }
 
     /// Forgets what nobody wants any more: the orders that were forgotten.
-    pub(super) fn forget(&mut self, is_meant: impl Fn(Key) -> bool) -> Vec<Key> {
+    pub(super) fn forget(&mut self, is_meant: impl Fn(ProcessKey) -> bool) -> Vec<ProcessKey> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         orders.flat_map(|orders| orders.extract_if(.., |order| is_meant(order.id)).map(|order| order.id)).collect()
     }
@@ -305,20 +305,20 @@ impl WarmPrograms {
 }
 
 /// What came from a keeper that is being made.
-enum Heard {
-    Nothing,
-    Keeper(Pid),
-    End,
+enum KeeperAnswer {
+    Pending,
+    Pid(Pid),
+    Closed,
 }
 
-fn heard_keeper(reports: &SeqPacket) -> Heard {
+fn read_keeper_pid(reports: &SeqPacket) -> KeeperAnswer {
     match reports.receive(false) {
         Ok(Some(packet)) => {
             let pid = <[u8; 4]>::try_from(packet.bytes).map(i32::from_le_bytes);
-            pid.map_or(Heard::End, |pid| Heard::Keeper(Pid::from_raw(pid)))
+            pid.map_or(KeeperAnswer::Closed, |pid| KeeperAnswer::Pid(Pid::from_raw(pid)))
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
-        Ok(None) | Err(_) => Heard::End,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => KeeperAnswer::Pending,
+        Ok(None) | Err(_) => KeeperAnswer::Closed,
     }
 }
 
@@ -333,7 +333,7 @@ mod tests {
     fn the_time_of_an_order_begins_when_the_one_before_is_answered() {
         let warm = Warm { arguments: Vec::new(), modules: Vec::new(), name: String::new() };
         let request = StartRequest { source: Source::Warm(Box::new(warm.clone())), ..StartRequest::of("/bin/true") };
-        let id = |process| Key { client: ClientId::SCHEDULER, process: ProcessId(process) };
+        let id = |process| ProcessKey { client: ClientId::SCHEDULER, process: ProcessId(process) };
         let program = Pid::from_raw(i32::MAX);
         let due = Instant::now();
         let (first, keeper) = SeqPacket::pair().unwrap();

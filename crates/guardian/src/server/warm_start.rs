@@ -7,22 +7,27 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 use pushflow_os::process_tree;
 
-use super::client::{ClientId, Key};
+use super::client::{ClientId, ProcessKey};
 use super::process::Process;
-use super::warm::{Order, Ordered};
+use super::warm::{Order, OrderOutcome};
 use super::{Guardian, keeper};
 use crate::messages::{StartFailure, StartRequest};
 
 impl Guardian {
     /// Has a process made by a warm interpreter if it may be; else starts it by `exec`.
-    pub(super) fn make_or_fork(&mut self, id: Key, request: StartRequest, files: Vec<OwnedFd>) -> Option<StartFailure> {
+    pub(super) fn make_or_fork(
+        &mut self,
+        id: ProcessKey,
+        request: StartRequest,
+        files: Vec<OwnedFd>,
+    ) -> Option<StartFailure> {
         let (request, files) = match self.warm.order(id, request, files) {
-            Ordered::Open => return None,
-            Ordered::Made(order, keeper) => {
+            OrderOutcome::Open => return None,
+            OrderOutcome::Made(order, keeper) => {
                 self.begin(*order, keeper);
                 return None;
             }
-            Ordered::Refused(request, files) => (request, files),
+            OrderOutcome::Refused(request, files) => (request, files),
         };
         self.fork_keeper(id, request, files).err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
     }
@@ -32,7 +37,7 @@ impl Guardian {
         self.warm.make_spare(pid);
     }
 
-    pub(super) fn hear_order(&mut self, id: Key) {
+    pub(super) fn hear_order(&mut self, id: ProcessKey) {
         let Some((order, keeper)) = self.warm.hear_order(id) else { return };
         match keeper.filter(|&keeper| self.is_unknown_child(keeper)) {
             Some(keeper) => self.begin(order, keeper),
@@ -74,7 +79,7 @@ impl Guardian {
     }
 
     /// Whether it was not made yet: then it will not be.
-    pub(super) fn cancel_order(&mut self, id: Key) -> bool {
+    pub(super) fn cancel_order(&mut self, id: ProcessKey) -> bool {
         let is_open = !self.warm.forget(|other| other == id).is_empty();
         if is_open {
             self.refuse(id, StartFailure::Errno(Errno::ECANCELED as i32));

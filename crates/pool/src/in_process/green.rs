@@ -22,7 +22,9 @@ use pushflow_green::{
     Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
     settle,
 };
-use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, Started, StopListener};
+use pushflow_guardian::{
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, StartedProcesses, StopListener,
+};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -60,7 +62,7 @@ struct Shared {
     guardian: Option<Arc<GuardianClient>>,
     on_scheduler_exit: OnSchedulerExit,
     /// The processes of running attempts.
-    started: Arc<Started>,
+    started: Arc<StartedProcesses>,
     python: Option<Arc<SharedPython>>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
@@ -103,7 +105,7 @@ impl GreenPool {
             false => None,
         };
         let beat = Arc::<Beat>::default();
-        let started = Arc::<Started>::default();
+        let started = Arc::<StartedProcesses>::default();
         let limit = match options.python {
             Some(_) if with_processes => room::fitted_green_tasks(options)?,
             _ => options.green_limit(),

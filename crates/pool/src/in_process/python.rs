@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pushflow_green::{Cancellation, Environment};
 use pushflow_guardian::{
-    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, ProcessEvent, Started, StopListener,
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, ProcessEvent, StartedProcesses, StopListener,
 };
 use pushflow_model::AttemptId;
 use pushflow_python::SharedPython;
@@ -19,7 +19,7 @@ pub(crate) fn shared_python(
     guardian: Option<&Arc<GuardianClient>>,
     options: &PoolOptions,
     environment: Environment,
-    started: &Arc<Started>,
+    started: &Arc<StartedProcesses>,
     stops: StopListener,
 ) -> Option<Arc<SharedPython>> {
     let (guardian, python) = guardian.cloned().zip(options.python.clone())?;

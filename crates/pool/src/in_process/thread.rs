@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, Started, StopListener};
+use pushflow_guardian::{
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, StartedProcesses, StopListener,
+};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -42,7 +44,7 @@ struct Shared {
     guardian: Option<Arc<GuardianClient>>,
     on_scheduler_exit: OnSchedulerExit,
     /// The processes of running attempts.
-    started: Arc<Started>,
+    started: Arc<StartedProcesses>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
     python: Option<Arc<SharedPython>>,
@@ -80,7 +82,8 @@ impl ThreadPool {
             true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
-        let (on_scheduler_exit, started) = (OnSchedulerExit::after(options.orphan_grace), Arc::<Started>::default());
+        let (on_scheduler_exit, started) =
+            (OnSchedulerExit::after(options.orphan_grace), Arc::<StartedProcesses>::default());
         let shared = Arc::new_cyclic(|shared| Shared {
             state: Mutex::default(),
             changed: Condvar::new(),

@@ -9,12 +9,12 @@ use std::time::Instant;
 use nix::unistd::Pid;
 use pushflow_os::SeqPacket;
 
-use super::super::client::Key;
+use super::super::client::ProcessKey;
 use crate::messages::{Source, StartRequest, WORKER_PID};
 
 /// A process to be made.
 pub(crate) struct Order {
-    pub(crate) id: Key,
+    pub(crate) id: ProcessKey,
     pub(crate) request: StartRequest,
     pub(crate) files: Vec<OwnedFd>,
     /// Where its keeper says its pid, and reports.
