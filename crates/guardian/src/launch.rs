@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pushflow_model::{ErrorKind, Exit, TaskError};
 
-use crate::messages::Warm;
+use crate::messages::WarmStart;
 
 /// Starts processes.
 pub trait Launcher: Send + Sync {
@@ -65,7 +65,7 @@ pub struct Launch {
     pub stderr: Option<OwnedFd>,
     /// How it can be a copy of a program that runs already, if that is wanted. A launcher may do without. With it, the
     /// launch does not wait for the start.
-    pub warm: Option<Warm>,
+    pub warm: Option<WarmStart>,
 }
 
 /// Why a process could not be started.

@@ -17,7 +17,7 @@ use pushflow_os::limits::name_limit;
 
 use crate::client::{GuardianClient, Listener, ProcessEvent};
 use crate::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-use crate::messages::{OnSchedulerExit, ProcessId, Source, StartFailure, StartRequest, WORKER_PID};
+use crate::messages::{OnSchedulerExit, ProcessId, ProcessSource, StartFailure, StartRequest, WORKER_PID};
 use crate::role;
 
 /// The error number of what is not permitted.
@@ -52,7 +52,7 @@ impl Launcher for GuardedLauncher {
         let environment = std::env::vars_os().chain(launch.environment).chain([around]);
         let environment = environment.map(|(name, value)| (name, Some(value)));
         let request = StartRequest {
-            source: launch.warm.map_or(Source::Program, |warm| Source::Warm(Box::new(warm))),
+            source: launch.warm.map_or(ProcessSource::Program, |warm| ProcessSource::Warm(Box::new(warm))),
             program: program.clone().into_os_string(),
             arguments: launch.argv,
             environment: environment.collect::<Vec<(OsString, Option<OsString>)>>(),

@@ -28,8 +28,8 @@ pub use launch::{
 };
 pub use launcher::{GuardedLauncher, StartedProcesses, StopListener, WorkerLauncher};
 pub use messages::{
-    FromGuardian, FromZygote, KeeperReport, OnSchedulerExit, ProcessId, Source, StartFailure, StartRequest, ToGuardian,
-    ToZygote, WORKER_PID, Warm,
+    FromGuardian, FromZygote, KeeperReport, OnSchedulerExit, ProcessId, ProcessSource, StartFailure, StartRequest,
+    ToGuardian, ToZygote, WORKER_PID, WarmStart,
 };
 pub use server::{keep_adopted, run_guardian};
 pub use worker_program::{WorkerFiles, WorkerProgram};

@@ -67,7 +67,7 @@ impl ToGuardian {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRequest {
     /// What the process is made of.
-    pub source: Source,
+    pub source: ProcessSource,
     /// The file to run: an absolute path. A copy is only named after it.
     pub program: OsString,
     /// Its arguments; the first is the name it goes by. A copy keeps those of the guardian.
@@ -92,7 +92,7 @@ impl StartRequest {
     /// This program as it is: without arguments, environment and files, and ended with whoever asks for it.
     pub fn of(program: impl Into<OsString>) -> StartRequest {
         StartRequest {
-            source: Source::Program,
+            source: ProcessSource::Program,
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -107,18 +107,18 @@ impl StartRequest {
 
 /// What a process is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
+pub enum ProcessSource {
     /// The program, by `exec`.
     Program,
     /// A copy of the guardian that serves as a worker, without `exec`.
     Guardian,
     /// A copy of a Python interpreter that has imported what tasks need; the program, by `exec`, where there is none.
-    Warm(Box<Warm>),
+    Warm(Box<WarmStart>),
 }
 
 /// How to start the interpreter of which copies are made, and what such a copy is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warm {
+pub struct WarmStart {
     /// The arguments of the interpreter; the first is the name it goes by.
     pub arguments: Vec<OsString>,
     /// What it imports.

@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushflow_green::{Cancellation, Monitor};
-use pushflow_guardian::{GuardianClient, Source};
+use pushflow_guardian::{GuardianClient, ProcessSource};
 use pushflow_model::{AttemptId, NO_CHILDREN, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
@@ -278,10 +278,10 @@ impl AtProcessExit for Ending {
 }
 
 /// What workers are made of.
-fn source(method: StartMethod) -> Source {
+fn source(method: StartMethod) -> ProcessSource {
     match method {
-        StartMethod::Default | StartMethod::Spawn => Source::Program,
-        StartMethod::Forkserver | StartMethod::Fork => Source::Guardian,
+        StartMethod::Default | StartMethod::Spawn => ProcessSource::Program,
+        StartMethod::Forkserver | StartMethod::Fork => ProcessSource::Guardian,
     }
 }
 

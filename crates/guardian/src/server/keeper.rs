@@ -23,7 +23,7 @@ use pushflow_os::{Fork, Image, SeqPacket, files, limits, signals};
 use pushflow_protocol::fd_message;
 
 use super::forked_worker::{ForkedWorker, ForkedWorkerSetup};
-use crate::messages::{KeeperReport, Source, StartRequest};
+use crate::messages::{KeeperReport, ProcessSource, StartRequest};
 
 /// The highest of the numbers that every program expects a file at.
 const STANDARD_ERROR: RawFd = 2;
@@ -140,11 +140,11 @@ fn start(request: &StartRequest, files: &[OwnedFd], setup: &ForkedWorkerSetup) -
         Fork::Child => run_and_exit(|| {
             let error = match request.source {
                 // The program, where there is no warm interpreter to make a copy of.
-                Source::Program | Source::Warm(_) => {
+                ProcessSource::Program | ProcessSource::Warm(_) => {
                     let Err(error) = become_program(keeper, &image, request, files);
                     error
                 }
-                Source::Guardian => match become_worker(keeper, request, files, setup, &to_keeper) {
+                ProcessSource::Guardian => match become_worker(keeper, request, files, setup, &to_keeper) {
                     Ok(worker) => {
                         drop(to_keeper);
                         return worker.serve();

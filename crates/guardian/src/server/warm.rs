@@ -40,7 +40,7 @@ use self::order::Spare;
 use self::program::{Recipe, WarmProgram};
 use super::client::ProcessKey;
 use super::wake::WakeReason;
-use crate::messages::{Source, StartRequest};
+use crate::messages::{ProcessSource, StartRequest};
 
 /// How long a process waits for the imports of a warm interpreter before it is started by `exec`.
 const WARM_LIMIT: Duration = Duration::from_secs(30);
@@ -134,7 +134,7 @@ impl WarmPrograms {
 
     /// Where in the list the warm interpreter for this process is.
     fn program_for(&mut self, request: &StartRequest, files: &[OwnedFd]) -> Option<usize> {
-        let Source::Warm(warm) = &request.source else { return None };
+        let ProcessSource::Warm(warm) = &request.source else { return None };
         let recipe = Recipe::new(request, warm);
         if self.closed || request.class.is_some() || self.cold.contains(&recipe) {
             return None;
@@ -326,13 +326,14 @@ fn read_keeper_pid(reports: &SeqPacket) -> KeeperAnswer {
 mod tests {
     use super::super::client::ClientId;
     use super::*;
-    use crate::messages::{ProcessId, Warm};
+    use crate::messages::{ProcessId, WarmStart};
 
     /// Who has many orders waits for the last one longer than for one.
     #[test]
     fn the_time_of_an_order_begins_when_the_one_before_is_answered() {
-        let warm = Warm { arguments: Vec::new(), modules: Vec::new(), name: String::new() };
-        let request = StartRequest { source: Source::Warm(Box::new(warm.clone())), ..StartRequest::of("/bin/true") };
+        let warm = WarmStart { arguments: Vec::new(), modules: Vec::new(), name: String::new() };
+        let request =
+            StartRequest { source: ProcessSource::Warm(Box::new(warm.clone())), ..StartRequest::of("/bin/true") };
         let id = |process| ProcessKey { client: ClientId::SCHEDULER, process: ProcessId(process) };
         let program = Pid::from_raw(i32::MAX);
         let due = Instant::now();

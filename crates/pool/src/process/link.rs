@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use pushflow_guardian::{
-    BUILD, GuardianClient, OnSchedulerExit, ProcessEvent, ProcessId, Source, StartFailure, StartRequest, role,
+    BUILD, GuardianClient, OnSchedulerExit, ProcessEvent, ProcessId, ProcessSource, StartFailure, StartRequest, role,
 };
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::limits::name_limit;
@@ -42,7 +42,7 @@ pub(super) struct WorkerKind {
     pub(super) slabs: SlabStore,
     pub(super) receivers: Receivers,
     pub(super) on_scheduler_exit: OnSchedulerExit,
-    pub(super) source: Source,
+    pub(super) source: ProcessSource,
 }
 
 /// How long the pool waits at its end for threads whose workers are gone.

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use pushflow_os::SeqPacket;
 
 use super::super::client::ProcessKey;
-use crate::messages::{Source, StartRequest, WORKER_PID};
+use crate::messages::{ProcessSource, StartRequest, WORKER_PID};
 
 /// A process to be made.
 pub(crate) struct Order {
@@ -35,7 +35,7 @@ pub(super) struct Spare {
 impl Order {
     /// Sends a process that was made what it is to be, and the worker's files.
     pub(crate) fn hand_over(&self) -> io::Result<()> {
-        let Source::Warm(warm) = &self.request.source else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let ProcessSource::Warm(warm) = &self.request.source else { return Err(io::ErrorKind::InvalidInput.into()) };
         let worker = self.request.environment.iter().rfind(|(name, _)| name == WORKER_PID);
         let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
         let files: Vec<BorrowedFd<'_>> = self.files.iter().map(AsFd::as_fd).collect();

@@ -16,7 +16,7 @@ use pushflow_os::{SeqPacket, process_tree};
 
 use super::super::keeper;
 use super::order::{Order, Spare, texts};
-use crate::messages::{Source, StartRequest, WORKER_PID, Warm};
+use crate::messages::{ProcessSource, StartRequest, WORKER_PID, WarmStart};
 
 /// The file at which it finds the socket for orders.
 const ORDERS: RawFd = 3;
@@ -36,7 +36,7 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    pub(super) fn new(request: &StartRequest, warm: &Warm) -> Recipe {
+    pub(super) fn new(request: &StartRequest, warm: &WarmStart) -> Recipe {
         let common = request.environment.iter().filter(|(name, _)| name != WORKER_PID);
         Recipe {
             program: request.program.clone(),
@@ -83,7 +83,7 @@ impl WarmProgram {
         let (ours, theirs) = SeqPacket::pair()?;
         let files = [memory_file(source)?, stdout.try_clone()?, stderr.try_clone()?, theirs.into_fd()];
         let request = StartRequest {
-            source: Source::Program,
+            source: ProcessSource::Program,
             arguments: recipe.arguments.clone(),
             numbers: vec![0, 1, 2, ORDERS],
             ..request.clone()
@@ -104,7 +104,7 @@ impl WarmProgram {
 
     /// Orders a process: where its keeper will report.
     pub(super) fn send(&self, request: &StartRequest, files: &[OwnedFd]) -> io::Result<SeqPacket> {
-        let (Source::Warm(warm), Some(channel)) = (&request.source, files.first()) else {
+        let (ProcessSource::Warm(warm), Some(channel)) = (&request.source, files.first()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         self.send_for(&warm.name, &[channel.as_fd()])
