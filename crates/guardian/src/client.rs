@@ -32,7 +32,7 @@ pub use self::error::GuardianError;
 pub(crate) use self::inherited::inherit;
 pub use self::listeners::{Listener, ProcessEvent};
 use self::listeners::{Listeners, receive};
-use self::sending::{Sending, Unsent};
+use self::sending::{RequestSender, SendError};
 use self::wait::{reap_and_clean_up, reap_later, wait_readable};
 use crate::messages::{ProcessId, StartFailure, StartRequest, ToGuardian};
 
@@ -50,7 +50,7 @@ pub struct GuardianClient {
     pid: Pid,
     origin: Origin,
     socket: Arc<SeqPacket>,
-    sending: Sending,
+    sending: RequestSender,
     listeners: Arc<Listeners>,
     next: AtomicU64,
     receiver: Option<JoinHandle<()>>,
@@ -87,10 +87,10 @@ impl GuardianClient {
                     // Whoever lost the guardian is being ended, and must not say meanwhile that a task has failed.
                     nix::sys::signal::raise(Signal::SIGKILL).ok();
                 }
-                listeners.lose();
+                listeners.notify_lost();
             }
         })?;
-        let (sending, next, receiver) = (Sending::default(), AtomicU64::new(1), Some(receiver));
+        let (sending, next, receiver) = (RequestSender::default(), AtomicU64::new(1), Some(receiver));
         Ok(GuardianClient { program, run_directory, pid, origin, socket, sending, listeners, next, receiver })
     }
 
@@ -117,37 +117,37 @@ impl GuardianClient {
         self.listeners.add(process, listener);
         match self.sending.send(&self.socket, &ToGuardian::Start { process, request }, files) {
             Ok(()) => {}
-            Err(Unsent::Limit(errno)) => {
-                self.listeners.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
-                self.listeners.tell(process, ProcessEvent::Gone);
+            Err(SendError::Limit(errno)) => {
+                self.listeners.notify(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
+                self.listeners.notify(process, ProcessEvent::Gone);
             }
-            Err(Unsent::Broken(error)) => self.lose(error),
+            Err(SendError::Broken(error)) => self.disconnect(error),
         }
         if self.is_lost() {
-            self.listeners.lose();
+            self.listeners.notify_lost();
         }
         process
     }
 
     /// Sends a signal to the group of a process, if it is still there.
     pub fn signal(&self, process: ProcessId, signal: Signal) {
-        self.send_surely(&ToGuardian::Signal { process, signal: signal as i32 });
+        self.send_short(&ToGuardian::Signal { process, signal: signal as i32 });
     }
 
     /// Kills a process and everything below it.
     pub fn end(&self, process: ProcessId) {
-        self.send_surely(&ToGuardian::End { process });
+        self.send_short(&ToGuardian::End { process });
     }
 
     /// Sends what has no files and is short, so that there is no limit that it could reach.
-    fn send_surely(&self, message: &ToGuardian) {
-        if let Err(unsent) = self.sending.send(&self.socket, message, &[]) {
-            self.lose(unsent.into());
+    fn send_short(&self, message: &ToGuardian) {
+        if let Err(error) = self.sending.send(&self.socket, message, &[]) {
+            self.disconnect(error.into());
         }
     }
 
     /// A guardian that can't be sent to, though it always reads, is lost.
-    fn lose(&self, error: io::Error) {
+    fn disconnect(&self, error: io::Error) {
         tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
         shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both).ok();
     }

@@ -97,7 +97,7 @@ pub fn run_guardian(socket: SeqPacket, inherited: Vec<RawFd>, program: WorkerPro
     };
     let mut guardian = Guardian::new(socket, scheduler, inherited, program)?;
     let run_directory = directory.path().as_os_str().to_owned();
-    guardian.tell(ClientId::SCHEDULER, &FromGuardian::Ready { build: BUILD.to_owned(), run_directory });
+    guardian.send(ClientId::SCHEDULER, &FromGuardian::Ready { build: BUILD.to_owned(), run_directory });
     guardian.serve()?;
     // It may hold what killed workers left.
     directory.close()
@@ -163,18 +163,18 @@ impl Guardian {
         while self.scheduler.is_some()
             || !self.processes.is_empty()
             || !self.warm.is_empty()
-            || self.orphans.are_looked_for()
+            || self.orphans.may_exist()
         {
             for wake in self.wait()? {
                 match wake {
-                    WakeReason::Client(client) => self.hear_client(client),
-                    WakeReason::SchedulerEnded => self.client_gone(ClientId::SCHEDULER),
+                    WakeReason::Client(client) => self.read_client(client),
+                    WakeReason::SchedulerEnded => self.close_client(ClientId::SCHEDULER),
                     WakeReason::ChildEnded => self.reap(),
-                    WakeReason::Keeper(process) => self.hear_keeper(process),
+                    WakeReason::Keeper(process) => self.read_keeper(process),
                     WakeReason::Drain(process) => self.drain(process),
-                    WakeReason::Warm(pid) => self.hear_warm(pid),
-                    WakeReason::Order(process) => self.hear_order(process),
-                    WakeReason::Spare(program) => self.hear_spare(program),
+                    WakeReason::Warm(pid) => self.read_warm(pid),
+                    WakeReason::Order(process) => self.read_order(process),
+                    WakeReason::Spare(program) => self.read_spare(program),
                 }
             }
             self.sweep();
@@ -191,7 +191,7 @@ impl Guardian {
         }
         for (&id, client) in &self.clients {
             let mut flags = PollFlags::POLLIN;
-            flags.set(PollFlags::POLLOUT, client.is_behind());
+            flags.set(PollFlags::POLLOUT, client.has_waiting());
             files.push((client.socket.as_fd(), flags, WakeReason::Client(id)));
         }
         for (&id, process) in &self.processes {
@@ -220,7 +220,7 @@ impl Guardian {
     }
 
     fn timeout(&self) -> PollTimeout {
-        let next = self.orphans.are_looked_for().then(|| Instant::now() + SWEEP_INTERVAL);
+        let next = self.orphans.may_exist().then(|| Instant::now() + SWEEP_INTERVAL);
         let next = self.processes.values().filter_map(|process| process.next_sweep(SWEEP_INTERVAL)).chain(next);
         let next = next.chain(self.warm.due()).min();
         match next {

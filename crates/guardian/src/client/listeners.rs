@@ -56,30 +56,30 @@ impl Listeners {
     }
 
     /// Tells the listener of a process, and forgets it with its last event: whether there was one.
-    pub(super) fn tell(&self, process: ProcessId, event: ProcessEvent) -> bool {
+    pub(super) fn notify(&self, process: ProcessId, event: ProcessEvent) -> bool {
         let last = event == ProcessEvent::Gone;
         let mut listeners = self.lock();
         let listener = listeners.get_mut(&process);
-        let is_heard = listener.is_some();
+        let is_known = listener.is_some();
         listener.into_iter().for_each(|listener| listener(event.clone()));
         if last {
             let forgotten = listeners.remove(&process);
             drop(listeners);
             drop(forgotten);
         }
-        is_heard
+        is_known
     }
 
     /// Somebody hears of what can't be ended: who asked for it, or whoever reads what this program logs.
-    fn tell_unkillable(&self, process: Option<ProcessId>, pids: Vec<u32>) {
-        let is_heard = |process| self.tell(process, ProcessEvent::Unkillable { pids: pids.clone() });
-        if !process.is_some_and(is_heard) {
+    fn notify_unkillable(&self, process: Option<ProcessId>, pids: Vec<u32>) {
+        let is_known = |process| self.notify(process, ProcessEvent::Unkillable { pids: pids.clone() });
+        if !process.is_some_and(is_known) {
             tracing::error!(?pids, "a task left processes of another user, which can't be ended");
         }
     }
 
     /// The guardian has ended: tells everybody.
-    pub(super) fn lose(&self) {
+    pub(super) fn notify_lost(&self) {
         self.lost.store(true, Ordering::Release);
         let listeners = std::mem::take(&mut *self.lock());
         for mut listener in listeners.into_values() {
@@ -91,12 +91,12 @@ impl Listeners {
 /// Hears the guardian until it has ended.
 pub(super) fn receive(socket: &SeqPacket, listeners: &Listeners) {
     let hear = |process, event| {
-        listeners.tell(process, event);
+        listeners.notify(process, event);
     };
     while let Ok(Some((message, _))) = fd_message::receive(socket, true) {
         match message {
             FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
-            FromGuardian::Unkillable { process, pids } => listeners.tell_unkillable(process, pids),
+            FromGuardian::Unkillable { process, pids } => listeners.notify_unkillable(process, pids),
             FromGuardian::Started { process, pid } => hear(process, ProcessEvent::Started { pid }),
             FromGuardian::NotStarted { process, reason } => hear(process, ProcessEvent::NotStarted { reason }),
             FromGuardian::Stopped { process, pid, signal } => hear(process, ProcessEvent::Stopped { pid, signal }),

@@ -1,4 +1,4 @@
-//! [`Sending`]: how messages are sent to the guardian, whose files may have to wait for room.
+//! [`RequestSender`]: how messages are sent to the guardian, whose files may have to wait for room.
 //!
 //! Files on their way count for a limit of the user until they are taken, whoever is to take them. So when there is no room
 //! a message is tried again for a while: altogether, not each of them, since whoever sends may be the thread that does all
@@ -25,32 +25,32 @@ const LIMITS: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ETOOMANYREFS, E
 
 /// Why a message was not sent.
 #[derive(Debug)]
-pub(super) enum Unsent {
+pub(super) enum SendError {
     /// A limit of this process kept it from that; others may be sent.
     Limit(Errno),
     /// The guardian can't be reached.
     Broken(io::Error),
 }
 
-impl From<Unsent> for io::Error {
-    fn from(unsent: Unsent) -> io::Error {
-        match unsent {
-            Unsent::Limit(errno) => errno.into(),
-            Unsent::Broken(error) => error,
+impl From<SendError> for io::Error {
+    fn from(error: SendError) -> io::Error {
+        match error {
+            SendError::Limit(errno) => errno.into(),
+            SendError::Broken(error) => error,
         }
     }
 }
 
 /// Since when there has been no room for files.
 #[derive(Debug, Default)]
-pub(super) struct Sending(Mutex<Option<Instant>>);
+pub(super) struct RequestSender(Mutex<Option<Instant>>);
 
-impl Sending {
+impl RequestSender {
     /// Sends a message with some files, and waits for room.
-    pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), Unsent> {
+    pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), SendError> {
         let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
         // Nothing of this is about the guardian.
-        let packed = FdMessage::new(message).map_err(|error| Unsent::Limit(errno_of(&error)))?;
+        let packed = FdMessage::new(message).map_err(|error| SendError::Limit(errno_of(&error)))?;
         loop {
             match packed.send(socket, &files, true) {
                 Ok(()) => {
@@ -61,8 +61,8 @@ impl Sending {
                 }
                 Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
                     Errno::ETOOMANYREFS if self.waits() => std::thread::sleep(ROOM_INTERVAL),
-                    errno if LIMITS.contains(&errno) => return Err(Unsent::Limit(errno)),
-                    _ => return Err(Unsent::Broken(error)),
+                    errno if LIMITS.contains(&errno) => return Err(SendError::Limit(errno)),
+                    _ => return Err(SendError::Broken(error)),
                 },
             }
         }
@@ -121,7 +121,7 @@ mod tests {
             }
         };
         assert_eq!(full.raw_os_error(), Some(Errno::ETOOMANYREFS as i32));
-        let sending = Sending::default();
+        let sending = RequestSender::default();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while sending.full_since().is_none() {
@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_is_waited_for_altogether_and_not_each_time() {
-        let began = |ago| Sending(Mutex::new(Instant::now().checked_sub(ago)));
-        assert!(began(Duration::ZERO).waits() && Sending::default().waits());
+        let began = |ago| RequestSender(Mutex::new(Instant::now().checked_sub(ago)));
+        assert!(began(Duration::ZERO).waits() && RequestSender::default().waits());
         assert!(!began(ROOM_TIMEOUT).waits());
     }
 
@@ -153,7 +153,7 @@ mod tests {
         let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
         setrlimit(Resource::RLIMIT_FSIZE, 16, hard).unwrap();
         let start = ToGuardian::Start { process: ProcessId(1), request: long_request() };
-        let sent = Sending::default().send(&ours, &start, &[]);
-        assert!(matches!(sent, Err(Unsent::Limit(Errno::EFBIG))), "{sent:?}");
+        let sent = RequestSender::default().send(&ours, &start, &[]);
+        assert!(matches!(sent, Err(SendError::Limit(Errno::EFBIG))), "{sent:?}");
     }
 }

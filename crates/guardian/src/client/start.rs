@@ -13,7 +13,7 @@ use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::fd_message;
 
 use super::error::GuardianError;
-use super::sending::{Sending, Unsent};
+use super::sending::{RequestSender, SendError};
 use super::wait::{reap, wait_readable};
 use super::{GuardianClient, Origin, SEND_TIMEOUT, zygote_handle};
 use crate::build_id::BUILD;
@@ -100,9 +100,9 @@ fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), G
     let unusable = |reason: &dyn ToString| GuardianError::unusable(program, reason.to_string());
     let this = PidFd::open(getpid()).map_err(|error| GuardianError::unable(program, error))?;
     let this = this.as_fd().try_clone_to_owned().map_err(|error| GuardianError::unable(program, error))?;
-    let said = match Sending::default().send(socket, &ToGuardian::Watch, &[this]) {
-        Err(Unsent::Limit(errno)) => return Err(GuardianError::unable(program, errno.into())),
-        Err(Unsent::Broken(error)) => Err(error),
+    let said = match RequestSender::default().send(socket, &ToGuardian::Watch, &[this]) {
+        Err(SendError::Limit(errno)) => return Err(GuardianError::unable(program, errno.into())),
+        Err(SendError::Broken(error)) => Err(error),
         Ok(()) => Ok(()),
     };
     if said.is_ok() && !wait_readable(socket.as_fd(), START_TIMEOUT) {

@@ -51,22 +51,22 @@ impl Client {
     }
 
     /// Whether it has not read all that there is for it.
-    pub(super) fn is_behind(&self) -> bool {
+    pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Tells it something, now or when it reads again.
-    pub(super) fn tell(&mut self, message: &FromGuardian) -> Result<(), ClientGone> {
+    pub(super) fn send(&mut self, message: &FromGuardian) -> Result<(), ClientGone> {
         let message = FdMessage::new(message).map_err(|_| ClientGone)?;
         if self.waiting.len() >= MAX_WAITING {
             return Err(ClientGone);
         }
         self.waiting.push_back(message);
-        self.deliver()
+        self.send_waiting()
     }
 
     /// Sends what waits, as far as the client reads.
-    pub(super) fn deliver(&mut self) -> Result<(), ClientGone> {
+    pub(super) fn send_waiting(&mut self) -> Result<(), ClientGone> {
         while let Some(message) = self.waiting.front() {
             match message.send(&self.socket, &[], false) {
                 Ok(()) => drop(self.waiting.pop_front()),

@@ -16,7 +16,7 @@ use super::process::UNKILLABLE_AFTER;
 #[derive(Default)]
 pub(super) struct Orphans {
     /// There may be some.
-    looked_for: bool,
+    may_exist: bool,
     /// Those that may not be killed, and since when that is known.
     forbidden: HashMap<Pid, Instant>,
     /// Those that are left alone until they end by themselves.
@@ -24,13 +24,13 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    pub(super) fn are_looked_for(&self) -> bool {
-        self.looked_for
+    pub(super) fn may_exist(&self) -> bool {
+        self.may_exist
     }
 
     /// There may be new ones.
-    pub(super) fn look_again(&mut self) {
-        self.looked_for = true;
+    pub(super) fn expect_more(&mut self) {
+        self.may_exist = true;
     }
 
     /// Leaves this child of the guardian alone.
@@ -48,7 +48,7 @@ impl Orphans {
     pub(super) fn kill(&mut self, orphans: &[Pid], now: Instant, budget: usize) -> Vec<u32> {
         let (mut unkillable, mut left) = (Vec::new(), budget);
         let orphans: Vec<Pid> = orphans.iter().copied().filter(|orphan| !self.given_up.contains(orphan)).collect();
-        self.looked_for = !orphans.is_empty();
+        self.may_exist = !orphans.is_empty();
         for orphan in orphans {
             if left == 0 {
                 break;

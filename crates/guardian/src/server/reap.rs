@@ -18,7 +18,7 @@ use crate::messages::{FromGuardian, KeeperReport, ProcessId, StartFailure};
 impl Guardian {
     // ----- keepers -----
 
-    pub(super) fn hear_keeper(&mut self, id: ProcessKey) {
+    pub(super) fn read_keeper(&mut self, id: ProcessKey) {
         while let Some(process) = self.processes.get_mut(&id) {
             let Some(reports) = &process.reports else { return };
             match fd_message::receive(reports, false) {
@@ -36,26 +36,26 @@ impl Guardian {
         match report {
             KeeperReport::Started { pid } => {
                 process.started(pid);
-                self.tell(id.client, &FromGuardian::Started { process: name, pid });
+                self.send(id.client, &FromGuardian::Started { process: name, pid });
             }
             KeeperReport::NotStarted { errno } => {
                 process.settled = true;
                 let reason = StartFailure::Errno(errno);
-                self.tell(id.client, &FromGuardian::NotStarted { process: name, reason });
+                self.send(id.client, &FromGuardian::NotStarted { process: name, reason });
             }
             KeeperReport::Stopped { signal } => {
                 let pid = process.pid();
                 let process = self.asked_by_scheduler(id);
-                self.tell(ClientId::SCHEDULER, &FromGuardian::Stopped { process, pid, signal });
+                self.send(ClientId::SCHEDULER, &FromGuardian::Stopped { process, pid, signal });
             }
             KeeperReport::Continued => {
                 let pid = process.pid();
                 let process = self.asked_by_scheduler(id);
-                self.tell(ClientId::SCHEDULER, &FromGuardian::Continued { process, pid });
+                self.send(ClientId::SCHEDULER, &FromGuardian::Continued { process, pid });
             }
             KeeperReport::Exited { exit, peak_memory_kib } => {
                 process.settled = true;
-                self.tell(id.client, &FromGuardian::Exited { process: name, exit, peak_memory_kib });
+                self.send(id.client, &FromGuardian::Exited { process: name, exit, peak_memory_kib });
                 self.end(id);
             }
         }
@@ -79,7 +79,7 @@ impl Guardian {
                     // A keeper that was killed could not see to what is below it.
                     let is_orphan = self.orphans.ended(reaped.pid);
                     if is_orphan || reaped.status != Status::Exited(0) {
-                        self.orphans.look_again();
+                        self.orphans.expect_more();
                     }
                     if !self.warm_ended(reaped.pid) {
                         self.keeper_ended(reaped.pid);
@@ -105,11 +105,11 @@ impl Guardian {
     fn keeper_ended(&mut self, pid: Pid) {
         let Some(id) = self.by_keeper.remove(&pid) else { return };
         // What it reported before it left is told before its end.
-        self.hear_keeper(id);
+        self.read_keeper(id);
         let Some(process) = self.processes.get_mut(&id) else { return };
         if !std::mem::replace(&mut process.settled, true) {
             let exit = FromGuardian::Exited { process: id.process, exit: Exit::Unknown, peak_memory_kib: 0 };
-            self.tell(id.client, &exit);
+            self.send(id.client, &exit);
         }
         self.finish(id);
     }
@@ -119,14 +119,14 @@ impl Guardian {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.mark_reaped();
         if let Some(client) = process.client {
-            self.client_gone(client);
+            self.close_client(client);
             if !self.owned_by(client).is_empty() {
                 return;
             }
             self.workers.remove(&client);
         }
         self.processes.remove(&id);
-        self.tell(id.client, &FromGuardian::Gone { process: id.process });
+        self.send(id.client, &FromGuardian::Gone { process: id.process });
         // Who asked for it may have waited for this only.
         if let Some(&asked) = self.workers.get(&id.client)
             && self.processes.get(&asked).is_some_and(Process::is_reaped)
@@ -142,7 +142,7 @@ impl Guardian {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.end();
         if let Some(client) = process.client {
-            self.client_gone(client);
+            self.close_client(client);
         }
     }
 
@@ -158,7 +158,7 @@ impl Guardian {
             self.by_keeper.remove(&keeper);
             self.orphans.give_up(keeper);
             let process = Some(self.asked_by_scheduler(id));
-            self.tell_unkillable(process, pids);
+            self.report_unkillable(process, pids);
             self.finish(id);
         }
         self.give_up_orders();
@@ -168,12 +168,12 @@ impl Guardian {
     /// Kills what the death of a keeper left to the guardian: any child that is neither a known keeper nor a warm
     /// interpreter.
     fn sweep_orphans(&mut self, now: Instant) {
-        if !self.orphans.are_looked_for() {
+        if !self.orphans.may_exist() {
             return;
         }
         let Ok(mut orphans) = process_tree::children(getpid()) else { return };
         // What a warm interpreter had made when the list was, it made after it said that it is warm.
-        self.warm.warming().into_iter().for_each(|program| self.hear_warm(program));
+        self.warm.warming().into_iter().for_each(|program| self.read_warm(program));
         if self.warm.may_have_made() {
             return;
         }
@@ -181,17 +181,17 @@ impl Guardian {
         let unkillable = self.orphans.kill(&orphans, now, SWEEP_BUDGET);
         if !unkillable.is_empty() {
             // Whose they were nobody knows any more.
-            self.tell_unkillable(None, unkillable);
+            self.report_unkillable(None, unkillable);
         }
         self.reap();
     }
 
     /// What is left behind is said even to a scheduler that only waits for the guardian's end.
-    fn tell_unkillable(&mut self, process: Option<ProcessId>, pids: Vec<u32>) {
+    fn report_unkillable(&mut self, process: Option<ProcessId>, pids: Vec<u32>) {
         let message = FromGuardian::Unkillable { process, pids };
-        self.tell(ClientId::SCHEDULER, &message);
+        self.send(ClientId::SCHEDULER, &message);
         if let Some(former) = &mut self.former_scheduler {
-            former.tell(&message).ok();
+            former.send(&message).ok();
         }
     }
 

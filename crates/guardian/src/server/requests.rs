@@ -19,23 +19,23 @@ use crate::messages::{FromGuardian, StartFailure, StartRequest, ToGuardian};
 const MESSAGES_AT_ONCE: usize = 64;
 
 impl Guardian {
-    pub(super) fn hear_client(&mut self, id: ClientId) {
+    pub(super) fn read_client(&mut self, id: ClientId) {
         for _ in 0..MESSAGES_AT_ONCE {
             let Some(client) = self.clients.get_mut(&id) else { return };
-            if client.deliver().is_err() {
-                return self.client_gone(id);
+            if client.send_waiting().is_err() {
+                return self.close_client(id);
             }
             match fd_message::receive_or_beginning(&client.socket, false) {
-                Ok(Some(Received::Whole(message, files))) => self.obey(id, message, files),
-                Ok(Some(Received::Beginning(beginning))) => self.cannot_take(id, &beginning),
+                Ok(Some(Received::Whole(message, files))) => self.handle(id, message, files),
+                Ok(Some(Received::Beginning(beginning))) => self.refuse_incomplete(id, &beginning),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(None) => return self.client_gone(id),
-                Err(_) => return self.client_garbled(id),
+                Ok(None) => return self.close_client(id),
+                Err(_) => return self.reject_client(id),
             }
         }
     }
 
-    fn obey(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
+    fn handle(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
         match message {
             ToGuardian::Watch => {}
             ToGuardian::Start { process, request } => self.start(ProcessKey { client, process }, request, files),
@@ -56,10 +56,10 @@ impl Guardian {
     }
 
     /// Files of a message did not come, since no more may be open here. Only what is to start has files.
-    fn cannot_take(&mut self, client: ClientId, beginning: &[u8]) {
+    fn refuse_incomplete(&mut self, client: ClientId, beginning: &[u8]) {
         match ToGuardian::process_to_start(beginning) {
             Some(process) => self.refuse(ProcessKey { client, process }, StartFailure::Errno(Errno::EMFILE as i32)),
-            None => self.client_garbled(client),
+            None => self.reject_client(client),
         }
     }
 
@@ -67,7 +67,7 @@ impl Guardian {
         let Some(client) = self.clients.get(&id.client) else { return };
         if self.processes.contains_key(&id) || self.warm.has_order(id) {
             // A name that is used twice: whoever says that is no client.
-            return self.client_garbled(id.client);
+            return self.reject_client(id.client);
         }
         let refused = match client.may_start(request.class) {
             true => self.make_or_fork(id, request, files),
@@ -108,11 +108,11 @@ impl Guardian {
     }
 
     /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
-    pub(super) fn client_gone(&mut self, id: ClientId) {
+    pub(super) fn close_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
         self.forget_orders_of(id);
         if id == ClientId::SCHEDULER {
-            let waits_for_our_end = self.hear_last_words(&client);
+            let waits_for_our_end = self.handle_last_requests(&client);
             self.scheduler = None;
             let now = Instant::now();
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
@@ -126,26 +126,26 @@ impl Guardian {
     }
 
     /// It said what no client says: a task has written into its worker's socket, say. That worker is of no use any more.
-    pub(super) fn client_garbled(&mut self, id: ClientId) {
+    pub(super) fn reject_client(&mut self, id: ClientId) {
         if let Some(&worker) = self.workers.get(&id) {
-            self.tell(worker.client, &FromGuardian::Garbled { process: worker.process });
+            self.send(worker.client, &FromGuardian::Garbled { process: worker.process });
             self.end(worker);
         }
-        self.client_gone(id);
+        self.close_client(id);
     }
 
     pub(super) fn refuse(&mut self, id: ProcessKey, reason: StartFailure) {
-        self.tell(id.client, &FromGuardian::NotStarted { process: id.process, reason });
-        self.tell(id.client, &FromGuardian::Gone { process: id.process });
+        self.send(id.client, &FromGuardian::NotStarted { process: id.process, reason });
+        self.send(id.client, &FromGuardian::Gone { process: id.process });
     }
 
     /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule. Whether it
     /// says nothing more, as it does when it has no more use for this guardian.
-    fn hear_last_words(&mut self, scheduler: &Client) -> bool {
+    fn handle_last_requests(&mut self, scheduler: &Client) -> bool {
         loop {
             match fd_message::receive_or_beginning(&scheduler.socket, false) {
                 Ok(Some(Received::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
-                    self.obey(ClientId::SCHEDULER, message, files);
+                    self.handle(ClientId::SCHEDULER, message, files);
                 }
                 // Nothing is started any more, whether its files came or not.
                 Ok(Some(_)) => {}
@@ -160,11 +160,11 @@ impl Guardian {
     }
 
     /// A client that can't be told is gone.
-    pub(super) fn tell(&mut self, id: ClientId, message: &FromGuardian) {
+    pub(super) fn send(&mut self, id: ClientId, message: &FromGuardian) {
         if let Some(client) = self.clients.get_mut(&id)
-            && client.tell(message).is_err()
+            && client.send(message).is_err()
         {
-            self.client_gone(id);
+            self.close_client(id);
         }
     }
 }

@@ -49,14 +49,14 @@ const ORDER_LIMIT: Duration = Duration::from_secs(5);
 /// How many warm interpreters there may be.
 const MAX_PROGRAMS: usize = 4;
 /// How many recipes are known of which there can be none.
-const MAX_COLD: usize = 64;
+const MAX_FAILED: usize = 64;
 
 /// All warm interpreters of a guardian, and what was ordered of them.
 pub(super) struct WarmPrograms {
     python_source: fn(&[TaskModule]) -> Vec<u8>,
     programs: Vec<WarmProgram>,
     /// Those of which there can be no warm interpreter.
-    cold: Vec<Recipe>,
+    failed: Vec<Recipe>,
     /// The scheduler is gone.
     closed: bool,
     /// How many orders were given.
@@ -76,7 +76,7 @@ pub(super) enum OrderOutcome {
 impl WarmPrograms {
     /// None yet; `python_source` gives what a warm interpreter runs.
     pub(super) fn new(python_source: fn(&[TaskModule]) -> Vec<u8>) -> WarmPrograms {
-        WarmPrograms { python_source, programs: Vec::new(), cold: Vec::new(), closed: false, count: 0 }
+        WarmPrograms { python_source, programs: Vec::new(), failed: Vec::new(), closed: false, count: 0 }
     }
 
     /// Orders a process of a warm interpreter, which is started if there is none.
@@ -114,7 +114,7 @@ impl WarmPrograms {
     }
 
     /// The keeper of a spare that is being made may have said its pid.
-    pub(super) fn hear_spare(&mut self, pid: Pid) -> Option<Pid> {
+    pub(super) fn read_spare(&mut self, pid: Pid) -> Option<Pid> {
         let program = self.programs.iter_mut().find(|program| program.pid == pid)?;
         match read_keeper_pid(&program.spare.as_ref()?.reports) {
             KeeperAnswer::Pending => {}
@@ -136,7 +136,7 @@ impl WarmPrograms {
     fn program_for(&mut self, request: &StartRequest, files: &[OwnedFd]) -> Option<usize> {
         let ProcessSource::Warm(warm) = &request.source else { return None };
         let recipe = Recipe::new(request, warm);
-        if self.closed || request.class.is_some() || self.cold.contains(&recipe) {
+        if self.closed || request.class.is_some() || self.failed.contains(&recipe) {
             return None;
         }
         let same = |program: &WarmProgram| program.recipe == recipe;
@@ -151,7 +151,7 @@ impl WarmPrograms {
                         Some(self.programs.len() - 1)
                     }
                     Err(_) => {
-                        self.note_cold(recipe);
+                        self.note_failed(recipe);
                         None
                     }
                 }
@@ -171,11 +171,11 @@ impl WarmPrograms {
         None
     }
 
-    fn note_cold(&mut self, recipe: Recipe) {
-        if self.cold.len() == MAX_COLD {
-            self.cold.remove(0);
+    fn note_failed(&mut self, recipe: Recipe) {
+        if self.failed.len() == MAX_FAILED {
+            self.failed.remove(0);
         }
-        self.cold.push(recipe);
+        self.failed.push(recipe);
     }
 
     /// What to wait for.
@@ -229,7 +229,7 @@ impl WarmPrograms {
     }
 
     /// One of them has said something, which is that it is warm, or has closed its socket.
-    pub(super) fn hear(&mut self, pid: Pid) {
+    pub(super) fn read(&mut self, pid: Pid) {
         let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid) else { return };
         let Some(socket) = &program.socket else { return };
         match socket.receive(false) {
@@ -245,7 +245,7 @@ impl WarmPrograms {
     }
 
     /// What became of an order, if something did: the pid of its keeper, or nothing.
-    pub(super) fn hear_order(&mut self, id: ProcessKey) -> Option<(Order, Option<Pid>)> {
+    pub(super) fn read_order(&mut self, id: ProcessKey) -> Option<(Order, Option<Pid>)> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         let (orders, index) =
             orders.filter_map(|orders| orders.iter().position(|order| order.id == id).map(|i| (orders, i))).next()?;
@@ -278,7 +278,7 @@ impl WarmPrograms {
                 given_up.append(&mut program.orders);
             }
         }
-        late.into_iter().for_each(|recipe| self.note_cold(recipe));
+        late.into_iter().for_each(|recipe| self.note_failed(recipe));
         given_up
     }
 
@@ -291,7 +291,7 @@ impl WarmPrograms {
         let index = self.programs.iter().position(|program| program.pid == pid)?;
         let program = self.programs.swap_remove(index);
         if !program.is_warm && !program.is_ending {
-            self.note_cold(program.recipe);
+            self.note_failed(program.recipe);
         }
         Some(program.orders)
     }
@@ -347,7 +347,7 @@ mod tests {
         let orders = vec![order(1, first), order(2, second)];
         programs.programs.push(WarmProgram::pretended(Recipe::new(&request, &warm), program, orders));
         keeper.send(&77i32.to_le_bytes(), &[], true).unwrap();
-        assert_eq!(programs.hear_order(id(1)).unwrap().1, Some(Pid::from_raw(77)));
+        assert_eq!(programs.read_order(id(1)).unwrap().1, Some(Pid::from_raw(77)));
         assert!(programs.give_up(due).is_empty());
         assert!(programs.has_order(id(2)));
     }

@@ -32,22 +32,22 @@ impl Guardian {
         self.fork_keeper(id, request, files).err().map(|error| StartFailure::Errno(keeper::errno_of(&error)))
     }
 
-    pub(super) fn hear_warm(&mut self, pid: Pid) {
-        self.warm.hear(pid);
+    pub(super) fn read_warm(&mut self, pid: Pid) {
+        self.warm.read(pid);
         self.warm.make_spare(pid);
     }
 
-    pub(super) fn hear_order(&mut self, id: ProcessKey) {
-        let Some((order, keeper)) = self.warm.hear_order(id) else { return };
+    pub(super) fn read_order(&mut self, id: ProcessKey) {
+        let Some((order, keeper)) = self.warm.read_order(id) else { return };
         match keeper.filter(|&keeper| self.is_unknown_child(keeper)) {
             Some(keeper) => self.begin(order, keeper),
             None => self.fork_instead(order),
         }
     }
 
-    pub(super) fn hear_spare(&mut self, program: Pid) {
+    pub(super) fn read_spare(&mut self, program: Pid) {
         // One that is no child of the guardian any more has ended, and hears nothing: so will whoever orders it.
-        if let Some(keeper) = self.warm.hear_spare(program).filter(|&keeper| self.is_unknown_child(keeper)) {
+        if let Some(keeper) = self.warm.read_spare(program).filter(|&keeper| self.is_unknown_child(keeper)) {
             self.warm.keep_spare(program, keeper);
         }
     }
@@ -100,7 +100,7 @@ impl Guardian {
     pub(super) fn give_up_orders(&mut self) {
         let given_up = self.warm.give_up(Instant::now());
         if !given_up.is_empty() {
-            self.orphans.look_again();
+            self.orphans.expect_more();
         }
         given_up.into_iter().for_each(|order| self.fork_instead(order));
     }
@@ -109,7 +109,7 @@ impl Guardian {
     pub(super) fn warm_ended(&mut self, pid: Pid) -> bool {
         let Some(left) = self.warm.ended(pid) else { return false };
         // What its imports had started is the guardian's now, and so is a keeper that it has just made.
-        self.orphans.look_again();
+        self.orphans.expect_more();
         left.into_iter().for_each(|order| self.fork_instead(order));
         true
     }
