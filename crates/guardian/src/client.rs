@@ -1,9 +1,12 @@
-//! [`GuardianClient`]: the scheduler's side of the guardian that starts and buries every process.
+//! [`GuardianClient`]: the side of a scheduler or a worker of the socket to its guardian.
 //!
-//! There is one per scheduler process and worker program, started when the first pool needs it and shared by all; with the
-//! start method `fork` it is itself a copy of this program. A worker starts none: it has a socket to the guardian of its
-//! scheduler. A thread receives what the guardian says and hands it to whoever asked for the process. A guardian leaves
-//! when its scheduler's socket ends: when the last user here drops it, or with the scheduler, however that ends.
+//! A scheduler starts a guardian when its first pool needs one ([`GuardianClient::shared`]). All pools share it, except
+//! that there is one guardian for each worker program and one for the start method `fork`. A worker starts no guardian: it
+//! is started with a socket to the guardian of its scheduler.
+//!
+//! A receiver thread reads the messages of the guardian and calls the [`Listener`] of the process that each message is
+//! about. The guardian ends all processes and exits when the scheduler's end of the socket is closed: by the drop of the
+//! last reference to the [`GuardianClient`], or by the end of the scheduler, however it ends.
 
 mod error;
 mod inherited;
@@ -38,38 +41,40 @@ use crate::messages::{ProcessId, StartFailure, StartRequest, ToGuardian};
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait for the guardian's end when it is no longer needed.
+/// How long the drop of a [`GuardianClient`] waits for the exit of the guardian.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The connection to the guardian.
+/// The socket to a guardian, and the listeners of the processes that this process asked it for.
 pub struct GuardianClient {
-    /// The program that it runs and that workers are to run.
+    /// The program that the guardian runs, which is also the program of its workers.
     pub program: PathBuf,
-    /// The folder for this scheduler's sockets.
+    /// The run directory of the guardian: the folder for the scheduler's sockets.
     pub run_directory: OsString,
     pid: Pid,
     origin: Origin,
     socket: Arc<SeqPacket>,
     sending: RequestSender,
     listeners: Arc<Listeners>,
+    /// The number of the next process.
     next: AtomicU64,
     receiver: Option<JoinHandle<()>>,
 }
 
-/// Where a guardian comes from.
+/// Who has started a guardian.
 enum Origin {
-    /// This process has started it.
+    /// This process.
     Started {
+        /// The guardian.
         process: PidFd,
-        /// Whether it is a copy of this program as it was at `init()`.
+        /// Whether the guardian is a fork of the zygote.
         is_copy: bool,
     },
-    /// This process is a worker that it has started.
+    /// The scheduler. The guardian has started this process, a worker.
     Inherited,
 }
 
 impl GuardianClient {
-    /// The connection to a guardian that watches at the other end of the socket.
+    /// A client of the guardian at the other end of `socket`, which has answered `Ready`; starts the receiver thread.
     fn connect(
         program: PathBuf,
         run_directory: OsString,
@@ -84,7 +89,7 @@ impl GuardianClient {
             move || {
                 receive(&socket, &listeners);
                 if is_worker {
-                    // Whoever lost the guardian is being ended, and must not say meanwhile that a task has failed.
+                    // A worker without a guardian is being killed. It must not report meanwhile that a task has failed.
                     nix::sys::signal::raise(Signal::SIGKILL).ok();
                 }
                 listeners.notify_lost();
@@ -98,20 +103,20 @@ impl GuardianClient {
         matches!(self.origin, Origin::Started { is_copy: true, .. })
     }
 
-    /// The guardian's pid.
+    /// The pid of the guardian.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().unsigned_abs()
     }
 
-    /// Whether the guardian has ended.
+    /// Whether the guardian has ended or can't be reached.
     pub fn is_lost(&self) -> bool {
         self.listeners.is_lost()
     }
 
-    /// Starts a process; what happens to it is told to the listener, on the guardian's thread, or on this one that it can't
-    /// be asked for.
+    /// Asks the guardian to start a process.
     ///
-    /// `files` are those of the launch's numbers, then its drains.
+    /// `files` are the files for [`StartRequest::numbers`], then those that [`StartRequest::drains`] counts. The receiver
+    /// thread calls the listener for each event of the process. Where the request can't be sent, this thread calls it.
     pub fn launch(&self, request: StartRequest, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
         self.listeners.add(process, listener);
@@ -129,24 +134,25 @@ impl GuardianClient {
         process
     }
 
-    /// Sends a signal to the group of a process, if it is still there.
+    /// Sends a signal to the process group that a process leads, unless the process has been reaped.
     pub fn signal(&self, process: ProcessId, signal: Signal) {
         self.send_short(&ToGuardian::Signal { process, signal: signal as i32 });
     }
 
-    /// Kills a process and everything below it.
+    /// Kills a process, all of its descendants, and all processes that it had asked the guardian for.
     pub fn end(&self, process: ProcessId) {
         self.send_short(&ToGuardian::End { process });
     }
 
-    /// Sends what has no files and is short, so that there is no limit that it could reach.
+    /// Sends a short message without files. No limit of this process can prevent it, so each error is one of the socket.
     fn send_short(&self, message: &ToGuardian) {
         if let Err(error) = self.sending.send(&self.socket, message, &[]) {
             self.disconnect(error.into());
         }
     }
 
-    /// A guardian that can't be sent to, though it always reads, is lost.
+    /// Closes the socket after a failed send, so that the receiver thread reports the guardian as lost. The guardian always
+    /// reads: a failed send means that it has ended or was stopped.
     fn disconnect(&self, error: io::Error) {
         tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
         shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both).ok();
@@ -157,9 +163,9 @@ impl Drop for GuardianClient {
     fn drop(&mut self) {
         let shut_down = |how| shutdown(self.socket.as_fd().as_raw_fd(), how).ok();
         if let Origin::Started { process, .. } = &self.origin {
-            // Its poll sees the end; our receiving thread hears its last words.
+            // The guardian sees the end of its input. The receiver thread still reads its last messages.
             shut_down(Shutdown::Write);
-            // Somebody may have stopped it; nobody would let it go on once this process has ended.
+            // The guardian may have been stopped by a signal. No one would continue it after the end of this process.
             process.signal(Signal::SIGCONT).ok();
             if !wait_readable(process.as_fd(), END_TIMEOUT) {
                 tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
@@ -170,7 +176,7 @@ impl Drop for GuardianClient {
         }
         shut_down(Shutdown::Both);
         if let Some(receiver) = self.receiver.take() {
-            // Dropped on that very thread when a listener held the last reference.
+            // A listener may have held the last reference. Then this is the receiver thread.
             if receiver.thread().id() != std::thread::current().id() {
                 receiver.join().ok();
             }
@@ -188,12 +194,12 @@ mod tests {
 
     use super::*;
 
-    /// A message that needs a file of its own.
+    /// A request that is longer than a packet.
     pub(super) fn long_request() -> StartRequest {
         StartRequest { arguments: vec!["x".repeat(100_000).into()], ..StartRequest::of("/bin/true") }
     }
 
-    /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.
+    /// In a process of its own, since it lowers the limit of open files. Its guardian only reads.
     #[test]
     fn a_launch_that_can_not_be_sent_for_a_limit_fails_alone() {
         if !pushflow_isolated_test::is_isolated("client::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone")
@@ -219,7 +225,7 @@ mod tests {
             Some((ToGuardian::Start { process, .. }, _)) => assert_eq!(process, second),
             other => panic!("{other:?}"),
         }
-        // It is no guardian that would end.
+        // The drop would wait for the exit of the guardian, which is this process.
         std::mem::forget(guardian);
     }
 }

@@ -11,10 +11,10 @@ use crate::lookup::LookupError;
 /// Why there is no guardian.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardianError {
-    /// There is no program to be the guardian.
+    /// There is no worker program.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// The program is of another build.
+    /// The worker program is of another build than this program.
     #[error(
         "the worker program {path:?} is of another build than this program ({theirs}, not {ours}): rebuild it, or choose another with PUSHFLOW_WORKER"
     )]
@@ -23,26 +23,26 @@ pub enum GuardianError {
         path: PathBuf,
         /// Its build.
         theirs: String,
-        /// The scheduler's.
+        /// The build of this program.
         ours: String,
     },
-    /// No guardian can be forked from this program.
+    /// No guardian can be forked for the start method `fork`.
     #[error("the start method \"fork\" can't be used: {reason}")]
     NoFork {
         /// Why.
         reason: String,
     },
-    /// This process is a worker, and workers have the guardian of their scheduler.
+    /// This process is a worker, and another worker program was named than the program of its scheduler's guardian.
     #[error(
         "a pool inside a worker runs the worker's own program {program:?}, not {named:?}: leave out the option worker"
     )]
     InsideWorker {
         /// The worker's program.
         program: PathBuf,
-        /// The program that was asked for.
+        /// The program that was named.
         named: PathBuf,
     },
-    /// The program could not be started.
+    /// The program could not be started because of a limit of this machine.
     #[error("the worker program {path:?} could not be started: {reason}")]
     NotStarted {
         /// The program.
@@ -50,20 +50,20 @@ pub enum GuardianError {
         /// Why.
         reason: String,
     },
-    /// The program is a guardian and could not begin, or something else was missing.
+    /// The program is a guardian that could not begin, or this process met a limit.
     #[error("the worker program {path:?} could not be used: {reason}")]
     Unable {
         /// The program.
         path: PathBuf,
-        /// What was missing.
+        /// Why.
         reason: String,
     },
-    /// The program did not do what a guardian does.
+    /// The program can't be executed, or did not behave like a guardian.
     #[error("the worker program {path:?} could not be used ({reason}): is it a pushflow worker?")]
     Unusable {
         /// The program.
         path: PathBuf,
-        /// What happened.
+        /// What happened instead.
         reason: String,
     },
 }
@@ -79,7 +79,7 @@ impl GuardianError {
 
     pub(super) fn not_started(path: &Path, error: io::Error) -> GuardianError {
         match error.raw_os_error().map(Errno::from_raw) {
-            // What is said of the file itself, or of the interpreter that it names; all else is a limit of this machine.
+            // Errors of the file itself, or of the interpreter that it names. All others are limits of this machine.
             Some(Errno::EACCES | Errno::ENOENT | Errno::ENOEXEC | Errno::ELIBBAD) => {
                 GuardianError::unusable(path, error)
             }

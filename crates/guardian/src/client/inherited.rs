@@ -1,6 +1,7 @@
-//! The guardian of a worker: that of its scheduler, over a socket that the worker was started with.
+//! The guardian of a worker: the guardian of its scheduler, over a socket that the worker was started with.
 //!
-//! It is connected to when the worker first needs a process, and then for good: there is one socket.
+//! The worker has one socket and one [`GuardianClient`], which it makes when it first needs a process and then keeps. If
+//! that fails, the worker has no guardian: it never starts one of its own, which nobody would end with the worker.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,22 +17,27 @@ use super::{GuardianClient, Origin, SEND_TIMEOUT};
 
 static INHERITED: Mutex<Inherited> = Mutex::new(Inherited::None);
 
+/// The guardian that the calling process was started with.
 enum Inherited {
     /// This process is no worker.
     None,
-    /// Nothing was asked of it yet.
+    /// The worker has needed no process yet.
     Unused(SeqPacket, GuardianAddress),
+    /// The worker has a client.
     Connected(Arc<GuardianClient>),
-    /// It could not be connected to, for this reason. There is no other socket.
-    Lost(GuardianAddress, String),
+    /// The client could not be made, for this reason.
+    Failed(GuardianAddress, String),
 }
 
-/// From now on this process, a worker, asks that guardian for processes.
+/// Makes the guardian at the other end of `socket` the guardian of this process, a worker.
 pub(crate) fn inherit(socket: SeqPacket, address: GuardianAddress) {
     *INHERITED.lock().unwrap_or_else(PoisonError::into_inner) = Inherited::Unused(socket, address);
 }
 
-/// The guardian of this process if it is a worker; `worker` is the program that workers are to run, if one was named.
+/// The guardian of this process, or `None` if this process is no worker.
+///
+/// # Errors
+/// When `worker`, the program that was named for workers, is not the program of this worker, or the client can't be made.
 pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<GuardianClient>>, GuardianError> {
     let mut inherited = INHERITED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(guardian) = inherited.guardian()? else { return Ok(None) };
@@ -43,7 +49,7 @@ pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<GuardianClien
 }
 
 impl Inherited {
-    /// Connects to it when it is needed first.
+    /// The client; made at the first call.
     fn guardian(&mut self) -> Result<Option<Arc<GuardianClient>>, GuardianError> {
         let (next, answer) = match std::mem::replace(self, Inherited::None) {
             Inherited::None => return Ok(None),
@@ -52,12 +58,12 @@ impl Inherited {
                 Ok(guardian) => (Inherited::Connected(guardian.clone()), Ok(Some(guardian))),
                 Err(error) => {
                     let reason = name_limit(error).to_string();
-                    (Inherited::Lost(address.clone(), reason.clone()), Err(unable(&address, reason)))
+                    (Inherited::Failed(address.clone(), reason.clone()), Err(unable(&address, reason)))
                 }
             },
-            Inherited::Lost(address, reason) => {
+            Inherited::Failed(address, reason) => {
                 let error = unable(&address, reason.clone());
-                (Inherited::Lost(address, reason), Err(error))
+                (Inherited::Failed(address, reason), Err(error))
             }
         };
         *self = next;

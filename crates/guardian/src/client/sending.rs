@@ -1,8 +1,8 @@
-//! [`RequestSender`]: how messages are sent to the guardian, whose files may have to wait for room.
+//! [`RequestSender`]: sends messages to the guardian, and waits where too many files are in flight.
 //!
-//! Files on their way count for a limit of the user until they are taken, whoever is to take them. So when there is no room
-//! a message is tried again for a while: altogether, not each of them, since whoever sends may be the thread that does all
-//! else for a pool. Nobody else waits meanwhile.
+//! The kernel limits how many files a user may have in messages that nobody has received yet (`ETOOMANYREFS`), whoever is to
+//! receive them. A message that meets this limit is sent again for a while. The wait is limited for all messages together,
+//! not for each, since the sender may be the thread that does all other work of a pool. Senders do not wait for each other.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,18 +15,18 @@ use pushflow_protocol::fd_message::FdMessage;
 
 use crate::messages::ToGuardian;
 
-/// How long files wait for room on their way.
+/// How long messages are sent again, from the first message that met the limit on.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked whether there is room.
+/// The pause between two attempts to send a message.
 const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Limits of this process or of its user, which say nothing of the guardian.
+/// Errors of `sendmsg` for a limit of this process or of its user. After them the guardian can still be reached.
 const LIMITS: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ETOOMANYREFS, Errno::ENOMEM, Errno::ENOBUFS];
 
 /// Why a message was not sent.
 #[derive(Debug)]
 pub(super) enum SendError {
-    /// A limit of this process kept it from that; others may be sent.
+    /// A limit of this process or of its user prevented it. Other messages may be sent.
     Limit(Errno),
     /// The guardian can't be reached.
     Broken(io::Error),
@@ -41,15 +41,15 @@ impl From<SendError> for io::Error {
     }
 }
 
-/// Since when there has been no room for files.
+/// Since when too many files have been in flight; `None` after a message with files that was sent.
 #[derive(Debug, Default)]
 pub(super) struct RequestSender(Mutex<Option<Instant>>);
 
 impl RequestSender {
-    /// Sends a message with some files, and waits for room.
+    /// Sends a message with some files. Sends it again while too many files are in flight, at most for [`ROOM_TIMEOUT`].
     pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), SendError> {
         let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-        // Nothing of this is about the guardian.
+        // An error here is one of this process.
         let packed = FdMessage::new(message).map_err(|error| SendError::Limit(errno_of(&error)))?;
         loop {
             match packed.send(socket, &files, true) {
@@ -68,7 +68,7 @@ impl RequestSender {
         }
     }
 
-    /// Whether room is still waited for.
+    /// Whether a message that met the limit is to be sent again. The first call starts the time.
     fn waits(&self) -> bool {
         let now = Instant::now();
         now < *self.full_since().get_or_insert(now) + ROOM_TIMEOUT
@@ -79,7 +79,7 @@ impl RequestSender {
     }
 }
 
-/// Errors without a number are those of files that may not be so long.
+/// The error number. An error without a number is a message that is longer than a file may be (`RLIMIT_FSIZE`).
 fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EFBIG, Errno::from_raw)
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::messages::ProcessId;
 
-    /// Only where this process is not privileged; else in a process of its own that is not.
+    /// In a process of its own without privileges, since the limit does not apply to privileged processes.
     #[test]
     fn files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is() {
         const CHILD: &str = "PUSHFLOW_TEST_FEW_FILES";
@@ -106,7 +106,7 @@ mod tests {
             child.args(dropped.iter().take(if is_root { 3 } else { 0 })).arg("--no-new-privs");
             child.arg(std::env::current_exe().unwrap()).args(["--exact", test]).env(CHILD, "");
             let child = child.output().unwrap();
-            // Whoever is not privileged may not look into the folder that this program is in.
+            // Without privileges the process may not be allowed to read the folder of this program.
             assert!(child.status.success() || [Some(126), Some(127)].contains(&child.status.code()), "{child:?}");
             return;
         }
@@ -141,7 +141,7 @@ mod tests {
         assert!(!began(ROOM_TIMEOUT).waits());
     }
 
-    /// In a process of its own, in which no file may be long.
+    /// In a process of its own, since it lowers the limit of the length of files.
     #[test]
     fn a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian() {
         if !pushflow_isolated_test::is_isolated(

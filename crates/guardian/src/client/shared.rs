@@ -1,4 +1,4 @@
-//! Which guardian this process uses: one for each worker program, and one for the start method `fork`.
+//! [`GuardianClient::shared`]: the guardians that this process uses.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,11 +9,16 @@ use super::error::GuardianError;
 use super::{GuardianClient, inherited};
 use crate::lookup;
 
-/// One for each worker program that pools of this process use, and one for the start method `fork`.
+/// The guardians that this process has started: one for each worker program, and one for the start method `fork`.
 static SHARED: Mutex<Vec<Weak<GuardianClient>>> = Mutex::new(Vec::new());
 
 impl GuardianClient {
-    /// The guardian of this process for this worker program and start method; started if there is none.
+    /// The guardian of this process for a worker program and start method. Starts it if there is none.
+    ///
+    /// Without `worker` the guardian may run any worker program. In a worker this is the guardian of its scheduler.
+    ///
+    /// # Errors
+    /// When no guardian can be started, or when this process is a worker and `worker` is another program than its own.
     pub fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<GuardianClient>, GuardianError> {
         if let Some(inherited) = inherited::guardian(worker)? {
             return Ok(inherited);

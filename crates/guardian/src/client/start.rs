@@ -1,4 +1,4 @@
-//! Starting a guardian: by executing a worker program, or as a copy of this program as it was at `init()`.
+//! How a scheduler starts a guardian: by executing a worker program, or as a fork of the zygote.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd};
@@ -21,15 +21,15 @@ use crate::lookup::{self, Candidate, LookupError};
 use crate::messages::{FromGuardian, ToGuardian};
 use crate::role;
 
-/// How long a guardian may take until it watches.
+/// How long a guardian may take to answer `Watch`.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a guardian that can't be used may take to leave by itself.
+/// How long a guardian that can't be used may take to exit after the end of its socket, before it is killed.
 const FAILED_START_TIMEOUT: Duration = Duration::from_secs(1);
-/// What is known of a program that is no guardian.
+/// The reason in the error about a program that closes the socket without an answer.
 const NO_WORD: &str = "it ended without a word";
 
 impl GuardianClient {
-    /// A guardian that is a copy of this program as it was at `init()`.
+    /// Has the zygote fork a guardian.
     pub(super) fn fork(worker: Option<&Path>) -> Result<GuardianClient, GuardianError> {
         let no_fork = |reason| GuardianError::NoFork { reason };
         if let Some(named) = lookup::named_by(worker) {
@@ -41,7 +41,10 @@ impl GuardianClient {
         GuardianClient::start(&program, true, |socket| zygote_handle::fork_guardian(socket).map_err(no_fork))
     }
 
-    /// The first candidate that is of this build; the error of the first one where none is.
+    /// Starts the first candidate that can be used and is of this build.
+    ///
+    /// # Errors
+    /// The error of the first candidate, when none can be used.
     pub(super) fn start_best(candidates: &[Candidate]) -> Result<GuardianClient, GuardianError> {
         let mut first_error = None;
         for candidate in candidates {
@@ -58,7 +61,7 @@ impl GuardianClient {
         Err(first_error.unwrap_or(GuardianError::Lookup(LookupError::None)))
     }
 
-    /// `begin` starts the process at the other end of the socket that it is given.
+    /// Starts a guardian and waits for its `Ready`. `begin` starts the process and gives it the socket that `begin` gets.
     fn start(
         program: &Path,
         is_copy: bool,
@@ -86,7 +89,7 @@ impl GuardianClient {
     }
 }
 
-/// Starts the program as guardian: its socket is its standard input, everything else of ours stays closed to it.
+/// Executes the program as guardian. Its standard input is the socket. It gets no other file of this process.
 fn spawn(program: &Path, socket: &SeqPacket) -> io::Result<Pid> {
     let environment = env::vars_os().chain([(role::ROLE.into(), role::GUARDIAN.into())]);
     let image = Image::new(program, [program.as_os_str(), "pushflow-guardian".as_ref()], environment)?;
@@ -95,7 +98,7 @@ fn spawn(program: &Path, socket: &SeqPacket) -> io::Result<Pid> {
     spawn_session_leader(&image, &[(socket.as_fd().as_raw_fd(), 0), (null, 1), (null, 2)])
 }
 
-/// Says who is to be watched, and waits for the answer: the build and the run directory.
+/// Sends `Watch` with a pidfd of this process, and waits for the answer: the build and the run directory.
 fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), GuardianError> {
     let unusable = |reason: &dyn ToString| GuardianError::unusable(program, reason.to_string());
     let this = PidFd::open(getpid()).map_err(|error| GuardianError::unable(program, error))?;
@@ -122,14 +125,14 @@ fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), G
     }
 }
 
-/// Ends what was started as guardian and is none, or of another build: one that is leaves when its socket ends, and
-/// takes its run directory along.
+/// Ends and reaps a process that was started as guardian and can't be used. A guardian of another build exits at the end
+/// of its socket and removes its run directory; a program that is no guardian is killed.
 fn end_failed_start(pid: Pid, socket: SeqPacket) {
     drop(socket);
     match PidFd::open(pid) {
         Ok(process) if wait_readable(process.as_fd(), FAILED_START_TIMEOUT) => {}
         Ok(process) => drop(process.signal(Signal::SIGKILL)),
-        // It has left, and the kernel has reaped it, since this process ignores SIGCHLD.
+        // The process has ended, and the kernel has reaped it because this process ignores SIGCHLD.
         Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => return,
         Err(_) => drop(nix::sys::signal::kill(pid, Signal::SIGKILL)),
     }

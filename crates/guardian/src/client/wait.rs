@@ -1,4 +1,4 @@
-//! Waiting for a guardian: until it answers or has ended, and its end as a child of this process.
+//! Waiting for a guardian: for its answer, and for its exit as a child of this process.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// Waits until a file is readable or at its end; `false` when the time is over.
+/// Waits until a file is readable or at its end, at most for `limit`. Returns whether it is.
 pub(super) fn wait_readable(file: BorrowedFd<'_>, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -23,23 +23,25 @@ pub(super) fn wait_readable(file: BorrowedFd<'_>, limit: Duration) -> bool {
     }
 }
 
-/// Reaps a guardian that has ended or is about to, and removes its folder if it was killed, or nobody can know: then nobody
-/// else does.
+/// Waits for the exit of a guardian. Removes its run directory unless the guardian exited with 0: only then has the
+/// guardian removed it.
 pub(super) fn reap_and_clean_up(pid: Pid, run_directory: &OsStr) {
     if reap(pid) != Some(0) {
         std::fs::remove_dir_all(run_directory).ok();
     }
 }
 
-/// Does so whenever it ends, so that it is no zombie for as long as this program runs.
+/// Does the same on a thread of its own, so that a guardian that ends later does not remain a zombie.
 pub(super) fn reap_later(pid: Pid, run_directory: OsString) {
     let thread = std::thread::Builder::new().name("pushflow-reap".into());
-    // Without a thread it is a zombie until the end of this program.
+    // Where there can be no thread, the guardian remains a zombie until this program ends.
     thread.spawn(move || reap_and_clean_up(pid, &run_directory)).ok();
 }
 
-/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the zygote: its
-/// exit code, if it had one and is known. It is not where this process ignores SIGCHLD.
+/// Waits for the exit of a guardian and reaps it. Returns its exit code, or `None` if a signal killed it or this process
+/// ignores SIGCHLD.
+///
+/// `__WALL`, since a wait without it does not see a guardian that is a fork of the zygote.
 pub(super) fn reap(pid: Pid) -> Option<i32> {
     loop {
         match waitpid(pid, Some(WaitPidFlag::__WALL)) {

@@ -1,5 +1,4 @@
-//! The program's side of its zygote: the copy of it that `init()` made, from which guardians can be forked for the
-//! start method `fork`.
+//! [`ZygoteHandle`]: the program's side of the socket to its zygote, over which it asks for guardians.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -19,18 +18,22 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 static ZYGOTE: Mutex<ZygoteHandle> = Mutex::new(ZygoteHandle::NoInit);
 
+/// What this process knows of its zygote.
 enum ZygoteHandle {
+    /// This program has not called `init()`.
     NoInit,
-    /// Why there is none.
+    /// There is no zygote, for this reason.
     Unavailable(String),
-    /// It listens to this process.
+    /// The zygote waits for requests.
     Asleep {
+        /// The socket to the zygote.
         socket: SeqPacket,
+        /// The process that called `init()`. A fork of it has the socket too, but must not use it.
         program: Pid,
     },
 }
 
-/// Notes what came of making the zygote: the socket on which it listens.
+/// Keeps the socket to the zygote, or the reason why `init()` could not make one.
 pub(crate) fn note(made: io::Result<SeqPacket>) {
     *ZYGOTE.lock().unwrap_or_else(PoisonError::into_inner) = match made {
         Ok(socket) => ZygoteHandle::Asleep { socket, program: getpid() },
@@ -40,7 +43,10 @@ pub(crate) fn note(made: io::Result<SeqPacket>) {
     };
 }
 
-/// Has the zygote fork a guardian for the other end of `socket`: its pid, or one sentence on why not.
+/// Has the zygote fork a guardian that serves on `socket`. Returns its pid.
+///
+/// # Errors
+/// One sentence on why there is no guardian.
 pub(super) fn fork_guardian(socket: &SeqPacket) -> Result<Pid, String> {
     let mut state = ZYGOTE.lock().unwrap_or_else(PoisonError::into_inner);
     match &*state {
@@ -55,7 +61,7 @@ pub(super) fn fork_guardian(socket: &SeqPacket) -> Result<Pid, String> {
             Ok(FromZygote::Forked { pid }) => Ok(Pid::from_raw(pid.cast_signed())),
             Ok(FromZygote::NotForked { errno }) => Err(name_limit(io::Error::from_raw_os_error(errno)).to_string()),
             Err(error) => {
-                // A late answer would be taken for the next one.
+                // The socket is not used again: a late answer would be taken for the answer to the next request.
                 let reason = format!("the copy of this program that pushflow::init() made is gone ({error})");
                 *state = ZygoteHandle::Unavailable(reason.clone());
                 Err(reason)
