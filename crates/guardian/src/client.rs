@@ -109,7 +109,7 @@ impl GuardianClient {
     }
 
     /// Whether the guardian has ended or can't be reached.
-    pub fn is_lost(&self) -> bool {
+    fn is_lost(&self) -> bool {
         self.listeners.is_lost()
     }
 

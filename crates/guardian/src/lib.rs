@@ -28,15 +28,14 @@
 //! A keeper that a warm interpreter has forked is a child of the guardian, too (`CLONE_PARENT`).
 //!
 //! # The life of a process
-//! 1. A client sends [`ToGuardian::Start`]. The guardian forks a keeper, and the keeper forks the process.
+//! 1. A client sends a [`StartRequest`]. The guardian forks a keeper, and the keeper forks the process.
 //! 2. The process sets its death signal, then leads a process group of its own, then executes its program or, as a fork of
-//!    the guardian, serves as a worker. The guardian tells the client [`FromGuardian::Started`] or
-//!    [`FromGuardian::NotStarted`].
+//!    the guardian, serves as a worker. The client gets [`ProcessEvent::Started`] or [`ProcessEvent::NotStarted`].
 //! 3. The process ends, or the client asks for its end, or the client itself ends. The client, if it is still there, gets
-//!    [`FromGuardian::Exited`].
+//!    [`ProcessEvent::Exited`].
 //! 4. The guardian sends SIGKILL to all descendants of the keeper, again and again, until the keeper exits because it has
 //!    no child left. It also ends all processes that the process had asked for.
-//! 5. When nothing of all this is left, the client gets [`FromGuardian::Gone`], always as the last message about the process.
+//! 5. When nothing of all this is left, the client gets [`ProcessEvent::Gone`], the last event of the process.
 //!
 //! # Invariants
 //! - Each process dies with its keeper, and each keeper with the guardian. Before it does anything else, each of them sets
@@ -49,7 +48,7 @@
 //! - The processes that a worker asked for end with the worker. The processes that the scheduler asked for end with the
 //!   scheduler, or after a grace ([`OnSchedulerExit`]).
 //! - The guardian exits only after the scheduler, and only when no process is left. The exception are processes that may
-//!   not be killed because they belong to another user: the guardian reports them ([`FromGuardian::Unkillable`]) and does
+//!   not be killed because they belong to another user: the guardian reports them ([`ProcessEvent::Unkillable`]) and does
 //!   not wait for them.
 //! - No process gets a signal by a pid that the kernel may have given to another process: a pid is used only while its
 //!   process has not been reaped by the guardian or while a pidfd of it is open.
@@ -73,7 +72,7 @@ mod current;
 mod interrupt;
 mod launch;
 mod launcher;
-pub mod lookup;
+mod lookup;
 mod messages;
 pub mod role;
 mod server;
@@ -88,10 +87,8 @@ pub use launch::{
     Child, Launch, LaunchError, Launcher, classify_launch_error, find_program, is_executable, resolve_program,
 };
 pub use launcher::{GuardedLauncher, StartedProcesses, StopListener, WorkerLauncher};
-pub use messages::{
-    FromGuardian, FromZygote, KeeperReport, OnSchedulerExit, ProcessId, ProcessSource, StartFailure, StartRequest,
-    ToGuardian, ToZygote, WORKER_PID, WarmStart,
-};
+pub use lookup::{LookupError, this_program_serves};
+pub use messages::{OnSchedulerExit, ProcessId, ProcessSource, StartFailure, StartRequest, WarmStart};
 pub use server::{keep_adopted, run_guardian};
 pub use worker_program::{WorkerFiles, WorkerProgram};
 pub use zygote::start_zygote;
