@@ -1,9 +1,11 @@
-//! Messages over a [`SeqPacket`], with files: how the scheduler, the guardian and its keepers talk, and how a worker
-//! says hello.
+//! [`FdMessage`]: messages with file descriptors over a [`SeqPacket`] (`SOCK_SEQPACKET` with `SCM_RIGHTS`).
 //!
-//! A message that is too long for a packet goes into a memory file that travels with it, so that there is no limit to
-//! the arguments of a command but the kernel's. Its beginning is in the packet nevertheless: where the receiver may have no
-//! more files open, that is all it gets.
+//! The guardian talks in this way to its clients, keepers and zygote; a worker sends its `Hello` in this way, and the
+//! scheduler sends the files of slabs.
+//!
+//! A message that is longer than a packet goes into a memory file that travels with the packet. So the arguments of a
+//! command have no limit but the kernel's. The packet holds the beginning of the message nevertheless: a receiver that may
+//! not open more files gets only this beginning.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -16,24 +18,24 @@ use pushflow_os::socket::MAX_MESSAGE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The first byte of a packet that holds its message.
+/// The first byte of a packet that holds the message.
 const INLINE: u8 = 0;
-/// The first byte of a packet whose message is in its first file.
+/// The first byte of a packet whose first file holds the message.
 const IN_FILE: u8 = 1;
 
-/// How much of a message is in the packet where the whole is in a file.
+/// How many bytes of a message are in the packet if the message is in a file.
 const BEGINNING: usize = 32;
 
-/// What has come from the other side.
+/// A message that was received.
 #[derive(Debug)]
 pub enum Received<M> {
     /// A message with its files.
     Whole(M, Vec<OwnedFd>),
-    /// The beginning of a message, or all of it; files are missing, since this process may have no more open.
+    /// The beginning of an encoded message, or all of it. Files are missing, since this process may not open more.
     Beginning(Vec<u8>),
 }
 
-/// A message ready to be sent, so that one that can't be sent now can be sent later.
+/// An encoded message. It can be sent again after a send that has failed.
 #[derive(Debug)]
 pub struct FdMessage {
     packet: Vec<u8>,
@@ -41,10 +43,10 @@ pub struct FdMessage {
 }
 
 impl FdMessage {
-    /// Writes a message down.
+    /// Encodes a message.
     ///
     /// # Errors
-    /// When there are no file descriptors left for a long one, or no file may be so long.
+    /// When a long message finds no free file descriptor, or is longer than a file may be.
     pub fn new<M: Serialize>(message: &M) -> io::Result<FdMessage> {
         let packet = postcard::to_extend(message, vec![INLINE]).map_err(io::Error::other)?;
         if packet.len() <= MAX_MESSAGE {
@@ -68,7 +70,7 @@ impl FdMessage {
     }
 }
 
-/// Sends one message with some files, waiting for room.
+/// Sends one message with some files. Waits until the socket takes it.
 ///
 /// # Errors
 /// Those of [`SeqPacket::send`].
@@ -76,11 +78,11 @@ pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[BorrowedFd<'
     FdMessage::new(message)?.send(socket, files, true)
 }
 
-/// Receives one message with its files; `None` when the other side is gone.
+/// Receives one message with its files. Returns `None` at the end of the socket.
 ///
 /// # Errors
-/// Those of [`SeqPacket::receive`]; `InvalidData` for what is no such message; `EMFILE` for one whose files did not all
-/// come.
+/// Those of [`SeqPacket::receive`]; `InvalidData` for bytes that are no such message; `EMFILE` if files are missing because
+/// this process may not open more.
 pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
     match receive_or_beginning(socket, blocking)? {
         Some(Received::Whole(message, files)) => Ok(Some((message, files))),
@@ -89,10 +91,10 @@ pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::R
     }
 }
 
-/// Like [`receive`], for who can do something with a message whose files did not all come.
+/// Like [`receive`], but returns the beginning of a message whose files are missing.
 ///
 /// # Errors
-/// Those of [`receive`] but `EMFILE`.
+/// Those of [`receive`] except `EMFILE`.
 pub fn receive_or_beginning<M: DeserializeOwned>(
     socket: &SeqPacket,
     blocking: bool,
@@ -139,7 +141,7 @@ mod tests {
         }
     }
 
-    /// In a process of its own, which may have no more files.
+    /// In a process of its own, since it lowers the limit of open files.
     #[test]
     fn of_a_message_whose_files_did_not_come_there_is_its_beginning() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};

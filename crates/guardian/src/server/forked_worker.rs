@@ -1,16 +1,19 @@
-//! A worker that is a copy of the guardian: the start methods `forkserver` and `fork`.
+//! [`ForkedWorker`]: a worker that is a fork of the guardian, for the start methods `forkserver` and `fork`.
 //!
-//! # Why a copy of the guardian
-//! The guardian has one thread, its files are few and known, and it runs the same program as the workers: with
-//! `forkserver` it is a fresh image of the worker program, with `fork` it is itself a copy of the calling program. So its
-//! keepers fork workers from what they already are, and there is no second process to be started, watched and replaced.
+//! # Why a fork of the guardian
+//! The guardian has one thread, its files are few and known, and it runs the program of the workers: with `forkserver` it
+//! is a fresh image of the worker program, with `fork` it is a fork of the calling program. So the keepers, which are forks
+//! of the guardian, fork workers from themselves. No second process must be started, watched and replaced.
 //!
-//! # What a copy must not keep
-//! It has the guardian's memory, so it must never go on with the guardian's work, nor with that of the program that the
-//! guardian is a copy of: no value of the guardian is dropped here (one would remove the run directory), a panic ends the
-//! copy alone, exit handlers that were there before are skipped. Of the files it keeps only its own and those that stand
-//! for the calling program's. Signals are as in a fresh program. Its environment and folder are those of the scheduler
-//! when the worker was asked for, with every start method.
+//! # What a forked worker must not keep
+//! A forked worker has the memory of the guardian. It must never continue the work of the guardian, or of the program that
+//! the guardian is a fork of:
+//! - It drops no value of the guardian. One of them would remove the run directory.
+//! - A panic ends this process only, and does not unwind into the code of the guardian.
+//! - It skips the exit handlers that were registered before the fork.
+//! - It keeps no file of the guardian except those that stand for files of the calling program.
+//! - Its signals are as in a fresh program.
+//! - Its environment and working directory are those of the scheduler at the time of the request, as with all start methods.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -25,28 +28,29 @@ use crate::messages::StartRequest;
 use crate::role::{self, report_failure};
 use crate::worker_program::WorkerFiles;
 
-/// The kernel keeps this much of a process's name.
+/// The longest name of a process in the kernel, in bytes.
 const NAME_LENGTH: usize = 15;
 
-/// What all forked workers of a guardian have in common.
+/// The setup that all forked workers of a guardian have in common.
 pub(super) struct ForkedWorkerSetup {
-    /// Numbers of files that a forked worker keeps.
+    /// The numbers of the files that stand for files of the calling program.
     pub(super) inherited: Vec<RawFd>,
+    /// Serves as a worker.
     pub(super) serve: Serve,
 }
 
 type Serve = fn(WorkerFiles) -> io::Result<()>;
 
-/// A copy that is ready to serve.
+/// A forked process that is ready to serve as a worker.
 pub(super) struct ForkedWorker {
     files: WorkerFiles,
     serve: Serve,
 }
 
 impl ForkedWorker {
-    /// Takes the name, the environment and the worker's own files.
+    /// Takes on the name and the environment of the worker, and duplicates its files.
     ///
-    /// Not at the numbers at which an executed worker finds these: the calling program may have had files there.
+    /// The files do not get the numbers at which an executed worker finds them: the calling program may have had files there.
     pub(super) fn new(request: &StartRequest, files: &[OwnedFd], serve: Serve) -> io::Result<ForkedWorker> {
         nix::sys::prctl::set_name(&name(Path::new(&request.program)))?;
         let changes = request.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_deref()));
@@ -67,7 +71,7 @@ impl ForkedWorker {
         [control, shared, guardian].map(AsRawFd::as_raw_fd)
     }
 
-    /// Serves until the channel ends: the exit code. What a task asked to be done at the exit is done.
+    /// Serves until the scheduler closes the channel. The process exits here, with the exit handlers of its tasks.
     pub(super) fn serve(self) -> i32 {
         let served = (self.serve)(self.files);
         report_failure(role::WORKER, &served);
@@ -75,7 +79,7 @@ impl ForkedWorker {
     }
 }
 
-/// The name that the kernel gives a process that runs this program.
+/// The name that the kernel gives a process that executes this program.
 fn name(program: &Path) -> CString {
     let name = program.file_name().unwrap_or(program.as_os_str()).as_bytes();
     CString::new(&name[..name.len().min(NAME_LENGTH)]).unwrap_or_default()

@@ -1,9 +1,9 @@
-//! The keeper: a fork of the guardian that starts one process, adopts and reaps everything below it, and leaves when
-//! nothing is left.
+//! The keeper: a fork of the guardian that starts one process, adopts and reaps all of its descendants, and exits when none
+//! is left. containerd calls such a process a shim.
 //!
-//! It says what happens to the process on its socket ([`KeeperReport`]) and hears nothing: it is never asked to do
-//! anything, so that it can wait in `wait4` alone. Signals stay blocked as the guardian had them. Its death signal
-//! follows the guardian; the process's own follows the keeper.
+//! The keeper reports over its socket what happens to the process ([`KeeperReport`]). It gets no messages, so it can wait
+//! in `wait4` alone. All signals stay blocked, as in the guardian. The kernel kills the keeper at the death of the guardian,
+//! and the process at the death of the keeper (`PR_SET_PDEATHSIG`).
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -25,11 +25,10 @@ use pushflow_protocol::fd_message;
 use super::forked_worker::{ForkedWorker, ForkedWorkerSetup};
 use crate::messages::{KeeperReport, ProcessSource, StartRequest};
 
-/// The highest of the numbers that every program expects a file at.
+/// The highest of the numbers at which every program expects a file.
 const STANDARD_ERROR: RawFd = 2;
 
-/// Forks a keeper that starts the process: its pid, and the socket on which it reports.
-///
+/// Forks a keeper that starts the process. Returns the pid of the keeper, and the socket on which it reports.
 pub(super) fn fork(
     request: &StartRequest,
     files: &[OwnedFd],
@@ -43,8 +42,8 @@ pub(super) fn fork(
     }
 }
 
-/// Starts a program that has no keeper, as a child of this process itself: its pid. That it can't be executed is seen
-/// by its end.
+/// Starts a program without a keeper, as a child of the guardian. Returns its pid. A program that can't be executed exits
+/// with 127.
 pub(super) fn fork_child(request: &StartRequest, files: &[OwnedFd]) -> io::Result<Pid> {
     let image = image(request)?;
     let guardian = getpid();
@@ -57,10 +56,13 @@ pub(super) fn fork_child(request: &StartRequest, files: &[OwnedFd]) -> io::Resul
     }
 }
 
-/// The keeper role: keeps a process that this program's own image had forked before it was executed.
+/// The whole life of a keeper that a warm interpreter has forked, from its `exec` of this program on.
+///
+/// `arguments` are the name of the program, the pid of the guardian, and the pid of the process that the keeper had forked
+/// before the `exec`, or the negative error number of that fork. The keeper reports on its file 0.
 ///
 /// # Errors
-/// When this was not started so.
+/// When this program was not started in this way, the guardian has ended, or a report can't be sent.
 pub fn keep_adopted(arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let numbers: Vec<i32> =
         arguments.skip(1).filter_map(|number| number.to_str().and_then(|number| number.parse().ok())).collect();
@@ -70,10 +72,9 @@ pub fn keep_adopted(arguments: impl Iterator<Item = OsString>) -> io::Result<()>
     }
 }
 
-/// The life of a keeper that a warm interpreter has made, from where it has executed this program. Its file 0 is where it
-/// reports; `process` is the process that it had forked before, or the negative error number of that fork.
+/// [`keep_adopted`] with its arguments.
 fn adopt(guardian: Pid, process: i32) -> io::Result<()> {
-    // What the interpreter has imported may have had them ignored.
+    // An imported module may have had SIGCHLD ignored. Then the kernel would reap the children.
     signals::set_default_sigchld();
     die_with(guardian)?;
     nix::sys::prctl::set_name(c"pushflow-keep")?;
@@ -87,7 +88,7 @@ fn adopt(guardian: Pid, process: i32) -> io::Result<()> {
     reap_all(Pid::from_raw(process), report)
 }
 
-/// The keeper's whole life.
+/// The whole life of a keeper that the guardian has forked.
 fn keep(
     guardian: Pid,
     request: &StartRequest,
@@ -101,7 +102,7 @@ fn keep(
     let report = |report| fd_message::send(reports, &report, &[]);
     match start(request, files, setup) {
         Ok(process) => {
-            // What stays open here would hide the end of the process's pipes and sockets from everybody else.
+            // A file that stays open here would keep the other ends of the process's pipes and sockets from seeing its end.
             files::close_all_except(&[reports.as_fd().as_raw_fd()])?;
             report(KeeperReport::Started { pid: process.as_raw().unsigned_abs() })?;
             reap_all(process, report)
@@ -110,17 +111,17 @@ fn keep(
     }
 }
 
-/// Asks to be killed when the process that started this one ends, and makes sure that it has not ended yet.
+/// Sets the death signal of this process, and checks that its parent has not ended before that.
 fn die_with(parent: Pid) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() == parent { Ok(()) } else { Err(io::Error::other("the parent has ended")) }
 }
 
-/// Forks the process and waits until it has become what it is to be: its pid.
+/// Forks the process and waits until it has executed its program, or is ready to serve as a worker. Returns its pid.
 fn start(request: &StartRequest, files: &[OwnedFd], setup: &ForkedWorkerSetup) -> io::Result<Pid> {
     let image = image(request)?;
     let (mut failure, to_keeper) = io::pipe()?;
-    // Out of the way of the numbers at which the program will find its files.
+    // Above the numbers at which the program finds its files.
     let highest = request.numbers.iter().copied().max().unwrap_or(0);
     let mut to_keeper = File::from(files::move_above(OwnedFd::from(to_keeper), highest)?);
     let keeper = getpid();
@@ -129,7 +130,7 @@ fn start(request: &StartRequest, files: &[OwnedFd], setup: &ForkedWorkerSetup) -
             drop(to_keeper);
             let mut errno = [0; 4];
             match failure.read_exact(&mut errno) {
-                // Closed without a word: by exec, or by a copy once it is a worker.
+                // Closed without an error number: by `exec`, or by a forked worker that is ready.
                 Err(_) => Ok(process),
                 Ok(()) => {
                     waitpid(process, None)?;
@@ -139,7 +140,7 @@ fn start(request: &StartRequest, files: &[OwnedFd], setup: &ForkedWorkerSetup) -
         }
         Fork::Child => run_and_exit(|| {
             let error = match request.source {
-                // The program, where there is no warm interpreter to make a copy of.
+                // `Warm` comes here where there is no warm interpreter.
                 ProcessSource::Program | ProcessSource::Warm(_) => {
                     let Err(error) = become_program(keeper, &image, request, files);
                     error
@@ -159,11 +160,12 @@ fn start(request: &StartRequest, files: &[OwnedFd], setup: &ForkedWorkerSetup) -
     }
 }
 
-/// The error number to report, for what may be an error of our own.
+/// The number of an error; `EIO` for an error without one.
 pub(super) fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(Errno::EIO as i32)
 }
 
+/// The program of a request with its arguments and environment, ready for `exec`.
 fn image(request: &StartRequest) -> io::Result<Image> {
     let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     for (name, value) in &request.environment {
@@ -175,16 +177,18 @@ fn image(request: &StartRequest) -> io::Result<Image> {
     Image::new(Path::new(&request.program), request.arguments.iter().map(OsStr::new), environment)
 }
 
+/// Executes the program of a request.
 fn become_program(keeper: Pid, image: &Image, request: &StartRequest, files: &[OwnedFd]) -> io::Result<Infallible> {
     begin(keeper, request)?;
     files::place(&numbered(request, files).collect::<Vec<_>>())?;
     signals::reset_for_exec()?;
-    // Not before the files are placed: the guardian may have more open.
+    // After the files are placed: the guardian may have more files open than the limit allows.
     limits::restore_limit()?;
     image.exec()
 }
 
-/// Becomes a worker without `exec`, with no files of the guardian but the inherited ones and the way `to_keeper`.
+/// Makes this process a worker without `exec`. Of the files of the guardian only the inherited ones and `to_keeper` stay
+/// open.
 fn become_worker(
     keeper: Pid,
     request: &StartRequest,
@@ -203,8 +207,8 @@ fn become_worker(
     Ok(worker)
 }
 
-/// What every process begins with. The order matters: the death signal first, so that nothing that comes after can leave
-/// an orphan.
+/// The first steps of every process. The death signal comes first: from then on the process dies with its keeper, whatever
+/// happens next.
 fn begin(keeper: Pid, request: &StartRequest) -> io::Result<()> {
     die_with(keeper)?;
     nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
@@ -214,15 +218,15 @@ fn begin(keeper: Pid, request: &StartRequest) -> io::Result<()> {
     }
 }
 
-/// The files of a process, each with the number at which the process finds it.
+/// The files of a process with the numbers at which the process finds them.
 fn numbered<'a>(request: &StartRequest, files: &'a [OwnedFd]) -> impl Iterator<Item = (BorrowedFd<'a>, RawFd)> {
     files.iter().map(AsFd::as_fd).zip(request.numbers.iter().copied())
 }
 
-/// Reaps everything that ends below the keeper until nothing is left, and reports what happens to the process.
+/// Reaps all descendants until the keeper has no child left, and reports what happens to the process.
 fn reap_all(process: Pid, report: impl Fn(KeeperReport) -> io::Result<()>) -> io::Result<()> {
     loop {
-        let told = match wait::wait_for_change() {
+        let change = match wait::wait_for_change() {
             Ok(Change::Ended(Reaped { pid, status, peak_memory_kib })) if pid == process => {
                 let exit = match status {
                     Status::Exited(code) => Exit::Code(code),
@@ -236,6 +240,6 @@ fn reap_all(process: Pid, report: impl Fn(KeeperReport) -> io::Result<()>) -> io
             Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return Ok(()),
             Err(error) => return Err(error),
         };
-        report(told)?;
+        report(change)?;
     }
 }

@@ -1,8 +1,9 @@
-//! Orphans: processes whose keeper was killed, so that they are the guardian's own children now.
+//! [`Orphans`]: processes whose keeper was killed, so that they are children of the guardian.
 //!
-//! They are looked for after the death of a keeper, and killed with everything below them, again and again until there are
-//! none. One that may not be killed, since it has become another user's, is tried for a while and then given up: it is
-//! reported and no longer waited for. A process that was given up for what is below it leaves its keeper as such a one.
+//! After the death of a keeper the guardian looks for orphans, and kills them with all of their descendants, again and again
+//! until there are none. An orphan that belongs to another user can't be killed. The guardian tries for a while and then
+//! gives it up: it reports the orphan and does not wait for it any more. If the guardian gives up a process because of its
+//! descendants, the keeper of that process becomes such an orphan.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -13,38 +14,41 @@ use pushflow_os::process_tree;
 
 use super::process::UNKILLABLE_AFTER;
 
+/// The orphans of a guardian.
 #[derive(Default)]
 pub(super) struct Orphans {
-    /// There may be some.
+    /// Whether there may be orphans that were not given up.
     may_exist: bool,
-    /// Those that may not be killed, and since when that is known.
+    /// The orphans that may not be killed, and since when that is known.
     forbidden: HashMap<Pid, Instant>,
-    /// Those that are left alone until they end by themselves.
+    /// The orphans that were given up. They stay children of the guardian until they end by themselves.
     given_up: HashSet<Pid>,
 }
 
 impl Orphans {
+    /// Whether the guardian has to look for orphans. It does not exit before.
     pub(super) fn may_exist(&self) -> bool {
         self.may_exist
     }
 
-    /// There may be new ones.
+    /// The guardian may have got new children that are orphans.
     pub(super) fn expect_more(&mut self) {
         self.may_exist = true;
     }
 
-    /// Leaves this child of the guardian alone.
+    /// Gives up this child of the guardian.
     pub(super) fn give_up(&mut self, pid: Pid) {
         self.given_up.insert(pid);
     }
 
-    /// A child has been reaped: whether it was one that was given up, so that what was below it is the guardian's now.
+    /// A child of the guardian has been reaped. Returns whether it had been given up: then its descendants are orphans now.
     pub(super) fn ended(&mut self, pid: Pid) -> bool {
         self.forbidden.remove(&pid);
         self.given_up.remove(&pid)
     }
 
-    /// One pass over all orphans and what is below them, of `budget` processes; those that are given up with it.
+    /// One pass of SIGKILL over `orphans` and their descendants, which examines `budget` processes at most. Returns the pids
+    /// of the processes that are given up with this pass.
     pub(super) fn kill(&mut self, orphans: &[Pid], now: Instant, budget: usize) -> Vec<u32> {
         let (mut unkillable, mut left) = (Vec::new(), budget);
         let orphans: Vec<Pid> = orphans.iter().copied().filter(|orphan| !self.given_up.contains(orphan)).collect();

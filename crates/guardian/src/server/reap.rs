@@ -1,4 +1,4 @@
-//! What keepers report, and how processes are ended and buried.
+//! The reports of keepers, and how the guardian ends and reaps processes.
 
 use std::io;
 use std::time::Instant;
@@ -18,13 +18,14 @@ use crate::messages::{FromGuardian, KeeperReport, ProcessId, StartFailure};
 impl Guardian {
     // ----- keepers -----
 
+    /// Handles the reports of a keeper.
     pub(super) fn read_keeper(&mut self, id: ProcessKey) {
         while let Some(process) = self.processes.get_mut(&id) {
             let Some(reports) = &process.reports else { return };
             match fd_message::receive(reports, false) {
                 Ok(Some((report, _))) => self.keeper_reported(id, report),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The keeper is leaving; it is reaped when SIGCHLD says so.
+                // The keeper is exiting. SIGCHLD follows.
                 Ok(None) | Err(_) => process.reports = None,
             }
         }
@@ -61,7 +62,7 @@ impl Guardian {
         }
     }
 
-    /// The process that the scheduler asked for and in which this one was asked for, directly or not.
+    /// The process that the scheduler asked for and that has asked for this one, directly or over other workers.
     fn asked_by_scheduler(&self, mut id: ProcessKey) -> ProcessId {
         while let Some(&worker) = self.workers.get(&id.client) {
             id = worker;
@@ -69,14 +70,14 @@ impl Guardian {
         id.process
     }
 
-    /// Reaps whatever has ended: keepers, and orphans that the death of a keeper left to the guardian. A keeper that was
-    /// stopped goes on: it has nothing to stop for, and its process would wait for ever.
+    /// Reaps all children of the guardian that have ended: keepers, warm interpreters and orphans. Continues keepers that
+    /// were stopped: a stopped keeper would report nothing, and its client would wait for ever.
     pub(super) fn reap(&mut self) {
         while let Ok(Some(_)) = self.child_ended.read_signal() {}
         while let Ok(Some(change)) = wait::change_now() {
             match change {
                 Change::Ended(reaped) => {
-                    // A keeper that was killed could not see to what is below it.
+                    // A keeper that did not exit by itself has left its descendants to the guardian.
                     let is_orphan = self.orphans.ended(reaped.pid);
                     if is_orphan || reaped.status != Status::Exited(0) {
                         self.orphans.expect_more();
@@ -85,26 +86,27 @@ impl Guardian {
                         self.keeper_ended(reaped.pid);
                     }
                 }
-                // Not reaped yet, so that the pid is still its own.
+                // The keeper has not been reaped, so no other process can have its pid.
                 Change::Stopped { pid, .. } if self.is_keeper(pid) => drop(kill(pid, Signal::SIGCONT)),
                 Change::Stopped { .. } | Change::Continued { .. } => {}
             }
         }
     }
 
-    /// Whether this is a keeper, be it one that has nothing to keep yet.
+    /// Whether this is a keeper, of a process or of a spare.
     fn is_keeper(&self, pid: Pid) -> bool {
         self.by_keeper.contains_key(&pid) || self.warm.is_keeper_of_spare(pid)
     }
 
-    /// Whether this is a keeper or a warm interpreter.
+    /// Whether this is a keeper or a warm interpreter. All other children of the guardian are orphans.
     fn is_known_child(&self, pid: Pid) -> bool {
         self.by_keeper.contains_key(&pid) || self.warm.is_one(pid)
     }
 
+    /// Handles the end of a keeper that has been reaped, if the pid is one of a keeper.
     fn keeper_ended(&mut self, pid: Pid) {
         let Some(id) = self.by_keeper.remove(&pid) else { return };
-        // What it reported before it left is told before its end.
+        // The reports that the keeper has sent before its end.
         self.read_keeper(id);
         let Some(process) = self.processes.get_mut(&id) else { return };
         if !std::mem::replace(&mut process.settled, true) {
@@ -114,7 +116,8 @@ impl Guardian {
         self.finish(id);
     }
 
-    /// Nothing is left below the keeper: the process is gone once nothing is left of what it had asked for either.
+    /// Removes a process whose keeper has been reaped, and sends `Gone`. If it is a worker, it is removed only when no process is
+    /// left that it had asked for.
     fn finish(&mut self, id: ProcessKey) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.mark_reaped();
@@ -127,7 +130,7 @@ impl Guardian {
         }
         self.processes.remove(&id);
         self.send(id.client, &FromGuardian::Gone { process: id.process });
-        // Who asked for it may have waited for this only.
+        // The worker that had asked for this process may have waited for nothing else.
         if let Some(&asked) = self.workers.get(&id.client)
             && self.processes.get(&asked).is_some_and(Process::is_reaped)
         {
@@ -137,7 +140,7 @@ impl Guardian {
 
     // ----- ending -----
 
-    /// Begins to end a process, and with it what it asked for.
+    /// Begins to end a process, and the processes that it had asked for.
     pub(super) fn end(&mut self, id: ProcessKey) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.end();
@@ -146,6 +149,7 @@ impl Guardian {
         }
     }
 
+    /// One pass over all processes that are being ended, over late orders, and over the orphans.
     pub(super) fn sweep(&mut self) {
         let now = Instant::now();
         let mut given_up = Vec::new();
@@ -165,14 +169,17 @@ impl Guardian {
         self.sweep_orphans(now);
     }
 
-    /// Kills what the death of a keeper left to the guardian: any child that is neither a known keeper nor a warm
-    /// interpreter.
+    /// Kills the orphans: the children of the guardian that are neither known keepers nor warm interpreters.
+    ///
+    /// A warm interpreter with an open order may have forked a keeper that the guardian does not know yet. That keeper is no
+    /// orphan, so there is no pass while such orders are open. Their time is limited.
     fn sweep_orphans(&mut self, now: Instant) {
         if !self.orphans.may_exist() {
             return;
         }
         let Ok(mut orphans) = process_tree::children(getpid()) else { return };
-        // What a warm interpreter had made when the list was, it made after it said that it is warm.
+        // The list may hold a keeper that a warm interpreter has forked. The interpreter has said before the fork that it is
+        // warm, so after this read it counts as one with open orders.
         self.warm.warming().into_iter().for_each(|program| self.read_warm(program));
         if self.warm.may_have_made() {
             return;
@@ -180,13 +187,13 @@ impl Guardian {
         orphans.retain(|&pid| !self.is_known_child(pid));
         let unkillable = self.orphans.kill(&orphans, now, SWEEP_BUDGET);
         if !unkillable.is_empty() {
-            // Whose they were nobody knows any more.
+            // Their keeper was killed, so it is not known which process they belonged to.
             self.report_unkillable(None, unkillable);
         }
         self.reap();
     }
 
-    /// What is left behind is said even to a scheduler that only waits for the guardian's end.
+    /// Reports processes that can't be killed to the scheduler, even if it only waits for the exit of the guardian.
     fn report_unkillable(&mut self, process: Option<ProcessId>, pids: Vec<u32>) {
         let message = FromGuardian::Unkillable { process, pids };
         self.send(ClientId::SCHEDULER, &message);
@@ -195,7 +202,7 @@ impl Guardian {
         }
     }
 
-    /// Reads and drops what a process writes for a scheduler that is gone.
+    /// Discards the output of a process after the end of the scheduler.
     pub(super) fn drain(&mut self, id: ProcessKey) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.drain();

@@ -1,4 +1,4 @@
-//! What clients ask of the guardian, and what becomes of that when they are gone.
+//! The requests of clients, and what happens to their processes when a client ends.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,10 +15,11 @@ use super::process::Process;
 use super::{Guardian, keeper};
 use crate::messages::{FromGuardian, StartFailure, StartRequest, ToGuardian};
 
-/// How many messages of one client are heard before the guardian looks at everything else again.
+/// How many messages of one client the guardian handles before it looks at its other sockets again.
 const MESSAGES_AT_ONCE: usize = 64;
 
 impl Guardian {
+    /// Sends the messages that wait for a client, and handles its requests.
     pub(super) fn read_client(&mut self, id: ClientId) {
         for _ in 0..MESSAGES_AT_ONCE {
             let Some(client) = self.clients.get_mut(&id) else { return };
@@ -35,12 +36,13 @@ impl Guardian {
         }
     }
 
+    /// Handles one request.
     fn handle(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
         match message {
             ToGuardian::Watch => {}
             ToGuardian::Start { process, request } => self.start(ProcessKey { client, process }, request, files),
             ToGuardian::Signal { process, signal } => {
-                // Nobody signals what is still an order: it is known to have started only when it is none any more.
+                // A process that is still an order gets no signal: no client knows yet that it has started.
                 let process = self.processes.get_mut(&ProcessKey { client, process });
                 if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
                     process.signal_group(signal);
@@ -55,7 +57,7 @@ impl Guardian {
         }
     }
 
-    /// Files of a message did not come, since no more may be open here. Only what is to start has files.
+    /// Refuses a request whose files are missing because the guardian may not open more. Only `Start` has files.
     fn refuse_incomplete(&mut self, client: ClientId, beginning: &[u8]) {
         match ToGuardian::process_to_start(beginning) {
             Some(process) => self.refuse(ProcessKey { client, process }, StartFailure::Errno(Errno::EMFILE as i32)),
@@ -63,10 +65,11 @@ impl Guardian {
         }
     }
 
+    /// Starts a process, or refuses it.
     fn start(&mut self, id: ProcessKey, request: StartRequest, files: Vec<OwnedFd>) {
         let Some(client) = self.clients.get(&id.client) else { return };
         if self.processes.contains_key(&id) || self.warm.has_order(id) {
-            // A name that is used twice: whoever says that is no client.
+            // The name is used twice, which no client does.
             return self.reject_client(id.client);
         }
         let refused = match client.may_start(request.class) {
@@ -78,6 +81,7 @@ impl Guardian {
         }
     }
 
+    /// Forks a keeper that starts the process. A worker gets a socket to the guardian and becomes a client.
     pub(super) fn fork_keeper(
         &mut self,
         id: ProcessKey,
@@ -107,7 +111,8 @@ impl Guardian {
         Ok(())
     }
 
-    /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
+    /// Removes a client that has ended. The processes that it had asked for are ended: at once if it was a worker, by the
+    /// rule of each ([`OnSchedulerExit`](crate::OnSchedulerExit)) if it was the scheduler.
     pub(super) fn close_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
         self.forget_orders_of(id);
@@ -118,14 +123,15 @@ impl Guardian {
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
             owned.for_each(|(_, process)| process.scheduler_exited(now));
             self.close_warm();
-            // Any other hears, by the end of its socket, that it has no guardian any more.
+            // Otherwise the socket is closed here, by which the scheduler learns that it has no guardian any more.
             self.former_scheduler = waits_for_our_end.then_some(client);
         } else {
             self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
         }
     }
 
-    /// It said what no client says: a task has written into its worker's socket, say. That worker is of no use any more.
+    /// Ends a client that has sent bytes that are no request. A task may have written into the socket of its worker, which
+    /// can't be used any more.
     pub(super) fn reject_client(&mut self, id: ClientId) {
         if let Some(&worker) = self.workers.get(&id) {
             self.send(worker.client, &FromGuardian::Garbled { process: worker.process });
@@ -134,20 +140,22 @@ impl Guardian {
         self.close_client(id);
     }
 
+    /// Tells a client that a process is not started.
     pub(super) fn refuse(&mut self, id: ProcessKey, reason: StartFailure) {
         self.send(id.client, &FromGuardian::NotStarted { process: id.process, reason });
         self.send(id.client, &FromGuardian::Gone { process: id.process });
     }
 
-    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule. Whether it
-    /// says nothing more, as it does when it has no more use for this guardian.
+    /// Handles the requests that the scheduler sent before its end. Those for signals and ends still apply; nothing is started
+    /// any more. Returns whether the socket has ended without an error, as it does when the scheduler waits for the exit of
+    /// the guardian.
     fn handle_last_requests(&mut self, scheduler: &Client) -> bool {
         loop {
             match fd_message::receive_or_beginning(&scheduler.socket, false) {
                 Ok(Some(Received::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
                     self.handle(ClientId::SCHEDULER, message, files);
                 }
-                // Nothing is started any more, whether its files came or not.
+                // A start, with all of its files or not.
                 Ok(Some(_)) => {}
                 Ok(None) => return true,
                 Err(_) => return false,
@@ -155,11 +163,12 @@ impl Guardian {
         }
     }
 
+    /// The processes that a client has asked for.
     pub(super) fn owned_by(&self, client: ClientId) -> Vec<ProcessKey> {
         self.processes.keys().copied().filter(|key| key.client == client).collect()
     }
 
-    /// A client that can't be told is gone.
+    /// Sends a message to a client, if it has not ended. A client that can't be sent to is taken for ended.
     pub(super) fn send(&mut self, id: ClientId, message: &FromGuardian) {
         if let Some(client) = self.clients.get_mut(&id)
             && client.send(message).is_err()

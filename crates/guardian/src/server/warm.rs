@@ -1,28 +1,31 @@
-//! Warm interpreters: each has imported what tasks need, and makes interpreters that are copies of it, which are ready in
-//! a fraction of the time.
+//! Warm interpreters: Python interpreters that have imported the modules of tasks, and that fork interpreters, each of
+//! which is ready in a fraction of the time.
 //!
-//! A warm interpreter is a child of the guardian itself, and no keeper: `warm.py` of the host's source has its side. There
-//! is one for each [`Recipe`], started for the first process that can be made of it, and kept until the scheduler is gone.
+//! A warm interpreter is a child of the guardian and has no keeper. Its side of the protocol is `warm.py` in the source of
+//! the Python host. There is one warm interpreter for each [`Recipe`]. The guardian starts it for the first process that
+//! it can fork, and keeps it until the end of the scheduler.
 //!
 //! # The states of a warm interpreter
 //! - *warming*: it imports. Orders wait for it, at most [`WARM_LIMIT`].
-//! - *warm*: it said so. An order takes a millisecond or two, at most [`ORDER_LIMIT`].
-//! - *ending*: it was killed, since an order took too long, others need its place, or the scheduler is gone.
+//! - *warm*: it has said so. An order takes a millisecond or two, at most [`ORDER_LIMIT`].
+//! - *ending*: the guardian has killed it, because an order took too long, another recipe needs its place, or the scheduler
+//!   has ended.
 //!
-//! As soon as one is warm, and after each order, a *spare* is made in advance: a process that waits for what to be. The
-//! next order takes it, and so is done without waiting for two forks.
+//! As soon as it is warm, and after each order, it forks a *spare*: an interpreter that does not know yet which process it
+//! is to be. The next order takes the spare, and does not wait for two forks.
 //!
 //! # The states of an order
-//! - *open*: it was sent, or took a spare that is being made. The keeper that is made for it is a child of the guardian
-//!   that the guardian does not know, so that orphans are not looked for while a warm interpreter has open orders: at most
-//!   [`ORDER_LIMIT`].
-//! - *made*: the keeper has said its pid where it will report. The guardian knows it from here on as it knows any other,
-//!   and sends its process the worker's files. What goes wrong from here on is the loss of that process.
-//! - *given up*: anything else happened. The process is started by `exec`. Whatever was made of the order sees the end of
-//!   its socket, leaves, and had nothing of the worker's; or it is an orphan, and is killed.
+//! - *open*: the order was sent, or took a spare that is being forked. The keeper that the warm interpreter forks for it is
+//!   a child of the guardian that the guardian does not know yet. So the guardian looks for no orphans while a warm
+//!   interpreter has open orders: at most for [`ORDER_LIMIT`].
+//! - *made*: the keeper has sent its pid on the socket on which it will report. From here on it is a keeper like any other.
+//!   The guardian sends the files of the worker to the process. A failure from here on is the loss of that process.
+//! - *given up*: anything else has happened. The guardian starts the process by `exec` instead. A process that was forked
+//!   for the order sees the end of its socket and exits, without having had anything of the worker's; or it is an orphan,
+//!   and the guardian kills it.
 //!
-//! So nothing that happens to a warm interpreter fails an attempt. One that could not be warmed, or did not answer, is not
-//! tried again; one that was killed later is.
+//! So no failure of a warm interpreter fails an attempt. A recipe whose interpreter did not become warm, or did not answer
+//! in time, is not tried again. A recipe whose interpreter was killed later is.
 
 mod order;
 mod program;
@@ -42,44 +45,45 @@ use super::client::ProcessKey;
 use super::wake::WakeReason;
 use crate::messages::{ProcessSource, StartRequest};
 
-/// How long a process waits for the imports of a warm interpreter before it is started by `exec`.
+/// How long an order waits for the imports of a warm interpreter before the process is started by `exec`.
 const WARM_LIMIT: Duration = Duration::from_secs(30);
-/// How long a warm interpreter may take for an order, from the one before on.
+/// How long a warm interpreter may take for an order, from its answer to the order before on.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
-/// How many warm interpreters there may be.
+/// How many warm interpreters a guardian may have.
 const MAX_PROGRAMS: usize = 4;
-/// How many recipes are known of which there can be none.
+/// How many recipes that have failed the guardian remembers.
 const MAX_FAILED: usize = 64;
 
-/// All warm interpreters of a guardian, and what was ordered of them.
+/// The warm interpreters of a guardian, with their orders.
 pub(super) struct WarmPrograms {
+    /// Makes the source that a warm interpreter runs.
     python_source: fn(&[TaskModule]) -> Vec<u8>,
     programs: Vec<WarmProgram>,
-    /// Those of which there can be no warm interpreter.
+    /// The recipes whose warm interpreter did not become warm or did not answer in time.
     failed: Vec<Recipe>,
-    /// The scheduler is gone.
+    /// Whether the scheduler has ended: no warm interpreter is started any more.
     closed: bool,
-    /// How many orders were given.
+    /// The number of orders so far.
     count: u64,
 }
 
-/// What became of the wish for a process.
+/// What a request for a process has led to.
 pub(super) enum OrderOutcome {
-    /// It is being made.
+    /// An open order.
     Open,
-    /// A spare was there: the pid of its keeper.
+    /// An order that took a spare; with the pid of its keeper.
     Made(Box<Order>, Pid),
-    /// It is to be started by `exec`.
+    /// No order: the guardian is to start the process by `exec`.
     Refused(StartRequest, Vec<OwnedFd>),
 }
 
 impl WarmPrograms {
-    /// None yet; `python_source` gives what a warm interpreter runs.
+    /// No warm interpreters. `python_source` makes the source that a warm interpreter runs.
     pub(super) fn new(python_source: fn(&[TaskModule]) -> Vec<u8>) -> WarmPrograms {
         WarmPrograms { python_source, programs: Vec::new(), failed: Vec::new(), closed: false, count: 0 }
     }
 
-    /// Orders a process of a warm interpreter, which is started if there is none.
+    /// Orders a process from a warm interpreter, and starts that first if there is none for the recipe.
     pub(super) fn order(&mut self, id: ProcessKey, request: StartRequest, files: Vec<OwnedFd>) -> OrderOutcome {
         let Some(index) = self.program_for(&request, &files) else { return OrderOutcome::Refused(request, files) };
         self.count += 1;
@@ -103,7 +107,7 @@ impl WarmPrograms {
         }
     }
 
-    /// Has a process made that nobody has ordered yet, by this warm interpreter.
+    /// Has this warm interpreter fork a spare, if it has none and no open order.
     pub(super) fn make_spare(&mut self, pid: Pid) {
         let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid) else { return };
         if program.is_warm && !program.is_ending && program.spare.is_none() && program.orders.is_empty() {
@@ -113,7 +117,7 @@ impl WarmPrograms {
         }
     }
 
-    /// The keeper of a spare that is being made may have said its pid.
+    /// The pid of the keeper of a spare, if the keeper has sent it.
     pub(super) fn read_spare(&mut self, pid: Pid) -> Option<Pid> {
         let program = self.programs.iter_mut().find(|program| program.pid == pid)?;
         match read_keeper_pid(&program.spare.as_ref()?.reports) {
@@ -124,7 +128,7 @@ impl WarmPrograms {
         None
     }
 
-    /// The keeper of a spare is this child of the guardian.
+    /// Records the keeper of a spare.
     pub(super) fn keep_spare(&mut self, pid: Pid, keeper: Pid) {
         let program = self.programs.iter_mut().find(|program| program.pid == pid);
         if let Some(spare) = program.and_then(|program| program.spare.as_mut()) {
@@ -132,7 +136,8 @@ impl WarmPrograms {
         }
     }
 
-    /// Where in the list the warm interpreter for this process is.
+    /// The index of the warm interpreter for this request; starts it if there is none. `None` if the process is to be started
+    /// by `exec`.
     fn program_for(&mut self, request: &StartRequest, files: &[OwnedFd]) -> Option<usize> {
         let ProcessSource::Warm(warm) = &request.source else { return None };
         let recipe = Recipe::new(request, warm);
@@ -159,7 +164,8 @@ impl WarmPrograms {
         }
     }
 
-    /// Ends the one that was not needed for the longest time, if there are too many. There is room once it has ended.
+    /// Makes room for one more warm interpreter. If there are too many, ends the least recently used one without orders and
+    /// returns `None`: there is room only after its end.
     fn make_room(&mut self) -> Option<()> {
         if self.programs.len() < MAX_PROGRAMS {
             return Some(());
@@ -171,6 +177,7 @@ impl WarmPrograms {
         None
     }
 
+    /// Remembers a recipe that has failed, and forgets the oldest one if there are too many.
     fn note_failed(&mut self, recipe: Recipe) {
         if self.failed.len() == MAX_FAILED {
             self.failed.remove(0);
@@ -178,7 +185,7 @@ impl WarmPrograms {
         self.failed.push(recipe);
     }
 
-    /// What to wait for.
+    /// The files that the guardian waits for.
     pub(super) fn files(&self) -> impl Iterator<Item = (BorrowedFd<'_>, WakeReason)> {
         self.programs.iter().flat_map(|program| {
             let own = program.socket.iter().map(|socket| (socket.as_fd(), WakeReason::Warm(program.pid)));
@@ -189,46 +196,48 @@ impl WarmPrograms {
         })
     }
 
-    /// When an order takes too long.
+    /// The time at which the first order is late.
     pub(super) fn due(&self) -> Option<Instant> {
         self.programs.iter().filter_map(WarmProgram::due).min()
     }
 
-    /// Those that have not said that they are warm, if they still can.
+    /// The warm interpreters that have not said that they are warm, and still can.
     pub(super) fn warming(&self) -> Vec<Pid> {
         let warming = self.programs.iter().filter(|program| !program.is_warm && program.socket.is_some());
         warming.map(|program| program.pid).collect()
     }
 
+    /// All open orders.
     fn orders(&self) -> impl Iterator<Item = &Order> {
         self.programs.iter().flat_map(|program| &program.orders)
     }
 
-    /// Whether one of them may have made a keeper that is not known yet.
+    /// Whether a warm interpreter may have forked a keeper that the guardian does not know yet.
     pub(super) fn may_have_made(&self) -> bool {
         self.programs.iter().any(|program| program.is_warm && program.due().is_some())
     }
 
-    /// Whether this is one of them, or the keeper of a spare.
+    /// Whether this is a warm interpreter, or the keeper of a spare.
     pub(super) fn is_one(&self, pid: Pid) -> bool {
         self.programs.iter().any(|program| program.pid == pid) || self.is_keeper_of_spare(pid)
     }
 
-    /// Whether this is a keeper that waits for something to keep.
+    /// Whether this is the keeper of a spare.
     pub(super) fn is_keeper_of_spare(&self, pid: Pid) -> bool {
         self.programs.iter().any(|program| program.is_keeper_of_spare(pid))
     }
 
-    /// Whether there is none, not even one that is ending.
+    /// Whether there are no warm interpreters, not even ones that are ending.
     pub(super) fn is_empty(&self) -> bool {
         self.programs.is_empty()
     }
 
+    /// Whether there is an open order for this process.
     pub(super) fn has_order(&self, id: ProcessKey) -> bool {
         self.orders().any(|order| order.id == id)
     }
 
-    /// One of them has said something, which is that it is warm, or has closed its socket.
+    /// Reads the socket of a warm interpreter: its one message says that it is warm.
     pub(super) fn read(&mut self, pid: Pid) {
         let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid) else { return };
         let Some(socket) = &program.socket else { return };
@@ -239,12 +248,13 @@ impl WarmPrograms {
                 program.orders.iter_mut().for_each(|order| order.due = due);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // It is ending; it is reaped when SIGCHLD says so.
+            // The interpreter is exiting. SIGCHLD follows.
             Ok(None) | Err(_) => program.socket = None,
         }
     }
 
-    /// What became of an order, if something did: the pid of its keeper, or nothing.
+    /// Reads the socket of an order. If the order is not open any more, returns it with the pid of its keeper, or with `None`
+    /// if there is no keeper.
     pub(super) fn read_order(&mut self, id: ProcessKey) -> Option<(Order, Option<Pid>)> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         let (orders, index) =
@@ -255,19 +265,19 @@ impl WarmPrograms {
             KeeperAnswer::Closed => None,
         };
         let order = orders.swap_remove(index);
-        // They are answered one after the other, so that the time of the others begins now.
+        // A warm interpreter answers one order after the other, so the time of the others begins now.
         let due = Instant::now() + ORDER_LIMIT;
         orders.iter_mut().for_each(|order| order.due = due);
         Some((order, keeper))
     }
 
-    /// Forgets what nobody wants any more: the orders that were forgotten.
+    /// Removes the open orders whose process `is_meant`. Returns their processes.
     pub(super) fn forget(&mut self, is_meant: impl Fn(ProcessKey) -> bool) -> Vec<ProcessKey> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         orders.flat_map(|orders| orders.extract_if(.., |order| is_meant(order.id)).map(|order| order.id)).collect()
     }
 
-    /// Ends those that take too long for an order, and gives their orders back.
+    /// Ends the warm interpreters with a late order. Returns all of their orders.
     pub(super) fn give_up(&mut self, now: Instant) -> Vec<Order> {
         let mut given_up = Vec::new();
         let mut late = Vec::new();
@@ -282,7 +292,8 @@ impl WarmPrograms {
         given_up
     }
 
-    /// One of them, or the keeper of a spare, has been reaped, if it was one: the orders that it leaves.
+    /// A child of the guardian has been reaped. Returns the orders that it leaves, or `None` if it was neither a warm
+    /// interpreter nor the keeper of a spare.
     pub(super) fn ended(&mut self, pid: Pid) -> Option<Vec<Order>> {
         if let Some(program) = self.programs.iter_mut().find(|program| program.is_keeper_of_spare(pid)) {
             program.spare = None;
@@ -296,7 +307,7 @@ impl WarmPrograms {
         Some(program.orders)
     }
 
-    /// The scheduler is gone: ends them all, and gives their orders back.
+    /// The scheduler has ended: ends all warm interpreters and returns their orders.
     pub(super) fn close(&mut self) -> Vec<Order> {
         self.closed = true;
         self.programs.iter_mut().for_each(WarmProgram::end);
@@ -304,13 +315,17 @@ impl WarmPrograms {
     }
 }
 
-/// What came from a keeper that is being made.
+/// The state of the socket of a keeper that a warm interpreter is to fork.
 enum KeeperAnswer {
+    /// Nothing was sent yet.
     Pending,
+    /// The keeper has sent its pid.
     Pid(Pid),
+    /// The socket has ended, or something else was sent.
     Closed,
 }
 
+/// Reads the pid of a keeper that a warm interpreter is to fork.
 fn read_keeper_pid(reports: &SeqPacket) -> KeeperAnswer {
     match reports.receive(false) {
         Ok(Some(packet)) => {
@@ -328,7 +343,7 @@ mod tests {
     use super::*;
     use crate::messages::{ProcessId, WarmStart};
 
-    /// Who has many orders waits for the last one longer than for one.
+    /// The last of many orders may take longer than the limit for one.
     #[test]
     fn the_time_of_an_order_begins_when_the_one_before_is_answered() {
         let warm = WarmStart { arguments: Vec::new(), modules: Vec::new(), name: String::new() };

@@ -1,4 +1,4 @@
-//! A process that a warm interpreter is asked for, and one that it makes in advance.
+//! [`Order`]: a process that a warm interpreter was asked for; [`Spare`]: one that it forks in advance.
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,28 +12,33 @@ use pushflow_os::SeqPacket;
 use super::super::client::ProcessKey;
 use crate::messages::{ProcessSource, StartRequest, WORKER_PID};
 
-/// A process to be made.
+/// A process that a warm interpreter was asked for.
 pub(crate) struct Order {
+    /// The process.
     pub(crate) id: ProcessKey,
+    /// The request of the client, from which the process can be started by `exec` instead.
     pub(crate) request: StartRequest,
     pub(crate) files: Vec<OwnedFd>,
-    /// Where its keeper says its pid, and reports.
+    /// The socket on which the keeper sends its pid, and then reports.
     pub(crate) reports: SeqPacket,
-    /// The warm interpreter.
+    /// The pid of the warm interpreter.
     pub(crate) program: Pid,
+    /// The time at which the order is late.
     pub(super) due: Instant,
 }
 
-/// A process that is made before it is ordered.
+/// A process that a warm interpreter forks before it is ordered.
 pub(super) struct Spare {
+    /// The socket on which the keeper sends its pid, and then reports.
     pub(super) reports: SeqPacket,
-    /// Its keeper, once that has said so.
+    /// The pid of its keeper; `None` until the keeper has sent it.
     pub(super) keeper: Option<Pid>,
+    /// The time at which the pid of the keeper is late.
     pub(super) due: Instant,
 }
 
 impl Order {
-    /// Sends a process that was made what it is to be, and the worker's files.
+    /// Sends the forked process its name, the pid of its worker, and its files.
     pub(crate) fn hand_over(&self) -> io::Result<()> {
         let ProcessSource::Warm(warm) = &self.request.source else { return Err(io::ErrorKind::InvalidInput.into()) };
         let worker = self.request.environment.iter().rfind(|(name, _)| name == WORKER_PID);
@@ -43,7 +48,7 @@ impl Order {
     }
 }
 
-/// Texts in a message, each ended by a zero byte.
+/// A message of texts, each of which ends with a zero byte.
 pub(super) fn texts(texts: &[&[u8]]) -> Vec<u8> {
     texts.iter().flat_map(|text| text.iter().copied().chain([0])).collect()
 }
