@@ -1,12 +1,12 @@
 //! [`GuardianClient`]: the side of a scheduler or a worker of the socket to its guardian.
 //!
 //! A scheduler starts a guardian when its first pool needs one ([`GuardianClient::shared`]). All pools share it, except
-//! that there is one guardian for each worker program and one for the start method `fork`. A worker starts no guardian: it
-//! is started with a socket to the guardian of its scheduler.
+//! that there is one guardian for each worker program and one for the start method `fork`. A worker starts no guardian:
+//! it is started with a socket to the guardian of its scheduler.
 //!
 //! A receiver thread reads the messages of the guardian and calls the [`Listener`] of the process that each message is
-//! about. The guardian ends all processes and exits when the scheduler's end of the socket is closed: by the drop of the
-//! last reference to the [`GuardianClient`], or by the end of the scheduler, however it ends.
+//! about. The guardian ends all processes and exits when the scheduler's end of the socket is closed: by the drop of
+//! the last reference to the [`GuardianClient`], or by the end of the scheduler, however it ends.
 
 mod error;
 mod inherited;
@@ -115,8 +115,9 @@ impl GuardianClient {
 
     /// Asks the guardian to start a process.
     ///
-    /// `files` are the files for [`StartRequest::numbers`], then those that [`StartRequest::drains`] counts. The receiver
-    /// thread calls the listener for each event of the process. Where the request can't be sent, this thread calls it.
+    /// `files` are the files for [`StartRequest::numbers`], then those that [`StartRequest::drains`] counts. The
+    /// receiver thread calls the listener for each event of the process. Where the request can't be sent, this thread
+    /// calls it.
     pub fn launch(&self, request: StartRequest, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
         self.listeners.add(process, listener);
@@ -144,15 +145,16 @@ impl GuardianClient {
         self.send_short(&ToGuardian::End { process });
     }
 
-    /// Sends a short message without files. No limit of this process can prevent it, so each error is one of the socket.
+    /// Sends a short message without files. No limit of this process can prevent it, so each error is one of the
+    /// socket.
     fn send_short(&self, message: &ToGuardian) {
         if let Err(error) = self.sending.send(&self.socket, message, &[]) {
             self.disconnect(error.into());
         }
     }
 
-    /// Closes the socket after a failed send, so that the receiver thread reports the guardian as lost. The guardian always
-    /// reads: a failed send means that it has ended or was stopped.
+    /// Closes the socket after a failed send, so that the receiver thread reports the guardian as lost. The guardian
+    /// always reads: a failed send means that it has ended or was stopped.
     fn disconnect(&self, error: io::Error) {
         tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
         shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both).ok();

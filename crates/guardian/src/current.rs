@@ -51,8 +51,8 @@ pub fn current_process() -> CurrentProcess {
     }
 }
 
-/// Makes this process the worker that it was started as. From now on it asks the guardian at the other end of the socket
-/// for processes. Each worker calls it once, before its first task.
+/// Makes this process the worker that it was started as. From now on it asks the guardian at the other end of the
+/// socket for processes. Each worker calls it once, before its first task.
 pub fn become_worker(identity: Identity, socket: SeqPacket, address: GuardianAddress) {
     // A worker serves once in its life.
     IDENTITY.set(identity).ok();

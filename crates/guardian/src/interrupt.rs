@@ -27,8 +27,8 @@ pub struct Interrupter(Arc<InterrupterState>);
 #[derive(Default)]
 struct InterrupterState {
     cancellation: Cancellation,
-    /// Locked while a signal is sent and while the target changes: after the drop of a [`RegisteredChild`] its process gets
-    /// no signal.
+    /// Locked while a signal is sent and while the target changes: after the drop of a [`RegisteredChild`] its process
+    /// gets no signal.
     target: Mutex<InterruptTarget>,
 }
 
@@ -62,8 +62,8 @@ impl Interrupter {
         }
     }
 
-    /// Kills the process that works for the attempt, now or as soon as it is registered. For an attempt that an interrupt
-    /// has not ended.
+    /// Kills the process that works for the attempt, now or as soon as it is registered. For an attempt that an
+    /// interrupt has not ended.
     pub fn kill(&self) {
         self.insist(Signal::SIGKILL);
     }
@@ -103,7 +103,8 @@ impl Interrupter {
 
     /// Registers the process that works for this attempt. Until the result is dropped, an interrupt sends it SIGINT.
     ///
-    /// If the attempt was interrupted before, the process gets SIGINT at once. An attempt has one such process at a time.
+    /// If the attempt was interrupted before, the process gets SIGINT at once. An attempt has one such process at a
+    /// time.
     pub fn register(&self, child: Arc<dyn Child>) -> RegisteredChild<'_> {
         let mut target = self.target();
         debug_assert!(target.child.is_none(), "an attempt waits for one process at a time");
@@ -128,8 +129,8 @@ impl Wakes for Interrupter {
     }
 }
 
-/// Sends a signal to a process. An error is only logged: the process has just ended, or belongs to another user, and the
-/// grace of the caller ends the wait for either.
+/// Sends a signal to a process. An error is only logged: the process has just ended, or belongs to another user, and
+/// the grace of the caller ends the wait for either.
 fn deliver(child: &dyn Child, signal: Signal) {
     if let Err(error) = child.signal(signal) {
         tracing::debug!(pid = child.pid(), %error, signal = signal.as_str(), "could not signal");

@@ -37,8 +37,8 @@ pub trait Child: Send + Sync {
     /// When the process may not be signalled.
     fn signal(&self, signal: Signal) -> io::Result<()>;
 
-    /// Waits for the end of the process, at most for `limit`. Returns `None` if it still runs. Once the process has ended,
-    /// each call returns how.
+    /// Waits for the end of the process, at most for `limit`. Returns `None` if it still runs. Once the process has
+    /// ended, each call returns how.
     ///
     /// # Errors
     /// When the process can't be waited for.
@@ -65,8 +65,8 @@ pub struct Launch {
     pub stdout: Option<OwnedFd>,
     /// Its standard error; the caller's by default.
     pub stderr: Option<OwnedFd>,
-    /// How the process can be a fork of a warm interpreter. A launcher may execute the program instead. With it, the launch
-    /// does not wait until the process has started.
+    /// How the process can be a fork of a warm interpreter. A launcher may execute the program instead. With it, the
+    /// launch does not wait until the process has started.
     pub warm: Option<WarmStart>,
 }
 
@@ -139,8 +139,8 @@ pub fn resolve_program(launch: &Launch) -> Result<PathBuf, LaunchError> {
     find_program(name, &path).ok_or(LaunchError::ProgramNotFound)
 }
 
-/// The [`LaunchError`] for an error of `exec`. "No such file" can mean the working directory, the program, or the program
-/// that the first line of a script names.
+/// The [`LaunchError`] for an error of `exec`. "No such file" can mean the working directory, the program, or the
+/// program that the first line of a script names.
 pub fn classify_launch_error(error: io::Error, program: &Path, directory: Option<&Path>) -> LaunchError {
     let missing = directory.filter(|directory| !directory.is_dir());
     let is_there = || directory.unwrap_or(Path::new("")).join(program).is_file();

@@ -81,7 +81,8 @@ impl Launcher for GuardedLauncher {
         drop(files);
         let entry = StartedEntry { started: self.started.clone(), process };
         let child = GuardedChild { guardian: self.guardian.clone(), entry, progress, program, directory };
-        // A warm interpreter may have to import much first. The attempt can stop waiting for it, this function could not.
+        // A warm interpreter may have to import much first. The attempt can stop waiting for it, this function could
+        // not.
         match (!is_warm).then(|| child.refusal_after_wait()).flatten() {
             Some(refusal) => Err(refusal),
             None => Ok(Arc::new(child)),
@@ -91,8 +92,8 @@ impl Launcher for GuardedLauncher {
 
 /// The processes that the attempts of a pool have started and not yet waited for.
 ///
-/// Once the pool has ended them, none is added any more: a process that was being started meanwhile is ended by the thread
-/// that starts it. So the end of the pool misses none.
+/// Once the pool has ended them, none is added any more: a process that was being started meanwhile is ended by the
+/// thread that starts it. So the end of the pool misses none.
 #[derive(Default)]
 pub struct StartedProcesses(Mutex<StartedProcessesState>);
 
@@ -149,7 +150,8 @@ impl Drop for StartedEntry {
     }
 }
 
-/// Starts the processes of a worker's attempts through the guardian of its scheduler. The guardian ends them with the worker.
+/// Starts the processes of a worker's attempts through the guardian of its scheduler. The guardian ends them with the
+/// worker.
 ///
 /// To the kernel, the parent of such a process is a keeper. The variable `PUSHFLOW_WORKER_PID` tells the process which
 /// worker it works for.
@@ -174,8 +176,8 @@ struct Progress {
 
 #[derive(Default)]
 struct ProgressState {
-    /// `None` until the guardian has answered. The pid of the process, or the error number of its start. The error has no
-    /// number if the keeper was killed before it could report.
+    /// `None` until the guardian has answered. The pid of the process, or the error number of its start. The error has
+    /// no number if the keeper was killed before it could report.
     started: Option<Result<u32, Option<i32>>>,
     /// How the process ended; `None` while it has not.
     exit: Option<Exit>,
@@ -205,7 +207,8 @@ impl Progress {
             ProcessEvent::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
-            // The listener for stops gets the first two. The third does not happen: only workers are clients of the guardian.
+            // The listener for stops gets the first two. The third does not happen: only workers are clients of the
+            // guardian.
             ProcessEvent::Stopped { .. } | ProcessEvent::Continued { .. } | ProcessEvent::Garbled => {}
             ProcessEvent::Gone | ProcessEvent::GuardianLost => {
                 state.started.get_or_insert(Err(None));
@@ -214,7 +217,8 @@ impl Progress {
         });
     }
 
-    /// Waits for the answer of the guardian, or for its end. Has a limit, since the guardian may have been stopped by a signal.
+    /// Waits for the answer of the guardian, or for its end. Has a limit, since the guardian may have been stopped by a
+    /// signal.
     fn wait_for_start(&self) -> Result<u32, NotStarted> {
         let started = self.state.wait(Some(Instant::now() + ANSWER_TIMEOUT), |state| state.started);
         let unanswered = || NotStarted::Refused(io::Error::other("the guardian does not answer"));

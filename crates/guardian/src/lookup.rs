@@ -75,8 +75,8 @@ pub enum LookupError {
 /// 5. `pushflow-worker` on `PATH`.
 ///
 /// # Errors
-/// When a named program does not exist, when there is no candidate, or when this program was started as a worker and does
-/// not serve yet.
+/// When a named program does not exist, when there is no candidate, or when this program was started as a worker and
+/// does not serve yet.
 pub(crate) fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError> {
     if env::var_os(ROLE).is_some() {
         return Err(LookupError::InsideWorker);

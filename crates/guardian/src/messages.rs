@@ -1,16 +1,16 @@
 //! The messages between the guardian, its clients, its keepers and the zygote.
 //!
 //! # Scheduler and guardian
-//! The scheduler starts the guardian with one end of a socket as its standard input, and sends [`ToGuardian::Watch`] with a
-//! pidfd of itself. The guardian answers [`FromGuardian::Ready`] or [`FromGuardian::Unable`]. From then on the guardian
-//! answers each `Start` with `Started` or `NotStarted`. `Exited` follows `Started` when the process itself has ended. The
-//! last message about a process is always `Gone`: nothing is left of the process, of its descendants, and of the processes
-//! that it had asked the guardian for. Each side takes the end of the socket for the death of the other.
+//! The scheduler starts the guardian with one end of a socket as its standard input, and sends [`ToGuardian::Watch`]
+//! with a pidfd of itself. The guardian answers [`FromGuardian::Ready`] or [`FromGuardian::Unable`]. From then on the
+//! guardian answers each `Start` with `Started` or `NotStarted`. `Exited` follows `Started` when the process itself has
+//! ended. The last message about a process is always `Gone`: nothing is left of the process, of its descendants, and of
+//! the processes that it had asked the guardian for. Each side takes the end of the socket for the death of the other.
 //!
 //! # Worker and guardian
-//! A worker is a client, too, over a socket that the guardian gives it as file [`GUARDIAN_SOCKET`]. It asks for commands,
-//! interpreters and the workers of pools that its tasks open. It sends no `Watch`. The guardian ends the processes that a
-//! worker asked for when the worker ends.
+//! A worker is a client, too, over a socket that the guardian gives it as file [`GUARDIAN_SOCKET`]. It asks for
+//! commands, interpreters and the workers of pools that its tasks open. It sends no `Watch`. The guardian ends the
+//! processes that a worker asked for when the worker ends.
 //!
 //! [`GUARDIAN_SOCKET`]: pushflow_protocol::GUARDIAN_SOCKET
 
@@ -52,8 +52,8 @@ pub(crate) enum ToGuardian {
 }
 
 impl ToGuardian {
-    /// The name of the process that a `Start` asks for, from the beginning of an encoded message. `None` if the message is no
-    /// `Start`.
+    /// The name of the process that a `Start` asks for, from the beginning of an encoded message. `None` if the message
+    /// is no `Start`.
     pub(crate) fn process_to_start(beginning: &[u8]) -> Option<ProcessId> {
         /// The first variants of `ToGuardian`, with their first fields.
         #[derive(Deserialize)]
@@ -85,14 +85,14 @@ pub struct StartRequest {
     pub directory: Option<OsString>,
     /// The numbers at which the process finds the files of the message.
     pub numbers: Vec<i32>,
-    /// How many more files come with the message. They are the reading ends of pipes of the process. The guardian empties them
-    /// after the end of the scheduler, so that a process with a grace is not blocked by a full pipe or killed by a broken
-    /// one.
+    /// How many more files come with the message. They are the reading ends of pipes of the process. The guardian
+    /// empties them after the end of the scheduler, so that a process with a grace is not blocked by a full pipe or
+    /// killed by a broken one.
     pub drains: u8,
     /// What happens to the process after the end of the scheduler.
     pub on_scheduler_exit: OnSchedulerExit,
-    /// The class of the process for the rule on which processes may have children. A process with a class is a worker, and
-    /// becomes a client of the guardian.
+    /// The class of the process for the rule on which processes may have children. A process with a class is a worker,
+    /// and becomes a client of the guardian.
     pub class: Option<ProcessClass>,
 }
 
@@ -186,8 +186,8 @@ pub(crate) enum FromGuardian {
         /// Why.
         reason: StartFailure,
     },
-    /// A signal such as SIGSTOP has stopped the process, or another process that it had asked for. Sent to the scheduler
-    /// only.
+    /// A signal such as SIGSTOP has stopped the process, or another process that it had asked for. Sent to the
+    /// scheduler only.
     Stopped {
         /// The process that the scheduler asked for.
         process: ProcessId,
@@ -222,10 +222,11 @@ pub(crate) enum FromGuardian {
         /// The process.
         process: ProcessId,
     },
-    /// Processes belong to another user and can't be killed. The guardian does not wait for them. Sent to the scheduler only.
+    /// Processes belong to another user and can't be killed. The guardian does not wait for them. Sent to the scheduler
+    /// only.
     Unkillable {
-        /// The process that the scheduler asked for, of which they are descendants, directly or over processes that it had
-        /// asked for. `None` if their keeper was killed, so that it is not known.
+        /// The process that the scheduler asked for, of which they are descendants, directly or over processes that it
+        /// had asked for. `None` if their keeper was killed, so that it is not known.
         process: Option<ProcessId>,
         /// Their pids.
         pids: Vec<u32>,

@@ -8,8 +8,8 @@ pub const GUARDIAN: &str = "guardian";
 pub const WORKER: &str = "worker";
 /// The value of [`ROLE`] for a keeper that a warm interpreter has forked.
 pub const KEEPER: &str = "keeper";
-/// The variable that names the run directory of the guardian to a worker and to all processes that tasks start. A guardian
-/// that one of these processes starts makes its run directory inside this one.
+/// The variable that names the run directory of the guardian to a worker and to all processes that tasks start. A
+/// guardian that one of these processes starts makes its run directory inside this one.
 pub const RUN_DIRECTORY: &str = "PUSHFLOW_RUN_DIRECTORY";
 
 /// Prints to standard error, which the scheduler reads, why a process could not serve in its role.

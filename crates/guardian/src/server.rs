@@ -1,8 +1,8 @@
 //! The guardian: one small process beside each scheduler, which starts and ends every other process.
 //!
 //! # Why
-//! A scheduler can be killed at any moment, and no process may remain after it. So the processes are not children of the
-//! scheduler: the guardian starts them, outlives the scheduler, and ends the processes that are left.
+//! A scheduler can be killed at any moment, and no process may remain after it. So the processes are not children of
+//! the scheduler: the guardian starts them, outlives the scheduler, and ends the processes that are left.
 //!
 //! # Who is whose parent, and who asked for whom
 //! ```text
@@ -12,32 +12,33 @@
 //!                       └─ warm interpreter
 //! ```
 //! Each process has a [`keeper`]: a fork of the guardian that adopts all descendants (`PR_SET_CHILD_SUBREAPER`). So a
-//! process that double-forks, calls `setsid` or clears its environment keeps its place in one tree. The process dies with
-//! its keeper, and the keeper with the guardian (`PR_SET_PDEATHSIG`). A [`warm`] interpreter is a child of the guardian,
-//! too, and has no keeper: it runs no task.
+//! process that double-forks, calls `setsid` or clears its environment keeps its place in one tree. The process dies
+//! with its keeper, and the keeper with the guardian (`PR_SET_PDEATHSIG`). A [`warm`] interpreter is a child of the
+//! guardian, too, and has no keeper: it runs no task.
 //!
 //! The processes are asked for by a [`client`]: the scheduler, or a worker, which has a socket to the guardian for the
-//! processes that its tasks need. The guardian refuses a daemonic client the children that daemonic processes may not have.
+//! processes that its tasks need. The guardian refuses a daemonic client the children that daemonic processes may not
+//! have.
 //!
 //! # The states of a process
 //! - *starting*: the keeper was forked. It reports `Started` or `NotStarted`.
-//! - *running*: the keeper has reported `Started`. The state lasts until the keeper reports `Exited`, the client asks for the
-//!   end, or the client ends. If the client was a worker, the process is ended at once. If it was the scheduler, the process
-//!   is ended after the grace of [`OnSchedulerExit`](crate::OnSchedulerExit).
+//! - *running*: the keeper has reported `Started`. The state lasts until the keeper reports `Exited`, the client asks
+//!   for the end, or the client ends. If the client was a worker, the process is ended at once. If it was the
+//!   scheduler, the process is ended after the grace of [`OnSchedulerExit`](crate::OnSchedulerExit).
 //! - *ending*: in each sweep, all descendants of the keeper get SIGKILL, until the keeper exits because it has no child
 //!   left. To stop the descendants first would not converge against a loop of fork and exit; repeated kills do. If the
 //!   process is a worker, the processes that it had asked for are ended, too.
 //! - *reaped*: the guardian has reaped the keeper, and a process that this process had asked for is still ending.
 //! - *removed*: the guardian has sent `Gone` to the client, and knows nothing of the process any more.
 //!
-//! If a keeper is killed, its descendants become children of the guardian: the [`orphans`], which the guardian kills. If a
-//! keeper is stopped by a signal, the guardian continues it.
+//! If a keeper is killed, its descendants become children of the guardian: the [`orphans`], which the guardian kills.
+//! If a keeper is stopped by a signal, the guardian continues it.
 //!
 //! # The loop
 //! The guardian waits at one place only: for the sockets of its clients and keepers, a pidfd of the scheduler, and a
-//! signalfd for SIGCHLD. Sends do not block, and one sweep examines a bounded number of processes. The scheduler has ended
-//! when its socket ends or its pidfd becomes readable. Then each process is ended at once or after its grace, the guardian
-//! empties the pipes that nobody reads any more, and it exits when no process is left.
+//! signalfd for SIGCHLD. Sends do not block, and one sweep examines a bounded number of processes. The scheduler has
+//! ended when its socket ends or its pidfd becomes readable. Then each process is ended at once or after its grace, the
+//! guardian empties the pipes that nobody reads any more, and it exits when no process is left.
 
 mod client;
 mod directory;
@@ -88,7 +89,8 @@ const SWEEP_BUDGET: usize = 256;
 /// workers keep these numbers taken.
 ///
 /// # Errors
-/// When the guardian could not begin, or can't wait or remove its run directory. The scheduler sees the end of its socket.
+/// When the guardian could not begin, or can't wait or remove its run directory. The scheduler sees the end of its
+/// socket.
 pub fn run_guardian(socket: SeqPacket, inherited: Vec<RawFd>, program: WorkerProgram) -> io::Result<()> {
     let (scheduler, directory) = match begin(&socket) {
         Ok(begun) => begun,

@@ -2,27 +2,27 @@
 //!
 //! # Why `init()` makes it
 //! A process can be forked safely only while it has one thread, and a program that runs workflows has several. So
-//! `init()`, which the program calls first, forks the zygote. The zygote sleeps and shares its memory with the program, so
-//! it costs next to nothing until a pool needs it. Most programs never need it.
+//! `init()`, which the program calls first, forks the zygote. The zygote sleeps and shares its memory with the program,
+//! so it costs next to nothing until a pool needs it. Most programs never need it.
 //!
 //! # States
 //! - *asleep*: the zygote waits for [`ToZygote::Guardian`] and for the end of the program.
-//! - *asked*: the zygote forks itself. The fork is a child of the program, as an executed guardian would be, and becomes
-//!   the guardian. The keepers of this guardian start workers that are forks of the guardian. The zygote answers with
-//!   [`FromZygote`] and is asleep again.
-//! - *ended*: the program has ended, so the zygote exits. It has three signs of that end: its death signal, a pidfd of the
-//!   program, and the end of its socket. Together they cover a program that is killed, that calls `exec`, or whose children
-//!   keep the socket open.
+//! - *asked*: the zygote forks itself. The fork is a child of the program, as an executed guardian would be, and
+//!   becomes the guardian. The keepers of this guardian start workers that are forks of the guardian. The zygote
+//!   answers with [`FromZygote`] and is asleep again.
+//! - *ended*: the program has ended, so the zygote exits. It has three signs of that end: its death signal, a pidfd of
+//!   the program, and the end of its socket. Together they cover a program that is killed, that calls `exec`, or whose
+//!   children keep the socket open.
 //!
-//! A program that waits for all of its children waits neither for the zygote nor for a guardian forked by it: neither sends
-//! SIGCHLD when it ends ([`fork_without_sigchld`]).
+//! A program that waits for all of its children waits neither for the zygote nor for a guardian forked by it: neither
+//! sends SIGCHLD when it ends ([`fork_without_sigchld`]).
 //!
 //! # What it must not keep
 //! - Signals: the zygote leads a session of its own, and all signals are blocked from before the fork on. A Ctrl-C does
 //!   nothing to it.
 //! - Files: each file of the program is replaced by `/dev/null` under the same number. So the zygote keeps no pipe open
-//!   whose end someone waits for. And since the number stays taken, code in a worker that writes to a file of the program
-//!   never writes into a file of the worker.
+//!   whose end someone waits for. And since the number stays taken, code in a worker that writes to a file of the
+//!   program never writes into a file of the worker.
 //! - Exit handlers: the zygote exits without them.
 
 use std::io::{self, Write};

@@ -4,8 +4,8 @@
 //! scheduler sends the files of slabs.
 //!
 //! A message that is longer than a packet goes into a memory file that travels with the packet. So the arguments of a
-//! command have no limit but the kernel's. The packet holds the beginning of the message nevertheless: a receiver that may
-//! not open more files gets only this beginning.
+//! command have no limit but the kernel's. The packet holds the beginning of the message nevertheless: a receiver that
+//! may not open more files gets only this beginning.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -81,8 +81,8 @@ pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[BorrowedFd<'
 /// Receives one message with its files. Returns `None` at the end of the socket.
 ///
 /// # Errors
-/// Those of [`SeqPacket::receive`]; `InvalidData` for bytes that are no such message; `EMFILE` if files are missing because
-/// this process may not open more.
+/// Those of [`SeqPacket::receive`]; `InvalidData` for bytes that are no such message; `EMFILE` if files are missing
+/// because this process may not open more.
 pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
     match receive_or_beginning(socket, blocking)? {
         Some(Received::Whole(message, files)) => Ok(Some((message, files))),

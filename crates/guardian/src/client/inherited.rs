@@ -1,7 +1,7 @@
 //! The guardian of a worker: the guardian of its scheduler, over a socket that the worker was started with.
 //!
-//! The worker has one socket and one [`GuardianClient`], which it makes when it first needs a process and then keeps. If
-//! that fails, the worker has no guardian: it never starts one of its own, which nobody would end with the worker.
+//! The worker has one socket and one [`GuardianClient`], which it makes when it first needs a process and then keeps.
+//! If that fails, the worker has no guardian: it never starts one of its own, which nobody would end with the worker.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,8 @@ pub(crate) fn inherit(socket: SeqPacket, address: GuardianAddress) {
 /// The guardian of this process, or `None` if this process is no worker.
 ///
 /// # Errors
-/// When `worker`, the program that was named for workers, is not the program of this worker, or the client can't be made.
+/// When `worker`, the program that was named for workers, is not the program of this worker, or the client can't be
+/// made.
 pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<GuardianClient>>, GuardianError> {
     let mut inherited = INHERITED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(guardian) = inherited.guardian()? else { return Ok(None) };

@@ -1,8 +1,9 @@
 //! [`RequestSender`]: sends messages to the guardian, and waits where too many files are in flight.
 //!
-//! The kernel limits how many files a user may have in messages that nobody has received yet (`ETOOMANYREFS`), whoever is to
-//! receive them. A message that meets this limit is sent again for a while. The wait is limited for all messages together,
-//! not for each, since the sender may be the thread that does all other work of a pool. Senders do not wait for each other.
+//! The kernel limits how many files a user may have in messages that nobody has received yet (`ETOOMANYREFS`), whoever
+//! is to receive them. A message that meets this limit is sent again for a while. The wait is limited for all messages
+//! together, not for each, since the sender may be the thread that does all other work of a pool. Senders do not wait
+//! for each other.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -46,7 +47,8 @@ impl From<SendError> for io::Error {
 pub(super) struct RequestSender(Mutex<Option<Instant>>);
 
 impl RequestSender {
-    /// Sends a message with some files. Sends it again while too many files are in flight, at most for [`ROOM_TIMEOUT`].
+    /// Sends a message with some files. Sends it again while too many files are in flight, at most for
+    /// [`ROOM_TIMEOUT`].
     pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), SendError> {
         let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
         // An error here is one of this process.

@@ -61,7 +61,8 @@ impl GuardianClient {
         Err(first_error.unwrap_or(GuardianError::Lookup(LookupError::None)))
     }
 
-    /// Starts a guardian and waits for its `Ready`. `begin` starts the process and gives it the socket that `begin` gets.
+    /// Starts a guardian and waits for its `Ready`. `begin` starts the process and gives it the socket that `begin`
+    /// gets.
     fn start(
         program: &Path,
         is_copy: bool,
@@ -125,8 +126,8 @@ fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), G
     }
 }
 
-/// Ends and reaps a process that was started as guardian and can't be used. A guardian of another build exits at the end
-/// of its socket and removes its run directory; a program that is no guardian is killed.
+/// Ends and reaps a process that was started as guardian and can't be used. A guardian of another build exits at the
+/// end of its socket and removes its run directory; a program that is no guardian is killed.
 fn end_failed_start(pid: Pid, socket: SeqPacket) {
     drop(socket);
     match PidFd::open(pid) {

@@ -38,8 +38,8 @@ pub(super) fn reap_later(pid: Pid, run_directory: OsString) {
     thread.spawn(move || reap_and_clean_up(pid, &run_directory)).ok();
 }
 
-/// Waits for the exit of a guardian and reaps it. Returns its exit code, or `None` if a signal killed it or this process
-/// ignores SIGCHLD.
+/// Waits for the exit of a guardian and reaps it. Returns its exit code, or `None` if a signal killed it or this
+/// process ignores SIGCHLD.
 ///
 /// `__WALL`, since a wait without it does not see a guardian that is a fork of the zygote.
 pub(super) fn reap(pid: Pid) -> Option<i32> {

@@ -3,11 +3,11 @@
 //! # Where it is
 //! The run directory is in `/tmp`, not in `TMPDIR`: the path of a socket has at most 107 bytes.
 //!
-//! A task can start a scheduler of its own. That scheduler and its guardian are killed with the task, and then nobody could
-//! remove their run directory. So it is made inside the run directory of the task's guardian, which that guardian
-//! removes. All processes that a task starts have its path in the variable `PUSHFLOW_RUN_DIRECTORY`. The variable may also
-//! reach a program that outlives the task, for example over a batch system. So it is used only if the guardian of that run
-//! directory is an ancestor of this process.
+//! A task can start a scheduler of its own. That scheduler and its guardian are killed with the task, and then nobody
+//! could remove their run directory. So it is made inside the run directory of the task's guardian, which that guardian
+//! removes. All processes that a task starts have its path in the variable `PUSHFLOW_RUN_DIRECTORY`. The variable may
+//! also reach a program that outlives the task, for example over a batch system. So it is used only if the guardian of
+//! that run directory is an ancestor of this process.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -22,8 +22,8 @@ use crate::role;
 
 /// What the names of run directories begin with.
 const PREFIX: &str = "pushflow-";
-/// The longest path of a run directory in which another one can be made: 107 bytes, less the name of the inner one and the
-/// path of a socket in it.
+/// The longest path of a run directory in which another one can be made: 107 bytes, less the name of the inner one and
+/// the path of a socket in it.
 const LONGEST_OUTER: usize = 107 - "/pushflow-XXXXXX".len() - "/rust-ipc-socket-XXXXXX/socket".len();
 
 /// Makes the run directory, which only its user can enter.
@@ -41,8 +41,8 @@ pub(super) fn make() -> io::Result<TempDir> {
     })
 }
 
-/// The run directory in which to make another one; `None` if `named` is not the run directory of an ancestor. If the path
-/// of `named` is too long, this is the next run directory around it.
+/// The run directory in which to make another one; `None` if `named` is not the run directory of an ancestor. If the
+/// path of `named` is too long, this is the next run directory around it.
 fn outer(named: &Path) -> Option<PathBuf> {
     if !is_own_run_directory(named) || !is_of_ancestor(named) {
         return None;

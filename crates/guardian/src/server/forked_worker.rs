@@ -1,19 +1,20 @@
 //! [`ForkedWorker`]: a worker that is a fork of the guardian, for the start methods `forkserver` and `fork`.
 //!
 //! # Why a fork of the guardian
-//! The guardian has one thread, its files are few and known, and it runs the program of the workers: with `forkserver` it
-//! is a fresh image of the worker program, with `fork` it is a fork of the calling program. So the keepers, which are forks
-//! of the guardian, fork workers from themselves. No second process must be started, watched and replaced.
+//! The guardian has one thread, its files are few and known, and it runs the program of the workers: with `forkserver`
+//! it is a fresh image of the worker program, with `fork` it is a fork of the calling program. So the keepers, which
+//! are forks of the guardian, fork workers from themselves. No second process must be started, watched and replaced.
 //!
 //! # What a forked worker must not keep
-//! A forked worker has the memory of the guardian. It must never continue the work of the guardian, or of the program that
-//! the guardian is a fork of:
+//! A forked worker has the memory of the guardian. It must never continue the work of the guardian, or of the program
+//! that the guardian is a fork of:
 //! - It drops no value of the guardian. One of them would remove the run directory.
 //! - A panic ends this process only, and does not unwind into the code of the guardian.
 //! - It skips the exit handlers that were registered before the fork.
 //! - It keeps no file of the guardian except those that stand for files of the calling program.
 //! - Its signals are as in a fresh program.
-//! - Its environment and working directory are those of the scheduler at the time of the request, as with all start methods.
+//! - Its environment and working directory are those of the scheduler at the time of the request, as with all start
+//!   methods.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -50,7 +51,8 @@ pub(super) struct ForkedWorker {
 impl ForkedWorker {
     /// Takes on the name and the environment of the worker, and duplicates its files.
     ///
-    /// The files do not get the numbers at which an executed worker finds them: the calling program may have had files there.
+    /// The files do not get the numbers at which an executed worker finds them: the calling program may have had files
+    /// there.
     pub(super) fn new(request: &StartRequest, files: &[OwnedFd], serve: Serve) -> io::Result<ForkedWorker> {
         nix::sys::prctl::set_name(&name(Path::new(&request.program)))?;
         let changes = request.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_deref()));

@@ -1,9 +1,9 @@
-//! The keeper: a fork of the guardian that starts one process, adopts and reaps all of its descendants, and exits when none
-//! is left. containerd calls such a process a shim.
+//! The keeper: a fork of the guardian that starts one process, adopts and reaps all of its descendants, and exits when
+//! none is left. containerd calls such a process a shim.
 //!
-//! The keeper reports over its socket what happens to the process ([`KeeperReport`]). It gets no messages, so it can wait
-//! in `wait4` alone. All signals stay blocked, as in the guardian. The kernel kills the keeper at the death of the guardian,
-//! and the process at the death of the keeper (`PR_SET_PDEATHSIG`).
+//! The keeper reports over its socket what happens to the process ([`KeeperReport`]). It gets no messages, so it can
+//! wait in `wait4` alone. All signals stay blocked, as in the guardian. The kernel kills the keeper at the death of the
+//! guardian, and the process at the death of the keeper (`PR_SET_PDEATHSIG`).
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -42,8 +42,8 @@ pub(super) fn fork(
     }
 }
 
-/// Starts a program without a keeper, as a child of the guardian. Returns its pid. A program that can't be executed exits
-/// with 127.
+/// Starts a program without a keeper, as a child of the guardian. Returns its pid. A program that can't be executed
+/// exits with 127.
 pub(super) fn fork_child(request: &StartRequest, files: &[OwnedFd]) -> io::Result<Pid> {
     let image = image(request)?;
     let guardian = getpid();
@@ -58,8 +58,8 @@ pub(super) fn fork_child(request: &StartRequest, files: &[OwnedFd]) -> io::Resul
 
 /// The whole life of a keeper that a warm interpreter has forked, from its `exec` of this program on.
 ///
-/// `arguments` are the name of the program, the pid of the guardian, and the pid of the process that the keeper had forked
-/// before the `exec`, or the negative error number of that fork. The keeper reports on its file 0.
+/// `arguments` are the name of the program, the pid of the guardian, and the pid of the process that the keeper had
+/// forked before the `exec`, or the negative error number of that fork. The keeper reports on its file 0.
 ///
 /// # Errors
 /// When this program was not started in this way, the guardian has ended, or a report can't be sent.
@@ -102,7 +102,8 @@ fn keep(
     let report = |report| fd_message::send(reports, &report, &[]);
     match start(request, files, setup) {
         Ok(process) => {
-            // A file that stays open here would keep the other ends of the process's pipes and sockets from seeing its end.
+            // A file that stays open here would keep the other ends of the process's pipes and sockets from seeing its
+            // end.
             files::close_all_except(&[reports.as_fd().as_raw_fd()])?;
             report(KeeperReport::Started { pid: process.as_raw().unsigned_abs() })?;
             reap_all(process, report)
@@ -187,8 +188,8 @@ fn become_program(keeper: Pid, image: &Image, request: &StartRequest, files: &[O
     image.exec()
 }
 
-/// Makes this process a worker without `exec`. Of the files of the guardian only the inherited ones and `to_keeper` stay
-/// open.
+/// Makes this process a worker without `exec`. Of the files of the guardian only the inherited ones and `to_keeper`
+/// stay open.
 fn become_worker(
     keeper: Pid,
     request: &StartRequest,
@@ -207,8 +208,8 @@ fn become_worker(
     Ok(worker)
 }
 
-/// The first steps of every process. The death signal comes first: from then on the process dies with its keeper, whatever
-/// happens next.
+/// The first steps of every process. The death signal comes first: from then on the process dies with its keeper,
+/// whatever happens next.
 fn begin(keeper: Pid, request: &StartRequest) -> io::Result<()> {
     die_with(keeper)?;
     nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;

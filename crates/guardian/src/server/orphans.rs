@@ -1,9 +1,9 @@
 //! [`Orphans`]: processes whose keeper was killed, so that they are children of the guardian.
 //!
-//! After the death of a keeper the guardian looks for orphans, and kills them with all of their descendants, again and again
-//! until there are none. An orphan that belongs to another user can't be killed. The guardian tries for a while and then
-//! gives it up: it reports the orphan and does not wait for it any more. If the guardian gives up a process because of its
-//! descendants, the keeper of that process becomes such an orphan.
+//! After the death of a keeper the guardian looks for orphans, and kills them with all of their descendants, again and
+//! again until there are none. An orphan that belongs to another user can't be killed. The guardian tries for a while
+//! and then gives it up: it reports the orphan and does not wait for it any more. If the guardian gives up a process
+//! because of its descendants, the keeper of that process becomes such an orphan.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -41,14 +41,15 @@ impl Orphans {
         self.given_up.insert(pid);
     }
 
-    /// A child of the guardian has been reaped. Returns whether it had been given up: then its descendants are orphans now.
+    /// A child of the guardian has been reaped. Returns whether it had been given up: then its descendants are orphans
+    /// now.
     pub(super) fn ended(&mut self, pid: Pid) -> bool {
         self.forbidden.remove(&pid);
         self.given_up.remove(&pid)
     }
 
-    /// One pass of SIGKILL over `orphans` and their descendants, which examines `budget` processes at most. Returns the pids
-    /// of the processes that are given up with this pass.
+    /// One pass of SIGKILL over `orphans` and their descendants, which examines `budget` processes at most. Returns the
+    /// pids of the processes that are given up with this pass.
     pub(super) fn kill(&mut self, orphans: &[Pid], now: Instant, budget: usize) -> Vec<u32> {
         let (mut unkillable, mut left) = (Vec::new(), budget);
         let orphans: Vec<Pid> = orphans.iter().copied().filter(|orphan| !self.given_up.contains(orphan)).collect();

@@ -87,8 +87,8 @@ impl Process {
         self.pid
     }
 
-    /// Sends a signal to the process and to the group that it leads. If the pid is not known yet, the signal is sent as soon as
-    /// the keeper reports it: a client can learn earlier than the guardian that the process runs.
+    /// Sends a signal to the process and to the group that it leads. If the pid is not known yet, the signal is sent as
+    /// soon as the keeper reports it: a client can learn earlier than the guardian that the process runs.
     pub(super) fn signal_group(&mut self, signal: Signal) {
         if self.pid == 0 {
             if !self.settled {
@@ -99,9 +99,9 @@ impl Process {
         let Ok(pid) = i32::try_from(self.pid).map(Pid::from_raw) else { return };
         // Opened before the parent is checked, so that the pidfd is one of the right process if the check succeeds.
         let process = PidFd::open(pid);
-        // While the leader has not been reaped, no other process and no other group can have its pid. After that the signal
-        // is dropped: the number may belong to another group. Where the check fails, the process is taken for not reaped as
-        // long as its end was not reported.
+        // While the leader has not been reaped, no other process and no other group can have its pid. After that the
+        // signal is dropped: the number may belong to another group. Where the check fails, the process is taken for
+        // not reaped as long as its end was not reported.
         if self.is_reaped() || !process_tree::is_child(self.keeper, pid).unwrap_or(!self.settled) {
             return;
         }
@@ -151,9 +151,9 @@ impl Process {
         }
     }
 
-    /// One pass of SIGKILL over the descendants of the keeper, if the process is to be ended. Returns the pids of descendants
-    /// that belong to another user if the guardian is to give the process up: nothing else is left to kill, and
-    /// [`UNKILLABLE_AFTER`] is over.
+    /// One pass of SIGKILL over the descendants of the keeper, if the process is to be ended. Returns the pids of
+    /// descendants that belong to another user if the guardian is to give the process up: nothing else is left to kill,
+    /// and [`UNKILLABLE_AFTER`] is over.
     pub(super) fn sweep(&mut self, now: Instant, budget: usize) -> Option<Vec<u32>> {
         if matches!(self.ending, Ending::DueAt(due) if due <= now) {
             self.ending = Ending::KillingSince(now);

@@ -70,8 +70,8 @@ impl Guardian {
         id.process
     }
 
-    /// Reaps all children of the guardian that have ended: keepers, warm interpreters and orphans. Continues keepers that
-    /// were stopped: a stopped keeper would report nothing, and its client would wait for ever.
+    /// Reaps all children of the guardian that have ended: keepers, warm interpreters and orphans. Continues keepers
+    /// that were stopped: a stopped keeper would report nothing, and its client would wait for ever.
     pub(super) fn reap(&mut self) {
         while let Ok(Some(_)) = self.child_ended.read_signal() {}
         while let Ok(Some(change)) = wait::change_now() {
@@ -116,8 +116,8 @@ impl Guardian {
         self.finish(id);
     }
 
-    /// Removes a process whose keeper has been reaped, and sends `Gone`. If it is a worker, it is removed only when no process is
-    /// left that it had asked for.
+    /// Removes a process whose keeper has been reaped, and sends `Gone`. If it is a worker, it is removed only when no
+    /// process is left that it had asked for.
     fn finish(&mut self, id: ProcessKey) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.mark_reaped();
@@ -171,15 +171,15 @@ impl Guardian {
 
     /// Kills the orphans: the children of the guardian that are neither known keepers nor warm interpreters.
     ///
-    /// A warm interpreter with an open order may have forked a keeper that the guardian does not know yet. That keeper is no
-    /// orphan, so there is no pass while such orders are open. Their time is limited.
+    /// A warm interpreter with an open order may have forked a keeper that the guardian does not know yet. That keeper
+    /// is no orphan, so there is no pass while such orders are open. Their time is limited.
     fn sweep_orphans(&mut self, now: Instant) {
         if !self.orphans.may_exist() {
             return;
         }
         let Ok(mut orphans) = process_tree::children(getpid()) else { return };
-        // The list may hold a keeper that a warm interpreter has forked. The interpreter has said before the fork that it is
-        // warm, so after this read it counts as one with open orders.
+        // The list may hold a keeper that a warm interpreter has forked. The interpreter has said before the fork that
+        // it is warm, so after this read it counts as one with open orders.
         self.warm.warming().into_iter().for_each(|program| self.read_warm(program));
         if self.warm.may_have_made() {
             return;

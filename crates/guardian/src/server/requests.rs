@@ -111,8 +111,8 @@ impl Guardian {
         Ok(())
     }
 
-    /// Removes a client that has ended. The processes that it had asked for are ended: at once if it was a worker, by the
-    /// rule of each ([`OnSchedulerExit`](crate::OnSchedulerExit)) if it was the scheduler.
+    /// Removes a client that has ended. The processes that it had asked for are ended: at once if it was a worker, by
+    /// the rule of each ([`OnSchedulerExit`](crate::OnSchedulerExit)) if it was the scheduler.
     pub(super) fn close_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
         self.forget_orders_of(id);
@@ -130,8 +130,8 @@ impl Guardian {
         }
     }
 
-    /// Ends a client that has sent bytes that are no request. A task may have written into the socket of its worker, which
-    /// can't be used any more.
+    /// Ends a client that has sent bytes that are no request. A task may have written into the socket of its worker,
+    /// which can't be used any more.
     pub(super) fn reject_client(&mut self, id: ClientId) {
         if let Some(&worker) = self.workers.get(&id) {
             self.send(worker.client, &FromGuardian::Garbled { process: worker.process });
@@ -146,9 +146,9 @@ impl Guardian {
         self.send(id.client, &FromGuardian::Gone { process: id.process });
     }
 
-    /// Handles the requests that the scheduler sent before its end. Those for signals and ends still apply; nothing is started
-    /// any more. Returns whether the socket has ended without an error, as it does when the scheduler waits for the exit of
-    /// the guardian.
+    /// Handles the requests that the scheduler sent before its end. Those for signals and ends still apply; nothing is
+    /// started any more. Returns whether the socket has ended without an error, as it does when the scheduler waits for
+    /// the exit of the guardian.
     fn handle_last_requests(&mut self, scheduler: &Client) -> bool {
         loop {
             match fd_message::receive_or_beginning(&scheduler.socket, false) {

@@ -1,31 +1,32 @@
 //! Warm interpreters: Python interpreters that have imported the modules of tasks, and that fork interpreters, each of
 //! which is ready in a fraction of the time.
 //!
-//! A warm interpreter is a child of the guardian and has no keeper. Its side of the protocol is `warm.py` in the source of
-//! the Python host. There is one warm interpreter for each [`Recipe`]. The guardian starts it for the first process that
-//! it can fork, and keeps it until the end of the scheduler.
+//! A warm interpreter is a child of the guardian and has no keeper. Its side of the protocol is `warm.py` in the source
+//! of the Python host. There is one warm interpreter for each [`Recipe`]. The guardian starts it for the first process
+//! that it can fork, and keeps it until the end of the scheduler.
 //!
 //! # The states of a warm interpreter
 //! - *warming*: it imports. Orders wait for it, at most [`WARM_LIMIT`].
 //! - *warm*: it has said so. An order takes a millisecond or two, at most [`ORDER_LIMIT`].
-//! - *ending*: the guardian has killed it, because an order took too long, another recipe needs its place, or the scheduler
-//!   has ended.
+//! - *ending*: the guardian has killed it, because an order took too long, another recipe needs its place, or the
+//!   scheduler has ended.
 //!
-//! As soon as it is warm, and after each order, it forks a *spare*: an interpreter that does not know yet which process it
-//! is to be. The next order takes the spare, and does not wait for two forks.
+//! As soon as it is warm, and after each order, it forks a *spare*: an interpreter that does not know yet which process
+//! it is to be. The next order takes the spare, and does not wait for two forks.
 //!
 //! # The states of an order
-//! - *open*: the order was sent, or took a spare that is being forked. The keeper that the warm interpreter forks for it is
-//!   a child of the guardian that the guardian does not know yet. So the guardian looks for no orphans while a warm
-//!   interpreter has open orders: at most for [`ORDER_LIMIT`].
-//! - *made*: the keeper has sent its pid on the socket on which it will report. From here on it is a keeper like any other.
-//!   The guardian sends the files of the worker to the process. A failure from here on is the loss of that process.
-//! - *given up*: anything else has happened. The guardian starts the process by `exec` instead. A process that was forked
-//!   for the order sees the end of its socket and exits, without having had anything of the worker's; or it is an orphan,
-//!   and the guardian kills it.
+//! - *open*: the order was sent, or took a spare that is being forked. The keeper that the warm interpreter forks for
+//!   it is a child of the guardian that the guardian does not know yet. So the guardian looks for no orphans while a
+//!   warm interpreter has open orders: at most for [`ORDER_LIMIT`].
+//! - *made*: the keeper has sent its pid on the socket on which it will report. From here on it is a keeper like any
+//!   other. The guardian sends the files of the worker to the process. A failure from here on is the loss of that
+//!   process.
+//! - *given up*: anything else has happened. The guardian starts the process by `exec` instead. A process that was
+//!   forked for the order sees the end of its socket and exits, without having had anything of the worker's; or it is
+//!   an orphan, and the guardian kills it.
 //!
-//! So no failure of a warm interpreter fails an attempt. A recipe whose interpreter did not become warm, or did not answer
-//! in time, is not tried again. A recipe whose interpreter was killed later is.
+//! So no failure of a warm interpreter fails an attempt. A recipe whose interpreter did not become warm, or did not
+//! answer in time, is not tried again. A recipe whose interpreter was killed later is.
 
 mod order;
 mod program;
@@ -136,8 +137,8 @@ impl WarmPrograms {
         }
     }
 
-    /// The index of the warm interpreter for this request; starts it if there is none. `None` if the process is to be started
-    /// by `exec`.
+    /// The index of the warm interpreter for this request; starts it if there is none. `None` if the process is to be
+    /// started by `exec`.
     fn program_for(&mut self, request: &StartRequest, files: &[OwnedFd]) -> Option<usize> {
         let ProcessSource::Warm(warm) = &request.source else { return None };
         let recipe = Recipe::new(request, warm);
@@ -164,8 +165,8 @@ impl WarmPrograms {
         }
     }
 
-    /// Makes room for one more warm interpreter. If there are too many, ends the least recently used one without orders and
-    /// returns `None`: there is room only after its end.
+    /// Makes room for one more warm interpreter. If there are too many, ends the least recently used one without orders
+    /// and returns `None`: there is room only after its end.
     fn make_room(&mut self) -> Option<()> {
         if self.programs.len() < MAX_PROGRAMS {
             return Some(());
@@ -253,8 +254,8 @@ impl WarmPrograms {
         }
     }
 
-    /// Reads the socket of an order. If the order is not open any more, returns it with the pid of its keeper, or with `None`
-    /// if there is no keeper.
+    /// Reads the socket of an order. If the order is not open any more, returns it with the pid of its keeper, or with
+    /// `None` if there is no keeper.
     pub(super) fn read_order(&mut self, id: ProcessKey) -> Option<(Order, Option<Pid>)> {
         let orders = self.programs.iter_mut().map(|program| &mut program.orders);
         let (orders, index) =

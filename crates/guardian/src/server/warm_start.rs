@@ -14,8 +14,8 @@ use super::{Guardian, keeper};
 use crate::messages::{StartFailure, StartRequest};
 
 impl Guardian {
-    /// Starts a process: by a warm interpreter if the request allows it, else by a keeper that the guardian forks. Returns why
-    /// the process can't be started.
+    /// Starts a process: by a warm interpreter if the request allows it, else by a keeper that the guardian forks.
+    /// Returns why the process can't be started.
     pub(super) fn make_or_fork(
         &mut self,
         id: ProcessKey,
@@ -50,8 +50,8 @@ impl Guardian {
 
     /// Reads the socket of a spare.
     pub(super) fn read_spare(&mut self, program: Pid) {
-        // A keeper that is no child of the guardian any more has ended. The order that takes this spare sees the end of its
-        // socket.
+        // A keeper that is no child of the guardian any more has ended. The order that takes this spare sees the end of
+        // its socket.
         if let Some(keeper) = self.warm.read_spare(program).filter(|&keeper| self.is_unknown_child(keeper)) {
             self.warm.keep_spare(program, keeper);
         }
@@ -68,8 +68,8 @@ impl Guardian {
         self.warm.make_spare(program);
     }
 
-    /// Whether this is a child of the guardian that has not been reaped, and that is not known under another name. A pid that a
-    /// keeper sends is not trusted without this check: signals will be sent by it.
+    /// Whether this is a child of the guardian that has not been reaped, and that is not known under another name. A
+    /// pid that a keeper sends is not trusted without this check: signals will be sent by it.
     fn is_unknown_child(&self, pid: Pid) -> bool {
         let is_child = process_tree::is_child(getpid(), pid).unwrap_or(false);
         is_child && !self.by_keeper.contains_key(&pid) && !self.warm.is_one(pid)

@@ -20,7 +20,8 @@ use crate::messages::{ProcessSource, StartRequest, WORKER_PID, WarmStart};
 
 /// The number at which a warm interpreter finds the socket for orders.
 const ORDERS: RawFd = 3;
-/// The name of the link in the run directory that keepers execute. It gives them this name from the first instruction on.
+/// The name of the link in the run directory that keepers execute. It gives them this name from the first instruction
+/// on.
 const KEEPER_LINK: &str = "pushflow-keep";
 /// How many descendants of a warm interpreter are examined when it is ended.
 const BUDGET: usize = 256;
@@ -75,8 +76,8 @@ pub(super) struct WarmProgram {
 }
 
 impl WarmProgram {
-    /// Starts a warm interpreter. Until its imports are done it prints to the standard output and error of the first process
-    /// that it is to fork.
+    /// Starts a warm interpreter. Until its imports are done it prints to the standard output and error of the first
+    /// process that it is to fork.
     pub(super) fn start(
         recipe: Recipe,
         source: &[u8],
@@ -139,13 +140,14 @@ impl WarmProgram {
         self.spare.as_ref().is_some_and(|spare| spare.keeper == Some(pid))
     }
 
-    /// Kills the warm interpreter, and the processes that its imports have started. A descendant that this pass misses becomes
-    /// an orphan.
+    /// Kills the warm interpreter, and the processes that its imports have started. A descendant that this pass misses
+    /// becomes an orphan.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
         self.spare = None;
         process_tree::kill_descendants(self.pid, BUDGET);
-        // By pid, which needs no file descriptor. The interpreter has not been reaped, so no other process can have its pid.
+        // By pid, which needs no file descriptor. The interpreter has not been reaped, so no other process can have its
+        // pid.
         kill(self.pid, Signal::SIGKILL).ok();
     }
 }
