@@ -34,7 +34,8 @@
 //! 3. The process ends, or the client asks for its end, or the client itself ends. The client, if it is still there,
 //!    gets [`ProcessEvent::Exited`].
 //! 4. The guardian sends SIGKILL to all descendants of the keeper, again and again, until the keeper exits because it
-//!    has no child left. It also ends all processes that the process had asked for.
+//!    has no child left. If the process was a worker, the guardian also ends all processes that the worker had asked
+//!    for.
 //! 5. When nothing of all this is left, the client gets [`ProcessEvent::Gone`], the last event of the process.
 //!
 //! # Invariants
@@ -47,11 +48,12 @@
 //!   neither a keeper nor a warm interpreter.
 //! - The processes that a worker asked for end with the worker. The processes that the scheduler asked for end with the
 //!   scheduler, or after a grace ([`OnSchedulerExit`]).
-//! - The guardian exits only after the scheduler, and only when no process is left. The exception are processes that
-//!   may not be killed because they belong to another user: the guardian reports them ([`ProcessEvent::Unkillable`])
-//!   and does not wait for them.
-//! - No process gets a signal by a pid that the kernel may have given to another process: a pid is used only while its
-//!   process has not been reaped by the guardian or while a pidfd of it is open.
+//! - The guardian exits only when the scheduler has ended or closed its socket, and no process is left. The exception
+//!   are processes that may not be killed because they belong to another user: the guardian reports them
+//!   ([`ProcessEvent::Unkillable`]) and does not wait for them.
+//! - No other process gets a signal because the kernel has given it the pid of one that has ended. The guardian sends
+//!   signals to its own children only before it reaps them, to their descendants over pidfds, and to a process group
+//!   only after a check that its leader has not been reaped.
 //!
 //! # Which file holds what
 //! - `messages.rs`: the messages between the guardian, its clients, its keepers and the zygote. [`fd_message`] carries

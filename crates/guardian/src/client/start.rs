@@ -26,7 +26,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a guardian that can't be used may take to exit after the end of its socket, before it is killed.
 const FAILED_START_TIMEOUT: Duration = Duration::from_secs(1);
 /// The reason in the error about a program that closes the socket without an answer.
-const NO_WORD: &str = "it ended without a word";
+const NO_ANSWER: &str = "it ended without a word";
 
 impl GuardianClient {
     /// Has the zygote fork a guardian.
@@ -118,9 +118,9 @@ fn introduce(program: &Path, socket: &SeqPacket) -> Result<(String, OsString), G
             Err(GuardianError::Unable { path: program.to_owned(), reason })
         }
         Ok(Some(_)) => Err(unusable(&"it said something else than that it is ready")),
-        Ok(None) => Err(unusable(&NO_WORD)),
+        Ok(None) => Err(unusable(&NO_ANSWER)),
         Err(error) => Err(match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => unusable(&NO_WORD),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => unusable(&NO_ANSWER),
             _ => unusable(&error),
         }),
     }

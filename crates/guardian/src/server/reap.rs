@@ -149,7 +149,7 @@ impl Guardian {
         }
     }
 
-    /// One pass over all processes that are being ended, over late orders, and over the orphans.
+    /// One pass over all processes that are being ended, over overdue orders, and over the orphans.
     pub(super) fn sweep(&mut self) {
         let now = Instant::now();
         let mut given_up = Vec::new();

@@ -197,7 +197,7 @@ impl WarmPrograms {
         })
     }
 
-    /// The time at which the first order is late.
+    /// The time at which the first order is overdue.
     pub(super) fn due(&self) -> Option<Instant> {
         self.programs.iter().filter_map(WarmProgram::due).min()
     }
@@ -278,18 +278,18 @@ impl WarmPrograms {
         orders.flat_map(|orders| orders.extract_if(.., |order| is_meant(order.id)).map(|order| order.id)).collect()
     }
 
-    /// Ends the warm interpreters with a late order. Returns all of their orders.
+    /// Ends the warm interpreters with an overdue order. Returns all of their orders.
     pub(super) fn give_up(&mut self, now: Instant) -> Vec<Order> {
         let mut given_up = Vec::new();
-        let mut late = Vec::new();
+        let mut overdue = Vec::new();
         for program in &mut self.programs {
             if program.due().is_some_and(|due| due <= now) {
                 program.end();
-                late.push(program.recipe.clone());
+                overdue.push(program.recipe.clone());
                 given_up.append(&mut program.orders);
             }
         }
-        late.into_iter().for_each(|recipe| self.note_failed(recipe));
+        overdue.into_iter().for_each(|recipe| self.note_failed(recipe));
         given_up
     }
 

@@ -104,7 +104,7 @@ impl Guardian {
         left.into_iter().for_each(|order| self.fork_instead(order));
     }
 
-    /// Gives up late orders, and ends their warm interpreters.
+    /// Gives up overdue orders, and ends their warm interpreters.
     pub(super) fn give_up_orders(&mut self) {
         let given_up = self.warm.give_up(Instant::now());
         if !given_up.is_empty() {

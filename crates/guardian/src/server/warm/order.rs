@@ -23,7 +23,7 @@ pub(crate) struct Order {
     pub(crate) reports: SeqPacket,
     /// The pid of the warm interpreter.
     pub(crate) program: Pid,
-    /// The time at which the order is late.
+    /// The time at which the order is overdue.
     pub(super) due: Instant,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Spare {
     pub(super) reports: SeqPacket,
     /// The pid of its keeper; `None` until the keeper has sent it.
     pub(super) keeper: Option<Pid>,
-    /// The time at which the pid of the keeper is late.
+    /// The time at which the pid of the keeper is overdue.
     pub(super) due: Instant,
 }
 

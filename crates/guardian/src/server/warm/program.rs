@@ -129,7 +129,7 @@ impl WarmProgram {
         Ok(ours)
     }
 
-    /// The time at which an order, or a spare that is being forked, is late.
+    /// The time at which an order, or a spare that is being forked, is overdue.
     pub(super) fn due(&self) -> Option<Instant> {
         let spare = self.spare.iter().filter(|spare| spare.keeper.is_none()).map(|spare| spare.due);
         self.orders.iter().map(|order| order.due).chain(spare).min()
