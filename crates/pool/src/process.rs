@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushflow_green::{Cancellation, Monitor};
-use pushflow_guardian::{Guardian, Source};
+use pushflow_guardian::{GuardianClient, ProcessSource};
 use pushflow_model::{AttemptId, NO_CHILDREN, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
@@ -108,7 +108,7 @@ impl ProcessPool {
     ) -> Result<ProcessPool, OpenError> {
         pushflow_green::settle()?;
         let rules = room::fitted(rules)?;
-        let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
+        let guardian = GuardianClient::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
         let progress = Arc::<Progress>::default();
@@ -122,7 +122,7 @@ impl ProcessPool {
                 policy,
                 marker: marker.clone(),
                 python: python(options),
-                on_orphan: policy.on_orphan(options.orphan_grace),
+                on_scheduler_exit: policy.on_scheduler_exit(options.orphan_grace),
                 slabs: SlabStore::default(),
                 receivers: Receivers::new(),
                 source: source(options.start_method),
@@ -278,10 +278,10 @@ impl AtProcessExit for Ending {
 }
 
 /// What workers are made of.
-fn source(method: StartMethod) -> Source {
+fn source(method: StartMethod) -> ProcessSource {
     match method {
-        StartMethod::Default | StartMethod::Spawn => Source::Program,
-        StartMethod::Forkserver | StartMethod::Fork => Source::Guardian,
+        StartMethod::Default | StartMethod::Spawn => ProcessSource::Program,
+        StartMethod::Forkserver | StartMethod::Fork => ProcessSource::Guardian,
     }
 }
 

@@ -22,7 +22,9 @@ use pushflow_green::{
     Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
     settle,
 };
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_guardian::{
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, StartedProcesses, StopListener,
+};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -57,10 +59,10 @@ struct Shared {
     executor: Executor,
     beat: Arc<Beat>,
     events: EventSink,
-    guardian: Option<Arc<Guardian>>,
-    on_orphan: OnOrphan,
+    guardian: Option<Arc<GuardianClient>>,
+    on_scheduler_exit: OnSchedulerExit,
     /// The processes of running attempts.
-    started: Arc<Started>,
+    started: Arc<StartedProcesses>,
     python: Option<Arc<SharedPython>>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
@@ -99,11 +101,11 @@ impl GreenPool {
         settle()?;
         let options = &options.bounded();
         let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+            true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
         let beat = Arc::<Beat>::default();
-        let started = Arc::<Started>::default();
+        let started = Arc::<StartedProcesses>::default();
         let limit = match options.python {
             Some(_) if with_processes => room::fitted_green_tasks(options)?,
             _ => options.green_limit(),
@@ -122,7 +124,7 @@ impl GreenPool {
                 Shared::interpreter_listener(shared.clone()),
             ),
             guardian,
-            on_orphan: OnOrphan::after(options.orphan_grace),
+            on_scheduler_exit: OnSchedulerExit::after(options.orphan_grace),
             started,
             pid: std::process::id(),
             limit,
@@ -198,8 +200,8 @@ impl Shared {
             let stops: StopListener = Arc::new(move |event| {
                 as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
             });
-            let (on_orphan, started) = (self.on_orphan, self.started.clone());
-            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) });
+            let (on_scheduler_exit, started) = (self.on_scheduler_exit, self.started.clone());
+            let launcher = Arc::new(GuardedLauncher { guardian, on_scheduler_exit, started, stops: Some(stops) });
             Runner::of_pool(launcher, self.python.as_ref())
         });
         let named = (attempt.actor.clone(), id);

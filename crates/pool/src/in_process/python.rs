@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, ProcessEvent, Started, StopListener};
+use pushflow_guardian::{
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, ProcessEvent, StartedProcesses, StopListener,
+};
 use pushflow_model::AttemptId;
 use pushflow_python::SharedPython;
 
@@ -14,15 +16,15 @@ use crate::options::PoolOptions;
 /// The interpreter for the Python tasks of a pool that runs in this process, if there is to be one; `stops` hears when it is
 /// stopped, and all its tasks with it.
 pub(crate) fn shared_python(
-    guardian: Option<&Arc<Guardian>>,
+    guardian: Option<&Arc<GuardianClient>>,
     options: &PoolOptions,
     environment: Environment,
-    started: &Arc<Started>,
+    started: &Arc<StartedProcesses>,
     stops: StopListener,
 ) -> Option<Arc<SharedPython>> {
     let (guardian, python) = guardian.cloned().zip(options.python.clone())?;
-    let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), started.clone());
-    let launcher = GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) };
+    let (on_scheduler_exit, started) = (OnSchedulerExit::after(options.orphan_grace), started.clone());
+    let launcher = GuardedLauncher { guardian, on_scheduler_exit, started, stops: Some(stops) };
     Some(Arc::new(SharedPython::new(python, environment, Arc::new(launcher))))
 }
 

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
+use pushflow_guardian::{
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, StartedProcesses, StopListener,
+};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
 use pushflow_python::SharedPython;
 
@@ -39,10 +41,10 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     events: EventSink,
-    guardian: Option<Arc<Guardian>>,
-    on_orphan: OnOrphan,
+    guardian: Option<Arc<GuardianClient>>,
+    on_scheduler_exit: OnSchedulerExit,
     /// The processes of running attempts.
-    started: Arc<Started>,
+    started: Arc<StartedProcesses>,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
     python: Option<Arc<SharedPython>>,
@@ -77,10 +79,11 @@ impl ThreadPool {
         let options = &options.bounded();
         pushflow_green::settle()?;
         let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+            true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
-        let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
+        let (on_scheduler_exit, started) =
+            (OnSchedulerExit::after(options.orphan_grace), Arc::<StartedProcesses>::default());
         let shared = Arc::new_cyclic(|shared| Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -93,7 +96,7 @@ impl ThreadPool {
                 Shared::interpreter_listener(shared.clone()),
             ),
             guardian,
-            on_orphan,
+            on_scheduler_exit,
             started,
             pid: std::process::id(),
             limit: options.worker_limit(),
@@ -128,9 +131,9 @@ impl Shared {
     fn work(self: Arc<Self>) {
         let runs = Arc::<AtomicU64>::default();
         let mut runner = self.guardian.clone().map(|guardian| {
-            let (on_orphan, started) = (self.on_orphan, self.started.clone());
+            let (on_scheduler_exit, started) = (self.on_scheduler_exit, self.started.clone());
             let stops = Some(self.stop_listener(runs.clone()));
-            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops });
+            let launcher = Arc::new(GuardedLauncher { guardian, on_scheduler_exit, started, stops });
             Runner::of_pool(launcher, self.python.as_ref())
         });
         while let Some((attempt, interrupter)) = self.next() {

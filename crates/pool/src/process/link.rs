@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use pushflow_guardian::{
-    BUILD, Guardian, GuardianLaunch, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, role,
+    BUILD, GuardianClient, OnSchedulerExit, ProcessEvent, ProcessId, ProcessSource, StartFailure, StartRequest, role,
 };
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 use pushflow_protocol::slabs::{SchedulerSide, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
@@ -34,15 +34,15 @@ use crate::policy::Policy;
 
 /// What every worker of a pool is started with.
 pub(super) struct WorkerKind {
-    pub(super) guardian: Arc<Guardian>,
+    pub(super) guardian: Arc<GuardianClient>,
     pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
     /// The memory in which long values travel.
     pub(super) slabs: SlabStore,
     pub(super) receivers: Receivers,
-    pub(super) on_orphan: OnOrphan,
-    pub(super) source: Source,
+    pub(super) on_scheduler_exit: OnSchedulerExit,
+    pub(super) source: ProcessSource,
 }
 
 /// How long the pool waits at its end for threads whose workers are gone.
@@ -134,14 +134,14 @@ impl WorkerKind {
         }
     }
 
-    fn launch(&self, worker: WorkerId) -> io::Result<GuardianLaunch> {
+    fn launch(&self, worker: WorkerId) -> io::Result<StartRequest> {
         let program = self.guardian.program.as_os_str();
         let variable = |name: &str, value: OsString| (OsString::from(name), Some(value));
         let environment = std::env::vars_os().map(|(name, value)| (name, Some(value))).chain([
             variable(role::ROLE, role::WORKER.into()),
             variable(role::RUN_DIRECTORY, self.guardian.run_directory.clone()),
         ]);
-        Ok(GuardianLaunch {
+        Ok(StartRequest {
             source: self.source.clone(),
             program: program.to_owned(),
             arguments: vec![program.to_owned(), format!("pushflow-worker-{}", worker.0).into()],
@@ -149,7 +149,7 @@ impl WorkerKind {
             directory: Some(std::env::current_dir()?.into()),
             numbers: vec![0, 1, 2, CONTROL_SOCKET, SHARED_WORDS],
             drains: 2,
-            on_orphan: self.on_orphan,
+            on_scheduler_exit: self.on_scheduler_exit,
             class: Some(self.policy.class),
         })
     }
@@ -226,7 +226,7 @@ enum Refusal {
 type Ends = (ToWorkerSender, FromWorkerReceiver);
 
 fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
-    let hello: Hello = match courier::receive(&control, true) {
+    let hello: Hello = match fd_message::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
         Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),
