@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::arena::Key;
 use super::local::Local;
 use super::monitor::lock;
-use super::slots::Key;
 use super::watchdog::Beat;
 
 /// As a thread has it, so that what runs there runs here.

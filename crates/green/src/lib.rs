@@ -34,6 +34,7 @@
 //! Hold the lock of a `std::sync::Mutex` while it parks: another task that wants it would block the one thread that could
 //! release it. Enter a tracing span of its own over a wait: the other tasks would run in it.
 
+mod arena;
 mod cancellation;
 mod channel;
 mod environment;
@@ -41,7 +42,6 @@ mod executor;
 mod files;
 mod local;
 mod monitor;
-mod slots;
 mod task;
 mod watchdog;
 

@@ -18,9 +18,9 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use pushflow_os::coroutine::{self, Coroutine, Progress, Stack};
 use tracing::Span;
 
+use super::arena::{Arena, Key};
 use super::executor::{Job, Mailbox};
 use super::monitor::lock;
-use super::slots::{Key, Slots};
 use super::task::Handle;
 use crate::cancellation::Cancellation;
 
@@ -61,7 +61,7 @@ pub struct Local {
 }
 
 struct State {
-    tasks: Slots<Task>,
+    tasks: Arena<Task>,
     ready: VecDeque<Key>,
     timers: BTreeSet<(Instant, Key)>,
     spare: Vec<Stack>,
@@ -146,7 +146,7 @@ impl Local {
     /// What the calling thread runs from now on; the bell is among the files.
     pub fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Local> {
         let state = State {
-            tasks: Slots::new(),
+            tasks: Arena::new(),
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
             spare: Vec::new(),

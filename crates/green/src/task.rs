@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
+use super::arena::Key;
 use super::executor::Mailbox;
 use super::local::Local;
-use super::slots::Key;
 use crate::cancellation::Cancelled;
 
 /// Whether the caller is a green task, which lets others run when it waits.

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 
 use super::Local;
+use crate::arena::Key;
 use crate::files::Direction;
-use crate::slots::Key;
 
 impl Local {
     /// Has the task woken when one of the files is ready, until what it returns is dropped.

@@ -1,4 +1,4 @@
-//! [`Slots`]: the tasks of an executor, by keys that never name another task that got the place later.
+//! [`Arena`]: the tasks of an executor, by keys that never name another task that got the place later.
 
 use std::collections::VecDeque;
 
@@ -25,14 +25,14 @@ impl Key {
 
 /// Things by key; places are used again.
 #[derive(Debug)]
-pub struct Slots<T> {
+pub struct Arena<T> {
     slots: Vec<(u32, Option<T>)>,
     free: VecDeque<u32>,
 }
 
-impl<T> Slots<T> {
-    pub fn new() -> Slots<T> {
-        Slots { slots: Vec::new(), free: VecDeque::new() }
+impl<T> Arena<T> {
+    pub fn new() -> Arena<T> {
+        Arena { slots: Vec::new(), free: VecDeque::new() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -73,17 +73,17 @@ mod tests {
 
     #[test]
     fn a_key_never_names_what_came_later_to_its_place() {
-        let mut slots = Slots::new();
-        let first = slots.insert(|_| 'a');
-        assert_eq!(slots.remove(first), Some('a'));
-        let second = slots.insert(|_| 'b');
+        let mut arena = Arena::new();
+        let first = arena.insert(|_| 'a');
+        assert_eq!(arena.remove(first), Some('a'));
+        let second = arena.insert(|_| 'b');
         assert_eq!(second.index, first.index);
-        assert_eq!(slots.get_mut(first), None);
-        assert_eq!(slots.remove(first), None);
-        assert_eq!(slots.get_mut(second), Some(&mut 'b'));
+        assert_eq!(arena.get_mut(first), None);
+        assert_eq!(arena.remove(first), None);
+        assert_eq!(arena.get_mut(second), Some(&mut 'b'));
         assert_eq!(Key::from_number(second.to_number()), second);
-        assert!(!slots.is_empty());
-        slots.remove(second);
-        assert!(slots.is_empty());
+        assert!(!arena.is_empty());
+        arena.remove(second);
+        assert!(arena.is_empty());
     }
 }
