@@ -7,8 +7,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::arena::Key;
-use super::local::Local;
 use super::monitor::lock;
+use super::scheduler::Scheduler;
 use super::watchdog::Beat;
 
 /// As a thread has it, so that what runs there runs here.
@@ -41,15 +41,15 @@ impl Executor {
         files.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         let executor = Executor { mailbox: mailbox.clone() };
         std::thread::Builder::new().name("pushflow-green".into()).spawn(move || {
-            Local::new(mailbox, files, stack_bytes).run();
+            Scheduler::new(mailbox, files, stack_bytes).run();
         })?;
         Ok(executor)
     }
 
     /// Runs these as green tasks; they begin in this order.
     pub fn spawn(&self, jobs: impl IntoIterator<Item = Job>) {
-        match Local::of(&self.mailbox) {
-            Some(local) => jobs.into_iter().for_each(|job| local.spawn(job)),
+        match Scheduler::of(&self.mailbox) {
+            Some(scheduler) => jobs.into_iter().for_each(|job| scheduler.spawn(job)),
             None => self.mailbox.post(|mail| mail.jobs.extend(jobs)),
         }
     }
@@ -88,8 +88,8 @@ impl std::fmt::Debug for Mail {
 impl Mailbox {
     /// Queues a task, from whatever thread.
     pub fn wake(self: &Arc<Self>, key: Key) {
-        match Local::of(self) {
-            Some(local) => local.queue(key),
+        match Scheduler::of(self) {
+            Some(scheduler) => scheduler.queue(key),
             None => self.post(|mail| mail.woken.push(key)),
         }
     }

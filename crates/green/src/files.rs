@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 
-use super::local::Local;
+use super::scheduler::Scheduler;
 
 /// What a file is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +52,14 @@ pub fn wait_ready(file: BorrowedFd<'_>, direction: Direction, deadline: Option<I
 }
 
 fn wait(files: &[BorrowedFd<'_>], direction: Direction, deadline: Option<Instant>) -> io::Result<Vec<bool>> {
-    let Some((local, key)) = Local::current() else { return poll_until(files, direction, deadline) };
+    let Some((scheduler, key)) = Scheduler::current() else { return poll_until(files, direction, deadline) };
     loop {
         let ready = poll_until(files, direction, Some(Instant::now()))?;
         if ready.contains(&true) || deadline.is_some_and(|at| at <= Instant::now()) {
             return Ok(ready);
         }
-        let _watched = local.watch(key, files, direction)?;
-        local.park(key, deadline);
+        let _watched = scheduler.watch(key, files, direction)?;
+        scheduler.park(key, deadline);
     }
 }
 

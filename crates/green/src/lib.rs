@@ -40,8 +40,8 @@ mod channel;
 mod environment;
 mod executor;
 mod files;
-mod local;
 mod monitor;
+mod scheduler;
 mod task;
 mod watchdog;
 
@@ -53,7 +53,7 @@ pub use channel::{Receiver, RecvError, SendError, Sender, TryRecvError, channel}
 pub use environment::{Environment, EnvironmentError, UnknownEnvironment, choose, enable, environment, settle};
 pub use executor::{Executor, Job, STACK_BYTES};
 pub use files::{Direction, wait_readable, wait_ready};
-pub use local::Local;
 pub use monitor::Monitor;
+pub use scheduler::Scheduler;
 pub use task::{Waker, in_span, is_green, park, sleep, yield_now};
 pub use watchdog::{Beat, Owner, Watchdog};

@@ -9,12 +9,12 @@ use tracing::Span;
 
 use super::arena::Key;
 use super::executor::Mailbox;
-use super::local::Local;
+use super::scheduler::Scheduler;
 use crate::cancellation::Cancelled;
 
 /// Whether the caller is a green task, which lets others run when it waits.
 pub fn is_green() -> bool {
-    Local::current().is_some()
+    Scheduler::current().is_some()
 }
 
 /// Waits until a waker of the caller is used, or until the deadline; may also return for no reason.
@@ -22,8 +22,8 @@ pub fn is_green() -> bool {
 /// A waker that was used since the caller last parked counts: then it returns soon, but not before other green tasks that
 /// are ready.
 pub fn park(deadline: Option<Instant>) {
-    match Local::current() {
-        Some((local, key)) => local.park(key, deadline),
+    match Scheduler::current() {
+        Some((scheduler, key)) => scheduler.park(key, deadline),
         None => match deadline {
             None => thread::park(),
             Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
@@ -44,7 +44,7 @@ enum Sleeper {
 impl Waker {
     /// The waker of the green task or thread that calls this.
     pub fn current() -> Waker {
-        match Local::current().and_then(|(local, key)| local.handle(key)) {
+        match Scheduler::current().and_then(|(scheduler, key)| scheduler.handle(key)) {
             Some(handle) => Waker(Sleeper::Task(handle)),
             None => Waker(Sleeper::Thread(thread::current())),
         }
@@ -93,12 +93,12 @@ impl Handle {
 
 /// Lets other green tasks run that are ready; on a thread, other threads.
 pub fn yield_now() {
-    match Local::current() {
-        Some((local, key)) => {
-            if let Some(handle) = local.handle(key) {
+    match Scheduler::current() {
+        Some((scheduler, key)) => {
+            if let Some(handle) = scheduler.handle(key) {
                 handle.wake();
             }
-            local.park(key, None);
+            scheduler.park(key, None);
         }
         None => thread::yield_now(),
     }
@@ -132,14 +132,14 @@ pub fn sleep(duration: Duration) -> Result<(), Cancelled> {
 
 /// Whether the attempt of the calling green task was asked to end.
 pub fn is_cancelled() -> bool {
-    Local::current().is_some_and(|(local, key)| local.is_cancelled(key))
+    Scheduler::current().is_some_and(|(scheduler, key)| scheduler.is_cancelled(key))
 }
 
 /// Runs something in a span, which a green task leaves while it waits, so that no other task is in it.
 pub fn in_span<R>(span: Span, run: impl FnOnce() -> R) -> R {
-    let Some((local, key)) = Local::current() else { return span.in_scope(run) };
-    local.set_span(key, Some(span.clone()));
+    let Some((scheduler, key)) = Scheduler::current() else { return span.in_scope(run) };
+    scheduler.set_span(key, Some(span.clone()));
     let result = span.in_scope(run);
-    local.set_span(key, None);
+    scheduler.set_span(key, None);
     result
 }

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{
-    Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
-    settle,
+    Beat, Cancellation, Environment, Executor, Job, Monitor, Owner, STACK_BYTES, Scheduler, Waker, Watchdog,
+    environment, settle,
 };
 use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
@@ -189,8 +189,8 @@ impl Shared {
             let message = format!("no stack could be made for the task ({error})");
             return self.over(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
         }
-        if let Some((local, key)) = Local::current() {
-            local.adopt(key, id.0, interrupter.cancellation().clone());
+        if let Some((scheduler, key)) = Scheduler::current() {
+            scheduler.adopt(key, id.0, interrupter.cancellation().clone());
         }
         self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
         let mut runner = self.guardian.clone().map(|guardian| {

@@ -1,4 +1,4 @@
-//! [`Local`]: the thread of the green tasks: its loop, and what tasks ask of it.
+//! [`Scheduler`]: the thread of the green tasks: its loop, and what tasks ask of it.
 
 mod watched;
 
@@ -51,7 +51,7 @@ enum Body {
 }
 
 /// What belongs to the executor's thread alone.
-pub struct Local {
+pub struct Scheduler {
     mailbox: Arc<Mailbox>,
     files: Epoll,
     stack_bytes: usize,
@@ -74,27 +74,27 @@ struct State {
 
 thread_local! {
     /// The executor whose thread this is.
-    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    static SCHEDULER: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
 }
 
 // ----- what tasks ask for -----
 
-impl Local {
+impl Scheduler {
     /// The task that calls this, and its executor.
-    pub fn current() -> Option<(Rc<Local>, Key)> {
+    pub fn current() -> Option<(Rc<Scheduler>, Key)> {
         if !coroutine::can_suspend() {
             return None;
         }
-        let local = LOCAL.with_borrow(Clone::clone)?;
-        let key = local.running.get()?;
-        Some((local, key))
+        let scheduler = SCHEDULER.with_borrow(Clone::clone)?;
+        let key = scheduler.running.get()?;
+        Some((scheduler, key))
     }
 
     /// The executor of this mailbox, if this is its thread.
-    pub fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Local>> {
+    pub fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Scheduler>> {
         // The thread's variables may be gone already.
-        let local = LOCAL.try_with(|local| local.borrow().clone()).ok().flatten();
-        local.filter(|local| Arc::ptr_eq(&local.mailbox, mailbox))
+        let scheduler = SCHEDULER.try_with(|scheduler| scheduler.borrow().clone()).ok().flatten();
+        scheduler.filter(|scheduler| Arc::ptr_eq(&scheduler.mailbox, mailbox))
     }
 
     fn task<R>(&self, key: Key, with: impl FnOnce(&mut Task) -> R) -> Option<R> {
@@ -142,9 +142,9 @@ impl Local {
 
 // ----- what the thread does -----
 
-impl Local {
+impl Scheduler {
     /// What the calling thread runs from now on; the bell is among the files.
-    pub fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Local> {
+    pub fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Scheduler> {
         let state = State {
             tasks: Arena::new(),
             ready: VecDeque::new(),
@@ -156,9 +156,9 @@ impl Local {
             closed: false,
         };
         let state = RefCell::new(state);
-        let local = Rc::new(Local { mailbox, files, stack_bytes, running: Cell::new(None), state });
-        LOCAL.set(Some(local.clone()));
-        local
+        let scheduler = Rc::new(Scheduler { mailbox, files, stack_bytes, running: Cell::new(None), state });
+        SCHEDULER.set(Some(scheduler.clone()));
+        scheduler
     }
 
     /// Queues a task that is woken.

@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 
-use super::Local;
+use super::Scheduler;
 use crate::arena::Key;
 use crate::files::Direction;
 
-impl Local {
+impl Scheduler {
     /// Has the task woken when one of the files is ready, until what it returns is dropped.
     pub(crate) fn watch<'a>(
         &'a self,
@@ -18,7 +18,7 @@ impl Local {
         files: &[BorrowedFd<'a>],
         direction: Direction,
     ) -> io::Result<Watched<'a>> {
-        let mut watched = Watched { local: self, files: Vec::with_capacity(files.len()) };
+        let mut watched = Watched { scheduler: self, files: Vec::with_capacity(files.len()) };
         let event = EpollEvent::new(direction.epoll_flags(), key.to_number());
         for file in files {
             match self.files.add(file, event) {
@@ -40,7 +40,7 @@ impl Local {
 /// Files that wake a task.
 #[must_use = "the files wake the task only while this lives"]
 pub(crate) struct Watched<'a> {
-    local: &'a Local,
+    scheduler: &'a Scheduler,
     files: Vec<WatchedFile<'a>>,
 }
 
@@ -56,10 +56,10 @@ impl Drop for Watched<'_> {
                 WatchedFile::Borrowed(file) => *file,
                 WatchedFile::Copy(file) => file.as_fd(),
             };
-            if let Err(error) = self.local.files.delete(file) {
+            if let Err(error) = self.scheduler.files.delete(file) {
                 tracing::error!(%error, "a file is watched for ever");
             }
         }
-        self.local.state.borrow_mut().watched -= self.files.len();
+        self.scheduler.state.borrow_mut().watched -= self.files.len();
     }
 }
