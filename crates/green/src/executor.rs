@@ -9,7 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::arena::Key;
 use super::monitor::lock;
 use super::scheduler::Scheduler;
-use super::watchdog::Beat;
+use super::watchdog::Heartbeat;
 
 /// As a thread has it, so that what runs there runs here.
 pub const STACK_BYTES: usize = 2 * 1024 * 1024;
@@ -31,11 +31,11 @@ impl Executor {
     ///
     /// # Errors
     /// When there are no threads or file descriptors left.
-    pub fn start(stack_bytes: usize, beat: Arc<Beat>) -> io::Result<Executor> {
+    pub fn start(stack_bytes: usize, heartbeat: Arc<Heartbeat>) -> io::Result<Executor> {
         let mailbox = Arc::new(Mailbox {
             mail: Mutex::default(),
             bell: EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-            beat,
+            heartbeat,
         });
         let files = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         files.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
@@ -65,7 +65,7 @@ impl Executor {
 pub struct Mailbox {
     pub mail: Mutex<Mail>,
     bell: EventFd,
-    pub beat: Arc<Beat>,
+    pub heartbeat: Arc<Heartbeat>,
 }
 
 /// What has come since the thread last looked.

@@ -116,7 +116,7 @@ impl Scheduler {
 
     /// From now on, the task works for an attempt: the watchdog reports it by this number.
     pub fn adopt(&self, key: Key, label: u64, cancellation: Cancellation) {
-        self.mailbox.beat.relabel(label);
+        self.mailbox.heartbeat.relabel(label);
         self.task(key, |task| (task.label, task.cancellation) = (label, Some(cancellation)));
     }
 
@@ -233,9 +233,9 @@ impl Scheduler {
         };
         let Some(mut coroutine) = coroutine else { return };
         self.running.set(Some(key));
-        self.mailbox.beat.begin(label);
+        self.mailbox.heartbeat.begin(label);
         let progress = coroutine.resume();
-        self.mailbox.beat.end();
+        self.mailbox.heartbeat.end();
         self.running.set(None);
         match progress {
             Progress::Suspended => {
@@ -317,9 +317,9 @@ impl Scheduler {
             }
             mail.asleep = true;
         }
-        self.mailbox.beat.sleep();
+        self.mailbox.heartbeat.sleep();
         self.take_events(next.map_or(EpollTimeout::NONE, time_until));
-        self.mailbox.beat.wake();
+        self.mailbox.heartbeat.wake();
         lock(&self.mailbox.mail).asleep = false;
         true
     }

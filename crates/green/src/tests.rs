@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::executor::{Executor, Job, STACK_BYTES};
 use super::task::Waker;
-use super::watchdog::Beat;
+use super::watchdog::Heartbeat;
 use crate::channel::{RecvError, channel};
 use crate::files::wait_readable;
 use crate::monitor::Monitor;
@@ -27,7 +27,7 @@ impl Green {
     }
 
     fn with_stacks(bytes: usize) -> Green {
-        Green(Executor::start(bytes, Arc::<Beat>::default()).unwrap())
+        Green(Executor::start(bytes, Arc::<Heartbeat>::default()).unwrap())
     }
 
     /// Runs them, and waits for their ends.

@@ -1,7 +1,7 @@
 //! [`Watchdog`]: a thread beside the executor's, which sees what that can't see while a task holds it.
 //!
 //! # What it looks at
-//! The executor's [`Beat`]: the number of the turn that runs, and the task's label. When both are the same over the limit,
+//! The executor's [`Heartbeat`]: the number of the turn that runs, and the task's label. When both are the same over the limit,
 //! that task has held the thread for so long, and is reported. Looking costs the executor two stores a turn.
 //!
 //! # What it waits for
@@ -23,7 +23,7 @@ const SHORTEST_LIMIT: Duration = Duration::from_millis(2);
 
 /// What the executor's thread does at this moment.
 #[derive(Debug, Default)]
-pub struct Beat {
+pub struct Heartbeat {
     /// Odd while a task runs; each turn has numbers of its own.
     turn: AtomicU64,
     label: AtomicU64,
@@ -41,7 +41,7 @@ struct Orders {
     ended: bool,
 }
 
-impl Beat {
+impl Heartbeat {
     pub fn begin(&self, label: u64) {
         self.label.store(label, Ordering::Relaxed);
         self.turn.fetch_add(1, Ordering::Release);
@@ -91,7 +91,7 @@ pub trait Owner: Send + Sync + 'static {
 /// The owner's side of the thread, which leaves when this is dropped.
 #[derive(Debug)]
 pub struct Watchdog {
-    beat: Arc<Beat>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl Watchdog {
@@ -100,28 +100,28 @@ impl Watchdog {
     ///
     /// # Errors
     /// When there are no threads left.
-    pub fn start(beat: Arc<Beat>, limit: Duration, owner: Arc<impl Owner>) -> io::Result<Watchdog> {
-        let watchdog = Watchdog { beat: beat.clone() };
+    pub fn start(heartbeat: Arc<Heartbeat>, limit: Duration, owner: Arc<impl Owner>) -> io::Result<Watchdog> {
+        let watchdog = Watchdog { heartbeat: heartbeat.clone() };
         let limit = limit.max(SHORTEST_LIMIT);
-        std::thread::Builder::new().name("pushflow-watch".into()).spawn(move || watch(&beat, limit, &*owner))?;
+        std::thread::Builder::new().name("pushflow-watch".into()).spawn(move || watch(&heartbeat, limit, &*owner))?;
         Ok(watchdog)
     }
 
     /// Tells the owner when this time is over.
     pub fn after_grace(&self, grace: Duration, attempt: u64) {
         let Some(end) = Instant::now().checked_add(grace) else { return };
-        let mut orders = lock(&self.beat.orders);
+        let mut orders = lock(&self.heartbeat.orders);
         orders.graces.insert((end, attempt));
         if orders.graces.first() == Some(&(end, attempt)) {
-            self.beat.ordered.notify_all();
+            self.heartbeat.ordered.notify_all();
         }
     }
 }
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        lock(&self.beat.orders).ended = true;
-        self.beat.ordered.notify_all();
+        lock(&self.heartbeat.orders).ended = true;
+        self.heartbeat.ordered.notify_all();
     }
 }
 
@@ -132,15 +132,15 @@ struct Seen {
     told: bool,
 }
 
-fn watch(beat: &Beat, limit: Duration, owner: &impl Owner) {
+fn watch(heartbeat: &Heartbeat, limit: Duration, owner: &impl Owner) {
     let mut seen: Option<Seen> = None;
     let mut last_turn = 0;
     loop {
-        let is_idle = std::mem::replace(&mut last_turn, beat.turn.load(Ordering::Acquire)) == last_turn;
-        let Some(over) = wait(beat, limit / 2, is_idle) else { return };
+        let is_idle = std::mem::replace(&mut last_turn, heartbeat.turn.load(Ordering::Acquire)) == last_turn;
+        let Some(over) = wait(heartbeat, limit / 2, is_idle) else { return };
         over.into_iter().for_each(|attempt| owner.grace_is_over(attempt));
         let now = Instant::now();
-        let Some(turn) = beat.running() else {
+        let Some(turn) = heartbeat.running() else {
             seen = None;
             continue;
         };
@@ -158,20 +158,20 @@ fn watch(beat: &Beat, limit: Duration, owner: &impl Owner) {
 }
 
 /// Waits for the next moment to look; the attempts whose grace is over, or `None` at the end.
-fn wait(beat: &Beat, pause: Duration, is_idle: bool) -> Option<Vec<u64>> {
-    let mut orders = lock(&beat.orders);
+fn wait(heartbeat: &Heartbeat, pause: Duration, is_idle: bool) -> Option<Vec<u64>> {
+    let mut orders = lock(&heartbeat.orders);
     if orders.ended {
         return None;
     }
     let left = orders.graces.first().map(|(end, _)| end.saturating_duration_since(Instant::now()));
-    beat.unwatched.store(is_idle, Ordering::SeqCst);
-    let limit = match is_idle && beat.asleep.load(Ordering::SeqCst) {
+    heartbeat.unwatched.store(is_idle, Ordering::SeqCst);
+    let limit = match is_idle && heartbeat.asleep.load(Ordering::SeqCst) {
         true => left,
         false => Some(left.map_or(pause, |left| left.min(pause))),
     };
     orders = match limit {
-        Some(limit) => beat.ordered.wait_timeout(orders, limit).unwrap_or_else(PoisonError::into_inner).0,
-        None => beat.ordered.wait(orders).unwrap_or_else(PoisonError::into_inner),
+        Some(limit) => heartbeat.ordered.wait_timeout(orders, limit).unwrap_or_else(PoisonError::into_inner).0,
+        None => heartbeat.ordered.wait(orders).unwrap_or_else(PoisonError::into_inner),
     };
     let now = Instant::now();
     let mut over = Vec::new();
@@ -207,33 +207,33 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(4);
 
-    fn start() -> (Arc<Beat>, Watchdog, Receiver<Said>) {
+    fn start() -> (Arc<Heartbeat>, Watchdog, Receiver<Said>) {
         let (sender, said) = channel(None);
-        let beat = Arc::<Beat>::default();
-        (beat.clone(), Watchdog::start(beat, LIMIT, Arc::new(Says(sender))).unwrap(), said)
+        let heartbeat = Arc::<Heartbeat>::default();
+        (heartbeat.clone(), Watchdog::start(heartbeat, LIMIT, Arc::new(Says(sender))).unwrap(), said)
     }
 
     #[test]
     fn each_turn_that_holds_the_thread_is_told_once() {
-        let (beat, watchdog, said) = start();
-        beat.begin(7);
+        let (heartbeat, watchdog, said) = start();
+        heartbeat.begin(7);
         assert_eq!(said.recv(), Ok(Said::Blocked(7)));
-        beat.end();
-        beat.begin(7);
+        heartbeat.end();
+        heartbeat.begin(7);
         assert_eq!(said.recv(), Ok(Said::Blocked(7)));
-        beat.end();
+        heartbeat.end();
         drop(watchdog);
         assert_eq!(said.recv(), Err(RecvError::Closed));
     }
 
     #[test]
     fn graces_end_in_their_order_also_while_a_task_holds_the_thread() {
-        let (beat, watchdog, said) = start();
+        let (heartbeat, watchdog, said) = start();
         let (never, soon) = (Duration::from_secs(3600), Duration::from_millis(1));
         watchdog.after_grace(never, 1);
         watchdog.after_grace(soon, 2);
         assert_eq!(said.recv(), Ok(Said::GraceIsOver(2)));
-        beat.begin(7);
+        heartbeat.begin(7);
         assert_eq!(said.recv(), Ok(Said::Blocked(7)));
         watchdog.after_grace(never, 3);
         watchdog.after_grace(soon, 4);
@@ -242,18 +242,18 @@ mod tests {
 
     #[test]
     fn while_the_executor_sleeps_nobody_looks_and_when_it_wakes_somebody_does() {
-        let (beat, _watchdog, said) = start();
+        let (heartbeat, _watchdog, said) = start();
         for label in 1..4 {
-            beat.sleep();
+            heartbeat.sleep();
             // From now on it is set only by a watchdog that then sees the executor sleep.
-            beat.unwatched.store(false, Ordering::SeqCst);
-            while !beat.unwatched.load(Ordering::SeqCst) {
+            heartbeat.unwatched.store(false, Ordering::SeqCst);
+            while !heartbeat.unwatched.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            beat.wake();
-            beat.begin(label);
+            heartbeat.wake();
+            heartbeat.begin(label);
             assert_eq!(said.recv(), Ok(Said::Blocked(label)));
-            beat.end();
+            heartbeat.end();
         }
     }
 }

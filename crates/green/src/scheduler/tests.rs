@@ -8,7 +8,7 @@ use crate::executor::{Executor, STACK_BYTES};
 use crate::files::wait_readable;
 use crate::monitor::Monitor;
 use crate::task::yield_now;
-use crate::watchdog::Beat;
+use crate::watchdog::Heartbeat;
 
 /// How many timers, watched files, tasks and spare stacks there are.
 fn counts() -> (usize, usize, bool, usize) {
@@ -19,7 +19,7 @@ fn counts() -> (usize, usize, bool, usize) {
 
 /// What a task of an executor of its own returns.
 fn in_a_task<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
-    let executor = Executor::start(STACK_BYTES, Arc::<Beat>::default()).unwrap();
+    let executor = Executor::start(STACK_BYTES, Arc::<Heartbeat>::default()).unwrap();
     let (sender, receiver) = channel(None);
     executor.spawn([Box::new(move |_| sender.send(job()).unwrap()) as Job]);
     let result = receiver.recv().unwrap();

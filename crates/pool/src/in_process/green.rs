@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{
-    Beat, Cancellation, Environment, Executor, Job, Monitor, Owner, STACK_BYTES, Scheduler, Waker, Watchdog,
+    Cancellation, Environment, Executor, Heartbeat, Job, Monitor, Owner, STACK_BYTES, Scheduler, Waker, Watchdog,
     environment, settle,
 };
 use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
@@ -55,7 +55,7 @@ pub struct GreenPool {
 struct Shared {
     state: Monitor<State>,
     executor: Executor,
-    beat: Arc<Beat>,
+    heartbeat: Arc<Heartbeat>,
     events: EventSink,
     guardian: Option<Arc<Guardian>>,
     on_orphan: OnOrphan,
@@ -102,17 +102,17 @@ impl GreenPool {
             true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
-        let beat = Arc::<Beat>::default();
+        let heartbeat = Arc::<Heartbeat>::default();
         let started = Arc::<Started>::default();
         let limit = match options.python {
             Some(_) if with_processes => room::fitted_green_tasks(options)?,
             _ => options.green_limit(),
         };
-        let executor = Executor::start(STACK_BYTES, beat.clone())?;
+        let executor = Executor::start(STACK_BYTES, heartbeat.clone())?;
         let shared = Arc::new_cyclic(|shared| Shared {
             state: Monitor::default(),
             executor,
-            beat: beat.clone(),
+            heartbeat: heartbeat.clone(),
             events,
             python: shared_python(
                 guardian.as_ref(),
@@ -127,7 +127,7 @@ impl GreenPool {
             pid: std::process::id(),
             limit,
         });
-        let watchdog = match Watchdog::start(beat, options.blocking_limit, shared.clone()) {
+        let watchdog = match Watchdog::start(heartbeat, options.blocking_limit, shared.clone()) {
             Ok(watchdog) => watchdog,
             Err(error) => {
                 shared.executor.close();
@@ -339,7 +339,8 @@ impl Pool for GreenPool {
     fn give_up(&self, attempt: AttemptId) {
         let shared = &self.shared;
         let gave_up = shared.state.change(|state| {
-            state.running.remove(&attempt).inspect(|_| state.tasks -= 1).is_some() && shared.beat.is_held_by(attempt.0)
+            state.running.remove(&attempt).inspect(|_| state.tasks -= 1).is_some()
+                && shared.heartbeat.is_held_by(attempt.0)
         });
         if gave_up {
             shared.break_down();
