@@ -56,4 +56,4 @@ pub use files::{Direction, wait_readable, wait_ready};
 pub use monitor::Monitor;
 pub use scheduler::Scheduler;
 pub use task::{Waker, in_span, is_green, park, sleep, yield_now};
-pub use watchdog::{Heartbeat, Owner, Watchdog};
+pub use watchdog::{Heartbeat, Watchdog, WatchdogListener};

@@ -80,15 +80,15 @@ impl Heartbeat {
 }
 
 /// What the watchdog tells.
-pub trait Owner: Send + Sync + 'static {
+pub trait WatchdogListener: Send + Sync + 'static {
     /// The task of this label has held the thread for at least so long.
     fn blocked(&self, label: u64, held: Duration);
 
     /// The grace of an attempt is over.
-    fn grace_is_over(&self, attempt: u64);
+    fn grace_ended(&self, attempt: u64);
 }
 
-/// The owner's side of the thread, which leaves when this is dropped.
+/// The listener's side of the thread, which leaves when this is dropped.
 #[derive(Debug)]
 pub struct Watchdog {
     heartbeat: Arc<Heartbeat>,
@@ -100,14 +100,20 @@ impl Watchdog {
     ///
     /// # Errors
     /// When there are no threads left.
-    pub fn start(heartbeat: Arc<Heartbeat>, limit: Duration, owner: Arc<impl Owner>) -> io::Result<Watchdog> {
+    pub fn start(
+        heartbeat: Arc<Heartbeat>,
+        limit: Duration,
+        listener: Arc<impl WatchdogListener>,
+    ) -> io::Result<Watchdog> {
         let watchdog = Watchdog { heartbeat: heartbeat.clone() };
         let limit = limit.max(SHORTEST_LIMIT);
-        std::thread::Builder::new().name("pushflow-watch".into()).spawn(move || watch(&heartbeat, limit, &*owner))?;
+        std::thread::Builder::new()
+            .name("pushflow-watch".into())
+            .spawn(move || watch(&heartbeat, limit, &*listener))?;
         Ok(watchdog)
     }
 
-    /// Tells the owner when this time is over.
+    /// Tells the listener when this time is over.
     pub fn after_grace(&self, grace: Duration, attempt: u64) {
         let Some(end) = Instant::now().checked_add(grace) else { return };
         let mut orders = lock(&self.heartbeat.orders);
@@ -132,13 +138,13 @@ struct Seen {
     told: bool,
 }
 
-fn watch(heartbeat: &Heartbeat, limit: Duration, owner: &impl Owner) {
+fn watch(heartbeat: &Heartbeat, limit: Duration, listener: &impl WatchdogListener) {
     let mut seen: Option<Seen> = None;
     let mut last_turn = 0;
     loop {
         let is_idle = std::mem::replace(&mut last_turn, heartbeat.turn.load(Ordering::Acquire)) == last_turn;
         let Some(over) = wait(heartbeat, limit / 2, is_idle) else { return };
-        over.into_iter().for_each(|attempt| owner.grace_is_over(attempt));
+        over.into_iter().for_each(|attempt| listener.grace_ended(attempt));
         let now = Instant::now();
         let Some(turn) = heartbeat.running() else {
             seen = None;
@@ -149,7 +155,7 @@ fn watch(heartbeat: &Heartbeat, limit: Duration, owner: &impl Owner) {
                 let held = now - seen.since;
                 if held >= limit && !seen.told {
                     seen.told = true;
-                    owner.blocked(turn.1, held);
+                    listener.blocked(turn.1, held);
                 }
             }
             _ => seen = Some(Seen { turn, since: now, told: false }),
@@ -190,18 +196,18 @@ mod tests {
     #[derive(Debug, PartialEq)]
     enum Said {
         Blocked(u64),
-        GraceIsOver(u64),
+        GraceEnded(u64),
     }
 
     struct Says(Sender<Said>);
 
-    impl Owner for Says {
+    impl WatchdogListener for Says {
         fn blocked(&self, label: u64, held: Duration) {
             assert!(held >= LIMIT);
             self.0.send(Said::Blocked(label)).unwrap();
         }
-        fn grace_is_over(&self, attempt: u64) {
-            self.0.send(Said::GraceIsOver(attempt)).unwrap();
+        fn grace_ended(&self, attempt: u64) {
+            self.0.send(Said::GraceEnded(attempt)).unwrap();
         }
     }
 
@@ -232,12 +238,12 @@ mod tests {
         let (never, soon) = (Duration::from_secs(3600), Duration::from_millis(1));
         watchdog.after_grace(never, 1);
         watchdog.after_grace(soon, 2);
-        assert_eq!(said.recv(), Ok(Said::GraceIsOver(2)));
+        assert_eq!(said.recv(), Ok(Said::GraceEnded(2)));
         heartbeat.begin(7);
         assert_eq!(said.recv(), Ok(Said::Blocked(7)));
         watchdog.after_grace(never, 3);
         watchdog.after_grace(soon, 4);
-        assert_eq!(said.recv(), Ok(Said::GraceIsOver(4)));
+        assert_eq!(said.recv(), Ok(Said::GraceEnded(4)));
     }
 
     #[test]

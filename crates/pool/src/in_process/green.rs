@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{
-    Cancellation, Environment, Executor, Heartbeat, Job, Monitor, Owner, STACK_BYTES, Scheduler, Waker, Watchdog,
-    environment, settle,
+    Cancellation, Environment, Executor, Heartbeat, Job, Monitor, STACK_BYTES, Scheduler, Waker, Watchdog,
+    WatchdogListener, environment, settle,
 };
 use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
@@ -271,7 +271,7 @@ impl Shared {
     }
 }
 
-impl Owner for Shared {
+impl WatchdogListener for Shared {
     fn blocked(&self, label: u64, held: Duration) {
         let attempt = AttemptId(label);
         self.state.look(|state| {
@@ -282,7 +282,7 @@ impl Owner for Shared {
         });
     }
 
-    fn grace_is_over(&self, attempt: u64) {
+    fn grace_ended(&self, attempt: u64) {
         let find = |state: &mut State| Some(state.running.get(&AttemptId(attempt))?.interrupter.clone());
         if let Some(interrupter) = self.state.look(find) {
             interrupter.kill();
