@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Names a task of one executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub(crate) struct Key {
     index: u32,
     /// How many tasks had the place before.
     generation: u32,
@@ -12,12 +12,12 @@ pub struct Key {
 
 impl Key {
     /// The key as the one number that the kernel keeps for a file.
-    pub fn to_number(self) -> u64 {
+    pub(crate) fn to_number(self) -> u64 {
         (u64::from(self.generation) << 32) | u64::from(self.index)
     }
 
     /// The key of a number.
-    pub fn from_number(number: u64) -> Key {
+    pub(crate) fn from_number(number: u64) -> Key {
         let half = |number: u64| u32::try_from(number & 0xffff_ffff).expect("32 bits are left");
         Key { index: half(number), generation: half(number >> 32) }
     }
@@ -25,21 +25,21 @@ impl Key {
 
 /// Things by key; places are used again.
 #[derive(Debug)]
-pub struct Arena<T> {
+pub(crate) struct Arena<T> {
     slots: Vec<(u32, Option<T>)>,
     free: VecDeque<u32>,
 }
 
 impl<T> Arena<T> {
-    pub fn new() -> Arena<T> {
+    pub(crate) fn new() -> Arena<T> {
         Arena { slots: Vec::new(), free: VecDeque::new() }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.free.len() == self.slots.len()
     }
 
-    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index as usize) {
             Some((generation, slot)) if *generation == key.generation => slot.as_mut(),
             _ => None,
@@ -47,7 +47,7 @@ impl<T> Arena<T> {
     }
 
     /// Keeps what `make` makes for its key.
-    pub fn insert(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+    pub(crate) fn insert(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push((0, None));
             u32::try_from(self.slots.len() - 1).expect("there is no memory for so many tasks")
@@ -58,7 +58,7 @@ impl<T> Arena<T> {
         key
     }
 
-    pub fn remove(&mut self, key: Key) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get_mut(key)?;
         let (generation, slot) = &mut self.slots[key.index as usize];
         *generation = generation.wrapping_add(1);

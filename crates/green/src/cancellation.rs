@@ -13,7 +13,8 @@ pub struct Cancellation(Arc<Request>);
 
 #[derive(Default)]
 struct Request {
-    made: AtomicBool,
+    /// Shared with the scheduler of a green task, which reads it alone.
+    made: Arc<AtomicBool>,
     /// `made` changes behind its lock, so that no sleeper misses the change between its look and its wait.
     gate: Monitor<()>,
     /// Woken once, when the request is made: what waits for something else too.
@@ -69,6 +70,11 @@ impl Cancellation {
     /// Whether the request was made; cheap enough for an inner loop.
     pub fn is_cancelled(&self) -> bool {
         self.0.made.load(Ordering::Acquire)
+    }
+
+    /// The flag that is set when the request is made.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        self.0.made.clone()
     }
 
     /// Waits until the request is made, at most `limit`; says whether it was made. A green task lets

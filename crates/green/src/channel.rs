@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::monitor::{WaitQueue, lock, wait_in};
-use super::task::is_cancelled;
+use crate::attempt::is_cancelled;
+use crate::lock::lock;
+use crate::monitor::{WaitQueue, wait_in};
 
 /// A channel for any number of senders and receivers, green tasks or threads; `capacity` is how many values may wait in
 /// it, without a limit if `None`. A capacity of 0 counts as 1.
@@ -25,7 +26,7 @@ use super::task::is_cancelled;
 /// # producer.join().unwrap().unwrap();
 /// ```
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    let state = State {
+    let state = ChannelState {
         values: VecDeque::new(),
         capacity: capacity.map_or(usize::MAX, |capacity| capacity.max(1)),
         senders: 1,
@@ -38,12 +39,12 @@ pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
 }
 
 /// The end of a channel where values go in. Cloning makes another sender.
-pub struct Sender<T>(Arc<Mutex<State<T>>>);
+pub struct Sender<T>(Arc<Mutex<ChannelState<T>>>);
 
 /// The end of a channel where values come out. Cloning makes another receiver; each value reaches one of them.
-pub struct Receiver<T>(Arc<Mutex<State<T>>>);
+pub struct Receiver<T>(Arc<Mutex<ChannelState<T>>>);
 
-struct State<T> {
+struct ChannelState<T> {
     values: VecDeque<T>,
     capacity: usize,
     senders: usize,
@@ -104,7 +105,7 @@ impl<T> Sender<T> {
     /// When all receivers are gone, or when the green task that waits is asked to end; the value comes back.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         let mut value = Some(value);
-        let mut back = move |state: &mut State<T>| {
+        let mut back = move |state: &mut ChannelState<T>| {
             let take = |value: &mut Option<T>| value.take().expect("the wait ends when the value is taken");
             if state.receivers == 0 {
                 return Some(Err(SendError::Closed(take(&mut value))));
@@ -166,7 +167,7 @@ impl<T> Receiver<T> {
     }
 }
 
-impl<T> State<T> {
+impl<T> ChannelState<T> {
     fn pop(&mut self) -> Option<T> {
         let value = self.values.pop_front()?;
         self.wait_for_room.wake_one();

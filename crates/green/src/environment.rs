@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use pushflow_model::advice;
 
-use super::monitor::lock;
+use crate::lock::lock;
 
 /// The variable that chooses where nothing else does.
 const VARIABLE: &str = "PUSHFLOW_ENVIRONMENT";

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 
-use super::scheduler::Scheduler;
+use crate::scheduler::Scheduler;
 
 /// What a file is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Direction {
         }
     }
 
-    pub fn epoll_flags(self) -> EpollFlags {
+    pub(crate) fn epoll_flags(self) -> EpollFlags {
         match self {
             Direction::Read => EpollFlags::EPOLLIN,
             Direction::Write => EpollFlags::EPOLLOUT,

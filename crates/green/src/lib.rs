@@ -35,11 +35,14 @@
 //! release it. Enter a tracing span of its own over a wait: the other tasks would run in it.
 
 mod arena;
+mod attempt;
 mod cancellation;
 mod channel;
 mod environment;
 mod executor;
 mod files;
+mod lock;
+mod mailbox;
 mod monitor;
 mod scheduler;
 mod task;
@@ -48,12 +51,13 @@ mod watchdog;
 #[cfg(test)]
 mod tests;
 
+pub use attempt::{begin_attempt, in_span, sleep};
 pub use cancellation::{Cancellation, Cancelled, Wakes};
 pub use channel::{Receiver, RecvError, SendError, Sender, TryRecvError, channel};
 pub use environment::{Environment, EnvironmentError, UnknownEnvironment, choose, enable, environment, settle};
-pub use executor::{Executor, Job, STACK_BYTES};
+pub use executor::{Executor, STACK_BYTES};
 pub use files::{Direction, wait_readable, wait_ready};
+pub use mailbox::Job;
 pub use monitor::Monitor;
-pub use scheduler::Scheduler;
-pub use task::{Waker, in_span, is_green, park, sleep, yield_now};
+pub use task::{Waker, is_green, park, yield_now};
 pub use watchdog::{Heartbeat, Watchdog, WatchdogListener};

@@ -1,10 +1,11 @@
 //! [`Monitor`]: something that threads and green tasks change, and wait for.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
-use super::task::{Waker, park};
+use crate::lock::lock;
+use crate::task::{Waker, park};
 
 /// A value behind a lock, with everybody who waits until it has changed; a green task that waits lets others run.
 ///
@@ -56,11 +57,6 @@ impl<T> Monitor<T> {
     pub fn wait<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut T) -> Option<R>) -> Option<R> {
         wait_in(&self.guarded, |guarded| &mut guarded.waiting, deadline, |guarded| look(&mut guarded.value))
     }
-}
-
-/// Takes a lock; a panic of whoever held it does not matter where every change is whole.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Those who wait, in their order. Lives behind the lock of what they wait for.

@@ -11,6 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -18,11 +19,9 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use pushflow_os::coroutine::{self, Coroutine, Progress, Stack};
 use tracing::Span;
 
-use super::arena::{Arena, Key};
-use super::executor::{Job, Mailbox};
-use super::monitor::lock;
-use super::task::Handle;
-use crate::cancellation::Cancellation;
+use crate::arena::{Arena, Key};
+use crate::lock::lock;
+use crate::mailbox::{Job, Mailbox};
 
 /// How many stacks of tasks that have ended are kept for others.
 const SPARE_STACKS: usize = 64;
@@ -35,11 +34,12 @@ const EVENTS: usize = 64;
 
 /// One task.
 struct Task {
-    handle: Arc<Handle>,
+    handle: Arc<TaskHandle>,
     body: Body,
     /// By what number the watchdog reports it.
     label: u64,
-    cancellation: Option<Cancellation>,
+    /// Set when the task's attempt is asked to end.
+    cancelled: Option<Arc<AtomicBool>>,
     span: Option<Span>,
 }
 
@@ -47,20 +47,20 @@ enum Body {
     New(Job),
     Parked(Coroutine),
     /// It runs, or waits for a stack.
-    Out,
+    Taken,
 }
 
 /// What belongs to the executor's thread alone.
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     mailbox: Arc<Mailbox>,
     files: Epoll,
     stack_bytes: usize,
     running: Cell<Option<Key>>,
     /// Never borrowed while a task runs.
-    state: RefCell<State>,
+    state: RefCell<SchedulerState>,
 }
 
-struct State {
+struct SchedulerState {
     tasks: Arena<Task>,
     ready: VecDeque<Key>,
     timers: BTreeSet<(Instant, Key)>,
@@ -81,7 +81,7 @@ thread_local! {
 
 impl Scheduler {
     /// The task that calls this, and its executor.
-    pub fn current() -> Option<(Rc<Scheduler>, Key)> {
+    pub(crate) fn current() -> Option<(Rc<Scheduler>, Key)> {
         if !coroutine::can_suspend() {
             return None;
         }
@@ -91,7 +91,7 @@ impl Scheduler {
     }
 
     /// The executor of this mailbox, if this is its thread.
-    pub fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Scheduler>> {
+    pub(crate) fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Scheduler>> {
         // The thread's variables may be gone already.
         let scheduler = SCHEDULER.try_with(|scheduler| scheduler.borrow().clone()).ok().flatten();
         scheduler.filter(|scheduler| Arc::ptr_eq(&scheduler.mailbox, mailbox))
@@ -101,27 +101,27 @@ impl Scheduler {
         self.state.borrow_mut().tasks.get_mut(key).map(with)
     }
 
-    pub fn handle(&self, key: Key) -> Option<Arc<Handle>> {
+    pub(crate) fn handle(&self, key: Key) -> Option<Arc<TaskHandle>> {
         self.task(key, |task| task.handle.clone())
     }
 
-    pub fn is_cancelled(&self, key: Key) -> bool {
-        self.task(key, |task| task.cancellation.as_ref().is_some_and(Cancellation::is_cancelled)).unwrap_or(false)
+    pub(crate) fn is_cancelled(&self, key: Key) -> bool {
+        self.task(key, |task| task.cancelled.as_ref().is_some_and(|flag| flag.load(Ordering::Acquire))).unwrap_or(false)
     }
 
-    pub fn set_span(&self, key: Key, span: Option<Span>) {
+    pub(crate) fn set_span(&self, key: Key, span: Option<Span>) {
         let before = self.task(key, |task| std::mem::replace(&mut task.span, span));
         drop(before);
     }
 
     /// From now on, the task works for an attempt: the watchdog reports it by this number.
-    pub fn adopt(&self, key: Key, label: u64, cancellation: Cancellation) {
+    pub(crate) fn begin_attempt(&self, key: Key, label: u64, cancelled: Arc<AtomicBool>) {
         self.mailbox.heartbeat.relabel(label);
-        self.task(key, |task| (task.label, task.cancellation) = (label, Some(cancellation)));
+        self.task(key, |task| (task.label, task.cancelled) = (label, Some(cancelled)));
     }
 
     /// Lets others run until the task is woken, or until the deadline.
-    pub fn park(&self, key: Key, deadline: Option<Instant>) {
+    pub(crate) fn park(&self, key: Key, deadline: Option<Instant>) {
         if let Some(at) = deadline {
             self.state.borrow_mut().timers.insert((at, key));
         }
@@ -144,8 +144,8 @@ impl Scheduler {
 
 impl Scheduler {
     /// What the calling thread runs from now on; the bell is among the files.
-    pub fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Scheduler> {
-        let state = State {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Scheduler> {
+        let state = SchedulerState {
             tasks: Arena::new(),
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -162,24 +162,24 @@ impl Scheduler {
     }
 
     /// Queues a task that is woken.
-    pub fn queue(&self, key: Key) {
+    fn queue(&self, key: Key) {
         self.state.borrow_mut().ready.push_back(key);
     }
 
-    pub fn spawn(&self, job: Job) {
+    pub(crate) fn spawn(&self, job: Job) {
         let mut state = self.state.borrow_mut();
         let key = state.tasks.insert(|key| Task {
-            handle: Handle::queued(key, self.mailbox.clone()),
+            handle: TaskHandle::queued(key, self.mailbox.clone()),
             body: Body::New(job),
             label: 0,
-            cancellation: None,
+            cancelled: None,
             span: None,
         });
         state.ready.push_back(key);
     }
 
     /// The whole life of the thread.
-    pub fn run(&self) {
+    pub(crate) fn run(&self) {
         loop {
             self.take_mail();
             self.expire_timers();
@@ -222,14 +222,14 @@ impl Scheduler {
     fn run_task(&self, key: Key) {
         let Some((body, label)) = self.task(key, |task| {
             task.handle.dequeued();
-            (std::mem::replace(&mut task.body, Body::Out), task.label)
+            (std::mem::replace(&mut task.body, Body::Taken), task.label)
         }) else {
             return;
         };
         let coroutine = match body {
             Body::New(job) => self.begin(key, job),
             Body::Parked(coroutine) => Some(coroutine),
-            Body::Out => None,
+            Body::Taken => None,
         };
         let Some(mut coroutine) = coroutine else { return };
         self.running.set(Some(key));
@@ -339,6 +339,43 @@ impl Scheduler {
                 handle.wake();
             }
         }
+    }
+}
+
+/// Wakes one task from any thread.
+#[derive(Debug)]
+pub(crate) struct TaskHandle {
+    key: Key,
+    /// Whether the task is in the queue, or has ended and so never returns to it.
+    queued: AtomicBool,
+    mailbox: Arc<Mailbox>,
+}
+
+impl TaskHandle {
+    /// The handle of a task that is in the queue already.
+    fn queued(key: Key, mailbox: Arc<Mailbox>) -> Arc<TaskHandle> {
+        Arc::new(TaskHandle { key, queued: AtomicBool::new(true), mailbox })
+    }
+
+    /// Puts the task into the queue, unless it is there or has ended.
+    pub(crate) fn wake(&self) {
+        if self.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match Scheduler::of(&self.mailbox) {
+            Some(scheduler) => scheduler.queue(self.key),
+            None => self.mailbox.post(|mail| mail.woken.push(self.key)),
+        }
+    }
+
+    /// The scheduler has taken the task from the queue; it can be queued again.
+    fn dequeued(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+
+    /// The task has ended; it is never queued again.
+    fn ended(&self) {
+        self.queued.store(true, Ordering::Release);
     }
 }
 

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::executor::{Executor, Job, STACK_BYTES};
-use super::task::Waker;
-use super::watchdog::Heartbeat;
+use crate::attempt::sleep;
 use crate::channel::{RecvError, channel};
+use crate::executor::{Executor, STACK_BYTES};
 use crate::files::wait_readable;
+use crate::mailbox::Job;
 use crate::monitor::Monitor;
-use crate::task::{is_green, park, sleep, yield_now};
+use crate::task::{Waker, is_green, park, yield_now};
+use crate::watchdog::Heartbeat;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::monitor::lock;
+use crate::lock::lock;
 
 /// The shortest limit: one of no time would have the watchdog look without pause.
 const SHORTEST_LIMIT: Duration = Duration::from_millis(2);
@@ -42,24 +42,24 @@ struct Orders {
 }
 
 impl Heartbeat {
-    pub fn begin(&self, label: u64) {
+    pub(crate) fn begin(&self, label: u64) {
         self.label.store(label, Ordering::Relaxed);
         self.turn.fetch_add(1, Ordering::Release);
     }
 
-    pub fn relabel(&self, label: u64) {
+    pub(crate) fn relabel(&self, label: u64) {
         self.label.store(label, Ordering::Relaxed);
     }
 
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.turn.fetch_add(1, Ordering::Release);
     }
 
-    pub fn sleep(&self) {
+    pub(crate) fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
     }
 
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.asleep.store(false, Ordering::SeqCst);
         if self.unwatched.swap(false, Ordering::SeqCst) {
             let _orders = lock(&self.orders);

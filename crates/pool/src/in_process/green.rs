@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{
-    Cancellation, Environment, Executor, Heartbeat, Job, Monitor, STACK_BYTES, Scheduler, Waker, Watchdog,
-    WatchdogListener, environment, settle,
+    Cancellation, Environment, Executor, Heartbeat, Job, Monitor, STACK_BYTES, Waker, Watchdog, WatchdogListener,
+    begin_attempt, environment, settle,
 };
 use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
@@ -189,9 +189,7 @@ impl Shared {
             let message = format!("no stack could be made for the task ({error})");
             return self.over(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
         }
-        if let Some((scheduler, key)) = Scheduler::current() {
-            scheduler.adopt(key, id.0, interrupter.cancellation().clone());
-        }
+        begin_attempt(id.0, interrupter.cancellation());
         self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
         let mut runner = self.guardian.clone().map(|guardian| {
             let events = self.events.clone();
