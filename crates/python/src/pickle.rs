@@ -4,7 +4,7 @@
 //! Existing readers of pickles lose the order of a `dict`, and copy a shared part each time it is named, which a few bytes
 //! can make as large as they like. This one reads only what the interpreter's side writes, and refuses everything else.
 
-mod odd;
+mod builtin_types;
 mod read;
 mod value;
 mod write;

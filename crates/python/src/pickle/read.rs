@@ -59,7 +59,7 @@ pub(super) enum Node<'a> {
     /// An integer of more than 64 bits: its digits to the base of 256, the lowest first, in two's complement.
     LargeInt(&'a [u8]),
     /// A text with halves of characters, written as if they were characters.
-    OddStr(&'a [u8]),
+    SurrogateStr(&'a [u8]),
     ByteArray(Span<'a>),
     Tuple(Vec<Index>),
     Set(Vec<Index>),
@@ -327,7 +327,7 @@ impl<'a> Reader<'a> {
     /// Python writes halves of characters as if they were characters, which is no UTF-8.
     fn text(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
         let bytes = self.sized(width)?.bytes;
-        Ok(std::str::from_utf8(bytes).map_or(Node::OddStr(bytes), Node::Str))
+        Ok(std::str::from_utf8(bytes).map_or(Node::SurrogateStr(bytes), Node::Str))
     }
 
     /// The bytes behind their length.

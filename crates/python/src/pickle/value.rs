@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use pushflow_model::{Data, Key, List, MAX_DEPTH, Map, Opaque, Payload, Value};
 
-use super::odd::{builtin_type, in_order, key_list, key_text, large_int, odd_str, python};
+use super::builtin_types::{builtin_type, in_order, key_list, key_text, large_int, python, surrogate_str};
 use super::read::{Index, Malformed, Node, Nodes};
 use crate::buffers::Parts;
 
@@ -103,7 +103,7 @@ impl<'a> Pickled<'a> {
             Node::List(items) => self.list(items, below(depth)?, left).map(Value::List),
             Node::Map(entries) => self.map(entries, below(depth)?, left),
             Node::LargeInt(digits) => Ok(large_int(digits).into()),
-            Node::OddStr(bytes) => Ok(odd_str(bytes).into()),
+            Node::SurrogateStr(bytes) => Ok(surrogate_str(bytes).into()),
             Node::ByteArray(bytes) => Ok(python("bytearray").with_view(bytes.to_bytes().into()).into()),
             Node::Tuple(items) => self.sequence("tuple", items, depth, left),
             Node::Set(items) => self.sequence("set", items, depth, left),
@@ -136,7 +136,7 @@ impl<'a> Pickled<'a> {
     /// A dict; the view of one whose keys are not all texts has the texts of its keys.
     fn map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
         if !entries.iter().all(|(key, _)| matches!(self.nodes[*key], Node::Str(_))) {
-            return self.odd_map(entries, depth, left);
+            return self.map_of_any_keys(entries, depth, left);
         }
         let entry = |(key, value): &(Index, Index)| {
             let Node::Str(name) = &self.nodes[*key] else { unreachable!("all keys were looked at") };
@@ -147,7 +147,7 @@ impl<'a> Pickled<'a> {
         Ok(Value::Map(map?))
     }
 
-    fn odd_map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+    fn map_of_any_keys(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
         let mut keys = Vec::with_capacity(entries.len());
         let (mut names, mut view) = (HashSet::new(), Vec::with_capacity(entries.len()));
         for (key, value) in entries {
@@ -179,7 +179,7 @@ impl<'a> Pickled<'a> {
             Node::List(_) => "a list".into(),
             Node::Map(_) => "a dict".into(),
             Node::LargeInt(_) => "an int of more than 64 bits".into(),
-            Node::OddStr(_) => "a str with a lone surrogate".into(),
+            Node::SurrogateStr(_) => "a str with a lone surrogate".into(),
             Node::ByteArray(_) => "a bytearray".into(),
             Node::Tuple(_) => "a tuple".into(),
             Node::Set(_) => "a set".into(),
@@ -201,7 +201,7 @@ impl Node<'_> {
             Node::Str(text) => text.len(),
             Node::Bytes(bytes) => bytes.copied(),
             Node::Map(entries) => entries.len() * size_of::<(u64, String)>(),
-            Node::LargeInt(bytes) | Node::OddStr(bytes) => size_of::<Opaque>() + bytes.len(),
+            Node::LargeInt(bytes) | Node::SurrogateStr(bytes) => size_of::<Opaque>() + bytes.len(),
             Node::ByteArray(bytes) => size_of::<Opaque>() + bytes.copied(),
             Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Type(_) => size_of::<Opaque>(),
             Node::Object { type_name, text, pickle, buffers, .. } => {

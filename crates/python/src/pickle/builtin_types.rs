@@ -72,7 +72,7 @@ fn decimal(digits: &[u8]) -> String {
 }
 
 /// A text with halves of characters, in Python's own UTF-8.
-pub(super) fn odd_str(bytes: &[u8]) -> Opaque {
+pub(super) fn surrogate_str(bytes: &[u8]) -> Opaque {
     let text = format!("'{}'", shown(bytes));
     python("str").with_text(text).with_content(bytes.to_vec())
 }
