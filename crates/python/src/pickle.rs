@@ -8,6 +8,7 @@ mod builtin_types;
 mod read;
 mod value;
 mod write;
+mod write_builtin;
 
 pub(crate) use self::value::Pickled;
 pub(crate) use self::write::PickleWriter;
