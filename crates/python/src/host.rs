@@ -3,7 +3,6 @@
 //! The process stays in the process group of whoever started it, and interrupts go to it alone: Python itself decides what
 //! becomes of what a task has started, as it does when `KeyboardInterrupt` is raised in any program.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -11,15 +10,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pushflow_guardian::{Child, Interrupter, LaunchError, Launcher};
+use pushflow_guardian::{Child, Interrupter, Launcher};
 use pushflow_model::{Data, ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_protocol::slabs::GrantSource;
 
-use super::buffers::{Buffers, Lent, Parts};
-use super::channel::{Broken, Channel, StillWaiting};
-use super::message::{self, PythonCall, Reply};
-use super::shared::Server;
-use super::source::{Mode, launch, source};
+use crate::buffers::{Buffers, Lent, Parts};
+use crate::channel::{Broken, Channel, StillWaiting};
+use crate::failures::{interrupted, not_begun, not_started};
+use crate::message::{self, PythonCall, Reply};
+use crate::shared_process::Server;
+use crate::source::{Mode, launch, source};
 
 /// How long an interpreter may take to start; imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -161,6 +161,7 @@ impl PythonHost {
         }
     }
 
+    /// Sets how long each import before the first task may take, 600 s by default.
     pub fn limit_imports(&mut self, limit: Duration) {
         self.import_limit = limit;
     }
@@ -424,27 +425,4 @@ impl Drop for PythonHost {
             self.leave();
         }
     }
-}
-
-pub(super) fn not_started(interpreter: &OsStr, error: LaunchError) -> TaskError {
-    let interpreter = Path::new(interpreter).display();
-    let message = format!("the Python interpreter {interpreter} could not be started: {error}");
-    TaskError::new(ErrorKind::NotFound, message)
-}
-
-/// The error of an attempt that was interrupted before its task began, maybe while the interpreter imported a module.
-pub(super) fn not_begun(imports: Option<&str>) -> TaskError {
-    let import = imports
-        .map(|module| format!(", while the Python interpreter imported the module {module:?}"))
-        .unwrap_or_default();
-    TaskError::new(ErrorKind::Stopped, format!("the attempt was interrupted before it began{import}"))
-}
-
-/// What an exception becomes that left a task after it was interrupted.
-fn interrupted(error: TaskError) -> TaskError {
-    let message = match error.type_name.as_str() {
-        "KeyboardInterrupt" => "the task was interrupted".to_owned(),
-        other => format!("the task was interrupted, and raised {other}: {}", error.message),
-    };
-    TaskError { kind: ErrorKind::Stopped, message, ..error }
 }

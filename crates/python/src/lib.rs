@@ -3,12 +3,14 @@
 
 mod buffers;
 mod channel;
+mod failures;
 mod host;
 mod message;
 mod options;
 mod pickle;
 mod python_text;
 mod shared;
+mod shared_process;
 mod source;
 
 pub use host::PythonHost;
