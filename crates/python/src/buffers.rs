@@ -38,19 +38,19 @@ const ENTRY: usize = 5 * 8;
 #[derive(Clone)]
 pub(super) struct Buffers {
     rooms: Arc<dyn GrantSource>,
-    loans: Arc<Mutex<Loans>>,
+    leases: Arc<Mutex<Leases>>,
 }
 
 /// What an interpreter has mapped.
 #[derive(Default)]
-struct Loans {
+struct Leases {
     last: u64,
     held: HashMap<u64, Bytes>,
 }
 
 /// Long parts on their way to the interpreter.
 #[derive(Default)]
-pub(super) struct Lent {
+pub(super) struct Lease {
     pub(super) files: Files,
     /// What the request begins with.
     pub(super) table: Vec<u8>,
@@ -87,11 +87,11 @@ impl Files {
 
 impl Buffers {
     pub(super) fn new(rooms: Arc<dyn GrantSource>) -> Self {
-        Buffers { rooms, loans: Arc::default() }
+        Buffers { rooms, leases: Arc::default() }
     }
 
     /// Lends long parts; those that are in no shared memory are copied there. `None` when that can't be.
-    pub(super) fn lend(&self, parts: Vec<Bytes>) -> Option<Lent> {
+    pub(super) fn lease(&self, parts: Vec<Bytes>) -> Option<Lease> {
         let mut placed = Vec::with_capacity(parts.len());
         for part in parts {
             placed.push(match self.rooms.place(&part) {
@@ -100,40 +100,40 @@ impl Buffers {
             });
         }
         let mut files = Files::default();
-        let mut loans = self.loans();
+        let mut leases = self.lock_leases();
         let mut table = (placed.len() as u64).to_le_bytes().to_vec();
         table.extend([0; 8]);
         for (place, part) in placed {
-            loans.last += 1;
-            let fields = [loans.last, files.number(&place), place.offset() as u64, part.len() as u64];
+            leases.last += 1;
+            let fields = [leases.last, files.number(&place), place.offset() as u64, part.len() as u64];
             table.extend(fields.into_iter().flat_map(u64::to_le_bytes));
-            let token = loans.last;
-            loans.held.insert(token, part);
+            let token = leases.last;
+            leases.held.insert(token, part);
         }
         table[8..16].copy_from_slice(&(files.0.len() as u64).to_le_bytes());
-        let lent = Lent { files, table };
-        if lent.files.0.len() > MOST_FILES {
-            drop(loans);
-            self.take_back(&lent);
+        let lease = Lease { files, table };
+        if lease.files.0.len() > MOST_FILES {
+            drop(leases);
+            self.release_lease(&lease);
             return None;
         }
-        Some(lent)
+        Some(lease)
     }
 
     /// The interpreter has not taken these.
-    pub(super) fn take_back(&self, lent: &Lent) {
-        let tokens = numbers(lent.table.get(16..).unwrap_or_default()).step_by(4);
+    pub(super) fn release_lease(&self, lease: &Lease) {
+        let tokens = numbers(lease.table.get(16..).unwrap_or_default()).step_by(4);
         tokens.for_each(|token| self.release(token));
     }
 
     /// The interpreter is gone: nothing is lent to it any more.
-    pub(super) fn take_all_back(&self) {
-        self.loans().held.clear();
+    pub(super) fn release_all(&self) {
+        self.lock_leases().held.clear();
     }
 
     /// How much is on loan.
-    pub fn lent(&self) -> usize {
-        self.loans().held.len()
+    pub fn leased_buffers(&self) -> usize {
+        self.lock_leases().held.len()
     }
 
     fn copied(&self, part: &[u8]) -> Option<(Place, Bytes)> {
@@ -143,7 +143,7 @@ impl Buffers {
     }
 
     fn release(&self, token: u64) {
-        let released = self.loans().held.remove(&token);
+        let released = self.lock_leases().held.remove(&token);
         drop(released); // without the lock
     }
 
@@ -209,7 +209,7 @@ impl Buffers {
                     let room = usize::try_from(from).ok().and_then(|room| rooms.get_mut(room));
                     room.and_then(|room| room.take_if(|room| room.len() == size))
                 }
-                2 => self.loaned(from, offset, size),
+                2 => self.leased_bytes(from, offset, size),
                 _ => None,
             };
             let part = part.ok_or_else(|| format!("it names {length} bytes that it was not given"))?;
@@ -223,16 +223,16 @@ impl Buffers {
         Ok((parts, rest))
     }
 
-    fn loaned(&self, token: u64, offset: u64, size: usize) -> Option<Bytes> {
+    fn leased_bytes(&self, token: u64, offset: u64, size: usize) -> Option<Bytes> {
         let begin = usize::try_from(offset).ok()?;
         let end = begin.checked_add(size)?;
-        let loans = self.loans();
-        let whole = loans.held.get(&token)?;
+        let leases = self.lock_leases();
+        let whole = leases.held.get(&token)?;
         (end <= whole.len()).then(|| whole.slice(begin..end))
     }
 
-    fn loans(&self) -> MutexGuard<'_, Loans> {
-        self.loans.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,7 +14,7 @@ use pushflow_guardian::{Child, Interrupter, Launcher};
 use pushflow_model::{Data, ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_protocol::slabs::GrantSource;
 
-use crate::buffers::{Buffers, Lent, Parts};
+use crate::buffers::{Buffers, Lease, Parts};
 use crate::channel::{Broken, Channel, StillWaiting};
 use crate::failures::{interrupted, not_begun, not_started};
 use crate::message::{self, PythonCall, Reply};
@@ -60,7 +60,7 @@ pub struct PythonHost {
 #[derive(Default)]
 struct Request {
     message: Vec<u8>,
-    lent: Lent,
+    lease: Lease,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl PythonHost {
     pub fn run(&mut self, call: &PythonCall<'_>, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
         let first = self.request(call, inputs, true)?;
         if let Err(error) = self.make_ready(interrupter) {
-            self.buffers.take_back(&first.lent);
+            self.buffers.release_lease(&first.lease);
             return Err(error);
         }
         let child = Arc::clone(&self.child);
@@ -181,8 +181,8 @@ impl PythonHost {
     }
 
     /// How many parts of values the interpreter has mapped, as far as is known.
-    pub fn lent(&self) -> usize {
-        self.buffers.lent()
+    pub fn leased_buffers(&self) -> usize {
+        self.buffers.leased_buffers()
     }
 
     /// Whether it is known to be of no use any more.
@@ -283,7 +283,7 @@ impl PythonHost {
             match self.ask(&request, &mut still_waiting) {
                 Ok(Reply::NotStarted) if !interrupter.is_interrupted() => self.begin_request(),
                 Ok(Reply::FilesLost) if apart => {
-                    self.buffers.take_back(&request.lent);
+                    self.buffers.release_lease(&request.lease);
                     apart = false;
                 }
                 reply => return Ok(reply),
@@ -297,10 +297,10 @@ impl PythonHost {
     fn request(&self, call: &PythonCall<'_>, inputs: &Data, apart: bool) -> Result<Request, TaskError> {
         let (message, parts) = message::run(call, inputs, apart)?;
         if parts.is_empty() {
-            return Ok(Request { message, lent: Lent::default() });
+            return Ok(Request { message, lease: Lease::default() });
         }
-        match self.buffers.lend(parts) {
-            Some(lent) => Ok(Request { message: message::with_table(&message, &lent.table), lent }),
+        match self.buffers.lease(parts) {
+            Some(lease) => Ok(Request { message: message::with_table(&message, &lease.table), lease }),
             None => self.request(call, inputs, false),
         }
     }
@@ -322,7 +322,7 @@ impl PythonHost {
         loop {
             let message = self.channel.receive(still_waiting)?;
             match message.split_first() {
-                Some((b'F', [])) => self.channel.send_files(&request.lent.files.borrow(), still_waiting)?,
+                Some((b'F', [])) => self.channel.send_files(&request.lease.files.borrow(), still_waiting)?,
                 Some((b'W', lengths)) => {
                     let (made, files, places) = self.buffers.room(lengths).map_err(Broken::Garbage)?;
                     rooms = made;
@@ -383,7 +383,7 @@ impl PythonHost {
         self.state = State::Lost;
         let own_end = self.wait_or_kill(patience);
         if self.server.is_none() {
-            self.buffers.take_all_back();
+            self.buffers.release_all();
         }
         own_end
     }

@@ -108,9 +108,9 @@ impl SharedPython {
     }
 
     /// How many parts of values the interpreter has mapped, as far as is known.
-    pub fn lent(&self) -> usize {
+    pub fn leased_buffers(&self) -> usize {
         self.state.look(|state| match &state.current {
-            Current::Running(interpreter) => interpreter.buffers.lent(),
+            Current::Running(interpreter) => interpreter.buffers.leased_buffers(),
             _ => 0,
         })
     }

@@ -38,8 +38,8 @@ impl Python {
         self.runner.host.as_ref().unwrap().carried()
     }
 
-    fn lent(&self) -> usize {
-        self.runner.host.as_ref().unwrap().lent()
+    fn leased_buffers(&self) -> usize {
+        self.runner.host.as_ref().unwrap().leased_buffers()
     }
 }
 
@@ -99,7 +99,7 @@ def check_kept(): return {'bytes': [[array.content[5], array.content[6]] for arr
         expected.push(numbers(&[99, byte]));
     }
     assert_eq!(bytes(&on(&mut python, "check_kept", &Data::new())), Value::from(expected));
-    assert_eq!(python.lent(), 20, "what is kept, and nothing else");
+    assert_eq!(python.leased_buffers(), 20, "what is kept, and nothing else");
 }
 
 #[test]
@@ -146,7 +146,7 @@ def round(array, seen):
     let (mut seen, mut used) = (Vec::new(), HashSet::new());
     for _ in 0..200 {
         data = on(&mut python, "round", &data);
-        seen.push((value(&data, "seen"), python.lent()));
+        seen.push((value(&data, "seen"), python.leased_buffers()));
         used.extend(opaque(&data, "array").buffers.iter().map(|buffer| buffer.as_ptr().addr()));
     }
     assert!(seen[3..].iter().all(|facts| *facts == seen[3]), "{:?} {:?}", seen[3], seen.last());
@@ -181,7 +181,7 @@ def waits(child):
     let made = make(&mut python, 1);
     let given = handed_array(&made).with("folder", folder.to_str().unwrap());
     let forked = on(&mut python, "forks", &given);
-    assert_eq!(python.lent(), 0, "the interpreter has released what its copy still has");
+    assert_eq!(python.leased_buffers(), 0, "the interpreter has released what its copy still has");
     let address = opaque(&made, "array").buffers[0].as_ptr().addr();
     drop((made, given));
     // The memory is used again.
@@ -213,7 +213,7 @@ def hand_on(array, bytes):
     let before = python.carried();
     let handed = on(&mut python, "hand_on", &made);
     assert!(python.carried() - before > 4 * MIB as u64, "both ways");
-    assert_eq!(python.lent(), 0);
+    assert_eq!(python.leased_buffers(), 0);
     let again = on(&mut python, "hand_on", &handed);
     assert_eq!(value(&again, "bytes"), value(&made, "bytes"));
 }
@@ -309,7 +309,7 @@ fn every_kind_of_long_thing_arrives_as_it_was_in_every_python() {
         assert_eq!(address(&changed, "same"), address(&made, "same"), "{version}");
         assert_ne!(address(&changed, "array"), address(&made, "array"), "{version}");
         assert_eq!((opaque(&made, "array").buffers[0][5], opaque(&changed, "array").buffers[0][5]), (0, 1));
-        assert_eq!(python.lent(), 0, "{version}");
+        assert_eq!(python.leased_buffers(), 0, "{version}");
     }
 }
 
@@ -343,7 +343,7 @@ def dies(array):
         let error = python.call("dies", &made).unwrap_err();
         assert_eq!(error.kind, ErrorKind::WorkerLost);
         assert!(error.message.ends_with("was killed by signal 9 (SIGKILL)"), "{}", error.message);
-        assert_eq!(python.lent(), 0);
+        assert_eq!(python.leased_buffers(), 0);
         drop(made);
         let rooms = [0; 2].map(|_| GrantSource::grant(&store, 8 * MIB).unwrap().into_bytes());
         places.extend(rooms.map(|room| room.as_ptr().addr()));
@@ -397,5 +397,5 @@ def releases():
             });
         }
     });
-    assert_eq!(shared.lent(), 0);
+    assert_eq!(shared.leased_buffers(), 0);
 }

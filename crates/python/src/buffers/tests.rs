@@ -36,7 +36,7 @@ fn parts_are_in_the_message_in_room_or_where_they_were() {
     let (buffers, mut rooms) = with_rooms();
     rooms[0].fill(b"hello").unwrap();
     rooms[1].fill(b"goodbye").unwrap();
-    let lent = buffers.lend(vec![Bytes::from_static(b"0123456789")]).unwrap();
+    let lease = buffers.lease(vec![Bytes::from_static(b"0123456789")]).unwrap();
     let reply = table(&[[0, 0, 0, 2, 4], [1, 1, 0, 7, NOWHERE], [2, 1, 3, 4, 9]], b"inR...");
     let (parts, rest) = buffers.open(&reply, rooms).unwrap();
     assert_eq!(rest, b"R...");
@@ -46,8 +46,8 @@ fn parts_are_in_the_message_in_room_or_where_they_were() {
     assert!(parts.hole(5).is_none() && parts.some(2, 2).is_none() && parts.some(-1, 1).is_none());
     let released = message(&[b"L", &1_u64.to_le_bytes(), &1_u64.to_le_bytes(), b"N"]);
     assert_eq!(buffers.open(&released, Vec::new()).unwrap().1, b"N");
-    assert_eq!(buffers.lent(), 0);
-    drop(lent);
+    assert_eq!(buffers.leased_buffers(), 0);
+    drop(lease);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_was_not_given_is_garbage() {
     ];
     for fields in wrong {
         let (buffers, rooms) = with_rooms();
-        buffers.lend(vec![Bytes::from_static(b"0123456789")]).unwrap();
+        buffers.lease(vec![Bytes::from_static(b"0123456789")]).unwrap();
         assert!(buffers.open(&table(&[fields], b"R"), rooms).is_err(), "{fields:?}");
     }
     let (buffers, rooms) = with_rooms();
@@ -106,12 +106,12 @@ fn what_is_in_no_shared_memory_is_copied_there_and_what_is_there_is_not() {
     let [mut first, _] = <[Grant; 2]>::try_from(rooms).unwrap();
     first.fill(b"hello").unwrap();
     let (place, there) = (first.place().clone(), first.into_bytes());
-    let lent = buffers.lend(vec![there.clone(), Bytes::from_static(b"elsewhere")]).unwrap();
-    assert_eq!(lent.files.borrow().len(), 1);
-    let fields: Vec<u64> = numbers(&lent.table).collect();
+    let lease = buffers.lease(vec![there.clone(), Bytes::from_static(b"elsewhere")]).unwrap();
+    assert_eq!(lease.files.borrow().len(), 1);
+    let fields: Vec<u64> = numbers(&lease.table).collect();
     assert_eq!(fields[..6], [2, 1, 1, 0, place.offset() as u64, 5]);
     assert_eq!((fields[6], fields[9]), (2, 9));
-    assert_eq!(buffers.lent(), 2);
-    buffers.take_back(&lent);
-    assert_eq!(buffers.lent(), 0);
+    assert_eq!(buffers.leased_buffers(), 2);
+    buffers.release_lease(&lease);
+    assert_eq!(buffers.leased_buffers(), 0);
 }
