@@ -23,7 +23,7 @@ use bytes::Bytes;
 use pushflow_protocol::slabs::{Grant, GrantSource, Place};
 
 /// From how many bytes on a part is long: less is copied faster than it is handed over.
-pub(super) const LONG: usize = 64 * 1024;
+pub(super) const OUT_OF_BAND_FROM: usize = 64 * 1024;
 
 /// How many files are sent at once, at the most; the kernel takes 253.
 const MOST_FILES: usize = 250;
@@ -62,10 +62,10 @@ pub(super) struct Files(Vec<Place>);
 
 /// The long parts of a reply.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(super) struct OutOfBand {
     all: Vec<Bytes>,
     /// Those that the pickle leaves out, with the places where they belong, in this order.
-    holes: Vec<(usize, usize)>,
+    positions: Vec<(usize, usize)>,
 }
 
 impl Files {
@@ -171,14 +171,14 @@ impl Buffers {
     ///
     /// # Errors
     /// Why it is no reply.
-    pub(super) fn open<'a>(&self, message: &'a [u8], rooms: Vec<Grant>) -> Result<(Parts, &'a [u8]), String> {
+    pub(super) fn open<'a>(&self, message: &'a [u8], rooms: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
         let (mut message, mut released) = (message, Vec::new());
         if let Some((b'L', rest)) = message.split_first() {
             let (count, rest) = counted(rest, 8)?;
             released.extend(numbers(&rest[..8 * count]));
             message = &rest[8 * count..];
         }
-        let mut parts = Parts::default();
+        let mut parts = OutOfBand::default();
         if let Some((b'X', rest)) = message.split_first() {
             let (count, rest) = counted(rest, ENTRY)?;
             let (table, rest) = rest.split_at(ENTRY * count);
@@ -191,9 +191,9 @@ impl Buffers {
     }
 
     /// The parts of a table, and what follows those that come behind it.
-    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], rooms: Vec<Grant>) -> Result<(Parts, &'a [u8]), String> {
+    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], rooms: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
         let mut rooms: Vec<Option<Bytes>> = rooms.into_iter().map(|room| Some(room.into_bytes())).collect();
-        let mut parts = Parts::default();
+        let mut parts = OutOfBand::default();
         for entry in table.chunks_exact(ENTRY) {
             let [kind, from, offset, length, position] = *numbers(entry).collect::<Vec<_>>() else {
                 return Err("an entry of its table is short".to_owned());
@@ -216,7 +216,7 @@ impl Buffers {
             if let Ok(position) = usize::try_from(position)
                 && position != usize::MAX
             {
-                parts.holes.push((position, parts.all.len()));
+                parts.positions.push((position, parts.all.len()));
             }
             parts.all.push(part);
         }
@@ -236,15 +236,15 @@ impl Buffers {
     }
 }
 
-impl Parts {
+impl OutOfBand {
     /// The part that the pickle leaves out at this position.
-    pub(super) fn hole(&self, position: usize) -> Option<&Bytes> {
-        let found = self.holes.binary_search_by_key(&position, |(position, _)| *position).ok()?;
-        Some(&self.all[self.holes[found].1])
+    pub(super) fn at_position(&self, position: usize) -> Option<&Bytes> {
+        let found = self.positions.binary_search_by_key(&position, |(position, _)| *position).ok()?;
+        Some(&self.all[self.positions[found].1])
     }
 
     /// So many parts from this one on.
-    pub(super) fn some(&self, first: i64, count: i64) -> Option<&[Bytes]> {
+    pub(super) fn range(&self, first: i64, count: i64) -> Option<&[Bytes]> {
         let (first, count) = (usize::try_from(first).ok()?, usize::try_from(count).ok()?);
         self.all.get(first..first.checked_add(count)?)
     }

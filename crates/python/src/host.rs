@@ -14,7 +14,7 @@ use pushflow_guardian::{Child, Interrupter, Launcher};
 use pushflow_model::{Data, ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_protocol::slabs::GrantSource;
 
-use crate::buffers::{Buffers, Lease, Parts};
+use crate::buffers::{Buffers, Lease, OutOfBand};
 use crate::channel::{Broken, Channel, StillWaiting};
 use crate::failures::{interrupted, not_begun, not_started};
 use crate::message::{self, PythonCall, Reply};
@@ -232,7 +232,7 @@ impl PythonHost {
             };
             let reply = self.channel.receive_one_of_many(&mut give_up);
             // No long parts come with what an interpreter says of its start.
-            match reply.and_then(|message| Reply::read(message, &Parts::default()).map_err(Broken::Garbage)) {
+            match reply.and_then(|message| Reply::read(message, &OutOfBand::default()).map_err(Broken::Garbage)) {
                 Ok(Reply::Started) => self.go_on_starting(start.imports),
                 Ok(Reply::Importing(module)) => self.go_on_starting(Some(module)),
                 Ok(Reply::Ready) => self.begin_to_serve(),
@@ -278,24 +278,24 @@ impl PythonHost {
             Ok(None) => Ok(()),
             _ => Err(Broken::Closed),
         };
-        let (mut request, mut apart) = (first, true);
+        let (mut request, mut out_of_band) = (first, true);
         loop {
             match self.ask(&request, &mut still_waiting) {
                 Ok(Reply::NotStarted) if !interrupter.is_interrupted() => self.begin_request(),
-                Ok(Reply::FilesLost) if apart => {
+                Ok(Reply::FilesLost) if out_of_band => {
                     self.buffers.release_lease(&request.lease);
-                    apart = false;
+                    out_of_band = false;
                 }
                 reply => return Ok(reply),
             }
             // What was lent with the last one is released.
-            request = self.request(call, inputs, apart)?;
+            request = self.request(call, inputs, out_of_band)?;
         }
     }
 
-    /// The request for an attempt, its long parts where the interpreter can read them if they may be `apart`.
-    fn request(&self, call: &PythonCall<'_>, inputs: &Data, apart: bool) -> Result<Request, TaskError> {
-        let (message, parts) = message::run(call, inputs, apart)?;
+    /// The request for an attempt, its long parts where the interpreter can read them if `out_of_band` allows that.
+    fn request(&self, call: &PythonCall<'_>, inputs: &Data, out_of_band: bool) -> Result<Request, TaskError> {
+        let (message, parts) = message::run(call, inputs, out_of_band)?;
         if parts.is_empty() {
             return Ok(Request { message, lease: Lease::default() });
         }

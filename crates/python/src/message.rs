@@ -6,7 +6,7 @@ use pushflow_model::{
     Returns, TaskError, Value,
 };
 
-use super::buffers::Parts;
+use super::buffers::OutOfBand;
 use super::channel::{HEADER, MAGIC};
 use super::pickle::EXCEPTION;
 use crate::pickle::{PickleWriter, Pickled};
@@ -46,11 +46,11 @@ impl PythonCall<'_> {
 pub(super) fn run(
     call: &PythonCall<'_>,
     inputs: &Data,
-    may_be_apart: bool,
+    allow_out_of_band: bool,
 ) -> Result<(Vec<u8>, Vec<Bytes>), TaskError> {
     let mut pickle = PickleWriter::new(started());
-    if may_be_apart {
-        pickle.set_long_parts_apart();
+    if allow_out_of_band {
+        pickle.allow_out_of_band();
     }
     let (module, function, wants_mapping) = call.origin();
     pickle.begin_tuple();
@@ -71,8 +71,8 @@ pub(super) fn run(
     }
     pickle.end_tuple();
     let kind = if pickle.has_objects() { b'O' } else { b'T' };
-    let apart = pickle.take_apart();
-    Ok((finished(pickle.finish(), kind), apart))
+    let out_of_band = pickle.take_out_of_band();
+    Ok((finished(pickle.finish(), kind), out_of_band))
 }
 
 /// The same request with the table of its long parts.
@@ -178,7 +178,7 @@ impl Reply {
     ///
     /// # Errors
     /// Why it is no reply.
-    pub(super) fn read(message: &[u8], parts: &Parts) -> Result<Reply, String> {
+    pub(super) fn read(message: &[u8], parts: &OutOfBand) -> Result<Reply, String> {
         let (kind, pickle) = message.split_first().ok_or("it is empty")?;
         let pickle = Written { pickle, parts };
         Ok(match kind {
@@ -204,7 +204,7 @@ impl Reply {
 #[derive(Clone, Copy)]
 struct Written<'a> {
     pickle: &'a [u8],
-    parts: &'a Parts,
+    parts: &'a OutOfBand,
 }
 
 fn result(written: Written<'_>) -> Result<Result<Data, TaskError>, String> {

@@ -40,10 +40,10 @@ fn parts_are_in_the_message_in_room_or_where_they_were() {
     let reply = table(&[[0, 0, 0, 2, 4], [1, 1, 0, 7, NOWHERE], [2, 1, 3, 4, 9]], b"inR...");
     let (parts, rest) = buffers.open(&reply, rooms).unwrap();
     assert_eq!(rest, b"R...");
-    assert_eq!(parts.some(0, 3).unwrap(), [&b"in"[..], b"goodbye", b"3456"]);
-    assert_eq!(parts.hole(4).map(|part| &**part), Some(&b"in"[..]));
-    assert_eq!(parts.hole(9).map(|part| &**part), Some(&b"3456"[..]));
-    assert!(parts.hole(5).is_none() && parts.some(2, 2).is_none() && parts.some(-1, 1).is_none());
+    assert_eq!(parts.range(0, 3).unwrap(), [&b"in"[..], b"goodbye", b"3456"]);
+    assert_eq!(parts.at_position(4).map(|part| &**part), Some(&b"in"[..]));
+    assert_eq!(parts.at_position(9).map(|part| &**part), Some(&b"3456"[..]));
+    assert!(parts.at_position(5).is_none() && parts.range(2, 2).is_none() && parts.range(-1, 1).is_none());
     let released = message(&[b"L", &1_u64.to_le_bytes(), &1_u64.to_le_bytes(), b"N"]);
     assert_eq!(buffers.open(&released, Vec::new()).unwrap().1, b"N");
     assert_eq!(buffers.leased_buffers(), 0);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::op;
-use crate::buffers::Parts;
+use crate::buffers::OutOfBand;
 
 /// Why bytes are no pickle of the kind that the interpreter's side writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +24,7 @@ pub(crate) enum Malformed {
     WrongLength(usize),
 }
 
-/// Bytes of a pickle, or of one of its long parts, which are elsewhere.
+/// Bytes of a pickle, or of one of its out-of-band buffers.
 #[derive(Clone, Copy)]
 pub(super) struct Span<'a> {
     pub(super) bytes: &'a [u8],
@@ -86,10 +86,10 @@ pub(super) struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    /// Reads one pickle that is all of `bytes`, but for its long parts.
-    pub(super) fn read(bytes: &'a [u8], parts: &'a Parts) -> Result<Self, Malformed> {
+    /// Reads one pickle that is all of `bytes`, but for its out-of-band buffers.
+    pub(super) fn read(bytes: &'a [u8], out_of_band: &'a OutOfBand) -> Result<Self, Malformed> {
         let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut reader = Reader { input: bytes, length: bytes.len(), parts, nodes, stack, marks, memo };
+        let mut reader = Reader { input: bytes, length: bytes.len(), out_of_band, nodes, stack, marks, memo };
         let root = reader.run()?;
         Ok(Nodes { all: reader.nodes, root })
     }
@@ -100,7 +100,7 @@ struct Reader<'a> {
     /// What is left, of this length at first.
     input: &'a [u8],
     length: usize,
-    parts: &'a Parts,
+    out_of_band: &'a OutOfBand,
     nodes: Vec<Node<'a>>,
     stack: Vec<Index>,
     marks: Vec<usize>,
@@ -217,14 +217,14 @@ impl<'a> Reader<'a> {
             ("bytearray", []) => Some(Node::ByteArray(Span { bytes: &[], elsewhere: None })),
             ("bytearray", [content]) => self.bytes_at(*content).map(Node::ByteArray),
             ("str", [codec, type_name, text, pickle, rest @ ..]) => {
-                let (parts, view) = match *rest {
+                let (range, view) = match *rest {
                     [] => (None, None),
                     [view] => (None, Some(view)),
                     [first, count] => (Some((first, count)), None),
                     [first, count, view] => (Some((first, count)), Some(view)),
                     _ => return Err(misplaced),
                 };
-                let buffers = parts.map_or(Some(&[][..]), |(first, count)| self.parts_at(first, count));
+                let buffers = range.map_or(Some(&[][..]), |(first, count)| self.out_of_band_at(first, count));
                 buffers.and_then(|buffers| self.object([*codec, *type_name, *text, *pickle], buffers.into(), view))
             }
             _ => None,
@@ -237,8 +237,8 @@ impl<'a> Reader<'a> {
     fn remembered_object(&mut self) -> Result<(), Malformed> {
         let misplaced = Malformed::Misplaced(op::BINPERSID);
         let top = self.pop(op::BINPERSID)?;
-        let Node::Tuple(parts) = &self.nodes[top] else { return Err(misplaced) };
-        let object = match *parts.as_slice() {
+        let Node::Tuple(fields) = &self.nodes[top] else { return Err(misplaced) };
+        let object = match *fields.as_slice() {
             [place, codec, type_name, pickle, ref buffers @ ..] => {
                 let buffers = buffers.iter().map(|buffer| Some(self.bytes_at(*buffer)?.to_bytes()));
                 let buffers: Option<Vec<Bytes>> = buffers.collect();
@@ -280,9 +280,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn parts_at(&self, first: Index, count: Index) -> Option<&'a [Bytes]> {
+    fn out_of_band_at(&self, first: Index, count: Index) -> Option<&'a [Bytes]> {
         match (&self.nodes[first], &self.nodes[count]) {
-            (Node::Int(first), Node::Int(count)) => self.parts.some(*first, *count),
+            (Node::Int(first), Node::Int(count)) => self.out_of_band.range(*first, *count),
             _ => None,
         }
     }
@@ -333,7 +333,7 @@ impl<'a> Reader<'a> {
     /// The bytes behind their length.
     fn sized(&mut self, width: usize) -> Result<Span<'a>, Malformed> {
         let length = self.length(width)?;
-        match self.parts.hole(self.length - self.input.len()) {
+        match self.out_of_band.at_position(self.length - self.input.len()) {
             Some(part) if part.len() == length => Ok(Span { bytes: part, elsewhere: Some(part) }),
             Some(part) => Err(Malformed::WrongLength(part.len())),
             None => Ok(Span { bytes: self.take(length)?, elsewhere: None }),

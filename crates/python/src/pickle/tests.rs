@@ -7,7 +7,7 @@ use super::Unwritable;
 use super::read::Malformed;
 use super::value::Pickled;
 use super::write::PickleWriter;
-use crate::buffers::Parts;
+use crate::buffers::OutOfBand;
 
 fn written(value: &Value) -> Vec<u8> {
     let mut pickle = PickleWriter::new(Vec::new());
@@ -16,7 +16,7 @@ fn written(value: &Value) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Value, String> {
-    let parts = Parts::default();
+    let parts = OutOfBand::default();
     let pickled = Pickled::read(bytes, &parts).map_err(|error| error.to_string())?;
     pickled.into_value().map_err(|error| error.to_string())
 }
@@ -54,15 +54,18 @@ fn a_pickle_that_calls_anything_is_refused() {
 fn a_pickle_that_ends_early_or_goes_on_is_refused() {
     let whole = written(&Value::from(vec![Value::from("text"), Value::Int(1 << 40), Value::Float(0.5)]));
     for length in 0..whole.len() {
-        assert!(matches!(Pickled::read(&whole[..length], &Parts::default()), Err(Malformed::Truncated)), "{length}");
+        assert!(
+            matches!(Pickled::read(&whole[..length], &OutOfBand::default()), Err(Malformed::Truncated)),
+            "{length}"
+        );
     }
-    assert!(Pickled::read(&[&whole[..], b"N."].concat(), &Parts::default()).is_err());
+    assert!(Pickled::read(&[&whole[..], b"N."].concat(), &OutOfBand::default()).is_err());
 }
 
 #[test]
 fn a_length_beyond_the_input_takes_no_memory() {
     let bytes = [b"\x80\x04\x8e", &u64::MAX.to_le_bytes()[..], b"x."].concat();
-    assert!(matches!(Pickled::read(&bytes, &Parts::default()), Err(Malformed::Truncated)));
+    assert!(matches!(Pickled::read(&bytes, &OutOfBand::default()), Err(Malformed::Truncated)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use pushflow_model::{Data, Key, List, MAX_DEPTH, Map, Opaque, Payload, Value};
 
 use super::builtin_types::{builtin_type, in_order, key_list, key_text, large_int, python, surrogate_str};
 use super::read::{Index, Malformed, Node, Nodes};
-use crate::buffers::Parts;
+use crate::buffers::OutOfBand;
 
 /// Why a pickled thing is no value: one sentence about "the result".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,13 +33,13 @@ const SIZE_LIMIT: usize = 1 << 28;
 const GROWTH_LIMIT: usize = 2 * (size_of::<Value>() + size_of::<Opaque>());
 
 impl<'a> Pickled<'a> {
-    /// Reads one pickle that is all of `bytes`, but for its long parts.
+    /// Reads one pickle that is all of `bytes`, but for its out-of-band buffers.
     ///
     /// # Errors
     /// When it is malformed.
-    pub(crate) fn read(bytes: &'a [u8], parts: &'a Parts) -> Result<Self, Malformed> {
-        let Nodes { all: nodes, root } = Nodes::read(bytes, parts)?;
-        let size_limit = (bytes.len() + parts.size()).saturating_mul(GROWTH_LIMIT).max(SIZE_LIMIT);
+    pub(crate) fn read(bytes: &'a [u8], out_of_band: &'a OutOfBand) -> Result<Self, Malformed> {
+        let Nodes { all: nodes, root } = Nodes::read(bytes, out_of_band)?;
+        let size_limit = (bytes.len() + out_of_band.size()).saturating_mul(GROWTH_LIMIT).max(SIZE_LIMIT);
         Ok(Pickled { nodes, root, size_limit })
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use pushflow_model::{ERROR_CODEC, MAX_DEPTH, Opaque, PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON, Value};
 
 use super::{EXCEPTION, PICKLE_IN_PARTS, PICKLE_WITH_FILE, op};
-use crate::buffers::LONG;
+use crate::buffers::OUT_OF_BAND_FROM;
 
 /// Why a value can't be written for Python.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,24 +35,24 @@ pub(crate) struct PickleWriter {
     place: String,
     has_objects: bool,
     /// The long parts, if the pickle is only to name them.
-    apart: Option<Vec<Bytes>>,
+    out_of_band: Option<Vec<Bytes>>,
 }
 
 impl PickleWriter {
     /// Starts a pickle at the end of `buffer`.
     pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
         buffer.extend([op::PROTO, 4]);
-        PickleWriter { out: buffer, place: String::new(), has_objects: false, apart: None }
+        PickleWriter { out: buffer, place: String::new(), has_objects: false, out_of_band: None }
     }
 
     /// From here on the pickle names its long parts by their numbers.
-    pub(crate) fn set_long_parts_apart(&mut self) {
-        self.apart = Some(Vec::new());
+    pub(crate) fn allow_out_of_band(&mut self) {
+        self.out_of_band = Some(Vec::new());
     }
 
     /// The long parts that it names.
-    pub(crate) fn take_apart(&mut self) -> Vec<Bytes> {
-        self.apart.take().unwrap_or_default()
+    pub(crate) fn take_out_of_band(&mut self) -> Vec<Bytes> {
+        self.out_of_band.take().unwrap_or_default()
     }
 
     /// What follows belongs to the input of this name.
@@ -108,7 +108,7 @@ impl PickleWriter {
 
     /// Writes bytes.
     pub(super) fn bytes(&mut self, bytes: &Bytes) {
-        match self.set_apart(bytes) {
+        match self.move_out_of_band(bytes) {
             Some(number) => {
                 self.integer(number);
                 self.named();
@@ -119,7 +119,7 @@ impl PickleWriter {
 
     /// Writes a `bytearray`.
     pub(super) fn bytearray(&mut self, bytes: &Bytes) {
-        match self.set_apart(bytes) {
+        match self.move_out_of_band(bytes) {
             Some(number) => {
                 self.integer(number);
                 self.out.push(op::TUPLE1);
@@ -133,11 +133,11 @@ impl PickleWriter {
         self.sized([op::SHORT_BINBYTES, op::BINBYTES, op::BINBYTES8], bytes);
     }
 
-    /// The number of bytes that are apart; `None` if they are not.
-    fn set_apart(&mut self, bytes: &Bytes) -> Option<i64> {
-        let apart = self.apart.as_mut().filter(|_| bytes.len() >= LONG)?;
-        apart.push(bytes.clone());
-        i64::try_from(apart.len() - 1).ok()
+    /// The number of bytes among the out-of-band buffers; `None` if they stay in the pickle.
+    fn move_out_of_band(&mut self, bytes: &Bytes) -> Option<i64> {
+        let out_of_band = self.out_of_band.as_mut().filter(|_| bytes.len() >= OUT_OF_BAND_FROM)?;
+        out_of_band.push(bytes.clone());
+        i64::try_from(out_of_band.len() - 1).ok()
     }
 
     /// What was written last is what the interpreter's side looks up.
@@ -226,7 +226,7 @@ impl PickleWriter {
         self.place = place;
         self.bytes(&opaque.content);
         for buffer in &opaque.buffers {
-            match self.set_apart(buffer) {
+            match self.move_out_of_band(buffer) {
                 Some(number) => self.integer(number),
                 None => self.bytes_here(buffer),
             }

@@ -5,7 +5,7 @@ use pushflow_model::{List, Opaque, Value};
 use super::op;
 use super::value::Pickled;
 use super::write::{PickleWriter, Unwritable};
-use crate::buffers::Parts;
+use crate::buffers::OutOfBand;
 
 impl PickleWriter {
     /// Writes a value of one of Python's own types.
@@ -44,7 +44,7 @@ impl PickleWriter {
 
 /// The keys of a dict, if they are as many as its values.
 fn keys_of(opaque: &Opaque, count: usize) -> Option<List> {
-    match Pickled::read(&opaque.content, &Parts::default()).ok()?.into_value().ok()? {
+    match Pickled::read(&opaque.content, &OutOfBand::default()).ok()?.into_value().ok()? {
         Value::List(keys) if keys.len() == count => Some(keys),
         _ => None,
     }
