@@ -34,7 +34,7 @@ const KEPT: usize = 1 << 20;
 
 /// Why the channel can't be used any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(super) enum ChannelError {
     /// The other side closed it, by ending or otherwise.
     #[error("closed its channel to the worker")]
     Closed,
@@ -50,7 +50,7 @@ pub(super) enum Broken {
 }
 
 /// Called each time that waiting has taken a while; an error ends the wait.
-pub(super) type StillWaiting<'a> = &'a mut dyn FnMut() -> Result<(), Broken>;
+pub(super) type StillWaiting<'a> = &'a mut dyn FnMut() -> Result<(), ChannelError>;
 
 /// The worker's end.
 pub(super) struct Channel {
@@ -82,7 +82,7 @@ impl Channel {
     }
 
     /// Sends bytes, waiting for the other side to read them.
-    pub(super) fn send(&mut self, mut bytes: &[u8], still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
+    pub(super) fn send(&mut self, mut bytes: &[u8], still_waiting: StillWaiting<'_>) -> Result<(), ChannelError> {
         while !bytes.is_empty() {
             match (&*self.stream).write(bytes) {
                 Ok(count) => {
@@ -92,7 +92,7 @@ impl Channel {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.wait(Direction::Write, still_waiting)?,
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => return Err(Broken::Closed),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => return Err(ChannelError::Closed),
                     _ => return Err(error.into()),
                 },
             }
@@ -105,7 +105,7 @@ impl Channel {
         &mut self,
         files: &[BorrowedFd<'_>],
         still_waiting: StillWaiting<'_>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ChannelError> {
         let numbers: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let control = [ControlMessage::ScmRights(&numbers)];
         let control = if numbers.is_empty() { &[][..] } else { &control };
@@ -121,14 +121,14 @@ impl Channel {
                 Ok(_) => return Ok(()),
                 Err(Errno::EAGAIN) => self.wait(Direction::Write, still_waiting)?,
                 Err(Errno::EINTR) => {}
-                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Broken::Closed),
-                Err(error) => return Err(Broken::Failed(error.into())),
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ChannelError::Closed),
+                Err(error) => return Err(ChannelError::Failed(error.into())),
             }
         }
     }
 
     /// Waits for one message and returns what follows its header.
-    pub(super) fn receive(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], Broken> {
+    pub(super) fn receive(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], ChannelError> {
         self.filled = 0;
         if self.buffer.len() > KEPT {
             self.buffer = vec![0; FIRST];
@@ -141,7 +141,9 @@ impl Channel {
             if let Some(length) = self.message_length()? {
                 match self.filled.cmp(&length) {
                     Ordering::Equal => return Ok(&self.buffer[HEADER..length]),
-                    Ordering::Greater => return Err(Broken::Garbage("more bytes than its length says".to_owned())),
+                    Ordering::Greater => {
+                        return Err(ChannelError::Garbage("more bytes than its length says".to_owned()));
+                    }
                     Ordering::Less => {}
                 }
             }
@@ -153,13 +155,13 @@ impl Channel {
 
     /// Like [`Channel::receive`], where other messages may follow at once: reads none of them, and sleeps from the
     /// beginning.
-    pub(super) fn receive_one_of_many(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], Broken> {
+    pub(super) fn receive_one_of_many(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], ChannelError> {
         self.filled = 0;
         loop {
             let wanted = self.message_length()?.unwrap_or(HEADER);
             match self.filled == wanted {
                 true if wanted > HEADER => return Ok(&self.buffer[HEADER..wanted]),
-                true => return Err(Broken::Garbage("a message of no bytes".to_owned())),
+                true => return Err(ChannelError::Garbage("a message of no bytes".to_owned())),
                 false if self.read_up_to(wanted)? == 0 => self.wait(Direction::Read, still_waiting)?,
                 false => {}
             }
@@ -178,22 +180,22 @@ impl Channel {
     }
 
     /// The length of the message with its header, as soon as that is here.
-    fn message_length(&self) -> Result<Option<usize>, Broken> {
+    fn message_length(&self) -> Result<Option<usize>, ChannelError> {
         let received = &self.buffer[..self.filled];
         let start = &received[..received.len().min(MAGIC.len())];
         if !MAGIC.starts_with(start) {
-            return Err(Broken::Garbage(format!("it starts with \"{}\"", start.escape_ascii())));
+            return Err(ChannelError::Garbage(format!("it starts with \"{}\"", start.escape_ascii())));
         }
         let Some(length) = received.get(MAGIC.len()..HEADER) else { return Ok(None) };
         let length = u64::from_le_bytes(length.try_into().expect("the length has 8 bytes"));
         match usize::try_from(length) {
             Ok(small) if length <= LONGEST => Ok(Some(HEADER + small)),
-            _ => Err(Broken::Garbage(format!("a length of {length} bytes"))),
+            _ => Err(ChannelError::Garbage(format!("a length of {length} bytes"))),
         }
     }
 
     /// Reads what is there; 0 if that is nothing yet.
-    fn read_some(&mut self) -> Result<usize, Broken> {
+    fn read_some(&mut self) -> Result<usize, ChannelError> {
         if self.filled == self.buffer.len() {
             self.buffer.resize(2 * self.filled, 0);
         }
@@ -201,12 +203,12 @@ impl Channel {
     }
 
     /// Reads what is there, until so many bytes are here; 0 if there is nothing yet.
-    fn read_up_to(&mut self, end: usize) -> Result<usize, Broken> {
+    fn read_up_to(&mut self, end: usize) -> Result<usize, ChannelError> {
         if end > self.buffer.len() {
             self.buffer.resize(end, 0);
         }
         match (&*self.stream).read(&mut self.buffer[self.filled..end]) {
-            Ok(0) => Err(Broken::Closed),
+            Ok(0) => Err(ChannelError::Closed),
             Ok(count) => {
                 self.filled += count;
                 self.carried += count as u64;
@@ -214,14 +216,14 @@ impl Channel {
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
-                io::ErrorKind::ConnectionReset => Err(Broken::Closed),
+                io::ErrorKind::ConnectionReset => Err(ChannelError::Closed),
                 _ => Err(error.into()),
             },
         }
     }
 
     /// Waits until the socket is ready; a green task lets others run meanwhile.
-    fn wait(&self, direction: Direction, still_waiting: StillWaiting<'_>) -> Result<(), Broken> {
+    fn wait(&self, direction: Direction, still_waiting: StillWaiting<'_>) -> Result<(), ChannelError> {
         loop {
             let deadline = self.patience.map(|patience| Instant::now() + patience);
             if pushflow_green::wait_ready(self.stream.as_fd(), direction, deadline)? {

@@ -15,7 +15,7 @@ use pushflow_model::{Data, ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_protocol::slabs::GrantSource;
 
 use crate::buffers::{Buffers, Lease, OutOfBand};
-use crate::channel::{Broken, Channel, StillWaiting};
+use crate::channel::{Channel, ChannelError, StillWaiting};
 use crate::failures::{interrupted, not_begun, not_started};
 use crate::message::{self, PythonCall, Reply};
 use crate::shared_process::Server;
@@ -113,11 +113,11 @@ impl PythonHost {
         let launch = launch(options, Mode::Own, theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
         let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
-        let sent = channel.send(&source(&options.modules), &mut || Err(Broken::GivenUp));
+        let sent = channel.send(&source(&options.modules), &mut || Err(ChannelError::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
         let (server, buffers) = (None, Buffers::new(rooms));
         let mut host = PythonHost { child, process, server, channel, buffers, interpreter, state, import_limit };
-        sent.map_err(|broken| host.lost(broken))?;
+        sent.map_err(|error| host.lost(error))?;
         Ok(host)
     }
 
@@ -156,8 +156,8 @@ impl PythonHost {
             // By somebody else's signal: an exception like any other.
             Ok(Reply::Interrupted(error)) => Err(self.told(error)),
             Ok(Reply::NotStarted) => Err(self.told(not_begun(None))),
-            Ok(unexpected) => Err(self.lost(Broken::Garbage(format!("{unexpected:?} after a task")))),
-            Err(broken) => Err(self.lost_in_attempt(broken, interrupter)),
+            Ok(unexpected) => Err(self.lost(ChannelError::Garbage(format!("{unexpected:?} after a task")))),
+            Err(error) => Err(self.lost_in_attempt(error, interrupter)),
         }
     }
 
@@ -218,7 +218,7 @@ impl PythonHost {
         }
         loop {
             let start = match &self.state {
-                State::Lost => return Err(self.lost(Broken::Closed)),
+                State::Lost => return Err(self.lost(ChannelError::Closed)),
                 state if is_far_enough(state) => return Ok(()),
                 State::Idle => return Ok(()),
                 State::Starting(start) => start.clone(),
@@ -227,12 +227,12 @@ impl PythonHost {
             // One that was ready and is held by a neighbour will be again.
             let may_be_late = self.was_ready();
             let mut give_up = || match interrupter.is_interrupted() || !may_be_late && start.is_late(limit) {
-                true => Err(Broken::GivenUp),
+                true => Err(ChannelError::GivenUp),
                 false => Ok(()),
             };
             let reply = self.channel.receive_one_of_many(&mut give_up);
             // No long parts come with what an interpreter says of its start.
-            match reply.and_then(|message| Reply::read(message, &OutOfBand::default()).map_err(Broken::Garbage)) {
+            match reply.and_then(|message| Reply::read(message, &OutOfBand::default()).map_err(ChannelError::Garbage)) {
                 Ok(Reply::Started) => self.go_on_starting(start.imports),
                 Ok(Reply::Importing(module)) => self.go_on_starting(Some(module)),
                 Ok(Reply::Ready) => self.begin_to_serve(),
@@ -241,12 +241,12 @@ impl PythonHost {
                     let message = format!("the Python interpreter {} {reason}", self.interpreter.display());
                     return Err(self.told(TaskError::new(ErrorKind::NotFound, message)));
                 }
-                Err(Broken::GivenUp) if interrupter.is_interrupted() => {
+                Err(ChannelError::GivenUp) if interrupter.is_interrupted() => {
                     self.leave();
                     return Err(not_begun(start.imports.as_deref()));
                 }
-                Ok(unexpected) => return Err(self.lost(Broken::Garbage(format!("{unexpected:?} before a task")))),
-                Err(broken) => return Err(self.lost(broken)),
+                Ok(unexpected) => return Err(self.lost(ChannelError::Garbage(format!("{unexpected:?} before a task")))),
+                Err(error) => return Err(self.lost(error)),
             }
         }
     }
@@ -272,11 +272,11 @@ impl PythonHost {
         call: &PythonCall<'_>,
         inputs: &Data,
         interrupter: &Interrupter,
-    ) -> Result<Result<Reply, Broken>, TaskError> {
+    ) -> Result<Result<Reply, ChannelError>, TaskError> {
         let child = Arc::clone(&self.process);
         let mut still_waiting = || match child.wait(Some(Duration::ZERO)) {
             Ok(None) => Ok(()),
-            _ => Err(Broken::Closed),
+            _ => Err(ChannelError::Closed),
         };
         let (mut request, mut out_of_band) = (first, true);
         loop {
@@ -316,7 +316,7 @@ impl PythonHost {
         self.server.as_ref().is_some_and(|server| server.was_ready())
     }
 
-    fn ask(&mut self, request: &Request, still_waiting: StillWaiting<'_>) -> Result<Reply, Broken> {
+    fn ask(&mut self, request: &Request, still_waiting: StillWaiting<'_>) -> Result<Reply, ChannelError> {
         self.channel.send(&request.message, still_waiting)?;
         let mut rooms = Vec::new();
         loop {
@@ -324,34 +324,34 @@ impl PythonHost {
             match message.split_first() {
                 Some((b'F', [])) => self.channel.send_files(&request.lease.files.borrow(), still_waiting)?,
                 Some((b'W', lengths)) => {
-                    let (made, files, places) = self.buffers.room(lengths).map_err(Broken::Garbage)?;
+                    let (made, files, places) = self.buffers.room(lengths).map_err(ChannelError::Garbage)?;
                     rooms = made;
                     self.channel.send_files(&files.borrow(), still_waiting)?;
                     self.channel.send(&message::granted(&places), still_waiting)?;
                 }
                 _ => {
-                    let (parts, reply) = self.buffers.open(message, rooms).map_err(Broken::Garbage)?;
-                    return Reply::read(reply, &parts).map_err(Broken::Garbage);
+                    let (parts, reply) = self.buffers.open(message, rooms).map_err(ChannelError::Garbage)?;
+                    return Reply::read(reply, &parts).map_err(ChannelError::Garbage);
                 }
             }
         }
     }
 
     /// The error of an attempt whose interpreter was lost; one that an interrupt has ended was stopped.
-    fn lost_in_attempt(&mut self, broken: Broken, interrupter: &Interrupter) -> TaskError {
-        let error = self.lost(broken);
+    fn lost_in_attempt(&mut self, error: ChannelError, interrupter: &Interrupter) -> TaskError {
+        let error = self.lost(error);
         let ended_by_interrupt = matches!(self.process.wait(Some(Duration::ZERO)), Ok(Some(Exit::Signal(2))));
         let kind = if interrupter.is_interrupted() && ended_by_interrupt { ErrorKind::Stopped } else { error.kind };
         TaskError { kind, ..error }
     }
 
     /// Ends the process, whatever is wrong with it, and says what that was.
-    fn lost(&mut self, broken: Broken) -> TaskError {
+    fn lost(&mut self, error: ChannelError) -> TaskError {
         let start = if let State::Starting(start) = &self.state { Some(start.clone()) } else { None };
-        let patience = if matches!(broken, Broken::Closed) { END_LIMIT } else { Duration::ZERO };
-        let is_late = matches!(broken, Broken::GivenUp);
+        let patience = if matches!(error, ChannelError::Closed) { END_LIMIT } else { Duration::ZERO };
+        let is_late = matches!(error, ChannelError::GivenUp);
         let own_end = self.end(patience);
-        let what = own_end.map_or_else(|| format!("{broken}, and was killed"), |exit| exit.to_string());
+        let what = own_end.map_or_else(|| format!("{error}, and was killed"), |exit| exit.to_string());
         if let Some(refusal) = self.process.refusal() {
             return not_started(self.interpreter.as_os_str(), refusal);
         }
