@@ -50,7 +50,7 @@ pub(super) enum ChannelError {
 }
 
 /// Called each time that waiting has taken a while; an error ends the wait.
-pub(super) type StillWaiting<'a> = &'a mut dyn FnMut() -> Result<(), ChannelError>;
+pub(super) type WaitCheck<'a> = &'a mut dyn FnMut() -> Result<(), ChannelError>;
 
 /// The worker's end.
 pub(super) struct Channel {
@@ -59,21 +59,21 @@ pub(super) struct Channel {
     /// How much of the buffer is the message that arrives.
     filled: usize,
     /// How long a wait takes before it asks whether to go on; none if it never does.
-    patience: Option<Duration>,
+    check_interval: Option<Duration>,
     /// How many bytes went through it, in both directions.
     carried: u64,
 }
 
 impl Channel {
-    /// A channel over one end of a pair of sockets. `patience` is how long a wait takes before it asks whether to go on.
-    pub(super) fn new(stream: Arc<UnixStream>, patience: Duration) -> io::Result<Self> {
+    /// A channel over one end of a pair of sockets. `check_interval` is how long a wait takes before it asks whether to go on.
+    pub(super) fn new(stream: Arc<UnixStream>, check_interval: Duration) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Channel { stream, buffer: vec![0; FIRST], filled: 0, patience: Some(patience), carried: 0 })
+        Ok(Channel { stream, buffer: vec![0; FIRST], filled: 0, check_interval: Some(check_interval), carried: 0 })
     }
 
     /// From now on somebody else shuts the channel down when there is nothing to wait for any more.
     pub(super) fn wait_without_asking(&mut self) {
-        self.patience = None;
+        self.check_interval = None;
     }
 
     /// Has the other side see the end; whether that was possible.
@@ -82,7 +82,7 @@ impl Channel {
     }
 
     /// Sends bytes, waiting for the other side to read them.
-    pub(super) fn send(&mut self, mut bytes: &[u8], still_waiting: StillWaiting<'_>) -> Result<(), ChannelError> {
+    pub(super) fn send(&mut self, mut bytes: &[u8], check: WaitCheck<'_>) -> Result<(), ChannelError> {
         while !bytes.is_empty() {
             match (&*self.stream).write(bytes) {
                 Ok(count) => {
@@ -90,7 +90,7 @@ impl Channel {
                     self.carried += count as u64;
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.wait(Direction::Write, still_waiting)?,
+                    io::ErrorKind::WouldBlock => self.wait(Direction::Write, check)?,
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => return Err(ChannelError::Closed),
                     _ => return Err(error.into()),
@@ -101,11 +101,7 @@ impl Channel {
     }
 
     /// Sends files, with one byte.
-    pub(super) fn send_files(
-        &mut self,
-        files: &[BorrowedFd<'_>],
-        still_waiting: StillWaiting<'_>,
-    ) -> Result<(), ChannelError> {
+    pub(super) fn send_files(&mut self, files: &[BorrowedFd<'_>], check: WaitCheck<'_>) -> Result<(), ChannelError> {
         let numbers: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let control = [ControlMessage::ScmRights(&numbers)];
         let control = if numbers.is_empty() { &[][..] } else { &control };
@@ -119,7 +115,7 @@ impl Channel {
             );
             match sent {
                 Ok(_) => return Ok(()),
-                Err(Errno::EAGAIN) => self.wait(Direction::Write, still_waiting)?,
+                Err(Errno::EAGAIN) => self.wait(Direction::Write, check)?,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ChannelError::Closed),
                 Err(error) => return Err(ChannelError::Failed(error.into())),
@@ -128,7 +124,7 @@ impl Channel {
     }
 
     /// Waits for one message and returns what follows its header.
-    pub(super) fn receive(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], ChannelError> {
+    pub(super) fn receive(&mut self, check: WaitCheck<'_>) -> Result<&[u8], ChannelError> {
         self.filled = 0;
         if self.buffer.len() > KEPT {
             self.buffer = vec![0; FIRST];
@@ -148,21 +144,21 @@ impl Channel {
                 }
             }
             if self.read_some()? == 0 {
-                self.wait(Direction::Read, still_waiting)?;
+                self.wait(Direction::Read, check)?;
             }
         }
     }
 
     /// Like [`Channel::receive`], where other messages may follow at once: reads none of them, and sleeps from the
     /// beginning.
-    pub(super) fn receive_one_of_many(&mut self, still_waiting: StillWaiting<'_>) -> Result<&[u8], ChannelError> {
+    pub(super) fn receive_one_of_many(&mut self, check: WaitCheck<'_>) -> Result<&[u8], ChannelError> {
         self.filled = 0;
         loop {
             let wanted = self.message_length()?.unwrap_or(HEADER);
             match self.filled == wanted {
                 true if wanted > HEADER => return Ok(&self.buffer[HEADER..wanted]),
                 true => return Err(ChannelError::Garbage("a message of no bytes".to_owned())),
-                false if self.read_up_to(wanted)? == 0 => self.wait(Direction::Read, still_waiting)?,
+                false if self.read_up_to(wanted)? == 0 => self.wait(Direction::Read, check)?,
                 false => {}
             }
         }
@@ -223,13 +219,13 @@ impl Channel {
     }
 
     /// Waits until the socket is ready; a green task lets others run meanwhile.
-    fn wait(&self, direction: Direction, still_waiting: StillWaiting<'_>) -> Result<(), ChannelError> {
+    fn wait(&self, direction: Direction, check: WaitCheck<'_>) -> Result<(), ChannelError> {
         loop {
-            let deadline = self.patience.map(|patience| Instant::now() + patience);
+            let deadline = self.check_interval.map(|check_interval| Instant::now() + check_interval);
             if pushflow_green::wait_ready(self.stream.as_fd(), direction, deadline)? {
                 return Ok(());
             }
-            still_waiting()?;
+            check()?;
         }
     }
 }

@@ -15,7 +15,7 @@ use pushflow_model::{Data, ErrorKind, Exit, PythonOptions, TaskError};
 use pushflow_protocol::slabs::GrantSource;
 
 use crate::buffers::{Buffers, Lease, OutOfBand};
-use crate::channel::{Channel, ChannelError, StillWaiting};
+use crate::channel::{Channel, ChannelError, WaitCheck};
 use crate::failures::{interrupted, not_begun, not_started};
 use crate::message::{self, PythonCall, Reply};
 use crate::shared_process::Server;
@@ -29,7 +29,7 @@ const IMPORT_LIMIT: Duration = Duration::from_secs(600);
 
 /// How often a wait for the interpreter looks whether to go on. A process that ended is noticed at once by the end of its
 /// channel, unless something that it forked keeps that open.
-const PATIENCE: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a process that closed its channel may take to end by itself.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -109,7 +109,7 @@ impl PythonHost {
             TaskError::new(ErrorKind::WorkerLost, format!("the Python interpreter could not be started: {error}"))
         };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut channel = Channel::new(Arc::new(ours), PATIENCE).map_err(failed)?;
+        let mut channel = Channel::new(Arc::new(ours), CHECK_INTERVAL).map_err(failed)?;
         let launch = launch(options, Mode::Own, theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
         let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
@@ -129,7 +129,7 @@ impl PythonHost {
         interpreter: &Path,
         buffers: Buffers,
     ) -> io::Result<PythonHost> {
-        let channel = Channel::new(stream, PATIENCE)?;
+        let channel = Channel::new(stream, CHECK_INTERVAL)?;
         let (state, interpreter, import_limit) = (Start::now(), interpreter.to_owned(), IMPORT_LIMIT);
         let (child, server) = (server.clone(), Some(server));
         Ok(PythonHost { child, process, server, channel, buffers, interpreter, state, import_limit })
@@ -274,13 +274,13 @@ impl PythonHost {
         interrupter: &Interrupter,
     ) -> Result<Result<Reply, ChannelError>, TaskError> {
         let child = Arc::clone(&self.process);
-        let mut still_waiting = || match child.wait(Some(Duration::ZERO)) {
+        let mut check = || match child.wait(Some(Duration::ZERO)) {
             Ok(None) => Ok(()),
             _ => Err(ChannelError::Closed),
         };
         let (mut request, mut out_of_band) = (first, true);
         loop {
-            match self.ask(&request, &mut still_waiting) {
+            match self.ask(&request, &mut check) {
                 Ok(Reply::NotStarted) if !interrupter.is_interrupted() => self.begin_request(),
                 Ok(Reply::FilesLost) if out_of_band => {
                     self.buffers.release_lease(&request.lease);
@@ -316,18 +316,18 @@ impl PythonHost {
         self.server.as_ref().is_some_and(|server| server.was_ready())
     }
 
-    fn ask(&mut self, request: &Request, still_waiting: StillWaiting<'_>) -> Result<Reply, ChannelError> {
-        self.channel.send(&request.message, still_waiting)?;
+    fn ask(&mut self, request: &Request, check: WaitCheck<'_>) -> Result<Reply, ChannelError> {
+        self.channel.send(&request.message, check)?;
         let mut rooms = Vec::new();
         loop {
-            let message = self.channel.receive(still_waiting)?;
+            let message = self.channel.receive(check)?;
             match message.split_first() {
-                Some((b'F', [])) => self.channel.send_files(&request.lease.files.borrow(), still_waiting)?,
+                Some((b'F', [])) => self.channel.send_files(&request.lease.files.borrow(), check)?,
                 Some((b'W', lengths)) => {
                     let (made, files, places) = self.buffers.room(lengths).map_err(ChannelError::Garbage)?;
                     rooms = made;
-                    self.channel.send_files(&files.borrow(), still_waiting)?;
-                    self.channel.send(&message::granted(&places), still_waiting)?;
+                    self.channel.send_files(&files.borrow(), check)?;
+                    self.channel.send(&message::granted(&places), check)?;
                 }
                 _ => {
                     let (parts, reply) = self.buffers.open(message, rooms).map_err(ChannelError::Garbage)?;
@@ -348,9 +348,9 @@ impl PythonHost {
     /// Ends the process, whatever is wrong with it, and says what that was.
     fn lost(&mut self, error: ChannelError) -> TaskError {
         let start = if let State::Starting(start) = &self.state { Some(start.clone()) } else { None };
-        let patience = if matches!(error, ChannelError::Closed) { END_LIMIT } else { Duration::ZERO };
+        let limit = if matches!(error, ChannelError::Closed) { END_LIMIT } else { Duration::ZERO };
         let is_late = matches!(error, ChannelError::GivenUp);
-        let own_end = self.end(patience);
+        let own_end = self.end(limit);
         let what = own_end.map_or_else(|| format!("{error}, and was killed"), |exit| exit.to_string());
         if let Some(refusal) = self.process.refusal() {
             return not_started(self.interpreter.as_os_str(), refusal);
@@ -378,18 +378,18 @@ impl PythonHost {
         self.told(TaskError::new(ErrorKind::WorkerLost, message))
     }
 
-    /// Waits for the end of the process, at most `patience`, then kills it; returns how it ended by itself, if it did.
-    fn end(&mut self, patience: Duration) -> Option<Exit> {
+    /// Waits for the end of the process, at most `limit`, then kills it; returns how it ended by itself, if it did.
+    fn end(&mut self, limit: Duration) -> Option<Exit> {
         self.state = State::Lost;
-        let own_end = self.wait_or_kill(patience);
+        let own_end = self.wait_or_kill(limit);
         if self.server.is_none() {
             self.buffers.release_all();
         }
         own_end
     }
 
-    fn wait_or_kill(&self, patience: Duration) -> Option<Exit> {
-        if let Ok(Some(exit)) = self.process.wait(Some(patience)) {
+    fn wait_or_kill(&self, limit: Duration) -> Option<Exit> {
+        if let Ok(Some(exit)) = self.process.wait(Some(limit)) {
             return Some(exit);
         }
         let killed = self.process.signal(Signal::SIGKILL).and_then(|()| self.process.wait(Some(KILL_LIMIT)));
