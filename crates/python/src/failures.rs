@@ -18,7 +18,7 @@ pub(crate) fn not_started(interpreter: &OsStr, error: LaunchError) -> TaskError 
 }
 
 /// The error of an attempt that was interrupted before its task began, maybe while the interpreter imported a module.
-pub(crate) fn not_begun(imports: Option<&str>) -> TaskError {
+pub(crate) fn interrupted_before_start(imports: Option<&str>) -> TaskError {
     let import = imports
         .map(|module| format!(", while the Python interpreter imported the module {module:?}"))
         .unwrap_or_default();

@@ -16,7 +16,7 @@ use pushflow_protocol::slabs::GrantSource;
 
 use crate::buffers::{Buffers, Lease, OutOfBand};
 use crate::channel::{Channel, ChannelError, WaitCheck};
-use crate::failures::{interrupted, not_begun, not_started};
+use crate::failures::{interrupted, interrupted_before_start, not_started};
 use crate::message::{self, PythonCall, Reply};
 use crate::shared_process::Server;
 use crate::source::{Mode, launch, source};
@@ -155,7 +155,7 @@ impl PythonHost {
             Ok(Reply::Interrupted(error)) if interrupter.is_interrupted() => Err(self.told(interrupted(error))),
             // By somebody else's signal: an exception like any other.
             Ok(Reply::Interrupted(error)) => Err(self.told(error)),
-            Ok(Reply::NotStarted) => Err(self.told(not_begun(None))),
+            Ok(Reply::NotStarted) => Err(self.told(interrupted_before_start(None))),
             Ok(unexpected) => Err(self.lost(ChannelError::Garbage(format!("{unexpected:?} after a task")))),
             Err(error) => Err(self.lost_in_attempt(error, interrupter)),
         }
@@ -214,7 +214,7 @@ impl PythonHost {
 
     fn wait_until(&mut self, is_far_enough: fn(&State) -> bool, interrupter: &Interrupter) -> Result<(), TaskError> {
         if interrupter.is_interrupted() {
-            return Err(not_begun(None));
+            return Err(interrupted_before_start(None));
         }
         loop {
             let start = match &self.state {
@@ -243,7 +243,7 @@ impl PythonHost {
                 }
                 Err(ChannelError::GivenUp) if interrupter.is_interrupted() => {
                     self.leave();
-                    return Err(not_begun(start.imports.as_deref()));
+                    return Err(interrupted_before_start(start.imports.as_deref()));
                 }
                 Ok(unexpected) => return Err(self.lost(ChannelError::Garbage(format!("{unexpected:?} before a task")))),
                 Err(error) => return Err(self.lost(error)),

@@ -31,7 +31,7 @@ use pushflow_guardian::{Interrupter, Launcher};
 use pushflow_model::{PythonOptions, TaskError};
 use pushflow_protocol::slabs::{GrantSource, SlabStore};
 
-use crate::failures::{not_begun, unreachable};
+use crate::failures::{interrupted_before_start, unreachable};
 use crate::host::PythonHost;
 use crate::shared_process::SharedProcess;
 use crate::source::Mode;
@@ -150,7 +150,7 @@ impl SharedPython {
         });
         match found.expect("a wait without a deadline finds something") {
             Found::Running(interpreter) => return Ok(interpreter),
-            Found::Interrupted => return Err(not_begun(None)),
+            Found::Interrupted => return Err(interrupted_before_start(None)),
             Found::Missing(ended) => drop(ended),
         }
         let starting = Starting(&self.state);
