@@ -151,11 +151,11 @@ impl PythonHost {
         let reply = self.ask_until_started(first, call, inputs, interrupter);
         drop(guard);
         match reply? {
-            Ok(Reply::Ended(result)) => result.map_err(|error| self.told(error)),
-            Ok(Reply::Interrupted(error)) if interrupter.is_interrupted() => Err(self.told(interrupted(error))),
+            Ok(Reply::Ended(result)) => result.map_err(|error| self.with_pid(error)),
+            Ok(Reply::Interrupted(error)) if interrupter.is_interrupted() => Err(self.with_pid(interrupted(error))),
             // By somebody else's signal: an exception like any other.
-            Ok(Reply::Interrupted(error)) => Err(self.told(error)),
-            Ok(Reply::NotStarted) => Err(self.told(interrupted_before_start(None))),
+            Ok(Reply::Interrupted(error)) => Err(self.with_pid(error)),
+            Ok(Reply::NotStarted) => Err(self.with_pid(interrupted_before_start(None))),
             Ok(unexpected) => Err(self.lost(ChannelError::Garbage(format!("{unexpected:?} after a task")))),
             Err(error) => Err(self.lost_in_attempt(error, interrupter)),
         }
@@ -239,7 +239,7 @@ impl PythonHost {
                 Ok(Reply::Unusable(reason)) => {
                     self.end(END_LIMIT);
                     let message = format!("the Python interpreter {} {reason}", self.interpreter.display());
-                    return Err(self.told(TaskError::new(ErrorKind::NotFound, message)));
+                    return Err(self.with_pid(TaskError::new(ErrorKind::NotFound, message)));
                 }
                 Err(ChannelError::GivenUp) if interrupter.is_interrupted() => {
                     self.leave();
@@ -375,7 +375,7 @@ impl PythonHost {
                 )
             }
         };
-        self.told(TaskError::new(ErrorKind::WorkerLost, message))
+        self.with_pid(TaskError::new(ErrorKind::WorkerLost, message))
     }
 
     /// Waits for the end of the process, at most `limit`, then kills it; returns how it ended by itself, if it did.
@@ -414,7 +414,7 @@ impl PythonHost {
         }
     }
 
-    fn told(&self, error: TaskError) -> TaskError {
+    fn with_pid(&self, error: TaskError) -> TaskError {
         TaskError { pid: Some(self.pid()), ..error }
     }
 }
