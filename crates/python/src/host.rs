@@ -19,7 +19,7 @@ use crate::channel::{Channel, ChannelError, WaitCheck};
 use crate::failures::{interrupted, interrupted_before_start, not_started};
 use crate::message::{self, PythonCall, Reply};
 use crate::shared_process::Server;
-use crate::source::{Mode, launch, source};
+use crate::source::{ServingMode, launch, source};
 
 /// How long an interpreter may take to start; imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -110,7 +110,7 @@ impl PythonHost {
         };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut channel = Channel::new(Arc::new(ours), CHECK_INTERVAL).map_err(failed)?;
-        let launch = launch(options, Mode::Own, theirs.into());
+        let launch = launch(options, ServingMode::Own, theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
         let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
         let sent = channel.send(&source(&options.modules), &mut || Err(ChannelError::GivenUp));

@@ -34,12 +34,12 @@ use pushflow_protocol::slabs::{GrantSource, SlabStore};
 use crate::failures::{interrupted_before_start, unreachable};
 use crate::host::PythonHost;
 use crate::shared_process::SharedProcess;
-use crate::source::Mode;
+use crate::source::ServingMode;
 
 /// One interpreter at a time, started at first use and again after its end.
 pub struct SharedPython {
     options: PythonOptions,
-    mode: Mode,
+    mode: ServingMode,
     launcher: Arc<dyn Launcher>,
     rooms: Arc<dyn GrantSource>,
     state: Monitor<State>,
@@ -74,8 +74,8 @@ impl SharedPython {
     /// that is patched by gevent, for green tasks.
     pub fn new(options: PythonOptions, environment: Environment, launcher: Arc<dyn Launcher>) -> Self {
         let mode = match environment {
-            Environment::Plain => Mode::Threads,
-            Environment::Green => Mode::Greenlets,
+            Environment::Plain => ServingMode::Threads,
+            Environment::Green => ServingMode::Greenlets,
         };
         let rooms = Arc::new(SlabStore::default());
         SharedPython { options, mode, launcher, rooms, state: Monitor::default() }

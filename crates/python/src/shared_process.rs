@@ -19,7 +19,7 @@ use pushflow_protocol::slabs::GrantSource;
 
 use crate::buffers::Buffers;
 use crate::failures::{not_started, unreachable};
-use crate::source::{Mode, launch, source};
+use crate::source::{ServingMode, launch, source};
 
 /// How much of the source goes into one message.
 const CHUNK: usize = 16 * 1024;
@@ -54,7 +54,7 @@ impl SharedProcess {
     /// When the process, or a thread that serves it, can't be started.
     pub(crate) fn start(
         options: &PythonOptions,
-        mode: Mode,
+        mode: ServingMode,
         launcher: &dyn Launcher,
         rooms: Arc<dyn GrantSource>,
     ) -> Result<Arc<SharedProcess>, TaskError> {

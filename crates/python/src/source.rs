@@ -31,7 +31,7 @@ const NAMES_MODULE: &str = "_pushflow_modules";
 
 /// How an interpreter serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum ServingMode {
     /// One task after the other, for a worker.
     Own,
     /// Several at a time, each in a thread.
@@ -40,12 +40,12 @@ pub(super) enum Mode {
     Greenlets,
 }
 
-impl Mode {
+impl ServingMode {
     fn name(self) -> &'static str {
         match self {
-            Mode::Own => "own",
-            Mode::Threads => "threads",
-            Mode::Greenlets => "greenlets",
+            ServingMode::Own => "own",
+            ServingMode::Threads => "threads",
+            ServingMode::Greenlets => "greenlets",
         }
     }
 }
@@ -99,11 +99,11 @@ fn names(modules: &[TaskModule]) -> String {
 }
 
 /// How to start an interpreter that serves in this mode.
-pub(super) fn launch(options: &PythonOptions, mode: Mode, channel: OwnedFd) -> Launch {
+pub(super) fn launch(options: &PythonOptions, mode: ServingMode, channel: OwnedFd) -> Launch {
     let process = current_process();
     let unset = THREADS.iter().filter(|name| std::env::var_os(name).is_none());
     let environment = unset.map(|name| (OsString::from(name), OsString::from("1"))).collect();
-    let warm = (options.warm && mode == Mode::Own).then(|| Warm {
+    let warm = (options.warm && mode == ServingMode::Own).then(|| Warm {
         arguments: arguments(options, WARM, "", process.daemonic),
         modules: options.modules.clone(),
         name: process.name.clone(),
