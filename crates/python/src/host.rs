@@ -51,7 +51,7 @@ pub struct PythonHost {
     channel: Channel,
     buffers: Buffers,
     interpreter: PathBuf,
-    state: State,
+    state: HostState,
     /// How long each import before the first task may take.
     import_limit: Duration,
 }
@@ -64,9 +64,9 @@ struct Request {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+enum HostState {
     /// It has not yet said that it is ready.
-    Starting(Start),
+    Starting(Startup),
     /// It waits for a request.
     Idle,
     /// It is of no use any more.
@@ -75,7 +75,7 @@ enum State {
 
 /// How far the start of an interpreter has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Start {
+struct Startup {
     /// When it was started, or last said something.
     since: Instant,
     /// It has said that it runs.
@@ -84,9 +84,9 @@ struct Start {
     imports: Option<String>,
 }
 
-impl Start {
-    fn now() -> State {
-        State::Starting(Start { since: Instant::now(), runs: false, imports: None })
+impl Startup {
+    fn now() -> HostState {
+        HostState::Starting(Startup { since: Instant::now(), runs: false, imports: None })
     }
 
     /// Whether it takes too long.
@@ -112,7 +112,7 @@ impl PythonHost {
         let mut channel = Channel::new(Arc::new(ours), CHECK_INTERVAL).map_err(failed)?;
         let launch = launch(options, ServingMode::Own, theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
-        let (state, import_limit) = (Start::now(), IMPORT_LIMIT);
+        let (state, import_limit) = (Startup::now(), IMPORT_LIMIT);
         let sent = channel.send(&source(&options.modules), &mut || Err(ChannelError::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
         let (server, buffers) = (None, Buffers::new(rooms));
@@ -130,7 +130,7 @@ impl PythonHost {
         buffers: Buffers,
     ) -> io::Result<PythonHost> {
         let channel = Channel::new(stream, CHECK_INTERVAL)?;
-        let (state, interpreter, import_limit) = (Start::now(), interpreter.to_owned(), IMPORT_LIMIT);
+        let (state, interpreter, import_limit) = (Startup::now(), interpreter.to_owned(), IMPORT_LIMIT);
         let (child, server) = (server.clone(), Some(server));
         Ok(PythonHost { child, process, server, channel, buffers, interpreter, state, import_limit })
     }
@@ -169,9 +169,9 @@ impl PythonHost {
     /// Whether the process is there and waits for a task, as far as can be told.
     pub fn is_usable(&mut self) -> bool {
         match self.state {
-            State::Starting(_) => true,
-            State::Idle => self.channel.is_quiet(),
-            State::Lost => false,
+            HostState::Starting(_) => true,
+            HostState::Idle => self.channel.is_quiet(),
+            HostState::Lost => false,
         }
     }
 
@@ -187,7 +187,7 @@ impl PythonHost {
 
     /// Whether it is known to be of no use any more.
     pub(super) fn is_lost(&self) -> bool {
-        self.state == State::Lost
+        self.state == HostState::Lost
     }
 
     /// The id of the interpreter's process.
@@ -200,7 +200,7 @@ impl PythonHost {
     /// # Errors
     /// When it is no interpreter that can be used, or the wait was interrupted.
     pub fn make_ready(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
-        self.wait_until(|state| *state == State::Idle, interrupter)
+        self.wait_until(|state| *state == HostState::Idle, interrupter)
     }
 
     /// Waits until the interpreter runs, whatever it still has to import.
@@ -208,20 +208,24 @@ impl PythonHost {
     /// # Errors
     /// As [`PythonHost::make_ready`].
     pub fn make_run(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
-        let runs = |state: &State| !matches!(state, State::Starting(Start { runs: false, .. }));
+        let runs = |state: &HostState| !matches!(state, HostState::Starting(Startup { runs: false, .. }));
         self.wait_until(runs, interrupter)
     }
 
-    fn wait_until(&mut self, is_far_enough: fn(&State) -> bool, interrupter: &Interrupter) -> Result<(), TaskError> {
+    fn wait_until(
+        &mut self,
+        is_far_enough: fn(&HostState) -> bool,
+        interrupter: &Interrupter,
+    ) -> Result<(), TaskError> {
         if interrupter.is_interrupted() {
             return Err(interrupted_before_start(None));
         }
         loop {
             let start = match &self.state {
-                State::Lost => return Err(self.lost(ChannelError::Closed)),
+                HostState::Lost => return Err(self.lost(ChannelError::Closed)),
                 state if is_far_enough(state) => return Ok(()),
-                State::Idle => return Ok(()),
-                State::Starting(start) => start.clone(),
+                HostState::Idle => return Ok(()),
+                HostState::Starting(start) => start.clone(),
             };
             let limit = self.import_limit;
             // One that was ready and is held by a neighbour will be again.
@@ -252,11 +256,11 @@ impl PythonHost {
     }
 
     fn go_on_starting(&mut self, imports: Option<String>) {
-        self.state = State::Starting(Start { since: Instant::now(), runs: true, imports });
+        self.state = HostState::Starting(Startup { since: Instant::now(), runs: true, imports });
     }
 
     fn begin_to_serve(&mut self) {
-        self.state = State::Idle;
+        self.state = HostState::Idle;
         if let Some(server) = &self.server {
             server.note_ready();
             // All channels are shut down when the interpreter ends.
@@ -347,7 +351,7 @@ impl PythonHost {
 
     /// Ends the process, whatever is wrong with it, and says what that was.
     fn lost(&mut self, error: ChannelError) -> TaskError {
-        let start = if let State::Starting(start) = &self.state { Some(start.clone()) } else { None };
+        let start = if let HostState::Starting(start) = &self.state { Some(start.clone()) } else { None };
         let limit = if matches!(error, ChannelError::Closed) { END_LIMIT } else { Duration::ZERO };
         let is_late = matches!(error, ChannelError::GivenUp);
         let own_end = self.end(limit);
@@ -358,13 +362,13 @@ impl PythonHost {
         let interpreter = self.interpreter.display();
         let message = match start {
             None => format!("the Python interpreter (pid {}) {what}", self.pid()),
-            Some(Start { imports: Some(module), .. }) if is_late => {
+            Some(Startup { imports: Some(module), .. }) if is_late => {
                 let limit = self.import_limit.as_secs();
                 format!(
                     "the Python interpreter {interpreter} had not imported the module {module:?} after {limit} s, and was killed"
                 )
             }
-            Some(Start { imports: Some(module), .. }) => {
+            Some(Startup { imports: Some(module), .. }) => {
                 format!("the Python interpreter {interpreter} {what} while it imported the module {module:?}")
             }
             // It may be young to this host only.
@@ -380,7 +384,7 @@ impl PythonHost {
 
     /// Waits for the end of the process, at most `limit`, then kills it; returns how it ended by itself, if it did.
     fn end(&mut self, limit: Duration) -> Option<Exit> {
-        self.state = State::Lost;
+        self.state = HostState::Lost;
         let own_end = self.wait_or_kill(limit);
         if self.server.is_none() {
             self.buffers.release_all();
@@ -405,8 +409,8 @@ impl PythonHost {
     fn leave(&mut self) {
         // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
         // that was forked meanwhile holds a copy of this end.
-        let is_idle = self.state == State::Idle;
-        self.state = State::Lost;
+        let is_idle = self.state == HostState::Idle;
+        self.state = HostState::Lost;
         let is_closed = self.channel.shut_down();
         // Of an interpreter that others share, only the server leaves.
         if self.server.is_none() {
@@ -421,7 +425,7 @@ impl PythonHost {
 
 impl Drop for PythonHost {
     fn drop(&mut self) {
-        if self.state != State::Lost {
+        if self.state != HostState::Lost {
             self.leave();
         }
     }
