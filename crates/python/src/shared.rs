@@ -42,29 +42,29 @@ pub struct SharedPython {
     mode: ServingMode,
     launcher: Arc<dyn Launcher>,
     rooms: Arc<dyn GrantSource>,
-    state: Monitor<State>,
+    state: Monitor<SharedPythonState>,
 }
 
 #[derive(Default)]
-struct State {
-    current: Current,
+struct SharedPythonState {
+    current: SharedInterpreter,
     /// What rests until the next attempt.
     idle: Vec<PythonHost>,
 }
 
 #[derive(Default)]
-enum Current {
+enum SharedInterpreter {
     #[default]
-    Nothing,
+    Absent,
     Starting,
     Running(Arc<SharedProcess>),
 }
 
 /// What an attempt finds that needs an interpreter.
-enum Found {
+enum InterpreterLookup {
     Running(Arc<SharedProcess>),
     /// It is to start one; here is the one that has ended.
-    Missing(Current),
+    Missing(SharedInterpreter),
     /// The attempt was interrupted while another one started it.
     Interrupted,
 }
@@ -100,7 +100,7 @@ impl SharedPython {
     /// Kills the interpreter: every task in it ends.
     pub fn kill(&self) {
         let current = self.state.change(|state| std::mem::take(&mut state.current));
-        if let Current::Running(interpreter) = current
+        if let SharedInterpreter::Running(interpreter) = current
             && let Err(error) = interpreter.child.signal(Signal::SIGKILL)
         {
             tracing::debug!(pid = interpreter.child.pid(), %error, "could not kill the Python interpreter");
@@ -110,7 +110,7 @@ impl SharedPython {
     /// How many parts of values the interpreter has mapped, as far as is known.
     pub fn leased_buffers(&self) -> usize {
         self.state.look(|state| match &state.current {
-            Current::Running(interpreter) => interpreter.buffers.leased_buffers(),
+            SharedInterpreter::Running(interpreter) => interpreter.buffers.leased_buffers(),
             _ => 0,
         })
     }
@@ -141,33 +141,35 @@ impl SharedPython {
 
     fn interpreter(&self, interrupter: &Interrupter) -> Result<Arc<SharedProcess>, TaskError> {
         let found = self.state.wait(None, |state| match &state.current {
-            Current::Running(interpreter) if interpreter.runs() => Some(Found::Running(interpreter.clone())),
-            Current::Starting if interrupter.is_interrupted() => Some(Found::Interrupted),
-            Current::Starting => None,
-            Current::Nothing | Current::Running(_) => {
-                Some(Found::Missing(std::mem::replace(&mut state.current, Current::Starting)))
+            SharedInterpreter::Running(interpreter) if interpreter.runs() => {
+                Some(InterpreterLookup::Running(interpreter.clone()))
+            }
+            SharedInterpreter::Starting if interrupter.is_interrupted() => Some(InterpreterLookup::Interrupted),
+            SharedInterpreter::Starting => None,
+            SharedInterpreter::Absent | SharedInterpreter::Running(_) => {
+                Some(InterpreterLookup::Missing(std::mem::replace(&mut state.current, SharedInterpreter::Starting)))
             }
         });
         match found.expect("a wait without a deadline finds something") {
-            Found::Running(interpreter) => return Ok(interpreter),
-            Found::Interrupted => return Err(interrupted_before_start(None)),
-            Found::Missing(ended) => drop(ended),
+            InterpreterLookup::Running(interpreter) => return Ok(interpreter),
+            InterpreterLookup::Interrupted => return Err(interrupted_before_start(None)),
+            InterpreterLookup::Missing(ended) => drop(ended),
         }
-        let starting = Starting(&self.state);
+        let starting = StartGuard(&self.state);
         let interpreter = SharedProcess::start(&self.options, self.mode, self.launcher.as_ref(), self.rooms.clone())?;
-        starting.0.change(|state| state.current = Current::Running(interpreter.clone()));
+        starting.0.change(|state| state.current = SharedInterpreter::Running(interpreter.clone()));
         Ok(interpreter)
     }
 }
 
 /// Whoever starts an interpreter: if that fails, however it does, somebody else may try.
-struct Starting<'a>(&'a Monitor<State>);
+struct StartGuard<'a>(&'a Monitor<SharedPythonState>);
 
-impl Drop for Starting<'_> {
+impl Drop for StartGuard<'_> {
     fn drop(&mut self) {
         self.0.change(|state| {
-            if matches!(state.current, Current::Starting) {
-                state.current = Current::Nothing;
+            if matches!(state.current, SharedInterpreter::Starting) {
+                state.current = SharedInterpreter::Absent;
             }
         });
     }
