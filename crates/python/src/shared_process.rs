@@ -35,7 +35,7 @@ pub(crate) struct SharedProcess {
     pub(crate) child: Arc<dyn Child>,
     /// None at the end.
     orders: Option<Sender<Order>>,
-    channels: Arc<Channels>,
+    channels: Arc<ServerChannels>,
     /// How many servers were asked for so far: the number of the next.
     servers: AtomicU64,
     /// Whether it has ever said that it is ready.
@@ -64,7 +64,7 @@ impl SharedProcess {
             .launch(launch(options, mode, theirs.into_fd()))
             .map_err(|error| not_started(&options.interpreter, error))?;
         let (orders, queue) = unbounded();
-        let channels = Arc::<Channels>::default();
+        let channels = Arc::<ServerChannels>::default();
         let process = Arc::new(SharedProcess {
             child: child.clone(),
             orders: Some(orders),
@@ -155,15 +155,15 @@ impl Drop for SharedProcess {
 
 /// The channels to the servers of an interpreter.
 #[derive(Default)]
-struct Channels(Mutex<Open>);
+struct ServerChannels(Mutex<OpenChannels>);
 
 #[derive(Default)]
-struct Open {
+struct OpenChannels {
     streams: HashMap<u64, Arc<UnixStream>>,
     has_ended: bool,
 }
 
-impl Channels {
+impl ServerChannels {
     fn add(&self, number: u64, stream: Arc<UnixStream>) {
         let mut open = self.lock();
         if open.has_ended {
@@ -183,7 +183,7 @@ impl Channels {
         open.streams.values().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenChannels> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
