@@ -180,7 +180,7 @@ impl Reply {
     /// Why it is no reply.
     pub(super) fn read(message: &[u8], parts: &OutOfBand) -> Result<Reply, String> {
         let (kind, pickle) = message.split_first().ok_or("it is empty")?;
-        let pickle = Written { pickle, parts };
+        let pickle = PickledReply { pickle, parts };
         Ok(match kind {
             b'S' => Reply::Started,
             b'J' => Reply::Importing(text(pickle)?),
@@ -202,12 +202,12 @@ impl Reply {
 
 /// A pickle, and its long parts.
 #[derive(Clone, Copy)]
-struct Written<'a> {
+struct PickledReply<'a> {
     pickle: &'a [u8],
     parts: &'a OutOfBand,
 }
 
-fn result(written: Written<'_>) -> Result<Result<Data, TaskError>, String> {
+fn result(written: PickledReply<'_>) -> Result<Result<Data, TaskError>, String> {
     let pickled = Pickled::read(written.pickle, written.parts).map_err(|error| error.to_string())?;
     Ok(pickled.into_data().map_err(|refused| TaskError::new(ErrorKind::BadResult, refused.to_string())))
 }
@@ -219,7 +219,7 @@ fn too_deep() -> TaskError {
 
 /// The name of its type, its text, the lines of its traceback, its text and pickle as a value, where it can be pickled, its
 /// notes, and the names and texts of the errors around and before it.
-fn exception(pickle: Written<'_>) -> Result<TaskError, String> {
+fn exception(pickle: PickledReply<'_>) -> Result<TaskError, String> {
     let Value::List(parts) = value(pickle)? else { return Err("an exception is a list".to_owned()) };
     let Ok([Value::Str(type_name), Value::Str(message), lines, Value::Str(text), content, notes, Value::List(causes)]) =
         <[Value; 7]>::try_from(parts.into_vec())
@@ -252,14 +252,14 @@ fn texts(list: &Value) -> Result<Vec<String>, String> {
     Ok(list.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect())
 }
 
-fn text(pickle: Written<'_>) -> Result<String, String> {
+fn text(pickle: PickledReply<'_>) -> Result<String, String> {
     match value(pickle)? {
         Value::Str(text) => Ok(text),
         other => Err(format!("it has {} where a text is expected", other.type_name())),
     }
 }
 
-fn value(written: Written<'_>) -> Result<Value, String> {
+fn value(written: PickledReply<'_>) -> Result<Value, String> {
     let pickled = Pickled::read(written.pickle, written.parts).map_err(|error| error.to_string())?;
     pickled.into_value().map_err(|error| error.to_string())
 }

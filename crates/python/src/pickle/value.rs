@@ -15,7 +15,7 @@ use crate::buffers::OutOfBand;
 /// Why a pickled thing is no value: one sentence about "the result".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Refused(String);
+pub(crate) struct NotAValue(String);
 
 /// A pickle that was read, but not yet turned into values.
 pub(crate) struct Pickled<'a> {
@@ -47,7 +47,7 @@ impl<'a> Pickled<'a> {
     ///
     /// # Errors
     /// When something in it can't be a value.
-    pub(crate) fn into_value(self) -> Result<Value, Refused> {
+    pub(crate) fn into_value(self) -> Result<Value, NotAValue> {
         let mut left = self.size_limit;
         self.value(self.root, MAX_DEPTH, &mut left).map_err(|failure| failure.about("value"))
     }
@@ -56,9 +56,9 @@ impl<'a> Pickled<'a> {
     ///
     /// # Errors
     /// When it is no dict, or something in it can't be a value; the message names the entry.
-    pub(crate) fn into_data(self) -> Result<Data, Refused> {
+    pub(crate) fn into_data(self) -> Result<Data, NotAValue> {
         let Node::Map(entries) = &self.nodes[self.root] else {
-            return Err(Refused(format!("the result is {}, not a mapping", self.noun(self.root))));
+            return Err(NotAValue(format!("the result is {}, not a mapping", self.noun(self.root))));
         };
         let mut left = self.size_limit;
         let mut data = Data::new();
@@ -71,25 +71,25 @@ impl<'a> Pickled<'a> {
         Ok(data)
     }
 
-    fn key(&self, index: Index) -> Result<Key, Refused> {
+    fn key(&self, index: Index) -> Result<Key, NotAValue> {
         match &self.nodes[index] {
             Node::Str(name) => Ok(Key::from(*name)),
             Node::Int(position) if u32::try_from(*position).is_ok() => {
                 Ok(Key::Position(u32::try_from(*position).expect("the guard has tried it")))
             }
-            Node::Int(number) => Err(Refused(format!("the result has the key {number}, which is no position"))),
+            Node::Int(number) => Err(NotAValue(format!("the result has the key {number}, which is no position"))),
             // Of a type that derives from `str` or `int`.
             Node::Object { view: Some(view), .. } if matches!(self.nodes[*view], Node::Str(_) | Node::Int(_)) => {
                 self.key(*view)
             }
             _ => {
                 let noun = self.noun(index);
-                Err(Refused(format!("the result has a key that is {noun}, but keys are names or positions")))
+                Err(NotAValue(format!("the result has a key that is {noun}, but keys are names or positions")))
             }
         }
     }
 
-    fn value(&self, index: Index, depth: usize, left: &mut usize) -> Result<Value, Failure> {
+    fn value(&self, index: Index, depth: usize, left: &mut usize) -> Result<Value, ConversionFailure> {
         let node = &self.nodes[index];
         let size = size_of::<Value>() + node.own_size();
         *left = left.checked_sub(size).ok_or_else(|| self.too_large())?;
@@ -120,13 +120,19 @@ impl<'a> Pickled<'a> {
         }
     }
 
-    fn sequence(&self, type_name: &str, items: &[Index], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+    fn sequence(
+        &self,
+        type_name: &str,
+        items: &[Index],
+        depth: usize,
+        left: &mut usize,
+    ) -> Result<Value, ConversionFailure> {
         let list = self.list(items, below(depth)?, left)?;
         let list = if type_name == "tuple" { list } else { in_order(list) };
         Ok(python(type_name).with_view(Value::List(list)).into())
     }
 
-    fn list(&self, items: &[Index], depth: usize, left: &mut usize) -> Result<List, Failure> {
+    fn list(&self, items: &[Index], depth: usize, left: &mut usize) -> Result<List, ConversionFailure> {
         let element = |(position, item): (usize, &Index)| {
             self.value(*item, depth, left).map_err(|failure| failure.below(position))
         };
@@ -134,7 +140,7 @@ impl<'a> Pickled<'a> {
     }
 
     /// A dict; the view of one whose keys are not all texts has the texts of its keys.
-    fn map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+    fn map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, ConversionFailure> {
         if !entries.iter().all(|(key, _)| matches!(self.nodes[*key], Node::Str(_))) {
             return self.map_of_any_keys(entries, depth, left);
         }
@@ -143,11 +149,16 @@ impl<'a> Pickled<'a> {
             let value = self.value(*value, depth, left).map_err(|failure| failure.below(format!("{name:?}")))?;
             Ok(((*name).to_owned(), value))
         };
-        let map: Result<Map, Failure> = entries.iter().map(entry).collect();
+        let map: Result<Map, ConversionFailure> = entries.iter().map(entry).collect();
         Ok(Value::Map(map?))
     }
 
-    fn map_of_any_keys(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, Failure> {
+    fn map_of_any_keys(
+        &self,
+        entries: &[(Index, Index)],
+        depth: usize,
+        left: &mut usize,
+    ) -> Result<Value, ConversionFailure> {
         let mut keys = Vec::with_capacity(entries.len());
         let (mut names, mut view) = (HashSet::new(), Vec::with_capacity(entries.len()));
         for (key, value) in entries {
@@ -158,13 +169,13 @@ impl<'a> Pickled<'a> {
             view.push((name, value));
             keys.push(key);
         }
-        let keys = key_list(keys).map_err(|_| Failure::too_deep())?;
+        let keys = key_list(keys).map_err(|_| ConversionFailure::too_deep())?;
         Ok(python("dict").with_content(keys).with_view(Value::Map(Map::from_iter(view))).into())
     }
 
-    fn too_large(&self) -> Failure {
+    fn too_large(&self) -> ConversionFailure {
         let mebibytes = self.size_limit >> 20;
-        Failure::new(format!("repeats its parts so often that it would fill more than {mebibytes} MiB"))
+        ConversionFailure::new(format!("repeats its parts so often that it would fill more than {mebibytes} MiB"))
     }
 
     /// A node's type with its article.
@@ -190,8 +201,8 @@ impl<'a> Pickled<'a> {
     }
 }
 
-fn below(depth: usize) -> Result<usize, Failure> {
-    depth.checked_sub(1).ok_or_else(Failure::too_deep)
+fn below(depth: usize) -> Result<usize, ConversionFailure> {
+    depth.checked_sub(1).ok_or_else(ConversionFailure::too_deep)
 }
 
 impl Node<'_> {
@@ -222,19 +233,19 @@ fn with_article(noun: &str) -> String {
 }
 
 /// Why a part can't be a value, and the way to it from the outside in.
-struct Failure {
+struct ConversionFailure {
     reason: String,
     /// Innermost step first; `None` where the way is too long to be told.
     way: Option<Vec<String>>,
 }
 
-impl Failure {
+impl ConversionFailure {
     fn new(reason: String) -> Self {
-        Failure { reason, way: Some(Vec::new()) }
+        ConversionFailure { reason, way: Some(Vec::new()) }
     }
 
     fn too_deep() -> Self {
-        Failure { reason: format!("nests deeper than {MAX_DEPTH} levels, or contains itself"), way: None }
+        ConversionFailure { reason: format!("nests deeper than {MAX_DEPTH} levels, or contains itself"), way: None }
     }
 
     fn below(mut self, step: impl ToString) -> Self {
@@ -244,9 +255,9 @@ impl Failure {
         self
     }
 
-    fn about(self, whole: &str) -> Refused {
+    fn about(self, whole: &str) -> NotAValue {
         let way: String = self.way.iter().flatten().rev().map(|step| format!("[{step}]")).collect();
         let place = if way.is_empty() { String::new() } else { format!(", at {way},") };
-        Refused(format!("the result's {whole}{place} {}", self.reason))
+        NotAValue(format!("the result's {whole}{place} {}", self.reason))
     }
 }
