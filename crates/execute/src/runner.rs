@@ -16,7 +16,7 @@ pub struct Runner {
     python: Python,
     pub(crate) host: Option<PythonHost>,
     /// Shared memory for the interpreter.
-    rooms: Arc<dyn GrantSource>,
+    grants: Arc<dyn GrantSource>,
 }
 
 /// Where Python tasks run.
@@ -42,18 +42,18 @@ impl Python {
 impl Runner {
     /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
     pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
-        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None, rooms: own_rooms() }
+        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None, grants: own_grants() }
     }
 
     /// A runner whose Python tasks run in an interpreter that others use too.
     pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
-        Runner { launcher, python: Python::Shared(python), host: None, rooms: own_rooms() }
+        Runner { launcher, python: Python::Shared(python), host: None, grants: own_grants() }
     }
 
     /// This runner with this shared memory for long parts of values, in the place of its own.
     #[must_use]
-    pub fn with_rooms(self, rooms: Arc<dyn GrantSource>) -> Self {
-        Runner { rooms, ..self }
+    pub fn with_grants(self, grants: Arc<dyn GrantSource>) -> Self {
+        Runner { grants, ..self }
     }
 
     /// A runner of a pool in this process, which has an interpreter for all its runners, or none.
@@ -92,7 +92,7 @@ impl Runner {
     /// When it can't be started, or the wait was interrupted.
     pub fn start_python(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
         let Python::Own(options) = &self.python else { return Ok(()) };
-        let host = PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?;
+        let host = PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?;
         self.host.insert(host).make_run(interrupter)
     }
 
@@ -104,7 +104,7 @@ impl Runner {
     ) -> Result<Data, TaskError> {
         let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
             (Some(host), _) => host,
-            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?,
+            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?,
             (None, Python::Shared(shared)) => {
                 let mut host = shared.connect(interrupter)?;
                 let ended = host.run(call, inputs, interrupter);
@@ -121,6 +121,6 @@ impl Runner {
 }
 
 /// Makes no slab before one is needed.
-fn own_rooms() -> Arc<dyn GrantSource> {
+fn own_grants() -> Arc<dyn GrantSource> {
     Arc::new(SlabStore::default())
 }

@@ -29,7 +29,7 @@ pub(super) const OUT_OF_BAND_FROM: usize = 64 * 1024;
 const MOST_FILES: usize = 250;
 
 /// For how many long parts of one result room is asked for, at the most.
-const MOST_ROOMS: usize = 1000;
+const MOST_GRANTS: usize = 1000;
 
 /// How many bytes of a message an entry of the table of a reply takes.
 const ENTRY: usize = 5 * 8;
@@ -37,7 +37,7 @@ const ENTRY: usize = 5 * 8;
 /// Shared memory for one interpreter.
 #[derive(Clone)]
 pub(super) struct Buffers {
-    rooms: Arc<dyn GrantSource>,
+    grants: Arc<dyn GrantSource>,
     leases: Arc<Mutex<Leases>>,
 }
 
@@ -86,15 +86,15 @@ impl Files {
 }
 
 impl Buffers {
-    pub(super) fn new(rooms: Arc<dyn GrantSource>) -> Self {
-        Buffers { rooms, leases: Arc::default() }
+    pub(super) fn new(grants: Arc<dyn GrantSource>) -> Self {
+        Buffers { grants, leases: Arc::default() }
     }
 
     /// Lends long parts; those that are in no shared memory are copied there. `None` when that can't be.
     pub(super) fn lease(&self, parts: Vec<Bytes>) -> Option<Lease> {
         let mut placed = Vec::with_capacity(parts.len());
         for part in parts {
-            placed.push(match self.rooms.place(&part) {
+            placed.push(match self.grants.place(&part) {
                 Some(place) => (place, part),
                 None => self.copied(&part)?,
             });
@@ -137,9 +137,9 @@ impl Buffers {
     }
 
     fn copied(&self, part: &[u8]) -> Option<(Place, Bytes)> {
-        let mut room = self.rooms.grant(part.len())?;
-        room.fill(part).ok()?;
-        Some((room.place().clone(), room.into_bytes()))
+        let mut grant = self.grants.grant(part.len())?;
+        grant.fill(part).ok()?;
+        Some((grant.place().clone(), grant.into_bytes()))
     }
 
     fn release(&self, token: u64) {
@@ -148,22 +148,22 @@ impl Buffers {
     }
 
     /// Room for parts of these lengths, and what to tell the interpreter of it; no room at all if there is not enough.
-    pub(super) fn room(&self, lengths: &[u8]) -> Result<(Vec<Grant>, Files, Vec<u8>), String> {
+    pub(super) fn grant(&self, lengths: &[u8]) -> Result<(Vec<Grant>, Files, Vec<u8>), String> {
         let lengths: Vec<u64> = numbers(lengths).collect();
-        if lengths.len() > MOST_ROOMS {
+        if lengths.len() > MOST_GRANTS {
             return Err(format!("it asks for room for {} parts", lengths.len()));
         }
-        let room = |length: &u64| usize::try_from(*length).ok().and_then(|length| self.rooms.grant(length));
-        let rooms: Option<Vec<Grant>> = lengths.iter().map(room).collect();
+        let grant = |length: &u64| usize::try_from(*length).ok().and_then(|length| self.grants.grant(length));
+        let grants: Option<Vec<Grant>> = lengths.iter().map(grant).collect();
         let (mut files, mut places) = (Files::default(), Vec::new());
-        let rooms = rooms.unwrap_or_default();
-        for room in &rooms {
-            places.extend([files.number(room.place()), room.place().offset() as u64]);
+        let grants = grants.unwrap_or_default();
+        for grant in &grants {
+            places.extend([files.number(grant.place()), grant.place().offset() as u64]);
         }
         if files.0.len() > MOST_FILES {
             return Ok(Default::default());
         }
-        Ok((rooms, files, places.into_iter().flat_map(u64::to_le_bytes).collect()))
+        Ok((grants, files, places.into_iter().flat_map(u64::to_le_bytes).collect()))
     }
 
     /// Reads what comes before a reply: the tokens that it releases, its long parts, and the reply itself. What is released
@@ -171,7 +171,7 @@ impl Buffers {
     ///
     /// # Errors
     /// Why it is no reply.
-    pub(super) fn open<'a>(&self, message: &'a [u8], rooms: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
+    pub(super) fn open<'a>(&self, message: &'a [u8], grants: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
         let (mut message, mut released) = (message, Vec::new());
         if let Some((b'L', rest)) = message.split_first() {
             let (count, rest) = counted(rest, 8)?;
@@ -182,7 +182,7 @@ impl Buffers {
         if let Some((b'X', rest)) = message.split_first() {
             let (count, rest) = counted(rest, ENTRY)?;
             let (table, rest) = rest.split_at(ENTRY * count);
-            (parts, message) = self.parts(table, rest, rooms)?;
+            (parts, message) = self.parts(table, rest, grants)?;
         }
         for token in released {
             self.release(token);
@@ -191,8 +191,8 @@ impl Buffers {
     }
 
     /// The parts of a table, and what follows those that come behind it.
-    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], rooms: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
-        let mut rooms: Vec<Option<Bytes>> = rooms.into_iter().map(|room| Some(room.into_bytes())).collect();
+    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], grants: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
+        let mut grants: Vec<Option<Bytes>> = grants.into_iter().map(|grant| Some(grant.into_bytes())).collect();
         let mut parts = OutOfBand::default();
         for entry in table.chunks_exact(ENTRY) {
             let [kind, from, offset, length, position] = *numbers(entry).collect::<Vec<_>>() else {
@@ -206,8 +206,8 @@ impl Buffers {
                     Some(Bytes::copy_from_slice(here))
                 }
                 1 => {
-                    let room = usize::try_from(from).ok().and_then(|room| rooms.get_mut(room));
-                    room.and_then(|room| room.take_if(|room| room.len() == size))
+                    let grant = usize::try_from(from).ok().and_then(|grant| grants.get_mut(grant));
+                    grant.and_then(|grant| grant.take_if(|grant| grant.len() == size))
                 }
                 2 => self.leased_bytes(from, offset, size),
                 _ => None,

@@ -103,7 +103,7 @@ impl PythonHost {
     pub fn start(
         options: &PythonOptions,
         launcher: &dyn Launcher,
-        rooms: Arc<dyn GrantSource>,
+        grants: Arc<dyn GrantSource>,
     ) -> Result<PythonHost, TaskError> {
         let failed = |error: io::Error| {
             TaskError::new(ErrorKind::WorkerLost, format!("the Python interpreter could not be started: {error}"))
@@ -115,7 +115,7 @@ impl PythonHost {
         let (state, import_limit) = (Startup::now(), IMPORT_LIMIT);
         let sent = channel.send(&source(&options.modules), &mut || Err(ChannelError::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
-        let (server, buffers) = (None, Buffers::new(rooms));
+        let (server, buffers) = (None, Buffers::new(grants));
         let mut host = PythonHost { child, process, server, channel, buffers, interpreter, state, import_limit };
         sent.map_err(|error| host.lost(error))?;
         Ok(host)
@@ -322,19 +322,19 @@ impl PythonHost {
 
     fn ask(&mut self, request: &Request, check: WaitCheck<'_>) -> Result<Reply, ChannelError> {
         self.channel.send(&request.message, check)?;
-        let mut rooms = Vec::new();
+        let mut grants = Vec::new();
         loop {
             let message = self.channel.receive(check)?;
             match message.split_first() {
                 Some((b'F', [])) => self.channel.send_files(&request.lease.files.borrow(), check)?,
                 Some((b'W', lengths)) => {
-                    let (made, files, places) = self.buffers.room(lengths).map_err(ChannelError::Garbage)?;
-                    rooms = made;
+                    let (made, files, places) = self.buffers.grant(lengths).map_err(ChannelError::Garbage)?;
+                    grants = made;
                     self.channel.send_files(&files.borrow(), check)?;
                     self.channel.send(&message::granted(&places), check)?;
                 }
                 _ => {
-                    let (parts, reply) = self.buffers.open(message, rooms).map_err(ChannelError::Garbage)?;
+                    let (parts, reply) = self.buffers.open(message, grants).map_err(ChannelError::Garbage)?;
                     return Reply::read(reply, &parts).map_err(ChannelError::Garbage);
                 }
             }

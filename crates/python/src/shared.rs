@@ -41,7 +41,7 @@ pub struct SharedPython {
     options: PythonOptions,
     mode: ServingMode,
     launcher: Arc<dyn Launcher>,
-    rooms: Arc<dyn GrantSource>,
+    grants: Arc<dyn GrantSource>,
     state: Monitor<SharedPythonState>,
 }
 
@@ -77,8 +77,8 @@ impl SharedPython {
             Environment::Plain => ServingMode::Threads,
             Environment::Green => ServingMode::Greenlets,
         };
-        let rooms = Arc::new(SlabStore::default());
-        SharedPython { options, mode, launcher, rooms, state: Monitor::default() }
+        let grants = Arc::new(SlabStore::default());
+        SharedPython { options, mode, launcher, grants, state: Monitor::default() }
     }
 
     /// Which interpreter it is.
@@ -156,7 +156,7 @@ impl SharedPython {
             InterpreterLookup::Missing(ended) => drop(ended),
         }
         let starting = StartGuard(&self.state);
-        let interpreter = SharedProcess::start(&self.options, self.mode, self.launcher.as_ref(), self.rooms.clone())?;
+        let interpreter = SharedProcess::start(&self.options, self.mode, self.launcher.as_ref(), self.grants.clone())?;
         starting.0.change(|state| state.current = SharedInterpreter::Running(interpreter.clone()));
         Ok(interpreter)
     }

@@ -56,7 +56,7 @@ impl SharedProcess {
         options: &PythonOptions,
         mode: ServingMode,
         launcher: &dyn Launcher,
-        rooms: Arc<dyn GrantSource>,
+        grants: Arc<dyn GrantSource>,
     ) -> Result<Arc<SharedProcess>, TaskError> {
         let (ours, theirs) = SeqPacket::pair().map_err(|error| unreachable(&error))?;
         ours.set_send_timeout(ORDER_LIMIT).map_err(|error| unreachable(&error))?;
@@ -71,7 +71,7 @@ impl SharedProcess {
             channels: channels.clone(),
             servers: AtomicU64::new(0),
             was_ready: AtomicBool::new(false),
-            buffers: Buffers::new(rooms),
+            buffers: Buffers::new(grants),
         });
         process.send_source(&source(&options.modules));
         let sender = {

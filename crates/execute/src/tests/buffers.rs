@@ -219,9 +219,9 @@ def hand_on(array, bytes):
 }
 
 /// Shared memory of which there is none.
-struct NoRooms;
+struct NoGrants;
 
-impl GrantSource for NoRooms {
+impl GrantSource for NoGrants {
     fn grant(&self, _: usize) -> Option<Grant> {
         None
     }
@@ -292,7 +292,7 @@ fn every_kind_of_long_thing_arrives_as_it_was() {
 #[test]
 fn every_kind_of_long_thing_arrives_as_it_was_where_there_is_no_room() {
     let mut python = python(KINDS);
-    python.runner = python_runner(&python.folder).with_rooms(Arc::new(NoRooms));
+    python.runner = python_runner(&python.folder).with_grants(Arc::new(NoGrants));
     hand_on_every_kind(&mut python);
 }
 
@@ -336,7 +336,7 @@ def dies(array):
 ",
     );
     let store = SlabStore::default();
-    python.runner = python_runner(&python.folder).with_rooms(Arc::new(store.clone()));
+    python.runner = python_runner(&python.folder).with_grants(Arc::new(store.clone()));
     let mut places = HashSet::new();
     for _ in 0..10 {
         let made = on(&mut python, "make", &Data::new());
@@ -345,8 +345,8 @@ def dies(array):
         assert!(error.message.ends_with("was killed by signal 9 (SIGKILL)"), "{}", error.message);
         assert_eq!(python.leased_buffers(), 0);
         drop(made);
-        let rooms = [0; 2].map(|_| GrantSource::grant(&store, 8 * MIB).unwrap().into_bytes());
-        places.extend(rooms.map(|room| room.as_ptr().addr()));
+        let grants = [0; 2].map(|_| GrantSource::grant(&store, 8 * MIB).unwrap().into_bytes());
+        places.extend(grants.map(|grant| grant.as_ptr().addr()));
     }
     assert_eq!(places.len(), 2, "the same two slabs again and again");
 }

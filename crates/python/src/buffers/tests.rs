@@ -22,23 +22,23 @@ fn count(bytes: &[u8], size: usize) -> [u8; 8] {
 }
 
 /// Shared memory, and room for two parts of 5 and 7 bytes.
-fn with_rooms() -> (Buffers, Vec<Grant>) {
+fn with_grants() -> (Buffers, Vec<Grant>) {
     let buffers = Buffers::new(Arc::new(SlabStore::default()));
-    let (rooms, _, _) = buffers.room(&[5_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat()).unwrap();
-    assert_eq!(rooms.len(), 2);
-    (buffers, rooms)
+    let (grants, _, _) = buffers.grant(&[5_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat()).unwrap();
+    assert_eq!(grants.len(), 2);
+    (buffers, grants)
 }
 
 const NOWHERE: u64 = u64::MAX;
 
 #[test]
 fn parts_are_in_the_message_in_room_or_where_they_were() {
-    let (buffers, mut rooms) = with_rooms();
-    rooms[0].fill(b"hello").unwrap();
-    rooms[1].fill(b"goodbye").unwrap();
+    let (buffers, mut grants) = with_grants();
+    grants[0].fill(b"hello").unwrap();
+    grants[1].fill(b"goodbye").unwrap();
     let lease = buffers.lease(vec![Bytes::from_static(b"0123456789")]).unwrap();
     let reply = table(&[[0, 0, 0, 2, 4], [1, 1, 0, 7, NOWHERE], [2, 1, 3, 4, 9]], b"inR...");
-    let (parts, rest) = buffers.open(&reply, rooms).unwrap();
+    let (parts, rest) = buffers.open(&reply, grants).unwrap();
     assert_eq!(rest, b"R...");
     assert_eq!(parts.range(0, 3).unwrap(), [&b"in"[..], b"goodbye", b"3456"]);
     assert_eq!(parts.at_position(4).map(|part| &**part), Some(&b"in"[..]));
@@ -67,17 +67,17 @@ fn what_was_not_given_is_garbage() {
         [3, 0, 0, 0, 0],
     ];
     for fields in wrong {
-        let (buffers, rooms) = with_rooms();
+        let (buffers, grants) = with_grants();
         buffers.lease(vec![Bytes::from_static(b"0123456789")]).unwrap();
-        assert!(buffers.open(&table(&[fields], b"R"), rooms).is_err(), "{fields:?}");
+        assert!(buffers.open(&table(&[fields], b"R"), grants).is_err(), "{fields:?}");
     }
-    let (buffers, rooms) = with_rooms();
-    assert!(buffers.open(&table(&[[1, 0, 0, 5, 0], [1, 0, 0, 5, 0]], b"R"), rooms).is_err(), "one room, twice");
+    let (buffers, grants) = with_grants();
+    assert!(buffers.open(&table(&[[1, 0, 0, 5, 0], [1, 0, 0, 5, 0]], b"R"), grants).is_err(), "one grant, twice");
 }
 
 #[test]
 fn a_reply_that_ends_early_is_garbage() {
-    let (buffers, _) = with_rooms();
+    let (buffers, _) = with_grants();
     let whole = message(&[b"L", &1_u64.to_le_bytes(), &9_u64.to_le_bytes(), &table(&[[0, 0, 0, 2, 4]], b"in")]);
     for length in 1..whole.len() {
         let opened = buffers.open(&whole[..length], Vec::new());
@@ -90,20 +90,20 @@ fn a_reply_that_ends_early_is_garbage() {
 }
 
 #[test]
-fn room_that_there_is_not_is_refused_and_room_without_measure_is_garbage() {
+fn memory_that_is_not_available_is_refused_and_a_request_without_measure_is_garbage() {
     let buffers = Buffers::new(Arc::new(SlabStore::default()));
     for lengths in [&[1 << 60][..], &[100, u64::MAX], &[100, 1 << 50]] {
         let lengths: Vec<u8> = lengths.iter().flat_map(|length: &u64| length.to_le_bytes()).collect();
-        let (rooms, files, places) = buffers.room(&lengths).unwrap();
-        assert!(rooms.is_empty() && files.borrow().is_empty() && places.is_empty());
+        let (grants, files, places) = buffers.grant(&lengths).unwrap();
+        assert!(grants.is_empty() && files.borrow().is_empty() && places.is_empty());
     }
-    assert!(buffers.room(&vec![0; 8 * (MOST_ROOMS + 1)]).is_err());
+    assert!(buffers.grant(&vec![0; 8 * (MOST_GRANTS + 1)]).is_err());
 }
 
 #[test]
 fn what_is_in_no_shared_memory_is_copied_there_and_what_is_there_is_not() {
-    let (buffers, rooms) = with_rooms();
-    let [mut first, _] = <[Grant; 2]>::try_from(rooms).unwrap();
+    let (buffers, grants) = with_grants();
+    let [mut first, _] = <[Grant; 2]>::try_from(grants).unwrap();
     first.fill(b"hello").unwrap();
     let (place, there) = (first.place().clone(), first.into_bytes());
     let lease = buffers.lease(vec![there.clone(), Bytes::from_static(b"elsewhere")]).unwrap();
