@@ -10,7 +10,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use pushflow_guardian::{Interrupter, Launch, Launcher};
 use pushflow_model::{CommandTask, Data, ErrorKind, Exit, TaskError, Value};
 
-use super::output::text_or_bytes;
+use super::pipes::text_or_bytes;
 use super::program::{Ended, Output, run_program};
 use super::template::render;
 

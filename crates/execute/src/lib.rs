@@ -6,7 +6,7 @@
 mod command;
 mod context;
 mod execute;
-mod output;
+mod pipes;
 mod program;
 mod registry;
 mod runner;

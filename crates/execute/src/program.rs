@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use pushflow_guardian::{Child, Interrupter, Launch, Launcher};
 use pushflow_model::{ErrorKind, Exit, TaskError};
 
-use super::output::{last_lines, read_until_exit};
+use super::pipes::{last_lines, read_until_exit};
 
 /// How many lines of a failed program's standard error an error quotes.
 const QUOTED_LINES: usize = 20;

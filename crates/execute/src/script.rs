@@ -10,7 +10,7 @@ use pushflow_guardian::{Interrupter, Launch, Launcher};
 use pushflow_model::{Data, ErrorKind, Exit, Key, ScriptTask, TaskError, Value};
 use pushflow_python::{is_true, python_text};
 
-use super::output::text_or_bytes;
+use super::pipes::text_or_bytes;
 use super::program::{Ended, Output, run_program};
 
 /// The inputs that are no arguments.
