@@ -17,7 +17,7 @@ const QUOTED_LINES: usize = 20;
 
 /// Where the output of a program goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Output {
+pub(super) enum OutputMode {
     /// To where this process's own output goes.
     Inherited,
     /// Into memory.
@@ -45,7 +45,7 @@ pub(super) struct Ended {
 pub(super) fn run_program(
     launcher: &dyn Launcher,
     mut launch: Launch,
-    output: Output,
+    output: OutputMode,
     interrupter: &Interrupter,
 ) -> Result<Ended, TaskError> {
     let program = launch.argv.first().cloned().unwrap_or_default();
@@ -102,12 +102,12 @@ fn check_arguments(launch: &Launch) -> Result<(), TaskError> {
 }
 
 /// Gives the program pipes where its output is captured; returns the ends to read.
-fn redirect(launch: &mut Launch, output: Output) -> io::Result<Vec<OwnedFd>> {
-    if output == Output::Inherited {
+fn redirect(launch: &mut Launch, output: OutputMode) -> io::Result<Vec<OwnedFd>> {
+    if output == OutputMode::Inherited {
         return Ok(Vec::new());
     }
     let (read_stdout, stdout) = io::pipe()?;
-    if output == Output::Merged {
+    if output == OutputMode::Merged {
         launch.stderr = Some(stdout.try_clone()?.into());
         launch.stdout = Some(stdout.into());
         return Ok(vec![read_stdout.into()]);

@@ -11,7 +11,7 @@ use pushflow_model::{Data, ErrorKind, Exit, Key, ScriptTask, TaskError, Value};
 use pushflow_python::{is_true, python_text};
 
 use super::pipes::text_or_bytes;
-use super::program::{Ended, Output, run_program};
+use super::program::{Ended, OutputMode, run_program};
 
 /// The inputs that are no arguments.
 const OPTIONS: [&str; 4] = ["_script", "_capture_output", "_merge_err", "_raise_on_error"];
@@ -29,9 +29,9 @@ pub(super) fn run_script(
 ) -> Result<Data, TaskError> {
     let option = |name: &str| Ok::<_, TaskError>(value_of(inputs, name)?.is_some_and(is_true));
     let output = match (option("_capture_output")?, option("_merge_err")?) {
-        (false, _) => Output::Inherited,
-        (true, false) => Output::Captured,
-        (true, true) => Output::Merged,
+        (false, _) => OutputMode::Inherited,
+        (true, false) => OutputMode::Captured,
+        (true, true) => OutputMode::Merged,
     };
     let mut argv = program_of(task, python)?;
     argv.extend(arguments_of(inputs)?);
