@@ -11,7 +11,7 @@ use pushflow_guardian::{Interrupter, Launch, Launcher};
 use pushflow_model::{CommandTask, Data, ErrorKind, Exit, TaskError, Value};
 
 use super::pipes::text_or_bytes;
-use super::program::{Ended, OutputMode, run_program};
+use super::program::{FinishedProgram, OutputMode, run_program};
 use super::template::render;
 
 /// Runs a command task; see [`CommandTask`] for the rules.
@@ -37,17 +37,17 @@ pub(super) fn run_command(
     if launch.argv.is_empty() {
         return Err(TaskError::new(ErrorKind::BadInput, "the command is empty: it needs at least a program"));
     }
-    let ended = run_program(launcher, launch, OutputMode::Captured, interrupter)?;
-    match ended.exit {
-        Exit::Code(code) if code == 0 || task.any_exit_code => Ok(result(ended, code)),
-        _ => Err(ended.failed()),
+    let finished = run_program(launcher, launch, OutputMode::Captured, interrupter)?;
+    match finished.exit {
+        Exit::Code(code) if code == 0 || task.any_exit_code => Ok(result(finished, code)),
+        _ => Err(finished.failed()),
     }
 }
 
-fn result(ended: Ended, code: i32) -> Data {
+fn result(finished: FinishedProgram, code: i32) -> Data {
     Data::new()
-        .with("stdout", text_or_bytes(ended.stdout.unwrap_or_default()))
-        .with("stderr", text_or_bytes(ended.stderr.unwrap_or_default()))
+        .with("stdout", text_or_bytes(finished.stdout.unwrap_or_default()))
+        .with("stderr", text_or_bytes(finished.stderr.unwrap_or_default()))
         .with("exit_code", Value::Int(code.into()))
 }
 

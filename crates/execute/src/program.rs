@@ -28,7 +28,7 @@ pub(super) enum OutputMode {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct FinishedProgram {
     pub(super) exit: Exit,
     /// What it wrote, if that was captured.
     pub(super) stdout: Option<Vec<u8>>,
@@ -47,7 +47,7 @@ pub(super) fn run_program(
     mut launch: Launch,
     output: OutputMode,
     interrupter: &Interrupter,
-) -> Result<Ended, TaskError> {
+) -> Result<FinishedProgram, TaskError> {
     let program = launch.argv.first().cloned().unwrap_or_default();
     check_arguments(&launch)?;
     if interrupter.is_interrupted() {
@@ -61,26 +61,30 @@ pub(super) fn run_program(
     let (streams, exit) = read.map_err(|error| abandon(child.as_ref(), &program, &error))?;
     let mut streams = streams.into_iter();
     let (stdout, stderr) = (streams.next(), streams.next());
-    let ended = Ended { exit, stdout, stderr, name: program.to_string_lossy().into_owned(), pid: child.pid() };
-    if interrupter.is_interrupted() && exit != Exit::Code(0) { Err(ended.interrupted()) } else { Ok(ended) }
+    let finished =
+        FinishedProgram { exit, stdout, stderr, name: program.to_string_lossy().into_owned(), pid: child.pid() };
+    if interrupter.is_interrupted() && exit != Exit::Code(0) { Err(finished.interrupted()) } else { Ok(finished) }
 }
 
-impl Ended {
+impl FinishedProgram {
     /// The error of an attempt that failed because its program did.
     pub(super) fn failed(&self) -> TaskError {
         if self.exit == Exit::Unknown {
             let message = format!("{} (pid {}) {}", self.name, self.pid, self.exit);
-            return self.told(TaskError::new(ErrorKind::WorkerLost, message));
+            return self.with_pid_and_stderr(TaskError::new(ErrorKind::WorkerLost, message));
         }
         let error = TaskError::new(ErrorKind::Raised, format!("{} {}", self.name, self.exit));
-        TaskError { type_name: "CommandFailed".into(), ..self.told(error) }
+        TaskError { type_name: "CommandFailed".into(), ..self.with_pid_and_stderr(error) }
     }
 
     fn interrupted(&self) -> TaskError {
-        self.told(TaskError::new(ErrorKind::Stopped, format!("{} was interrupted and {}", self.name, self.exit)))
+        self.with_pid_and_stderr(TaskError::new(
+            ErrorKind::Stopped,
+            format!("{} was interrupted and {}", self.name, self.exit),
+        ))
     }
 
-    fn told(&self, error: TaskError) -> TaskError {
+    fn with_pid_and_stderr(&self, error: TaskError) -> TaskError {
         let stderr = last_lines(self.stderr.as_deref().unwrap_or_default(), QUOTED_LINES);
         TaskError { pid: Some(self.pid), stderr, ..error }
     }

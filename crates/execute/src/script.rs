@@ -11,7 +11,7 @@ use pushflow_model::{Data, ErrorKind, Exit, Key, ScriptTask, TaskError, Value};
 use pushflow_python::{is_true, python_text};
 
 use super::pipes::text_or_bytes;
-use super::program::{Ended, OutputMode, run_program};
+use super::program::{FinishedProgram, OutputMode, run_program};
 
 /// The inputs that are no arguments.
 const OPTIONS: [&str; 4] = ["_script", "_capture_output", "_merge_err", "_raise_on_error"];
@@ -35,22 +35,22 @@ pub(super) fn run_script(
     };
     let mut argv = program_of(task, python)?;
     argv.extend(arguments_of(inputs)?);
-    let ended = run_program(launcher, Launch { argv, ..Launch::default() }, output, interrupter)?;
-    match ended.exit {
-        Exit::Unknown => Err(ended.failed()),
-        exit if exit != Exit::Code(0) && option("_raise_on_error")? => Err(ended.failed()),
-        Exit::Code(code) => Ok(result(ended, code)),
+    let finished = run_program(launcher, Launch { argv, ..Launch::default() }, output, interrupter)?;
+    match finished.exit {
+        Exit::Unknown => Err(finished.failed()),
+        exit if exit != Exit::Code(0) && option("_raise_on_error")? => Err(finished.failed()),
+        Exit::Code(code) => Ok(result(finished, code)),
         // As Python's `subprocess` has it.
-        Exit::Signal(signal) => Ok(result(ended, -signal)),
+        Exit::Signal(signal) => Ok(result(finished, -signal)),
     }
 }
 
 /// What was not captured is null; what was captured is a text, an empty one included.
-fn result(ended: Ended, return_code: i32) -> Data {
+fn result(finished: FinishedProgram, return_code: i32) -> Data {
     Data::new()
         .with("return_code", Value::Int(return_code.into()))
-        .with("out", ended.stdout.map_or(Value::Null, text_or_bytes))
-        .with("err", ended.stderr.map_or(Value::Null, text_or_bytes))
+        .with("out", finished.stdout.map_or(Value::Null, text_or_bytes))
+        .with("err", finished.stderr.map_or(Value::Null, text_or_bytes))
 }
 
 /// The program and its first arguments.
