@@ -13,14 +13,14 @@ use crate::{command, script};
 /// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
 pub struct Runner {
     launcher: Arc<dyn Launcher>,
-    python: Python,
+    python: InterpreterOwner,
     pub(crate) host: Option<PythonHost>,
     /// Shared memory for the interpreter.
     grants: Arc<dyn GrantSource>,
 }
 
 /// Where Python tasks run.
-enum Python {
+enum InterpreterOwner {
     /// Nowhere.
     Nowhere,
     /// In an interpreter of the runner's own.
@@ -29,12 +29,12 @@ enum Python {
     Shared(Arc<SharedPython>),
 }
 
-impl Python {
+impl InterpreterOwner {
     fn options(&self) -> Option<&PythonOptions> {
         match self {
-            Python::Nowhere => None,
-            Python::Own(options) => Some(options),
-            Python::Shared(shared) => Some(shared.options()),
+            InterpreterOwner::Nowhere => None,
+            InterpreterOwner::Own(options) => Some(options),
+            InterpreterOwner::Shared(shared) => Some(shared.options()),
         }
     }
 }
@@ -42,12 +42,17 @@ impl Python {
 impl Runner {
     /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
     pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
-        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None, grants: own_grants() }
+        Runner {
+            launcher,
+            python: python.map_or(InterpreterOwner::Nowhere, InterpreterOwner::Own),
+            host: None,
+            grants: own_grants(),
+        }
     }
 
     /// A runner whose Python tasks run in an interpreter that others use too.
     pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
-        Runner { launcher, python: Python::Shared(python), host: None, grants: own_grants() }
+        Runner { launcher, python: InterpreterOwner::Shared(python), host: None, grants: own_grants() }
     }
 
     /// This runner with this shared memory for long parts of values, in the place of its own.
@@ -91,7 +96,7 @@ impl Runner {
     /// # Errors
     /// When it can't be started, or the wait was interrupted.
     pub fn start_python(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
-        let Python::Own(options) = &self.python else { return Ok(()) };
+        let InterpreterOwner::Own(options) = &self.python else { return Ok(()) };
         let host = PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?;
         self.host.insert(host).make_run(interrupter)
     }
@@ -104,14 +109,16 @@ impl Runner {
     ) -> Result<Data, TaskError> {
         let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
             (Some(host), _) => host,
-            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?,
-            (None, Python::Shared(shared)) => {
+            (None, InterpreterOwner::Own(options)) => {
+                PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?
+            }
+            (None, InterpreterOwner::Shared(shared)) => {
                 let mut host = shared.connect(interrupter)?;
                 let ended = host.run(call, inputs, interrupter);
                 shared.give_back(host);
                 return ended;
             }
-            (None, Python::Nowhere) => {
+            (None, InterpreterOwner::Nowhere) => {
                 let message = "this pool was opened without a Python interpreter";
                 return Err(TaskError::new(ErrorKind::Unsupported, message));
             }
