@@ -1,7 +1,8 @@
 //! The `#[task]` functions of this program: found by name, and run so that neither an `Err` nor a panic gets out.
 
+mod available_names;
 pub mod call;
-mod choices;
+
 mod panics;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::OnceLock;
 
 use pushflow_model::{Data, ErrorKind, Key, TaskError};
 
-use self::choices::choices;
+use self::available_names::available_names;
 use crate::context::TaskContext;
 
 /// Makes a plain `fn` a task, which a workflow and a worker find by its name; the function stays callable as it is.
@@ -128,9 +129,9 @@ pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
             Err(FindTaskError::Ambiguous { name: name.to_owned(), first: first.place(), second: second.place() })
         }
         Some([]) | None => {
-            let names = index.keys().filter(|name| !name.starts_with(BUILT_IN));
-            let names: Vec<Key> = names.copied().map(Key::from).collect();
-            Err(FindTaskError::Unknown { name: name.to_owned(), choices: choices(name, &names) })
+            let (built_in, own): (Vec<&str>, Vec<&str>) = index.keys().partition(|name| name.starts_with(BUILT_IN));
+            let own: Vec<Key> = own.into_iter().map(Key::from).collect();
+            Err(FindTaskError::Unknown { name: name.to_owned(), choices: available_names(name, &own, &built_in) })
         }
     }
 }

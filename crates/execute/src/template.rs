@@ -1,9 +1,6 @@
 //! `{NAME}` in the texts of a command task: the input of that name, as text.
 
-use pushflow_model::{Data, ErrorKind, Key, TaskError, Value};
-
-/// How alike two names must be, of 1, for one to be proposed in place of the other.
-const ALIKE: f64 = 0.75;
+use pushflow_model::{Data, ErrorKind, Key, TaskError, Value, did_you_mean};
 
 /// A template with the inputs in their places; `{{` and `}}` stand for the braces themselves.
 ///
@@ -47,13 +44,12 @@ fn insert(rendered: &mut Vec<u8>, template: &str, name: &str, inputs: &Data) -> 
 }
 
 fn unknown(template: &str, name: &str, inputs: &Data) -> TaskError {
-    let alike = |known: &String| strsim::normalized_damerau_levenshtein(name, known);
-    let nearest = inputs.iter().map(|(key, _)| key.to_string()).max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    let advice = match nearest.filter(|known| alike(known) >= ALIKE) {
-        Some(known) => format!("did you mean {{{known}}}?"),
-        None => "write {{ and }} for the braces themselves".to_owned(),
+    let names = inputs.iter().filter_map(|(key, _)| key.as_name());
+    let advice = match did_you_mean(name, [names]) {
+        meant if meant.is_empty() => "; write {{ and }} for the braces themselves".to_owned(),
+        meant => meant,
     };
-    bad_input(format!("there is no input {name:?} for {{{name}}} in {template:?}; {advice}"))
+    bad_input(format!("there is no input {name:?} for {{{name}}} in {template:?}{advice}"))
 }
 
 fn lonely_brace(template: &str, brace: u8) -> TaskError {
@@ -118,7 +114,7 @@ mod tests {
         let inputs = Data::new().with("limit", 1).with("value", 2);
         assert_eq!(
             refused("--limit={limt}", &inputs),
-            r#"there is no input "limt" for {limt} in "--limit={limt}"; did you mean {limit}?"#
+            r#"there is no input "limt" for {limt} in "--limit={limt}"; did you mean "limit"?"#
         );
         assert_eq!(
             refused("{print $1}", &inputs),

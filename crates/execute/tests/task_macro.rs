@@ -67,7 +67,7 @@ fn the_function_stays_callable() {
 fn a_missing_input_is_named_with_those_that_are_there() {
     let inputs = Data::new().with("nam", "you").with("limit", 1);
     let message =
-        r#"task "greet" needs the input "name", which is missing (there are: "nam", "limit"; nearest: "nam")"#;
+        r#"task "greet" needs the input "name", which is missing (there are: "nam", "limit"; did you mean "nam"?)"#;
     assert_fails("greet", inputs, ErrorKind::BadInput, message);
     let message = r#"task "greet" needs the input "name", which is missing (there is none)"#;
     assert_fails("greet", Data::new(), ErrorKind::BadInput, message);
@@ -224,7 +224,7 @@ fn an_unknown_task_is_refused_with_the_nearest_name() {
     assert_eq!(
         error.message,
         format!(
-            "no task named \"shapes.mvoe\" is in this program (there are {count}; nearest: \"shapes.move\"): a #[task] \
+            "no task named \"shapes.mvoe\" is in this program (there are {count}; did you mean \"shapes.move\"?): a #[task] \
              function must be part of the program that runs as worker, whose main calls pushflow::init() first"
         )
     );

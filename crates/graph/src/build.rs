@@ -295,7 +295,7 @@ pub(crate) fn known_pool(name: &str) -> Result<&'static str, GraphError> {
     let known = PoolType::ALL.map(PoolType::name).into_iter().find(|known| *known == name);
     known.ok_or_else(|| GraphError::UnknownPool {
         name: name.to_owned(),
-        hint: did_you_mean(name, PoolType::ALL.map(PoolType::name)),
+        hint: did_you_mean(name, [PoolType::ALL.map(PoolType::name)]),
     })
 }
 

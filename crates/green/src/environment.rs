@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
 
-use pushflow_model::advice;
+use pushflow_model::did_you_mean_or_choose;
 
 use crate::lock::lock;
 
@@ -42,7 +42,7 @@ impl fmt::Display for Environment {
 
 /// A name that is no environment's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no environment {name:?}: {}", advice(.name, &Environment::ALL.map(Environment::name)))]
+#[error("there is no environment {name:?}{}", did_you_mean_or_choose(.name, &Environment::ALL.map(Environment::name)))]
 pub struct UnknownEnvironment {
     name: String,
 }
@@ -177,7 +177,7 @@ mod tests {
         let mut choice = Choice::default();
         assert_eq!(
             choice.settle("gren").unwrap_err().to_string(),
-            "PUSHFLOW_ENVIRONMENT: there is no environment \"gren\": did you mean \"green\"?"
+            "PUSHFLOW_ENVIRONMENT: there is no environment \"gren\"; did you mean \"green\"?"
         );
         assert_eq!(choice.choose(Environment::Green), Ok(()));
         assert_eq!(

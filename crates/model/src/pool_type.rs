@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::nearest::{advice, choose};
+use crate::nearest::{choose, did_you_mean_or_choose};
 
 /// The kinds of pool, by the names of the original (`parity.md` P97).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ impl fmt::Display for PoolType {
 
 /// A name that is no pool type's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no pool {name:?}: {}", choices(.name))]
+#[error("there is no pool {name:?}{}", choices(.name))]
 pub struct UnknownPoolType {
     name: String,
 }
@@ -70,9 +70,9 @@ fn choices(name: &str) -> String {
     let names = PoolType::ALL.map(PoolType::name);
     if name == SCALING {
         let how = "scaling is an option that every pool has, and on by default (PoolOptions::scaling, --no-scaling)";
-        return format!("{how}; {}", choose(&names));
+        return format!(": {how}; {}", choose(&names));
     }
-    advice(name, &names)
+    did_you_mean_or_choose(name, &names)
 }
 
 impl FromStr for PoolType {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_wrong_pool_name_gets_the_nearest_right_one() {
         let message = |name: &str| name.parse::<PoolType>().unwrap_err().to_string();
-        assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
+        assert_eq!(message("proces"), "there is no pool \"proces\"; did you mean \"process\"?");
         assert!(message("xyz").starts_with("there is no pool \"xyz\": choose \"thread\" or \"process\" or"));
         assert!(message("scaling").starts_with(
             "there is no pool \"scaling\": scaling is an option that every pool has, and on by default \

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::nearest::advice;
+use crate::nearest::did_you_mean_or_choose;
 
 /// How worker processes are started (`parity.md` P107, the original's option `context`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl fmt::Display for StartMethod {
 
 /// A name that is no start method's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no start method {name:?}: {}", advice(.name, &StartMethod::ALL.map(StartMethod::name)))]
+#[error("there is no start method {name:?}{}", did_you_mean_or_choose(.name, &StartMethod::ALL.map(StartMethod::name)))]
 pub struct UnknownStartMethod {
     name: String,
 }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_wrong_start_method_gets_the_nearest_right_one() {
         let message = |name: &str| name.parse::<StartMethod>().unwrap_err().to_string();
-        assert_eq!(message("forkserve"), "there is no start method \"forkserve\": did you mean \"forkserver\"?");
+        assert_eq!(message("forkserve"), "there is no start method \"forkserve\"; did you mean \"forkserver\"?");
         assert!(
             message("xyz").contains("choose \"default\" or \"spawn\" or \"forkserver\" or \"fork\""),
             "{}",

@@ -6,7 +6,7 @@ use pushflow_model::{Map, Value};
 
 use super::error::{Element, LoadError, LoadResult};
 use super::location::Location;
-use pushflow_model::nearest;
+use pushflow_model::did_you_mean;
 
 /// The attributes of one object, and the location of the object.
 pub(super) struct Fields<'a> {
@@ -113,8 +113,9 @@ impl<'a> Fields<'a> {
     pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> LoadResult<()> {
         let known = || known.iter().copied().flatten().copied();
         for name in self.map.keys().filter(|name| !known().any(|right| right == name.as_str())) {
-            if let Some(right) = nearest(name, known()) {
-                return Err(self.invalid(format!("unknown attribute {name:?}; did you mean {right:?}?")));
+            let meant = did_you_mean(name, [known()]);
+            if !meant.is_empty() {
+                return Err(self.invalid(format!("unknown attribute {name:?}{meant}")));
             }
         }
         Ok(())
