@@ -10,7 +10,7 @@ use pushflow_model::{PythonOptions, TaskModule};
 
 /// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
 /// needed first.
-const MODULES: [(&str, &str); 13] = [
+const MODULES: [(&str, &str); 14] = [
     ("_pushflow_mapping?", include_str!("host_source/mapping.py")),
     ("_pushflow_buffers?", include_str!("host_source/buffers.py")),
     ("_pushflow_ewoks?", include_str!("host_source/ewoks.py")),
@@ -18,6 +18,7 @@ const MODULES: [(&str, &str); 13] = [
     ("_pushflow_sharing?", include_str!("host_source/sharing.py")),
     ("_pushflow_threads?", include_str!("host_source/threads.py")),
     ("_pushflow_greenlets?", include_str!("host_source/greenlets.py")),
+    ("_pushflow_nearest?", include_str!("host_source/nearest.py")),
     ("_pushflow_finding", include_str!("host_source/finding.py")),
     ("_pushflow_importing", include_str!("host_source/importing.py")),
     ("_pushflow_outgoing", include_str!("host_source/outgoing.py")),

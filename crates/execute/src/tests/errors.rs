@@ -167,6 +167,9 @@ fn a_missing_module_is_named_with_where_it_was_looked_for_and_the_nearest_name()
     missing("task", &format!(r#"no module named "task" in {folder} or on Python's own path; did you mean "tasks"?"#));
     missing("qqqqqq", &format!(r#"no module named "qqqqqq" in {folder} or on Python's own path"#));
     missing("jsn", &format!(r#"no module named "jsn" in {folder} or on Python's own path; did you mean "json"?"#));
+    missing("tmie", &format!(r#"no module named "tmie" in {folder} or on Python's own path; did you mean "time"?"#));
+    missing("jsonxx", &format!(r#"no module named "jsonxx" in {folder} or on Python's own path"#));
+    missing("takss", &format!(r#"no module named "takss" in {folder} or on Python's own path; did you mean "tasks"?"#));
     missing(
         "package.iner",
         &format!(r#"no module named "package.iner" in {folder}/package; did you mean "package.inner"?"#),

@@ -10,7 +10,7 @@ This module, and `ewokscore` with it, is loaded with the first such task of an i
 import os
 import sys
 
-from _pushflow_finding import Missing, clean, did_you_mean, find_task, load_file, load_module, type_name
+from _pushflow_finding import Missing, clean, did_you_mean, find_task, load_file, load_module, nearest, type_name
 from _pushflow_values import BadArgument, Wrapped, quoted
 
 
@@ -104,7 +104,8 @@ def refuse_incomplete(found, inputs):
     if missing:
         known = found.required_input_names() | found.optional_input_names()
         unexpected = [key for key in inputs if isinstance(key, str) and key not in known]
-        meant = [did_you_mean(key, unexpected).replace("did you mean", "is it what came as") for key in missing]
+        matches = [nearest(key, unexpected) for key in missing]
+        meant = ['; is it what came as "{}"?'.format(match) for match in matches if match is not None]
         message = "the task class {} lacks the required input{} {}{}"
         listed = " and ".join(map(quoted, missing))
         raise BadArgument(message.format(name, "s" * (len(missing) > 1), listed, "".join(meant)))

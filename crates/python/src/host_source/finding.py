@@ -108,9 +108,9 @@ def no_module(name):
     else:
         return 'no module named "{}": "{}" is a module, not a package'.format(name, parent)
     names = [module.name for module in pkgutil.iter_modules(folders)]
-    advice = did_you_mean(last, names, prefix)
-    if not advice and not parent:
-        advice = did_you_mean(last, [module.name for module in pkgutil.iter_modules()])
+    # Far names: those of Python's own path, and those built into the interpreter.
+    far = [] if parent else [module.name for module in pkgutil.iter_modules()] + list(sys.builtin_module_names)
+    advice = did_you_mean(last, names, far, prefix=prefix)
     return 'no module named "{}" in {}{}'.format(name, where, advice)
 
 
@@ -144,7 +144,7 @@ def no_file(path, places):
     for folder in filter(os.path.isdir, folders):
         names.extend(name for name in os.listdir(folder) if name.endswith(".py"))
     folder, name = os.path.split(path)
-    advice = did_you_mean(name, names, folder + "/" if folder else "")
+    advice = did_you_mean(name, sorted(names), prefix=folder + "/" if folder else "")
     return 'no file "{}" in {}{}'.format(name, ", ".join(folders), advice)
 
 
@@ -174,10 +174,15 @@ def name_for_file(path):
     return stem if is_free and stem not in sys.modules else path
 
 
-def did_you_mean(name, names, prefix=""):
-    from difflib import get_close_matches
+def nearest(name, *groups):
+    """The name of the nearest group that `name` most likely means, or `None`."""
+    return own_module("_pushflow_nearest").nearest(name, *groups)
 
-    return "".join('; did you mean "{}{}"?'.format(prefix, match) for match in get_close_matches(name, names, 1))
+
+def did_you_mean(name, *groups, prefix=""):
+    """The end of a sentence about a wrong name: the name that was probably meant, or nothing."""
+    match = nearest(name, *groups)
+    return "" if match is None else '; did you mean "{}{}"?'.format(prefix, match)
 
 
 # ---- tracebacks ----------------------------------------------------------------------------------------------------
