@@ -1,29 +1,29 @@
-//! [`Arena`]: the tasks of an executor, by keys that never name another task that got the place later.
+//! [`Arena`]: the tasks of an executor by key. The key of a task that has ended never names a later task.
 
 use std::collections::VecDeque;
 
-/// Names a task of one executor.
+/// The name of a task within one executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     index: u32,
-    /// How many tasks had the place before.
+    /// How many tasks had this place before.
     generation: u32,
 }
 
 impl Key {
-    /// The key as the one number that the kernel keeps for a file.
+    /// The key as the one number that `epoll` keeps with a file.
     pub(crate) fn to_number(self) -> u64 {
         (u64::from(self.generation) << 32) | u64::from(self.index)
     }
 
-    /// The key of a number.
+    /// The key that [`Key::to_number`] made this number of.
     pub(crate) fn from_number(number: u64) -> Key {
         let half = |number: u64| u32::try_from(number & 0xffff_ffff).expect("32 bits are left");
         Key { index: half(number), generation: half(number >> 32) }
     }
 }
 
-/// Things by key; places are used again.
+/// Values by key. A value takes the place of one that was removed before.
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
     slots: Vec<(u32, Option<T>)>,
@@ -46,7 +46,7 @@ impl<T> Arena<T> {
         }
     }
 
-    /// Keeps what `make` makes for its key.
+    /// Inserts the value that `make` makes for its key.
     pub(crate) fn insert(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push((0, None));

@@ -1,4 +1,4 @@
-//! [`Scheduler`]: the thread of the green tasks: its loop, and what tasks ask of it.
+//! [`Scheduler`]: the loop of the executor's thread, and the calls that its tasks make to it.
 
 mod watched;
 
@@ -23,20 +23,20 @@ use crate::arena::{Arena, Key};
 use crate::lock::lock;
 use crate::mailbox::{Job, Mailbox};
 
-/// How many stacks of tasks that have ended are kept for others.
+/// How many stacks of ended tasks are kept for new tasks.
 const SPARE_STACKS: usize = 64;
 
-/// How many tasks run before mail, timers and files are looked at again.
+/// How many tasks run before the scheduler looks at mail, timers and files again.
 const TURN: usize = 256;
 
-/// How many events of files are taken at a time.
+/// How many events the scheduler takes from `epoll` at a time.
 const EVENTS: usize = 64;
 
 /// One task.
 struct Task {
     handle: Arc<TaskHandle>,
     body: Body,
-    /// By what number the watchdog reports it.
+    /// The number by which the watchdog reports the task.
     label: u64,
     /// Set when the task's attempt is asked to end.
     cancelled: Option<Arc<AtomicBool>>,
@@ -46,11 +46,11 @@ struct Task {
 enum Body {
     New(Job),
     Parked(Coroutine),
-    /// It runs, or waits for a stack.
+    /// The task runs, or waits for a stack.
     Taken,
 }
 
-/// What belongs to the executor's thread alone.
+/// The state of the executor's thread, which no other thread touches.
 pub(crate) struct Scheduler {
     mailbox: Arc<Mailbox>,
     files: Epoll,
@@ -66,21 +66,21 @@ struct SchedulerState {
     timers: BTreeSet<(Instant, Key)>,
     spare: Vec<Stack>,
     stacks_in_use: usize,
-    /// New tasks for which no stack could be made.
+    /// New tasks that wait for a stack because none could be made.
     without_stack: VecDeque<(Key, Job)>,
     watched: usize,
     closed: bool,
 }
 
 thread_local! {
-    /// The executor whose thread this is.
+    /// The scheduler of this thread, if it is an executor's.
     static SCHEDULER: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
 }
 
-// ----- what tasks ask for -----
+// ----- calls of tasks -----
 
 impl Scheduler {
-    /// The task that calls this, and its executor.
+    /// The scheduler of the calling task, and the key of that task; `None` outside of green tasks.
     pub(crate) fn current() -> Option<(Rc<Scheduler>, Key)> {
         if !coroutine::can_suspend() {
             return None;
@@ -90,9 +90,9 @@ impl Scheduler {
         Some((scheduler, key))
     }
 
-    /// The executor of this mailbox, if this is its thread.
+    /// The scheduler that takes its mail from this mailbox, if it runs on the calling thread.
     pub(crate) fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Scheduler>> {
-        // The thread's variables may be gone already.
+        // A destructor may run after those of the thread's variables.
         let scheduler = SCHEDULER.try_with(|scheduler| scheduler.borrow().clone()).ok().flatten();
         scheduler.filter(|scheduler| Arc::ptr_eq(&scheduler.mailbox, mailbox))
     }
@@ -114,13 +114,14 @@ impl Scheduler {
         drop(before);
     }
 
-    /// From now on, the task works for an attempt: the watchdog reports it by this number.
+    /// Notes that the task runs an attempt from now on: the watchdog reports the task by `label`, and `cancelled` is set
+    /// when the attempt is asked to end.
     pub(crate) fn begin_attempt(&self, key: Key, label: u64, cancelled: Arc<AtomicBool>) {
         self.mailbox.heartbeat.relabel(label);
         self.task(key, |task| (task.label, task.cancelled) = (label, Some(cancelled)));
     }
 
-    /// Lets others run until the task is woken, or until the deadline.
+    /// Suspends the task until it is woken, or until the deadline.
     pub(crate) fn park(&self, key: Key, deadline: Option<Instant>) {
         if let Some(at) = deadline {
             self.state.borrow_mut().timers.insert((at, key));
@@ -140,10 +141,10 @@ impl Scheduler {
     }
 }
 
-// ----- what the thread does -----
+// ----- the loop of the thread -----
 
 impl Scheduler {
-    /// What the calling thread runs from now on; the bell is among the files.
+    /// Makes the calling thread an executor's thread. `files` already watches the bell of the mailbox.
     pub(crate) fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Scheduler> {
         let state = SchedulerState {
             tasks: Arena::new(),
@@ -161,7 +162,7 @@ impl Scheduler {
         scheduler
     }
 
-    /// Queues a task that is woken.
+    /// Queues a task that was woken.
     fn queue(&self, key: Key) {
         self.state.borrow_mut().ready.push_back(key);
     }
@@ -178,7 +179,7 @@ impl Scheduler {
         state.ready.push_back(key);
     }
 
-    /// The whole life of the thread.
+    /// Runs tasks until the executor is closed and no task is left.
     pub(crate) fn run(&self) {
         loop {
             self.take_mail();
@@ -245,7 +246,8 @@ impl Scheduler {
         }
     }
 
-    /// A coroutine for a new task; `None` while there is no stack for it, or if there will be none.
+    /// A coroutine for a new task; `None` where the task has to wait for a stack, or where none can be made and the job
+    /// was called with the error.
     fn begin(&self, key: Key, job: Job) -> Option<Coroutine> {
         let mut state = self.state.borrow_mut();
         let stack = match state.spare.pop() {
@@ -286,11 +288,11 @@ impl Scheduler {
             state.ready.push_front(waiting);
         }
         drop(state);
-        // What a task leaves behind may wake others when it is dropped.
+        // Dropped without the borrow: the values of a task may wake other tasks when they are dropped.
         task.inspect(|task| task.handle.ended());
     }
 
-    /// Waits until there is something to do; `false` if there will never be.
+    /// Waits until there is work; `false` if the executor is closed and no task is left.
     fn wait(&self) -> bool {
         let (is_ready, next, watched, may_leave) = {
             let state = self.state.borrow();
@@ -298,7 +300,7 @@ impl Scheduler {
             (!state.ready.is_empty(), next, state.watched, state.closed && state.tasks.is_empty())
         };
         if is_ready {
-            // Files have their turn also while tasks are ready.
+            // Tasks that always yield must not keep files from being looked at.
             if watched > 0 {
                 self.take_events(EpollTimeout::ZERO);
             }
@@ -324,7 +326,7 @@ impl Scheduler {
         true
     }
 
-    /// Waits for files and the bell, and wakes the tasks that wait for the files.
+    /// Waits for files and the bell, and wakes the tasks of the ready files.
     fn take_events(&self, timeout: EpollTimeout) {
         let mut events = [EpollEvent::empty(); EVENTS];
         let count = match self.files.wait(&mut events, timeout) {
@@ -379,14 +381,14 @@ impl TaskHandle {
     }
 }
 
-/// A job that panics ends like any other: what an attempt's panic means was said where it was caught.
+/// Runs a job. A job that panics ends like any other: the panic of an attempt was caught and reported before.
 fn run_job(job: Job, stack: io::Result<()>) {
     if catch_unwind(AssertUnwindSafe(|| job(stack))).is_err() {
         tracing::error!("a green task panicked outside of its attempt");
     }
 }
 
-/// In milliseconds, rounded up, so that the last one is not spent looking without pause.
+/// The time in milliseconds, rounded up: rounded down, the last millisecond would be spent in calls that return at once.
 fn time_until(at: Instant) -> EpollTimeout {
     let left = at.saturating_duration_since(Instant::now());
     EpollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(EpollTimeout::MAX)

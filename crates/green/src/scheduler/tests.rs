@@ -1,4 +1,4 @@
-//! What the thread keeps: nothing of a wait that is over.
+//! A wait that has ended leaves nothing in the scheduler.
 
 use std::os::fd::AsFd;
 
@@ -10,14 +10,14 @@ use crate::monitor::Monitor;
 use crate::task::yield_now;
 use crate::watchdog::Heartbeat;
 
-/// How many timers, watched files, tasks and spare stacks there are.
+/// The number of timers and watched files, whether there is no task, and the number of spare stacks.
 fn counts() -> (usize, usize, bool, usize) {
     let (scheduler, _) = Scheduler::current().unwrap();
     let state = scheduler.state.borrow();
     (state.timers.len(), state.watched, state.tasks.is_empty(), state.spare.len())
 }
 
-/// What a task of an executor of its own returns.
+/// Runs a job on an executor of its own, and returns its result.
 fn in_a_task<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
     let executor = Executor::start(STACK_BYTES, Arc::<Heartbeat>::default()).unwrap();
     let (sender, receiver) = channel(None);
@@ -44,7 +44,7 @@ fn a_wait_that_ends_before_its_deadline_leaves_no_timer() {
 }
 
 #[test]
-fn a_wait_for_files_leaves_none_watched_whether_it_was_for_something_or_not() {
+fn a_wait_for_files_leaves_none_watched_whether_a_file_was_ready_or_not() {
     let left = in_a_task(|| {
         let (reader, writer) = io::pipe().unwrap();
         let soon = || Some(Instant::now() + Duration::from_millis(1));

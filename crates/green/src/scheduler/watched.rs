@@ -1,4 +1,4 @@
-//! [`Watched`]: files for which a task waits.
+//! [`Watched`]: the files for which a task waits.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +11,10 @@ use crate::arena::Key;
 use crate::files::Direction;
 
 impl Scheduler {
-    /// Has the task woken when one of the files is ready, until what it returns is dropped.
+    /// Wakes the task when one of the files is ready, until the returned value is dropped.
+    ///
+    /// # Errors
+    /// When `epoll` can't watch one of the files.
     pub(crate) fn watch<'a>(
         &'a self,
         key: Key,
@@ -24,7 +27,7 @@ impl Scheduler {
             match self.files.add(file, event) {
                 Ok(()) => watched.files.push(WatchedFile::Borrowed(*file)),
                 Err(Errno::EEXIST) => {
-                    // Another task waits for it: by another number of the same file, both can.
+                    // Another task waits for the same descriptor: `epoll` watches a duplicate of it too.
                     let copy = file.try_clone_to_owned()?;
                     self.files.add(&copy, event)?;
                     watched.files.push(WatchedFile::Copy(copy));
@@ -37,7 +40,7 @@ impl Scheduler {
     }
 }
 
-/// Files that wake a task.
+/// Files that wake a task while this value lives.
 #[must_use = "the files wake the task only while this lives"]
 pub(crate) struct Watched<'a> {
     scheduler: &'a Scheduler,
