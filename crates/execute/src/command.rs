@@ -1,4 +1,4 @@
-//! Runs [`CommandTask`]: a program and its arguments, with inputs in their places.
+//! Runs a [`CommandTask`]: a program and its arguments, with the inputs in the places of their templates.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,7 +17,8 @@ use super::template::render;
 /// Runs a command task; see [`CommandTask`] for the rules.
 ///
 /// # Errors
-/// When an input is missing, the program can't be started, was interrupted, or ended with another exit code than 0.
+/// When an input is missing, or when the program can't be started, was interrupted, or ended with another exit code than
+/// 0 that the task does not allow.
 pub(super) fn run_command(
     launcher: &dyn Launcher,
     task: &CommandTask,
@@ -51,7 +52,7 @@ fn result(finished: FinishedProgram, code: i32) -> Data {
         .with("exit_code", Value::Int(code.into()))
 }
 
-/// A file in memory to read `content` from: it needs nobody who feeds it, unlike a pipe.
+/// A file in memory that holds `content`. Unlike a pipe, it needs no thread that writes.
 fn file_of(content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("pushflow-stdin", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(content)?;

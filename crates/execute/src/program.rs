@@ -1,4 +1,4 @@
-//! Runs one program for an attempt and says how that ended: what command and script tasks have in common.
+//! Runs one program for an attempt: the common part of command and script tasks.
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,17 +12,17 @@ use pushflow_model::{ErrorKind, Exit, TaskError};
 
 use super::pipes::{last_lines, read_until_exit};
 
-/// How many lines of a failed program's standard error an error quotes.
+/// How many lines of the standard error of a failed program its error quotes.
 const QUOTED_LINES: usize = 20;
 
-/// Where the output of a program goes.
+/// Where the output of a program is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OutputMode {
-    /// To where this process's own output goes.
+    /// To the same files as the output of this process.
     Inherited,
     /// Into memory.
     Captured,
-    /// Into memory, standard error into the same stream as standard output.
+    /// Into memory, with standard error in the same stream as standard output.
     Merged,
 }
 
@@ -30,9 +30,9 @@ pub(super) enum OutputMode {
 #[derive(Debug)]
 pub(super) struct FinishedProgram {
     pub(super) exit: Exit,
-    /// What it wrote, if that was captured.
+    /// The standard output, if it was captured.
     pub(super) stdout: Option<Vec<u8>>,
-    /// What it wrote, if that was captured by itself.
+    /// The standard error, if it was captured and not merged into the standard output.
     pub(super) stderr: Option<Vec<u8>>,
     name: String,
     pid: u32,
@@ -41,7 +41,7 @@ pub(super) struct FinishedProgram {
 /// Starts a program in a process group of its own and waits until it has ended.
 ///
 /// # Errors
-/// When it can't be started, or when it was interrupted and did not succeed nevertheless.
+/// When the program can't be started, or when it was interrupted and did not exit with 0 nevertheless.
 pub(super) fn run_program(
     launcher: &dyn Launcher,
     mut launch: Launch,
@@ -67,7 +67,7 @@ pub(super) fn run_program(
 }
 
 impl FinishedProgram {
-    /// The error of an attempt that failed because its program did.
+    /// The error of an attempt whose program failed.
     pub(super) fn failed(&self) -> TaskError {
         if self.exit == Exit::Unknown {
             let message = format!("{} (pid {}) {}", self.name, self.pid, self.exit);
@@ -90,7 +90,7 @@ impl FinishedProgram {
     }
 }
 
-/// No process can have these, and the message of the operating system would not say which argument it is about.
+/// Refuses arguments and variables that no process can have. The error of the operating system would not name them.
 fn check_arguments(launch: &Launch) -> Result<(), TaskError> {
     let has_nul = |text: &OsStr| text.as_bytes().contains(&0);
     if let Some(position) = launch.argv.iter().position(|argument| has_nul(argument)) {
@@ -105,7 +105,7 @@ fn check_arguments(launch: &Launch) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Gives the program pipes where its output is captured; returns the ends to read.
+/// Gives the program pipes where its output is captured; returns their reading ends.
 fn redirect(launch: &mut Launch, output: OutputMode) -> io::Result<Vec<OwnedFd>> {
     if output == OutputMode::Inherited {
         return Ok(Vec::new());
@@ -122,7 +122,7 @@ fn redirect(launch: &mut Launch, output: OutputMode) -> io::Result<Vec<OwnedFd>>
     Ok(vec![read_stdout.into(), read_stderr.into()])
 }
 
-/// Ends a program that can't be listened to any more.
+/// Kills a program whose pipes or end can't be waited for.
 fn abandon(child: &dyn Child, program: &OsStr, cause: &io::Error) -> TaskError {
     if let Err(error) = child.signal(Signal::SIGKILL).and_then(|()| child.wait(None).map(drop)) {
         tracing::warn!(pid = child.pid(), %error, "could not end a program that was lost");

@@ -1,4 +1,4 @@
-//! [`Runner`]: runs attempts one after another, and keeps what they can share.
+//! [`Runner`]: runs attempts of all tasks but Rust tasks, and keeps their Python interpreter.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use pushflow_python::{PythonCall, PythonHost, SharedPython};
 
 use crate::{command, script};
 
-/// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
+/// Runs attempts of all tasks but Rust tasks, one at a time, and keeps the Python interpreter from one to the next.
 pub struct Runner {
     launcher: Arc<dyn Launcher>,
     python: InterpreterOwner,
     pub(crate) host: Option<PythonHost>,
-    /// Shared memory for the interpreter.
+    /// The shared memory for the interpreter.
     grants: Arc<dyn GrantSource>,
 }
 
-/// Where Python tasks run.
+/// Whose interpreter runs the Python tasks.
 enum InterpreterOwner {
-    /// Nowhere.
+    /// There is none: Python tasks are refused.
     Nowhere,
-    /// In an interpreter of the runner's own.
+    /// The runner's own.
     Own(PythonOptions),
-    /// In one that others use too.
+    /// A pool's, which its other runners use too.
     Shared(Arc<SharedPython>),
 }
 
@@ -40,7 +40,8 @@ impl InterpreterOwner {
 }
 
 impl Runner {
-    /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
+    /// A runner that starts processes through `launcher`. It has an interpreter of its own with these options; with `None`
+    /// it refuses Python tasks.
     pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
         Runner {
             launcher,
@@ -50,18 +51,19 @@ impl Runner {
         }
     }
 
-    /// A runner whose Python tasks run in an interpreter that others use too.
+    /// A runner whose Python tasks run in an interpreter that other runners use too.
     pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
         Runner { launcher, python: InterpreterOwner::Shared(python), host: None, grants: own_grants() }
     }
 
-    /// This runner with this shared memory for long parts of values, in the place of its own.
+    /// This runner, with another source of the shared memory for long buffers of values.
     #[must_use]
     pub fn with_grants(self, grants: Arc<dyn GrantSource>) -> Self {
         Runner { grants, ..self }
     }
 
-    /// A runner of a pool in this process, which has an interpreter for all its runners, or none.
+    /// A runner of a pool that runs in this process. `python` is the interpreter of all runners of the pool; with `None`
+    /// the runner refuses Python tasks.
     pub fn of_pool(launcher: Arc<dyn Launcher>, python: Option<&Arc<SharedPython>>) -> Self {
         match python {
             Some(python) => Runner::sharing(launcher, python.clone()),
@@ -72,7 +74,7 @@ impl Runner {
     /// Runs one attempt of a task.
     ///
     /// # Errors
-    /// However the attempt fails. A Rust task is [`ErrorKind::Unsupported`]: see [`crate::run_rust`].
+    /// The failure of the attempt. A Rust task fails with [`ErrorKind::Unsupported`]: see [`crate::run_rust`].
     pub fn run(&mut self, task: &TaskSpec, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
         match task {
             TaskSpec::Rust { name } => {
@@ -90,11 +92,11 @@ impl Runner {
         }
     }
 
-    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them, and waits until it
-    /// runs. What it has to import, it imports meanwhile; the first attempt waits for that.
+    /// Starts the runner's own Python interpreter ahead of the first task, and waits until it runs. Its imports go on
+    /// afterwards; the first attempt waits for them. Does nothing where the runner has no interpreter of its own.
     ///
     /// # Errors
-    /// When it can't be started, or the wait was interrupted.
+    /// When the interpreter can't be started, or the wait was interrupted.
     pub fn start_python(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
         let InterpreterOwner::Own(options) = &self.python else { return Ok(()) };
         let host = PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?;
@@ -127,7 +129,7 @@ impl Runner {
     }
 }
 
-/// Makes no slab before one is needed.
+/// A store of shared memory for one runner. It allocates no slab before one is needed.
 fn own_grants() -> Arc<dyn GrantSource> {
     Arc::new(SlabStore::default())
 }

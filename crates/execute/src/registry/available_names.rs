@@ -1,12 +1,12 @@
-//! What a message says about a name that is not there: which names there are, and which one is nearest.
+//! [`available_names`]: the part of a message about a missing name that lists the names there are.
 
 use pushflow_model::{Key, did_you_mean};
 
-/// How many names are listed; of more, only the number is given.
+/// How many names a message lists; of more names, it gives only the number.
 const LISTED: usize = 8;
 
-/// The names there are instead of `wanted`, in words for a message, and the one that was probably meant, maybe of
-/// `far_names`, which are not listed.
+/// The names there are instead of `wanted`, in words for a message, and the name that was probably meant. That may also be
+/// one of `far_names`, which the message does not list.
 pub(super) fn available_names(wanted: &str, keys: &[Key], far_names: &[&str]) -> String {
     let listed = match keys {
         [] => "there is none".to_owned(),
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn few_names_are_listed_and_the_nearest_is_said() {
+    fn few_names_are_listed_with_the_nearest() {
         assert_eq!(of("name", &[]), "there is none");
         assert_eq!(of("name", &["limit"]), r#"there is: "limit""#);
         assert_eq!(of("name", &["limit", "Nmae"]), r#"there are: "limit", "Nmae"; did you mean "Nmae"?"#);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_told_from_names() {
+    fn positions_are_distinguished_from_names() {
         assert_eq!(available_names("name", &[Key::from(0), Key::from("0")], &[]), r#"there are: position 0, "0""#);
     }
 }

@@ -1,4 +1,4 @@
-//! Long parts of Python values: they arrive whole and alone, do not go through the channel, and pile up nowhere.
+//! Long buffers of Python values: they arrive unchanged, do not go through the channel, and are released.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
-/// An array type without any library: its elements are a buffer to pickle, as those of numpy are.
+/// An array type that needs no library. Pickle sees its elements as a buffer, as those of a numpy array.
 const ARRAY: &str = "
 import pickle, os, mmap, sys
 class Array:
@@ -28,7 +28,7 @@ fn python(functions: &str) -> Python {
     Python::new(&[ARRAY, functions].concat())
 }
 
-/// A task that is given what another one has returned.
+/// A task that gets the result of another one.
 fn on(python: &mut Python, function: &str, data: &Data) -> Data {
     python.call(function, data).unwrap_or_else(|error| panic!("{function}: {error} {:?}", error.traceback))
 }
@@ -184,7 +184,7 @@ def waits(child):
     assert_eq!(python.leased_buffers(), 0, "the interpreter has released what its copy still has");
     let address = opaque(&made, "array").buffers[0].as_ptr().addr();
     drop((made, given));
-    // The memory is used again.
+    // The interpreter uses the memory again.
     assert_eq!(opaque(&make(&mut python, 2), "array").buffers[0].as_ptr().addr(), address);
     fs::write(folder.join("go"), "").unwrap();
     on(&mut python, "waits", &forked);
@@ -218,7 +218,7 @@ def hand_on(array, bytes):
     assert_eq!(value(&again, "bytes"), value(&made, "bytes"));
 }
 
-/// Shared memory of which there is none.
+/// A source of shared memory that never grants any.
 struct NoGrants;
 
 impl GrantSource for NoGrants {
@@ -231,7 +231,7 @@ impl GrantSource for NoGrants {
     }
 }
 
-/// One of every kind of thing that is long, or holds what is.
+/// One value of each type that is long, or holds a long value.
 const KINDS: &str = "
 import collections, dataclasses
 class Own(bytes): pass
@@ -274,11 +274,11 @@ def check(**values):
     return values
 ";
 
-/// Makes one of every kind, and has it checked twice.
+/// Makes one value of each type, and checks it in two further tasks.
 fn hand_on_every_kind(python: &mut Python) {
     let made = on(python, "make", &Data::new());
     let once = on(python, "check", &made);
-    // As in a message that holds all of it.
+    // The form of a message that holds all of the value.
     let travelled = Data::decode(&once.encode().unwrap()).unwrap();
     on(python, "check", &travelled);
     assert_eq!(made.len(), 15);
