@@ -1,7 +1,8 @@
 //! [`PythonHost`]: one Python interpreter process that runs one task at a time.
 //!
-//! The process stays in the process group of whoever started it, and interrupts go to it alone: Python itself decides what
-//! becomes of what a task has started, as it does when `KeyboardInterrupt` is raised in any program.
+//! The process stays in the process group of the process that started it, and an interrupt is a signal to this process
+//! alone. So Python decides what happens to processes that a task has started, as after a `KeyboardInterrupt` in any
+//! program.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -21,32 +22,33 @@ use crate::message::{self, PythonCall, Reply};
 use crate::shared_process::Server;
 use crate::source::{ServingMode, launch, source};
 
-/// How long an interpreter may take to start; imports from a slow network file system can take long.
+/// How long an interpreter may take to start. Its own imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long each import before the first task may take; the import of a task itself may take as long as the attempt.
 const IMPORT_LIMIT: Duration = Duration::from_secs(600);
 
-/// How often a wait for the interpreter looks whether to go on. A process that ended is noticed at once by the end of its
-/// channel, unless something that it forked keeps that open.
+/// The interval at which a wait for the interpreter checks whether to go on. The end of the channel shows at once that the
+/// process has ended, unless a process that it forked keeps the channel open.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a process that closed its channel may take to end by itself.
+/// How long a process that closed its channel may take to end by itself before it is killed.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long a process may take to be gone after it was killed, before nobody waits for it any more.
+/// How long the host waits for the end of a process that was killed.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A Python interpreter process; see [`PythonCall`] for what it runs.
 ///
-/// Every value that can be pickled keeps its type from one task to the next; see `docs/python.md` for what others see of
-/// it. Dropping the host ends the process.
+/// Every value that can be pickled keeps its type from one task to the next; see `docs/python.md` for its view outside of
+/// Python. Dropping the host ends the process.
 pub struct PythonHost {
-    /// What an interrupt goes to.
+    /// The receiver of interrupts.
     child: Arc<dyn Child>,
-    /// What ends if it has to: the same, unless the interpreter is shared.
+    /// The process of the interpreter, which the host kills if it must. The same as `child`, unless the interpreter is
+    /// shared.
     process: Arc<dyn Child>,
-    /// The server of a shared interpreter that this is a host over.
+    /// The server of a shared interpreter to which the channel leads.
     server: Option<Arc<Server>>,
     channel: Channel,
     buffers: Buffers,
@@ -56,7 +58,7 @@ pub struct PythonHost {
     import_limit: Duration,
 }
 
-/// A request, and what was lent with it.
+/// A request, and the leases of its buffers.
 #[derive(Default)]
 struct Request {
     message: Vec<u8>,
@@ -65,22 +67,22 @@ struct Request {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum HostState {
-    /// It has not yet said that it is ready.
+    /// The interpreter has not reported yet that it is ready.
     Starting(Startup),
-    /// It waits for a request.
+    /// The interpreter waits for a request.
     Idle,
-    /// It is of no use any more.
+    /// The interpreter has ended, or its channel is broken.
     Lost,
 }
 
-/// How far the start of an interpreter has come.
+/// The progress of an interpreter's start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Startup {
-    /// When it was started, or last said something.
+    /// When the interpreter was started, or last reported progress.
     since: Instant,
-    /// It has said that it runs.
+    /// Whether the interpreter has reported that it runs.
     runs: bool,
-    /// The module that it imports.
+    /// The module that the interpreter imports.
     imports: Option<String>,
 }
 
@@ -89,7 +91,7 @@ impl Startup {
         HostState::Starting(Startup { since: Instant::now(), runs: false, imports: None })
     }
 
-    /// Whether it takes too long.
+    /// Whether the present step takes too long.
     fn is_late(&self, import_limit: Duration) -> bool {
         self.since.elapsed() > if self.imports.is_some() { import_limit } else { START_LIMIT }
     }
@@ -121,7 +123,11 @@ impl PythonHost {
         Ok(host)
     }
 
-    /// A host over one server of an interpreter that others share: the channel to it, what interrupts it, and the process.
+    /// A host over one server of a shared interpreter. `stream` is the channel to the server, which also receives
+    /// interrupts; `process` is the interpreter.
+    ///
+    /// # Errors
+    /// When the channel can't be made non-blocking.
     pub(super) fn of_server(
         stream: Arc<UnixStream>,
         server: Arc<Server>,
@@ -138,7 +144,8 @@ impl PythonHost {
     /// Runs one task and waits for its result.
     ///
     /// # Errors
-    /// When the task is not found, fails, returns what can't be a result, is interrupted, or its process is lost.
+    /// When the task is not found or fails, when the value that it returns can't be a result, when the attempt is
+    /// interrupted, or when the process is lost.
     pub fn run(&mut self, call: &PythonCall<'_>, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
         let first = self.request(call, inputs, true)?;
         if let Err(error) = self.make_ready(interrupter) {
@@ -153,7 +160,7 @@ impl PythonHost {
         match reply? {
             Ok(Reply::Ended(result)) => result.map_err(|error| self.with_pid(error)),
             Ok(Reply::Interrupted(error)) if interrupter.is_interrupted() => Err(self.with_pid(interrupted(error))),
-            // By somebody else's signal: an exception like any other.
+            // A signal from outside raised this one: it is an exception like any other.
             Ok(Reply::Interrupted(error)) => Err(self.with_pid(error)),
             Ok(Reply::NotStarted) => Err(self.with_pid(interrupted_before_start(None))),
             Ok(unexpected) => Err(self.lost(ChannelError::Garbage(format!("{unexpected:?} after a task")))),
@@ -166,7 +173,7 @@ impl PythonHost {
         self.import_limit = limit;
     }
 
-    /// Whether the process is there and waits for a task, as far as can be told.
+    /// Whether the process starts or waits for a task, as far as the channel shows.
     pub fn is_usable(&mut self) -> bool {
         match self.state {
             HostState::Starting(_) => true,
@@ -175,35 +182,35 @@ impl PythonHost {
         }
     }
 
-    /// How many bytes went through the channel so far.
+    /// How many bytes the host has sent and received through the channel.
     pub fn carried(&self) -> u64 {
         self.channel.carried()
     }
 
-    /// How many parts of values the interpreter has mapped, as far as is known.
+    /// How many out-of-band buffers the interpreter has on lease.
     pub fn leased_buffers(&self) -> usize {
         self.buffers.leased_buffers()
     }
 
-    /// Whether it is known to be of no use any more.
+    /// Whether the interpreter has ended or its channel is broken, as far as the host knows.
     pub(super) fn is_lost(&self) -> bool {
         self.state == HostState::Lost
     }
 
-    /// The id of the interpreter's process.
+    /// The process id of the interpreter.
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }
 
-    /// Waits until the interpreter is ready, if it is not; the first attempt does so too.
+    /// Waits until the interpreter is ready. The first attempt waits too.
     ///
     /// # Errors
-    /// When it is no interpreter that can be used, or the wait was interrupted.
+    /// When the interpreter can't be used, or the wait was interrupted.
     pub fn make_ready(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
         self.wait_until(|state| *state == HostState::Idle, interrupter)
     }
 
-    /// Waits until the interpreter runs, whatever it still has to import.
+    /// Waits until the interpreter runs; it may still import modules then.
     ///
     /// # Errors
     /// As [`PythonHost::make_ready`].
@@ -228,14 +235,14 @@ impl PythonHost {
                 HostState::Starting(start) => start.clone(),
             };
             let limit = self.import_limit;
-            // One that was ready and is held by a neighbour will be again.
+            // A shared interpreter that was ready once may be held by the task of another attempt.
             let may_be_late = self.was_ready();
             let mut give_up = || match interrupter.is_interrupted() || !may_be_late && start.is_late(limit) {
                 true => Err(ChannelError::GivenUp),
                 false => Ok(()),
             };
             let reply = self.channel.receive_one_of_many(&mut give_up);
-            // No long parts come with what an interpreter says of its start.
+            // Reports about the start have no out-of-band buffers.
             match reply.and_then(|message| Reply::read(message, &OutOfBand::default()).map_err(ChannelError::Garbage)) {
                 Ok(Reply::Started) => self.go_on_starting(start.imports),
                 Ok(Reply::Importing(module)) => self.go_on_starting(Some(module)),
@@ -263,13 +270,13 @@ impl PythonHost {
         self.state = HostState::Idle;
         if let Some(server) = &self.server {
             server.note_ready();
-            // All channels are shut down when the interpreter ends.
+            // Another thread shuts all channels down when the interpreter ends.
             self.channel.wait_without_asking();
         }
     }
 
-    /// Asks again where a signal came before the task that was not meant for it: it came too late for the last task, or from
-    /// elsewhere.
+    /// Sends the request until the task starts. A signal that arrives before the task may not be meant for it: it may come
+    /// too late for the last task, or from another process. Then the request is sent again.
     fn ask_until_started(
         &mut self,
         first: Request,
@@ -292,12 +299,12 @@ impl PythonHost {
                 }
                 reply => return Ok(reply),
             }
-            // What was lent with the last one is released.
+            // The interpreter has released the leases of the last request.
             request = self.request(call, inputs, out_of_band)?;
         }
     }
 
-    /// The request for an attempt, its long parts where the interpreter can read them if `out_of_band` allows that.
+    /// The request for an attempt. With `out_of_band`, its long buffers are leased to the interpreter where there is memory.
     fn request(&self, call: &PythonCall<'_>, inputs: &Data, out_of_band: bool) -> Result<Request, TaskError> {
         let (message, parts) = message::run(call, inputs, out_of_band)?;
         if parts.is_empty() {
@@ -315,7 +322,7 @@ impl PythonHost {
         }
     }
 
-    /// Whether the interpreter has ever been ready, for whomever.
+    /// Whether a shared interpreter has ever been ready, for this server or another one.
     fn was_ready(&self) -> bool {
         self.server.as_ref().is_some_and(|server| server.was_ready())
     }
@@ -341,7 +348,7 @@ impl PythonHost {
         }
     }
 
-    /// The error of an attempt whose interpreter was lost; one that an interrupt has ended was stopped.
+    /// The error of an attempt whose interpreter was lost. If an interrupt has ended the interpreter, the attempt was stopped.
     fn lost_in_attempt(&mut self, error: ChannelError, interrupter: &Interrupter) -> TaskError {
         let error = self.lost(error);
         let ended_by_interrupt = matches!(self.process.wait(Some(Duration::ZERO)), Ok(Some(Exit::Signal(2))));
@@ -349,7 +356,7 @@ impl PythonHost {
         TaskError { kind, ..error }
     }
 
-    /// Ends the process, whatever is wrong with it, and says what that was.
+    /// Ends the process, and returns the error that describes how it was lost.
     fn lost(&mut self, error: ChannelError) -> TaskError {
         let start = if let HostState::Starting(start) = &self.state { Some(start.clone()) } else { None };
         let limit = if matches!(error, ChannelError::Closed) { END_LIMIT } else { Duration::ZERO };
@@ -371,7 +378,7 @@ impl PythonHost {
             Some(Startup { imports: Some(module), .. }) => {
                 format!("the Python interpreter {interpreter} {what} while it imported the module {module:?}")
             }
-            // It may be young to this host only.
+            // The channel is new, but the interpreter has been ready before.
             Some(_) if self.was_ready() => format!("the Python interpreter (pid {}) {what}", self.pid()),
             Some(_) => {
                 format!(
@@ -382,7 +389,7 @@ impl PythonHost {
         self.with_pid(TaskError::new(ErrorKind::WorkerLost, message))
     }
 
-    /// Waits for the end of the process, at most `limit`, then kills it; returns how it ended by itself, if it did.
+    /// Waits for the end of the process, at most `limit`, then kills it. Returns the exit of a process that ended by itself.
     fn end(&mut self, limit: Duration) -> Option<Exit> {
         self.state = HostState::Lost;
         let own_end = self.wait_or_kill(limit);
@@ -405,14 +412,14 @@ impl PythonHost {
         None
     }
 
-    /// Nobody needs it any more.
+    /// Ends the interpreter, or leaves the shared one, when the host is dropped.
     fn leave(&mut self) {
-        // At the end of its channel the interpreter leaves by itself, if it is idle. A shutdown reaches it even if something
-        // that was forked meanwhile holds a copy of this end.
+        // An idle interpreter ends at the end of its channel. The shutdown reaches it even if a process that was forked
+        // meanwhile holds a copy of this end.
         let is_idle = self.state == HostState::Idle;
         self.state = HostState::Lost;
         let is_closed = self.channel.shut_down();
-        // Of an interpreter that others share, only the server leaves.
+        // Only the server of a shared interpreter leaves.
         if self.server.is_none() {
             self.end(if is_closed && is_idle { END_LIMIT } else { Duration::ZERO });
         }

@@ -1,26 +1,26 @@
-//! [`SharedPython`]: one Python interpreter for all attempts of a pool that runs in this process: for threads, or, patched
-//! by gevent, for green tasks.
+//! [`SharedPython`]: one Python interpreter for all attempts of a pool that runs in this process. A pool of threads has a
+//! plain interpreter, a pool of green tasks one that gevent has patched.
 //!
 //! # Protocol
-//! A thread of the interpreter hears orders over a socket of its own. An attempt that finds no channel at rest makes one and
-//! sends one end with the order `C`; a server in the interpreter, which is a thread or a greenlet, serves that channel from
-//! then on, exactly as an interpreter of a worker's own does. After the attempt the channel rests until the next one takes
-//! it: there are as many as there were attempts at a time. The order `I` interrupts what a server runs. In a thread, CPython
-//! raises `KeyboardInterrupt` between two of its instructions, so what blocks outside of Python ends first. In a greenlet it
-//! is raised where that waits, or, by a signal, where it is.
+//! A thread of the interpreter receives orders over a socket of its own. An attempt that finds no idle channel makes one
+//! and sends one end with the order `C`. A server in the interpreter, which is a thread or a greenlet, serves that channel
+//! from then on, exactly as the interpreter of a worker does. After the attempt the channel is idle until the next attempt
+//! takes it, so there are as many channels as there were attempts at a time. The order `I` interrupts the task of a
+//! server. In a thread, CPython raises `KeyboardInterrupt` between two of its instructions, so a blocking call outside of
+//! Python ends first. In a greenlet the exception is raised where the greenlet waits, or, by a signal, where it runs.
 //!
-//! Orders are sent by a thread, since an interpreter that is held does not read, and green tasks must not wait for it.
-//! Another thread waits for the end of the interpreter and then shuts all channels down: so whoever waits for an answer
-//! hears of the end, also where something that was forked meanwhile holds copies of the channels.
+//! A thread of this process sends the orders: an interpreter that a task holds does not read, and green tasks must not
+//! wait for it. Another thread waits for the end of the interpreter and then shuts all channels down. So an attempt that
+//! waits for a reply sees the end also where a process that was forked meanwhile holds copies of the channels.
 //!
 //! # States
-//! There is no interpreter, or one is being started by one attempt for which others wait, or it runs. Nobody waits with the
-//! lock: on the thread of green tasks, that would be for ever.
+//! Either there is no interpreter, or one attempt starts it and the others wait, or it runs. No attempt waits with the lock
+//! held: on the thread of green tasks, that wait would never end.
 //!
-//! # What dies with what
-//! A task that ends the interpreter takes the attempts of all its servers along; the next attempt starts another one. A task
-//! that does not react to its interrupt is not killed, since its neighbours would be too: that is what the process pools are
-//! for. When the pool is dropped, the interpreter is killed.
+//! # Failures
+//! A task that ends the interpreter fails the attempts of all its servers; the next attempt starts another interpreter. A
+//! task that does not react to its interrupt is not killed, since the kill would hit the other servers too; the process
+//! pools can kill such tasks. When the pool is dropped, the interpreter is killed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use crate::host::PythonHost;
 use crate::shared_process::SharedProcess;
 use crate::source::ServingMode;
 
-/// One interpreter at a time, started at first use and again after its end.
+/// The interpreter of a pool: one at a time, started at first use and again after its end.
 pub struct SharedPython {
     options: PythonOptions,
     mode: ServingMode,
@@ -48,7 +48,7 @@ pub struct SharedPython {
 #[derive(Default)]
 struct SharedPythonState {
     current: SharedInterpreter,
-    /// What rests until the next attempt.
+    /// The servers that run no attempt.
     idle: Vec<PythonHost>,
 }
 
@@ -60,18 +60,18 @@ enum SharedInterpreter {
     Running(Arc<SharedProcess>),
 }
 
-/// What an attempt finds that needs an interpreter.
+/// The interpreter that an attempt finds.
 enum InterpreterLookup {
     Running(Arc<SharedProcess>),
-    /// It is to start one; here is the one that has ended.
+    /// There is none: the attempt starts it. Holds the interpreter that has ended, if there was one.
     Missing(SharedInterpreter),
-    /// The attempt was interrupted while another one started it.
+    /// The attempt was interrupted while another attempt started the interpreter.
     Interrupted,
 }
 
 impl SharedPython {
-    /// An interpreter that `launcher` starts when the first task comes: for threads in the plain environment, else one
-    /// that is patched by gevent, for green tasks.
+    /// An interpreter that `launcher` starts at the first task. In the plain environment it serves threads; in the green
+    /// environment gevent patches it, and it serves green tasks.
     pub fn new(options: PythonOptions, environment: Environment, launcher: Arc<dyn Launcher>) -> Self {
         let mode = match environment {
             Environment::Plain => ServingMode::Threads,
@@ -81,15 +81,15 @@ impl SharedPython {
         SharedPython { options, mode, launcher, grants, state: Monitor::default() }
     }
 
-    /// Which interpreter it is.
+    /// The options of the interpreter.
     pub fn options(&self) -> &PythonOptions {
         &self.options
     }
 
-    /// Starts the interpreter ahead of the first task, and waits until it runs, whatever it still has to import.
+    /// Starts the interpreter ahead of the first task, and waits until it runs; it may still import modules then.
     ///
     /// # Errors
-    /// When it is none that can be used, or the wait was interrupted.
+    /// When the interpreter can't be used, or the wait was interrupted.
     pub fn start(&self, interrupter: &Interrupter) -> Result<(), TaskError> {
         let mut host = self.connect(interrupter)?;
         let runs = host.make_run(interrupter);
@@ -107,7 +107,7 @@ impl SharedPython {
         }
     }
 
-    /// How many parts of values the interpreter has mapped, as far as is known.
+    /// How many out-of-band buffers the interpreter has on lease.
     pub fn leased_buffers(&self) -> usize {
         self.state.look(|state| match &state.current {
             SharedInterpreter::Running(interpreter) => interpreter.buffers.leased_buffers(),
@@ -115,9 +115,12 @@ impl SharedPython {
         })
     }
 
-    /// A server of the interpreter: one that rests, or another one.
+    /// A host over an idle server of the interpreter, or over a new one.
+    ///
+    /// # Errors
+    /// When the interpreter can't be started or reached, or when `interrupter` was used while another attempt started it.
     pub fn connect(&self, interrupter: &Interrupter) -> Result<PythonHost, TaskError> {
-        // What is dropped here may be the last of an interpreter that has ended, for which that waits: not with the lock.
+        // Dropped without the lock: the drop of the last host of an interpreter waits for the end of its process.
         while let Some(mut host) = self.state.look(|state| state.idle.pop()) {
             if host.is_usable() {
                 return Ok(host);
@@ -132,7 +135,7 @@ impl SharedPython {
         connect().map_err(|error| unreachable(&error))
     }
 
-    /// The attempt has ended.
+    /// Takes back the host of an attempt that has ended, for the next attempt.
     pub fn give_back(&self, host: PythonHost) {
         if !host.is_lost() {
             self.state.look(|state| state.idle.push(host));
@@ -162,7 +165,7 @@ impl SharedPython {
     }
 }
 
-/// Whoever starts an interpreter: if that fails, however it does, somebody else may try.
+/// Held by the attempt that starts the interpreter. If the start fails or panics, the drop lets another attempt try.
 struct StartGuard<'a>(&'a Monitor<SharedPythonState>);
 
 impl Drop for StartGuard<'_> {

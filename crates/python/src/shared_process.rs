@@ -21,30 +21,30 @@ use crate::buffers::Buffers;
 use crate::failures::{not_started, unreachable};
 use crate::source::{ServingMode, launch, source};
 
-/// How much of the source goes into one message.
+/// How many bytes of the source are sent in one message.
 const CHUNK: usize = 16 * 1024;
 
-/// How long the interpreter may take to read an order, before it is looked whether it is still there.
+/// How long a send of an order may take before the sender checks whether the interpreter still runs.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long an interpreter that nobody needs any more may take to end.
+/// How long the interpreter may take to end after its orders have ended.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// The process, and the way to the thread that hears orders.
+/// The process, and the queue of orders to it.
 pub(crate) struct SharedProcess {
     pub(crate) child: Arc<dyn Child>,
-    /// None at the end.
+    /// `None` once the process is dropped.
     orders: Option<Sender<Order>>,
     channels: Arc<ServerChannels>,
-    /// How many servers were asked for so far: the number of the next.
+    /// How many servers were started so far: the number of the next one.
     servers: AtomicU64,
-    /// Whether it has ever said that it is ready.
+    /// Whether the interpreter has ever reported that it is ready.
     was_ready: AtomicBool,
-    /// What its servers have mapped: each may release what another was lent.
+    /// The leases of all servers: a server may release a lease of another one.
     pub(crate) buffers: Buffers,
 }
 
-/// One message to the interpreter, with a file that goes along.
+/// One message to the interpreter, and the file that is sent with it.
 struct Order(Vec<u8>, Option<OwnedFd>);
 
 impl SharedProcess {
@@ -84,7 +84,7 @@ impl SharedProcess {
             }
             channels.shut_down();
         };
-        // Where a thread is missing, the drop of the interpreter ends it.
+        // Where a thread can't be started, the drop of the process ends the interpreter.
         let name = |what: &str| thread::Builder::new().name(format!("pushflow-{what}"));
         name("orders")
             .spawn(sender)
@@ -98,13 +98,14 @@ impl SharedProcess {
         std::iter::once(length).chain(text.chunks(CHUNK)).for_each(|part| self.send(Order(part.to_vec(), None)));
     }
 
-    /// What nobody reads any more is of no use.
+    /// Queues an order. An order to an interpreter that has ended is dropped.
     fn send(&self, order: Order) {
         if let Some(orders) = &self.orders {
             orders.send(order).ok();
         }
     }
 
+    /// Whether the interpreter has not ended.
     pub(crate) fn runs(&self) -> bool {
         matches!(self.child.wait(Some(Duration::ZERO)), Ok(None))
     }
@@ -119,7 +120,7 @@ impl SharedProcess {
         let number = self.servers.fetch_add(1, Ordering::Relaxed);
         self.channels.add(number, ours.clone());
         let server = Server { process: self.clone(), number, requests: AtomicU64::new(0) };
-        // One that has ended is found out by the end of the channel.
+        // If the interpreter has ended, the server finds the end of its channel.
         self.send(Order(order(b'C', number, 0), Some(theirs.into())));
         Ok((ours, Arc::new(server)))
     }
@@ -129,7 +130,7 @@ fn order(kind: u8, server: u64, attempt: u64) -> Vec<u8> {
     [&[kind][..], &server.to_le_bytes(), &attempt.to_le_bytes()].concat()
 }
 
-/// Sends what is in the queue until nobody puts more into it, or the interpreter has ended.
+/// Sends the queued orders until the queue is closed, or the interpreter has ended.
 fn send_orders(socket: &SeqPacket, queue: &Receiver<Order>, child: &dyn Child) {
     for Order(bytes, file) in queue {
         let files: Vec<_> = file.iter().map(AsFd::as_fd).collect();
@@ -153,7 +154,7 @@ impl Drop for SharedProcess {
     }
 }
 
-/// The channels to the servers of an interpreter.
+/// The channels to the servers of one interpreter.
 #[derive(Default)]
 struct ServerChannels(Mutex<OpenChannels>);
 
@@ -176,7 +177,7 @@ impl ServerChannels {
         self.lock().streams.remove(&number);
     }
 
-    /// The interpreter has ended.
+    /// Shuts all channels down, also those that are added later: the interpreter has ended.
     fn shut_down(&self) {
         let mut open = self.lock();
         open.has_ended = true;
@@ -188,10 +189,10 @@ impl ServerChannels {
     }
 }
 
-/// What interrupts go to while one of the servers runs a task.
+/// One server of a shared interpreter, which receives the interrupts of the attempt that it runs.
 ///
-/// An interrupt names the attempt by the number of its request: it takes another way than requests do, and so could come late
-/// and hit the next attempt.
+/// An interrupt names the attempt by the number of its request. It is sent on another socket than requests, so it may
+/// arrive late, and must not interrupt the next attempt.
 pub(crate) struct Server {
     process: Arc<SharedProcess>,
     number: u64,
@@ -199,17 +200,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The next request is about to be sent: interrupts are for that one from now on.
+    /// Counts a request that is about to be sent: interrupts are for this request from now on.
     pub(crate) fn begin_request(&self) {
         self.requests.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The interpreter has said that it is ready.
+    /// Notes that the interpreter has reported that it is ready.
     pub(crate) fn note_ready(&self) {
         self.process.was_ready.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the interpreter has ever said so, to this server or another one.
+    /// Whether the interpreter has ever reported that it is ready, on the channel of this server or of another one.
     pub(crate) fn was_ready(&self) -> bool {
         self.process.was_ready.load(Ordering::Relaxed)
     }
@@ -226,7 +227,7 @@ impl Child for Server {
         self.process.child.pid()
     }
 
-    /// Any other signal than an interrupt would hit the neighbours.
+    /// Sends an interrupt to the server. Other signals are ignored, since they would hit the other servers too.
     fn signal(&self, signal: Signal) -> io::Result<()> {
         if signal == Signal::SIGINT {
             let order = order(b'I', self.number, self.requests.load(Ordering::SeqCst));

@@ -1,4 +1,4 @@
-//! What an interpreter may name, and what it may not.
+//! The buffers that an interpreter may name in a reply, and those that it may not.
 
 use pushflow_protocol::slabs::SlabStore;
 
@@ -21,7 +21,7 @@ fn count(bytes: &[u8], size: usize) -> [u8; 8] {
     ((bytes.len() / size) as u64).to_le_bytes()
 }
 
-/// Shared memory, and room for two parts of 5 and 7 bytes.
+/// Shared memory, and two grants of 5 and 7 bytes.
 fn with_grants() -> (Buffers, Vec<Grant>) {
     let buffers = Buffers::new(Arc::new(SlabStore::default()));
     let (grants, _, _) = buffers.grant(&[5_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat()).unwrap();
@@ -81,7 +81,7 @@ fn a_reply_that_ends_early_is_garbage() {
     let whole = message(&[b"L", &1_u64.to_le_bytes(), &9_u64.to_le_bytes(), &table(&[[0, 0, 0, 2, 4]], b"in")]);
     for length in 1..whole.len() {
         let opened = buffers.open(&whole[..length], Vec::new());
-        // What is left of it is nothing, or no table.
+        // Either the message is refused, or it ends after what was read.
         assert!(opened.is_err() || opened.is_ok_and(|(_, rest)| rest.is_empty()), "{length}");
     }
     for huge in [b"L", b"X"] {

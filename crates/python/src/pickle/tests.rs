@@ -1,4 +1,4 @@
-//! Pickles between Rust and Rust, and hostile ones.
+//! Pickles that Rust writes and reads again, and hostile pickles.
 
 use proptest::prelude::*;
 use pushflow_model::{Map, Value};
@@ -43,7 +43,7 @@ fn every_length_of_text_has_its_operation() {
 
 #[test]
 fn a_pickle_that_calls_anything_is_refused() {
-    // What `pickle.dumps(os.system)` and `pickle.loads` of an exploit look like.
+    // The pickle of `os.system`, and of a call of it.
     for exploit in [&b"cposix\nsystem\n(S'true'\ntR."[..], b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."]
     {
         assert!(read(exploit).is_err(), "{exploit:?}");
@@ -70,7 +70,7 @@ fn a_length_beyond_the_input_takes_no_memory() {
 
 #[test]
 fn shared_parts_can_not_grow_without_bound() {
-    // A list of two of a list of two of ..., 100 times, each remembered and recalled.
+    // Pairs of pairs, 100 levels deep; both halves of each pair are the same object.
     let mut bytes = b"\x80\x04]\x94".to_vec();
     for level in 0..100_u8 {
         bytes.extend([b'h', level, 0x86, 0x94]);

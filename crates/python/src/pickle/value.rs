@@ -1,7 +1,7 @@
-//! Turns a pickle into values.
+//! [`Pickled`]: converts the nodes of a pickle to values.
 //!
-//! Only here can a part that is shared grow, or one that contains itself go on for ever, so here depth and size are limited;
-//! and here an error knows its way from the root.
+//! Nodes may share parts or contain themselves, and values are trees. So the conversion limits the depth and the size of
+//! the values. An error has the path from the root to the part at fault.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,50 +12,50 @@ use super::builtin_types::{builtin_type, in_order, key_list, key_text, large_int
 use super::read::{Index, Malformed, Node, Nodes};
 use crate::buffers::OutOfBand;
 
-/// Why a pickled thing is no value: one sentence about "the result".
+/// Why a pickled object is no value: one sentence about "the result".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct NotAValue(String);
 
-/// A pickle that was read, but not yet turned into values.
+/// A pickle that was read, but not yet converted to values.
 pub(crate) struct Pickled<'a> {
     nodes: Vec<Node<'a>>,
     root: Index,
-    /// How much memory values made of this may take, in bytes, roughly.
+    /// How many bytes of memory the values may take, roughly.
     size_limit: usize,
 }
 
-/// What values made of a small pickle may take, in bytes: parts that are shared in Python are copied.
+/// How many bytes the values of a small pickle may take. Parts that are shared in Python are copied here.
 const SIZE_LIMIT: usize = 1 << 28;
 
-/// How many times larger than the pickle the values of a large one may be: as large as they get when nothing is shared,
-/// where each takes a byte of the pickle at least, and twice that.
+/// How many times larger than the pickle the values of a large pickle may be: twice the size that they reach without
+/// shared parts, where each value takes at least one byte of the pickle.
 const GROWTH_LIMIT: usize = 2 * (size_of::<Value>() + size_of::<Opaque>());
 
 impl<'a> Pickled<'a> {
     /// Reads one pickle that is all of `bytes`, but for its out-of-band buffers.
     ///
     /// # Errors
-    /// When it is malformed.
+    /// When the pickle is malformed.
     pub(crate) fn read(bytes: &'a [u8], out_of_band: &'a OutOfBand) -> Result<Self, Malformed> {
         let Nodes { all: nodes, root } = Nodes::read(bytes, out_of_band)?;
         let size_limit = (bytes.len() + out_of_band.size()).saturating_mul(GROWTH_LIMIT).max(SIZE_LIMIT);
         Ok(Pickled { nodes, root, size_limit })
     }
 
-    /// The whole as one value.
+    /// Converts the whole pickle to one value.
     ///
     /// # Errors
-    /// When something in it can't be a value.
+    /// When a part of it can't be a value.
     pub(crate) fn into_value(self) -> Result<Value, NotAValue> {
         let mut left = self.size_limit;
         self.value(self.root, MAX_DEPTH, &mut left).map_err(|failure| failure.about("value"))
     }
 
-    /// The whole as data: a dict whose keys are names or positions.
+    /// Converts the whole pickle to data. It must be a dict whose keys are names or positions.
     ///
     /// # Errors
-    /// When it is no dict, or something in it can't be a value; the message names the entry.
+    /// When the pickle is no such dict, or a part of it can't be a value; the message names the entry.
     pub(crate) fn into_data(self) -> Result<Data, NotAValue> {
         let Node::Map(entries) = &self.nodes[self.root] else {
             return Err(NotAValue(format!("the result is {}, not a mapping", self.noun(self.root))));
@@ -78,7 +78,7 @@ impl<'a> Pickled<'a> {
                 Ok(Key::Position(u32::try_from(*position).expect("the guard has tried it")))
             }
             Node::Int(number) => Err(NotAValue(format!("the result has the key {number}, which is no position"))),
-            // Of a type that derives from `str` or `int`.
+            // An object of a type that derives from `str` or `int`.
             Node::Object { view: Some(view), .. } if matches!(self.nodes[*view], Node::Str(_) | Node::Int(_)) => {
                 self.key(*view)
             }
@@ -139,7 +139,7 @@ impl<'a> Pickled<'a> {
         items.iter().enumerate().map(element).collect()
     }
 
-    /// A dict; the view of one whose keys are not all texts has the texts of its keys.
+    /// A dict. If not all keys are texts, its value is opaque, and its view has the texts of the keys.
     fn map(&self, entries: &[(Index, Index)], depth: usize, left: &mut usize) -> Result<Value, ConversionFailure> {
         if !entries.iter().all(|(key, _)| matches!(self.nodes[*key], Node::Str(_))) {
             return self.map_of_any_keys(entries, depth, left);
@@ -178,7 +178,7 @@ impl<'a> Pickled<'a> {
         ConversionFailure::new(format!("repeats its parts so often that it would fill more than {mebibytes} MiB"))
     }
 
-    /// A node's type with its article.
+    /// The type of a node with its article.
     fn noun(&self, index: Index) -> Cow<'_, str> {
         match &self.nodes[index] {
             Node::Null => "None".into(),
@@ -206,7 +206,7 @@ fn below(depth: usize) -> Result<usize, ConversionFailure> {
 }
 
 impl Node<'_> {
-    /// The memory that a value made of this takes beside that of a [`Value`].
+    /// How many bytes of memory the value of this node takes beside a [`Value`].
     fn own_size(&self) -> usize {
         match self {
             Node::Str(text) => text.len(),
@@ -232,10 +232,10 @@ fn with_article(noun: &str) -> String {
     }
 }
 
-/// Why a part can't be a value, and the way to it from the outside in.
+/// Why a part can't be a value, and the path to that part.
 struct ConversionFailure {
     reason: String,
-    /// Innermost step first; `None` where the way is too long to be told.
+    /// The steps from the part to the root; `None` where the path is too long for a message.
     way: Option<Vec<String>>,
 }
 

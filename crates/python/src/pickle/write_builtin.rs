@@ -1,4 +1,4 @@
-//! Writes values of Python's own types that are not plain; see [`super::builtin_types`] for their forms.
+//! Writes values of Python's built-in types that are not plain; see `builtin_types.rs` for their forms.
 
 use pushflow_model::{List, Opaque, Value};
 
@@ -8,7 +8,10 @@ use super::write::{PickleWriter, Unwritable};
 use crate::buffers::OutOfBand;
 
 impl PickleWriter {
-    /// Writes a value of one of Python's own types.
+    /// Writes a value of one of Python's built-in types.
+    ///
+    /// # Errors
+    /// When the value nests too deep, or has no form that a built-in type has.
     pub(super) fn python(&mut self, opaque: &Opaque, depth: usize) -> Result<(), Unwritable> {
         match (opaque.type_name.as_str(), opaque.view()) {
             ("tuple", Some(Value::List(items))) => self.around(items, depth, &[op::MARK], op::TUPLE),
@@ -42,7 +45,7 @@ impl PickleWriter {
     }
 }
 
-/// The keys of a dict, if they are as many as its values.
+/// The keys of a dict; `None` if there are not as many as values.
 fn keys_of(opaque: &Opaque, count: usize) -> Option<List> {
     match Pickled::read(&opaque.content, &OutOfBand::default()).ok()?.into_value().ok()? {
         Value::List(keys) if keys.len() == count => Some(keys),
