@@ -37,13 +37,13 @@ from _pushflow_outgoing import released
 mapping = own_module("_pushflow_mapping")
 
 # How many buffers of a reply are written into shared memory; further ones are sent in the message.
-MOST_PARTS = 1000
+MOST_GRANTS = 1000
 
 FILES, FILES_LOST, ROOM, RELEASED, LONG = b"FUWLX"
 
 # The place of a buffer: in the message, in the granted memory with this number, or in the leased buffer with this
 # token.
-INLINE, IN_ROOM, AS_IT_CAME = 0, 1, 2
+INLINE, IN_GRANT, AS_IT_CAME = 0, 1, 2
 # The position of a buffer that an object refers to, and that so has no position in the pickle.
 NOWHERE = 2**64 - 1
 
@@ -65,8 +65,8 @@ def numbers(data):
 def place(channel, outgoing):
     """Puts the long buffers of a reply into shared memory. Returns the table of their places, and the buffers that must
     be in the message. `outgoing` holds no buffer afterwards, so that their memory can be freed."""
-    parts = [(NOWHERE, part) for part in outgoing.objects] + outgoing.holes
-    del outgoing.objects[:], outgoing.holes[:]
+    parts = [(NOWHERE, part) for part in outgoing.objects] + outgoing.left_out
+    del outgoing.objects[:], outgoing.left_out[:]
     entries, inline = placed(channel, parts, outgoing.named)
     return [bytes([LONG]) + number(len(parts))] + entries + inline
 
@@ -79,13 +79,13 @@ def placed(channel, parts, named):
         if found is not None:
             named.append(found[0])
             entries[index] = entry(AS_IT_CAME, found[0].token, found[1], len(part), position)
-        elif len(written) < MOST_PARTS:
+        elif len(written) < MOST_GRANTS:
             written.append(index)
-    if not write_into_room(channel, [parts[index][1] for index in written]):
+    if not write_into_grants(channel, [parts[index][1] for index in written]):
         written = []
-    for room, index in enumerate(written):
+    for grant, index in enumerate(written):
         position, part = parts[index]
-        entries[index] = entry(IN_ROOM, room, 0, len(part), position)
+        entries[index] = entry(IN_GRANT, grant, 0, len(part), position)
     for index, (position, part) in enumerate(parts):
         if entries[index] is None:
             entries[index] = entry(INLINE, 0, 0, len(part), position)
@@ -104,7 +104,7 @@ def entry(*fields):
     return b"".join(map(number, fields))
 
 
-def write_into_room(channel, parts):
+def write_into_grants(channel, parts):
     """Writes the buffers into granted memory; returns whether the worker had memory for all of them."""
     if not parts:
         return True
@@ -194,7 +194,7 @@ class Incoming:
         released.extend(part[0] for part in self.table if part[0] not in self.mapped)
 
 
-class Shared:
+class OutOfBandBuffer:
     """An out-of-band buffer of an object."""
 
     def __init__(self, incoming, index):
@@ -211,7 +211,7 @@ class Shared:
         return self.incoming.buffer(self.index)
 
 
-class Inline:
+class InlineBuffer:
     """A buffer that is in the request itself."""
 
     def __init__(self, content):
@@ -272,19 +272,19 @@ def close_all(files):
         os.close(file)
 
 
-class WithHoles:
+class PickleWithBuffers:
     """A file that reads a pickle with the buffers that the pickle leaves out."""
 
     def __init__(self, pickle, positions, parts):
         self.pickle = BytesIO(pickle)
         self.readline = self.pickle.readline
-        self.holes = list(zip(positions, parts))[::-1]
+        self.left_out = list(zip(positions, parts))[::-1]
 
     def next_part(self, size):
         """The buffer that is left out at the present position, or `None`."""
-        if not self.holes or not size or self.pickle.tell() != self.holes[-1][0]:
+        if not self.left_out or not size or self.pickle.tell() != self.left_out[-1][0]:
             return None
-        part = self.holes.pop()[1]
+        part = self.left_out.pop()[1]
         if part.length != size:
             raise ValueError("a long part has {} bytes instead of {}".format(part.length, size))
         return part
@@ -304,6 +304,6 @@ class WithHoles:
 def unpickle_object(pickle, positions, parts, incoming):
     """Unpickles an object that `outgoing.py` has pickled. Each part is the number of an out-of-band buffer, or
     bytes."""
-    parts = [Shared(incoming, part) if type(part) is int else Inline(part) for part in parts]
+    parts = [OutOfBandBuffer(incoming, part) if type(part) is int else InlineBuffer(part) for part in parts]
     buffers = [part.buffer() for part in parts[len(positions) :]]
-    return Unpickler(WithHoles(pickle, positions, parts), buffers=buffers).load()
+    return Unpickler(PickleWithBuffers(pickle, positions, parts), buffers=buffers).load()

@@ -176,7 +176,7 @@ class GreenBoard(Switchboard):
         self.bell.start(self.make_calls)
         _signal.signal(_signal.SIGINT, self.on_signal)
 
-    def hear(self, new_server):
+    def receive_orders(self, new_server):
         """Runs the thread. Without it the interpreter can't get orders, so its end ends the process."""
         try:
             self.serve(new_server)
@@ -234,7 +234,7 @@ def share(file):
     board = GreenBoard(file, hub)
     copies = Copies()
     os.fork = copies.wrap(os.fork)
-    start_new_thread(board.hear, (lambda file: GreenServer(GreenChannel(file, hub), board),))
+    start_new_thread(board.receive_orders, (lambda file: GreenServer(GreenChannel(file, hub), board),))
     copies.wait_for_ever()
 
 

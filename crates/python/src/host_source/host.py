@@ -18,12 +18,12 @@ import _signal  # the half of `signal` that needs no enumerations, which would d
 
 from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
 from _pushflow_importing import import_named
-from _pushflow_outgoing import LEAST, released
+from _pushflow_outgoing import OUT_OF_BAND_FROM, released
 from _pushflow_restoring import Restorer, copy_above, flush, identity_of
 from _pushflow_values import (
     BadArgument,
     Unpicklable,
-    decode_with_long_parts,
+    decode_with_buffers,
     decode_with_objects,
     describe,
     dumps,
@@ -39,7 +39,7 @@ HEADER = len(MAGIC) + 8
 
 # The requests: a task with plain arguments, with objects among the arguments, and with out-of-band buffers
 # (`buffers.py`).
-TASK, TASK_WITH_OBJECTS, TASK_WITH_LONG_PARTS = b"TOS"
+TASK, TASK_WITH_OBJECTS, TASK_WITH_BUFFERS = b"TOS"
 # The replies. STARTED, IMPORTING (a module) and READY are sent before the first request, and one of the others after
 # each request. NOT_STARTED: an interrupt came before the task began.
 STARTED, IMPORTING, READY = b"SJH"
@@ -137,7 +137,7 @@ class Channel:
         """Writes one message. It is complete bytes, or the pieces behind the header, of which no long one is copied."""
         if type(message) is not bytes:
             header = MAGIC + sum(map(len, message)).to_bytes(8, "little")
-            short = sum(map(len, message)) < LEAST
+            short = sum(map(len, message)) < OUT_OF_BAND_FROM
             message = [header + b"".join(message)] if short else [header] + message
         else:
             message = (message,)
@@ -156,12 +156,12 @@ def encoded(kind, value=None):
     """A reply as a message, or as an `Outgoing` if it has long buffers. A `value` of `None` is left out."""
     if kind == RESULT and is_simple(value):
         pickle = dumps(value, 4)
-        if len(pickle) < LEAST:
+        if len(pickle) < OUT_OF_BAND_FROM:
             return MAGIC + (1 + len(pickle)).to_bytes(8, "little") + b"R" + pickle
     pieces = []
     if value is not None:
         outgoing = encode(value)
-        if outgoing.has_long_parts():
+        if outgoing.has_buffers():
             return outgoing
         pieces = outgoing.pieces
     return b"".join([MAGIC, (1 + sum(map(len, pieces))).to_bytes(8, "little"), bytes([kind])] + pieces)
@@ -210,10 +210,10 @@ class Server:
                 self.answer(loads, request[1:])
             elif request[0] == TASK_WITH_OBJECTS:
                 self.answer(decode_with_objects, request[1:])
-            elif request[0] == TASK_WITH_LONG_PARTS:
+            elif request[0] == TASK_WITH_BUFFERS:
                 arrived = own_module("_pushflow_buffers").receive(self.channel, request[1:])
                 if arrived is not None:
-                    self.answer(decode_with_long_parts, arrived)
+                    self.answer(decode_with_buffers, arrived)
                     arrived = None
             else:
                 sys.exit("the worker sent a request of unknown kind {}".format(request[0]))

@@ -10,7 +10,7 @@ except ImportError:
 
 # The length in bytes from which a buffer is sent out of band. The pickler writes no shorter `bytes` as a piece of its
 # own.
-LEAST = 64 * 1024
+OUT_OF_BAND_FROM = 64 * 1024
 
 # The end of the piece before a long buffer: the size of the operation with the length, and the operations.
 LENGTHS = ((5, b"BX"), (9, b"\x8e\x8d\x96"))
@@ -26,33 +26,33 @@ class Pieces(list):
 
 
 class Outgoing:
-    """A pickled result: `pieces` of the pickle; `holes`, the long buffers that the pieces leave out, with their
+    """A pickled result: `pieces` of the pickle; `left_out`, the long buffers that the pieces leave out, with their
     positions; `objects`, the long buffers of objects in it, which are pickles of their own; `named`, the mappings that
     the reply names."""
 
     def __init__(self, pieces, objects):
         self.pieces, self.objects, self.named = pieces, objects, []
-        self.holes = take_long_parts(pieces)
+        self.left_out = take_buffers(pieces)
 
-    def has_long_parts(self):
-        return bool(self.holes or self.objects)
+    def has_buffers(self):
+        return bool(self.left_out or self.objects)
 
 
-def take_long_parts(pieces):
+def take_buffers(pieces):
     """Removes the long buffers from the pieces; returns them with their positions."""
-    holes, at = [], 0
+    left_out, at = [], 0
     if len(pieces) == 1:  # a pickle in one piece has no long buffer
-        return holes
+        return left_out
     kept, last = [], b""
     for piece in pieces:
-        if len(piece) >= LEAST and announces(last, len(piece)):
-            holes.append((at, piece))
+        if len(piece) >= OUT_OF_BAND_FROM and announces(last, len(piece)):
+            left_out.append((at, piece))
         else:
             kept.append(piece)
             at += len(piece)
             last = piece
     pieces[:] = kept
-    return holes
+    return left_out
 
 
 def announces(piece, length):
@@ -73,14 +73,14 @@ def pickle_object(value, objects):
             raw = buffer.raw()
         except BufferError:  # the pickler raises the error
             return True
-        if raw.nbytes < LEAST:
+        if raw.nbytes < OUT_OF_BAND_FROM:
             return True
         buffers.append(raw)
         return False
 
     Pickler(pieces, 5, buffer_callback=is_short).dump(value)
-    holes = take_long_parts(pieces)
-    if not (holes or buffers):
+    left_out = take_buffers(pieces)
+    if not (left_out or buffers):
         return b"".join(pieces), (), 0
-    objects += [part for _, part in holes] + buffers
-    return b"".join(pieces), [position for position, _ in holes], len(holes) + len(buffers)
+    objects += [part for _, part in left_out] + buffers
+    return b"".join(pieces), [position for position, _ in left_out], len(left_out) + len(buffers)

@@ -53,12 +53,12 @@ class BadArgument(Exception):
 
 
 class Wrapped(Exception):
-    """A task's own exception, and the one that a library raised around it. `told` has the type name and the text of an
-    exception in yet another process, which the task's own exception only reports."""
+    """A task's own exception, and the one that a library raised around it. `reported` has the type name and the text of
+    an exception in yet another process, which the task's own exception only reports."""
 
-    def __init__(self, own, wrapper, told):
+    def __init__(self, own, wrapper, reported):
         super().__init__(own)
-        self.own, self.wrapper, self.told = own, wrapper, told
+        self.own, self.wrapper, self.reported = own, wrapper, reported
 
 
 class RemoteTraceback(Exception):
@@ -188,12 +188,12 @@ def shown(error):
 def describe(error):
     """An exception as a list: its type name, its message, the lines of its traceback, its text as a value, its pickle
     or `None`, its notes, and its causes as pairs of a type name and a message."""
-    around, told = [], None
+    around, reported = [], None
     if type(error) is Wrapped:
-        around, told, error = [error.wrapper], error.told, error.own
-    if told is not None:
+        around, reported, error = [error.wrapper], error.reported, error.own
+    if reported is not None:
         around.append(error)
-    name, text = told or (type_name(type(error)), shown(error))
+    name, text = reported or (type_name(type(error)), shown(error))
     lines = traceback_of(error)
     try:
         pickle = dumps(error, 5)
@@ -265,7 +265,7 @@ def decode_with_objects(request, incoming=None):
     return unpickler.load()
 
 
-def decode_with_long_parts(arrived):
+def decode_with_buffers(arrived):
     """Decodes the value of `buffers.receive`, and closes its files."""
     incoming, request = arrived
     try:
