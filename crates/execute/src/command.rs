@@ -10,9 +10,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use pushflow_guardian::{Interrupter, Launch, Launcher};
 use pushflow_model::{CommandTask, Data, ErrorKind, Exit, TaskError, Value};
 
-use super::pipes::text_or_bytes;
-use super::program::{FinishedProgram, OutputMode, run_program};
-use super::template::render;
+use crate::pipes::text_or_bytes;
+use crate::program::{FinishedProgram, OutputMode, run_program};
+use crate::template::render;
 
 /// Runs a command task; see [`CommandTask`] for the rules.
 ///

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use pushflow_guardian::{Child, Interrupter, Launch, Launcher};
 use pushflow_model::{ErrorKind, Exit, TaskError};
 
-use super::pipes::{last_lines, read_until_exit};
+use crate::pipes::{last_lines, read_until_exit};
 
 /// How many lines of the standard error of a failed program its error quotes.
 const QUOTED_LINES: usize = 20;

@@ -10,8 +10,8 @@ use pushflow_guardian::{Interrupter, Launch, Launcher};
 use pushflow_model::{Data, ErrorKind, Exit, Key, ScriptTask, TaskError, Value};
 use pushflow_python::{is_true, python_text};
 
-use super::pipes::text_or_bytes;
-use super::program::{FinishedProgram, OutputMode, run_program};
+use crate::pipes::text_or_bytes;
+use crate::program::{FinishedProgram, OutputMode, run_program};
 
 /// The inputs that are options of the task and no arguments.
 const OPTIONS: [&str; 4] = ["_script", "_capture_output", "_merge_err", "_raise_on_error"];

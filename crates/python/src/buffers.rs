@@ -137,7 +137,7 @@ impl Buffers {
     }
 
     /// How many buffers are on lease.
-    pub fn leased_buffers(&self) -> usize {
+    pub(super) fn leased_buffers(&self) -> usize {
         self.lock_leases().held.len()
     }
 

@@ -166,7 +166,7 @@ impl Channel {
     }
 
     /// How many bytes were sent and received.
-    pub fn carried(&self) -> u64 {
+    pub(super) fn carried(&self) -> u64 {
         self.carried
     }
 

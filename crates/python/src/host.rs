@@ -20,7 +20,7 @@ use crate::channel::{Channel, ChannelError, WaitCheck};
 use crate::failures::{interrupted, interrupted_before_start, not_started};
 use crate::message::{self, PythonCall, Reply};
 use crate::shared_process::Server;
-use crate::source::{ServingMode, launch, source};
+use crate::source::{ServingMode, launch, python_source};
 
 /// How long an interpreter may take to start. Its own imports from a slow network file system can take long.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -115,7 +115,7 @@ impl PythonHost {
         let launch = launch(options, ServingMode::Own, theirs.into());
         let child = launcher.launch(launch).map_err(|error| not_started(&options.interpreter, error))?;
         let (state, import_limit) = (Startup::now(), IMPORT_LIMIT);
-        let sent = channel.send(&source(&options.modules), &mut || Err(ChannelError::GivenUp));
+        let sent = channel.send(&python_source(&options.modules), &mut || Err(ChannelError::GivenUp));
         let (process, interpreter) = (child.clone(), PathBuf::from(&options.interpreter));
         let (server, buffers) = (None, Buffers::new(grants));
         let mut host = PythonHost { child, process, server, channel, buffers, interpreter, state, import_limit };

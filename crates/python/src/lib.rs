@@ -43,4 +43,4 @@ pub use message::PythonCall;
 pub use options::{ChosenBy, PythonError, choose_interpreter, find_interpreter};
 pub use python_text::{is_true, python_text};
 pub use shared::SharedPython;
-pub use source::source as python_source;
+pub use source::python_source;

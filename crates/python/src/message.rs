@@ -6,9 +6,9 @@ use pushflow_model::{
     Returns, TaskError, Value,
 };
 
-use super::buffers::OutOfBand;
-use super::channel::{HEADER, MAGIC};
-use super::pickle::EXCEPTION;
+use crate::buffers::OutOfBand;
+use crate::channel::{HEADER, MAGIC};
+use crate::pickle::EXCEPTION;
 use crate::pickle::{PickleWriter, Pickled};
 
 /// The highest position of an argument: all below it are passed too.

@@ -13,8 +13,6 @@ mod write_builtin;
 
 pub(crate) use self::value::Pickled;
 pub(crate) use self::write::PickleWriter;
-#[cfg(test)]
-use self::write::Unwritable;
 
 /// The codec of an object whose type is defined in a file, which Python must load first: a pickle of the path of the file
 /// and of the object's pickle.

@@ -19,7 +19,7 @@ use pushflow_protocol::slabs::GrantSource;
 
 use crate::buffers::Buffers;
 use crate::failures::{not_started, unreachable};
-use crate::source::{ServingMode, launch, source};
+use crate::source::{ServingMode, launch, python_source};
 
 /// How many bytes of the source are sent in one message.
 const CHUNK: usize = 16 * 1024;
@@ -73,7 +73,7 @@ impl SharedProcess {
             was_ready: AtomicBool::new(false),
             buffers: Buffers::new(grants),
         });
-        process.send_source(&source(&options.modules));
+        process.send_source(&python_source(&options.modules));
         let sender = {
             let child = child.clone();
             move || send_orders(&ours, &queue, child.as_ref())

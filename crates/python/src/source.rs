@@ -82,7 +82,7 @@ for name in parts:
 const THREADS: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
 
 /// The source that the loader of an interpreter reads. The interpreter imports `modules` before its first task.
-pub fn source(modules: &[TaskModule]) -> Vec<u8> {
+pub fn python_source(modules: &[TaskModule]) -> Vec<u8> {
     let names = names(modules);
     let first = [(NAMES_MODULE, names.as_str())];
     let parts: Vec<&str> = first.iter().chain(&MODULES).flat_map(|(name, source)| [*name, *source]).collect();

@@ -3,10 +3,9 @@
 use proptest::prelude::*;
 use pushflow_model::{Map, Value};
 
-use super::Unwritable;
 use super::read::Malformed;
 use super::value::Pickled;
-use super::write::PickleWriter;
+use super::write::{PickleWriter, Unwritable};
 use crate::buffers::OutOfBand;
 
 fn written(value: &Value) -> Vec<u8> {
