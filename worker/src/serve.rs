@@ -156,7 +156,7 @@ impl Worker {
 
     /// Runs jobs until the channel ends.
     fn run_jobs(&self, settings: WorkerSettings, mut output: AttemptOutput, grants: Arc<dyn GrantSource>) {
-        let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_rooms(grants);
+        let mut runner = Runner::new(Arc::new(WorkerLauncher), settings.python).with_grants(grants);
         if settings.start_python
             && let Err(error) = runner.start_python(&self.starting)
         {

@@ -1,4 +1,4 @@
-//! Runs [`CommandTask`]: a program and its arguments, with inputs in their places.
+//! Runs a [`CommandTask`]: a program and its arguments, with the inputs in the places of their templates.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,14 +10,15 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use pushflow_guardian::{Interrupter, Launch, Launcher};
 use pushflow_model::{CommandTask, Data, ErrorKind, Exit, TaskError, Value};
 
-use super::output::text_or_bytes;
-use super::program::{Ended, Output, run_program};
-use super::template::render;
+use crate::pipes::text_or_bytes;
+use crate::program::{FinishedProgram, OutputMode, run_program};
+use crate::template::render;
 
 /// Runs a command task; see [`CommandTask`] for the rules.
 ///
 /// # Errors
-/// When an input is missing, the program can't be started, was interrupted, or ended with another exit code than 0.
+/// When an input is missing, or when the program can't be started, was interrupted, or ended with another exit code than
+/// 0 that the task does not allow.
 pub(super) fn run_command(
     launcher: &dyn Launcher,
     task: &CommandTask,
@@ -37,21 +38,21 @@ pub(super) fn run_command(
     if launch.argv.is_empty() {
         return Err(TaskError::new(ErrorKind::BadInput, "the command is empty: it needs at least a program"));
     }
-    let ended = run_program(launcher, launch, Output::Captured, interrupter)?;
-    match ended.exit {
-        Exit::Code(code) if code == 0 || task.any_exit_code => Ok(result(ended, code)),
-        _ => Err(ended.failed()),
+    let finished = run_program(launcher, launch, OutputMode::Captured, interrupter)?;
+    match finished.exit {
+        Exit::Code(code) if code == 0 || task.any_exit_code => Ok(result(finished, code)),
+        _ => Err(finished.failed()),
     }
 }
 
-fn result(ended: Ended, code: i32) -> Data {
+fn result(finished: FinishedProgram, code: i32) -> Data {
     Data::new()
-        .with("stdout", text_or_bytes(ended.stdout.unwrap_or_default()))
-        .with("stderr", text_or_bytes(ended.stderr.unwrap_or_default()))
+        .with("stdout", text_or_bytes(finished.stdout.unwrap_or_default()))
+        .with("stderr", text_or_bytes(finished.stderr.unwrap_or_default()))
         .with("exit_code", Value::Int(code.into()))
 }
 
-/// A file in memory to read `content` from: it needs nobody who feeds it, unlike a pipe.
+/// A file in memory that holds `content`. Unlike a pipe, it needs no thread that writes.
 fn file_of(content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("pushflow-stdin", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(content)?;

@@ -1,4 +1,4 @@
-//! [`TaskContext`]: what a task sees of its attempt.
+//! [`TaskContext`]: the attempt, as its Rust task sees it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use pushflow_green::{Cancellation, Cancelled};
 use pushflow_guardian::{CurrentProcess, current_process};
 
-/// What a task sees of its attempt: a `#[task]` function takes it as a parameter of type `&TaskContext`.
+/// The attempt, as its Rust task sees it: a `#[task]` function takes it as a parameter of type `&TaskContext`.
 ///
-/// A task that runs long should look at it from time to time: where it shares a process with others, this is the only way
-/// to end it.
+/// A task that runs long should check for cancellation from time to time. Where a task shares its process with others,
+/// this is the only way to end it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +52,7 @@ impl TaskContext {
         self.attempt
     }
 
-    /// Who the process is that the task runs in.
+    /// The process in which the task runs.
     pub fn process(&self) -> CurrentProcess {
         current_process()
     }
@@ -67,7 +67,7 @@ impl TaskContext {
         self.cancellation.is_cancelled()
     }
 
-    /// Whether to go on, in the form that `?` follows.
+    /// Returns an error when the attempt was asked to end, for use with `?`.
     ///
     /// # Errors
     /// When the attempt was asked to end.
@@ -75,7 +75,7 @@ impl TaskContext {
         if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }
 
-    /// Sleeps, and wakes at once when the attempt is asked to end.
+    /// Sleeps. The sleep ends at once when the attempt is asked to end.
     ///
     /// # Errors
     /// When the attempt was asked to end, before or during the sleep.

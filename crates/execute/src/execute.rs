@@ -1,4 +1,4 @@
-//! [`execute`]: one attempt of any task, wherever it runs.
+//! [`execute`]: runs one attempt of any task in any pool.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use crate::context::TaskContext;
 use crate::registry::run_rust;
 use crate::runner::Runner;
 
-/// Runs one attempt on the calling thread; `runner` is for what is no Rust task, `None` where such do not run.
+/// Runs one attempt on the calling thread. `runner` runs every task that is not a Rust task; with `None`, such tasks are
+/// refused.
 ///
 /// # Errors
-/// However the attempt fails. One that follows its interruption, by whatever way its kind of task has, is
-/// [`ErrorKind::Stopped`].
+/// The failure of the attempt. An attempt that ends because it was interrupted fails with [`ErrorKind::Stopped`], whatever
+/// the kind of its task.
 pub fn execute(
     runner: Option<&mut Runner>,
     task: &TaskSpec,
@@ -38,14 +39,14 @@ pub fn execute(
     })
 }
 
-/// Ends a fork of this process that came back from a task: what it was for, it has done. It has one thread, and must
-/// neither answer for the attempt a second time nor wait for the next. Nothing is flushed: a thread that is missing here
-/// may hold the lock.
+/// Ends a fork of this process that returned from a task. The task made the fork and the fork has done its work. It must
+/// not answer for the attempt a second time, nor wait for the next attempt. It flushes nothing: the lock of a stream may
+/// be held by a thread that the fork does not have.
 fn leave(ended: &Result<Data, TaskError>) -> ! {
     pushflow_os::fork::exit_immediately(i32::from(ended.is_err()))
 }
 
-/// A Rust task that returns [`Cancelled`] after it was interrupted did what it was asked to.
+/// Marks the error as [`ErrorKind::Stopped`] where a Rust task returned [`Cancelled`] after its interruption.
 fn followed(mut error: TaskError, interrupter: &Interrupter) -> TaskError {
     if interrupter.is_interrupted() && error.kind == ErrorKind::Raised && error.message == Cancelled.to_string() {
         error.kind = ErrorKind::Stopped;

@@ -1,4 +1,4 @@
-//! Runs one program for an attempt and says how that ended: what command and script tasks have in common.
+//! Runs one program for an attempt: the common part of command and script tasks.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,29 +10,29 @@ use nix::sys::signal::Signal;
 use pushflow_guardian::{Child, Interrupter, Launch, Launcher};
 use pushflow_model::{ErrorKind, Exit, TaskError};
 
-use super::output::{last_lines, read_until_exit};
+use crate::pipes::{last_lines, read_until_exit};
 
-/// How many lines of a failed program's standard error an error quotes.
+/// How many lines of the standard error of a failed program its error quotes.
 const QUOTED_LINES: usize = 20;
 
-/// Where the output of a program goes.
+/// Where the output of a program is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Output {
-    /// To where this process's own output goes.
+pub(super) enum OutputMode {
+    /// To the same files as the output of this process.
     Inherited,
     /// Into memory.
     Captured,
-    /// Into memory, standard error into the same stream as standard output.
+    /// Into memory, with standard error in the same stream as standard output.
     Merged,
 }
 
 /// A program that has ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct FinishedProgram {
     pub(super) exit: Exit,
-    /// What it wrote, if that was captured.
+    /// The standard output, if it was captured.
     pub(super) stdout: Option<Vec<u8>>,
-    /// What it wrote, if that was captured by itself.
+    /// The standard error, if it was captured and not merged into the standard output.
     pub(super) stderr: Option<Vec<u8>>,
     name: String,
     pid: u32,
@@ -41,13 +41,13 @@ pub(super) struct Ended {
 /// Starts a program in a process group of its own and waits until it has ended.
 ///
 /// # Errors
-/// When it can't be started, or when it was interrupted and did not succeed nevertheless.
+/// When the program can't be started, or when it was interrupted and did not exit with 0 nevertheless.
 pub(super) fn run_program(
     launcher: &dyn Launcher,
     mut launch: Launch,
-    output: Output,
+    output: OutputMode,
     interrupter: &Interrupter,
-) -> Result<Ended, TaskError> {
+) -> Result<FinishedProgram, TaskError> {
     let program = launch.argv.first().cloned().unwrap_or_default();
     check_arguments(&launch)?;
     if interrupter.is_interrupted() {
@@ -61,32 +61,36 @@ pub(super) fn run_program(
     let (streams, exit) = read.map_err(|error| abandon(child.as_ref(), &program, &error))?;
     let mut streams = streams.into_iter();
     let (stdout, stderr) = (streams.next(), streams.next());
-    let ended = Ended { exit, stdout, stderr, name: program.to_string_lossy().into_owned(), pid: child.pid() };
-    if interrupter.is_interrupted() && exit != Exit::Code(0) { Err(ended.interrupted()) } else { Ok(ended) }
+    let finished =
+        FinishedProgram { exit, stdout, stderr, name: program.to_string_lossy().into_owned(), pid: child.pid() };
+    if interrupter.is_interrupted() && exit != Exit::Code(0) { Err(finished.interrupted()) } else { Ok(finished) }
 }
 
-impl Ended {
-    /// The error of an attempt that failed because its program did.
+impl FinishedProgram {
+    /// The error of an attempt whose program failed.
     pub(super) fn failed(&self) -> TaskError {
         if self.exit == Exit::Unknown {
             let message = format!("{} (pid {}) {}", self.name, self.pid, self.exit);
-            return self.told(TaskError::new(ErrorKind::WorkerLost, message));
+            return self.with_pid_and_stderr(TaskError::new(ErrorKind::WorkerLost, message));
         }
         let error = TaskError::new(ErrorKind::Raised, format!("{} {}", self.name, self.exit));
-        TaskError { type_name: "CommandFailed".into(), ..self.told(error) }
+        TaskError { type_name: "CommandFailed".into(), ..self.with_pid_and_stderr(error) }
     }
 
     fn interrupted(&self) -> TaskError {
-        self.told(TaskError::new(ErrorKind::Stopped, format!("{} was interrupted and {}", self.name, self.exit)))
+        self.with_pid_and_stderr(TaskError::new(
+            ErrorKind::Stopped,
+            format!("{} was interrupted and {}", self.name, self.exit),
+        ))
     }
 
-    fn told(&self, error: TaskError) -> TaskError {
+    fn with_pid_and_stderr(&self, error: TaskError) -> TaskError {
         let stderr = last_lines(self.stderr.as_deref().unwrap_or_default(), QUOTED_LINES);
         TaskError { pid: Some(self.pid), stderr, ..error }
     }
 }
 
-/// No process can have these, and the message of the operating system would not say which argument it is about.
+/// Refuses arguments and variables that no process can have. The error of the operating system would not name them.
 fn check_arguments(launch: &Launch) -> Result<(), TaskError> {
     let has_nul = |text: &OsStr| text.as_bytes().contains(&0);
     if let Some(position) = launch.argv.iter().position(|argument| has_nul(argument)) {
@@ -101,13 +105,13 @@ fn check_arguments(launch: &Launch) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Gives the program pipes where its output is captured; returns the ends to read.
-fn redirect(launch: &mut Launch, output: Output) -> io::Result<Vec<OwnedFd>> {
-    if output == Output::Inherited {
+/// Gives the program pipes where its output is captured; returns their reading ends.
+fn redirect(launch: &mut Launch, output: OutputMode) -> io::Result<Vec<OwnedFd>> {
+    if output == OutputMode::Inherited {
         return Ok(Vec::new());
     }
     let (read_stdout, stdout) = io::pipe()?;
-    if output == Output::Merged {
+    if output == OutputMode::Merged {
         launch.stderr = Some(stdout.try_clone()?.into());
         launch.stdout = Some(stdout.into());
         return Ok(vec![read_stdout.into()]);
@@ -118,7 +122,7 @@ fn redirect(launch: &mut Launch, output: Output) -> io::Result<Vec<OwnedFd>> {
     Ok(vec![read_stdout.into(), read_stderr.into()])
 }
 
-/// Ends a program that can't be listened to any more.
+/// Kills a program whose pipes or end can't be waited for.
 fn abandon(child: &dyn Child, program: &OsStr, cause: &io::Error) -> TaskError {
     if let Err(error) = child.signal(Signal::SIGKILL).and_then(|()| child.wait(None).map(drop)) {
         tracing::warn!(pid = child.pid(), %error, "could not end a program that was lost");

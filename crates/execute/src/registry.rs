@@ -1,7 +1,9 @@
-//! The `#[task]` functions of this program: found by name, and run so that neither an `Err` nor a panic gets out.
+//! The registry of this program's `#[task]` functions: finds them by name, and runs them so that neither an `Err` nor a
+//! panic leaves the call.
 
+mod available_names;
 pub mod call;
-mod choices;
+
 mod panics;
 
 use std::collections::BTreeMap;
@@ -9,28 +11,30 @@ use std::sync::OnceLock;
 
 use pushflow_model::{Data, ErrorKind, Key, TaskError};
 
-use self::choices::choices;
+use self::available_names::available_names;
 use crate::context::TaskContext;
 
-/// Makes a plain `fn` a task, which a workflow and a worker find by its name; the function stays callable as it is.
+/// Makes a plain `fn` a task, which workflows and workers find by its name. The function stays callable as it is.
 ///
 /// # Parameters
-/// `limit: T`, where `T` is deserialized by serde, takes the input `limit`; `Option<T>` may be missing; [`Value`] is the
-/// input as it arrived. [`Data`] takes all inputs, `&TaskContext` shows the attempt. Inputs that no parameter names are
-/// ignored. An input that is missing by name is taken by position: the first parameter that takes an input has position 0.
-/// `r#type` takes the input `type`, and `_limit`, which the function does not use, the input `limit`.
+/// `limit: T`, where `T` is deserialized by serde, takes the input `limit`. An input of type `Option<T>` may be missing;
+/// [`Value`] takes the input as it arrived. [`Data`] takes all inputs, and `&TaskContext` is the attempt. Inputs that no
+/// parameter names are ignored. An input that is missing by name is taken by position: the first parameter that takes an
+/// input has position 0. `r#type` takes the input `type`, and `_limit` (a parameter that the function does not use) takes
+/// the input `limit`.
 ///
 /// # Its description
-/// The function `greet` gets `greet::spec()`, the `TaskSpec` of the task, with the visibility of the function. So no module
-/// and no type beside the function may be called `greet`; where one is, rename the function and give the task its name.
+/// For the function `greet` the macro makes `greet::spec()`, the `TaskSpec` of the task, with the visibility of the
+/// function. So no module and no type beside the function may be called `greet`; where one is, rename the function and
+/// give the task its name.
 ///
 /// # What it returns
-/// Anything that serde writes as a map with text keys (a struct, a `HashMap`), a `Value` that is a map, `Data`, or `()`
+/// Any value that serde writes as a map with text keys (a struct, a `HashMap`), a `Value` that is a map, `Data`, or `()`
 /// for no entries; or a `Result` of these with any error type that converts to `Box<dyn Error>`, such as `String`.
 ///
 /// # Options
-/// `#[task(name = "other.name")]` registers it under another name. `#[task(crate = path)]` says where pushflow is, if
-/// not at `::pushflow`.
+/// `#[task(name = "other.name")]` registers the function under another name. `#[task(crate = path)]` gives the path of
+/// pushflow, if that is not `::pushflow`.
 ///
 /// ```
 /// # extern crate pushflow_execute as pushflow;
@@ -55,7 +59,8 @@ use crate::context::TaskContext;
 /// # }
 /// ```
 ///
-/// A task of a library crate is only there if the program uses something of that crate: `use my_tasks as _;` is enough.
+/// The linker keeps the tasks of a library crate only if the program uses an item of that crate: `use my_tasks as _;` is
+/// enough.
 ///
 /// [`Value`]: pushflow_model::Value
 pub use pushflow_task_macros::task;
@@ -63,22 +68,23 @@ pub use pushflow_task_macros::task;
 /// One `#[task]` function of this program.
 #[derive(Debug)]
 pub struct RegisteredTask {
-    /// The name it is found by.
+    /// The name by which the task is found.
     pub name: &'static str,
-    /// The source file it is in.
+    /// The source file of the function.
     pub file: &'static str,
-    /// The line of its `#[task]`, counted from 1.
+    /// The line of the `#[task]` attribute, counted from 1.
     pub line: u32,
-    /// Calls it: takes the inputs apart and packs the result. A panic gets out of it; see [`run_rust`].
+    /// Calls the function with its inputs, and packs the result. A panic of the function leaves this call; see
+    /// [`run_rust`].
     pub run: fn(&Data, &TaskContext) -> Result<Data, TaskError>,
 }
 
 inventory::collect!(RegisteredTask);
 
-/// Why there is no one task of a name.
+/// Why a name does not find one task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FindTaskError {
-    /// This program has no task of that name.
+    /// This program has no task of the name.
     #[error(
         "no task named {name:?} is in this program ({choices}): a #[task] function must be part of the program that runs as \
          worker, whose main calls pushflow::init() first"
@@ -86,24 +92,24 @@ pub enum FindTaskError {
     Unknown {
         /// The name that was looked for.
         name: String,
-        /// The names there are, in words.
+        /// The names of this program's tasks, in words.
         choices: String,
     },
-    /// Several tasks have that name.
+    /// Several tasks have the name.
     #[error(
         "the task name {name:?} is given twice, at {first} and at {second}: rename one with #[task(name = \"...\")]"
     )]
     Ambiguous {
         /// The name that was looked for.
         name: String,
-        /// `file:line` of one.
+        /// `file:line` of the first task.
         first: String,
-        /// `file:line` of another.
+        /// `file:line` of the second task.
         second: String,
     },
 }
 
-/// What the names of tasks begin with that come with pushflow, in its own programs.
+/// The prefix of the names of tasks that are part of pushflow's own programs.
 const BUILT_IN: &str = "pushflow.";
 
 /// Every `#[task]` function of this program, in no particular order.
@@ -111,15 +117,15 @@ pub fn registered_tasks() -> impl Iterator<Item = &'static RegisteredTask> {
     inventory::iter::<RegisteredTask>.into_iter()
 }
 
-/// The `#[task]` functions that no other program knows: all but those that come with pushflow.
+/// The `#[task]` functions of this program, without those that are part of pushflow.
 pub fn own_tasks() -> impl Iterator<Item = &'static RegisteredTask> {
     registered_tasks().filter(|task| !task.name.starts_with(BUILT_IN))
 }
 
-/// The task of a name.
+/// The task with this name.
 ///
 /// # Errors
-/// When this program has no task of that name, or has several.
+/// When this program has no task with the name, or several.
 pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
     let index = index();
     match index.get(name).map(Vec::as_slice) {
@@ -128,14 +134,14 @@ pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
             Err(FindTaskError::Ambiguous { name: name.to_owned(), first: first.place(), second: second.place() })
         }
         Some([]) | None => {
-            let names = index.keys().filter(|name| !name.starts_with(BUILT_IN));
-            let names: Vec<Key> = names.copied().map(Key::from).collect();
-            Err(FindTaskError::Unknown { name: name.to_owned(), choices: choices(name, &names) })
+            let (built_in, own): (Vec<&str>, Vec<&str>) = index.keys().partition(|name| name.starts_with(BUILT_IN));
+            let own: Vec<Key> = own.into_iter().map(Key::from).collect();
+            Err(FindTaskError::Unknown { name: name.to_owned(), choices: available_names(name, &own, &built_in) })
         }
     }
 }
 
-/// Runs the task of a name.
+/// Runs the task with this name.
 ///
 /// ```
 /// use pushflow_execute::{TaskContext, run_rust, task};
@@ -159,8 +165,8 @@ pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
 /// ```
 ///
 /// # Errors
-/// `NotFound` when there is no one task of that name, `BadInput` when the inputs do not fit its parameters, `Raised` when
-/// it returns an `Err`, `Panicked` when it panics, `BadResult` when what it returns is no mapping.
+/// `NotFound` when not exactly one task has the name, `BadInput` when the inputs do not fit the parameters, `Raised` when
+/// the task returns an `Err`, `Panicked` when it panics, `BadResult` when the value that it returns is no mapping.
 pub fn run_rust(name: &str, inputs: &Data, context: &TaskContext) -> Result<Data, TaskError> {
     let task = find_task(name).map_err(|error| TaskError::new(ErrorKind::NotFound, error.to_string()))?;
     panics::catch(|| (task.run)(inputs, context))
@@ -172,7 +178,7 @@ impl RegisteredTask {
     }
 }
 
-/// All tasks by name, those of one name in the order of their places.
+/// All tasks by name; the tasks of one name are in the order of their source locations.
 fn index() -> &'static BTreeMap<&'static str, Vec<&'static RegisteredTask>> {
     static INDEX: OnceLock<BTreeMap<&'static str, Vec<&'static RegisteredTask>>> = OnceLock::new();
     INDEX.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! [`Runner`]: runs attempts one after another, and keeps what they can share.
+//! [`Runner`]: runs attempts of all tasks but Rust tasks, and keeps their Python interpreter.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,53 +10,60 @@ use pushflow_python::{PythonCall, PythonHost, SharedPython};
 
 use crate::{command, script};
 
-/// Runs attempts, one at a time, and keeps what they can share: the Python interpreter.
+/// Runs attempts of all tasks but Rust tasks, one at a time, and keeps the Python interpreter from one to the next.
 pub struct Runner {
     launcher: Arc<dyn Launcher>,
-    python: Python,
+    python: InterpreterOwner,
     pub(crate) host: Option<PythonHost>,
-    /// Shared memory for the interpreter.
-    rooms: Arc<dyn GrantSource>,
+    /// The shared memory for the interpreter.
+    grants: Arc<dyn GrantSource>,
 }
 
-/// Where Python tasks run.
-enum Python {
-    /// Nowhere.
+/// Whose interpreter runs the Python tasks.
+enum InterpreterOwner {
+    /// There is none: Python tasks are refused.
     Nowhere,
-    /// In an interpreter of the runner's own.
+    /// The runner's own.
     Own(PythonOptions),
-    /// In one that others use too.
+    /// A pool's, which its other runners use too.
     Shared(Arc<SharedPython>),
 }
 
-impl Python {
+impl InterpreterOwner {
     fn options(&self) -> Option<&PythonOptions> {
         match self {
-            Python::Nowhere => None,
-            Python::Own(options) => Some(options),
-            Python::Shared(shared) => Some(shared.options()),
+            InterpreterOwner::Nowhere => None,
+            InterpreterOwner::Own(options) => Some(options),
+            InterpreterOwner::Shared(shared) => Some(shared.options()),
         }
     }
 }
 
 impl Runner {
-    /// A runner that starts processes through `launcher`, and Python tasks as `python` says, or not at all.
+    /// A runner that starts processes through `launcher`. It has an interpreter of its own with these options; with `None`
+    /// it refuses Python tasks.
     pub fn new(launcher: Arc<dyn Launcher>, python: Option<PythonOptions>) -> Self {
-        Runner { launcher, python: python.map_or(Python::Nowhere, Python::Own), host: None, rooms: own_rooms() }
+        Runner {
+            launcher,
+            python: python.map_or(InterpreterOwner::Nowhere, InterpreterOwner::Own),
+            host: None,
+            grants: own_grants(),
+        }
     }
 
-    /// A runner whose Python tasks run in an interpreter that others use too.
+    /// A runner whose Python tasks run in an interpreter that other runners use too.
     pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
-        Runner { launcher, python: Python::Shared(python), host: None, rooms: own_rooms() }
+        Runner { launcher, python: InterpreterOwner::Shared(python), host: None, grants: own_grants() }
     }
 
-    /// This runner with this shared memory for long parts of values, in the place of its own.
+    /// This runner, with another source of the shared memory for long buffers of values.
     #[must_use]
-    pub fn with_rooms(self, rooms: Arc<dyn GrantSource>) -> Self {
-        Runner { rooms, ..self }
+    pub fn with_grants(self, grants: Arc<dyn GrantSource>) -> Self {
+        Runner { grants, ..self }
     }
 
-    /// A runner of a pool in this process, which has an interpreter for all its runners, or none.
+    /// A runner of a pool that runs in this process. `python` is the interpreter of all runners of the pool; with `None`
+    /// the runner refuses Python tasks.
     pub fn of_pool(launcher: Arc<dyn Launcher>, python: Option<&Arc<SharedPython>>) -> Self {
         match python {
             Some(python) => Runner::sharing(launcher, python.clone()),
@@ -67,7 +74,7 @@ impl Runner {
     /// Runs one attempt of a task.
     ///
     /// # Errors
-    /// However the attempt fails. A Rust task is [`ErrorKind::Unsupported`]: see [`crate::run_rust`].
+    /// The failure of the attempt. A Rust task fails with [`ErrorKind::Unsupported`]: see [`crate::run_rust`].
     pub fn run(&mut self, task: &TaskSpec, inputs: &Data, interrupter: &Interrupter) -> Result<Data, TaskError> {
         match task {
             TaskSpec::Rust { name } => {
@@ -85,14 +92,14 @@ impl Runner {
         }
     }
 
-    /// Starts the Python interpreter if there are to be Python tasks, ahead of the first of them, and waits until it
-    /// runs. What it has to import, it imports meanwhile; the first attempt waits for that.
+    /// Starts the runner's own Python interpreter ahead of the first task, and waits until it runs. Its imports go on
+    /// afterwards; the first attempt waits for them. Does nothing where the runner has no interpreter of its own.
     ///
     /// # Errors
-    /// When it can't be started, or the wait was interrupted.
+    /// When the interpreter can't be started, or the wait was interrupted.
     pub fn start_python(&mut self, interrupter: &Interrupter) -> Result<(), TaskError> {
-        let Python::Own(options) = &self.python else { return Ok(()) };
-        let host = PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?;
+        let InterpreterOwner::Own(options) = &self.python else { return Ok(()) };
+        let host = PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?;
         self.host.insert(host).make_run(interrupter)
     }
 
@@ -104,14 +111,16 @@ impl Runner {
     ) -> Result<Data, TaskError> {
         let host = match (self.host.take_if(|host| host.is_usable()), &self.python) {
             (Some(host), _) => host,
-            (None, Python::Own(options)) => PythonHost::start(options, self.launcher.as_ref(), self.rooms.clone())?,
-            (None, Python::Shared(shared)) => {
+            (None, InterpreterOwner::Own(options)) => {
+                PythonHost::start(options, self.launcher.as_ref(), self.grants.clone())?
+            }
+            (None, InterpreterOwner::Shared(shared)) => {
                 let mut host = shared.connect(interrupter)?;
                 let ended = host.run(call, inputs, interrupter);
                 shared.give_back(host);
                 return ended;
             }
-            (None, Python::Nowhere) => {
+            (None, InterpreterOwner::Nowhere) => {
                 let message = "this pool was opened without a Python interpreter";
                 return Err(TaskError::new(ErrorKind::Unsupported, message));
             }
@@ -120,7 +129,7 @@ impl Runner {
     }
 }
 
-/// Makes no slab before one is needed.
-fn own_rooms() -> Arc<dyn GrantSource> {
+/// A store of shared memory for one runner. It allocates no slab before one is needed.
+fn own_grants() -> Arc<dyn GrantSource> {
     Arc::new(SlabStore::default())
 }

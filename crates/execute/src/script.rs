@@ -1,4 +1,4 @@
-//! Runs [`ScriptTask`]: a script or program as ewoks does, with the inputs as its arguments.
+//! Runs a [`ScriptTask`]: a script or program with the inputs as its arguments, by the rules of ewoks.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -10,16 +10,17 @@ use pushflow_guardian::{Interrupter, Launch, Launcher};
 use pushflow_model::{Data, ErrorKind, Exit, Key, ScriptTask, TaskError, Value};
 use pushflow_python::{is_true, python_text};
 
-use super::output::text_or_bytes;
-use super::program::{Ended, Output, run_program};
+use crate::pipes::text_or_bytes;
+use crate::program::{FinishedProgram, OutputMode, run_program};
 
-/// The inputs that are no arguments.
+/// The inputs that are options of the task and no arguments.
 const OPTIONS: [&str; 4] = ["_script", "_capture_output", "_merge_err", "_raise_on_error"];
 
-/// Runs a script task; see [`ScriptTask`] for the rules. `python` runs files whose name ends in `.py`.
+/// Runs a script task; see [`ScriptTask`] for the rules. `python` is the interpreter of files whose name ends in `.py`.
 ///
 /// # Errors
-/// When the script can't be started, was interrupted, or, if so wanted, ended with another exit code than 0.
+/// When the script can't be started or was interrupted, or when it ended with another exit code than 0 and the input
+/// `_raise_on_error` is true.
 pub(super) fn run_script(
     launcher: &dyn Launcher,
     task: &ScriptTask,
@@ -29,28 +30,28 @@ pub(super) fn run_script(
 ) -> Result<Data, TaskError> {
     let option = |name: &str| Ok::<_, TaskError>(value_of(inputs, name)?.is_some_and(is_true));
     let output = match (option("_capture_output")?, option("_merge_err")?) {
-        (false, _) => Output::Inherited,
-        (true, false) => Output::Captured,
-        (true, true) => Output::Merged,
+        (false, _) => OutputMode::Inherited,
+        (true, false) => OutputMode::Captured,
+        (true, true) => OutputMode::Merged,
     };
     let mut argv = program_of(task, python)?;
     argv.extend(arguments_of(inputs)?);
-    let ended = run_program(launcher, Launch { argv, ..Launch::default() }, output, interrupter)?;
-    match ended.exit {
-        Exit::Unknown => Err(ended.failed()),
-        exit if exit != Exit::Code(0) && option("_raise_on_error")? => Err(ended.failed()),
-        Exit::Code(code) => Ok(result(ended, code)),
-        // As Python's `subprocess` has it.
-        Exit::Signal(signal) => Ok(result(ended, -signal)),
+    let finished = run_program(launcher, Launch { argv, ..Launch::default() }, output, interrupter)?;
+    match finished.exit {
+        Exit::Unknown => Err(finished.failed()),
+        exit if exit != Exit::Code(0) && option("_raise_on_error")? => Err(finished.failed()),
+        Exit::Code(code) => Ok(result(finished, code)),
+        // The return code of Python's `subprocess` for a signal.
+        Exit::Signal(signal) => Ok(result(finished, -signal)),
     }
 }
 
-/// What was not captured is null; what was captured is a text, an empty one included.
-fn result(ended: Ended, return_code: i32) -> Data {
+/// The result of a script. A stream that was not captured is null; a captured stream is a text, also an empty one.
+fn result(finished: FinishedProgram, return_code: i32) -> Data {
     Data::new()
         .with("return_code", Value::Int(return_code.into()))
-        .with("out", ended.stdout.map_or(Value::Null, text_or_bytes))
-        .with("err", ended.stderr.map_or(Value::Null, text_or_bytes))
+        .with("out", finished.stdout.map_or(Value::Null, text_or_bytes))
+        .with("err", finished.stderr.map_or(Value::Null, text_or_bytes))
 }
 
 /// The program and its first arguments.
@@ -84,7 +85,8 @@ fn unreadable(file: &Path, error: &std::io::Error) -> TaskError {
     TaskError::new(ErrorKind::NotFound, format!("the script {} can't be read: {error}", file.display()))
 }
 
-/// Named inputs in their order, then positions in theirs. A name of digits is a position, as everywhere in ewoks.
+/// The arguments: named inputs in their order, then positional inputs by position. As everywhere in ewoks, a name that
+/// consists of digits is a position.
 fn arguments_of(inputs: &Data) -> Result<Vec<OsString>, TaskError> {
     let mut named = Vec::new();
     let mut positional = Vec::new();

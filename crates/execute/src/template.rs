@@ -1,16 +1,14 @@
-//! `{NAME}` in the texts of a command task: the input of that name, as text.
+//! [`render`]: replaces `{NAME}` in the texts of a command task by the input of that name, as text.
 
-use pushflow_model::{Data, ErrorKind, Key, TaskError, Value};
-
-/// How alike two names must be, of 1, for one to be proposed in place of the other.
-const ALIKE: f64 = 0.75;
+use pushflow_model::{Data, ErrorKind, Key, TaskError, Value, did_you_mean};
 
 /// A template with the inputs in their places; `{{` and `}}` stand for the braces themselves.
 ///
-/// Texts and bytes are inserted as they are, everything else as JSON, what JSON can't hold by the text that stands for it.
+/// Texts and bytes are inserted as they are, other values as JSON. A value that JSON can't hold is inserted as its
+/// text.
 ///
 /// # Errors
-/// When there is no input of a name, or a brace has no partner.
+/// When no input has a name, or when a brace has no partner.
 pub(super) fn render(template: &str, inputs: &Data) -> Result<Vec<u8>, TaskError> {
     let mut rendered = Vec::with_capacity(template.len());
     let mut rest = template;
@@ -47,13 +45,12 @@ fn insert(rendered: &mut Vec<u8>, template: &str, name: &str, inputs: &Data) -> 
 }
 
 fn unknown(template: &str, name: &str, inputs: &Data) -> TaskError {
-    let alike = |known: &String| strsim::normalized_damerau_levenshtein(name, known);
-    let nearest = inputs.iter().map(|(key, _)| key.to_string()).max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    let advice = match nearest.filter(|known| alike(known) >= ALIKE) {
-        Some(known) => format!("did you mean {{{known}}}?"),
-        None => "write {{ and }} for the braces themselves".to_owned(),
+    let names = inputs.iter().filter_map(|(key, _)| key.as_name());
+    let advice = match did_you_mean(name, [names]) {
+        meant if meant.is_empty() => "; write {{ and }} for the braces themselves".to_owned(),
+        meant => meant,
     };
-    bad_input(format!("there is no input {name:?} for {{{name}}} in {template:?}; {advice}"))
+    bad_input(format!("there is no input {name:?} for {{{name}}} in {template:?}{advice}"))
 }
 
 fn lonely_brace(template: &str, brace: u8) -> TaskError {
@@ -97,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_what_json_has_no_number_for_are_inserted_too() {
+    fn bytes_and_numbers_that_json_lacks_are_inserted_too() {
         let inputs = Data::new().with("raw", Value::Bytes(vec![0xff, 0xfe].into())).with("infinite", f64::INFINITY);
         assert_eq!(render("{raw}", &inputs).unwrap(), [0xff, 0xfe]);
         assert_eq!(rendered("{infinite}", &inputs), "inf");
@@ -109,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inserted_text_is_not_looked_at_again() {
+    fn an_inserted_text_is_not_rendered_again() {
         assert_eq!(rendered("{x}", &Data::new().with("x", "{y}")), "{y}");
     }
 
@@ -118,7 +115,7 @@ mod tests {
         let inputs = Data::new().with("limit", 1).with("value", 2);
         assert_eq!(
             refused("--limit={limt}", &inputs),
-            r#"there is no input "limt" for {limt} in "--limit={limt}"; did you mean {limit}?"#
+            r#"there is no input "limt" for {limt} in "--limit={limt}"; did you mean "limit"?"#
         );
         assert_eq!(
             refused("{print $1}", &inputs),

@@ -1,4 +1,4 @@
-//! Attempts with real programs and a real Python.
+//! Attempts with real programs and a real Python interpreter.
 
 mod buffers;
 mod commands;
@@ -33,7 +33,7 @@ use pushflow_python::{PythonHost, SharedPython, find_interpreter};
 use self::direct::DirectLauncher;
 use crate::runner::Runner;
 
-/// A folder of its own for one test, removed with it.
+/// The folder of one test, which is removed at the end of the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -59,7 +59,7 @@ impl Folder {
         path
     }
 
-    /// A folder's file that can be executed.
+    /// Writes a file that can be executed.
     fn write_program(&self, name: &str, content: &str) -> PathBuf {
         let path = self.write(name, content);
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -77,12 +77,12 @@ impl Drop for Folder {
     }
 }
 
-/// A runner for programs.
+/// A runner without a Python interpreter.
 fn runner() -> Runner {
     Runner::new(Arc::new(DirectLauncher), None)
 }
 
-/// A runner whose Python tasks are in `folder`.
+/// A runner whose interpreter finds modules in `folder`.
 fn python_runner(folder: &Folder) -> Runner {
     Runner::new(Arc::new(DirectLauncher), Some(options(folder)))
 }
@@ -92,12 +92,12 @@ fn options(folder: &Folder) -> PythonOptions {
     PythonOptions::new(interpreter, vec![folder.path().into()])
 }
 
-/// An interpreter for several attempts at a time.
+/// An interpreter that runs several attempts at a time.
 fn shared(folder: &Folder, environment: Environment) -> Arc<SharedPython> {
     Arc::new(SharedPython::new(options(folder), environment, Arc::new(DirectLauncher)))
 }
 
-/// Those in which interpreters are shared: only the plain one where the interpreter of the tests has no gevent.
+/// The environments with a shared interpreter: only the plain one where the interpreter of the tests has no gevent.
 fn environments() -> Vec<Environment> {
     let mut environments = vec![Environment::Plain];
     environments.extend(libraries::is_there("gevent").then_some(Environment::Green));
@@ -113,7 +113,7 @@ fn wait_for(folder: &Folder, name: &str) {
     }
 }
 
-/// A Python task that is one function `run` of the module `tasks`, with a runner for it.
+/// A module `tasks` of Python tasks, and a runner for them.
 struct Python {
     runner: Runner,
     folder: Folder,
@@ -125,14 +125,15 @@ impl Python {
         Python { runner: python_runner(&folder), folder }
     }
 
-    /// The same in an interpreter for several at a time.
+    /// The same, in an interpreter that runs several attempts at a time.
     fn sharing(source: &str, environment: Environment) -> Self {
         let folder = Folder::with("tasks.py", source);
         let runner = Runner::sharing(Arc::new(DirectLauncher), shared(&folder, environment));
         Python { runner, folder }
     }
 
-    /// One in an interpreter of its own, and one in an interpreter patched by gevent, if there is gevent.
+    /// The module once with an interpreter of its own, and once, if gevent is installed, with an interpreter that gevent
+    /// has patched.
     fn own_and_green(source: &str) -> impl Iterator<Item = Python> {
         let green = environments().into_iter().filter(|&environment| environment == Environment::Green);
         std::iter::once(Python::new(source)).chain(green.map(|environment| Python::sharing(source, environment)))
@@ -142,7 +143,7 @@ impl Python {
         self.runner.run(&task("tasks", function), inputs, &Interrupter::new())
     }
 
-    /// The error of a function that takes nothing.
+    /// The error of a function without inputs.
     fn failure(&mut self, function: &str) -> TaskError {
         self.call(function, &Data::new()).unwrap_err()
     }
@@ -156,7 +157,7 @@ fn task(module: &str, function: &str) -> TaskSpec {
     TaskSpec::Python(PythonTask { module: module.into(), function: function.into(), returns: Returns::Mapping })
 }
 
-/// A task whose result is whatever it returns.
+/// A task whose result is the value that the function returns.
 fn value_task(module: &str, function: &str) -> TaskSpec {
     TaskSpec::Python(PythonTask { module: module.into(), function: function.into(), returns: Returns::Value })
 }
@@ -170,7 +171,7 @@ fn assert_error(error: &TaskError, kind: ErrorKind, type_name: &str, message: &s
     assert_eq!((error.kind, error.type_name.as_str(), error.message.as_str()), (kind, type_name, message));
 }
 
-/// The children of this thread, zombies included.
+/// The child processes of this thread, zombies included.
 fn children() -> String {
     fs::read_to_string("/proc/thread-self/children").unwrap()
 }

@@ -1,5 +1,5 @@
-//! What a `#[task]` function is to a worker: how inputs reach its parameters, what its result becomes, and what is said
-//! when something does not fit.
+//! A `#[task]` function as a worker calls it: its inputs, its result, and the errors about inputs and results that do not
+//! fit.
 
 use std::collections::{HashMap, HashSet};
 
@@ -67,7 +67,7 @@ fn the_function_stays_callable() {
 fn a_missing_input_is_named_with_those_that_are_there() {
     let inputs = Data::new().with("nam", "you").with("limit", 1);
     let message =
-        r#"task "greet" needs the input "name", which is missing (there are: "nam", "limit"; nearest: "nam")"#;
+        r#"task "greet" needs the input "name", which is missing (there are: "nam", "limit"; did you mean "nam"?)"#;
     assert_fails("greet", inputs, ErrorKind::BadInput, message);
     let message = r#"task "greet" needs the input "name", which is missing (there is none)"#;
     assert_fails("greet", Data::new(), ErrorKind::BadInput, message);
@@ -82,7 +82,7 @@ fn increment(value: i64) -> HashMap<&'static str, i64> {
 fn an_input_of_a_wrong_type_is_refused() {
     let error = failure("increment", Data::new().with("value", "one"));
     assert_eq!(error.kind, ErrorKind::BadInput);
-    // What follows is the conversion's own message.
+    // The rest is the message of the conversion.
     let start = r#"task "increment": input "value" does not fit: expected i64, found "#;
     assert!(error.message.starts_with(start), "{error}");
 }
@@ -125,7 +125,7 @@ fn the_context_and_all_inputs_can_be_taken() {
 mod own_types {
     use super::*;
 
-    /// A type of the user's that is called like one of pushflow's.
+    /// A type of the user with the same name as a type of pushflow.
     #[derive(Deserialize)]
     pub struct Data {
         x: f64,
@@ -224,7 +224,7 @@ fn an_unknown_task_is_refused_with_the_nearest_name() {
     assert_eq!(
         error.message,
         format!(
-            "no task named \"shapes.mvoe\" is in this program (there are {count}; nearest: \"shapes.move\"): a #[task] \
+            "no task named \"shapes.mvoe\" is in this program (there are {count}; did you mean \"shapes.move\"?): a #[task] \
              function must be part of the program that runs as worker, whose main calls pushflow::init() first"
         )
     );
@@ -258,7 +258,7 @@ fn a_task_knows_where_it_is() {
     assert_eq!((task.name, task.file), ("nothing", file!()));
 }
 
-/// Called like a variable of the generated code.
+/// A function with the same name as a variable of the generated code.
 #[task(crate = pushflow_execute)]
 fn inputs(inputs: i64, call: i64) -> Data {
     Data::new().with("sum", inputs + call)

@@ -1,4 +1,4 @@
-//! How a `#[task]` function fails: by an error of any type, by a panic, by a cancelled attempt.
+//! The failures of `#[task]` functions: errors of any type, panics, cancelled attempts.
 
 use std::error::Error;
 use std::time::Duration;
@@ -196,7 +196,7 @@ fn wait(seconds: u64, context: &TaskContext) -> Result<Data, Cancelled> {
 
 #[test]
 fn a_sleeping_task_wakes_when_it_is_cancelled() {
-    // Many rounds, so that the request comes before, during and at the start of the sleep.
+    // Many rounds, so that the request comes before the sleep, at its start, and during it.
     for _ in 0..100 {
         let cancellation = Cancellation::new();
         let context = TaskContext::new("node", 1, cancellation.clone());

@@ -1,4 +1,5 @@
-//! The panic hook of the program goes on to be called; a program of its own, since the hook belongs to the process.
+//! The panic hook of the program is still called. This test is a program of its own, since the hook belongs to the
+//! process.
 
 use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};

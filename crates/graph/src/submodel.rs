@@ -35,7 +35,7 @@ impl Submodel {
             submodel: self.name.clone(),
             port: name.to_owned(),
             ports: if self.ports.is_empty() { "none".to_owned() } else { names().collect::<Vec<_>>().join(", ") },
-            hint: did_you_mean(name, names()),
+            hint: did_you_mean(name, [names()]),
         })
     }
 }

@@ -1,17 +1,18 @@
-//! [`channel`]: values from task to task, in their order; who waits at either end lets others run.
+//! [`channel()`]: values from task to task, in their order. A green task that waits at either end lets others run.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::monitor::{WaitQueue, lock, wait_in};
-use super::task::is_cancelled;
+use crate::attempt::is_cancelled;
+use crate::lock::lock;
+use crate::monitor::{WaitQueue, wait_in};
 
-/// A channel for any number of senders and receivers, green tasks or threads; `capacity` is how many values may wait in
-/// it, without a limit if `None`. A capacity of 0 counts as 1.
+/// A channel for any number of senders and receivers, green tasks or threads. At most `capacity` values wait in it; any
+/// number if that is `None`. A capacity of 0 counts as 1.
 ///
-/// Waiting ends with the attempt of a green task: when that is asked to end, its calls fail as cancelled.
+/// When the attempt of a green task is asked to end, its waits on a channel end and fail as cancelled.
 ///
 /// ```
 /// use pushflow_green::{RecvError, channel};
@@ -25,7 +26,7 @@ use super::task::is_cancelled;
 /// # producer.join().unwrap().unwrap();
 /// ```
 pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    let state = State {
+    let state = ChannelState {
         values: VecDeque::new(),
         capacity: capacity.map_or(usize::MAX, |capacity| capacity.max(1)),
         senders: 1,
@@ -37,13 +38,13 @@ pub fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     (Sender(state.clone()), Receiver(state))
 }
 
-/// The end of a channel where values go in. Cloning makes another sender.
-pub struct Sender<T>(Arc<Mutex<State<T>>>);
+/// The sending end of a channel. A clone is another sender.
+pub struct Sender<T>(Arc<Mutex<ChannelState<T>>>);
 
-/// The end of a channel where values come out. Cloning makes another receiver; each value reaches one of them.
-pub struct Receiver<T>(Arc<Mutex<State<T>>>);
+/// The receiving end of a channel. A clone is another receiver; each value reaches one of them.
+pub struct Receiver<T>(Arc<Mutex<ChannelState<T>>>);
 
-struct State<T> {
+struct ChannelState<T> {
     values: VecDeque<T>,
     capacity: usize,
     senders: usize,
@@ -52,13 +53,13 @@ struct State<T> {
     wait_for_room: WaitQueue,
 }
 
-/// A value could not be sent: here it is again.
+/// A value could not be sent; the error gives it back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError<T> {
-    /// Nobody is left to receive it.
+    /// No receiver is left.
     #[error("the channel has no receiver any more")]
     Closed(T),
-    /// The attempt was asked to end while it waited for room.
+    /// The attempt was asked to end while the channel was full.
     #[error("the attempt was cancelled")]
     Cancelled(T),
 }
@@ -75,36 +76,37 @@ impl<T> fmt::Debug for SendError<T> {
 /// No value was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecvError {
-    /// The channel is empty, and nobody is left to send.
+    /// The channel is empty, and no sender is left.
     #[error("the channel has no sender any more")]
     Closed,
     /// The attempt was asked to end while it waited.
     #[error("the attempt was cancelled")]
     Cancelled,
-    /// The deadline came first.
+    /// No value came before the deadline.
     #[error("no value came in time")]
     TimedOut,
 }
 
-/// There is no value now.
+/// No value is in the channel now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TryRecvError {
-    /// One may still come.
+    /// The channel is empty, and a sender is left.
     #[error("the channel is empty")]
     Empty,
-    /// Nobody is left to send.
+    /// The channel is empty, and no sender is left.
     #[error("the channel has no sender any more")]
     Closed,
 }
 
 impl<T> Sender<T> {
-    /// Sends a value, and waits for room where the channel is full.
+    /// Sends a value; waits while the channel is full.
     ///
     /// # Errors
-    /// When all receivers are gone, or when the green task that waits is asked to end; the value comes back.
+    /// When no receiver is left, or when the attempt of the waiting green task is asked to end. The error holds the
+    /// value.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         let mut value = Some(value);
-        let mut back = move |state: &mut State<T>| {
+        let mut back = move |state: &mut ChannelState<T>| {
             let take = |value: &mut Option<T>| value.take().expect("the wait ends when the value is taken");
             if state.receivers == 0 {
                 return Some(Err(SendError::Closed(take(&mut value))));
@@ -122,18 +124,18 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Receives the next value, and waits for it.
+    /// Receives the next value; waits while the channel is empty.
     ///
     /// # Errors
-    /// When the channel is empty and all senders are gone, or when the green task that waits is asked to end.
+    /// When the channel is empty and no sender is left, or when the attempt of the waiting green task is asked to end.
     pub fn recv(&self) -> Result<T, RecvError> {
         self.recv_until(None)
     }
 
-    /// Receives the next value, and waits for it until the deadline.
+    /// Receives the next value; waits until the deadline while the channel is empty.
     ///
     /// # Errors
-    /// As [`Receiver::recv`], and when the deadline comes first.
+    /// As [`Receiver::recv`], and when no value comes before the deadline.
     pub fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvError> {
         let received = wait_in(
             &self.0,
@@ -152,10 +154,10 @@ impl<T> Receiver<T> {
         received.unwrap_or(Err(RecvError::TimedOut))
     }
 
-    /// The next value if it is there.
+    /// Receives the next value without waiting.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the channel is empty.
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut state = lock(&self.0);
         match state.pop() {
@@ -166,7 +168,7 @@ impl<T> Receiver<T> {
     }
 }
 
-impl<T> State<T> {
+impl<T> ChannelState<T> {
     fn pop(&mut self) -> Option<T> {
         let value = self.values.pop_front()?;
         self.wait_for_room.wake_one();
@@ -206,7 +208,7 @@ impl<T> Drop for Receiver<T> {
             let unread = std::mem::take(&mut state.values);
             state.wait_for_room.wake_all();
             drop(state);
-            // Outside of the lock: a value may own an end of this very channel.
+            // Dropped without the lock: a value may own an end of this very channel.
             drop(unread);
         }
     }

@@ -4,28 +4,29 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
 
-use pushflow_model::advice;
+use pushflow_model::did_you_mean_or_choose;
 
-use super::monitor::lock;
+use crate::lock::lock;
 
-/// The variable that chooses where nothing else does.
+/// The environment variable that decides where the program has not chosen.
 const VARIABLE: &str = "PUSHFLOW_ENVIRONMENT";
 
-/// Whether this process has green tasks: the counterpart of gevent's monkey patching (`parity.md` P96).
+/// Whether this process has green tasks: the counterpart of gevent's monkey patching (`docs/parity.md` P96).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Environment {
-    /// There is no pool `gevent`; the default pool is `process`.
+    /// The process has no pool `gevent`; the default pool is `process`.
     #[default]
     Plain,
-    /// There is the pool `gevent`, and it is the default one; the others work as ever (P98).
+    /// The process has the pool `gevent`, which is the default pool. The other pools work as in the plain environment
+    /// (`docs/parity.md` P98).
     Green,
 }
 
 impl Environment {
-    /// Both, in the order in which they are listed to users.
+    /// Both environments, in the order in which users see them.
     pub const ALL: [Environment; 2] = [Environment::Plain, Environment::Green];
 
-    /// The name by which users know it.
+    /// The name by which users choose the environment.
     pub fn name(self) -> &'static str {
         match self {
             Environment::Plain => "plain",
@@ -40,9 +41,9 @@ impl fmt::Display for Environment {
     }
 }
 
-/// A name that is no environment's.
+/// The error for a name that no environment has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no environment {name:?}: {}", advice(.name, &Environment::ALL.map(Environment::name)))]
+#[error("there is no environment {name:?}{}", did_you_mean_or_choose(.name, &Environment::ALL.map(Environment::name)))]
 pub struct UnknownEnvironment {
     name: String,
 }
@@ -55,30 +56,30 @@ impl FromStr for Environment {
     }
 }
 
-/// Why an environment can't be had.
+/// Why a choice of the environment is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvironmentError {
-    /// The variable names none.
+    /// The variable `PUSHFLOW_ENVIRONMENT` names no environment.
     #[error("PUSHFLOW_ENVIRONMENT: {0}")]
     Variable(#[source] UnknownEnvironment),
-    /// A pool was opened before.
+    /// A pool was opened in the other environment before.
     #[error(
         "the environment can't be changed to {wanted} any more: a pool was opened in the {settled} one; choose it before \
          the first pool"
     )]
     TooLate {
-        /// What was to be chosen.
+        /// The environment that was to be chosen.
         wanted: Environment,
-        /// What is chosen for good.
+        /// The environment in which a pool was opened.
         settled: Environment,
     },
 }
 
-/// What was chosen.
+/// The choice of this process.
 #[derive(Debug, Default)]
 struct Choice {
     chosen: Option<Environment>,
-    /// A pool was opened: it stays as it is.
+    /// Set when the first pool is opened; final.
     settled: Option<Environment>,
 }
 
@@ -95,7 +96,7 @@ impl Choice {
         }
     }
 
-    /// `variable` is what [`VARIABLE`] says, nothing if it is empty.
+    /// The environment as of now. `variable` is the value of [`VARIABLE`]; empty counts as not set.
     fn environment(&self, variable: &str) -> Result<Environment, EnvironmentError> {
         match self.settled.or(self.chosen) {
             Some(environment) => Ok(environment),
@@ -122,8 +123,8 @@ pub fn enable() -> Result<(), EnvironmentError> {
     choose(Environment::Green)
 }
 
-/// Chooses the environment of this process, whatever the variable `PUSHFLOW_ENVIRONMENT` says; until the first pool is
-/// opened the last choice counts.
+/// Chooses the environment of this process, whatever the variable `PUSHFLOW_ENVIRONMENT` says. Until the first pool is
+/// opened, the last choice counts.
 ///
 /// # Errors
 /// When a pool was opened in the other environment before.
@@ -131,7 +132,8 @@ pub fn choose(environment: Environment) -> Result<(), EnvironmentError> {
     lock(&CHOICE).choose(environment)
 }
 
-/// The environment of this process: as it was chosen, else as the variable `PUSHFLOW_ENVIRONMENT` says, else plain.
+/// The environment of this process: the chosen one, else the one that the variable `PUSHFLOW_ENVIRONMENT` names, else
+/// the plain one.
 ///
 /// # Errors
 /// When that variable names no environment.
@@ -139,7 +141,10 @@ pub fn environment() -> Result<Environment, EnvironmentError> {
     lock(&CHOICE).environment(&variable())
 }
 
-/// The environment, for good: a pool is opened.
+/// The environment of this process, which is final from now on. Called when a pool is opened.
+///
+/// # Errors
+/// When the variable `PUSHFLOW_ENVIRONMENT` decides, and names no environment.
 pub fn settle() -> Result<Environment, EnvironmentError> {
     lock(&CHOICE).settle(&variable())
 }
@@ -149,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_chosen_counts_more_than_the_variable_and_that_more_than_nothing() {
+    fn a_choice_counts_more_than_the_variable_and_the_variable_more_than_the_default() {
         let mut choice = Choice::default();
         assert_eq!(choice.environment(""), Ok(Environment::Plain));
         assert_eq!(choice.environment("green"), Ok(Environment::Green));
@@ -177,7 +182,7 @@ mod tests {
         let mut choice = Choice::default();
         assert_eq!(
             choice.settle("gren").unwrap_err().to_string(),
-            "PUSHFLOW_ENVIRONMENT: there is no environment \"gren\": did you mean \"green\"?"
+            "PUSHFLOW_ENVIRONMENT: there is no environment \"gren\"; did you mean \"green\"?"
         );
         assert_eq!(choice.choose(Environment::Green), Ok(()));
         assert_eq!(

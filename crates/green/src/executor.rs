@@ -1,55 +1,45 @@
-//! [`Executor`]: how other threads reach the thread of the green tasks.
+//! [`Executor`]: the handle by which other threads give work to the thread of the green tasks.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
 
-use super::local::Local;
-use super::monitor::lock;
-use super::slots::Key;
-use super::watchdog::Beat;
+use crate::mailbox::{Job, Mailbox};
+use crate::scheduler::Scheduler;
+use crate::watchdog::Heartbeat;
 
-/// As a thread has it, so that what runs there runs here.
+/// The bytes of a green task's stack: as many as a thread has by default, so that code that runs on a thread runs on a
+/// green task too.
 pub const STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// The number by which the kernel names the bell; no task has it.
-const BELL: u64 = u64::MAX;
-
-/// What a green task does. It is called with the error where no stack can be made for it, outside of any task then.
-pub type Job = Box<dyn FnOnce(io::Result<()>) + Send>;
-
-/// A thread that runs green tasks; it leaves when it was closed and its tasks have ended. Cloning shares.
+/// A thread that runs green tasks. It leaves when it was closed and its tasks have ended. A clone is another handle of
+/// the same thread.
 #[derive(Clone, Debug)]
 pub struct Executor {
     mailbox: Arc<Mailbox>,
 }
 
 impl Executor {
-    /// Starts the thread.
+    /// Starts the thread. `stack_bytes` is the size of each task's stack; the thread keeps `heartbeat` up to date.
     ///
     /// # Errors
     /// When there are no threads or file descriptors left.
-    pub fn start(stack_bytes: usize, beat: Arc<Beat>) -> io::Result<Executor> {
-        let mailbox = Arc::new(Mailbox {
-            mail: Mutex::default(),
-            bell: EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-            beat,
-        });
+    pub fn start(stack_bytes: usize, heartbeat: Arc<Heartbeat>) -> io::Result<Executor> {
+        let mailbox = Arc::new(Mailbox::new(heartbeat)?);
         let files = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        files.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        mailbox.add_bell_to(&files)?;
         let executor = Executor { mailbox: mailbox.clone() };
         std::thread::Builder::new().name("pushflow-green".into()).spawn(move || {
-            Local::new(mailbox, files, stack_bytes).run();
+            Scheduler::new(mailbox, files, stack_bytes).run();
         })?;
         Ok(executor)
     }
 
-    /// Runs these as green tasks; they begin in this order.
+    /// Runs these jobs as green tasks; they begin in this order.
     pub fn spawn(&self, jobs: impl IntoIterator<Item = Job>) {
-        match Local::of(&self.mailbox) {
-            Some(local) => jobs.into_iter().for_each(|job| local.spawn(job)),
+        match Scheduler::of(&self.mailbox) {
+            Some(scheduler) => jobs.into_iter().for_each(|job| scheduler.spawn(job)),
             None => self.mailbox.post(|mail| mail.jobs.extend(jobs)),
         }
     }
@@ -57,59 +47,5 @@ impl Executor {
     /// Lets the thread leave once all tasks have ended.
     pub fn close(&self) {
         self.mailbox.post(|mail| mail.closed = true);
-    }
-}
-
-/// What other threads give to the executor's.
-#[derive(Debug)]
-pub struct Mailbox {
-    pub mail: Mutex<Mail>,
-    bell: EventFd,
-    pub beat: Arc<Beat>,
-}
-
-/// What has come since the thread last looked.
-#[derive(Default)]
-pub struct Mail {
-    pub jobs: Vec<Job>,
-    pub woken: Vec<Key>,
-    /// Whether the thread may leave when all tasks have ended.
-    pub closed: bool,
-    /// Whether the thread waits for its bell.
-    pub asleep: bool,
-}
-
-impl std::fmt::Debug for Mail {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mail").field("jobs", &self.jobs.len()).field("woken", &self.woken).finish_non_exhaustive()
-    }
-}
-
-impl Mailbox {
-    /// Queues a task, from whatever thread.
-    pub fn wake(self: &Arc<Self>, key: Key) {
-        match Local::of(self) {
-            Some(local) => local.queue(key),
-            None => self.post(|mail| mail.woken.push(key)),
-        }
-    }
-
-    /// Whether this is the number of the bell; it is silent again then.
-    pub fn is_bell(&self, number: u64) -> bool {
-        if number == BELL {
-            // An error means that it was silent already.
-            self.bell.read().ok();
-        }
-        number == BELL
-    }
-
-    fn post(&self, put: impl FnOnce(&mut Mail)) {
-        let mut mail = lock(&self.mail);
-        put(&mut mail);
-        if std::mem::take(&mut mail.asleep)
-            && let Err(error) = self.bell.write(1)
-        {
-            tracing::error!(%error, "the thread of the green tasks can't be woken");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! [`wait_readable`] and its like: waiting for pipes, sockets and pidfds, while other green tasks run.
+//! [`wait_readable`] and [`wait_ready`]: a green task waits for pipes, sockets and pidfds while other tasks run.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -8,14 +8,14 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 
-use super::local::Local;
+use crate::scheduler::Scheduler;
 
-/// What a file is waited for.
+/// The event for which a task waits at a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// It can be read from, or is at its end.
+    /// The file can be read, or is at its end.
     Read,
-    /// It can be written to, or nobody reads it any more.
+    /// The file can be written, or no reader is left.
     Write,
 }
 
@@ -27,7 +27,7 @@ impl Direction {
         }
     }
 
-    pub fn epoll_flags(self) -> EpollFlags {
+    pub(crate) fn epoll_flags(self) -> EpollFlags {
         match self {
             Direction::Read => EpollFlags::EPOLLIN,
             Direction::Write => EpollFlags::EPOLLOUT,
@@ -35,35 +35,36 @@ impl Direction {
     }
 }
 
-/// Waits until at least one of some files is readable or at its end, or until the deadline; says which of them are.
+/// Waits until at least one of the files is readable or at its end, or until the deadline; returns for each file whether
+/// it is.
 ///
 /// # Errors
-/// When the files can't be waited for.
+/// When the kernel can't wait for one of the files.
 pub fn wait_readable(files: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io::Result<Vec<bool>> {
     wait(files, Direction::Read, deadline)
 }
 
-/// Waits until a file is ready, or until the deadline: whether it is.
+/// Waits until a file is ready, or until the deadline; returns whether it is ready.
 ///
 /// # Errors
-/// When the file can't be waited for.
+/// When the kernel can't wait for the file.
 pub fn wait_ready(file: BorrowedFd<'_>, direction: Direction, deadline: Option<Instant>) -> io::Result<bool> {
     Ok(wait(&[file], direction, deadline)? == [true])
 }
 
 fn wait(files: &[BorrowedFd<'_>], direction: Direction, deadline: Option<Instant>) -> io::Result<Vec<bool>> {
-    let Some((local, key)) = Local::current() else { return poll_until(files, direction, deadline) };
+    let Some((scheduler, key)) = Scheduler::current() else { return poll_until(files, direction, deadline) };
     loop {
         let ready = poll_until(files, direction, Some(Instant::now()))?;
         if ready.contains(&true) || deadline.is_some_and(|at| at <= Instant::now()) {
             return Ok(ready);
         }
-        let _watched = local.watch(key, files, direction)?;
-        local.park(key, deadline);
+        let _watched = scheduler.watch(key, files, direction)?;
+        scheduler.park(key, deadline);
     }
 }
 
-/// Blocks the thread.
+/// Waits in `poll`, which blocks the thread.
 fn poll_until(files: &[BorrowedFd<'_>], direction: Direction, deadline: Option<Instant>) -> io::Result<Vec<bool>> {
     let mut polled: Vec<PollFd<'_>> = files.iter().map(|file| PollFd::new(*file, direction.poll_flags())).collect();
     loop {
@@ -77,7 +78,7 @@ fn poll_until(files: &[BorrowedFd<'_>], direction: Direction, deadline: Option<I
     }
 }
 
-/// In milliseconds, rounded up, so that the last one is not spent looking without pause.
+/// The time in milliseconds, rounded up: rounded down, the last millisecond would be spent in calls that return at once.
 fn timeout(left: Duration) -> PollTimeout {
     if left.is_zero() {
         return PollTimeout::ZERO;

@@ -1,5 +1,30 @@
-//! Green tasks: many at a time on one thread, each with a stack of its own, and what makes the library's blocking calls
-//! let others run.
+//! Green tasks: coroutines that share one thread, each with a stack of its own, and the blocking calls that let other
+//! green tasks run.
+//!
+//! | file | content |
+//! |---|---|
+//! | `executor.rs` | [`Executor`], the handle by which other threads start green tasks |
+//! | `mailbox.rs` | the queue and the bell between other threads and the executor's thread |
+//! | `scheduler.rs` | the loop of the executor's thread: ready tasks, timers, stacks; `scheduler/watched.rs`: files |
+//! | `arena.rs` | the tasks of a scheduler by key |
+//! | `task.rs` | [`park`], [`Waker`] and [`yield_now`], for green tasks and threads alike |
+//! | `monitor.rs`, `channel.rs`, `files.rs` | waiting for a [`Monitor`], for a [`channel()`], for files |
+//! | `cancellation.rs`, `attempt.rs` | [`Cancellation`], and what ties a green task to the attempt that it runs |
+//! | `watchdog.rs` | [`Watchdog`], a thread that reports tasks which hold the executor's thread |
+//! | `environment.rs` | whether this process has green tasks at all |
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use pushflow_green::{Executor, Heartbeat, Job, STACK_BYTES, channel, is_green};
+//!
+//! let executor = Executor::start(STACK_BYTES, Arc::<Heartbeat>::default())?;
+//! let (sender, receiver) = channel(None);
+//! executor.spawn([Box::new(move |_| sender.send(is_green()).unwrap()) as Job]);
+//! assert_eq!(receiver.recv(), Ok(true));
+//! executor.close();
+//! # Ok::<(), std::io::Error>(())
+//! ```
 //!
 //! # States of a task
 //! ```text
@@ -8,52 +33,59 @@
 //!               │ woken    ▼
 //!               └─────── parked
 //! ```
-//! One thread, the executor's, runs one task at a time, until that parks or ends; nothing else takes the thread away
-//! from it. So what blocks the thread blocks every task of the pool. A watchdog finds and names such tasks.
+//! The executor's thread runs one task at a time, until that task parks or ends. Nothing else takes the thread from a
+//! task, so a task that blocks the thread blocks every task of the executor. The watchdog finds and names such tasks.
 //!
 //! # Protocol of waiting
-//! Whoever waits for something takes a [`Waker`] of itself, leaves it with whoever changes that thing, looks once more,
-//! and [`park`]s. Waking is remembered, so that a change between the look and the parking is not missed. A task is queued
-//! once, however often it is woken; it may also be woken for nothing, so who parks looks again afterwards. The one place
-//! where all this is done is [`Monitor`]; the channel and all waits of the library are made of it. The same calls serve
-//! plain threads, which then block.
+//! A task that waits for a value takes a [`Waker`] of itself and leaves it with whoever changes the value. It looks at
+//! the value once more, and [`park`]s. A waker that is used before the task parks is remembered, so the task does not
+//! miss a change between its look and its parking. A task is queued once, however often it is woken. It may also be
+//! woken for no reason, so it looks again afterwards. [`Monitor`] is the one place where all this is done; the channel
+//! and all waits of the library are made of it. The same calls block a plain thread.
 //!
-//! # What the thread waits for
-//! When no task is ready, it waits in `epoll` for three things: its bell (an eventfd, rung by other threads that spawn or
-//! wake a task), the next timer, and files that tasks wait for. There is no polling: an idle executor uses no time.
+//! # Waiting without work
+//! When no task is ready, the thread waits in `epoll` for three things: its bell (an eventfd, which other threads ring
+//! when they spawn or wake a task), the next timer, and the files that tasks wait for. The thread never polls: an idle
+//! executor uses no processor time.
 //!
-//! # What dies
-//! - A panic ends its attempt, as everywhere.
-//! - A stack that overflows touches the page below it that nobody may touch, and the process ends with SIGSEGV. A stack
-//!   has 2 MiB, as that of a thread; what was not touched takes no memory. It is used again by the next task.
-//! - Where no stack can be made (`vm.max_map_count` allows about 32,000), a task waits until another has ended; where
-//!   there is no other, its attempt fails.
-//! - Tasks are never unwound from outside. A pool that is dropped leaves its thread behind with those that do not end.
+//! # Failures
+//! - A panic ends its attempt, as on a thread.
+//! - A stack that overflows touches the guard page below it, and the process ends with SIGSEGV. A stack has 2 MiB, as
+//!   that of a thread; pages that were never touched take no memory. The next task uses the stack again.
+//! - Where no stack can be made (`vm.max_map_count` allows about 32,000), a task waits until another one has ended. If
+//!   no other task has a stack, its attempt fails.
+//! - Tasks are never unwound from outside. A pool that is dropped leaves its thread behind with the tasks that do not
+//!   end.
 //!
 //! # What a task must not do
-//! Hold the lock of a `std::sync::Mutex` while it parks: another task that wants it would block the one thread that could
-//! release it. Enter a tracing span of its own over a wait: the other tasks would run in it.
+//! A task must not hold the lock of a `std::sync::Mutex` while it parks: another task that wants the lock would block the
+//! one thread that could release it. A task must not enter a tracing span of its own over a wait: the other tasks would
+//! run in that span.
 
+mod arena;
+mod attempt;
 mod cancellation;
 mod channel;
 mod environment;
 mod executor;
 mod files;
-mod local;
+mod lock;
+mod mailbox;
 mod monitor;
-mod slots;
+mod scheduler;
 mod task;
 mod watchdog;
 
 #[cfg(test)]
 mod tests;
 
+pub use attempt::{begin_attempt, in_span, sleep};
 pub use cancellation::{Cancellation, Cancelled, Wakes};
 pub use channel::{Receiver, RecvError, SendError, Sender, TryRecvError, channel};
 pub use environment::{Environment, EnvironmentError, UnknownEnvironment, choose, enable, environment, settle};
-pub use executor::{Executor, Job, STACK_BYTES};
+pub use executor::{Executor, STACK_BYTES};
 pub use files::{Direction, wait_readable, wait_ready};
-pub use local::Local;
+pub use mailbox::Job;
 pub use monitor::Monitor;
-pub use task::{Waker, in_span, is_green, park, sleep, yield_now};
-pub use watchdog::{Beat, Owner, Watchdog};
+pub use task::{Waker, is_green, park, yield_now};
+pub use watchdog::{Heartbeat, Watchdog, WatchdogListener};

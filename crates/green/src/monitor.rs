@@ -1,14 +1,15 @@
-//! [`Monitor`]: something that threads and green tasks change, and wait for.
+//! [`Monitor`]: a value that threads and green tasks change, and for whose changes they wait.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
-use super::task::{Waker, park};
+use crate::lock::lock;
+use crate::task::{Waker, park};
 
-/// A value behind a lock, with everybody who waits until it has changed; a green task that waits lets others run.
+/// A value behind a lock, with the queue of those that wait for a change. A green task that waits lets others run.
 ///
-/// The lock is held only while a closure looks at the value, so a closure must not wait, nor use the same monitor.
+/// The lock is held while a closure runs, so a closure must not wait, nor use the same monitor.
 ///
 /// ```
 /// use pushflow_green::Monitor;
@@ -32,17 +33,17 @@ struct Guarded<T> {
 }
 
 impl<T> Monitor<T> {
-    /// A value that nobody waits for.
+    /// A monitor of this value.
     pub fn new(value: T) -> Monitor<T> {
         Monitor { guarded: Mutex::new(Guarded { value, waiting: WaitQueue::default() }) }
     }
 
-    /// Looks at the value, or changes what nobody waits for.
+    /// Gives the value to `look` and wakes no waiter: `look` may only change what nobody waits for.
     pub fn look<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
         look(&mut lock(&self.guarded).value)
     }
 
-    /// Changes the value, and wakes all who wait.
+    /// Gives the value to `change`, and wakes all waiters.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut guarded = lock(&self.guarded);
         let changed = change(&mut guarded.value);
@@ -50,20 +51,15 @@ impl<T> Monitor<T> {
         changed
     }
 
-    /// Waits until `look` finds something in the value, and gives that; `None` when the deadline comes first.
+    /// Waits until `look` returns a value, and returns that; `None` when the deadline comes first.
     ///
-    /// It looks at once, after every change, and once more at the deadline.
+    /// `look` is called at once, after every change, and once more at the deadline.
     pub fn wait<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut T) -> Option<R>) -> Option<R> {
         wait_in(&self.guarded, |guarded| &mut guarded.waiting, deadline, |guarded| look(&mut guarded.value))
     }
 }
 
-/// Takes a lock; a panic of whoever held it does not matter where every change is whole.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Those who wait, in their order. Lives behind the lock of what they wait for.
+/// The waiters in their order. The queue is kept behind the lock of the value for which they wait.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue {
     next: u64,
@@ -77,22 +73,23 @@ impl WaitQueue {
         self.next
     }
 
-    /// Wakes the first in the queue.
+    /// Wakes the first waiter of the queue.
     pub(crate) fn wake_one(&mut self) {
         if let Some((_, waker)) = self.waiting.pop_first() {
             waker.wake();
         }
     }
 
-    /// Wakes everybody.
+    /// Wakes all waiters.
     pub(crate) fn wake_all(&mut self) {
         std::mem::take(&mut self.waiting).into_values().for_each(|waker| waker.wake());
     }
 }
 
-/// Waits in one queue of what is behind a lock until `look` finds something.
+/// Waits in one queue of a locked state until `look` returns a value.
 ///
-/// Whoever is woken looks before it gives up, so where one is woken for one thing, the thing is taken, or was by another.
+/// A waiter that was woken calls `look` before it gives up at its deadline. So where one waiter is woken for one item,
+/// that waiter takes the item, unless another one has taken it before.
 pub(crate) fn wait_in<T, R>(
     mutex: &Mutex<T>,
     queue: impl Fn(&mut T) -> &mut WaitQueue,
@@ -130,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn all_who_wait_hear_of_a_change() {
+    fn every_waiter_sees_a_change() {
         let monitor = Monitor::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {

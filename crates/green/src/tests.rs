@@ -8,17 +8,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::executor::{Executor, Job, STACK_BYTES};
-use super::task::Waker;
-use super::watchdog::Beat;
+use crate::attempt::sleep;
 use crate::channel::{RecvError, channel};
+use crate::executor::{Executor, STACK_BYTES};
 use crate::files::wait_readable;
+use crate::mailbox::Job;
 use crate::monitor::Monitor;
-use crate::task::{is_green, park, sleep, yield_now};
+use crate::task::{Waker, is_green, park, yield_now};
+use crate::watchdog::Heartbeat;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// An executor that is closed with the test.
+/// An executor that is closed at the end of the test.
 struct Green(Executor);
 
 impl Green {
@@ -27,10 +28,10 @@ impl Green {
     }
 
     fn with_stacks(bytes: usize) -> Green {
-        Green(Executor::start(bytes, Arc::<Beat>::default()).unwrap())
+        Green(Executor::start(bytes, Arc::<Heartbeat>::default()).unwrap())
     }
 
-    /// Runs them, and waits for their ends.
+    /// Runs the jobs, and waits until all have ended.
     fn run(&self, jobs: impl IntoIterator<Item = Box<dyn FnOnce() + Send>>) {
         let ended = Arc::new(Monitor::new(0));
         let jobs: Vec<Job> = jobs
@@ -60,7 +61,7 @@ fn job(job: impl FnOnce() + Send + 'static) -> Box<dyn FnOnce() + Send> {
     Box::new(job)
 }
 
-/// Panics without a word on standard error.
+/// Panics without a message on standard error.
 fn panic_quietly() {
     std::panic::resume_unwind(Box::new("a panic of the test"));
 }
@@ -100,7 +101,7 @@ fn ten_thousand_tasks_at_a_time_sleep_and_talk_and_leave_no_stacks_behind() {
         let (sender, running, most, gate) = (sender.clone(), running.clone(), most.clone(), gate.clone());
         job(move || {
             most.fetch_max(running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-            // All are there before any goes on.
+            // No task goes on before all have started.
             gate.change(|count| *count += 1);
             gate.wait(None, |count| (*count == TASKS).then_some(()));
             sleep(Duration::from_millis(5)).unwrap();
@@ -122,7 +123,7 @@ fn ten_thousand_tasks_at_a_time_sleep_and_talk_and_leave_no_stacks_behind() {
     green.run(jobs);
     assert_eq!(most.load(Ordering::Relaxed), TASKS);
     assert_eq!(sum.load(Ordering::Relaxed), TASKS * (TASKS - 1) / 2);
-    // Those that are kept have two mappings each; other tests have some, too.
+    // A stack that is kept has two mappings; other tests have mappings too.
     assert!(mappings() < before + 2000, "{before} before, {} after", mappings());
 }
 
@@ -144,7 +145,7 @@ fn a_stack_serves_one_task_after_the_other() {
 
 #[test]
 fn tasks_without_a_stack_wait_until_another_has_ended() {
-    // Of 16 TiB each: seven are what a process has addresses for.
+    // Stacks of 16 TiB: a process has addresses for seven of them.
     let green = Green::with_stacks(1 << 44);
     let ended = Arc::<AtomicUsize>::default();
     green.run((0..20).map(|_| {
@@ -158,7 +159,7 @@ fn tasks_without_a_stack_wait_until_another_has_ended() {
 }
 
 #[test]
-fn a_task_for_which_there_will_never_be_a_stack_is_told_so() {
+fn a_task_for_which_no_stack_can_ever_be_made_gets_the_error() {
     let green = Green::with_stacks(1 << 47);
     let (sender, receiver) = channel(None);
     green.0.spawn([Box::new(move |stack: io::Result<()>| {
@@ -206,7 +207,7 @@ fn a_wake_up_from_another_thread_reaches_a_task_also_when_it_comes_before_the_wa
                 was_woken.store(true, Ordering::SeqCst);
                 waker.wake();
                 if comes_first {
-                    // The task saw the flag maybe before this; then this one counts.
+                    // The task may have seen the flag before the first wake-up; then this one wakes it.
                     waker.wake();
                 }
             });
@@ -314,7 +315,7 @@ fn a_wait_in_a_destructor_of_a_panic_blocks_the_thread_instead() {
     green.run([job(|| assert!(is_green() && !std::thread::panicking()))]);
 }
 
-/// `epoll_wait` and `epoll_pwait` of x86-64, and that of aarch64.
+/// The numbers of `epoll_wait` and `epoll_pwait` on x86-64, and of `epoll_pwait` on aarch64.
 const EPOLL_WAITS: [&str; 3] = ["232", "281", "22"];
 
 #[test]
@@ -332,7 +333,7 @@ fn an_executor_without_work_waits_without_a_limit() {
     std::thread::scope(|scope| {
         scope.spawn(|| green.run([task]));
         let tid = tid.wait(None, |tid| *tid).unwrap();
-        // The system call that it is in, and its arguments; of `epoll_wait` the fourth is the time.
+        // The system call that the thread is in, and its arguments; the fourth one of `epoll_wait` is the timeout.
         let waits = || {
             let call = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).unwrap();
             let fields: Vec<&str> = call.split_whitespace().collect();
@@ -345,7 +346,7 @@ fn an_executor_without_work_waits_without_a_limit() {
                 None => std::thread::yield_now(),
             }
         };
-        assert_eq!(time, "", "its time is -1, for ever");
+        assert_eq!(time, "", "its timeout is -1, for ever");
         drop(sender);
     });
 }

@@ -1,14 +1,16 @@
-//! [`Watchdog`]: a thread beside the executor's, which sees what that can't see while a task holds it.
+//! [`Watchdog`]: a thread beside the executor's thread, which works also while a task holds that thread.
 //!
-//! # What it looks at
-//! The executor's [`Beat`]: the number of the turn that runs, and the task's label. When both are the same over the limit,
-//! that task has held the thread for so long, and is reported. Looking costs the executor two stores a turn.
+//! # Which tasks it reports
+//! The watchdog reads the executor's [`Heartbeat`]: the number of the turn that runs, and the label of its task. When
+//! both stay the same over the limit, that task has held the thread for so long, and the watchdog reports it. The
+//! heartbeat costs the executor two stores a turn.
 //!
-//! # What it waits for
-//! Half the limit while the executor is at work; the next grace; nothing at all once the executor has slept for half the
-//! limit. So that it does not miss the executor's waking then, it says that it stops looking (`unwatched`), looks once
-//! more whether the executor sleeps, and waits; the executor says that it wakes, and looks at `unwatched` then. One of the
-//! two sees the other. That the executor must have slept for a while keeps one that wakes often from waking two threads.
+//! # How long it sleeps
+//! The watchdog sleeps for half the limit while the executor works, and at most until the next grace ends. Once the
+//! executor has slept for half the limit, the watchdog sleeps without a limit until the executor wakes it. The two must
+//! not miss each other: the watchdog first sets `unwatched`, then reads `asleep`, and then sleeps; the executor first
+//! clears `asleep` when it wakes, and then reads `unwatched`. One of the two sees the store of the other. Since the
+//! executor must have slept for a while, an executor that wakes often does not wake the watchdog each time.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,170 +18,177 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::monitor::lock;
+use crate::lock::lock;
 
-/// The shortest limit: one of no time would have the watchdog look without pause.
+/// The shortest limit: a watchdog with none would run without pause.
 const SHORTEST_LIMIT: Duration = Duration::from_millis(2);
 
-/// What the executor's thread does at this moment.
+/// The state of the executor's thread at this moment, which the watchdog reads.
 #[derive(Debug, Default)]
-pub struct Beat {
-    /// Odd while a task runs; each turn has numbers of its own.
+pub struct Heartbeat {
+    /// The number of the turn; odd while a task runs. No two turns have the same number.
     turn: AtomicU64,
     label: AtomicU64,
     asleep: AtomicBool,
     unwatched: AtomicBool,
-    orders: Mutex<Orders>,
-    ordered: Condvar,
+    requests: Mutex<WatchdogRequests>,
+    requested: Condvar,
 }
 
-/// What the watchdog is to do.
+/// The requests of the listener to the watchdog.
 #[derive(Debug, Default)]
-struct Orders {
-    /// When the grace of which attempt ends.
+struct WatchdogRequests {
+    /// The end of each grace, with its attempt.
     graces: BTreeSet<(Instant, u64)>,
     ended: bool,
 }
 
-impl Beat {
-    pub fn begin(&self, label: u64) {
+impl Heartbeat {
+    pub(crate) fn begin(&self, label: u64) {
         self.label.store(label, Ordering::Relaxed);
         self.turn.fetch_add(1, Ordering::Release);
     }
 
-    pub fn relabel(&self, label: u64) {
+    pub(crate) fn relabel(&self, label: u64) {
         self.label.store(label, Ordering::Relaxed);
     }
 
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.turn.fetch_add(1, Ordering::Release);
     }
 
-    pub fn sleep(&self) {
+    pub(crate) fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
     }
 
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.asleep.store(false, Ordering::SeqCst);
         if self.unwatched.swap(false, Ordering::SeqCst) {
-            let _orders = lock(&self.orders);
-            self.ordered.notify_all();
+            let _requests = lock(&self.requests);
+            self.requested.notify_all();
         }
     }
 
-    /// Whether the task of this label holds the thread.
+    /// Whether the task of this label runs at this moment.
     pub fn is_held_by(&self, label: u64) -> bool {
         self.running().is_some_and(|(_, running)| running == label)
     }
 
-    /// The turn and label of the task that runs.
+    /// The turn and the label of the running task.
     fn running(&self) -> Option<(u64, u64)> {
         let turn = self.turn.load(Ordering::Acquire);
         (turn % 2 == 1).then(|| (turn, self.label.load(Ordering::Relaxed)))
     }
 }
 
-/// What the watchdog tells.
-pub trait Owner: Send + Sync + 'static {
+/// Receives the reports of a watchdog, on the watchdog's thread.
+pub trait WatchdogListener: Send + Sync + 'static {
     /// The task of this label has held the thread for at least so long.
     fn blocked(&self, label: u64, held: Duration);
 
-    /// The grace of an attempt is over.
-    fn grace_is_over(&self, attempt: u64);
+    /// The grace of an attempt has ended.
+    fn grace_ended(&self, attempt: u64);
 }
 
-/// The owner's side of the thread, which leaves when this is dropped.
+/// The handle of a watchdog's thread, which ends when the handle is dropped.
 #[derive(Debug)]
 pub struct Watchdog {
-    beat: Arc<Beat>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl Watchdog {
-    /// Starts the thread; a task that holds the executor's thread for longer than `limit` is reported, if not by
-    /// chance it ends before half as much again.
+    /// Starts the thread. It reports a task that holds the executor's thread for longer than `limit`; a task that ends
+    /// before one and a half times the limit may go unreported.
     ///
     /// # Errors
     /// When there are no threads left.
-    pub fn start(beat: Arc<Beat>, limit: Duration, owner: Arc<impl Owner>) -> io::Result<Watchdog> {
-        let watchdog = Watchdog { beat: beat.clone() };
+    pub fn start(
+        heartbeat: Arc<Heartbeat>,
+        limit: Duration,
+        listener: Arc<impl WatchdogListener>,
+    ) -> io::Result<Watchdog> {
+        let watchdog = Watchdog { heartbeat: heartbeat.clone() };
         let limit = limit.max(SHORTEST_LIMIT);
-        std::thread::Builder::new().name("pushflow-watch".into()).spawn(move || watch(&beat, limit, &*owner))?;
+        std::thread::Builder::new()
+            .name("pushflow-watch".into())
+            .spawn(move || watch(&heartbeat, limit, &*listener))?;
         Ok(watchdog)
     }
 
-    /// Tells the owner when this time is over.
+    /// Reports the end of an attempt's grace to the listener after this time.
     pub fn after_grace(&self, grace: Duration, attempt: u64) {
         let Some(end) = Instant::now().checked_add(grace) else { return };
-        let mut orders = lock(&self.beat.orders);
-        orders.graces.insert((end, attempt));
-        if orders.graces.first() == Some(&(end, attempt)) {
-            self.beat.ordered.notify_all();
+        let mut requests = lock(&self.heartbeat.requests);
+        requests.graces.insert((end, attempt));
+        if requests.graces.first() == Some(&(end, attempt)) {
+            self.heartbeat.requested.notify_all();
         }
     }
 }
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        lock(&self.beat.orders).ended = true;
-        self.beat.ordered.notify_all();
+        lock(&self.heartbeat.requests).ended = true;
+        self.heartbeat.requested.notify_all();
     }
 }
 
-/// A turn of a task, since when it was seen, and whether that was told.
-struct Seen {
+/// A turn of a task, when the watchdog first saw it, and whether it was reported.
+struct ObservedTurn {
     turn: (u64, u64),
     since: Instant,
-    told: bool,
+    reported: bool,
 }
 
-fn watch(beat: &Beat, limit: Duration, owner: &impl Owner) {
-    let mut seen: Option<Seen> = None;
+fn watch(heartbeat: &Heartbeat, limit: Duration, listener: &impl WatchdogListener) {
+    let mut seen: Option<ObservedTurn> = None;
     let mut last_turn = 0;
     loop {
-        let is_idle = std::mem::replace(&mut last_turn, beat.turn.load(Ordering::Acquire)) == last_turn;
-        let Some(over) = wait(beat, limit / 2, is_idle) else { return };
-        over.into_iter().for_each(|attempt| owner.grace_is_over(attempt));
+        let is_idle = std::mem::replace(&mut last_turn, heartbeat.turn.load(Ordering::Acquire)) == last_turn;
+        let Some(ended) = wait(heartbeat, limit / 2, is_idle) else { return };
+        ended.into_iter().for_each(|attempt| listener.grace_ended(attempt));
         let now = Instant::now();
-        let Some(turn) = beat.running() else {
+        let Some(turn) = heartbeat.running() else {
             seen = None;
             continue;
         };
         match &mut seen {
             Some(seen) if seen.turn == turn => {
                 let held = now - seen.since;
-                if held >= limit && !seen.told {
-                    seen.told = true;
-                    owner.blocked(turn.1, held);
+                if held >= limit && !seen.reported {
+                    seen.reported = true;
+                    listener.blocked(turn.1, held);
                 }
             }
-            _ => seen = Some(Seen { turn, since: now, told: false }),
+            _ => seen = Some(ObservedTurn { turn, since: now, reported: false }),
         }
     }
 }
 
-/// Waits for the next moment to look; the attempts whose grace is over, or `None` at the end.
-fn wait(beat: &Beat, pause: Duration, is_idle: bool) -> Option<Vec<u64>> {
-    let mut orders = lock(&beat.orders);
-    if orders.ended {
+/// Sleeps until the heartbeat is to be read again; returns the attempts whose grace has ended, or `None` when the handle
+/// was dropped.
+fn wait(heartbeat: &Heartbeat, pause: Duration, is_idle: bool) -> Option<Vec<u64>> {
+    let mut requests = lock(&heartbeat.requests);
+    if requests.ended {
         return None;
     }
-    let left = orders.graces.first().map(|(end, _)| end.saturating_duration_since(Instant::now()));
-    beat.unwatched.store(is_idle, Ordering::SeqCst);
-    let limit = match is_idle && beat.asleep.load(Ordering::SeqCst) {
+    let left = requests.graces.first().map(|(end, _)| end.saturating_duration_since(Instant::now()));
+    heartbeat.unwatched.store(is_idle, Ordering::SeqCst);
+    let limit = match is_idle && heartbeat.asleep.load(Ordering::SeqCst) {
         true => left,
         false => Some(left.map_or(pause, |left| left.min(pause))),
     };
-    orders = match limit {
-        Some(limit) => beat.ordered.wait_timeout(orders, limit).unwrap_or_else(PoisonError::into_inner).0,
-        None => beat.ordered.wait(orders).unwrap_or_else(PoisonError::into_inner),
+    requests = match limit {
+        Some(limit) => heartbeat.requested.wait_timeout(requests, limit).unwrap_or_else(PoisonError::into_inner).0,
+        None => heartbeat.requested.wait(requests).unwrap_or_else(PoisonError::into_inner),
     };
     let now = Instant::now();
-    let mut over = Vec::new();
-    while let Some((_, attempt)) = orders.graces.first().copied().filter(|(end, _)| *end <= now) {
-        orders.graces.pop_first();
-        over.push(attempt);
+    let mut ended = Vec::new();
+    while let Some((_, attempt)) = requests.graces.first().copied().filter(|(end, _)| *end <= now) {
+        requests.graces.pop_first();
+        ended.push(attempt);
     }
-    Some(over)
+    Some(ended)
 }
 
 #[cfg(test)]
@@ -188,72 +197,72 @@ mod tests {
     use crate::channel::{Receiver, RecvError, Sender, channel};
 
     #[derive(Debug, PartialEq)]
-    enum Said {
+    enum Report {
         Blocked(u64),
-        GraceIsOver(u64),
+        GraceEnded(u64),
     }
 
-    struct Says(Sender<Said>);
+    struct Reports(Sender<Report>);
 
-    impl Owner for Says {
+    impl WatchdogListener for Reports {
         fn blocked(&self, label: u64, held: Duration) {
             assert!(held >= LIMIT);
-            self.0.send(Said::Blocked(label)).unwrap();
+            self.0.send(Report::Blocked(label)).unwrap();
         }
-        fn grace_is_over(&self, attempt: u64) {
-            self.0.send(Said::GraceIsOver(attempt)).unwrap();
+        fn grace_ended(&self, attempt: u64) {
+            self.0.send(Report::GraceEnded(attempt)).unwrap();
         }
     }
 
     const LIMIT: Duration = Duration::from_millis(4);
 
-    fn start() -> (Arc<Beat>, Watchdog, Receiver<Said>) {
-        let (sender, said) = channel(None);
-        let beat = Arc::<Beat>::default();
-        (beat.clone(), Watchdog::start(beat, LIMIT, Arc::new(Says(sender))).unwrap(), said)
+    fn start() -> (Arc<Heartbeat>, Watchdog, Receiver<Report>) {
+        let (sender, reports) = channel(None);
+        let heartbeat = Arc::<Heartbeat>::default();
+        (heartbeat.clone(), Watchdog::start(heartbeat, LIMIT, Arc::new(Reports(sender))).unwrap(), reports)
     }
 
     #[test]
-    fn each_turn_that_holds_the_thread_is_told_once() {
-        let (beat, watchdog, said) = start();
-        beat.begin(7);
-        assert_eq!(said.recv(), Ok(Said::Blocked(7)));
-        beat.end();
-        beat.begin(7);
-        assert_eq!(said.recv(), Ok(Said::Blocked(7)));
-        beat.end();
+    fn each_turn_that_holds_the_thread_is_reported_once() {
+        let (heartbeat, watchdog, reports) = start();
+        heartbeat.begin(7);
+        assert_eq!(reports.recv(), Ok(Report::Blocked(7)));
+        heartbeat.end();
+        heartbeat.begin(7);
+        assert_eq!(reports.recv(), Ok(Report::Blocked(7)));
+        heartbeat.end();
         drop(watchdog);
-        assert_eq!(said.recv(), Err(RecvError::Closed));
+        assert_eq!(reports.recv(), Err(RecvError::Closed));
     }
 
     #[test]
     fn graces_end_in_their_order_also_while_a_task_holds_the_thread() {
-        let (beat, watchdog, said) = start();
+        let (heartbeat, watchdog, reports) = start();
         let (never, soon) = (Duration::from_secs(3600), Duration::from_millis(1));
         watchdog.after_grace(never, 1);
         watchdog.after_grace(soon, 2);
-        assert_eq!(said.recv(), Ok(Said::GraceIsOver(2)));
-        beat.begin(7);
-        assert_eq!(said.recv(), Ok(Said::Blocked(7)));
+        assert_eq!(reports.recv(), Ok(Report::GraceEnded(2)));
+        heartbeat.begin(7);
+        assert_eq!(reports.recv(), Ok(Report::Blocked(7)));
         watchdog.after_grace(never, 3);
         watchdog.after_grace(soon, 4);
-        assert_eq!(said.recv(), Ok(Said::GraceIsOver(4)));
+        assert_eq!(reports.recv(), Ok(Report::GraceEnded(4)));
     }
 
     #[test]
-    fn while_the_executor_sleeps_nobody_looks_and_when_it_wakes_somebody_does() {
-        let (beat, _watchdog, said) = start();
+    fn the_watchdog_sleeps_with_the_executor_and_wakes_with_it() {
+        let (heartbeat, _watchdog, reports) = start();
         for label in 1..4 {
-            beat.sleep();
-            // From now on it is set only by a watchdog that then sees the executor sleep.
-            beat.unwatched.store(false, Ordering::SeqCst);
-            while !beat.unwatched.load(Ordering::SeqCst) {
+            heartbeat.sleep();
+            // From now on only a watchdog sets the flag, and it then sees that the executor sleeps.
+            heartbeat.unwatched.store(false, Ordering::SeqCst);
+            while !heartbeat.unwatched.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            beat.wake();
-            beat.begin(label);
-            assert_eq!(said.recv(), Ok(Said::Blocked(label)));
-            beat.end();
+            heartbeat.wake();
+            heartbeat.begin(label);
+            assert_eq!(reports.recv(), Ok(Report::Blocked(label)));
+            heartbeat.end();
         }
     }
 }

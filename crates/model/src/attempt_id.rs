@@ -1,10 +1,11 @@
-//! The numbers by which the parts of pushflow name things to each other.
+//! [`AttemptId`]: the number of an attempt.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names one attempt of one run; counted from 1 in the order in which the attempts were submitted.
+/// The number of one attempt, unique within its run. Attempts are counted from 1 in the order in which they were
+/// submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AttemptId(pub u64);
 

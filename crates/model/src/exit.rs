@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// How a process ended, as `wait(2)` reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
-    /// It exited with this code.
+    /// The process exited with this code.
     Code(i32),
-    /// It was killed by the signal of this number.
+    /// The signal with this number killed the process.
     Signal(i32),
-    /// It was killed with its keeper, which could not say so any more.
+    /// The process was killed together with its keeper, so no exit status was reported.
     Unknown,
 }
 
 impl fmt::Display for Exit {
-    /// A predicate: `exited with code 3`, `was killed by signal 11 (SIGSEGV)`.
+    /// Writes a predicate: `exited with code 3`, `was killed by signal 11 (SIGSEGV)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Exit::Code(code) => write!(f, "exited with code {code}"),
@@ -31,7 +31,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// The name of a signal by its number, such as `SIGSEGV`; `signal 50` for one without a name.
+/// The name of a signal by its number, such as `SIGSEGV`; `signal 50` for a signal without a name.
 pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }

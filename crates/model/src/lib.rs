@@ -32,7 +32,7 @@ pub use data::{Apart, Data, Form, Key, Outline, Payload, decode_joined, encode_a
 pub use duration::{DurationError, parse_duration};
 pub use exit::{Exit, signal_name};
 pub use json::{JsonError, parse_json};
-pub use nearest::{advice, choose, did_you_mean, nearest};
+pub use nearest::{did_you_mean, did_you_mean_or_choose, nearest, suggestion};
 pub use opaque_codecs::{PICKLE_CODEC, PYTHON_CODEC};
 pub use pool_type::{PoolType, UnknownPoolType};
 pub use process_class::{Family, NO_CHILDREN, ProcessClass};

@@ -1,7 +1,8 @@
 //! The codecs of opaque values that a graph file may hold and Python tasks read.
 
-/// Of Python's own types that are not plain, which the worker takes apart and puts together: its view has the elements.
+/// The codec of Python's own types that are not plain, such as tuples. The worker converts them from and to pickles; the
+/// view of the opaque value holds the elements.
 pub const PYTHON_CODEC: &str = "python";
 
-/// Of an object as a pickle, which only Python looks into.
+/// The codec of an object as a pickle, which only Python reads.
 pub const PICKLE_CODEC: &str = "pickle";

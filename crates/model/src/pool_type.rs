@@ -3,29 +3,29 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::nearest::{advice, choose};
+use crate::nearest::{choose, did_you_mean_or_choose};
 
-/// The kinds of pool, by the names of the original (`parity.md` P97).
+/// The kinds of pool, by the names of the original (`docs/parity.md` P97).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolType {
-    /// Threads of the scheduler's own process.
+    /// Threads of the scheduler's process.
     Thread,
-    /// Isolated worker processes, not daemonic: the original's `concurrent.futures`.
+    /// Worker processes of the family `concurrent.futures`, not daemonic.
     Process,
-    /// The same, explicitly not daemonic.
+    /// As [`PoolType::Process`], explicitly not daemonic.
     NdProcess,
-    /// Daemonic worker processes: the original's `multiprocessing`.
+    /// Daemonic worker processes of the family `multiprocessing`.
     Multiprocessing,
-    /// The same, not daemonic.
+    /// As [`PoolType::Multiprocessing`], not daemonic.
     NdMultiprocessing,
     /// Daemonic worker processes of the billiard family.
     Billiard,
-    /// Green tasks on one thread of the scheduler's own process; only in the green environment.
+    /// Green tasks on one thread of the scheduler's process; only in the green environment.
     Gevent,
 }
 
 impl PoolType {
-    /// Every type, in the order in which they are listed to users.
+    /// Every type, in the order in which users see them.
     pub const ALL: [PoolType; 7] = [
         PoolType::Thread,
         PoolType::Process,
@@ -36,7 +36,7 @@ impl PoolType {
         PoolType::Gevent,
     ];
 
-    /// The name by which users know it.
+    /// The name by which users choose the pool.
     pub const fn name(self) -> &'static str {
         match self {
             PoolType::Thread => "thread",
@@ -56,23 +56,23 @@ impl fmt::Display for PoolType {
     }
 }
 
-/// A name that is no pool type's.
+/// The error for a name that no pool type has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no pool {name:?}: {}", choices(.name))]
+#[error("there is no pool {name:?}{}", choices(.name))]
 pub struct UnknownPoolType {
     name: String,
 }
 
-/// The original's name for any pool with as many workers as are needed: here every pool can do that.
+/// The original's name for a pool that starts as many workers as it needs. Here that is an option of every pool.
 const SCALING: &str = "scaling";
 
 fn choices(name: &str) -> String {
     let names = PoolType::ALL.map(PoolType::name);
     if name == SCALING {
         let how = "scaling is an option that every pool has, and on by default (PoolOptions::scaling, --no-scaling)";
-        return format!("{how}; {}", choose(&names));
+        return format!(": {how}; {}", choose(&names));
     }
-    advice(name, &names)
+    did_you_mean_or_choose(name, &names)
 }
 
 impl FromStr for PoolType {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_wrong_pool_name_gets_the_nearest_right_one() {
         let message = |name: &str| name.parse::<PoolType>().unwrap_err().to_string();
-        assert_eq!(message("proces"), "there is no pool \"proces\": did you mean \"process\"?");
+        assert_eq!(message("proces"), "there is no pool \"proces\"; did you mean \"process\"?");
         assert!(message("xyz").starts_with("there is no pool \"xyz\": choose \"thread\" or \"process\" or"));
         assert!(message("scaling").starts_with(
             "there is no pool \"scaling\": scaling is an option that every pool has, and on by default \

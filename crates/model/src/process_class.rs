@@ -1,24 +1,24 @@
-//! [`ProcessClass`]: what a process is to the rule on who may have children.
+//! [`ProcessClass`]: the class of a worker process, by which the guardian decides whether it may have children.
 //!
-//! The rule is that of Python's libraries, as measured in the original: a daemonic process may start commands, threads,
-//! and processes of the billiard family, but no others (`parity.md` P108, P109). Who asks the guardian for a process
-//! says what it is to be, and the guardian is the one place that refuses.
+//! The rule is that of Python's libraries, as measured in the original: a daemonic process may start commands, threads
+//! and processes of the billiard family, but no others (`docs/parity.md` P108, P109). A request to the guardian for a
+//! process names the class of that process. Only the guardian refuses such a request.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a daemonic process that asks for a forbidden child is told: the original's own words.
+/// The error of a daemonic process that asks for a forbidden child, in the words of the original.
 pub const NO_CHILDREN: &str = "daemonic processes are not allowed to have children";
 
-/// Which library of the original's a process belongs to.
+/// The library of the original to which a process corresponds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// `concurrent.futures`.
     ConcurrentFutures,
     /// `multiprocessing`.
     Multiprocessing,
-    /// `billiard`, whose processes even daemonic ones may start.
+    /// `billiard`. Daemonic processes may start processes of this family too.
     Billiard,
 }
 
@@ -32,17 +32,17 @@ impl fmt::Display for Family {
     }
 }
 
-/// A process that the rule is about: a worker. Commands and interpreters have no class, and everybody may start them.
+/// The class of a worker process. Commands and interpreters have no class: every process may start them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessClass {
-    /// Its family.
+    /// The family of the process.
     pub family: Family,
-    /// Whether it dies with its parent and may not have children.
+    /// Whether the process ends with its parent and may not have children, billiard's excepted.
     pub daemonic: bool,
 }
 
 impl ProcessClass {
-    /// Whether a process of this class may start one of that family.
+    /// Whether a process of this class may start a process of `family`.
     ///
     /// ```
     /// use pushflow_model::{Family, ProcessClass};

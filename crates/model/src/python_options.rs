@@ -1,34 +1,34 @@
-//! [`PythonOptions`]: how to run Python tasks.
+//! [`PythonOptions`]: the interpreter of Python tasks and what it imports.
 
 use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
-/// How to run Python tasks.
+/// The interpreter of Python tasks, and what it imports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PythonOptions {
-    /// The interpreter, an absolute path.
+    /// The absolute path of the interpreter.
     pub interpreter: OsString,
-    /// Folders in which the interpreter searches for modules before all others.
+    /// The folders that the interpreter searches for modules first.
     pub search_path: Vec<OsString>,
-    /// The modules that an interpreter imports before its first task.
+    /// The modules that the interpreter imports before its first task.
     pub modules: Vec<TaskModule>,
-    /// Whether interpreters are forked from one that has imported the modules, where that is possible.
+    /// Whether interpreters are forked from one that has imported the modules already, where that is possible.
     pub warm: bool,
 }
 
 impl PythonOptions {
-    /// An interpreter that finds modules in these folders, and imports none before a task needs it.
+    /// Options of an interpreter that searches these folders, and imports no module before a task needs it.
     pub fn new(interpreter: impl Into<OsString>, search_path: Vec<OsString>) -> PythonOptions {
         PythonOptions { interpreter: interpreter.into(), search_path, modules: Vec::new(), warm: false }
     }
 }
 
-/// A module that tasks need.
+/// A module that a task needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskModule {
-    /// Its dotted name, or the path of a `.py` file.
+    /// The dotted name of the module, or the path of a `.py` file.
     pub module: String,
-    /// The function that a task needs of the module; it may also be a module inside that one.
+    /// The function that the task needs of the module; it may also be a module inside it.
     pub function: String,
 }

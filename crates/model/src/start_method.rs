@@ -3,30 +3,30 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::nearest::advice;
+use crate::nearest::did_you_mean_or_choose;
 
-/// How worker processes are started (`parity.md` P107, the original's option `context`).
+/// How worker processes are started (`docs/parity.md` P107, the original's option `context`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum StartMethod {
-    /// What is best here, which is `spawn`: the only one whose workers have no memory in common.
+    /// `spawn`, the only method whose workers share no memory.
     #[default]
     Default,
-    /// Each worker is the worker program, executed afresh.
+    /// Each worker executes the worker program.
     Spawn,
-    /// The worker program is executed once, and its workers are copies of it. Their Python interpreters are copies of one
-    /// that has imported what tasks need; see `docs/python.md`.
+    /// The worker program is executed once, and each worker is forked from that process. The Python interpreters of the
+    /// workers are forked from one that has imported the modules of the tasks; see `docs/python.md`.
     Forkserver,
-    /// Each worker is a copy of this program as it was at `init()`; refused where there was none, or not with one
-    /// thread.
+    /// Each worker is forked from this program as it was at `init()`. Refused where `init()` was not called, or was
+    /// called in a process with several threads.
     Fork,
 }
 
 impl StartMethod {
-    /// Every method, in the order in which they are listed to users.
+    /// Every method, in the order in which users see them.
     pub const ALL: [StartMethod; 4] =
         [StartMethod::Default, StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork];
 
-    /// The name by which users know it.
+    /// The name by which users choose the method.
     pub fn name(self) -> &'static str {
         match self {
             StartMethod::Default => "default",
@@ -43,9 +43,9 @@ impl fmt::Display for StartMethod {
     }
 }
 
-/// A name that is no start method's.
+/// The error for a name that no start method has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no start method {name:?}: {}", advice(.name, &StartMethod::ALL.map(StartMethod::name)))]
+#[error("there is no start method {name:?}{}", did_you_mean_or_choose(.name, &StartMethod::ALL.map(StartMethod::name)))]
 pub struct UnknownStartMethod {
     name: String,
 }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_wrong_start_method_gets_the_nearest_right_one() {
         let message = |name: &str| name.parse::<StartMethod>().unwrap_err().to_string();
-        assert_eq!(message("forkserve"), "there is no start method \"forkserve\": did you mean \"forkserver\"?");
+        assert_eq!(message("forkserve"), "there is no start method \"forkserve\"; did you mean \"forkserver\"?");
         assert!(
             message("xyz").contains("choose \"default\" or \"spawn\" or \"forkserver\" or \"fork\""),
             "{}",

@@ -1,10 +1,10 @@
-//! [`TaskSpec`]: what a worker is asked to run, as data that can travel.
+//! [`TaskSpec`]: a task as data that can be sent to a worker.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A path that need not be text, as the bytes that it is: serde's own form of it refuses those that are no UTF-8.
+/// Serialises a path as its bytes. The form of serde itself refuses paths that are not UTF-8.
 mod any_path {
     use std::ffi::OsString;
     use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ mod any_path {
         OsString::deserialize(deserializer).map(PathBuf::from)
     }
 
-    /// The same where there may be none.
+    /// The same for an optional path.
     pub(super) mod or_none {
         use super::*;
 
@@ -38,21 +38,21 @@ mod any_path {
     }
 }
 
-/// A task as data: every worker knows how to run it.
+/// A task as data. Every worker can run it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskSpec {
     /// A `#[task]` function of the worker's program, by its registered name.
     Rust {
-        /// The name it is registered under.
+        /// The registered name of the function.
         name: String,
     },
     /// A Python function.
     Python(PythonTask),
-    /// A task as ewoks runs it, in a Python interpreter that has `ewokscore`.
+    /// A task of a type that `ewokscore` runs, in a Python interpreter that has `ewokscore`.
     Ewoks(EwoksTask),
     /// A program with arguments.
     Command(CommandTask),
-    /// A program or script as ewoks runs it: the inputs become its arguments.
+    /// A task of the ewoks type `script`: the inputs become the arguments of a program or script.
     Script(ScriptTask),
 }
 
@@ -84,40 +84,41 @@ impl TaskSpec {
         })
     }
 
-    /// Whether it runs in a Python interpreter, not in a process of its own.
+    /// Whether the task runs in a Python interpreter and not in a process of its own.
     pub fn is_python(&self) -> bool {
         matches!(self, TaskSpec::Python(_) | TaskSpec::Ewoks(_))
     }
 }
 
-/// A Python function of a module: called with the data as keyword and positional arguments.
+/// A Python function of a module. Named inputs become its keyword arguments, inputs with positions its positional ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PythonTask {
     /// The dotted name of the module, or the path of a `.py` file.
     pub module: String,
-    /// The function in it, `run` by default (`parity.md` P22).
+    /// The function in the module, `run` by default (`docs/parity.md` P22).
     pub function: String,
-    /// What becomes of the value that the function returns.
+    /// How the value that the function returns becomes the result.
     pub returns: Returns,
 }
 
-/// What becomes of the value that a Python function returns.
+/// How the value that a Python function returns becomes the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Returns {
-    /// It must be a mapping: its entries are the result (`parity.md` P34).
+    /// The value must be a mapping, whose entries are the result (`docs/parity.md` P34).
     Mapping,
-    /// Any value: the result has the one entry `return_value` (ewoks `method`).
+    /// The value is the one entry `return_value` of the result (ewoks `method`).
     Value,
 }
 
-/// What `ewokscore` runs of the node of an ewoks graph file (`ewoks_format.md`): its outputs by their names are the result.
+/// The task of a node of an ewoks graph file that `ewokscore` runs; see `docs/ewoks.md`. The named outputs of the task are
+/// the result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EwoksTask {
-    /// What is run.
+    /// The task itself.
     pub work: EwoksWork,
-    /// The node's id, as the task and messages of `ewokscore` see it.
+    /// The id of the node, which `ewokscore` gives to the task and writes into messages.
     pub node: String,
-    /// The node's label, where it has one.
+    /// The label of the node, where it has one.
     pub label: Option<String>,
 }
 
@@ -126,63 +127,63 @@ pub struct EwoksTask {
 pub enum EwoksWork {
     /// `class`: a class that derives from `ewokscore.Task`.
     Class(EwoksClass),
-    /// `generated`: such a class, made by a function from a text.
+    /// `generated`: a class that derives from `ewokscore.Task`, made by a function from a text.
     Generated {
         /// The dotted name of the function's module, or the path of its `.py` file.
         module: String,
-        /// The function.
+        /// The function that makes the class.
         generator: String,
-        /// What the function gets.
+        /// The text that the function gets.
         identifier: String,
     },
     /// `notebook`: a Jupyter notebook, run by papermill.
     Notebook {
-        /// Its path, or whatever else papermill opens.
+        /// The path of the notebook, or any other address that papermill opens.
         path: String,
     },
-    /// No task of a graph, but a question about one: what a class needs. The result has the entries `required` and
-    /// `optional`, the names of its inputs.
+    /// Asks for the names of the inputs of a class, without running it. The result has the entries `required` and
+    /// `optional`. No node of a graph has this work.
     InputNames(EwoksClass),
 }
 
-/// Where a class that derives from `ewokscore.Task` is.
+/// The place of a class that derives from `ewokscore.Task`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EwoksClass {
-    /// The dotted name of its module, or the path of its `.py` file.
+    /// The dotted name of the class's module, or the path of its `.py` file.
     pub module: String,
-    /// Its name in the module.
+    /// The name of the class in the module.
     pub name: String,
 }
 
-/// A program and its arguments: no shell unless the program is one.
+/// A program and its arguments. No shell reads them, unless the program is a shell.
 ///
-/// `{NAME}` in an argument or in `stdin` stands for the input of that name, as text; `{{` and `}}` for the braces
+/// `{NAME}` in an argument or in `stdin` stands for the input of that name, as text. `{{` and `}}` stand for the braces
 /// themselves. The result has the entries `stdout`, `stderr` (text, or bytes where they are no UTF-8) and `exit_code`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommandTask {
     /// The program, then its arguments; at least one.
     pub argv: Vec<String>,
-    /// What the program reads from its standard input; nothing by default.
+    /// The standard input of the program; empty by default.
     pub stdin: Option<String>,
-    /// Variables set for the program, beside those of the worker.
+    /// Environment variables that are set for the program beside those of the worker.
     pub environment: Vec<(String, String)>,
-    /// The folder to run in; the scheduler's own by default.
+    /// The working directory of the program; the scheduler's by default.
     #[serde(with = "any_path::or_none")]
     pub directory: Option<PathBuf>,
-    /// Whether an exit code other than 0 is a result like any other; by default it fails the attempt.
+    /// Whether the attempt succeeds with any exit code; by default it fails with any other than 0.
     pub any_exit_code: bool,
 }
 
-/// A script or command of an ewoks graph file (`ewoks_format.md`, task type `script`).
+/// A script or command of an ewoks graph file (task type `script` in `docs/ewoks.md`).
 ///
-/// Inputs become arguments: `-x value` for names of one character, `--name value` for longer ones, a flag alone where
-/// the value is the empty text; positions last, in order. The inputs `_capture_output`, `_merge_err` and
+/// Inputs become arguments: `-x value` for names of one character, `--name value` for longer names, the flag alone where
+/// the value is the empty text. Inputs with positions come last, in order. The inputs `_capture_output`, `_merge_err` and
 /// `_raise_on_error` are options. The result has the entries `return_code`, `out` and `err`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ScriptTask {
     /// A program and its first arguments.
     Command(Vec<String>),
-    /// An existing file: run as it is when it starts with `#!`, by the Python interpreter when its name ends in `.py`,
-    /// else by `bash`.
+    /// An existing file. It is executed itself when it starts with `#!`, run by the Python interpreter when its name ends
+    /// in `.py`, and else run by `bash`.
     File(#[serde(with = "any_path")] PathBuf),
 }

@@ -1,72 +1,72 @@
-//! [`TaskError`]: how an attempt failed, as it travels from where it happened to who asked.
+//! [`TaskError`]: how an attempt failed, as it is sent from the worker to the scheduler.
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// The codec of the opaque value that stands for an error which has no object of its own: its text is the error's.
+/// The codec of the opaque value of an error that has no object of its own. The text of the value is the error's.
 pub const ERROR_CODEC: &str = "error";
 
 /// Why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorKind {
-    /// The task itself said so: a Python exception, an `Err`, a command's exit code.
+    /// The task failed by its own means: a Python exception, an `Err`, the exit code of a command.
     Raised,
     /// A Rust task panicked.
     Panicked,
-    /// The task does not exist where it was to run, or can't be loaded.
+    /// The process that was to run the task does not have it, or can't load it.
     NotFound,
     /// The inputs do not fit the task.
     BadInput,
-    /// What the task returned can't be its result.
+    /// The value that the task returned can't be its result.
     BadResult,
     /// The process that ran the attempt ended before the attempt did.
     WorkerLost,
-    /// The attempt, or the run, took longer than it was allowed to.
+    /// The attempt or the run exceeded its time limit.
     TimedOut,
     /// The run was stopped.
     Stopped,
-    /// This kind of task does not run on this pool.
+    /// The pool can't run this kind of task.
     Unsupported,
 }
 
 /// How one attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskError {
-    /// Why.
+    /// The kind of failure.
     pub kind: ErrorKind,
-    /// The name of the error's type where it was raised, such as `ValueError`, `panic` or `WorkerLost`.
+    /// The name of the error's type in its own language, such as `ValueError`, `panic` or `WorkerLost`.
     pub type_name: String,
-    /// One sentence.
+    /// The text of the error, one sentence if pushflow wrote it.
     pub message: String,
-    /// Where it happened, outermost first, as the task's language prints it; may be empty.
+    /// The lines of the traceback, outermost frame first, as the task's language prints them; may be empty.
     pub traceback: Vec<String>,
-    /// The process in which the attempt ran, where there was one.
+    /// The id of the process in which the attempt ran, where there was one.
     pub pid: Option<u32>,
     /// The last lines that the attempt wrote to its standard error, oldest first; at most 20.
     pub stderr: Vec<String>,
-    /// What else its own language knows of it.
+    /// More that the task's language knows of the error.
     pub details: Option<Box<ErrorDetails>>,
 }
 
-/// What the language of a task knows of an error beside its type and text.
+/// What the language of a task knows of an error beside its type, text and traceback.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorDetails {
-    /// What was noted on it on its way, oldest first (Python's `add_note`).
+    /// The notes that were added to the error, oldest first (Python's `add_note`).
     pub notes: Vec<String>,
-    /// Errors of the same failure, as [`TaskError::causes`] has them.
+    /// The other errors of the same failure; see [`TaskError::causes`].
     pub causes: Vec<ErrorCause>,
     /// The error itself, as an encoded value: a Python exception, if it could be pickled.
     pub instance: Option<Bytes>,
 }
 
-/// An error that belongs to the failure of a task, beside the one that the task raised.
+/// Another error of the same failure, beside the one that the task raised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorCause {
-    /// The name of its type.
+    /// The name of the error's type.
     pub type_name: String,
-    /// What it says.
+    /// The text of the error.
     pub message: String,
 }
 
@@ -88,13 +88,13 @@ impl TaskError {
         }
     }
 
-    /// What was noted on the error on its way, oldest first.
+    /// The notes that were added to the error, oldest first.
     pub fn notes(&self) -> &[String] {
         self.details.as_ref().map_or(&[], |details| &details.notes)
     }
 
-    /// The other errors of this failure: those that were raised around the task's own, outermost first, then those that
-    /// it was raised from or during, nearest first.
+    /// The other errors of this failure: the errors that wrap the task's own, outermost first, then the errors from which
+    /// or during which it was raised, nearest first.
     pub fn causes(&self) -> &[ErrorCause] {
         self.details.as_ref().map_or(&[], |details| &details.causes)
     }

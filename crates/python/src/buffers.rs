@@ -1,19 +1,22 @@
-//! [`Buffers`]: long parts of values between a process and its Python interpreter, in shared memory.
+//! [`Buffers`]: out-of-band buffers of pickles (PEP 574), in memory that a process shares with its Python interpreter.
 //!
-//! # Protocol
-//! A request with long parts (`S`) begins with a table: for each part a *token*, the number of the file that holds it, offset
-//! and length. The interpreter asks for these files (`F`), which are sent with one byte; it maps or reads what it needs. A
-//! part is on *loan*, and its memory is not used again, until the interpreter releases the token, which it does with a
-//! reply (`L`), or ends. If the interpreter can't take the files it says so (`U`), and is sent everything in the request.
+//! # Protocol of requests
+//! A request with out-of-band buffers (`S`) begins with a table. It has for each buffer a *token*, the number of the file
+//! that holds the buffer, the offset and the length. The interpreter asks for the files (`F`), which are sent with one
+//! byte, and maps or reads the buffers. A buffer is on *lease*, and its memory is not used again, until the interpreter
+//! releases the token with a reply (`L`), or ends. An interpreter that can't take the files answers `U`, and gets the
+//! request again with everything in the message.
 //!
-//! For the long parts of a reply the interpreter asks for room (`W`): one length after the other. The answer is one byte with
-//! the files, and a message (`G`) with the number of the file and the offset for each; without numbers where there is no
-//! room. What is written there the reply (`X`) names in a table; it may also name a part of what it was lent, and may have
-//! parts in the message itself, where there was no room.
+//! # Protocol of replies
+//! For the buffers of a reply the interpreter asks for grants of memory (`W`) and sends their lengths. The answer is one
+//! byte with the files, and a message (`G`) with the file number and the offset of each grant; the message has no numbers
+//! where there is not enough memory. The reply (`X`) has a table of its buffers. A buffer is in a grant, or is part of a
+//! leased buffer, or is in the message itself where no memory was granted.
 //!
-//! # What is not believed
-//! A reply may name only room that was asked for with it, all of it, and what is on loan; all else is garbage, by which the
-//! interpreter is lost, and its attempt. Room that no reply has named is free again.
+//! # Validation
+//! A reply may name only the grants that were made for it, each once and with its whole length, and leased buffers. Any
+//! other reply is garbage: the interpreter is lost, and its attempt with it. A grant that the reply does not name is free
+//! again.
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -22,37 +25,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use pushflow_protocol::slabs::{Grant, GrantSource, Place};
 
-/// From how many bytes on a part is long: less is copied faster than it is handed over.
-pub(super) const LONG: usize = 64 * 1024;
+/// The length in bytes from which a buffer is sent out of band. Shorter buffers are copied faster than they are handed
+/// over.
+pub(super) const OUT_OF_BAND_FROM: usize = 64 * 1024;
 
-/// How many files are sent at once, at the most; the kernel takes 253.
+/// How many files are sent at once at most; the kernel allows 253.
 const MOST_FILES: usize = 250;
 
-/// For how many long parts of one result room is asked for, at the most.
-const MOST_ROOMS: usize = 1000;
+/// How many grants an interpreter may ask for at once.
+const MOST_GRANTS: usize = 1000;
 
-/// How many bytes of a message an entry of the table of a reply takes.
+/// The length in bytes of one entry of the table of a reply.
 const ENTRY: usize = 5 * 8;
 
-/// Shared memory for one interpreter.
+/// The shared memory of one interpreter.
 #[derive(Clone)]
 pub(super) struct Buffers {
-    rooms: Arc<dyn GrantSource>,
-    loans: Arc<Mutex<Loans>>,
+    grants: Arc<dyn GrantSource>,
+    leases: Arc<Mutex<Leases>>,
 }
 
-/// What an interpreter has mapped.
+/// The buffers that an interpreter has on lease, by their tokens.
 #[derive(Default)]
-struct Loans {
+struct Leases {
     last: u64,
     held: HashMap<u64, Bytes>,
 }
 
-/// Long parts on their way to the interpreter.
+/// The leases of one request.
 #[derive(Default)]
-pub(super) struct Lent {
+pub(super) struct Lease {
     pub(super) files: Files,
-    /// What the request begins with.
+    /// The table with which the request begins.
     pub(super) table: Vec<u8>,
 }
 
@@ -60,21 +64,21 @@ pub(super) struct Lent {
 #[derive(Default)]
 pub(super) struct Files(Vec<Place>);
 
-/// The long parts of a reply.
+/// The out-of-band buffers of a reply.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(super) struct OutOfBand {
     all: Vec<Bytes>,
-    /// Those that the pickle leaves out, with the places where they belong, in this order.
-    holes: Vec<(usize, usize)>,
+    /// The positions in the pickle at which it leaves out a buffer, in their order, with the index of the buffer.
+    positions: Vec<(usize, usize)>,
 }
 
 impl Files {
-    /// The files themselves, in their order.
+    /// The files in the order of their numbers.
     pub(super) fn borrow(&self) -> Vec<BorrowedFd<'_>> {
         self.0.iter().map(Place::file).collect()
     }
 
-    /// The number of the file of this place.
+    /// The number of the file of this place; adds the file if it is new.
     fn number(&mut self, place: &Place) -> u64 {
         let known = self.0.iter().position(|known| known.shares_file(place));
         let number = known.unwrap_or_else(|| {
@@ -86,103 +90,108 @@ impl Files {
 }
 
 impl Buffers {
-    pub(super) fn new(rooms: Arc<dyn GrantSource>) -> Self {
-        Buffers { rooms, loans: Arc::default() }
+    pub(super) fn new(grants: Arc<dyn GrantSource>) -> Self {
+        Buffers { grants, leases: Arc::default() }
     }
 
-    /// Lends long parts; those that are in no shared memory are copied there. `None` when that can't be.
-    pub(super) fn lend(&self, parts: Vec<Bytes>) -> Option<Lent> {
+    /// Leases buffers to the interpreter. Buffers outside of shared memory are copied there. `None` when there is no memory
+    /// for the copies, or when the buffers are in too many files.
+    pub(super) fn lease(&self, parts: Vec<Bytes>) -> Option<Lease> {
         let mut placed = Vec::with_capacity(parts.len());
         for part in parts {
-            placed.push(match self.rooms.place(&part) {
+            placed.push(match self.grants.place(&part) {
                 Some(place) => (place, part),
                 None => self.copied(&part)?,
             });
         }
         let mut files = Files::default();
-        let mut loans = self.loans();
+        let mut leases = self.lock_leases();
         let mut table = (placed.len() as u64).to_le_bytes().to_vec();
         table.extend([0; 8]);
         for (place, part) in placed {
-            loans.last += 1;
-            let fields = [loans.last, files.number(&place), place.offset() as u64, part.len() as u64];
+            leases.last += 1;
+            let fields = [leases.last, files.number(&place), place.offset() as u64, part.len() as u64];
             table.extend(fields.into_iter().flat_map(u64::to_le_bytes));
-            let token = loans.last;
-            loans.held.insert(token, part);
+            let token = leases.last;
+            leases.held.insert(token, part);
         }
         table[8..16].copy_from_slice(&(files.0.len() as u64).to_le_bytes());
-        let lent = Lent { files, table };
-        if lent.files.0.len() > MOST_FILES {
-            drop(loans);
-            self.take_back(&lent);
+        let lease = Lease { files, table };
+        if lease.files.0.len() > MOST_FILES {
+            drop(leases);
+            self.release_lease(&lease);
             return None;
         }
-        Some(lent)
+        Some(lease)
     }
 
-    /// The interpreter has not taken these.
-    pub(super) fn take_back(&self, lent: &Lent) {
-        let tokens = numbers(lent.table.get(16..).unwrap_or_default()).step_by(4);
+    /// Ends leases that the interpreter did not take.
+    pub(super) fn release_lease(&self, lease: &Lease) {
+        let tokens = numbers(lease.table.get(16..).unwrap_or_default()).step_by(4);
         tokens.for_each(|token| self.release(token));
     }
 
-    /// The interpreter is gone: nothing is lent to it any more.
-    pub(super) fn take_all_back(&self) {
-        self.loans().held.clear();
+    /// Ends all leases: the interpreter has ended.
+    pub(super) fn release_all(&self) {
+        self.lock_leases().held.clear();
     }
 
-    /// How much is on loan.
-    pub fn lent(&self) -> usize {
-        self.loans().held.len()
+    /// How many buffers are on lease.
+    pub(super) fn leased_buffers(&self) -> usize {
+        self.lock_leases().held.len()
     }
 
     fn copied(&self, part: &[u8]) -> Option<(Place, Bytes)> {
-        let mut room = self.rooms.grant(part.len())?;
-        room.fill(part).ok()?;
-        Some((room.place().clone(), room.into_bytes()))
+        let mut grant = self.grants.grant(part.len())?;
+        grant.fill(part).ok()?;
+        Some((grant.place().clone(), grant.into_bytes()))
     }
 
     fn release(&self, token: u64) {
-        let released = self.loans().held.remove(&token);
-        drop(released); // without the lock
+        let released = self.lock_leases().held.remove(&token);
+        // Dropped without the lock: the drop may free shared memory.
+        drop(released);
     }
 
-    /// Room for parts of these lengths, and what to tell the interpreter of it; no room at all if there is not enough.
-    pub(super) fn room(&self, lengths: &[u8]) -> Result<(Vec<Grant>, Files, Vec<u8>), String> {
+    /// Grants of these lengths, their files, and the answer to the interpreter; no grant at all if memory is short of one.
+    ///
+    /// # Errors
+    /// When the interpreter asks for too many grants.
+    pub(super) fn grant(&self, lengths: &[u8]) -> Result<(Vec<Grant>, Files, Vec<u8>), String> {
         let lengths: Vec<u64> = numbers(lengths).collect();
-        if lengths.len() > MOST_ROOMS {
+        if lengths.len() > MOST_GRANTS {
             return Err(format!("it asks for room for {} parts", lengths.len()));
         }
-        let room = |length: &u64| usize::try_from(*length).ok().and_then(|length| self.rooms.grant(length));
-        let rooms: Option<Vec<Grant>> = lengths.iter().map(room).collect();
+        let grant = |length: &u64| usize::try_from(*length).ok().and_then(|length| self.grants.grant(length));
+        let grants: Option<Vec<Grant>> = lengths.iter().map(grant).collect();
         let (mut files, mut places) = (Files::default(), Vec::new());
-        let rooms = rooms.unwrap_or_default();
-        for room in &rooms {
-            places.extend([files.number(room.place()), room.place().offset() as u64]);
+        let grants = grants.unwrap_or_default();
+        for grant in &grants {
+            places.extend([files.number(grant.place()), grant.place().offset() as u64]);
         }
         if files.0.len() > MOST_FILES {
             return Ok(Default::default());
         }
-        Ok((rooms, files, places.into_iter().flat_map(u64::to_le_bytes).collect()))
+        Ok((grants, files, places.into_iter().flat_map(u64::to_le_bytes).collect()))
     }
 
-    /// Reads what comes before a reply: the tokens that it releases, its long parts, and the reply itself. What is released
-    /// is free when the reply was read.
+    /// Splits a message into its out-of-band buffers and the reply. The leases that the message releases end afterwards,
+    /// since the reply may still name them.
     ///
     /// # Errors
-    /// Why it is no reply.
-    pub(super) fn open<'a>(&self, message: &'a [u8], rooms: Vec<Grant>) -> Result<(Parts, &'a [u8]), String> {
+    /// Why the message is malformed.
+    pub(super) fn open<'a>(&self, message: &'a [u8], grants: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
         let (mut message, mut released) = (message, Vec::new());
         if let Some((b'L', rest)) = message.split_first() {
             let (count, rest) = counted(rest, 8)?;
             released.extend(numbers(&rest[..8 * count]));
             message = &rest[8 * count..];
         }
-        let mut parts = Parts::default();
+        let mut parts = OutOfBand::default();
         if let Some((b'X', rest)) = message.split_first() {
             let (count, rest) = counted(rest, ENTRY)?;
             let (table, rest) = rest.split_at(ENTRY * count);
-            (parts, message) = self.parts(table, rest, rooms)?;
+            (parts, message) = self.parts(table, rest, grants)?;
         }
         for token in released {
             self.release(token);
@@ -190,10 +199,10 @@ impl Buffers {
         Ok((parts, message))
     }
 
-    /// The parts of a table, and what follows those that come behind it.
-    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], rooms: Vec<Grant>) -> Result<(Parts, &'a [u8]), String> {
-        let mut rooms: Vec<Option<Bytes>> = rooms.into_iter().map(|room| Some(room.into_bytes())).collect();
-        let mut parts = Parts::default();
+    /// The buffers of a table, and the rest of the message behind those that follow the table.
+    fn parts<'a>(&self, table: &[u8], mut rest: &'a [u8], grants: Vec<Grant>) -> Result<(OutOfBand, &'a [u8]), String> {
+        let mut grants: Vec<Option<Bytes>> = grants.into_iter().map(|grant| Some(grant.into_bytes())).collect();
+        let mut parts = OutOfBand::default();
         for entry in table.chunks_exact(ENTRY) {
             let [kind, from, offset, length, position] = *numbers(entry).collect::<Vec<_>>() else {
                 return Err("an entry of its table is short".to_owned());
@@ -206,56 +215,56 @@ impl Buffers {
                     Some(Bytes::copy_from_slice(here))
                 }
                 1 => {
-                    let room = usize::try_from(from).ok().and_then(|room| rooms.get_mut(room));
-                    room.and_then(|room| room.take_if(|room| room.len() == size))
+                    let grant = usize::try_from(from).ok().and_then(|grant| grants.get_mut(grant));
+                    grant.and_then(|grant| grant.take_if(|grant| grant.len() == size))
                 }
-                2 => self.loaned(from, offset, size),
+                2 => self.leased_bytes(from, offset, size),
                 _ => None,
             };
             let part = part.ok_or_else(|| format!("it names {length} bytes that it was not given"))?;
             if let Ok(position) = usize::try_from(position)
                 && position != usize::MAX
             {
-                parts.holes.push((position, parts.all.len()));
+                parts.positions.push((position, parts.all.len()));
             }
             parts.all.push(part);
         }
         Ok((parts, rest))
     }
 
-    fn loaned(&self, token: u64, offset: u64, size: usize) -> Option<Bytes> {
+    fn leased_bytes(&self, token: u64, offset: u64, size: usize) -> Option<Bytes> {
         let begin = usize::try_from(offset).ok()?;
         let end = begin.checked_add(size)?;
-        let loans = self.loans();
-        let whole = loans.held.get(&token)?;
+        let leases = self.lock_leases();
+        let whole = leases.held.get(&token)?;
         (end <= whole.len()).then(|| whole.slice(begin..end))
     }
 
-    fn loans(&self) -> MutexGuard<'_, Loans> {
-        self.loans.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Parts {
-    /// The part that the pickle leaves out at this position.
-    pub(super) fn hole(&self, position: usize) -> Option<&Bytes> {
-        let found = self.holes.binary_search_by_key(&position, |(position, _)| *position).ok()?;
-        Some(&self.all[self.holes[found].1])
+impl OutOfBand {
+    /// The buffer that the pickle leaves out at this position.
+    pub(super) fn at_position(&self, position: usize) -> Option<&Bytes> {
+        let found = self.positions.binary_search_by_key(&position, |(position, _)| *position).ok()?;
+        Some(&self.all[self.positions[found].1])
     }
 
-    /// So many parts from this one on.
-    pub(super) fn some(&self, first: i64, count: i64) -> Option<&[Bytes]> {
+    /// `count` buffers from the index `first` on; `None` where there are not so many.
+    pub(super) fn range(&self, first: i64, count: i64) -> Option<&[Bytes]> {
         let (first, count) = (usize::try_from(first).ok()?, usize::try_from(count).ok()?);
         self.all.get(first..first.checked_add(count)?)
     }
 
-    /// How many bytes they have.
+    /// The length of all buffers together, in bytes.
     pub(super) fn size(&self) -> usize {
         self.all.iter().map(Bytes::len).sum()
     }
 }
 
-/// A number of things of this size, and what follows it, in which they all are.
+/// Reads the number of entries of `size` bytes; returns it with the rest of the message, which holds all of them.
 fn counted(message: &[u8], size: usize) -> Result<(usize, &[u8]), String> {
     let (count, rest) = message.split_first_chunk().ok_or("it ends too early")?;
     let count = usize::try_from(u64::from_le_bytes(*count)).ok();

@@ -1,4 +1,4 @@
-//! What a worker and its Python interpreter say to each other.
+//! The requests and replies between a worker and its Python interpreter.
 
 use bytes::Bytes;
 use pushflow_model::{
@@ -6,15 +6,15 @@ use pushflow_model::{
     Returns, TaskError, Value,
 };
 
-use super::buffers::Parts;
-use super::channel::{HEADER, MAGIC};
-use super::pickle::EXCEPTION;
+use crate::buffers::OutOfBand;
+use crate::channel::{HEADER, MAGIC};
+use crate::pickle::EXCEPTION;
 use crate::pickle::{PickleWriter, Pickled};
 
 /// The highest position of an argument: all below it are passed too.
 const MAX_POSITION: u32 = 65_535;
 
-/// What an interpreter can be asked to run.
+/// A task that an interpreter can run.
 pub enum PythonCall<'a> {
     /// A function.
     Function(&'a PythonTask),
@@ -23,7 +23,7 @@ pub enum PythonCall<'a> {
 }
 
 impl PythonCall<'_> {
-    /// What makes the task: the module, what is called there, and whether only a mapping can be its result.
+    /// The origin of the task: the module, the name in it, and whether only a mapping can be the result.
     fn origin(&self) -> (&str, &str, bool) {
         match self {
             PythonCall::Function(task) => (&task.module, &task.function, task.returns == Returns::Mapping),
@@ -38,19 +38,19 @@ impl PythonCall<'_> {
     }
 }
 
-/// A request that a task be run: names become keyword arguments, positions positional ones, gaps filled with `None`
-/// (`parity.md` P25, P26). With it its long parts, which are to be sent on another way, if they may be.
+/// The request to run a task, and its out-of-band buffers, if it may have any. Inputs with names become keyword arguments,
+/// inputs with positions positional ones; gaps between positions are filled with `None` (`docs/parity.md` P25, P26).
 ///
 /// # Errors
-/// When an input can't be sent.
+/// When an input can't be pickled.
 pub(super) fn run(
     call: &PythonCall<'_>,
     inputs: &Data,
-    may_be_apart: bool,
+    allow_out_of_band: bool,
 ) -> Result<(Vec<u8>, Vec<Bytes>), TaskError> {
     let mut pickle = PickleWriter::new(started());
-    if may_be_apart {
-        pickle.set_long_parts_apart();
+    if allow_out_of_band {
+        pickle.allow_out_of_band();
     }
     let (module, function, wants_mapping) = call.origin();
     pickle.begin_tuple();
@@ -71,16 +71,16 @@ pub(super) fn run(
     }
     pickle.end_tuple();
     let kind = if pickle.has_objects() { b'O' } else { b'T' };
-    let apart = pickle.take_apart();
-    Ok((finished(pickle.finish(), kind), apart))
+    let out_of_band = pickle.take_out_of_band();
+    Ok((finished(pickle.finish(), kind), out_of_band))
 }
 
-/// The same request with the table of its long parts.
+/// The same request with the table of its out-of-band buffers.
 pub(super) fn with_table(request: &[u8], table: &[u8]) -> Vec<u8> {
     framed(b'S', &[table, &request[HEADER + 1..]])
 }
 
-/// Where the room is that the interpreter asked for.
+/// The answer to a request for memory: the places of the grants.
 pub(super) fn granted(places: &[u8]) -> Vec<u8> {
     framed(b'G', &[places])
 }
@@ -91,7 +91,7 @@ fn framed(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     finished(message, kind)
 }
 
-/// What `host_source/ewoks.py` needs beside: which task type, its identifier, and the node.
+/// Writes what `host_source/ewoks.py` needs beside the origin: the task type, the identifier, and the node.
 fn ewoks(pickle: &mut PickleWriter, task: &EwoksTask) {
     let (kind, identifier) = match &task.work {
         EwoksWork::Class(_) => ("class", ""),
@@ -152,24 +152,24 @@ fn finished(mut message: Vec<u8>, kind: u8) -> Vec<u8> {
     message
 }
 
-/// What the interpreter says.
+/// A message of the interpreter.
 #[derive(Debug)]
 pub(super) enum Reply {
-    /// It has started.
+    /// The interpreter runs.
     Started,
-    /// It imports this module.
+    /// The interpreter begins to import this module.
     Importing(String),
-    /// It has imported what it was to import, and waits for a task.
+    /// The interpreter has imported all modules, and waits for a task.
     Ready,
-    /// It is of no use, for this reason.
+    /// The interpreter can't run tasks, for this reason.
     Unusable(String),
-    /// The attempt has ended so.
+    /// The attempt has ended with this result or error.
     Ended(Result<Data, TaskError>),
     /// The task raised an exception after it was interrupted.
     Interrupted(TaskError),
-    /// An interrupt came before the task.
+    /// An interrupt came before the task began.
     NotStarted,
-    /// The files with the long parts of the request could not be taken.
+    /// The interpreter could not take the files of the request's buffers.
     FilesLost,
 }
 
@@ -177,10 +177,10 @@ impl Reply {
     /// Reads a message.
     ///
     /// # Errors
-    /// Why it is no reply.
-    pub(super) fn read(message: &[u8], parts: &Parts) -> Result<Reply, String> {
+    /// Why the message is malformed.
+    pub(super) fn read(message: &[u8], parts: &OutOfBand) -> Result<Reply, String> {
         let (kind, pickle) = message.split_first().ok_or("it is empty")?;
-        let pickle = Written { pickle, parts };
+        let pickle = PickledReply { pickle, parts };
         Ok(match kind {
             b'S' => Reply::Started,
             b'J' => Reply::Importing(text(pickle)?),
@@ -200,14 +200,14 @@ impl Reply {
     }
 }
 
-/// A pickle, and its long parts.
+/// The pickle of a reply, and its out-of-band buffers.
 #[derive(Clone, Copy)]
-struct Written<'a> {
+struct PickledReply<'a> {
     pickle: &'a [u8],
-    parts: &'a Parts,
+    parts: &'a OutOfBand,
 }
 
-fn result(written: Written<'_>) -> Result<Result<Data, TaskError>, String> {
+fn result(written: PickledReply<'_>) -> Result<Result<Data, TaskError>, String> {
     let pickled = Pickled::read(written.pickle, written.parts).map_err(|error| error.to_string())?;
     Ok(pickled.into_data().map_err(|refused| TaskError::new(ErrorKind::BadResult, refused.to_string())))
 }
@@ -217,9 +217,9 @@ fn too_deep() -> TaskError {
     TaskError::new(ErrorKind::BadResult, message)
 }
 
-/// The name of its type, its text, the lines of its traceback, its text and pickle as a value, where it can be pickled, its
-/// notes, and the names and texts of the errors around and before it.
-fn exception(pickle: Written<'_>) -> Result<TaskError, String> {
+/// Reads an exception: the name of its type, its message, the lines of its traceback, the text and the pickle of the
+/// exception as a value (the pickle where it can be pickled), its notes, and the type names and messages of its causes.
+fn exception(pickle: PickledReply<'_>) -> Result<TaskError, String> {
     let Value::List(parts) = value(pickle)? else { return Err("an exception is a list".to_owned()) };
     let Ok([Value::Str(type_name), Value::Str(message), lines, Value::Str(text), content, notes, Value::List(causes)]) =
         <[Value; 7]>::try_from(parts.into_vec())
@@ -252,14 +252,14 @@ fn texts(list: &Value) -> Result<Vec<String>, String> {
     Ok(list.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect())
 }
 
-fn text(pickle: Written<'_>) -> Result<String, String> {
+fn text(pickle: PickledReply<'_>) -> Result<String, String> {
     match value(pickle)? {
         Value::Str(text) => Ok(text),
         other => Err(format!("it has {} where a text is expected", other.type_name())),
     }
 }
 
-fn value(written: Written<'_>) -> Result<Value, String> {
+fn value(written: PickledReply<'_>) -> Result<Value, String> {
     let pickled = Pickled::read(written.pickle, written.parts).map_err(|error| error.to_string())?;
     pickled.into_value().map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Which interpreter runs Python tasks.
+//! Chooses the interpreter that runs Python tasks.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pushflow_guardian::{find_program, is_executable};
 
-/// Why there is no interpreter for Python tasks.
+/// Why no interpreter for Python tasks was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PythonError {
     /// The interpreter that was asked for does not exist.
@@ -21,15 +21,15 @@ pub enum PythonError {
         .0.display()
     )]
     BrokenEnvironment(PathBuf),
-    /// There is none.
+    /// `PATH` has no `python3`, and nothing else names an interpreter.
     #[error("no python3 was found in PATH; set PUSHFLOW_PYTHON to the interpreter to use")]
     NotFound,
 }
 
-/// What chose the interpreter.
+/// The source of the choice of an interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChosenBy {
-    /// Whoever asked for it: an option.
+    /// An option of the caller.
     Option,
     /// The variable `PUSHFLOW_PYTHON`.
     Variable,
@@ -40,7 +40,7 @@ pub enum ChosenBy {
 }
 
 impl ChosenBy {
-    /// As users call it.
+    /// The name of the source for messages to users.
     pub fn name(self) -> &'static str {
         match self {
             ChosenBy::Option => "--python",
@@ -51,19 +51,19 @@ impl ChosenBy {
     }
 }
 
-/// Finds the interpreter: the one asked for, that of the variable `PUSHFLOW_PYTHON`, that of the active virtual environment
-/// (`VIRTUAL_ENV`), or `python3` of `PATH`.
+/// Finds the interpreter: `asked_for`, the one that the variable `PUSHFLOW_PYTHON` names, the one of the active virtual
+/// environment (`VIRTUAL_ENV`), or `python3` in `PATH`.
 ///
 /// # Errors
-/// When the first of these that is set names no program, or there is none at all.
+/// When the first of these that is set names no program, or when none is set and `PATH` has no `python3`.
 pub fn find_interpreter(asked_for: Option<&str>) -> Result<PathBuf, PythonError> {
     choose_interpreter(asked_for).map(|(interpreter, _)| interpreter)
 }
 
-/// The same, with what chose it.
+/// As [`find_interpreter`]; also returns which of these sources chose the interpreter.
 ///
 /// # Errors
-/// The same.
+/// As [`find_interpreter`].
 pub fn choose_interpreter(asked_for: Option<&str>) -> Result<(PathBuf, ChosenBy), PythonError> {
     find_interpreter_in(asked_for, &|name| env::var_os(name))
 }
@@ -93,7 +93,7 @@ fn find_interpreter_in(
     Ok((find_program("python3".as_ref(), &path).ok_or(PythonError::NotFound)?, ChosenBy::Path))
 }
 
-/// A program by its path, or, without `/`, by its name in `PATH`.
+/// A program by its path, or by its name in `PATH` where the name has no `/`.
 fn program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
     if !name.as_encoded_bytes().contains(&b'/') {
         return find_program(name, path);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_interpreter_is_named() {
         let missing = |asked_for, variables: &[_]| found(asked_for, variables).unwrap_err();
         assert_eq!(
             missing(Some("/no/python"), &[]),

@@ -1,25 +1,26 @@
-//! The part of Python's pickle format that values need: what the worker and its Python interpreter exchange. What only Python
-//! understands is a pickle inside the pickle, which nobody here looks into.
+//! The part of Python's pickle format in which a worker and its interpreter exchange values. An object that only Python
+//! understands is a pickle inside the pickle, which Rust does not read.
 //!
-//! Existing readers of pickles lose the order of a `dict`, and copy a shared part each time it is named, which a few bytes
-//! can make as large as they like. This one reads only what the interpreter's side writes, and refuses everything else.
+//! Other readers of pickles lose the order of a `dict`, and copy a shared part each time that the pickle refers to it, so
+//! that a few bytes can take any amount of memory. This reader accepts only what the interpreter's side writes, refuses
+//! everything else, and limits the memory of the values.
 
-mod odd;
+mod builtin_types;
 mod read;
 mod value;
 mod write;
+mod write_builtin;
 
 pub(crate) use self::value::Pickled;
 pub(crate) use self::write::PickleWriter;
-#[cfg(test)]
-use self::write::Unwritable;
 
-/// The codec of one that needs a file to be loaded before it is read: a pickle of the path and the pickle.
+/// The codec of an object whose type is defined in a file, which Python must load first: a pickle of the path of the file
+/// and of the object's pickle.
 pub(super) const PICKLE_WITH_FILE: &str = "pickle with file";
-/// The codec of one with long parts: a pickle of the path of that file or `None`, of the places of the parts that the pickle
-/// leaves out, and of the pickle; the parts are the buffers of the opaque value.
+/// The codec of an object with out-of-band buffers: a pickle of the path of that file or `None`, of the positions at which
+/// the object's pickle leaves out bytes, and of the object's pickle. The buffers of the opaque value hold these bytes.
 pub(super) const PICKLE_IN_PARTS: &str = "pickle in parts";
-/// The codec of an exception that left a task, which comes with its traceback.
+/// The codec of an exception that a task raised, together with its traceback.
 pub(super) const EXCEPTION: &str = "exception";
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Values as Python prints and judges them: what ewoks makes of a script's inputs.
+//! [`python_text`] and [`is_true`]: Python's `str()` and truth of values, by which ewoks reads the inputs of scripts.
 
 use std::fmt::Write;
 
 use pushflow_model::{Opaque, Value};
 
-/// What Python's `str()` makes of a value.
+/// The text that Python's `str()` returns for a value.
 ///
 /// ```text
 /// null -> None    true -> True    1e16 -> 1e+16    [1, "it's"] -> [1, "it's"]
@@ -20,7 +20,7 @@ pub fn python_text(value: &Value) -> String {
     }
 }
 
-/// Whether Python takes a value for true.
+/// Whether a value is true for Python.
 pub fn is_true(value: &Value) -> bool {
     match value.plain() {
         Value::Null => false,
@@ -86,7 +86,7 @@ fn write_between<T>(
     out.push(close);
 }
 
-/// The shortest digits that give the number back; an exponent below 0.0001 and from 1e16 on.
+/// The shortest digits that read back as the number, with an exponent below 0.0001 and from 1e16 on.
 fn write_float(out: &mut String, number: f64) {
     if !number.is_finite() {
         let sign = if number == f64::NEG_INFINITY { "-" } else { "" };
@@ -134,7 +134,8 @@ fn escaped(character: char) -> String {
     }
 }
 
-/// Rust's own judgement. A mark that combines with the character before it is printable unless it comes first.
+/// Whether Rust would print the character as it is. A combining mark counts as printable, since it follows another
+/// character.
 fn is_printable(character: char) -> bool {
     if character.is_ascii() {
         return !character.is_ascii_control();

@@ -1,6 +1,6 @@
-//! The interpreter's side: its source, and how it is started.
+//! The Python source that an interpreter runs, and the launch of an interpreter.
 //!
-//! The source goes through the channel, so that it is in no file and in no list of processes.
+//! The source is sent over the channel, so that it is in no file and in no list of processes.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -8,9 +8,9 @@ use std::os::fd::OwnedFd;
 use pushflow_guardian::{Launch, WarmStart, current_process};
 use pushflow_model::{PythonOptions, TaskModule};
 
-/// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
-/// needed first.
-const MODULES: [(&str, &str); 13] = [
+/// The modules of the source. A module follows those that it imports, except modules whose name ends in `?`, which are
+/// compiled at first use.
+const MODULES: [(&str, &str); 14] = [
     ("_pushflow_mapping?", include_str!("host_source/mapping.py")),
     ("_pushflow_buffers?", include_str!("host_source/buffers.py")),
     ("_pushflow_ewoks?", include_str!("host_source/ewoks.py")),
@@ -18,6 +18,7 @@ const MODULES: [(&str, &str); 13] = [
     ("_pushflow_sharing?", include_str!("host_source/sharing.py")),
     ("_pushflow_threads?", include_str!("host_source/threads.py")),
     ("_pushflow_greenlets?", include_str!("host_source/greenlets.py")),
+    ("_pushflow_nearest?", include_str!("host_source/nearest.py")),
     ("_pushflow_finding", include_str!("host_source/finding.py")),
     ("_pushflow_importing", include_str!("host_source/importing.py")),
     ("_pushflow_outgoing", include_str!("host_source/outgoing.py")),
@@ -26,13 +27,13 @@ const MODULES: [(&str, &str); 13] = [
     ("_pushflow_host", include_str!("host_source/host.py")),
 ];
 
-/// The module that names those which are to be imported; it comes before all others.
+/// The module with the names of the modules to import; it precedes all others.
 const NAMES_MODULE: &str = "_pushflow_modules";
 
-/// How an interpreter serves.
+/// How an interpreter runs tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// One task after the other, for a worker.
+pub(super) enum ServingMode {
+    /// One task after another, for a worker.
     Own,
     /// Several at a time, each in a thread.
     Threads,
@@ -40,23 +41,23 @@ pub(super) enum Mode {
     Greenlets,
 }
 
-impl Mode {
+impl ServingMode {
     fn name(self) -> &'static str {
         match self {
-            Mode::Own => "own",
-            Mode::Threads => "threads",
-            Mode::Greenlets => "greenlets",
+            ServingMode::Own => "own",
+            ServingMode::Threads => "threads",
+            ServingMode::Greenlets => "greenlets",
         }
     }
 }
 
-/// The mode of one that copies are made of.
+/// The mode of an interpreter from which others are forked.
 const WARM: &str = "warm";
 
-/// Between the names and sources of modules.
+/// The separator between the names and sources of modules.
 const SEPARATOR: &str = "\0";
 
-/// Reads the modules from standard input, which is the channel, and runs them.
+/// Reads the modules from standard input, which is the channel, and executes them.
 const LOADER: &str = "\
 import os, sys
 if sys.version_info < (3, 8):
@@ -76,12 +77,12 @@ for name in parts:
     exec(compile(next(parts), '<pushflow host>', 'exec'), module.__dict__)
 ";
 
-/// The variables by which numeric libraries learn how many threads to use: one, since there are as many workers as there is
-/// work for, unless the user has said otherwise.
+/// The variables by which numeric libraries choose the number of their threads. They are set to one, unless the user has
+/// set them: there are already as many workers as there is work for.
 const THREADS: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
 
-/// What the loader of an interpreter that imports these modules reads first.
-pub fn source(modules: &[TaskModule]) -> Vec<u8> {
+/// The source that the loader of an interpreter reads. The interpreter imports `modules` before its first task.
+pub fn python_source(modules: &[TaskModule]) -> Vec<u8> {
     let names = names(modules);
     let first = [(NAMES_MODULE, names.as_str())];
     let parts: Vec<&str> = first.iter().chain(&MODULES).flat_map(|(name, source)| [*name, *source]).collect();
@@ -89,7 +90,8 @@ pub fn source(modules: &[TaskModule]) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
-/// A module with the names of other modules, which may hold anything: as hexadecimal digits.
+/// The source of a module with the names of the modules to import. The names may have any characters, so they are written
+/// as hexadecimal digits.
 fn names(modules: &[TaskModule]) -> String {
     let is_possible = |module: &&TaskModule| !module.module.contains('\0') && !module.function.contains('\0');
     let names: Vec<&str> =
@@ -98,12 +100,12 @@ fn names(modules: &[TaskModule]) -> String {
     format!("NAMES = bytes.fromhex('{digits}').decode().split('\\0')")
 }
 
-/// How to start an interpreter that serves in this mode.
-pub(super) fn launch(options: &PythonOptions, mode: Mode, channel: OwnedFd) -> Launch {
+/// The launch of an interpreter that serves in this mode.
+pub(super) fn launch(options: &PythonOptions, mode: ServingMode, channel: OwnedFd) -> Launch {
     let process = current_process();
     let unset = THREADS.iter().filter(|name| std::env::var_os(name).is_none());
     let environment = unset.map(|name| (OsString::from(name), OsString::from("1"))).collect();
-    let warm = (options.warm && mode == Mode::Own).then(|| WarmStart {
+    let warm = (options.warm && mode == ServingMode::Own).then(|| WarmStart {
         arguments: arguments(options, WARM, "", process.daemonic),
         modules: options.modules.clone(),
         name: process.name.clone(),

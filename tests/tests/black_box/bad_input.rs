@@ -155,7 +155,7 @@ fn an_unknown_task_type_is_said_with_the_nearest_right_one() {
 fn an_unknown_pool_is_said_with_the_nearest_right_one() {
     let folder = hello();
     let run = |pool| Program::pushflow_run(folder.graph()).args(["--pool", pool]);
-    assert_refused(run("proces"), "there is no pool \"proces\": did you mean \"process\"?");
+    assert_refused(run("proces"), "there is no pool \"proces\"; did you mean \"process\"?");
     assert_refused(run("scaling"), "there is no pool \"scaling\": scaling is an option that every pool has");
 }
 

@@ -57,10 +57,10 @@ fn gevent_is_refused_in_the_plain_environment_with_what_to_do() {
 fn a_wrong_environment_is_said_with_the_nearest_right_name() {
     let folder = hello();
     let run = || Program::pushflow_run(folder.graph());
-    assert_refused(run().args(["--environment", "gren"]), "there is no environment \"gren\": did you mean \"green\"?");
+    assert_refused(run().args(["--environment", "gren"]), "there is no environment \"gren\"; did you mean \"green\"?");
     assert_refused(
         run().env("PUSHFLOW_ENVIRONMENT", "plan"),
-        "error: PUSHFLOW_ENVIRONMENT: there is no environment \"plan\": did you mean \"plain\"?\n",
+        "error: PUSHFLOW_ENVIRONMENT: there is no environment \"plan\"; did you mean \"plain\"?\n",
     );
 }
 

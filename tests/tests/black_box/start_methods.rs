@@ -162,7 +162,7 @@ fn a_worker_that_dies_is_lost_with_its_reason_and_replaced() {
 #[test]
 fn a_wrong_start_method_is_refused_with_the_nearest_right_one() {
     let finished = program("forkserve", json!({})).run();
-    finished.assert_code(2).assert_error("there is no start method \"forkserve\": did you mean \"forkserver\"?");
+    finished.assert_code(2).assert_error("there is no start method \"forkserve\"; did you mean \"forkserver\"?");
 }
 
 #[test]

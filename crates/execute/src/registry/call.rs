@@ -19,7 +19,7 @@ pub use inventory;
 pub use pushflow_model::{Data, TaskSpec};
 
 pub use super::RegisteredTask;
-use super::choices::choices;
+use super::available_names::available_names;
 pub use crate::context::TaskContext;
 
 /// What running a task gives.
@@ -58,7 +58,7 @@ impl<'a> Call<'a> {
             Some(payload) => self.decode(name, payload),
             None => {
                 let keys: Vec<Key> = self.inputs.iter().map(|(key, _)| key.clone()).collect();
-                let choices = choices(name, &keys);
+                let choices = available_names(name, &keys, &[]);
                 Err(self.bad_input(&format!("needs the input {name:?}, which is missing ({choices})")))
             }
         }

@@ -1,7 +1,8 @@
-//! A task's panic as a [`TaskError`], with the place where it happened.
+//! The panic of a task as a [`TaskError`], with the source location of the panic.
 //!
-//! `catch_unwind` gives the panic's text, but not its place: only the panic hook sees that. So a hook is put in front of
-//! the one that was there; it notes the place for its thread, then calls the other, which prints as ever.
+//! `catch_unwind` returns the text of a panic, but not its location, which only the panic hook gets. So this file installs
+//! a hook in front of the previous one. The hook stores the location in a variable of its thread and calls the previous
+//! hook, which prints as before.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -11,11 +12,11 @@ use std::sync::Once;
 use pushflow_model::{Data, ErrorKind, TaskError};
 
 thread_local! {
-    /// Where the last panic of this thread was.
+    /// The location of the last panic of this thread.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs a task; its panic becomes an error.
+/// Runs a task. A panic of the task becomes an error.
 pub(super) fn catch(run: impl FnOnce() -> Result<Data, TaskError>) -> Result<Data, TaskError> {
     install_hook();
     PLACE.take();
@@ -28,11 +29,11 @@ pub(super) fn catch(run: impl FnOnce() -> Result<Data, TaskError>) -> Result<Dat
     })
 }
 
-/// Puts our hook in front of the one that is there, once per process. A hook that the program sets later replaces it;
-/// panics then have no place, unless that hook calls ours as it should.
+/// Installs the hook in front of the previous one, once per process. A hook that the program sets later replaces it.
+/// Errors then lack the location, unless the later hook calls the one that it replaced.
 fn install_hook() {
     static INSTALLED: Once = Once::new();
-    // A thread that unwinds may not set a hook; the next attempt does it.
+    // A thread that unwinds may not set a hook; the next attempt installs it.
     if INSTALLED.is_completed() || std::thread::panicking() {
         return;
     }
@@ -45,7 +46,7 @@ fn install_hook() {
     });
 }
 
-/// Notes the place of a panic. It must not panic itself, not even where the thread's variables are gone already.
+/// Stores the location of a panic. This must not panic itself, not even after the variables of the thread were destroyed.
 fn note_place(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string);
     let _ = PLACE.try_with(|noted| noted.replace(place));
@@ -59,7 +60,7 @@ fn text(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// Drops a payload; one that panics again when dropped leaks what it panicked with.
+/// Drops a payload. If the drop panics, the payload of that second panic is leaked.
 fn discard(payload: Box<dyn Any + Send>) {
     if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);

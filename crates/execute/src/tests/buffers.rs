@@ -1,4 +1,4 @@
-//! Long parts of Python values: they arrive whole and alone, do not go through the channel, and pile up nowhere.
+//! Long buffers of Python values: they arrive unchanged, do not go through the channel, and are released.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
-/// An array type without any library: its elements are a buffer to pickle, as those of numpy are.
+/// An array type that needs no library. Pickle sees its elements as a buffer, as those of a numpy array.
 const ARRAY: &str = "
 import pickle, os, mmap, sys
 class Array:
@@ -28,7 +28,7 @@ fn python(functions: &str) -> Python {
     Python::new(&[ARRAY, functions].concat())
 }
 
-/// A task that is given what another one has returned.
+/// A task that gets the result of another one.
 fn on(python: &mut Python, function: &str, data: &Data) -> Data {
     python.call(function, data).unwrap_or_else(|error| panic!("{function}: {error} {:?}", error.traceback))
 }
@@ -38,8 +38,8 @@ impl Python {
         self.runner.host.as_ref().unwrap().carried()
     }
 
-    fn lent(&self) -> usize {
-        self.runner.host.as_ref().unwrap().lent()
+    fn leased_buffers(&self) -> usize {
+        self.runner.host.as_ref().unwrap().leased_buffers()
     }
 }
 
@@ -99,7 +99,7 @@ def check_kept(): return {'bytes': [[array.content[5], array.content[6]] for arr
         expected.push(numbers(&[99, byte]));
     }
     assert_eq!(bytes(&on(&mut python, "check_kept", &Data::new())), Value::from(expected));
-    assert_eq!(python.lent(), 20, "what is kept, and nothing else");
+    assert_eq!(python.leased_buffers(), 20, "what is kept, and nothing else");
 }
 
 #[test]
@@ -146,7 +146,7 @@ def round(array, seen):
     let (mut seen, mut used) = (Vec::new(), HashSet::new());
     for _ in 0..200 {
         data = on(&mut python, "round", &data);
-        seen.push((value(&data, "seen"), python.lent()));
+        seen.push((value(&data, "seen"), python.leased_buffers()));
         used.extend(opaque(&data, "array").buffers.iter().map(|buffer| buffer.as_ptr().addr()));
     }
     assert!(seen[3..].iter().all(|facts| *facts == seen[3]), "{:?} {:?}", seen[3], seen.last());
@@ -181,10 +181,10 @@ def waits(child):
     let made = make(&mut python, 1);
     let given = handed_array(&made).with("folder", folder.to_str().unwrap());
     let forked = on(&mut python, "forks", &given);
-    assert_eq!(python.lent(), 0, "the interpreter has released what its copy still has");
+    assert_eq!(python.leased_buffers(), 0, "the interpreter has released what its copy still has");
     let address = opaque(&made, "array").buffers[0].as_ptr().addr();
     drop((made, given));
-    // The memory is used again.
+    // The interpreter uses the memory again.
     assert_eq!(opaque(&make(&mut python, 2), "array").buffers[0].as_ptr().addr(), address);
     fs::write(folder.join("go"), "").unwrap();
     on(&mut python, "waits", &forked);
@@ -213,15 +213,15 @@ def hand_on(array, bytes):
     let before = python.carried();
     let handed = on(&mut python, "hand_on", &made);
     assert!(python.carried() - before > 4 * MIB as u64, "both ways");
-    assert_eq!(python.lent(), 0);
+    assert_eq!(python.leased_buffers(), 0);
     let again = on(&mut python, "hand_on", &handed);
     assert_eq!(value(&again, "bytes"), value(&made, "bytes"));
 }
 
-/// Shared memory of which there is none.
-struct NoRooms;
+/// A source of shared memory that never grants any.
+struct NoGrants;
 
-impl GrantSource for NoRooms {
+impl GrantSource for NoGrants {
     fn grant(&self, _: usize) -> Option<Grant> {
         None
     }
@@ -231,7 +231,7 @@ impl GrantSource for NoRooms {
     }
 }
 
-/// One of every kind of thing that is long, or holds what is.
+/// One value of each type that is long, or holds a long value.
 const KINDS: &str = "
 import collections, dataclasses
 class Own(bytes): pass
@@ -274,11 +274,11 @@ def check(**values):
     return values
 ";
 
-/// Makes one of every kind, and has it checked twice.
+/// Makes one value of each type, and checks it in two further tasks.
 fn hand_on_every_kind(python: &mut Python) {
     let made = on(python, "make", &Data::new());
     let once = on(python, "check", &made);
-    // As in a message that holds all of it.
+    // The form of a message that holds all of the value.
     let travelled = Data::decode(&once.encode().unwrap()).unwrap();
     on(python, "check", &travelled);
     assert_eq!(made.len(), 15);
@@ -292,7 +292,7 @@ fn every_kind_of_long_thing_arrives_as_it_was() {
 #[test]
 fn every_kind_of_long_thing_arrives_as_it_was_where_there_is_no_room() {
     let mut python = python(KINDS);
-    python.runner = python_runner(&python.folder).with_rooms(Arc::new(NoRooms));
+    python.runner = python_runner(&python.folder).with_grants(Arc::new(NoGrants));
     hand_on_every_kind(&mut python);
 }
 
@@ -309,7 +309,7 @@ fn every_kind_of_long_thing_arrives_as_it_was_in_every_python() {
         assert_eq!(address(&changed, "same"), address(&made, "same"), "{version}");
         assert_ne!(address(&changed, "array"), address(&made, "array"), "{version}");
         assert_eq!((opaque(&made, "array").buffers[0][5], opaque(&changed, "array").buffers[0][5]), (0, 1));
-        assert_eq!(python.lent(), 0, "{version}");
+        assert_eq!(python.leased_buffers(), 0, "{version}");
     }
 }
 
@@ -336,17 +336,17 @@ def dies(array):
 ",
     );
     let store = SlabStore::default();
-    python.runner = python_runner(&python.folder).with_rooms(Arc::new(store.clone()));
+    python.runner = python_runner(&python.folder).with_grants(Arc::new(store.clone()));
     let mut places = HashSet::new();
     for _ in 0..10 {
         let made = on(&mut python, "make", &Data::new());
         let error = python.call("dies", &made).unwrap_err();
         assert_eq!(error.kind, ErrorKind::WorkerLost);
         assert!(error.message.ends_with("was killed by signal 9 (SIGKILL)"), "{}", error.message);
-        assert_eq!(python.lent(), 0);
+        assert_eq!(python.leased_buffers(), 0);
         drop(made);
-        let rooms = [0; 2].map(|_| GrantSource::grant(&store, 8 * MIB).unwrap().into_bytes());
-        places.extend(rooms.map(|room| room.as_ptr().addr()));
+        let grants = [0; 2].map(|_| GrantSource::grant(&store, 8 * MIB).unwrap().into_bytes());
+        places.extend(grants.map(|grant| grant.as_ptr().addr()));
     }
     assert_eq!(places.len(), 2, "the same two slabs again and again");
 }
@@ -397,5 +397,5 @@ def releases():
             });
         }
     });
-    assert_eq!(shared.lent(), 0);
+    assert_eq!(shared.leased_buffers(), 0);
 }

@@ -170,7 +170,7 @@ fn bad_inputs_are_refused_before_anything_is_started() {
     refused(command(&[]), "the command is empty: it needs at least a program");
     refused(
         command(&["echo", "{numer}"]),
-        r#"there is no input "numer" for {numer} in "{numer}"; did you mean {number}?"#,
+        r#"there is no input "numer" for {numer} in "{numer}"; did you mean "number"?"#,
     );
     refused(command(&["echo", "{text}"]), "argument 1 of the program has a NUL byte, which no argument can have");
     refused(

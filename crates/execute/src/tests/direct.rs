@@ -1,4 +1,4 @@
-//! [`DirectLauncher`]: processes started by this process itself, without a guardian.
+//! [`DirectLauncher`]: starts processes from this process itself, without a guardian.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,7 +14,7 @@ use pushflow_guardian::{Child, Launch, LaunchError, Launcher, classify_launch_er
 use pushflow_model::Exit;
 use pushflow_os::PidFd;
 
-/// Starts processes as children of this process, without ever forking it.
+/// Starts processes as children of this process, without forking this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DirectLauncher;
 
@@ -36,7 +36,7 @@ impl Launcher for DirectLauncher {
         let process = match PidFd::open(id(&child)) {
             Ok(process) => process,
             Err(error) => {
-                // It could not be waited for: it never began.
+                // No thread waits for the process: it never began.
                 child.kill().and_then(|()| child.wait()).ok();
                 return Err(error.into());
             }
@@ -57,10 +57,10 @@ fn id(child: &process::Child) -> Pid {
 /// A child of this process.
 struct DirectChild {
     pid: u32,
-    /// Readable when it has ended.
+    /// Readable when the process has ended.
     process: PidFd,
-    /// The process, and its end once it was reaped. Locked while it is signalled and while it is reaped, so that no signal
-    /// reaches another process that got its id; not locked while it is waited for.
+    /// The process, and its exit once it was reaped. The lock is held while the process is signalled or reaped, so that no
+    /// signal reaches another process that got its id. The lock is not held during a wait.
     state: Mutex<(process::Child, Option<Exit>)>,
 }
 

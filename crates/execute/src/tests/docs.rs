@@ -1,10 +1,10 @@
-//! Every cell of the tables in `docs/python.md`.
+//! Tests every cell of the tables in `docs/python.md`.
 
 use super::*;
 
 const PAGE: &str = include_str!("../../../../docs/python.md");
 
-/// The rows of the table behind a mark, without its head; code is without its quotes.
+/// The rows of the table behind a mark, without its head. Backquotes around code are removed.
 fn table(mark: &str) -> Vec<Vec<String>> {
     let (_, after) = PAGE.split_once(mark).expect("the table is marked");
     let lines = after.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -33,7 +33,7 @@ def look(value, expression):
     }
 }
 
-/// One row.
+/// Tests one row of the table of values.
 fn assert_values(python: &mut Python, row: Vec<String>) {
     let [expression, python_type, rust, json] = <[String; 4]>::try_from(row).unwrap();
     let expression = Data::new().with("expression", expression.as_str());

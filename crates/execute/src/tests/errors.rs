@@ -1,4 +1,4 @@
-//! How Python tasks fail, and what is said about it.
+//! The errors of Python tasks that fail.
 
 use super::*;
 
@@ -90,7 +90,7 @@ fn an_exception_comes_with_its_type_text_and_the_traceback_of_the_task_alone() {
     assert_error(&error, ErrorKind::Raised, "ValueError", "no é");
     let file = python.folder.path().join("tasks.py");
     let frame = |line: u32, name: &str| format!("  File \"{}\", line {line}, in {name}", file.display());
-    // Some versions mark the place in a line, each in its own way.
+    // Some versions of CPython mark the position in a line, each in its own way.
     let is_line = |line: &&String| line.contains(|letter: char| !" ^~".contains(letter));
     assert_eq!(
         error.traceback.iter().filter(is_line).collect::<Vec<_>>(),
@@ -167,6 +167,9 @@ fn a_missing_module_is_named_with_where_it_was_looked_for_and_the_nearest_name()
     missing("task", &format!(r#"no module named "task" in {folder} or on Python's own path; did you mean "tasks"?"#));
     missing("qqqqqq", &format!(r#"no module named "qqqqqq" in {folder} or on Python's own path"#));
     missing("jsn", &format!(r#"no module named "jsn" in {folder} or on Python's own path; did you mean "json"?"#));
+    missing("tmie", &format!(r#"no module named "tmie" in {folder} or on Python's own path; did you mean "time"?"#));
+    missing("jsonxx", &format!(r#"no module named "jsonxx" in {folder} or on Python's own path"#));
+    missing("takss", &format!(r#"no module named "takss" in {folder} or on Python's own path; did you mean "tasks"?"#));
     missing(
         "package.iner",
         &format!(r#"no module named "package.iner" in {folder}/package; did you mean "package.inner"?"#),

@@ -1,4 +1,4 @@
-//! Tasks that `ewokscore` runs. Where the interpreter lacks it, its tests say so, and fail in CI.
+//! Tasks that `ewokscore` runs. Where the interpreter lacks `ewokscore`, these tests print that, and fail in CI.
 
 use pushflow_model::{EwoksClass, EwoksTask, EwoksWork};
 
@@ -222,10 +222,10 @@ def is_loaded():
 
 #[test]
 fn an_interpreter_without_ewokscore_says_so() {
-    // A module of that name that can't be found, whatever is installed.
+    // A module of this name that can't be imported, even if `ewokscore` is installed.
     let source = "import sys\nsys.modules['ewokscore'] = None\ndef run(): return {'x': sys.executable}";
     let mut python = Python::new(source);
-    // As it names itself, which is not how it was found where a launcher like pyenv's stands before it.
+    // The interpreter's own name for itself. It differs from the path of a launcher, such as pyenv's.
     let interpreter = value(&python.call("run", &Data::new()).unwrap(), "x");
     let interpreter = interpreter.as_str().unwrap();
     let message = python.refused(EwoksWork::Class(class("Sum")), ErrorKind::NotFound);

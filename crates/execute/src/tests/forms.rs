@@ -1,4 +1,4 @@
-//! What a Python task may be: functions, and whatever else can be called.
+//! The forms of Python tasks: functions and other callables.
 
 use super::*;
 
@@ -102,8 +102,8 @@ fn a_generator_is_refused_by_name() {
 fn a_coroutine_is_interrupted_as_any_task() {
     let folder = Folder::with(
         "tasks.py",
-        // In short pieces, for the same reason as in `interrupts.rs`; and the file is closed by the task itself, since
-        // CPython drops whatever is raised while it finalizes an open one.
+        // Sleeps in short pieces, for the same reason as in `interrupts.rs`. The task closes the file itself, since CPython
+        // drops an exception that is raised while it finalizes an open file.
         "import asyncio
 async def run():
   open(__file__ + '.began', 'w').close()

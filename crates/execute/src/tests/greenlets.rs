@@ -1,4 +1,4 @@
-//! Tasks as greenlets of an interpreter that gevent has patched.
+//! Tasks that run as greenlets of an interpreter that gevent has patched.
 
 use pushflow_model::TaskModule;
 
@@ -93,7 +93,7 @@ def hears_of_processes():
     return {'hears': bool(int(caught, 16) >> 16 & 1)}
 ";
 
-/// A folder of tasks, and runners that share an interpreter for them; nothing without gevent.
+/// A folder of tasks, and runners that share an interpreter; `None` without gevent.
 fn greenlets() -> Option<(Folder, impl Fn() -> Runner + Sync)> {
     let there = libraries::is_there("gevent");
     there.then(|| {
@@ -107,7 +107,7 @@ fn call(runner: &mut Runner, function: &str) -> Result<Data, TaskError> {
     runner.run(&task("tasks", function), &Data::new(), &Interrupter::new())
 }
 
-/// The results of two tasks at the same time.
+/// The results of two tasks that run at the same time.
 fn together(new_runner: &(impl Fn() -> Runner + Sync), functions: [&str; 2]) -> [Data; 2] {
     std::thread::scope(|scope| {
         let threads = functions.map(|function| scope.spawn(move || call(&mut new_runner(), function).unwrap()));
@@ -199,7 +199,7 @@ fn an_interrupt_of_a_task_that_has_just_ended_is_called_back() {
 #[test]
 fn the_end_of_the_first_process_is_not_missed() {
     let Some((_folder, new_runner)) = greenlets() else { return };
-    // By itself, gevent handles SIGCHLD from the first fork on, which may be too late for that process.
+    // By default, gevent handles SIGCHLD from the first fork on, which may be too late for that process.
     assert_eq!(value(&call(&mut new_runner(), "hears_of_processes").unwrap(), "hears"), Value::Bool(true));
 }
 
@@ -208,7 +208,7 @@ fn a_module_that_waits_while_it_is_imported_does_not_stop_the_others() {
     if !libraries::is_there("gevent") {
         return;
     }
-    // Until another greenlet is to import it, too.
+    // Waits until another greenlet imports the module too.
     let source = "
 import sys, time
 while not sys.modules['_pushflow_importing'].importing.linkcount(): time.sleep(0.001)
@@ -241,7 +241,7 @@ fn channels_are_used_again_by_the_next_attempts() {
 fn an_interpreter_without_gevent_says_what_to_do() {
     let folder = Folder::new();
     let real = find_interpreter(None).unwrap();
-    // Without the module `site`, an interpreter finds nothing that was installed.
+    // Without the module `site`, an interpreter finds no installed library.
     let bare = folder.write_program("python", &format!("#!/bin/sh\nexec {} -S \"$@\"\n", real.display()));
     let options = PythonOptions::new(bare.clone(), Vec::new());
     let shared = SharedPython::new(options, Environment::Green, Arc::new(DirectLauncher));

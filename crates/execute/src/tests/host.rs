@@ -1,4 +1,4 @@
-//! The life of the interpreter's process: what tasks do to it, and how it goes on.
+//! The interpreter's process: tasks that end or damage it, and the attempts after them.
 
 use super::*;
 
@@ -91,7 +91,7 @@ def replaces_output():
     return {}
 ";
 
-/// A task that loses its interpreter: the error, after a look whether the next attempt has a fresh one.
+/// The error of a task that loses its interpreter. Also checks that the next attempt gets another interpreter.
 #[track_caller]
 fn loses(function: &str) -> TaskError {
     let mut python = Python::new(WILD);

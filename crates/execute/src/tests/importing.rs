@@ -7,7 +7,7 @@ use pushflow_protocol::slabs::SlabStore;
 
 use super::*;
 
-/// Notes in a file that it was imported, and by whom.
+/// A module that writes to a file by which process it was imported.
 const NOTES: &str = "
 import os, sys
 from multiprocessing import current_process
@@ -94,7 +94,7 @@ fn an_import_that_ends_the_interpreter_is_named() {
         let shared = Arc::new(SharedPython::new(options.clone(), Environment::Plain, Arc::new(DirectLauncher)));
         let launcher = Arc::new(DirectLauncher);
         let runners = [Runner::new(launcher.clone(), Some(options.clone())), Runner::sharing(launcher, shared)];
-        // A shared one whose channel was closed does not end by itself.
+        // A shared interpreter does not end when one of its channels is closed.
         let count = if end.contains("close") { 1 } else { 2 };
         for mut runner in runners.into_iter().take(count) {
             let error = call(&mut runner, "tasks", "run").unwrap_err();
@@ -162,7 +162,7 @@ while not (here / 'go').exists(): time.sleep(0.001)
         });
         wait_for(&folder, "began");
         scope.spawn(|| {
-            // The main thread and one for each of the two.
+            // The main thread, and one thread for each of the two attempts.
             let threads = format!("/proc/{}/task", fs::read_to_string(folder.path().join("pid")).unwrap());
             while fs::read_dir(&threads).unwrap().count() < 3 {
                 std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! Interrupting attempts.
+//! Attempts that are interrupted.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ def handles_itself():
 def pid(): return {'pid': os.getpid()}
 ";
 
-/// Interrupts the attempt as soon as it has made the file.
+/// Interrupts the attempt as soon as its task has made the file.
 fn interrupted(runner: &mut Runner, task: &TaskSpec, inputs: &Data, file: &Path) -> Result<Data, TaskError> {
     let interrupter = Interrupter::new();
     let start = Instant::now();
@@ -167,7 +167,7 @@ fn a_program_is_interrupted_with_all_that_it_started() {
 #[test]
 fn a_sleeping_program_is_interrupted() {
     let interrupter = Interrupter::new();
-    // The program is the child of the thread that runs it.
+    // The program is a child of the thread that runs the attempt.
     let own = fs::read_link("/proc/thread-self").unwrap();
     let children_file = Path::new("/proc").join(own).join("children");
     let sleeps = || {

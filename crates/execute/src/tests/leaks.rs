@@ -1,4 +1,4 @@
-//! Nothing grows with the number of attempts.
+//! The number of open files and child processes does not grow with the number of attempts.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// In a process of its own, since other tests open files meanwhile.
+/// Runs in a process of its own, since other tests open files at the same time.
 #[test]
 fn no_file_stays_open_after_many_attempts_and_lost_interpreters() {
     let name = "tests::leaks::many_attempts_and_lost_interpreters";

@@ -1,14 +1,14 @@
-//! Python libraries that most have: numpy, billiard and gevent. Where the interpreter lacks one, its tests say so, and
-//! fail in CI.
+//! Tasks that use common Python libraries: numpy, billiard and gevent. Where the interpreter lacks a library, its tests
+//! print that, and fail in CI.
 
 use super::*;
 
-/// A module of tasks that needs a library; `None` without it.
+/// A module of tasks that needs a library; `None` where the library is not installed.
 pub(super) fn with_library(library: &str, source: &str) -> Option<Python> {
     is_there(library).then(|| Python::new(source))
 }
 
-/// Whether the interpreter of the tests has a library; in CI it must have.
+/// Whether the interpreter of the tests has a library; in CI it must have it.
 pub(super) fn is_there(library: &str) -> bool {
     let mut python =
         Python::new("import importlib.util\ndef run(name): return {'x': importlib.util.find_spec(name) is not None}");

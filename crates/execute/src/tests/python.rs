@@ -1,4 +1,4 @@
-//! What Python tasks take and return, and where they are found.
+//! The inputs and results of Python tasks, and the modules in which they are found.
 
 use pushflow_model::{List, Map};
 

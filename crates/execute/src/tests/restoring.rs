@@ -1,4 +1,4 @@
-//! What a task changes in its interpreter, and what the next one sees of it.
+//! Changes that a task makes in its interpreter, and which of them the next task sees.
 
 use super::*;
 
@@ -57,7 +57,7 @@ def warns():
     return {}
 ";
 
-/// A task after another one in the same interpreter.
+/// Runs a task after another one in the same interpreter.
 #[track_caller]
 fn after(function: &str, look: &str) -> [Data; 2] {
     let mut python = Python::new(CHANGES);

@@ -1,4 +1,4 @@
-//! Script tasks, as ewoks runs them; what is expected here was seen there.
+//! Script tasks. The expected results were observed with ewoks itself.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,4 @@
-//! One interpreter for several attempts at a time, in threads and, patched by gevent, in greenlets.
+//! One interpreter that runs several attempts at a time, in threads or, patched by gevent, in greenlets.
 
 use super::*;
 
@@ -22,7 +22,7 @@ def dies():
 def raises(): raise ValueError('v')
 ";
 
-/// A folder of tasks, and runners that share an interpreter for them.
+/// A folder of tasks, and runners that share an interpreter.
 fn sharing(environment: Environment) -> (Folder, impl Fn() -> Runner) {
     let folder = Folder::with("tasks.py", TASKS);
     let shared = shared(&folder, environment);
@@ -177,7 +177,7 @@ fn is_start(entry: &std::io::Result<fs::DirEntry>) -> bool {
     entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("start-")
 }
 
-/// An interpreter that begins when it is told to.
+/// An interpreter that starts when the test creates a file.
 fn slow_python(folder: &Folder) -> PathBuf {
     let real = find_interpreter(None).unwrap();
     let (real, here) = (real.display(), folder.path().display());

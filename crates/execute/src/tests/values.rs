@@ -1,4 +1,4 @@
-//! Values from one Python task to the next, and what others see of them on the way.
+//! Values from one Python task to the next, and the views of them that the scheduler sees.
 
 use std::sync::OnceLock;
 
@@ -60,7 +60,7 @@ fn made() -> &'static Data {
     MADE.get_or_init(|| Python::new(OBJECTS).call("make", &Data::new()).unwrap())
 }
 
-/// What a task returned, after it travelled as between processes.
+/// The result of a task, after it was encoded and decoded as between processes.
 fn travelled(data: &Data) -> Data {
     Data::decode(&data.encode().unwrap()).unwrap()
 }
@@ -314,7 +314,7 @@ def again(error):
     assert!(told("hides").is_empty());
     assert_eq!(told("in_a_circle"), ["ValueError: 2"]);
     assert_eq!(told("for_ever").len(), 20);
-    // What a handler raises again has its origin as text, which is no cause.
+    // An exception that a handler raises again has its origin as text, which is no cause.
     let instance = Payload::from_encoded(python.failure("hides").instance().unwrap().clone());
     let again = python.call("again", &Data::from_iter([("error", instance)])).unwrap_err();
     assert!(causes(&again).is_empty(), "{again:?}");

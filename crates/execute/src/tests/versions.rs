@@ -1,4 +1,4 @@
-//! Every CPython from 3.8 on that is found on the machine: in `PATH`, and among the versions of pyenv.
+//! Runs tasks in every CPython from 3.8 on that is found in `PATH` and among the versions of pyenv.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ def sleeps(file):
     for _ in range(6000): time.sleep(0.01)
 ";
 
-/// The interpreters, by their version; there is at least one, since all these tests need it.
+/// The interpreters by version. There is at least one, since all tests of this crate need one.
 pub(super) fn interpreters() -> BTreeMap<String, PathBuf> {
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv"));
     let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from).or(home);
@@ -46,7 +46,7 @@ pub(super) fn interpreters() -> BTreeMap<String, PathBuf> {
     found
 }
 
-/// The version of a CPython that tasks can run in.
+/// The version of a CPython, if tasks can run in it.
 fn version(interpreter: &Path) -> Option<String> {
     let script = "import platform, sys
 if sys.version_info >= (3, 8) and platform.python_implementation() == 'CPython': print(platform.python_version())";
@@ -54,7 +54,7 @@ if sys.version_info >= (3, 8) and platform.python_implementation() == 'CPython':
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned()).filter(|version| !version.is_empty())
 }
 
-/// What every interpreter must be able to do, however it serves.
+/// Checks that an interpreter runs tasks, however it serves.
 fn assert_works(name: &str, folder: &Folder, mut runner: Runner) {
     let mut call = |function: &str, inputs: &Data| runner.run(&task("tasks", function), inputs, &Interrupter::new());
     let made = call("makes", &Data::new()).unwrap();

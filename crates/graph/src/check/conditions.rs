@@ -24,7 +24,7 @@ pub(super) fn warn_of_conditions(graph: &Graph, warnings: &mut Vec<Warning>) {
                 condition.output,
                 actor.name,
                 outputs.join(", "),
-                did_you_mean(&condition.output, outputs.iter().copied()),
+                did_you_mean(&condition.output, [outputs.iter().copied()]),
             );
             warnings.push(Warning { kind: WarningKind::ConditionNeverHolds, actor: Some(source), message });
         }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use pushflow_model::{Map, Value, nearest};
+use pushflow_model::{Map, Value, did_you_mean};
 
 use super::error::{Element, LoadError, LoadResult};
 use super::location::Location;
@@ -112,8 +112,9 @@ impl<'a> Fields<'a> {
     pub(super) fn refuse_misspelt(&self, known: &[&[&str]]) -> LoadResult<()> {
         let known = || known.iter().copied().flatten().copied();
         for name in self.map.keys().filter(|name| !known().any(|right| right == name.as_str())) {
-            if let Some(right) = nearest(name, known()) {
-                return Err(self.invalid(format!("unknown attribute {name:?}; did you mean {right:?}?")));
+            let meant = did_you_mean(name, [known()]);
+            if !meant.is_empty() {
+                return Err(self.invalid(format!("unknown attribute {name:?}{meant}")));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use pushflow_model::nearest;
+use pushflow_model::{nearest, suggestion};
 
 use super::error::{LoadError, LoadResult, Position};
 
@@ -110,10 +110,8 @@ pub(super) fn missing(path: &Path) -> String {
     if !folder.is_dir() {
         return format!("there is no such file, nor a folder {:?}", folder.display().to_string());
     }
-    match similar_file(folder, path) {
-        Some(name) => format!("there is no such file; did you mean {name:?}?"),
-        None => "there is no such file".to_owned(),
-    }
+    let meant = similar_file(folder, path).map(|name| suggestion(&name)).unwrap_or_default();
+    format!("there is no such file{meant}")
 }
 
 /// The file of a folder with the nearest name, or with the same name and any extension.
@@ -126,7 +124,7 @@ fn similar_file(folder: &Path, path: &Path) -> Option<String> {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     names.sort_unstable();
-    let by_name = nearest(wanted, names.iter().map(String::as_str));
+    let by_name = nearest(wanted, [names.iter().map(String::as_str)]);
     let same_stem = |name: &&String| Path::new(name).file_stem() == Some(OsStr::new(wanted));
     by_name.map(str::to_owned).or_else(|| names.iter().find(same_stem).cloned())
 }

@@ -104,16 +104,16 @@ fn selects(wanted: &InputNodes, node: &NodeEntry) -> bool {
 fn no_such_node(name: &Key, wanted: &InputNodes, nodes: &[NodeEntry]) -> String {
     let ids = || nodes.iter().map(|node| node.id.as_str());
     let (what, meant) = match wanted {
-        InputNodes::Id(id) => (format!("of id {id:?}"), did_you_mean(id, ids())),
+        InputNodes::Id(id) => (format!("of id {id:?}"), did_you_mean(id, [ids()])),
         InputNodes::Like { label: Some(label), task_identifier: None } => {
-            (format!("labelled {label:?}"), did_you_mean(label, nodes.iter().map(NodeEntry::name)))
+            (format!("labelled {label:?}"), did_you_mean(label, [nodes.iter().map(NodeEntry::name)]))
         }
         InputNodes::Like { label: Some(label), task_identifier: Some(end) } => {
             (format!("labelled {label:?} with a task identifier that ends in {end:?}"), String::new())
         }
         InputNodes::Like { task_identifier: Some(end), .. } => {
             let known = nodes.iter().filter_map(|node| node.identifier.as_deref());
-            (format!("with a task identifier that ends in {end:?}"), did_you_mean(end, known))
+            (format!("with a task identifier that ends in {end:?}"), did_you_mean(end, [known]))
         }
         _ => ("at all".to_owned(), String::new()),
     };

@@ -74,7 +74,7 @@ impl RawLink {
             if !positions.contains_key(id) {
                 let mut ids: Vec<&str> = positions.keys().map(String::as_str).collect();
                 ids.sort_unstable();
-                let meant = did_you_mean(id, ids);
+                let meant = did_you_mean(id, [ids]);
                 return Err(self.location.invalid(format!("{attribute:?} names no node of the graph{meant}")));
             }
         }

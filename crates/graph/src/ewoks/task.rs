@@ -53,7 +53,7 @@ pub(super) fn work(id: &str, node: &Fields<'_>) -> LoadResult<(Work, Passing)> {
     let (task_type, identifier_attribute) = task_type(node)?;
     let folders = &node.location.source.folders;
     if !TASK_TYPES.contains(&task_type) {
-        let meant = did_you_mean(task_type, TASK_TYPES.iter().copied());
+        let meant = did_you_mean(task_type, [TASK_TYPES.iter().copied()]);
         return Err(node.invalid(format!("unknown task type {task_type:?}{meant}")));
     }
     let generator = node.text("task_generator")?.filter(|generator| !generator.is_empty());

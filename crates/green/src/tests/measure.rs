@@ -1,10 +1,10 @@
-//! What a green task costs: `cargo test --release -p pushflow-pool measures -- --ignored --nocapture`.
+//! Measures what a green task costs: `cargo test --release -p pushflow-green measures -- --ignored --nocapture`.
 
 use std::time::Instant;
 
 use super::*;
 
-/// The nanoseconds for each of `count`, the best of five.
+/// The nanoseconds for each of `count` steps; the best of five runs.
 fn best(count: u32, mut run: impl FnMut()) -> f64 {
     let time = |_| {
         let begin = Instant::now();
@@ -21,7 +21,7 @@ fn measures_tasks_and_switches() {
     let green = Green::start();
     let executor = green.0.clone();
     let spawned = best(COUNT, || {
-        // From a task, so that the thread's own queue is what is measured.
+        // Spawned by a task, so that the jobs go through the scheduler's own queue and not through the mailbox.
         let (executor, left) = (executor.clone(), Arc::new(AtomicUsize::new(COUNT as usize)));
         let (sender, receiver) = channel::<()>(None);
         executor.clone().spawn([Box::new(move |_| {

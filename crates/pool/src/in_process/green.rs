@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use pushflow_execute::{Runner, execute};
 use pushflow_green::{
-    Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
-    settle,
+    Cancellation, Environment, Executor, Heartbeat, Job, Monitor, STACK_BYTES, Waker, Watchdog, WatchdogListener,
+    begin_attempt, environment, settle,
 };
 use pushflow_guardian::{
     GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, StartedProcesses, StopListener,
@@ -57,7 +57,7 @@ pub struct GreenPool {
 struct Shared {
     state: Monitor<State>,
     executor: Executor,
-    beat: Arc<Beat>,
+    heartbeat: Arc<Heartbeat>,
     events: EventSink,
     guardian: Option<Arc<GuardianClient>>,
     on_scheduler_exit: OnSchedulerExit,
@@ -104,17 +104,17 @@ impl GreenPool {
             true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
-        let beat = Arc::<Beat>::default();
+        let heartbeat = Arc::<Heartbeat>::default();
         let started = Arc::<StartedProcesses>::default();
         let limit = match options.python {
             Some(_) if with_processes => room::fitted_green_tasks(options)?,
             _ => options.green_limit(),
         };
-        let executor = Executor::start(STACK_BYTES, beat.clone())?;
+        let executor = Executor::start(STACK_BYTES, heartbeat.clone())?;
         let shared = Arc::new_cyclic(|shared| Shared {
             state: Monitor::default(),
             executor,
-            beat: beat.clone(),
+            heartbeat: heartbeat.clone(),
             events,
             python: shared_python(
                 guardian.as_ref(),
@@ -129,7 +129,7 @@ impl GreenPool {
             pid: std::process::id(),
             limit,
         });
-        let watchdog = match Watchdog::start(beat, options.blocking_limit, shared.clone()) {
+        let watchdog = match Watchdog::start(heartbeat, options.blocking_limit, shared.clone()) {
             Ok(watchdog) => watchdog,
             Err(error) => {
                 shared.executor.close();
@@ -191,9 +191,7 @@ impl Shared {
             let message = format!("no stack could be made for the task ({error})");
             return self.over(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
         }
-        if let Some((local, key)) = Local::current() {
-            local.adopt(key, id.0, interrupter.cancellation().clone());
-        }
+        begin_attempt(id.0, interrupter.cancellation());
         self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
         let mut runner = self.guardian.clone().map(|guardian| {
             let events = self.events.clone();
@@ -273,7 +271,7 @@ impl Shared {
     }
 }
 
-impl Owner for Shared {
+impl WatchdogListener for Shared {
     fn blocked(&self, label: u64, held: Duration) {
         let attempt = AttemptId(label);
         self.state.look(|state| {
@@ -284,7 +282,7 @@ impl Owner for Shared {
         });
     }
 
-    fn grace_is_over(&self, attempt: u64) {
+    fn grace_ended(&self, attempt: u64) {
         let find = |state: &mut State| Some(state.running.get(&AttemptId(attempt))?.interrupter.clone());
         if let Some(interrupter) = self.state.look(find) {
             interrupter.kill();
@@ -341,7 +339,8 @@ impl Pool for GreenPool {
     fn give_up(&self, attempt: AttemptId) {
         let shared = &self.shared;
         let gave_up = shared.state.change(|state| {
-            state.running.remove(&attempt).inspect(|_| state.tasks -= 1).is_some() && shared.beat.is_held_by(attempt.0)
+            state.running.remove(&attempt).inspect(|_| state.tasks -= 1).is_some()
+                && shared.heartbeat.is_held_by(attempt.0)
         });
         if gave_up {
             shared.break_down();

@@ -1,4 +1,4 @@
-//! What an interpreter may name, and what it may not.
+//! The buffers that an interpreter may name in a reply, and those that it may not.
 
 use pushflow_protocol::slabs::SlabStore;
 
@@ -21,33 +21,33 @@ fn count(bytes: &[u8], size: usize) -> [u8; 8] {
     ((bytes.len() / size) as u64).to_le_bytes()
 }
 
-/// Shared memory, and room for two parts of 5 and 7 bytes.
-fn with_rooms() -> (Buffers, Vec<Grant>) {
+/// Shared memory, and two grants of 5 and 7 bytes.
+fn with_grants() -> (Buffers, Vec<Grant>) {
     let buffers = Buffers::new(Arc::new(SlabStore::default()));
-    let (rooms, _, _) = buffers.room(&[5_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat()).unwrap();
-    assert_eq!(rooms.len(), 2);
-    (buffers, rooms)
+    let (grants, _, _) = buffers.grant(&[5_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat()).unwrap();
+    assert_eq!(grants.len(), 2);
+    (buffers, grants)
 }
 
 const NOWHERE: u64 = u64::MAX;
 
 #[test]
 fn parts_are_in_the_message_in_room_or_where_they_were() {
-    let (buffers, mut rooms) = with_rooms();
-    rooms[0].fill(b"hello").unwrap();
-    rooms[1].fill(b"goodbye").unwrap();
-    let lent = buffers.lend(vec![Bytes::from_static(b"0123456789")]).unwrap();
+    let (buffers, mut grants) = with_grants();
+    grants[0].fill(b"hello").unwrap();
+    grants[1].fill(b"goodbye").unwrap();
+    let lease = buffers.lease(vec![Bytes::from_static(b"0123456789")]).unwrap();
     let reply = table(&[[0, 0, 0, 2, 4], [1, 1, 0, 7, NOWHERE], [2, 1, 3, 4, 9]], b"inR...");
-    let (parts, rest) = buffers.open(&reply, rooms).unwrap();
+    let (parts, rest) = buffers.open(&reply, grants).unwrap();
     assert_eq!(rest, b"R...");
-    assert_eq!(parts.some(0, 3).unwrap(), [&b"in"[..], b"goodbye", b"3456"]);
-    assert_eq!(parts.hole(4).map(|part| &**part), Some(&b"in"[..]));
-    assert_eq!(parts.hole(9).map(|part| &**part), Some(&b"3456"[..]));
-    assert!(parts.hole(5).is_none() && parts.some(2, 2).is_none() && parts.some(-1, 1).is_none());
+    assert_eq!(parts.range(0, 3).unwrap(), [&b"in"[..], b"goodbye", b"3456"]);
+    assert_eq!(parts.at_position(4).map(|part| &**part), Some(&b"in"[..]));
+    assert_eq!(parts.at_position(9).map(|part| &**part), Some(&b"3456"[..]));
+    assert!(parts.at_position(5).is_none() && parts.range(2, 2).is_none() && parts.range(-1, 1).is_none());
     let released = message(&[b"L", &1_u64.to_le_bytes(), &1_u64.to_le_bytes(), b"N"]);
     assert_eq!(buffers.open(&released, Vec::new()).unwrap().1, b"N");
-    assert_eq!(buffers.lent(), 0);
-    drop(lent);
+    assert_eq!(buffers.leased_buffers(), 0);
+    drop(lease);
 }
 
 #[test]
@@ -67,21 +67,21 @@ fn what_was_not_given_is_garbage() {
         [3, 0, 0, 0, 0],
     ];
     for fields in wrong {
-        let (buffers, rooms) = with_rooms();
-        buffers.lend(vec![Bytes::from_static(b"0123456789")]).unwrap();
-        assert!(buffers.open(&table(&[fields], b"R"), rooms).is_err(), "{fields:?}");
+        let (buffers, grants) = with_grants();
+        buffers.lease(vec![Bytes::from_static(b"0123456789")]).unwrap();
+        assert!(buffers.open(&table(&[fields], b"R"), grants).is_err(), "{fields:?}");
     }
-    let (buffers, rooms) = with_rooms();
-    assert!(buffers.open(&table(&[[1, 0, 0, 5, 0], [1, 0, 0, 5, 0]], b"R"), rooms).is_err(), "one room, twice");
+    let (buffers, grants) = with_grants();
+    assert!(buffers.open(&table(&[[1, 0, 0, 5, 0], [1, 0, 0, 5, 0]], b"R"), grants).is_err(), "one grant, twice");
 }
 
 #[test]
 fn a_reply_that_ends_early_is_garbage() {
-    let (buffers, _) = with_rooms();
+    let (buffers, _) = with_grants();
     let whole = message(&[b"L", &1_u64.to_le_bytes(), &9_u64.to_le_bytes(), &table(&[[0, 0, 0, 2, 4]], b"in")]);
     for length in 1..whole.len() {
         let opened = buffers.open(&whole[..length], Vec::new());
-        // What is left of it is nothing, or no table.
+        // Either the message is refused, or it ends after what was read.
         assert!(opened.is_err() || opened.is_ok_and(|(_, rest)| rest.is_empty()), "{length}");
     }
     for huge in [b"L", b"X"] {
@@ -90,28 +90,28 @@ fn a_reply_that_ends_early_is_garbage() {
 }
 
 #[test]
-fn room_that_there_is_not_is_refused_and_room_without_measure_is_garbage() {
+fn memory_that_is_not_available_is_refused_and_a_request_without_measure_is_garbage() {
     let buffers = Buffers::new(Arc::new(SlabStore::default()));
     for lengths in [&[1 << 60][..], &[100, u64::MAX], &[100, 1 << 50]] {
         let lengths: Vec<u8> = lengths.iter().flat_map(|length: &u64| length.to_le_bytes()).collect();
-        let (rooms, files, places) = buffers.room(&lengths).unwrap();
-        assert!(rooms.is_empty() && files.borrow().is_empty() && places.is_empty());
+        let (grants, files, places) = buffers.grant(&lengths).unwrap();
+        assert!(grants.is_empty() && files.borrow().is_empty() && places.is_empty());
     }
-    assert!(buffers.room(&vec![0; 8 * (MOST_ROOMS + 1)]).is_err());
+    assert!(buffers.grant(&vec![0; 8 * (MOST_GRANTS + 1)]).is_err());
 }
 
 #[test]
 fn what_is_in_no_shared_memory_is_copied_there_and_what_is_there_is_not() {
-    let (buffers, rooms) = with_rooms();
-    let [mut first, _] = <[Grant; 2]>::try_from(rooms).unwrap();
+    let (buffers, grants) = with_grants();
+    let [mut first, _] = <[Grant; 2]>::try_from(grants).unwrap();
     first.fill(b"hello").unwrap();
     let (place, there) = (first.place().clone(), first.into_bytes());
-    let lent = buffers.lend(vec![there.clone(), Bytes::from_static(b"elsewhere")]).unwrap();
-    assert_eq!(lent.files.borrow().len(), 1);
-    let fields: Vec<u64> = numbers(&lent.table).collect();
+    let lease = buffers.lease(vec![there.clone(), Bytes::from_static(b"elsewhere")]).unwrap();
+    assert_eq!(lease.files.borrow().len(), 1);
+    let fields: Vec<u64> = numbers(&lease.table).collect();
     assert_eq!(fields[..6], [2, 1, 1, 0, place.offset() as u64, 5]);
     assert_eq!((fields[6], fields[9]), (2, 9));
-    assert_eq!(buffers.lent(), 2);
-    buffers.take_back(&lent);
-    assert_eq!(buffers.lent(), 0);
+    assert_eq!(buffers.leased_buffers(), 2);
+    buffers.release_lease(&lease);
+    assert_eq!(buffers.leased_buffers(), 0);
 }

@@ -1,24 +1,25 @@
-"""Long parts of values in shared memory: they do not go through the channel, and nobody copies them without need.
+"""Out-of-band buffers in shared memory: they do not go through the channel, and are copied only where that is needed.
 
-A long part is the buffer of an array or the like, which protocol 5 of pickle hands over on its own, or the content of a
-long `bytes`, `bytearray` or `str`. The worker says where it is: a file, an offset and a length. The files come over the
-channel when they are asked for, and are closed when they were used.
+An out-of-band buffer is the memory of an array, which protocol 5 of pickle hands over, or the content of a long
+`bytes`, `bytearray` or `str`. The worker gives its place: a file, an offset and a length. The worker sends the files
+over the channel when this process asks for them; they are closed after use.
 
-In. A request names its long parts in a table, each with a number, the *token*. `bytes` are read into an object of their
-own; a buffer is mapped (`mapping.py`), and as long as anything looks at it the worker keeps its memory from being used
-again. A token that is not needed any more is told before the next reply.
+Requests. A table at the beginning of a request lists its buffers, each with a number, the *token*. `bytes` are read
+into an object of their own. Other buffers are mapped (`mapping.py`); the worker does not use their memory again as long
+as the mapping lives. The tokens of buffers that are not used any more are released before the next reply.
 
-Out. A result is pickled to the end, and its long parts are left out (`outgoing.py`). The worker is asked for room for
-all of them at once; they are written there, and the reply says which part is where. A buffer that a task was given, did
-not change and returns is not even written: the reply names its token, which must not be released before that reply was
-read. Where several threads reply, each on a channel of its own, the thread keeps the mapping until its next request.
+Replies. A result is pickled to the end without its long buffers (`outgoing.py`). Then the worker is asked for memory
+for all of them at once, they are written there, and the reply lists their places. A buffer of a request that the task
+has not changed and returns is not written: the reply names its token. That token must not be released before the worker
+has read the reply. Where several threads reply, each on a channel of its own, a thread keeps the mapping until its next
+request.
 
-Where anything of this is not to be had (no room, no number for another file, no `ctypes`), long parts travel in the
-message, or are copied: slower, and always possible.
+Where memory, a file descriptor or `ctypes` is missing, buffers are sent in the message or copied, which is slower and
+always possible.
 
-Messages: FILES asks for the files of a request; FILES_LOST says that they could not be taken, and the worker sends the
-request again, all in one message. ROOM asks for room, one length after the other; the answer is a byte with the files,
-and a message with the number of the file and the offset for each. RELEASED and LONG are put before a reply.
+Messages: FILES asks for the files of a request. FILES_LOST reports that they could not be taken; the worker then sends
+the request again, all in one message. ROOM asks for memory and lists the lengths; the answer is a byte with the files,
+and a message with the file number and the offset for each length. RELEASED and LONG precede a reply.
 """
 
 import os
@@ -35,17 +36,18 @@ from _pushflow_outgoing import released
 
 mapping = own_module("_pushflow_mapping")
 
-# How many long parts are written into room; further ones are in the message.
-MOST_PARTS = 1000
+# How many buffers of a reply are written into shared memory; further ones are sent in the message.
+MOST_GRANTS = 1000
 
 FILES, FILES_LOST, ROOM, RELEASED, LONG = b"FUWLX"
 
-# Where a long part is: in the message, in the room of that number, or where what came with that token is.
-INLINE, IN_ROOM, AS_IT_CAME = 0, 1, 2
-# Not a position in the pickle: an object names the part.
+# The place of a buffer: in the message, in the granted memory with this number, or in the leased buffer with this
+# token.
+INLINE, IN_GRANT, AS_IT_CAME = 0, 1, 2
+# The position of a buffer that an object refers to, and that so has no position in the pickle.
 NOWHERE = 2**64 - 1
 
-# From how many bytes on memory in large pages is asked for.
+# The length in bytes from which `bytes` are read into large pages.
 LARGE_PAGES = 4 << 20
 
 
@@ -61,29 +63,29 @@ def numbers(data):
 
 
 def place(channel, outgoing):
-    """Puts the long parts of a reply where the worker finds them: the pieces of the message that tell where that is,
-    and those parts that have to be in the message. Nothing else holds on to what was pickled any more."""
-    parts = [(NOWHERE, part) for part in outgoing.objects] + outgoing.holes
-    del outgoing.objects[:], outgoing.holes[:]
+    """Puts the long buffers of a reply into shared memory. Returns the table of their places, and the buffers that must
+    be in the message. `outgoing` holds no buffer afterwards, so that their memory can be freed."""
+    parts = [(NOWHERE, part) for part in outgoing.objects] + outgoing.left_out
+    del outgoing.objects[:], outgoing.left_out[:]
     entries, inline = placed(channel, parts, outgoing.named)
     return [bytes([LONG]) + number(len(parts))] + entries + inline
 
 
 def placed(channel, parts, named):
-    """What the table of a reply says of each part, and those that are in the message."""
+    """The entry of the table for each buffer, and the buffers that must be in the message."""
     entries, written, inline = [None] * len(parts), [], []
     for index, (position, part) in enumerate(parts):
         found = found_origin(part)
         if found is not None:
             named.append(found[0])
             entries[index] = entry(AS_IT_CAME, found[0].token, found[1], len(part), position)
-        elif len(written) < MOST_PARTS:
+        elif len(written) < MOST_GRANTS:
             written.append(index)
-    if not write_into_room(channel, [parts[index][1] for index in written]):
+    if not write_into_grants(channel, [parts[index][1] for index in written]):
         written = []
-    for room, index in enumerate(written):
+    for grant, index in enumerate(written):
         position, part = parts[index]
-        entries[index] = entry(IN_ROOM, room, 0, len(part), position)
+        entries[index] = entry(IN_GRANT, grant, 0, len(part), position)
     for index, (position, part) in enumerate(parts):
         if entries[index] is None:
             entries[index] = entry(INLINE, 0, 0, len(part), position)
@@ -94,7 +96,7 @@ def placed(channel, parts, named):
 def found_origin(part):
     try:
         return mapping.origin(part)
-    except (ImportError, OSError):  # no ctypes, or no number left for its file
+    except (ImportError, OSError):  # no ctypes, or no file descriptor left to import it
         return None
 
 
@@ -102,8 +104,8 @@ def entry(*fields):
     return b"".join(map(number, fields))
 
 
-def write_into_room(channel, parts):
-    """Whether the worker has room for all of them, and they were written there."""
+def write_into_grants(channel, parts):
+    """Writes the buffers into granted memory; returns whether the worker had memory for all of them."""
     if not parts:
         return True
     channel.write([bytes([ROOM])] + [number(len(part)) for part in parts])
@@ -111,7 +113,7 @@ def write_into_room(channel, parts):
     try:
         answer = channel.receive()
         if answer is None:
-            sys.exit(1)  # the worker is gone
+            sys.exit(1)  # the worker has ended
         places = numbers(bytes(answer[1:]))
         if len(places) != 2 * len(parts) or len(files) <= max(places[::2]):
             return False
@@ -131,7 +133,7 @@ def write_all(file, part, offset):
 
 
 def with_released(pieces):
-    """A reply, and before it what was released."""
+    """A reply, preceded by the released tokens."""
     tokens = []
     while released:
         tokens.append(number(released.pop()))
@@ -142,7 +144,7 @@ def with_released(pieces):
 
 
 class Incoming:
-    """The long parts of a request, until `close`."""
+    """The out-of-band buffers of a request, until `close`."""
 
     def __init__(self, table, files):
         self.table, self.files, self.mapped = table, files, set()
@@ -176,7 +178,7 @@ class Incoming:
             done += count
 
     def buffer(self, index):
-        """A part that may be written to."""
+        """A buffer that the task may write to."""
         token, file, offset, length = self.table[index]
         if offset % mapping.ALIGNMENT == 0 and token not in self.mapped:
             try:
@@ -192,8 +194,8 @@ class Incoming:
         released.extend(part[0] for part in self.table if part[0] not in self.mapped)
 
 
-class Shared:
-    """A long part of an object that a request names."""
+class OutOfBandBuffer:
+    """An out-of-band buffer of an object."""
 
     def __init__(self, incoming, index):
         self.incoming, self.index = incoming, index
@@ -209,8 +211,8 @@ class Shared:
         return self.incoming.buffer(self.index)
 
 
-class Inline:
-    """One that is in the request."""
+class InlineBuffer:
+    """A buffer that is in the request itself."""
 
     def __init__(self, content):
         self.content, self.length = content, len(content)
@@ -226,12 +228,12 @@ class Inline:
 
 
 def receive(channel, request):
-    """The long parts of a request, and what follows their table; `None` when their files could not be taken, and the
-    request comes again."""
+    """The out-of-band buffers of a request, and the request behind their table. `None` when their files could not be
+    taken; the worker then sends the request again."""
     count, most = numbers(bytes(request[:16]))
     end = 16 + 32 * count
     fields = numbers(bytes(request[16:end]))
-    rest = bytes(request[end:])  # the channel uses its memory again
+    rest = bytes(request[end:])  # a copy, since the channel uses its memory again
     channel.write([bytes([FILES])])
     files = receive_files(channel, most)
     if len(files) < most:
@@ -242,11 +244,11 @@ def receive(channel, request):
 
 
 def receive_files(channel, most):
-    """The files that come with one byte; fewer when there is no number left for them."""
+    """The files that arrive with one byte; fewer when no file descriptor is left."""
     channel.wait()
     try:
         from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, socket
-    except (ImportError, OSError):  # there is no number left for its file
+    except (ImportError, OSError):  # no file descriptor is left to import it
         if not channel.read(memoryview(bytearray(1))):
             sys.exit(1)
         return []
@@ -270,19 +272,19 @@ def close_all(files):
         os.close(file)
 
 
-class WithHoles:
-    """A pickle that leaves out long parts, as a file that has them."""
+class PickleWithBuffers:
+    """A file that reads a pickle with the buffers that the pickle leaves out."""
 
     def __init__(self, pickle, positions, parts):
         self.pickle = BytesIO(pickle)
         self.readline = self.pickle.readline
-        self.holes = list(zip(positions, parts))[::-1]
+        self.left_out = list(zip(positions, parts))[::-1]
 
     def next_part(self, size):
-        """The part that is here, if one is."""
-        if not self.holes or not size or self.pickle.tell() != self.holes[-1][0]:
+        """The buffer that is left out at the present position, or `None`."""
+        if not self.left_out or not size or self.pickle.tell() != self.left_out[-1][0]:
             return None
-        part = self.holes.pop()[1]
+        part = self.left_out.pop()[1]
         if part.length != size:
             raise ValueError("a long part has {} bytes instead of {}".format(part.length, size))
         return part
@@ -300,7 +302,8 @@ class WithHoles:
 
 
 def unpickle_object(pickle, positions, parts, incoming):
-    """What `outgoing.py` has pickled. Each part is the number of one of the request, or bytes in the request."""
-    parts = [Shared(incoming, part) if type(part) is int else Inline(part) for part in parts]
+    """Unpickles an object that `outgoing.py` has pickled. Each part is the number of an out-of-band buffer, or
+    bytes."""
+    parts = [OutOfBandBuffer(incoming, part) if type(part) is int else InlineBuffer(part) for part in parts]
     buffers = [part.buffer() for part in parts[len(positions) :]]
-    return Unpickler(WithHoles(pickle, positions, parts), buffers=buffers).load()
+    return Unpickler(PickleWithBuffers(pickle, positions, parts), buffers=buffers).load()

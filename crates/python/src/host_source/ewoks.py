@@ -1,21 +1,21 @@
-"""Runs what ewoks graphs leave to `ewokscore`: task classes, those that a function makes, and notebooks.
+"""Runs the tasks of ewoks graphs that need `ewokscore`: task classes, generated task classes, and notebooks.
 
-It does what ewoksppf does in a worker (`ewoksppf/ppfrunscript.py`): makes the task with its inputs, executes it, and hands
-on all its outputs; one that the task has not set is `MISSING_DATA` there and here. What ewokscore says about a task that it
-can't make or execute becomes one sentence, or the exception that the task itself raised.
+It does the same as a worker of ewoksppf (`ewoksppf/ppfrunscript.py`): it makes the task with its inputs, executes it,
+and returns all its outputs. An output that the task has not set is `MISSING_DATA`, as in ewoksppf. An error of
+ewokscore about a task that it can't make or execute becomes one sentence, or the exception that the task itself raised.
 
-This module, and `ewokscore` with it, is loaded with the first such task of an interpreter.
+The first such task of an interpreter loads this module, and `ewokscore` with it.
 """
 
 import os
 import sys
 
-from _pushflow_finding import Missing, clean, did_you_mean, find_task, load_file, load_module, type_name
+from _pushflow_finding import Missing, clean, did_you_mean, find_task, load_file, load_module, nearest, type_name
 from _pushflow_values import BadArgument, Wrapped, quoted
 
 
 def library():
-    """The class that all tasks derive from."""
+    """The class from which all task classes derive."""
     try:
         from ewokscore.task import Task
     except ModuleNotFoundError as error:
@@ -28,7 +28,7 @@ def library():
 
 
 def make_call(module, name, kind, identifier, node, label):
-    """What runs the task when it is called with the task's inputs."""
+    """A function that runs the task with the inputs that are its arguments."""
     task = library()
     if kind == "notebook":
         return caller(*notebook(identifier), node, label)
@@ -67,7 +67,7 @@ def checked(task, found, subject):
 
 
 def notebook(path):
-    """The class that runs notebooks, and the input that says which."""
+    """The class that runs notebooks, and the input that names the notebook."""
     from ewokscore import notebooktask
 
     if notebooktask.execute_notebook is None:
@@ -98,13 +98,14 @@ def caller(found, own_inputs, node, label):
 
 
 def refuse_incomplete(found, inputs):
-    """What ewokscore would refuse too, in its own words and in several lines."""
+    """Refuses a call without a required input in one sentence. The message of ewokscore has several lines."""
     name = type_name(found)
     missing = sorted(found.required_input_names() - inputs.keys())
     if missing:
         known = found.required_input_names() | found.optional_input_names()
         unexpected = [key for key in inputs if isinstance(key, str) and key not in known]
-        meant = [did_you_mean(key, unexpected).replace("did you mean", "is it what came as") for key in missing]
+        matches = [nearest(key, unexpected) for key in missing]
+        meant = ['; is it what came as "{}"?'.format(match) for match in matches if match is not None]
         message = "the task class {} lacks the required input{} {}{}"
         listed = " and ".join(map(quoted, missing))
         raise BadArgument(message.format(name, "s" * (len(missing) > 1), listed, "".join(meant)))
@@ -114,10 +115,10 @@ def refuse_incomplete(found, inputs):
 
 
 def of_cell(error):
-    """The name and text of the exception of a notebook's cell, where papermill tells of one."""
+    """The type name and the text of the exception of a notebook's cell, if papermill reports one."""
     name, text = getattr(error, "ename", None), getattr(error, "evalue", None)
-    is_told = type(error).__module__.startswith("papermill.") and type(name) is str and type(text) is str
-    return (clean(name), clean(text)) if is_told else None
+    is_reported = type(error).__module__.startswith("papermill.") and type(name) is str and type(text) is str
+    return (clean(name), clean(text)) if is_reported else None
 
 
 def execute(task):

@@ -4,10 +4,11 @@ import os
 import sys
 from types import ModuleType
 
-# The folders to search before Python's own path; `prepare` of the host fills it in.
+# The folders that are searched before Python's own path; `prepare` in `host.py` fills the list.
 SEARCH = []
 
-# Modules loaded from files, by the real path; and by the path that a task gave, with the current folder if that matters.
+# The modules that were loaded from files: by real path, and by the path that a task gave (with the current folder where
+# that path is relative).
 loaded_files = {}
 found_files = {}
 
@@ -17,21 +18,19 @@ class Missing(Exception):
 
 
 def own_module(name):
-    """A module of this host that few tasks need: it is made when one does."""
+    """A module of this host that few tasks need; it is compiled at first use."""
     module = sys.modules.get(name)
     if module is None:
         module = ModuleType(name)
         exec(compile(LATER[name], own_module.__code__.co_filename, "exec"), module.__dict__)  # noqa: F821 (see LOADER)
-        # Another thread may have been faster.
+        # Another thread may have made the module meanwhile.
         module = sys.modules.setdefault(name, module)
     return module
 
 
 def find_task(module, function):
-    """What to call: a function, or whatever else can be called, as `module:function` names it.
-
-    `module.function` may turn out to be a module itself: then its `run` is meant.
-    """
+    """The callable that `module` and `function` name. Where `module.function` is a module, the callable is its
+    `run`."""
     found = load_file(module) if module.endswith(".py") else load_module(module)
     task = found
     for name in function.split("."):
@@ -69,7 +68,7 @@ def type_name(kind):
 
 
 def clean(text):
-    """Text that is Unicode: Python's own may hold halves of characters."""
+    """The text without lone surrogates, which are not Unicode; they become escapes."""
     return str.encode(text, "utf-8", "backslashreplace").decode()
 
 
@@ -89,7 +88,7 @@ def load_module(name):
                 raise
             if is_last_try:
                 raise Missing(no_module(missing)) from None
-        # The file may be younger than what the import system remembers of its folder.
+        # The file may be newer than the listing of its folder that the import system has cached.
         import importlib
 
         importlib.invalidate_caches()
@@ -108,9 +107,9 @@ def no_module(name):
     else:
         return 'no module named "{}": "{}" is a module, not a package'.format(name, parent)
     names = [module.name for module in pkgutil.iter_modules(folders)]
-    advice = did_you_mean(last, names, prefix)
-    if not advice and not parent:
-        advice = did_you_mean(last, [module.name for module in pkgutil.iter_modules()])
+    # Far names: those of Python's own path, and those built into the interpreter.
+    far = [] if parent else [module.name for module in pkgutil.iter_modules()] + list(sys.builtin_module_names)
+    advice = did_you_mean(last, names, far, prefix=prefix)
     return 'no module named "{}" in {}{}'.format(name, where, advice)
 
 
@@ -118,7 +117,7 @@ def no_module(name):
 
 
 def load_file(path):
-    """The module in a file, which is looked for once, as imports are."""
+    """The module in a file. A path is looked up once, as an import is."""
     key = path if os.path.isabs(path) else (path, os.getcwd())
     module = found_files.get(key)
     if module is None:
@@ -127,7 +126,7 @@ def load_file(path):
 
 
 def find_file(path):
-    """The module in a file; a relative path is looked for in the folders to search, then in the current folder."""
+    """The module in a file. A relative path is searched in the folders of `SEARCH`, then in the current folder."""
     places = [os.path.join(folder, path) for folder in SEARCH + [os.getcwd()]]
     place = next((place for place in places if os.path.isfile(place)), None)
     if place is None:
@@ -144,7 +143,7 @@ def no_file(path, places):
     for folder in filter(os.path.isdir, folders):
         names.extend(name for name in os.listdir(folder) if name.endswith(".py"))
     folder, name = os.path.split(path)
-    advice = did_you_mean(name, names, folder + "/" if folder else "")
+    advice = did_you_mean(name, sorted(names), prefix=folder + "/" if folder else "")
     return 'no file "{}" in {}{}'.format(name, ", ".join(folders), advice)
 
 
@@ -162,7 +161,8 @@ def execute_file(path):
 
 
 def name_for_file(path):
-    """The name by which an import finds that file too; else, as long as nothing else has it, that of the file alone."""
+    """The name of a file's module: the stem of the file, if an import by that name finds this file or nothing; else the
+    path."""
     from importlib.util import find_spec
 
     stem = os.path.splitext(os.path.basename(path))[0]
@@ -174,17 +174,22 @@ def name_for_file(path):
     return stem if is_free and stem not in sys.modules else path
 
 
-def did_you_mean(name, names, prefix=""):
-    from difflib import get_close_matches
+def nearest(name, *groups):
+    """The name of the nearest group that `name` most likely means, or `None`."""
+    return own_module("_pushflow_nearest").nearest(name, *groups)
 
-    return "".join('; did you mean "{}{}"?'.format(prefix, match) for match in get_close_matches(name, names, 1))
+
+def did_you_mean(name, *groups, prefix=""):
+    """The end of a sentence about a wrong name: the name that was probably meant, or nothing."""
+    match = nearest(name, *groups)
+    return "" if match is None else '; did you mean "{}{}"?'.format(prefix, match)
 
 
 # ---- tracebacks ----------------------------------------------------------------------------------------------------
 
 
 def own_frames(traceback):
-    """A traceback from the first frame on that is neither of these files nor of the import system."""
+    """The traceback from the first frame on that belongs neither to this host nor to the import system."""
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
         if file != own_frames.__code__.co_filename and not file.startswith("<frozen importlib"):

@@ -1,10 +1,12 @@
-"""Tasks as greenlets, in an interpreter patched by gevent: many at a time in the main thread, which is the hub's.
+"""Runs tasks as greenlets in an interpreter that gevent has patched: many at a time in the main thread, which has the
+hub.
 
-Orders are heard by a thread that gevent knows nothing of, so that they are heard while a task holds the interpreter. It has
-the hub call functions, which starts greenlets and raises `KeyboardInterrupt` in those that wait. One that does not wait but
-holds the interpreter is reached by a signal, whose handler runs in whatever greenlet the main thread is in: it raises if
-that is one to be interrupted, and is sent again until the exception was raised in one way or the other. Both ways look at
-`is_raised`, in the one thread in which the task runs, so that nothing is raised after it has settled.
+A thread that gevent does not know receives the orders, so that orders arrive while a task holds the interpreter. This
+thread has the hub call functions, which start greenlets and raise `KeyboardInterrupt` in greenlets that wait. A
+greenlet that holds the interpreter is interrupted by a signal. The handler runs in the current greenlet of the main
+thread, and raises if that greenlet is to be interrupted. The signal is sent again until the exception was raised in one
+way or the other. Both ways check `is_raised` in the thread in which the task runs, so that no exception is raised after
+the task has settled.
 """
 
 import os
@@ -20,13 +22,13 @@ from _pushflow_host import Channel
 from _pushflow_restoring import Restorer
 from _pushflow_sharing import SharedServer, Switchboard
 
-# How long, in milliseconds, an interrupt may be on its way before the main thread is reminded of it.
+# The milliseconds after which the signal of an interrupt is sent to the main thread again.
 REMINDER = 50
 
-# What the hub can wait for.
+# The events of files for which the hub can wait.
 READABLE, WRITABLE = 1, 2
 
-# What the interpreter says in place of gevent.
+# The end of the message of an interpreter without gevent.
 ADVICE = """which Python tasks on the pool "gevent" need: install it with "{} -m pip install gevent", or choose another \
 interpreter or pool"""
 
@@ -88,7 +90,7 @@ class GreenServer(SharedServer):
     def serve_and_leave(self, leave):
         try:
             super().serve_and_leave(leave)
-        except SystemExit:  # of this server only: nobody wants to know its results
+        except SystemExit:  # ends this server only: its channel is closed
             pass
 
     def raise_in_task(self):
@@ -97,13 +99,13 @@ class GreenServer(SharedServer):
         self.board.remind()
 
     def throw(self):
-        """Called by the hub: the greenlet waits."""
+        """Called by the hub, so the greenlet waits at this moment."""
         if self.is_raised:
             self.is_raised = False
             self.greenlet.throw(KeyboardInterrupt)
 
     def awaited(self, result):
-        """Coroutines need a thread each, since a thread has one loop of `asyncio` at a time."""
+        """Runs a coroutine in a thread of its own, since a thread has one event loop of `asyncio` at a time."""
         from gevent.event import Event
 
         done = Event()
@@ -119,7 +121,7 @@ class GreenServer(SharedServer):
 
 
 class Coroutine:
-    """Something that is awaited in a thread of its own, and can be cancelled from another one."""
+    """An awaitable that a thread of its own awaits, and that another thread can cancel."""
 
     def __init__(self, awaitable, done):
         self.awaitable, self.done, self.lock = awaitable, done, allocate_lock()
@@ -134,7 +136,7 @@ class Coroutine:
             self.value = asyncio.run(self.wait())
         except BaseException as error:
             self.error = error
-        get_hub().destroy(destroy_loop=True)  # this thread's own, which the waits of asyncio have made
+        get_hub().destroy(destroy_loop=True)  # the hub of this thread, which the waits of asyncio have made
         self.done()
 
     async def wait(self):
@@ -163,7 +165,7 @@ class Coroutine:
 
 
 class GreenBoard(Switchboard):
-    """Hears orders in a thread, and hands them to the hub."""
+    """Receives orders in a thread, and hands them to the hub."""
 
     def __init__(self, file, hub):
         super().__init__(file)
@@ -174,8 +176,8 @@ class GreenBoard(Switchboard):
         self.bell.start(self.make_calls)
         _signal.signal(_signal.SIGINT, self.on_signal)
 
-    def hear(self, new_server):
-        """The life of the thread; without it the interpreter is of no use."""
+    def receive_orders(self, new_server):
+        """Runs the thread. Without it the interpreter can't get orders, so its end ends the process."""
         try:
             self.serve(new_server)
         finally:
@@ -197,7 +199,7 @@ class GreenBoard(Switchboard):
             self.remind()
 
     def remind(self):
-        # A task may have put a handler of its own there, for which this signal is not.
+        # A task may have installed a handler of its own, which must not get this signal.
         if _signal.getsignal(_signal.SIGINT) == self.on_signal:
             _signal.pthread_kill(self.main_thread, _signal.SIGINT)
 
@@ -226,21 +228,23 @@ def share(file):
     sys.modules["_pushflow_importing"].importing = Semaphore()
 
     hub = get_hub()
-    # Else it is installed after the first fork, maybe after the end of that process, which nobody would hear of then.
+    # By default gevent handles SIGCHLD from the first fork on, maybe after the end of that process; a wait for the
+    # process would then never end.
     hub.loop.install_sigchld()
     board = GreenBoard(file, hub)
     copies = Copies()
     os.fork = copies.wrap(os.fork)
-    start_new_thread(board.hear, (lambda file: GreenServer(GreenChannel(file, hub), board),))
+    start_new_thread(board.receive_orders, (lambda file: GreenServer(GreenChannel(file, hub), board),))
     copies.wait_for_ever()
 
 
 class Copies:
-    """Has a fork of this process, as `multiprocessing` makes it, go on with the greenlet that forked, and with no other: the
-    tasks of the others are run here.
+    """Lets a fork of this process, such as `multiprocessing` makes, go on with the greenlet that forked and with no
+    other one. The other greenlets run their tasks in this process.
 
-    The copy's hub is destroyed, with the loop that would wake the others; the first wait makes another one. A hub that is
-    destroyed switches to the main greenlet, and that back to the one that forked."""
+    The hub of the copy is destroyed, with the loop that would wake the other greenlets; the first wait of the copy
+    makes another hub. A hub that is destroyed switches to the main greenlet, which switches back to the greenlet that
+    forked."""
 
     def __init__(self):
         self.forker = None

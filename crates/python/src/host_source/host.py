@@ -1,10 +1,12 @@
 """Runs Python tasks for pushflow until the channel closes.
 
-Started with the channel as standard input. Its arguments are how it serves (`own`: one task after the other, for a
-worker; `threads`, `greenlets`: several at a time, each in one of these, for a pool in the scheduler's own process;
-`warm`: copies of it serve, see `warm.py`), the name of the process, whether that is `daemonic` or `free`, and the
-folders to search. A message on the channel is MAGIC, the length of what follows (8 bytes, little endian), one byte that
-says what it is, and a pickle. Of a shared host that channel only carries orders: see `Switchboard` of `sharing.py`.
+The channel is the standard input of this process. The arguments are the mode, the name of the process, whether it is
+`daemonic` or `free`, and the folders to search for modules. The mode `own` runs one task after another, for a worker.
+`threads` and `greenlets` run several tasks at a time, for a pool in the scheduler's process. With `warm`, forks of this
+process run tasks; see `warm.py`.
+
+A message on the channel is MAGIC, the length of the rest (8 bytes, little endian), one byte for the kind of message,
+and a pickle. In a shared host, standard input carries only orders; see `Switchboard` in `sharing.py`.
 """
 
 import os
@@ -16,12 +18,12 @@ import _signal  # the half of `signal` that needs no enumerations, which would d
 
 from _pushflow_finding import SEARCH, Missing, clean, find_task, own_module, type_name
 from _pushflow_importing import import_named
-from _pushflow_outgoing import LEAST, released
+from _pushflow_outgoing import OUT_OF_BAND_FROM, released
 from _pushflow_restoring import Restorer, copy_above, flush, identity_of
 from _pushflow_values import (
     BadArgument,
     Unpicklable,
-    decode_with_long_parts,
+    decode_with_buffers,
     decode_with_objects,
     describe,
     dumps,
@@ -35,33 +37,34 @@ from _pushflow_values import (
 MAGIC = b"pfpy"
 HEADER = len(MAGIC) + 8
 
-# The requests: a task whose arguments are all plain, one with objects among them, and one with long parts, which are
-# elsewhere (`buffers.py`).
-TASK, TASK_WITH_OBJECTS, TASK_WITH_LONG_PARTS = b"TOS"
-# The replies. STARTED, IMPORTING (a module) and READY come before the first request, the others after one each.
-# NOT_STARTED: an interrupt came before the task began.
+# The requests: a task with plain arguments, with objects among the arguments, and with out-of-band buffers
+# (`buffers.py`).
+TASK, TASK_WITH_OBJECTS, TASK_WITH_BUFFERS = b"TOS"
+# The replies. STARTED, IMPORTING (a module) and READY are sent before the first request, and one of the others after
+# each request. NOT_STARTED: an interrupt came before the task began.
 STARTED, IMPORTING, READY = b"SJH"
 RESULT, TOO_DEEP, FAILED, MISSING, INTERRUPTED, NOT_STARTED, BAD_RESULT, BAD_INPUT = b"RDEMINPB"
 
-# How long, in seconds, the next request is waited for without sleeping: waking up takes as long again.
+# The seconds for which a wait for the next request spins before it sleeps; waking up would take as long again.
 SPIN = 50e-6
 
 HOST = os.getpid()
 
 
 class NotStarted(BaseException):
-    """The interrupt came before the task."""
+    """The interrupt came before the task began."""
 
 
 class BadResult(Exception):
-    """What the task returned can't be a result."""
+    """The value that the task returned can't be a result."""
 
 
 # ---- the channel ---------------------------------------------------------------------------------------------------
 
 
 def open_channel():
-    """Moves the channel from standard input, which becomes empty, to a high number, out of the way of tasks."""
+    """Moves the channel from standard input to a high descriptor, which tasks are unlikely to close. Standard input
+    becomes empty."""
     channel = copy_above(0)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -72,7 +75,7 @@ def open_channel():
 class Channel:
     """Whole messages over a socket."""
 
-    # How long a message is for which no memory is needed.
+    # The length in bytes of messages that fit into the buffer of the channel.
     ROOM = 64 * 1024
 
     def __init__(self, file):
@@ -82,12 +85,12 @@ class Channel:
         self.buffer = memoryview(bytearray(self.ROOM))
 
     def close_in_copy(self):
-        """A fork of this process must neither write on the channel nor keep it open."""
+        """Closes the channel in a fork of this process, which must neither write to it nor keep it open."""
         if identity_of(self.file) == self.identity:
             os.close(self.file)
 
     def read(self, into):
-        """How many bytes were read; 0 at the end, which may be that of a worker that was killed."""
+        """Reads bytes; returns their number, which is 0 at the end of the channel, also after a kill of the worker."""
         try:
             return os.readv(self.file, [into])
         except ConnectionError:
@@ -100,13 +103,13 @@ class Channel:
         os.close(self.file)
 
     def wait(self):
-        """Waits a moment for something to read, without sleeping; whoever reads then waits on."""
+        """Spins for a moment until there is something to read. The read that follows sleeps if there is nothing yet."""
         latest = perf_counter() + SPIN
         while not self.poll(0) and perf_counter() < latest:
             os.sched_yield()
 
     def receive(self):
-        """The next message without its header, valid until the next call; None at the end."""
+        """The next message without its header, valid until the next call; `None` at the end of the channel."""
         message, filled = self.buffer, 0
         self.wait()
         while filled < HEADER:
@@ -126,15 +129,15 @@ class Channel:
         return message[HEADER:length]
 
     def send(self, message):
-        """Sends one message. Also makes sure that what the task printed is out before its result."""
+        """Sends one message. Flushes the output of the task first, so that it precedes the result."""
         flush()
         self.write(message)
 
     def write(self, message):
-        """Writes one message: all of it, or the pieces that follow the header, of which no long one is copied."""
+        """Writes one message. It is complete bytes, or the pieces behind the header, of which no long one is copied."""
         if type(message) is not bytes:
             header = MAGIC + sum(map(len, message)).to_bytes(8, "little")
-            short = sum(map(len, message)) < LEAST
+            short = sum(map(len, message)) < OUT_OF_BAND_FROM
             message = [header + b"".join(message)] if short else [header] + message
         else:
             message = (message,)
@@ -143,22 +146,22 @@ class Channel:
                 sent = self.put(piece)
                 while sent < len(piece):
                     sent += self.put(memoryview(piece)[sent:])
-        except ConnectionError:  # nobody wants to know any more
+        except ConnectionError:  # the worker has closed the channel
             sys.exit(1)
         except OSError as error:
             sys.exit("a task broke the channel to the worker: {}".format(error))
 
 
 def encoded(kind, value=None):
-    """A reply: a message, or what it will be made of, if it has long parts; `value` is left out if it is `None`."""
+    """A reply as a message, or as an `Outgoing` if it has long buffers. A `value` of `None` is left out."""
     if kind == RESULT and is_simple(value):
         pickle = dumps(value, 4)
-        if len(pickle) < LEAST:
+        if len(pickle) < OUT_OF_BAND_FROM:
             return MAGIC + (1 + len(pickle)).to_bytes(8, "little") + b"R" + pickle
     pieces = []
     if value is not None:
         outgoing = encode(value)
-        if outgoing.has_long_parts():
+        if outgoing.has_buffers():
             return outgoing
         pieces = outgoing.pieces
     return b"".join([MAGIC, (1 + sum(map(len, pieces))).to_bytes(8, "little"), bytes([kind])] + pieces)
@@ -168,18 +171,18 @@ def encoded(kind, value=None):
 
 
 class Server:
-    """Runs the tasks that come through one channel, one after the other, in one thread."""
+    """Runs the tasks of one channel, one after another, in one thread."""
 
     def __init__(self, channel, restorer):
         self.channel, self.restorer = channel, restorer
-        # Whether nobody else in this process replies, and the mappings that the last reply has named: see `buffers.py`.
+        # Whether this is the only server of the process; and the mappings that the last reply named, see `buffers.py`.
         self.is_alone, self.named = False, None
-        # Whether a task runs that has not been interrupted yet. Nothing but a task ever gets a KeyboardInterrupt, and
-        # only one.
+        # Whether a task runs that was not interrupted yet. Only a task ever gets a KeyboardInterrupt, and it gets only
+        # one.
         self.running = False
-        # Whether an interrupt came while no task ran. It may be meant for the next one, whose request is on its way, or
-        # may have come too late for the last one: the next request is answered with NOT_STARTED, and the worker knows
-        # whether to ask again. A signal that was sent before a request is noted here before that request is read.
+        # Whether an interrupt came while no task ran. It may be meant for the next task, whose request has not arrived
+        # yet, or may be too late for the last task. The next request is answered with NOT_STARTED, and the worker knows
+        # whether to send it again. A signal that was sent before a request sets this before that request is read.
         self.pending = False
 
     def on_interrupt(self, _number, _frame):
@@ -189,8 +192,9 @@ class Server:
         self.pending = True
 
     def import_modules(self):
-        """Imports what tasks are known to need. The worker knows what was being imported if this process ends. Nothing is
-        told before the first request that others in this process have released."""
+        """Imports the modules that tasks are known to need. Each import is announced, so that the worker can name it if
+        this process ends. No reply releases tokens before the first request, although other servers may have left
+        some."""
         self.channel.send(encoded(STARTED))
         import_named(lambda name: self.channel.send(encoded(IMPORTING, name)), leave_if_copy)
         self.restorer.restore()
@@ -206,10 +210,10 @@ class Server:
                 self.answer(loads, request[1:])
             elif request[0] == TASK_WITH_OBJECTS:
                 self.answer(decode_with_objects, request[1:])
-            elif request[0] == TASK_WITH_LONG_PARTS:
+            elif request[0] == TASK_WITH_BUFFERS:
                 arrived = own_module("_pushflow_buffers").receive(self.channel, request[1:])
                 if arrived is not None:
-                    self.answer(decode_with_long_parts, arrived)
+                    self.answer(decode_with_buffers, arrived)
                     arrived = None
             else:
                 sys.exit("the worker sent a request of unknown kind {}".format(request[0]))
@@ -225,7 +229,7 @@ class Server:
         try:
             kind, value = self.run(*arguments)
             self.settle()
-        except KeyboardInterrupt as error:  # it came when the task had just failed
+        except KeyboardInterrupt as error:  # the interrupt came when the task had just failed
             kind, value = INTERRUPTED, describe(error)
         leave_if_copy(None)
         self.restorer.restore()
@@ -235,9 +239,9 @@ class Server:
             kind, message = TOO_DEEP, encoded(TOO_DEEP)
         except Unpicklable:
             kind, message = BAD_RESULT, encoded(BAD_RESULT, entry_at_fault(value))
-        except Exception as error:  # a derived type misbehaved, or another thread changed the result meanwhile
+        except Exception as error:  # raised by a derived type, or by a change of the result in another thread
             kind, message = FAILED, encoded(FAILED, describe(error))
-        arguments = value = None  # what is not needed any more is told with the reply
+        arguments = value = None  # their tokens can then be released with the reply
         self.reply(kind, message)
 
     def reply(self, kind, message):
@@ -251,10 +255,11 @@ class Server:
         self.channel.send(message)
 
     def settle(self):
-        """From here on no interrupt of the last task is on its way any more."""
+        """Makes sure that no interrupt of the last task is raised from here on."""
 
     def run(self, module, function, wants_mapping, positional, named, ewoks=None):
-        """Runs one task: the kind of the reply and what is in it. `ewoks` is what a task of `ewokscore` needs beside."""
+        """Runs one task; returns the kind of the reply and its value. `ewoks` has the further arguments of ewoks
+        tasks."""
         try:
             self.running = True
             if self.pending:
@@ -286,7 +291,7 @@ class Server:
             return INTERRUPTED if was_interrupted else FAILED, describe(error)
 
     def checked(self, result, wants_mapping):
-        """What a task returned, as a dict; a coroutine is awaited."""
+        """The value that a task returned as a dict. A coroutine is awaited first."""
         if hasattr(type(result), "__await__"):
             result = self.awaited(result)
         name = type_name(type(result))
@@ -312,7 +317,7 @@ class Server:
 
 
 def leave_if_copy(error):
-    """Ends a fork of this process that came back from a task or an import: what it was for, it has done."""
+    """Ends this process if it is a fork that returned from a task or an import: it has done its work."""
     if os.getpid() == HOST:
         return
     code = 0
@@ -329,7 +334,7 @@ def leave_if_copy(error):
 
 
 def prepare(name, is_daemonic):
-    """Makes this process what tasks expect."""
+    """Sets up this process as tasks expect it."""
     from _pushflow_restoring import introduce
 
     if sys.path[:1] == [""]:  # the current folder, which `-c` puts there

@@ -1,6 +1,6 @@
 """Imports the modules that the graph names, before the first task needs them.
 
-An import that fails is no failure here: the task that needs the module tries again, and fails with the error itself.
+A failed import is ignored here: the task that needs the module imports it again, and fails with the error.
 """
 
 import sys
@@ -9,18 +9,19 @@ from _thread import allocate_lock
 from _pushflow_finding import load_file
 from _pushflow_modules import NAMES
 
-# Threads of one interpreter import one after the other: whoever comes second finds what the first has imported.
+# Threads of one interpreter import one after another, so that the second thread finds the modules of the first.
 importing = allocate_lock()
 
 
 def import_named(announce, after_each):
-    """Announces and imports each module that a task needs; what it raised goes to `after_each`."""
+    """Announces and imports each module that a task needs, and calls `after_each` with the exception or `None`."""
     for module, function in zip(NAMES[::2], NAMES[1::2]):
         after_each(try_import(module, function, announce))
 
 
 def try_import(module, function, announce):
-    """Imports a module, and `module.function` if that is one: what was raised. Each is announced before it begins."""
+    """Imports a module, and `module.function` if that is a module too; returns the exception or `None`. Each import is
+    announced before it begins."""
     announce(module)
     error = attempt(load_file if module.endswith(".py") else __import__, module)
     inner = None if error else inner_module(module, function)
@@ -40,7 +41,7 @@ def attempt(load, module):
 
 
 def inner_module(module, function):
-    """The name that `module.function` has if it is a module that is not loaded yet."""
+    """The name of `module.function`, if that may be a module that is not loaded yet; else `None`."""
     found, name = sys.modules.get(module), function.split(".")[0]
     try:
         is_missing = hasattr(found, "__path__") and not hasattr(found, name)

@@ -1,10 +1,10 @@
-"""Buffers of arguments, mapped privately: the memory of a task's array is that which another process has written, until
-the task writes to it; then the page is copied, and nobody else sees the change.
+"""Private mappings of the buffers of arguments. A task's array uses the memory that another process has written, until
+the task writes to it; then the kernel copies the page, and no other process sees the change.
 
-The memory below a mapping stays as it is until its token was released (see `buffers.py`), which is when the mapping is
-gone. A copy of this process may live longer than that: so before a fork all that is mapped becomes the process's own.
+The memory below a mapping does not change until its token is released (see `buffers.py`), which happens when the
+mapping is deleted. A fork of this process may live longer, so before a fork every mapped page is copied.
 
-A mapping keeps no file open: a task may hold as many of them as it likes, and may close whatever files it likes.
+A mapping keeps no file open: a task may hold any number of mappings, and may close any file.
 """
 
 import os
@@ -12,16 +12,16 @@ import sys
 
 from _pushflow_outgoing import released
 
-# The mappings that are there, by their tokens (weak references).
+# Weak references to the live mappings, by token.
 mappings = {}
 
-# The alignment that every element of an array is content with.
+# An alignment that suffices for every element type of arrays.
 ALIGNMENT = 16
 
 MAP_FIXED = 0x10
 MADV_HUGEPAGE, MADV_POPULATE_WRITE = 14, 23
 
-# The highest byte of an entry of /proc/PID/pagemap: the page is there, is that of a file, is in the swap area.
+# Flags in the highest byte of an entry of /proc/PID/pagemap: the page is present, belongs to a file, is swapped out.
 PRESENT, OF_FILE, SWAPPED = 0x80, 0x20, 0x40
 HIGHEST = 7 if sys.byteorder == "little" else 0
 
@@ -29,7 +29,7 @@ Mapped = None
 
 
 def map_privately(file, offset, length, token):
-    """A writable view of a part of a file, of which nobody else sees what is written."""
+    """A writable view of a part of a file. No other process sees what is written to it."""
     import mmap
 
     kind = Mapped or mapped_type()
@@ -40,7 +40,8 @@ def map_privately(file, offset, length, token):
     if sys.version_info >= (3, 13):
         mapped = kind(file, size, flags=mmap.MAP_PRIVATE, offset=start, trackfd=False)
     else:
-        # Made without a file, of which it would keep a copy open; then the file is put in its place.
+        # A mapping with a file would keep a copy of the file open. So it is made without one, and the file is mapped
+        # over it.
         mapped = kind(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         put_file_below(mapped, file, start)
     mapped.within, mapped.token = within, token
@@ -85,7 +86,7 @@ def put_file_below(mapped, file, start):
 
 
 def detach_all():
-    """Makes all that is mapped this process's own."""
+    """Copies every mapped page into memory of this process."""
     for reference in list(mappings.values()):
         mapped = reference()
         if mapped is not None and not mapped.is_own:
@@ -104,7 +105,8 @@ def detach(mapped):
 
 
 def origin(part):
-    """The mapping that a part is in, and where in its buffer it begins, if nobody has written there since it came."""
+    """The mapping that holds a buffer, and the offset of the buffer in it, if the task has not written to that part;
+    else `None`."""
     if not mappings or type(part) is not memoryview or part.readonly:
         return None
     address = address_of(part)
@@ -119,7 +121,7 @@ def origin(part):
 
 
 def is_unchanged(address, length):
-    """Whether a private mapping still has the file's pages there: one that was written to has a copy of its own."""
+    """Whether a private mapping still has the pages of the file there. A page that was written to is a copy."""
     from mmap import PAGESIZE
 
     first, last = address // PAGESIZE, (address + length - 1) // PAGESIZE
@@ -139,8 +141,8 @@ def is_unchanged(address, length):
 
 
 def unwritten_bytes(length):
-    """`bytes` that nobody has seen yet, and a view to write them by. They are in large pages where the kernel has such:
-    fresh memory in small ones costs three times as much as what is copied there."""
+    """Uninitialised `bytes`, and a view by which they are written before anything reads them. They are in large pages
+    where the kernel has such: fresh memory in small pages takes three times as long as the copy into it."""
     import ctypes
     from mmap import PAGESIZE
 
@@ -152,5 +154,5 @@ def unwritten_bytes(length):
     content = make(None, length)
     address = address_in(content)
     start = -(-address // PAGESIZE) * PAGESIZE
-    advise(start, (address + length - start) // PAGESIZE * PAGESIZE, MADV_HUGEPAGE)  # which may be refused
+    advise(start, (address + length - start) // PAGESIZE * PAGESIZE, MADV_HUGEPAGE)  # the kernel may refuse this
     return content, memoryview((ctypes.c_ubyte * length).from_address(address))

@@ -1,6 +1,6 @@
-"""What a pickler writes, without its long parts, which travel on a way of their own (`buffers.py`).
+"""Pickles results, and separates their long buffers, which are sent out of band (`buffers.py`).
 
-The pickler hands over the buffers of arrays by itself, and writes the content of what has 64 KiB as a piece of its own.
+The pickler hands over the buffers of arrays, and writes contents of 64 KiB and more as pieces of their own.
 """
 
 try:
@@ -8,53 +8,55 @@ try:
 except ImportError:
     from pickle import Pickler
 
-# From how many bytes on a part is long. The pickler does not hand over on their own `bytes` that have less.
-LEAST = 64 * 1024
+# The length in bytes from which a buffer is sent out of band. The pickler writes no shorter `bytes` as a piece of its
+# own.
+OUT_OF_BAND_FROM = 64 * 1024
 
-# What is at the end of what the pickler writes before a long part: an operation, and the length of the part.
+# The end of the piece before a long buffer: the size of the operation with the length, and the operations.
 LENGTHS = ((5, b"BX"), (9, b"\x8e\x8d\x96"))
 
-# The tokens that are to be told with the next reply: of long parts of requests that nobody needs any more.
+# The tokens to release with the next reply: the buffers of requests that this process does not use any more.
 released = []
 
 
 class Pieces(list):
-    """What a pickler writes, as a file."""
+    """A file that keeps each piece that a pickler writes."""
 
     write = list.append
 
 
 class Outgoing:
-    """A result that was pickled: the pieces of the pickle; its long parts that these leave out, with their positions;
-    those of the objects in it, which are pickles of their own; and the mappings that the reply will name."""
+    """A pickled result: `pieces` of the pickle; `left_out`, the long buffers that the pieces leave out, with their
+    positions; `objects`, the long buffers of objects in it, which are pickles of their own; `named`, the mappings that
+    the reply names."""
 
     def __init__(self, pieces, objects):
         self.pieces, self.objects, self.named = pieces, objects, []
-        self.holes = take_long_parts(pieces)
+        self.left_out = take_buffers(pieces)
 
-    def has_long_parts(self):
-        return bool(self.holes or self.objects)
+    def has_buffers(self):
+        return bool(self.left_out or self.objects)
 
 
-def take_long_parts(pieces):
-    """Takes the long parts out, and says where they were."""
-    holes, at = [], 0
-    if len(pieces) == 1:  # which is not only a part
-        return holes
+def take_buffers(pieces):
+    """Removes the long buffers from the pieces; returns them with their positions."""
+    left_out, at = [], 0
+    if len(pieces) == 1:  # a pickle in one piece has no long buffer
+        return left_out
     kept, last = [], b""
     for piece in pieces:
-        if len(piece) >= LEAST and announces(last, len(piece)):
-            holes.append((at, piece))
+        if len(piece) >= OUT_OF_BAND_FROM and announces(last, len(piece)):
+            left_out.append((at, piece))
         else:
             kept.append(piece)
             at += len(piece)
             last = piece
     pieces[:] = kept
-    return holes
+    return left_out
 
 
 def announces(piece, length):
-    """Whether a piece ends with the operation for a long part of this length, which so does not end with the piece."""
+    """Whether a piece ends with the operation for bytes of this length, which are then the next piece."""
     return any(
         len(piece) >= size and piece[-size] in operations and int.from_bytes(piece[1 - size :], "little") == length
         for size, operations in LENGTHS
@@ -62,23 +64,23 @@ def announces(piece, length):
 
 
 def pickle_object(value, objects):
-    """The pickle of an object, the positions in it of what it leaves out, and how many long parts it has, which are put
-    behind `objects`: what it leaves out, then its buffers."""
+    """The pickle of an object, the positions at which it leaves out a buffer, and the number of its long buffers. These
+    are appended to `objects`: first those that the pickle leaves out, then those that the pickler handed over."""
     pieces, buffers = Pieces(), []
 
     def is_short(buffer):
         try:
             raw = buffer.raw()
-        except BufferError:  # the pickler says what is wrong
+        except BufferError:  # the pickler raises the error
             return True
-        if raw.nbytes < LEAST:
+        if raw.nbytes < OUT_OF_BAND_FROM:
             return True
         buffers.append(raw)
         return False
 
     Pickler(pieces, 5, buffer_callback=is_short).dump(value)
-    holes = take_long_parts(pieces)
-    if not (holes or buffers):
+    left_out = take_buffers(pieces)
+    if not (left_out or buffers):
         return b"".join(pieces), (), 0
-    objects += [part for _, part in holes] + buffers
-    return b"".join(pieces), [position for position, _ in holes], len(holes) + len(buffers)
+    objects += [part for _, part in left_out] + buffers
+    return b"".join(pieces), [position for position, _ in left_out], len(left_out) + len(buffers)

@@ -1,4 +1,4 @@
-"""What a task may have changed in its process, put back before the next one; and who the process is to libraries."""
+"""Restores the state of the process that a task may have changed, and tells libraries the name of the process."""
 
 import os
 import sys
@@ -6,17 +6,18 @@ import sys
 import _signal
 import _warnings
 
-# Whether something was called since the last look that may have left its mark.
+# Whether a function that may change this state was called since it was last restored.
 touched = False
 
 
 def watch(module, *names):
-    """Has the functions of a module say when they are called: asking the system after each task would take too long."""
+    """Replaces functions of a module by ones that set `touched`. To ask the system after each task would take too
+    long."""
     for name in names:
         function = getattr(module, name, None)
         if function is not None and not hasattr(function, "is_watched"):
             replacement = watched(function)
-            # Also where somebody has a copy of its name already.
+            # Also in the public module that has copied the name.
             for place in (module, sys.modules.get(module.__name__.lstrip("_"))):
                 if getattr(place, name, None) is function:
                     setattr(place, name, replacement)
@@ -43,7 +44,7 @@ def flush():
 
 
 class Restorer:
-    """Remembers how the process is now, and makes it so again."""
+    """Remembers the state of the process, and restores it."""
 
     def __init__(self, is_main_thread):
         global touched
@@ -59,7 +60,7 @@ class Restorer:
         self.forget_warnings = getattr(_warnings, "_filters_mutated", None)
 
     def restore(self):
-        """After each task; says so when the task had broken something that others need."""
+        """Called after each task."""
         global touched
         if not self.is_main_thread:
             return
@@ -78,7 +79,7 @@ class Restorer:
         touched = False
 
     def forget_files(self):
-        """Keeps no standard file open any more."""
+        """Closes the copies of the standard files."""
         for copy, identity in self.files:
             if copy is not None and identity_of(copy) == identity:
                 os.close(copy)
@@ -105,13 +106,13 @@ class Restorer:
 
 
 def remembered(number):
-    """A copy of a file and what it is; `None` if there is no such file."""
+    """A copy of a file, and the identity of the file; `None` for both if there is no such file."""
     identity = identity_of(number)
     return None if identity is None else copy_above(number), identity
 
 
 def copy_above(file):
-    """A copy of a file at a high number, out of the way of tasks, and closed in programs."""
+    """A copy of a file at a high descriptor, which tasks are unlikely to close. It is closed in programs."""
     import fcntl
 
     for lowest in (500, 100):
@@ -138,16 +139,17 @@ def reopen(stream, number):
     return open(number, "w", buffering=1, errors="backslashreplace", closefd=False)
 
 
-# ---- who the process is --------------------------------------------------------------------------------------------
+# ---- the name of the process ---------------------------------------------------------------------------------------
 
 
 def introduce(name, is_daemonic):
-    """Has `multiprocessing` and `billiard` know, once imported, the name of this process and what it may start."""
+    """Sets, once `multiprocessing` or `billiard` is imported, the name of this process there and whether it is
+    daemonic."""
     sys.meta_path.insert(0, Introduction(name, is_daemonic))
 
 
 def rename(name):
-    """Has them know this process, which was introduced already, by another name."""
+    """Changes the name that `introduce` has set."""
     for finder in sys.meta_path:
         if isinstance(finder, Introduction):
             finder.name = name
@@ -157,7 +159,8 @@ def rename(name):
 
 
 class Introduction:
-    """Finds the modules that know the current process, and tells them; all others are found by those who come after."""
+    """A finder that extends the import of the modules that know the current process. It leaves all other modules to the
+    finders behind it."""
 
     MODULES = ("multiprocessing.process", "billiard.process")
 

@@ -1,5 +1,5 @@
-"""Several tasks at a time in one interpreter: each in a server with a channel of its own. What such a server runs in is
-the business of `_pushflow_threads` and `_pushflow_greenlets`."""
+"""Runs several tasks at a time in one interpreter: each in a server with a channel of its own. The servers are threads
+(`threads.py`) or greenlets (`greenlets.py`)."""
 
 import os
 import sys
@@ -9,25 +9,27 @@ from array import array
 from _pushflow_host import Channel, Server, encoded
 from _pushflow_restoring import copy_above, flush
 
-# The length of an order.
+# The length of an order in bytes.
 ORDER = 17
 
-# The reply in place of all others, with the reason.
+# The reply of an interpreter that can't run tasks; the pickle is the reason.
 UNUSABLE = ord("V")
 
 
 class SharedServer(Server):
-    """A server beside others. It is interrupted from another thread, maybe when the attempt has just ended: `raise_in_task`
-    has the exception raised, and `call_back` is called where it is not needed any more and may still be on its way."""
+    """A server beside others. Another thread interrupts it, maybe when the attempt has just ended. `raise_in_task` has
+    the exception raised in the server; `call_back` cancels it where the task has ended before the exception was
+    raised."""
 
     def __init__(self, channel, restorer):
         super().__init__(channel, restorer)
         self.lock, self.is_raised = allocate_lock(), False
-        # The number of the last request, and of the one that the last interrupt was for, which may be on its way.
+        # The number of the last request, and of the request that the last interrupt named, which may not have arrived
+        # yet.
         self.attempt = self.interrupted = 0
 
     def interrupt(self, attempt):
-        """Called by another thread, maybe after that attempt."""
+        """Called by another thread, maybe after the attempt has ended."""
         with self.lock:
             self.interrupted = attempt
             if attempt == self.attempt and self.running:
@@ -49,7 +51,7 @@ class SharedServer(Server):
                 self.call_back()
 
     def call_back(self):
-        """Nothing, where an exception is raised only while `is_raised`."""
+        """Does nothing in servers that raise the exception only while `is_raised` is set."""
 
     def serve_and_leave(self, leave):
         try:
@@ -61,15 +63,15 @@ class SharedServer(Server):
 
 
 def moved_above(file):
-    """A file out of the way of tasks, which may close what is at low numbers."""
+    """Moves a file to a high descriptor, since tasks may close low ones."""
     above = copy_above(file)
     os.close(file)
     return above
 
 
 class Switchboard:
-    """What hears orders. An order is a byte and two numbers (8 bytes each, little endian): `C`, with a file, starts a
-    server of the first number for that channel, and `I` interrupts its attempt of the second."""
+    """Receives orders. An order is a byte and two numbers (8 bytes each, little endian). `C`, with a file, starts the
+    server with the first number on that channel; `I` interrupts the attempt with the second number in that server."""
 
     def __init__(self, file):
         from _socket import socket
@@ -82,7 +84,7 @@ class Switchboard:
             server.channel.close_in_copy()
 
     def wait(self):
-        """Called before each order, which may take long to come."""
+        """Called before each order is read."""
 
     def next_order(self):
         from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC
@@ -94,7 +96,7 @@ class Switchboard:
                 data, extra, _, _ = self.socket.recvmsg(ORDER - len(order), CMSG_LEN(4), MSG_CMSG_CLOEXEC)
             except ConnectionError:
                 data, extra = b"", []
-            if not data:  # the pool is gone; tasks that still run end with this process
+            if not data:  # the pool was dropped; tasks that still run end with this process
                 flush()
                 os._exit(0)
             order += data
@@ -116,7 +118,7 @@ class Switchboard:
                 self.servers[number].interrupt(attempt)
 
     def refuse(self, reason):
-        """Says to the first who asks why this interpreter is of no use."""
+        """Sends the reason why this interpreter can't run tasks on the first channel, and ends the process."""
         _kind, _number, _attempt, files = self.next_order()
         Channel(files[0]).put(encoded(UNUSABLE, reason))
         sys.exit(1)

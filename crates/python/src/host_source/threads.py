@@ -1,4 +1,4 @@
-"""Tasks in threads: the servers of an interpreter that the threads of a pool share."""
+"""Runs tasks in threads: the servers of an interpreter that the threads of a pool share."""
 
 import _signal
 
@@ -8,8 +8,8 @@ from _pushflow_sharing import SharedServer, Switchboard
 
 
 class ThreadServer(SharedServer):
-    """A server in a thread of its own. It is interrupted by an exception that CPython raises in a thread from outside,
-    between two of its instructions: what blocks, such as `time.sleep`, ends first."""
+    """A server in a thread of its own. To interrupt it, another thread has CPython raise an exception in it. CPython
+    does so between two instructions, so a blocking call such as `time.sleep` ends first."""
 
     def __init__(self, file):
         super().__init__(Channel(file), Restorer(False))
@@ -35,7 +35,7 @@ class ThreadServer(SharedServer):
 
 
 def raise_in_thread(thread, exception):
-    """Has an exception raised in a thread; with `None`, one that is on its way is called back."""
+    """Has CPython raise an exception in a thread; with `None`, cancels an exception that was not raised yet."""
     import ctypes
 
     argument = ctypes.py_object() if exception is None else ctypes.py_object(exception)
@@ -43,6 +43,6 @@ def raise_in_thread(thread, exception):
 
 
 def share(file):
-    # Not ignored, which programs that tasks start would inherit.
+    # An empty handler instead of SIG_IGN, which programs that tasks start would inherit.
     _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
     Switchboard(file).serve(ThreadServer)

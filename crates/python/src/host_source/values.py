@@ -1,10 +1,10 @@
-"""Turns what tasks return and raise into messages, and what the worker sends back into arguments.
+"""Converts the results and exceptions of tasks to messages, and requests to arguments.
 
-Plain values are pickled as they are: the worker reads that. Everything else becomes a pickle of its own inside, which
-nobody but the next Python task looks into, with a name, a text and, where it derives from a plain type, a plain view
-for everybody else. Such a thing is written as a call of `str`, which the worker knows:
-`str(codec, type_name, text, pickle[, first, count][, view])`, where the numbers are those of its long parts
-(`buffers.py`).
+Plain values are pickled as they are, and the worker reads them. Every other object becomes a pickle inside the pickle,
+which only the next Python task reads, with a type name, a text and, where its type derives from a plain type, a plain
+view for readers outside of Python. Such an object is written as a call of `str`, which the worker recognises:
+`str(codec, type_name, text, pickle[, first, count][, view])`. The numbers `first` and `count` name its out-of-band
+buffers (`buffers.py`).
 """
 
 import sys
@@ -18,17 +18,17 @@ except ImportError:
 from _pushflow_finding import clean, load_file, loaded_files, own_frames, own_module, type_name
 from _pushflow_outgoing import Outgoing, Pieces, pickle_object
 
-# How much of an object's text is kept, in characters, and from how many elements on an array is only described.
+# How many characters of an object's text are kept, and above how many elements an array is only described.
 TEXT_LIMIT = 200
 ARRAY_LIMIT = 20
 
-# How many notes and causes of an exception are told.
+# How many notes and causes of an exception are reported.
 CHAIN_LIMIT = 20
 
-# Plain without a closer look, which makes a difference for small results.
+# Types whose values are plain without a further check; this saves time for small results.
 ATOMS = frozenset((type(None), bool, int, float, str))
 
-# Plain types, and how what derives from them is turned into them.
+# Plain types, and the conversion of values of derived types to them.
 PLAIN = (
     (float, float.__float__),
     (int, int.__int__),
@@ -41,28 +41,28 @@ PLAIN = (
 
 
 class NotPlain(Exception):
-    """There is no plain view."""
+    """A value has no plain view."""
 
 
 class Unpicklable(Exception):
-    """Something in a result can't be pickled."""
+    """A part of a result can't be pickled."""
 
 
 class BadArgument(Exception):
-    """Something in an argument can't be unpickled, or is missing."""
+    """An argument is missing, or a part of it can't be unpickled."""
 
 
 class Wrapped(Exception):
-    """A task's own exception, and the one that a library raised around it; `told` are the name and the text of one in yet
-    another process, of which the task's own only tells."""
+    """A task's own exception, and the one that a library raised around it. `reported` has the type name and the text of
+    an exception in yet another process, which the task's own exception only reports."""
 
-    def __init__(self, own, wrapper, told):
+    def __init__(self, own, wrapper, reported):
         super().__init__(own)
-        self.own, self.wrapper, self.told = own, wrapper, told
+        self.own, self.wrapper, self.reported = own, wrapper, reported
 
 
 class RemoteTraceback(Exception):
-    """Where an exception was raised, in another process: the cause of the exception that arrives here."""
+    """The traceback of an exception in the process that raised it: the cause of the exception here."""
 
     def __str__(self):
         return "\n" + "\n".join(self.args[0])
@@ -72,10 +72,10 @@ class RemoteTraceback(Exception):
 
 
 class ResultPickler(Pickler):
-    """Writes values; what is not plain as a call of `str`."""
+    """Writes plain values as they are, and other objects as calls of `str`."""
 
     def reducer_override(self, value):
-        if value is str or value is bytearray:  # as the function of a call
+        if value is str or value is bytearray:  # the function of a call
             return NotImplemented
         name = type_name(type(value))
         codec, pickle, parts, text = pickled(value, name, self.objects)
@@ -86,7 +86,7 @@ class ResultPickler(Pickler):
 
 
 def encode(value):
-    """A result as a pickle, and its long parts."""
+    """The pickle of a result, and its long buffers."""
     pieces = Pieces()
     pickler = ResultPickler(pieces, 4)
     pickler.objects = []
@@ -99,8 +99,8 @@ def is_simple(result):
 
 
 def pickled(value, name, objects):
-    """The name of the codec, the pickle, which of the long parts of `objects` are its own, and the text for it
-    where its `repr` would take long."""
+    """The codec of an object, its pickle, the range of its own buffers in `objects`, and a text where its `repr` would
+    take long."""
     try:
         first = len(objects)
         pickle, positions, count = pickle_object(value, objects)
@@ -117,13 +117,14 @@ def pickled(value, name, objects):
 
 
 def file_of(value):
-    """The file that defines the type of a value, if another interpreter would not find it by its module's name."""
+    """The file that defines the type of a value, if another interpreter would not find the file by the module's
+    name."""
     name = type(value).__module__
     return next((file for file, module in loaded_files.items() if module.__name__ == name), None)
 
 
 def plain_view(value):
-    """The plain value that a value of a derived type is to everybody but Python."""
+    """The plain value that readers outside of Python see for a value of a derived type."""
     kind = type(value)
     if kind in ATOMS or kind is bytes:
         return value
@@ -156,7 +157,7 @@ def text_of(value):
 
 
 def entry_at_fault(result):
-    """The sentence about the first entry of a result that can't be pickled."""
+    """A sentence about the first entry of a result that can't be pickled."""
     for key, value in result.items():
         try:
             encode((key, value))
@@ -185,14 +186,14 @@ def shown(error):
 
 
 def describe(error):
-    """The name of an exception's type, its text, its traceback as lines, itself as a text, and as a pickle or `None`, its
-    notes, and what else belongs to it: pairs of the name of a type and a text."""
-    around, told = [], None
+    """An exception as a list: its type name, its message, the lines of its traceback, its text as a value, its pickle
+    or `None`, its notes, and its causes as pairs of a type name and a message."""
+    around, reported = [], None
     if type(error) is Wrapped:
-        around, told, error = [error.wrapper], error.told, error.own
-    if told is not None:
+        around, reported, error = [error.wrapper], error.reported, error.own
+    if reported is not None:
         around.append(error)
-    name, text = told or (type_name(type(error)), shown(error))
+    name, text = reported or (type_name(type(error)), shown(error))
     lines = traceback_of(error)
     try:
         pickle = dumps(error, 5)
@@ -212,7 +213,7 @@ def notes_of(error):
 
 
 def causes_of(error):
-    """The exceptions that this one was raised from, or while they were handled, the nearest first."""
+    """The exceptions from which this one was raised, or during whose handling, nearest first."""
     chain = [error]
     while len(chain) <= CHAIN_LIMIT:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -239,7 +240,7 @@ def traceback_of(error):
 
 
 class RequestUnpickler(Unpickler):
-    """Reads requests in which something is not plain."""
+    """Reads requests with values that are not plain."""
 
     incoming = None
 
@@ -264,8 +265,8 @@ def decode_with_objects(request, incoming=None):
     return unpickler.load()
 
 
-def decode_with_long_parts(arrived):
-    """What `buffers.receive` returns."""
+def decode_with_buffers(arrived):
+    """Decodes the value of `buffers.receive`, and closes its files."""
     incoming, request = arrived
     try:
         return decode_with_objects(request, incoming)
@@ -274,7 +275,7 @@ def decode_with_long_parts(arrived):
 
 
 def revive(codec, content, parts, incoming):
-    """What another interpreter has pickled."""
+    """Unpickles an object that another interpreter has pickled."""
     if codec == "pickle in parts":
         file, positions, pickle = loads(content)
         if file is not None:
@@ -292,7 +293,7 @@ def revive(codec, content, parts, incoming):
 
 
 def load_beside(file, pickle):
-    """What is in a pickle, after the file that defines it has been loaded."""
+    """Unpickles an object, after loading the file that defines its type."""
     if file is not None:
         load_file(file)
     return loads(pickle)

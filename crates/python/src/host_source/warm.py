@@ -1,22 +1,23 @@
-"""A warm interpreter: it has imported what tasks need, and makes hosts of copies of itself.
+"""A warm interpreter: it has imported the modules of the tasks, and forks hosts from itself.
 
-The guardian starts it as its own child, and asks it for hosts over a socket, file 3. An order has one file, where the
-keeper of the new host reports, and texts, each ended by a zero byte: the program of keepers, and the name of the host
-for `multiprocessing`. Often it is for a host that is made in advance.
+The guardian starts the warm interpreter as its own child, and orders hosts over a socket, file 3. An order has one
+file, on which the keeper of the new host reports, and texts that each end with a zero byte: the program of keepers, and
+the name of the host for `multiprocessing`. Often the guardian orders a host in advance.
 
-1. The first order is there before the first import. It has one more file, the channel of its host: that hears at once
-   that an interpreter runs, and what it imports. What the imports print goes where that host prints. After the imports
-   this process prints to nowhere.
-2. When all is imported it says WARM. With more than one thread it leaves instead: threads do not survive a fork.
-3. For each order it makes a copy that is a child of the guardian, not its own (CLONE_PARENT): the keeper. That says its
-   pid where it reports, forks the host, and executes the program of keepers, of which the host is a child then.
-4. The host waits, on the same socket, for its standard input (the channel), output and error, its name, and the pid of
-   its worker: until then it has nothing of a worker's. If the guardian has given the order up, or is gone, the host sees
-   the end of that socket, and leaves.
+1. The first order arrives before the first import. It has one more file, the channel of its host. On this channel the
+   interpreter reports at once that it runs, and what it imports. The imports print where that host prints. After the
+   imports this process prints to `/dev/null`.
+2. When all modules are imported, the interpreter sends WARM. If it has more than one thread it ends instead, since
+   threads do not survive a fork.
+3. For each order it makes a copy that is a child of the guardian and not its own (CLONE_PARENT): the keeper. The keeper
+   reports its pid, forks the host, and executes the program of keepers. The host is then a child of that program.
+4. The host waits, on the file of the reports, for its standard input (the channel), output and error, its name, and the
+   pid of its worker. Until then it has nothing of a worker. If the guardian has given up the order or has ended, the
+   host sees the end of that file, and ends.
 
-The first copy is made by the bare system call, without Python's or the C library's handlers: it is a copy of one thread
-that holds no lock, and lives for a moment. The second is an ordinary `os.fork()`, so that handlers run once for each
-host. All signals are blocked from the last import until a host is ready for them, and always in keepers.
+The keeper is made by the bare system call, without the handlers of Python or the C library: it is a copy of one thread
+that holds no lock, and it soon executes a program. The host is made by an ordinary `os.fork()`, so that handlers run
+once for each host. All signals are blocked from the last import until a host is ready for them, and always in keepers.
 """
 
 import os
@@ -32,19 +33,19 @@ WARM = b"w"
 WORKER_PID = b"PUSHFLOW_WORKER_PID"
 KEEPER_NAME = b"pushflow-keep"
 
-# `clone(2)` has no wrapper that comes without a stack of its own; the number of the call differs between machines.
+# The wrapper of `clone(2)` needs a stack, so the bare call is used. Its number differs between machines.
 SYSTEM_CALLS = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120, "ppc64": 120}
 CLONE_PARENT = 0x8000
 SET_DEATH_SIGNAL, SET_NAME, SET_SUBREAPER = 1, 15, 36
 
 
 class Library:
-    """The C library's calls that Python has not."""
+    """Calls of the C library that Python lacks."""
 
     def __init__(self):
         import ctypes
 
-        # Not CDLL, which lets go of the interpreter's lock around each call.
+        # PyDLL and not CDLL, which releases the interpreter's lock around each call.
         library = ctypes.PyDLL(None)
         self.number = SYSTEM_CALLS[os.uname().machine]
         self.syscall, self.prctl, self.fflush = library.syscall, library.prctl, library.fflush
@@ -53,14 +54,14 @@ class Library:
         self.name_type = ctypes.c_char_p
 
     def copy_for_parent(self):
-        """0 in the copy, a negative number if there is none."""
+        """Copies this process as a child of its parent; returns 0 in the copy, and a negative number on failure."""
         return self.syscall(self.number, CLONE_PARENT, 0, 0, 0, 0)
 
     def rename(self, name):
         self.prctl(SET_NAME, self.name_type(name), 0, 0, 0)
 
     def die_with(self, parent):
-        """Ends this process when its parent does, which it may have done already."""
+        """Has the kernel end this process with its parent; ends it now if the parent has ended already."""
         self.prctl(SET_DEATH_SIGNAL, int(_signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
@@ -81,11 +82,12 @@ def receive(socket):
 
 
 def become_host(started, importing, leave_if_copy):
-    """Serves orders, and returns in each host, with its files at 0, 1 and 2. The first channel gets the messages
-    `started` and, for each module, `importing(name)`; `leave_if_copy` ends a fork that comes back from an import."""
+    """Serves orders, and returns in each host, with the files of the host at 0, 1 and 2. The first channel gets the
+    message `started` and, for each module, `importing(name)`. `leave_if_copy` ends a fork that returns from an
+    import."""
     try:
         warm = Interpreter()
-    except (ImportError, KeyError, OSError):  # no ctypes, an unknown machine, no files left: there is no warm one
+    except (ImportError, KeyError, OSError):  # no ctypes, an unknown machine, or no files left
         os._exit(0)
     (keeper, name, *_), (reports, channel) = receive(warm.socket)
     rename(name.decode(errors="replace"))
@@ -102,7 +104,7 @@ def become_host(started, importing, leave_if_copy):
 
 
 class Announcements:
-    """The first channel, until the first host has it. Nobody may be there who reads it; an import may have closed it."""
+    """The first channel, until the first host gets it. Its reader may have ended, and an import may have closed it."""
 
     def __init__(self, file):
         self.file, self.identity = file, identity_of(file)
@@ -111,7 +113,7 @@ class Announcements:
         if identity_of(self.file) == self.identity:
             try:
                 os.write(self.file, message)
-            except OSError:  # the order has been given up
+            except OSError:  # the guardian has given up the order
                 pass
 
     def close(self):
@@ -134,7 +136,7 @@ class Interpreter:
         self.library.prctl(SET_SUBREAPER, 1, 0, 0, 0)
 
     def import_modules(self, announce, leave_if_copy):
-        # As in a host whose task is not running.
+        # The same state of SIGINT as in a host that runs no task.
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
         _signal.signal(_signal.SIGINT, lambda _number, _frame: None)
         restorer = Restorer(True)
@@ -144,7 +146,7 @@ class Interpreter:
 
     def say_warm(self):
         import gc
-        import select  # noqa: F401 (each host needs it, and loading it takes longer than everything else that a host does)
+        import select  # noqa: F401 (each host needs it, and its import takes longer than the rest of a host's start)
 
         _signal.pthread_sigmask(_signal.SIG_SETMASK, _signal.valid_signals())
         flush()
@@ -154,7 +156,7 @@ class Interpreter:
         os.close(self.null)
         self.environment = dict(os.environb)
         self.environment[b"PUSHFLOW_ROLE"] = b"keeper"
-        gc.freeze()  # a collection in a host would else copy every page that objects are on
+        gc.freeze()  # otherwise a collection in a host would copy every page that holds objects
         self.leave_if_threads()
         self.socket.send(WARM)
 
@@ -163,7 +165,7 @@ class Interpreter:
             os._exit(0)
 
     def is_copied(self, program, reports):
-        """Makes a host: true in the host, false here."""
+        """Makes a host; returns true in the host and false in this process."""
         self.leave_if_threads()
         if self.library.copy_for_parent() != 0:
             return False
@@ -173,7 +175,7 @@ class Interpreter:
             os._exit(1)
 
     def keep(self, program, reports):
-        """What the first copy does: true in the second one."""
+        """Runs in the keeper: forks the host, in which it returns true, and executes the program of keepers."""
         self.library.die_with(self.guardian)
         os.setpgid(0, os.getpgid(self.guardian))
         self.library.rename(KEEPER_NAME)
@@ -192,7 +194,7 @@ class Interpreter:
         os.execve(program, arguments, self.environment)
 
     def begin(self, reports, keeper):
-        """What the second copy does before it is a host like any other."""
+        """Runs in the host before it serves like any other host."""
         self.library.die_with(keeper)
         os.setpgid(0, 0)
         self.library.rename(self.name)
@@ -217,14 +219,14 @@ def name_of_process():
 
 
 def skip_source():
-    """The worker sends it in any case, since an interpreter that is no copy needs it."""
+    """Reads the source, which this process has already. The worker sends it to every interpreter."""
     left = int.from_bytes(os.read(0, 8), "little")
     while left > 0:
         left -= len(os.read(0, left)) or os._exit(1)
 
 
 def new_random_numbers():
-    """Hosts must not draw the same numbers. `random` has seen to itself after the fork."""
+    """Seeds numpy, so that hosts do not draw the same numbers. The module `random` seeds itself after a fork."""
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
         numpy.seed()

@@ -1,30 +1,30 @@
-//! Reads pickles into nodes, whoever wrote them: no input makes it panic, recurse, or take memory out of proportion.
+//! Reads pickles into nodes. It trusts no input: none makes it panic, recurse, or take memory out of proportion.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
 use super::op;
-use crate::buffers::Parts;
+use crate::buffers::OutOfBand;
 
 /// Why bytes are no pickle of the kind that the interpreter's side writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
-    /// It ends too early.
+    /// The pickle ends too early.
     #[error("it ends too early")]
     Truncated,
-    /// An operation that no plain value needs.
+    /// The pickle has an operation that no value needs.
     #[error("operation {0:#04x} is not expected")]
     Unexpected(u8),
-    /// An operation that does not fit what came before it.
+    /// The pickle has an operation that does not fit the operations before it.
     #[error("operation {0:#04x} does not fit what is before it")]
     Misplaced(u8),
-    /// A part that is elsewhere has another length than it should.
+    /// An out-of-band buffer has another length than the pickle says.
     #[error("a part of it has {0} bytes")]
     WrongLength(usize),
 }
 
-/// Bytes of a pickle, or of one of its long parts, which are elsewhere.
+/// Bytes of a pickle, or of one of its out-of-band buffers.
 #[derive(Clone, Copy)]
 pub(super) struct Span<'a> {
     pub(super) bytes: &'a [u8],
@@ -32,7 +32,7 @@ pub(super) struct Span<'a> {
 }
 
 impl Span<'_> {
-    /// The bytes, copied unless they are elsewhere.
+    /// The bytes; copied unless they are an out-of-band buffer.
     pub(super) fn to_bytes(self) -> Bytes {
         self.elsewhere.map_or_else(|| Bytes::copy_from_slice(self.bytes), Bytes::clone)
     }
@@ -43,10 +43,10 @@ impl Span<'_> {
     }
 }
 
-/// Where a node is among [`Nodes::all`].
+/// The index of a node in [`Nodes::all`].
 pub(super) type Index = usize;
 
-/// One thing that a pickle makes.
+/// One object that a pickle makes.
 pub(super) enum Node<'a> {
     Null,
     Bool(bool),
@@ -56,17 +56,17 @@ pub(super) enum Node<'a> {
     Bytes(Span<'a>),
     List(Vec<Index>),
     Map(Vec<(Index, Index)>),
-    /// An integer of more than 64 bits: its digits to the base of 256, the lowest first, in two's complement.
+    /// An integer of more than 64 bits: its digits in base 256, lowest first, in two's complement.
     LargeInt(&'a [u8]),
-    /// A text with halves of characters, written as if they were characters.
-    OddStr(&'a [u8]),
+    /// A text with lone surrogates, which are encoded as characters.
+    SurrogateStr(&'a [u8]),
     ByteArray(Span<'a>),
     Tuple(Vec<Index>),
     Set(Vec<Index>),
     FrozenSet(Vec<Index>),
-    /// One of Python's own types, by its name.
+    /// One of Python's built-in types, by its name.
     Type(&'a str),
-    /// What only Python understands.
+    /// An object that only Python understands.
     Object {
         codec: &'a str,
         type_name: &'a str,
@@ -77,19 +77,19 @@ pub(super) enum Node<'a> {
     },
 }
 
-/// The things that a pickle makes, at most one for each of its bytes. They name each other, and so may share parts or contain
-/// themselves.
+/// The objects that a pickle makes, at most one for each of its bytes. They refer to each other by index, so they may share
+/// parts or contain themselves.
 pub(super) struct Nodes<'a> {
     pub(super) all: Vec<Node<'a>>,
-    /// The one that the pickle is about.
+    /// The object that the pickle is about.
     pub(super) root: Index,
 }
 
 impl<'a> Nodes<'a> {
-    /// Reads one pickle that is all of `bytes`, but for its long parts.
-    pub(super) fn read(bytes: &'a [u8], parts: &'a Parts) -> Result<Self, Malformed> {
+    /// Reads one pickle that is all of `bytes`, but for its out-of-band buffers.
+    pub(super) fn read(bytes: &'a [u8], out_of_band: &'a OutOfBand) -> Result<Self, Malformed> {
         let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut reader = Reader { input: bytes, length: bytes.len(), parts, nodes, stack, marks, memo };
+        let mut reader = Reader { input: bytes, length: bytes.len(), out_of_band, nodes, stack, marks, memo };
         let root = reader.run()?;
         Ok(Nodes { all: reader.nodes, root })
     }
@@ -97,10 +97,10 @@ impl<'a> Nodes<'a> {
 
 /// The machine that pickles are programs for.
 struct Reader<'a> {
-    /// What is left, of this length at first.
+    /// The rest of the input; `length` is the length of the whole input.
     input: &'a [u8],
     length: usize,
-    parts: &'a Parts,
+    out_of_band: &'a OutOfBand,
     nodes: Vec<Node<'a>>,
     stack: Vec<Index>,
     marks: Vec<usize>,
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The operations that make a new thing.
+    /// Executes an operation that makes a new object.
     fn node(&mut self, operation: u8) -> Result<Node<'a>, Malformed> {
         Ok(match operation {
             op::NONE => Node::Null,
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Puts what is on top of the stack, or all down to the mark, into the container below.
+    /// Moves the top of the stack, or everything above the mark, into the container below.
     fn fill(&mut self, operation: u8) -> Result<(), Malformed> {
         let items = match operation {
             op::APPEND => self.pop_many(1, operation)?,
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A type that calls are made of.
+    /// Reads a type that is the function of a call.
     fn builtin(&mut self) -> Result<Node<'a>, Malformed> {
         let name = self.pop_many(2, op::STACK_GLOBAL)?;
         match (&self.nodes[name[0]], &self.nodes[name[1]]) {
@@ -205,8 +205,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The interpreter's side writes a call of `str` for what only Python understands. Python itself writes one of
-    /// `bytearray` for such an array, with its content if there is any.
+    /// Reads a call. The interpreter's side writes a call of `str` for an object that only Python understands. Python itself
+    /// writes a call of `bytearray` for a `bytearray`, with its content unless that is empty.
     fn reduce(&mut self) -> Result<(), Malformed> {
         let misplaced = Malformed::Misplaced(op::REDUCE);
         let call = self.pop_many(2, op::REDUCE)?;
@@ -217,14 +217,14 @@ impl<'a> Reader<'a> {
             ("bytearray", []) => Some(Node::ByteArray(Span { bytes: &[], elsewhere: None })),
             ("bytearray", [content]) => self.bytes_at(*content).map(Node::ByteArray),
             ("str", [codec, type_name, text, pickle, rest @ ..]) => {
-                let (parts, view) = match *rest {
+                let (range, view) = match *rest {
                     [] => (None, None),
                     [view] => (None, Some(view)),
                     [first, count] => (Some((first, count)), None),
                     [first, count, view] => (Some((first, count)), Some(view)),
                     _ => return Err(misplaced),
                 };
-                let buffers = parts.map_or(Some(&[][..]), |(first, count)| self.parts_at(first, count));
+                let buffers = range.map_or(Some(&[][..]), |(first, count)| self.out_of_band_at(first, count));
                 buffers.and_then(|buffers| self.object([*codec, *type_name, *text, *pickle], buffers.into(), view))
             }
             _ => None,
@@ -233,12 +233,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What [`super::PickleWriter`] makes of an object: only among the keys of a dict, which are read here again.
+    /// Reads an object that [`super::PickleWriter`] has written. That happens only for the keys of a dict, which this reader
+    /// reads again.
     fn remembered_object(&mut self) -> Result<(), Malformed> {
         let misplaced = Malformed::Misplaced(op::BINPERSID);
         let top = self.pop(op::BINPERSID)?;
-        let Node::Tuple(parts) = &self.nodes[top] else { return Err(misplaced) };
-        let object = match *parts.as_slice() {
+        let Node::Tuple(fields) = &self.nodes[top] else { return Err(misplaced) };
+        let object = match *fields.as_slice() {
             [place, codec, type_name, pickle, ref buffers @ ..] => {
                 let buffers = buffers.iter().map(|buffer| Some(self.bytes_at(*buffer)?.to_bytes()));
                 let buffers: Option<Vec<Bytes>> = buffers.collect();
@@ -280,9 +281,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn parts_at(&self, first: Index, count: Index) -> Option<&'a [Bytes]> {
+    fn out_of_band_at(&self, first: Index, count: Index) -> Option<&'a [Bytes]> {
         match (&self.nodes[first], &self.nodes[count]) {
-            (Node::Int(first), Node::Int(count)) => self.parts.some(*first, *count),
+            (Node::Int(first), Node::Int(count)) => self.out_of_band.range(*first, *count),
             _ => None,
         }
     }
@@ -301,7 +302,7 @@ impl<'a> Reader<'a> {
         Ok(self.pop_many(1, operation)?[0])
     }
 
-    /// Takes things off the stack, but none from below the last mark.
+    /// Takes objects off the stack, but none from below the last mark.
     fn pop_many(&mut self, count: usize, operation: u8) -> Result<Vec<Index>, Malformed> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         let start = self.stack.len().checked_sub(count).filter(|start| *start >= bottom);
@@ -324,16 +325,16 @@ impl<'a> Reader<'a> {
         Ok(Node::Int(i64::from_le_bytes(bytes)))
     }
 
-    /// Python writes halves of characters as if they were characters, which is no UTF-8.
+    /// Reads a text. Python encodes lone surrogates as characters, which is not UTF-8.
     fn text(&mut self, width: usize) -> Result<Node<'a>, Malformed> {
         let bytes = self.sized(width)?.bytes;
-        Ok(std::str::from_utf8(bytes).map_or(Node::OddStr(bytes), Node::Str))
+        Ok(std::str::from_utf8(bytes).map_or(Node::SurrogateStr(bytes), Node::Str))
     }
 
-    /// The bytes behind their length.
+    /// Reads bytes behind their length. They may be an out-of-band buffer that the pickle leaves out here.
     fn sized(&mut self, width: usize) -> Result<Span<'a>, Malformed> {
         let length = self.length(width)?;
-        match self.parts.hole(self.length - self.input.len()) {
+        match self.out_of_band.at_position(self.length - self.input.len()) {
             Some(part) if part.len() == length => Ok(Span { bytes: part, elsewhere: Some(part) }),
             Some(part) => Err(Malformed::WrongLength(part.len())),
             None => Ok(Span { bytes: self.take(length)?, elsewhere: None }),

@@ -1,13 +1,12 @@
-//! Pickles between Rust and Rust, and hostile ones.
+//! Pickles that Rust writes and reads again, and hostile pickles.
 
 use proptest::prelude::*;
 use pushflow_model::{Map, Value};
 
-use super::Unwritable;
 use super::read::Malformed;
 use super::value::Pickled;
-use super::write::PickleWriter;
-use crate::buffers::Parts;
+use super::write::{PickleWriter, Unwritable};
+use crate::buffers::OutOfBand;
 
 fn written(value: &Value) -> Vec<u8> {
     let mut pickle = PickleWriter::new(Vec::new());
@@ -16,7 +15,7 @@ fn written(value: &Value) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Value, String> {
-    let parts = Parts::default();
+    let parts = OutOfBand::default();
     let pickled = Pickled::read(bytes, &parts).map_err(|error| error.to_string())?;
     pickled.into_value().map_err(|error| error.to_string())
 }
@@ -43,7 +42,7 @@ fn every_length_of_text_has_its_operation() {
 
 #[test]
 fn a_pickle_that_calls_anything_is_refused() {
-    // What `pickle.dumps(os.system)` and `pickle.loads` of an exploit look like.
+    // The pickle of `os.system`, and of a call of it.
     for exploit in [&b"cposix\nsystem\n(S'true'\ntR."[..], b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."]
     {
         assert!(read(exploit).is_err(), "{exploit:?}");
@@ -54,20 +53,23 @@ fn a_pickle_that_calls_anything_is_refused() {
 fn a_pickle_that_ends_early_or_goes_on_is_refused() {
     let whole = written(&Value::from(vec![Value::from("text"), Value::Int(1 << 40), Value::Float(0.5)]));
     for length in 0..whole.len() {
-        assert!(matches!(Pickled::read(&whole[..length], &Parts::default()), Err(Malformed::Truncated)), "{length}");
+        assert!(
+            matches!(Pickled::read(&whole[..length], &OutOfBand::default()), Err(Malformed::Truncated)),
+            "{length}"
+        );
     }
-    assert!(Pickled::read(&[&whole[..], b"N."].concat(), &Parts::default()).is_err());
+    assert!(Pickled::read(&[&whole[..], b"N."].concat(), &OutOfBand::default()).is_err());
 }
 
 #[test]
 fn a_length_beyond_the_input_takes_no_memory() {
     let bytes = [b"\x80\x04\x8e", &u64::MAX.to_le_bytes()[..], b"x."].concat();
-    assert!(matches!(Pickled::read(&bytes, &Parts::default()), Err(Malformed::Truncated)));
+    assert!(matches!(Pickled::read(&bytes, &OutOfBand::default()), Err(Malformed::Truncated)));
 }
 
 #[test]
 fn shared_parts_can_not_grow_without_bound() {
-    // A list of two of a list of two of ..., 100 times, each remembered and recalled.
+    // Pairs of pairs, 100 levels deep; both halves of each pair are the same object.
     let mut bytes = b"\x80\x04]\x94".to_vec();
     for level in 0..100_u8 {
         bytes.extend([b'h', level, 0x86, 0x94]);

@@ -1,23 +1,23 @@
-//! Writes values as a pickle of protocol 4.
+//! [`PickleWriter`]: writes values as a pickle of protocol 4.
 
 use bytes::Bytes;
 use pushflow_model::{ERROR_CODEC, MAX_DEPTH, Opaque, PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON, Value};
 
 use super::{EXCEPTION, PICKLE_IN_PARTS, PICKLE_WITH_FILE, op};
-use crate::buffers::LONG;
+use crate::buffers::OUT_OF_BAND_FROM;
 
 /// Why a value can't be written for Python.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unwritable {
-    /// It nests deeper than [`MAX_DEPTH`].
+    /// The value nests deeper than [`MAX_DEPTH`].
     #[error("nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
-    /// Something in it is opaque, and not for Python.
+    /// A part of the value is opaque, and has a codec that Python can't read.
     #[error("holds an opaque value (type {type_name}, codec {codec:?}) that no Python task can read")]
     Unknown {
-        /// Its codec.
+        /// The codec of that part.
         codec: String,
-        /// Its type.
+        /// The type of that part.
         type_name: String,
     },
 }
@@ -28,44 +28,44 @@ impl Unwritable {
     }
 }
 
-/// A pickle that is being written behind whatever its buffer holds already.
+/// Writes a pickle at the end of a buffer.
 pub(crate) struct PickleWriter {
     out: Vec<u8>,
-    /// The input that is being written, for the interpreter's side to name where an object can't be unpickled.
+    /// The name of the input that is being written. The interpreter's side names it where an object can't be unpickled.
     place: String,
     has_objects: bool,
-    /// The long parts, if the pickle is only to name them.
-    apart: Option<Vec<Bytes>>,
+    /// The out-of-band buffers, if the pickle may have any.
+    out_of_band: Option<Vec<Bytes>>,
 }
 
 impl PickleWriter {
     /// Starts a pickle at the end of `buffer`.
     pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
         buffer.extend([op::PROTO, 4]);
-        PickleWriter { out: buffer, place: String::new(), has_objects: false, apart: None }
+        PickleWriter { out: buffer, place: String::new(), has_objects: false, out_of_band: None }
     }
 
-    /// From here on the pickle names its long parts by their numbers.
-    pub(crate) fn set_long_parts_apart(&mut self) {
-        self.apart = Some(Vec::new());
+    /// Lets the pickle refer to long buffers by their numbers from here on.
+    pub(crate) fn allow_out_of_band(&mut self) {
+        self.out_of_band = Some(Vec::new());
     }
 
-    /// The long parts that it names.
-    pub(crate) fn take_apart(&mut self) -> Vec<Bytes> {
-        self.apart.take().unwrap_or_default()
+    /// Takes the buffers to which the pickle refers.
+    pub(crate) fn take_out_of_band(&mut self) -> Vec<Bytes> {
+        self.out_of_band.take().unwrap_or_default()
     }
 
-    /// What follows belongs to the input of this name.
+    /// Begins the input of this name.
     pub(crate) fn begin_input(&mut self, name: impl ToString) {
         self.place = name.to_string();
     }
 
-    /// Whether it has objects that only the interpreter's side can unpickle, by its own means.
+    /// Whether the pickle has persistent ids, which the interpreter's side must resolve.
     pub(crate) fn has_objects(&self) -> bool {
         self.has_objects
     }
 
-    /// Ends the pickle; gives the buffer back.
+    /// Ends the pickle, and returns the buffer.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.out.push(op::STOP);
         self.out
@@ -108,7 +108,7 @@ impl PickleWriter {
 
     /// Writes bytes.
     pub(super) fn bytes(&mut self, bytes: &Bytes) {
-        match self.set_apart(bytes) {
+        match self.move_out_of_band(bytes) {
             Some(number) => {
                 self.integer(number);
                 self.named();
@@ -119,7 +119,7 @@ impl PickleWriter {
 
     /// Writes a `bytearray`.
     pub(super) fn bytearray(&mut self, bytes: &Bytes) {
-        match self.set_apart(bytes) {
+        match self.move_out_of_band(bytes) {
             Some(number) => {
                 self.integer(number);
                 self.out.push(op::TUPLE1);
@@ -133,14 +133,14 @@ impl PickleWriter {
         self.sized([op::SHORT_BINBYTES, op::BINBYTES, op::BINBYTES8], bytes);
     }
 
-    /// The number of bytes that are apart; `None` if they are not.
-    fn set_apart(&mut self, bytes: &Bytes) -> Option<i64> {
-        let apart = self.apart.as_mut().filter(|_| bytes.len() >= LONG)?;
-        apart.push(bytes.clone());
-        i64::try_from(apart.len() - 1).ok()
+    /// Moves long bytes to the out-of-band buffers and returns their number; `None` if they stay in the pickle.
+    fn move_out_of_band(&mut self, bytes: &Bytes) -> Option<i64> {
+        let out_of_band = self.out_of_band.as_mut().filter(|_| bytes.len() >= OUT_OF_BAND_FROM)?;
+        out_of_band.push(bytes.clone());
+        i64::try_from(out_of_band.len() - 1).ok()
     }
 
-    /// What was written last is what the interpreter's side looks up.
+    /// Makes the object that was written last a persistent id.
     fn named(&mut self) {
         self.has_objects = true;
         self.out.push(op::BINPERSID);
@@ -149,7 +149,7 @@ impl PickleWriter {
     /// Writes any value.
     ///
     /// # Errors
-    /// When it nests too deep, or holds what is not for Python; what was written so far is then no pickle.
+    /// When the value nests too deep, or has a part that Python can't read. The buffer then holds no complete pickle.
     pub(crate) fn value(&mut self, value: &Value) -> Result<(), Unwritable> {
         self.value_within(value, MAX_DEPTH)
     }
@@ -215,8 +215,8 @@ impl PickleWriter {
         }
     }
 
-    /// Writes an object as what the interpreter's side looks up: where it is, its codec, its type, its content, and its
-    /// buffers, or their numbers.
+    /// Writes an object as a persistent id: the input that holds it, its codec, its type, its content, and its buffers or
+    /// their numbers.
     fn object(&mut self, opaque: &Opaque) {
         self.begin_tuple();
         let place = std::mem::take(&mut self.place);
@@ -226,7 +226,7 @@ impl PickleWriter {
         self.place = place;
         self.bytes(&opaque.content);
         for buffer in &opaque.buffers {
-            match self.set_apart(buffer) {
+            match self.move_out_of_band(buffer) {
                 Some(number) => self.integer(number),
                 None => self.bytes_here(buffer),
             }
@@ -235,7 +235,7 @@ impl PickleWriter {
         self.named();
     }
 
-    /// Writes one of Python's own types.
+    /// Writes one of Python's built-in types.
     pub(super) fn with_builtin(mut self, name: &str) -> Self {
         self.builtin(name);
         self
@@ -247,14 +247,14 @@ impl PickleWriter {
         self.out.push(op::STACK_GLOBAL);
     }
 
-    /// Writes the call of one of Python's own types with one argument.
+    /// Writes the call of one of Python's built-in types with one argument.
     pub(super) fn call_builtin(&mut self, name: &str, argument: impl FnOnce(&mut Self)) {
         self.builtin(name);
         argument(self);
         self.out.extend([op::TUPLE1, op::REDUCE]);
     }
 
-    /// Writes an integer of any length, from its digits to the base of 256.
+    /// Writes an integer of any length, from its digits in base 256.
     pub(super) fn digits(&mut self, digits: &[u8]) {
         if let Ok(length) = u8::try_from(digits.len()) {
             self.out.extend([op::LONG1, length]);
@@ -266,7 +266,7 @@ impl PickleWriter {
         self.out.extend_from_slice(digits);
     }
 
-    /// Writes a text that is in Python's own UTF-8.
+    /// Writes a text that may have lone surrogates, encoded as characters.
     pub(super) fn raw_text(&mut self, bytes: &[u8]) {
         self.sized([op::SHORT_BINUNICODE, op::BINUNICODE, op::BINUNICODE8], bytes);
     }

@@ -80,7 +80,7 @@ const ENDED: &str =
     "`Stopped`: the worker process (pid N) was killed by signal 9 (SIGKILL) after it had been interrupted";
 
 const COMMAND_ENDED: &str = "`Stopped`: sh was interrupted and was killed by signal 9 (SIGKILL)";
-const NO_SUCH_TASK: &str = "`NotFound`: no task named \"is_fin\" is in this program (there are N; nearest: \"is_fine\"): a \
+const NO_SUCH_TASK: &str = "`NotFound`: no task named \"is_fin\" is in this program (there are N; did you mean \"is_fine\"?): a \
                             #[task] function must be part of the program that runs as worker, whose main calls \
                             pushflow::init() first";
 

@@ -1,4 +1,4 @@
-//! Reads what a process writes to its pipes until it has ended, and not longer.
+//! Reads the pipes of a process until the process has ended, and not longer.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,17 +9,17 @@ use pushflow_green::wait_readable;
 use pushflow_guardian::Child;
 use pushflow_model::{Exit, Value};
 
-/// How long what is still in the pipes is read after the process has ended: something that it started may hold them open
-/// for ever.
+/// How long the pipes are read after the process has ended. Processes that it started may hold the pipes open for ever.
 const DRAIN: Duration = Duration::from_millis(100);
 
-/// How often the process is looked at while its pipes stay open. It ends long before they do only in that case.
+/// How often the status of the process is checked while its pipes are open. Only where another process holds the pipes
+/// does the process end long before they do.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// As much as a pipe holds.
+/// The capacity of a pipe.
 const CHUNK: usize = 64 * 1024;
 
-/// Reads the pipes of `child` to their ends, or until 100 ms after its own, and reaps it.
+/// Reads the pipes of `child` to their ends, at most until 100 ms after the end of the process, and reaps the process.
 ///
 /// # Errors
 /// When the process can't be waited for.
@@ -45,7 +45,7 @@ pub(super) fn read_until_exit(child: &dyn Child, pipes: Vec<OwnedFd>) -> io::Res
     Ok((pipes.into_iter().map(|pipe| pipe.read).collect(), exit))
 }
 
-/// Waits for something to read until the deadline, and reads it.
+/// Waits until a pipe is readable, or until the deadline, and reads once from each readable pipe.
 fn read_what_is_ready(pipes: &mut [Pipe], deadline: Instant) -> io::Result<()> {
     let mut open: Vec<&mut Pipe> = pipes.iter_mut().filter(|pipe| pipe.is_open()).collect();
     let files: Vec<BorrowedFd<'_>> = open.iter().filter_map(|pipe| Some(pipe.file.as_ref()?.as_fd())).collect();
@@ -58,7 +58,7 @@ fn read_what_is_ready(pipes: &mut [Pipe], deadline: Instant) -> io::Result<()> {
     Ok(())
 }
 
-/// The end of a pipe that is read, and what came out of it so far.
+/// The reading end of a pipe, and the bytes that were read from it.
 struct Pipe {
     file: Option<File>,
     read: Vec<u8>,
@@ -89,12 +89,12 @@ impl Pipe {
     }
 }
 
-/// What a program wrote, as a value: text, or bytes where it is no UTF-8.
+/// The output of a program as a value: text, or bytes where it is not UTF-8.
 pub(super) fn text_or_bytes(written: Vec<u8>) -> Value {
     String::from_utf8(written).map_or_else(|error| Value::Bytes(error.into_bytes().into()), Value::Str)
 }
 
-/// The last lines of what a program wrote, oldest first; at most `count`.
+/// The last lines of the output of a program, oldest first; at most `count`.
 pub(super) fn last_lines(written: &[u8], count: usize) -> Vec<String> {
     let text = written.strip_suffix(b"\n").unwrap_or(written);
     if text.is_empty() {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_stays_bytes() {
+    fn output_that_is_no_text_stays_bytes() {
         assert_eq!(text_or_bytes(vec![0xff, 0]), Value::Bytes(vec![0xff, 0].into()));
         assert_eq!(text_or_bytes("é".into()), Value::from("é"));
     }

@@ -1,4 +1,4 @@
-//! What the thread keeps: nothing of a wait that is over.
+//! A wait that has ended leaves nothing in the scheduler.
 
 use std::os::fd::AsFd;
 
@@ -8,18 +8,18 @@ use crate::executor::{Executor, STACK_BYTES};
 use crate::files::wait_readable;
 use crate::monitor::Monitor;
 use crate::task::yield_now;
-use crate::watchdog::Beat;
+use crate::watchdog::Heartbeat;
 
-/// How many timers, watched files, tasks and spare stacks there are.
+/// The number of timers and watched files, whether there is no task, and the number of spare stacks.
 fn counts() -> (usize, usize, bool, usize) {
-    let (local, _) = Local::current().unwrap();
-    let state = local.state.borrow();
+    let (scheduler, _) = Scheduler::current().unwrap();
+    let state = scheduler.state.borrow();
     (state.timers.len(), state.watched, state.tasks.is_empty(), state.spare.len())
 }
 
-/// What a task of an executor of its own returns.
+/// Runs a job on an executor of its own, and returns its result.
 fn in_a_task<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
-    let executor = Executor::start(STACK_BYTES, Arc::<Beat>::default()).unwrap();
+    let executor = Executor::start(STACK_BYTES, Arc::<Heartbeat>::default()).unwrap();
     let (sender, receiver) = channel(None);
     executor.spawn([Box::new(move |_| sender.send(job()).unwrap()) as Job]);
     let result = receiver.recv().unwrap();
@@ -30,11 +30,11 @@ fn in_a_task<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
 #[test]
 fn a_wait_that_ends_before_its_deadline_leaves_no_timer() {
     let left = in_a_task(|| {
-        let (local, _) = Local::current().unwrap();
+        let (scheduler, _) = Scheduler::current().unwrap();
         let monitor = Arc::new(Monitor::new(false));
         for _ in 0..3 {
             let other = monitor.clone();
-            local.spawn(Box::new(move |_| other.change(|is_set| *is_set = true)));
+            scheduler.spawn(Box::new(move |_| other.change(|is_set| *is_set = true)));
             monitor
                 .wait(Some(Instant::now() + Duration::from_secs(3600)), |is_set| std::mem::take(is_set).then_some(()));
         }
@@ -44,7 +44,7 @@ fn a_wait_that_ends_before_its_deadline_leaves_no_timer() {
 }
 
 #[test]
-fn a_wait_for_files_leaves_none_watched_whether_it_was_for_something_or_not() {
+fn a_wait_for_files_leaves_none_watched_whether_a_file_was_ready_or_not() {
     let left = in_a_task(|| {
         let (reader, writer) = io::pipe().unwrap();
         let soon = || Some(Instant::now() + Duration::from_millis(1));
@@ -59,8 +59,8 @@ fn a_wait_for_files_leaves_none_watched_whether_it_was_for_something_or_not() {
 #[test]
 fn stacks_beyond_a_few_are_given_back_when_their_tasks_end() {
     let left = in_a_task(|| {
-        let (local, _) = Local::current().unwrap();
-        (0..2 * SPARE_STACKS).for_each(|_| local.spawn(Box::new(|_| yield_now())));
+        let (scheduler, _) = Scheduler::current().unwrap();
+        (0..2 * SPARE_STACKS).for_each(|_| scheduler.spawn(Box::new(|_| yield_now())));
         yield_now();
         yield_now();
         counts().3

@@ -1,53 +1,53 @@
-//! [`Slots`]: the tasks of an executor, by keys that never name another task that got the place later.
+//! [`Arena`]: the tasks of an executor by key. The key of a task that has ended never names a later task.
 
 use std::collections::VecDeque;
 
-/// Names a task of one executor.
+/// The name of a task within one executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub(crate) struct Key {
     index: u32,
-    /// How many tasks had the place before.
+    /// How many tasks had this place before.
     generation: u32,
 }
 
 impl Key {
-    /// The key as the one number that the kernel keeps for a file.
-    pub fn to_number(self) -> u64 {
+    /// The key as the one number that `epoll` keeps with a file.
+    pub(crate) fn to_number(self) -> u64 {
         (u64::from(self.generation) << 32) | u64::from(self.index)
     }
 
-    /// The key of a number.
-    pub fn from_number(number: u64) -> Key {
+    /// The key that [`Key::to_number`] made this number of.
+    pub(crate) fn from_number(number: u64) -> Key {
         let half = |number: u64| u32::try_from(number & 0xffff_ffff).expect("32 bits are left");
         Key { index: half(number), generation: half(number >> 32) }
     }
 }
 
-/// Things by key; places are used again.
+/// Values by key. A value takes the place of one that was removed before.
 #[derive(Debug)]
-pub struct Slots<T> {
+pub(crate) struct Arena<T> {
     slots: Vec<(u32, Option<T>)>,
     free: VecDeque<u32>,
 }
 
-impl<T> Slots<T> {
-    pub fn new() -> Slots<T> {
-        Slots { slots: Vec::new(), free: VecDeque::new() }
+impl<T> Arena<T> {
+    pub(crate) fn new() -> Arena<T> {
+        Arena { slots: Vec::new(), free: VecDeque::new() }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.free.len() == self.slots.len()
     }
 
-    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index as usize) {
             Some((generation, slot)) if *generation == key.generation => slot.as_mut(),
             _ => None,
         }
     }
 
-    /// Keeps what `make` makes for its key.
-    pub fn insert(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+    /// Inserts the value that `make` makes for its key.
+    pub(crate) fn insert(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push((0, None));
             u32::try_from(self.slots.len() - 1).expect("there is no memory for so many tasks")
@@ -58,7 +58,7 @@ impl<T> Slots<T> {
         key
     }
 
-    pub fn remove(&mut self, key: Key) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get_mut(key)?;
         let (generation, slot) = &mut self.slots[key.index as usize];
         *generation = generation.wrapping_add(1);
@@ -73,17 +73,17 @@ mod tests {
 
     #[test]
     fn a_key_never_names_what_came_later_to_its_place() {
-        let mut slots = Slots::new();
-        let first = slots.insert(|_| 'a');
-        assert_eq!(slots.remove(first), Some('a'));
-        let second = slots.insert(|_| 'b');
+        let mut arena = Arena::new();
+        let first = arena.insert(|_| 'a');
+        assert_eq!(arena.remove(first), Some('a'));
+        let second = arena.insert(|_| 'b');
         assert_eq!(second.index, first.index);
-        assert_eq!(slots.get_mut(first), None);
-        assert_eq!(slots.remove(first), None);
-        assert_eq!(slots.get_mut(second), Some(&mut 'b'));
+        assert_eq!(arena.get_mut(first), None);
+        assert_eq!(arena.remove(first), None);
+        assert_eq!(arena.get_mut(second), Some(&mut 'b'));
         assert_eq!(Key::from_number(second.to_number()), second);
-        assert!(!slots.is_empty());
-        slots.remove(second);
-        assert!(slots.is_empty());
+        assert!(!arena.is_empty());
+        arena.remove(second);
+        assert!(arena.is_empty());
     }
 }

@@ -1,35 +1,33 @@
-//! Python's own types that are not plain: what each becomes as a value, and how it is put together again.
+//! Converts Python's built-in types that are not plain to values.
 //!
-//! All have the codec [`PYTHON`](super::PYTHON), by which the worker knows them: it takes them apart, so that objects
-//! inside a tuple are still seen one by one, and puts them together again from their views and contents.
+//! Their values have the codec [`PYTHON`]. Rust converts them itself, so that objects inside a tuple are values of their
+//! own. `write_builtin.rs` writes them back from their views and contents.
 //!
 //! | type | view | content |
 //! |---|---|---|
 //! | `tuple`, `set`, `frozenset` | the list of the elements | |
-//! | `dict` with other keys than texts | a map by the texts of the keys | the pickled list of the keys |
+//! | `dict` with keys other than texts | a map by the texts of the keys | the pickled list of the keys |
 //! | `bytearray` | the bytes | |
-//! | `int` of more than 64 bits | none | its digits to the base of 256, the lowest first |
-//! | `str` with halves of characters | none | Python's own UTF-8 |
+//! | `int` of more than 64 bits | none | its digits in base 256, lowest first |
+//! | `str` with lone surrogates | none | UTF-8 in which surrogates are encoded as characters |
 
 use std::collections::HashSet;
 
 use pushflow_model::{List, Opaque, PICKLE_CODEC as PICKLE, PYTHON_CODEC as PYTHON, Value};
 
-use super::op;
-use super::value::Pickled;
 use super::write::{PickleWriter, Unwritable};
-use crate::buffers::Parts;
 use crate::python_text::python_text;
 
-/// An integer of more bytes is not shown in full: that would take time by the square of its length.
+/// An integer of more bytes is not shown in full, since the time for that grows with the square of its length.
 const LONGEST_SHOWN: usize = 128;
 
-/// A value of one of Python's own types.
+/// A value of one of Python's built-in types.
 pub(super) fn python(type_name: &str) -> Opaque {
     Opaque::new(PYTHON, type_name)
 }
 
-/// The elements of a set, in their order if they have one: that of a set of texts differs from process to process.
+/// The elements of a set, sorted if all are texts or all are integers. The order of a set of texts differs from process to
+/// process.
 pub(super) fn in_order(list: List) -> List {
     let mut elements = list.into_vec();
     if elements.iter().all(|element| matches!(element, Value::Str(_))) {
@@ -40,7 +38,7 @@ pub(super) fn in_order(list: List) -> List {
     List::from(elements)
 }
 
-/// An integer of more than 64 bits, from its digits to the base of 256.
+/// An integer of more than 64 bits, from its digits in base 256.
 pub(super) fn large_int(digits: &[u8]) -> Opaque {
     let text = if digits.len() > LONGEST_SHOWN { format!("<int of {} bytes>", digits.len()) } else { decimal(digits) };
     python("int").with_text(text).with_content(digits.to_vec())
@@ -71,18 +69,18 @@ fn decimal(digits: &[u8]) -> String {
     sign.chars().chain(decimals.into_iter().rev()).collect()
 }
 
-/// A text with halves of characters, in Python's own UTF-8.
-pub(super) fn odd_str(bytes: &[u8]) -> Opaque {
+/// A text with lone surrogates, which are encoded as characters.
+pub(super) fn surrogate_str(bytes: &[u8]) -> Opaque {
     let text = format!("'{}'", shown(bytes));
     python("str").with_text(text).with_content(bytes.to_vec())
 }
 
-/// The text with each half as Python writes it in its sources: three bytes of what would be UTF-8.
+/// The text with each surrogate as an escape. A surrogate has three bytes that would be UTF-8 if it were a character.
 fn shown(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
-        // The first of the three bytes is a chunk of its own, and tells only that a half begins here.
+        // The first of the three bytes is a chunk of its own, and shows only that a surrogate begins here.
         if let [0xed] = chunk.invalid() {
             let at = chunk.invalid().as_ptr() as usize - bytes.as_ptr() as usize;
             if let [_, high, low, ..] = bytes[at..] {
@@ -94,13 +92,13 @@ fn shown(bytes: &[u8]) -> String {
     text
 }
 
-/// One of the types that the interpreter's side makes calls of, as a value.
+/// A type that appears as the function of a call in a pickle, as a value.
 pub(super) fn builtin_type(name: &str) -> Opaque {
     let pickle = PickleWriter::new(Vec::new()).with_builtin(name).finish();
     Opaque::new(PICKLE, "type").with_text(format!("<class '{name}'>")).with_content(pickle)
 }
 
-/// The name in a view for a key of a dict: its text, made different from all that are there.
+/// The name of a dict's key in the view: the text of the key, with a number if that name is taken.
 pub(super) fn key_text(key: &Value, taken: &HashSet<String>) -> String {
     let text = python_text(key);
     let numbered = (2..).map(|number| format!("{text} ({number})"));
@@ -113,47 +111,4 @@ pub(super) fn key_list(keys: Vec<Value>) -> Result<Vec<u8>, Unwritable> {
     let mut pickle = PickleWriter::new(Vec::new());
     pickle.keys(&keys)?;
     Ok(pickle.finish())
-}
-
-impl PickleWriter {
-    /// Writes a value of one of Python's own types.
-    pub(super) fn python(&mut self, opaque: &Opaque, depth: usize) -> Result<(), Unwritable> {
-        match (opaque.type_name.as_str(), opaque.view()) {
-            ("tuple", Some(Value::List(items))) => self.around(items, depth, &[op::MARK], op::TUPLE),
-            ("set", Some(Value::List(items))) => self.around(items, depth, &[op::EMPTY_SET, op::MARK], op::ADDITEMS),
-            ("frozenset", Some(Value::List(items))) => self.around(items, depth, &[op::MARK], op::FROZENSET),
-            ("dict", Some(Value::Map(map))) => {
-                let keys = keys_of(opaque, map.len()).ok_or_else(|| Unwritable::unknown(opaque))?;
-                let depth = depth.checked_sub(1).ok_or(Unwritable::TooDeep)?;
-                self.begin_dict();
-                for (key, value) in keys.iter().zip(map.values()) {
-                    self.value_within(key, depth)?;
-                    self.value_within(value, depth)?;
-                }
-                self.end_dict();
-                Ok(())
-            }
-            ("bytearray", Some(Value::Bytes(bytes))) => {
-                self.bytearray(bytes);
-                Ok(())
-            }
-            ("int", _) if i32::try_from(opaque.content.len()).is_ok() => {
-                self.digits(&opaque.content);
-                Ok(())
-            }
-            ("str", _) => {
-                self.raw_text(&opaque.content);
-                Ok(())
-            }
-            _ => Err(Unwritable::unknown(opaque)),
-        }
-    }
-}
-
-/// The keys of a dict, if they are as many as its values.
-fn keys_of(opaque: &Opaque, count: usize) -> Option<List> {
-    match Pickled::read(&opaque.content, &Parts::default()).ok()?.into_value().ok()? {
-        Value::List(keys) if keys.len() == count => Some(keys),
-        _ => None,
-    }
 }

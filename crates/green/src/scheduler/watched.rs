@@ -1,4 +1,4 @@
-//! [`Watched`]: files for which a task waits.
+//! [`Watched`]: the files for which a task waits.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,25 +6,28 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 
-use super::Local;
+use super::Scheduler;
+use crate::arena::Key;
 use crate::files::Direction;
-use crate::slots::Key;
 
-impl Local {
-    /// Has the task woken when one of the files is ready, until what it returns is dropped.
+impl Scheduler {
+    /// Wakes the task when one of the files is ready, until the returned value is dropped.
+    ///
+    /// # Errors
+    /// When `epoll` can't watch one of the files.
     pub(crate) fn watch<'a>(
         &'a self,
         key: Key,
         files: &[BorrowedFd<'a>],
         direction: Direction,
     ) -> io::Result<Watched<'a>> {
-        let mut watched = Watched { local: self, files: Vec::with_capacity(files.len()) };
+        let mut watched = Watched { scheduler: self, files: Vec::with_capacity(files.len()) };
         let event = EpollEvent::new(direction.epoll_flags(), key.to_number());
         for file in files {
             match self.files.add(file, event) {
                 Ok(()) => watched.files.push(WatchedFile::Borrowed(*file)),
                 Err(Errno::EEXIST) => {
-                    // Another task waits for it: by another number of the same file, both can.
+                    // Another task waits for the same descriptor: `epoll` watches a duplicate of it too.
                     let copy = file.try_clone_to_owned()?;
                     self.files.add(&copy, event)?;
                     watched.files.push(WatchedFile::Copy(copy));
@@ -37,10 +40,10 @@ impl Local {
     }
 }
 
-/// Files that wake a task.
+/// Files that wake a task while this value lives.
 #[must_use = "the files wake the task only while this lives"]
 pub(crate) struct Watched<'a> {
-    local: &'a Local,
+    scheduler: &'a Scheduler,
     files: Vec<WatchedFile<'a>>,
 }
 
@@ -56,10 +59,10 @@ impl Drop for Watched<'_> {
                 WatchedFile::Borrowed(file) => *file,
                 WatchedFile::Copy(file) => file.as_fd(),
             };
-            if let Err(error) = self.local.files.delete(file) {
+            if let Err(error) = self.scheduler.files.delete(file) {
                 tracing::error!(%error, "a file is watched for ever");
             }
         }
-        self.local.state.borrow_mut().watched -= self.files.len();
+        self.scheduler.state.borrow_mut().watched -= self.files.len();
     }
 }

@@ -1,4 +1,4 @@
-//! [`Local`]: the thread of the green tasks: its loop, and what tasks ask of it.
+//! [`Scheduler`]: the loop of the executor's thread, and the calls that its tasks make to it.
 
 mod watched;
 
@@ -11,6 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -18,110 +19,110 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use pushflow_os::coroutine::{self, Coroutine, Progress, Stack};
 use tracing::Span;
 
-use super::executor::{Job, Mailbox};
-use super::monitor::lock;
-use super::slots::{Key, Slots};
-use super::task::Handle;
-use crate::cancellation::Cancellation;
+use crate::arena::{Arena, Key};
+use crate::lock::lock;
+use crate::mailbox::{Job, Mailbox};
 
-/// How many stacks of tasks that have ended are kept for others.
+/// How many stacks of ended tasks are kept for new tasks.
 const SPARE_STACKS: usize = 64;
 
-/// How many tasks run before mail, timers and files are looked at again.
+/// How many tasks run before the scheduler looks at mail, timers and files again.
 const TURN: usize = 256;
 
-/// How many events of files are taken at a time.
+/// How many events the scheduler takes from `epoll` at a time.
 const EVENTS: usize = 64;
 
 /// One task.
 struct Task {
-    handle: Arc<Handle>,
+    handle: Arc<TaskHandle>,
     body: Body,
-    /// By what number the watchdog reports it.
+    /// The number by which the watchdog reports the task.
     label: u64,
-    cancellation: Option<Cancellation>,
+    /// Set when the task's attempt is asked to end.
+    cancelled: Option<Arc<AtomicBool>>,
     span: Option<Span>,
 }
 
 enum Body {
     New(Job),
     Parked(Coroutine),
-    /// It runs, or waits for a stack.
-    Out,
+    /// The task runs, or waits for a stack.
+    Taken,
 }
 
-/// What belongs to the executor's thread alone.
-pub struct Local {
+/// The state of the executor's thread, which no other thread touches.
+pub(crate) struct Scheduler {
     mailbox: Arc<Mailbox>,
     files: Epoll,
     stack_bytes: usize,
     running: Cell<Option<Key>>,
     /// Never borrowed while a task runs.
-    state: RefCell<State>,
+    state: RefCell<SchedulerState>,
 }
 
-struct State {
-    tasks: Slots<Task>,
+struct SchedulerState {
+    tasks: Arena<Task>,
     ready: VecDeque<Key>,
     timers: BTreeSet<(Instant, Key)>,
     spare: Vec<Stack>,
     stacks_in_use: usize,
-    /// New tasks for which no stack could be made.
+    /// New tasks that wait for a stack because none could be made.
     without_stack: VecDeque<(Key, Job)>,
     watched: usize,
     closed: bool,
 }
 
 thread_local! {
-    /// The executor whose thread this is.
-    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    /// The scheduler of this thread, if it is an executor's.
+    static SCHEDULER: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
 }
 
-// ----- what tasks ask for -----
+// ----- calls of tasks -----
 
-impl Local {
-    /// The task that calls this, and its executor.
-    pub fn current() -> Option<(Rc<Local>, Key)> {
+impl Scheduler {
+    /// The scheduler of the calling task, and the key of that task; `None` outside of green tasks.
+    pub(crate) fn current() -> Option<(Rc<Scheduler>, Key)> {
         if !coroutine::can_suspend() {
             return None;
         }
-        let local = LOCAL.with_borrow(Clone::clone)?;
-        let key = local.running.get()?;
-        Some((local, key))
+        let scheduler = SCHEDULER.with_borrow(Clone::clone)?;
+        let key = scheduler.running.get()?;
+        Some((scheduler, key))
     }
 
-    /// The executor of this mailbox, if this is its thread.
-    pub fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Local>> {
-        // The thread's variables may be gone already.
-        let local = LOCAL.try_with(|local| local.borrow().clone()).ok().flatten();
-        local.filter(|local| Arc::ptr_eq(&local.mailbox, mailbox))
+    /// The scheduler that takes its mail from this mailbox, if it runs on the calling thread.
+    pub(crate) fn of(mailbox: &Arc<Mailbox>) -> Option<Rc<Scheduler>> {
+        // A destructor may run after those of the thread's variables.
+        let scheduler = SCHEDULER.try_with(|scheduler| scheduler.borrow().clone()).ok().flatten();
+        scheduler.filter(|scheduler| Arc::ptr_eq(&scheduler.mailbox, mailbox))
     }
 
     fn task<R>(&self, key: Key, with: impl FnOnce(&mut Task) -> R) -> Option<R> {
         self.state.borrow_mut().tasks.get_mut(key).map(with)
     }
 
-    pub fn handle(&self, key: Key) -> Option<Arc<Handle>> {
+    pub(crate) fn handle(&self, key: Key) -> Option<Arc<TaskHandle>> {
         self.task(key, |task| task.handle.clone())
     }
 
-    pub fn is_cancelled(&self, key: Key) -> bool {
-        self.task(key, |task| task.cancellation.as_ref().is_some_and(Cancellation::is_cancelled)).unwrap_or(false)
+    pub(crate) fn is_cancelled(&self, key: Key) -> bool {
+        self.task(key, |task| task.cancelled.as_ref().is_some_and(|flag| flag.load(Ordering::Acquire))).unwrap_or(false)
     }
 
-    pub fn set_span(&self, key: Key, span: Option<Span>) {
+    pub(crate) fn set_span(&self, key: Key, span: Option<Span>) {
         let before = self.task(key, |task| std::mem::replace(&mut task.span, span));
         drop(before);
     }
 
-    /// From now on, the task works for an attempt: the watchdog reports it by this number.
-    pub fn adopt(&self, key: Key, label: u64, cancellation: Cancellation) {
-        self.mailbox.beat.relabel(label);
-        self.task(key, |task| (task.label, task.cancellation) = (label, Some(cancellation)));
+    /// Notes that the task runs an attempt from now on: the watchdog reports the task by `label`, and `cancelled` is set
+    /// when the attempt is asked to end.
+    pub(crate) fn begin_attempt(&self, key: Key, label: u64, cancelled: Arc<AtomicBool>) {
+        self.mailbox.heartbeat.relabel(label);
+        self.task(key, |task| (task.label, task.cancelled) = (label, Some(cancelled)));
     }
 
-    /// Lets others run until the task is woken, or until the deadline.
-    pub fn park(&self, key: Key, deadline: Option<Instant>) {
+    /// Suspends the task until it is woken, or until the deadline.
+    pub(crate) fn park(&self, key: Key, deadline: Option<Instant>) {
         if let Some(at) = deadline {
             self.state.borrow_mut().timers.insert((at, key));
         }
@@ -140,13 +141,13 @@ impl Local {
     }
 }
 
-// ----- what the thread does -----
+// ----- the loop of the thread -----
 
-impl Local {
-    /// What the calling thread runs from now on; the bell is among the files.
-    pub fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Local> {
-        let state = State {
-            tasks: Slots::new(),
+impl Scheduler {
+    /// Makes the calling thread an executor's thread. `files` already watches the bell of the mailbox.
+    pub(crate) fn new(mailbox: Arc<Mailbox>, files: Epoll, stack_bytes: usize) -> Rc<Scheduler> {
+        let state = SchedulerState {
+            tasks: Arena::new(),
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
             spare: Vec::new(),
@@ -156,30 +157,30 @@ impl Local {
             closed: false,
         };
         let state = RefCell::new(state);
-        let local = Rc::new(Local { mailbox, files, stack_bytes, running: Cell::new(None), state });
-        LOCAL.set(Some(local.clone()));
-        local
+        let scheduler = Rc::new(Scheduler { mailbox, files, stack_bytes, running: Cell::new(None), state });
+        SCHEDULER.set(Some(scheduler.clone()));
+        scheduler
     }
 
-    /// Queues a task that is woken.
-    pub fn queue(&self, key: Key) {
+    /// Queues a task that was woken.
+    fn queue(&self, key: Key) {
         self.state.borrow_mut().ready.push_back(key);
     }
 
-    pub fn spawn(&self, job: Job) {
+    pub(crate) fn spawn(&self, job: Job) {
         let mut state = self.state.borrow_mut();
         let key = state.tasks.insert(|key| Task {
-            handle: Handle::queued(key, self.mailbox.clone()),
+            handle: TaskHandle::queued(key, self.mailbox.clone()),
             body: Body::New(job),
             label: 0,
-            cancellation: None,
+            cancelled: None,
             span: None,
         });
         state.ready.push_back(key);
     }
 
-    /// The whole life of the thread.
-    pub fn run(&self) {
+    /// Runs tasks until the executor is closed and no task is left.
+    pub(crate) fn run(&self) {
         loop {
             self.take_mail();
             self.expire_timers();
@@ -222,20 +223,20 @@ impl Local {
     fn run_task(&self, key: Key) {
         let Some((body, label)) = self.task(key, |task| {
             task.handle.dequeued();
-            (std::mem::replace(&mut task.body, Body::Out), task.label)
+            (std::mem::replace(&mut task.body, Body::Taken), task.label)
         }) else {
             return;
         };
         let coroutine = match body {
             Body::New(job) => self.begin(key, job),
             Body::Parked(coroutine) => Some(coroutine),
-            Body::Out => None,
+            Body::Taken => None,
         };
         let Some(mut coroutine) = coroutine else { return };
         self.running.set(Some(key));
-        self.mailbox.beat.begin(label);
+        self.mailbox.heartbeat.begin(label);
         let progress = coroutine.resume();
-        self.mailbox.beat.end();
+        self.mailbox.heartbeat.end();
         self.running.set(None);
         match progress {
             Progress::Suspended => {
@@ -245,7 +246,8 @@ impl Local {
         }
     }
 
-    /// A coroutine for a new task; `None` while there is no stack for it, or if there will be none.
+    /// A coroutine for a new task; `None` where the task has to wait for a stack, or where none can be made and the job
+    /// was called with the error.
     fn begin(&self, key: Key, job: Job) -> Option<Coroutine> {
         let mut state = self.state.borrow_mut();
         let stack = match state.spare.pop() {
@@ -286,11 +288,11 @@ impl Local {
             state.ready.push_front(waiting);
         }
         drop(state);
-        // What a task leaves behind may wake others when it is dropped.
+        // Dropped without the borrow: the values of a task may wake other tasks when they are dropped.
         task.inspect(|task| task.handle.ended());
     }
 
-    /// Waits until there is something to do; `false` if there will never be.
+    /// Waits until there is work; `false` if the executor is closed and no task is left.
     fn wait(&self) -> bool {
         let (is_ready, next, watched, may_leave) = {
             let state = self.state.borrow();
@@ -298,7 +300,7 @@ impl Local {
             (!state.ready.is_empty(), next, state.watched, state.closed && state.tasks.is_empty())
         };
         if is_ready {
-            // Files have their turn also while tasks are ready.
+            // Tasks that always yield must not keep files from being looked at.
             if watched > 0 {
                 self.take_events(EpollTimeout::ZERO);
             }
@@ -317,14 +319,14 @@ impl Local {
             }
             mail.asleep = true;
         }
-        self.mailbox.beat.sleep();
+        self.mailbox.heartbeat.sleep();
         self.take_events(next.map_or(EpollTimeout::NONE, time_until));
-        self.mailbox.beat.wake();
+        self.mailbox.heartbeat.wake();
         lock(&self.mailbox.mail).asleep = false;
         true
     }
 
-    /// Waits for files and the bell, and wakes the tasks that wait for the files.
+    /// Waits for files and the bell, and wakes the tasks of the ready files.
     fn take_events(&self, timeout: EpollTimeout) {
         let mut events = [EpollEvent::empty(); EVENTS];
         let count = match self.files.wait(&mut events, timeout) {
@@ -342,14 +344,51 @@ impl Local {
     }
 }
 
-/// A job that panics ends like any other: what an attempt's panic means was said where it was caught.
+/// Wakes one task from any thread.
+#[derive(Debug)]
+pub(crate) struct TaskHandle {
+    key: Key,
+    /// Whether the task is in the queue, or has ended and so never returns to it.
+    queued: AtomicBool,
+    mailbox: Arc<Mailbox>,
+}
+
+impl TaskHandle {
+    /// The handle of a task that is in the queue already.
+    fn queued(key: Key, mailbox: Arc<Mailbox>) -> Arc<TaskHandle> {
+        Arc::new(TaskHandle { key, queued: AtomicBool::new(true), mailbox })
+    }
+
+    /// Puts the task into the queue, unless it is there or has ended.
+    pub(crate) fn wake(&self) {
+        if self.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match Scheduler::of(&self.mailbox) {
+            Some(scheduler) => scheduler.queue(self.key),
+            None => self.mailbox.post(|mail| mail.woken.push(self.key)),
+        }
+    }
+
+    /// The scheduler has taken the task from the queue; it can be queued again.
+    fn dequeued(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+
+    /// The task has ended; it is never queued again.
+    fn ended(&self) {
+        self.queued.store(true, Ordering::Release);
+    }
+}
+
+/// Runs a job. A job that panics ends like any other: the panic of an attempt was caught and reported before.
 fn run_job(job: Job, stack: io::Result<()>) {
     if catch_unwind(AssertUnwindSafe(|| job(stack))).is_err() {
         tracing::error!("a green task panicked outside of its attempt");
     }
 }
 
-/// In milliseconds, rounded up, so that the last one is not spent looking without pause.
+/// The time in milliseconds, rounded up: rounded down, the last millisecond would be spent in calls that return at once.
 fn time_until(at: Instant) -> EpollTimeout {
     let left = at.saturating_duration_since(Instant::now());
     EpollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(EpollTimeout::MAX)
