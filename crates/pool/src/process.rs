@@ -10,6 +10,7 @@
 
 mod dispatcher;
 mod engine;
+mod lifecycle;
 mod link;
 mod output;
 pub(crate) mod room;
@@ -24,13 +25,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pushflow_green::{Cancellation, Monitor};
+use pushflow_green::Cancellation;
 use pushflow_guardian::{Guardian, Source};
-use pushflow_model::{AttemptId, NO_CHILDREN, PoolType, PythonOptions, StartMethod};
+use pushflow_model::{AttemptId, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
-use self::dispatcher::{Dispatcher, Event, MAX_FAILED_STARTS, Rules};
+use self::dispatcher::{Dispatcher, Event, Rules};
 use self::engine::Engine;
+use self::lifecycle::{Progress, wait_until_open, wait_until_over};
 use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
 use self::runner::Runner;
@@ -42,9 +44,6 @@ use crate::policy::{AtExit, Policy};
 
 /// How much longer than its graces the pool may take to report an attempt that it was asked to end.
 const SLACK: Duration = Duration::from_secs(5);
-
-/// How much longer than its tries the opening of a pool may take, for a guardian that is slow.
-const OPEN_SLACK: Duration = Duration::from_secs(10);
 
 /// How many workers of a pool may end before they begin an attempt that they were given.
 const MAX_UNBEGUN: u8 = 3;
@@ -199,34 +198,6 @@ impl ProcessPool {
     }
 }
 
-/// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
-/// guardian that is stopped. Hears that the pool is given up.
-fn wait_until_open(progress: &Arc<Progress>, start_timeout: Duration, opening: &Cancellation) -> Result<(), OpenError> {
-    opening.wakes(progress);
-    let limit = MAX_FAILED_STARTS * start_timeout + OPEN_SLACK;
-    let opened = progress.wait(Instant::now().checked_add(limit), |stage| match stage.opened.take() {
-        Some(Ok(())) => Some(Ok(())),
-        Some(Err(reason)) if reason == NO_CHILDREN => Some(Err(OpenError::Daemonic)),
-        Some(Err(reason)) => Some(Err(OpenError::Worker(reason))),
-        None if opening.is_cancelled() => Some(Err(OpenError::GivenUp)),
-        None if stage.over => Some(Err(OpenError::Worker("the pool ended while it was opened".into()))),
-        None => None,
-    });
-    opened.unwrap_or_else(|| Err(OpenError::Worker("the guardian does not answer".into())))
-}
-
-/// How far the runner has come; whoever waits for it lets other green tasks run.
-type Progress = Monitor<Stage>;
-
-/// A pool that is closed from the beginning may be over before it is looked at whether it was open.
-#[derive(Debug, Default)]
-struct Stage {
-    /// Whether a worker has been ready, or why none will be.
-    opened: Option<Result<(), String>>,
-    /// The runner has ended.
-    over: bool,
-}
-
 /// Says, however the runner ends, that it has.
 struct RunnerEnd {
     engine: Arc<Engine>,
@@ -241,11 +212,6 @@ impl Drop for RunnerEnd {
         self.engine.close();
         self.progress.change(|stage| stage.over = true);
     }
-}
-
-/// Waits until the runner has ended: whether it has by the deadline.
-fn wait_until_over(progress: &Progress, deadline: Option<Instant>) -> bool {
-    progress.wait(deadline, |stage| stage.over.then_some(())).is_some()
 }
 
 /// What ends a pool whose process exits, from whatever thread.
@@ -353,21 +319,5 @@ impl Drop for ProcessPool {
             self.ending.finish(Instant::now());
             self.join();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pool_that_is_over_before_anybody_looks_was_open_or_not_for_its_own_reason() {
-        let opened = |opened| {
-            let progress = Arc::new(Monitor::new(Stage { opened, over: true }));
-            wait_until_open(&progress, Duration::ZERO, &Cancellation::new())
-        };
-        assert!(opened(Some(Ok(()))).is_ok());
-        assert!(matches!(opened(Some(Err(NO_CHILDREN.to_owned()))), Err(OpenError::Daemonic)));
-        assert_eq!(opened(None).unwrap_err().to_string(), "the pool ended while it was opened");
     }
 }

@@ -49,9 +49,7 @@ use std::time::Instant;
 
 use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
-pub(super) use self::death::MAX_FAILED_STARTS;
-use self::exit::Exiting;
-pub(super) use self::message::{Action, Event, Rules, WorkerId};
+pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
 use self::pace::Pace;
 use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
 use crate::attempt::{Attempt, PoolEvent};
@@ -72,6 +70,16 @@ pub(super) struct Dispatcher {
     closing: bool,
     exiting: Exiting,
     ready: bool,
+}
+
+/// Whether the process that has the pool exits, and what that does to what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exiting {
+    No,
+    /// What runs is waited for.
+    Waits,
+    /// What runs gets SIGTERM, and its grace.
+    Terminates,
 }
 
 /// An attempt that waits for a worker.

@@ -28,13 +28,20 @@ use pushflow_model::{AttemptId, ErrorKind, TaskError};
 use pushflow_protocol::transport::{ToWorkerSender, TransportError};
 use pushflow_protocol::{Job, ToWorker};
 
-use super::Progress;
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
-use super::runner::Input;
+use super::lifecycle::Progress;
 use crate::attempt::{Attempt, EventSink, PoolEvent};
 
 /// How long the report that an attempt has started may wait for company.
 const START_REPORT_DELAY: Duration = Duration::from_millis(1);
+
+/// What reaches the runner.
+pub(super) enum Input {
+    /// Something happened.
+    Event(Event),
+    /// There are chores.
+    Wake,
+}
 
 /// What the runner is to do.
 #[derive(Debug)]

@@ -28,8 +28,7 @@ use pushflow_protocol::{
 };
 
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Engine, Heard};
-use super::runner::Input;
+use super::engine::{Engine, Heard, Input};
 use crate::policy::Policy;
 
 /// What every worker of a pool is started with.

@@ -9,9 +9,9 @@ use std::io;
 use nix::sys::resource::{Resource, getrlimit};
 use pushflow_os::files;
 
-use super::OpenError;
 use super::dispatcher::Rules;
-use crate::PoolOptions;
+use crate::error::OpenError;
+use crate::options::PoolOptions;
 
 /// The files of a worker: two pipes, memory, and the ends of its channels.
 const FILES_PER_WORKER: usize = 5;

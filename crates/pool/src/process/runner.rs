@@ -8,20 +8,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_guardian::ProcessId;
 
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Agenda, Chore, Engine};
+use super::engine::{Agenda, Chore, Engine, Input};
 use super::link::WorkerKind;
 use super::output::OutputReader;
 
 /// How many inputs are handled before the time is looked at again.
 const BATCH: usize = 256;
-
-/// What reaches the runner.
-pub(super) enum Input {
-    /// Something happened.
-    Event(Event),
-    /// There are chores.
-    Wake,
-}
 
 pub(super) struct Runner {
     pub(super) engine: Arc<Engine>,

@@ -4,12 +4,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::message::{Action, WorkerId};
+use super::message::{Action, MAX_FAILED_STARTS, WorkerId};
 use super::worker::{Interrupted, State, Worker};
 use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
-
-/// How many workers in a row may end before they are ready.
-pub(in crate::process) const MAX_FAILED_STARTS: u32 = 3;
 
 /// How long no worker is started after so many, while others serve.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);

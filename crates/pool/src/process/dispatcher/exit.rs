@@ -5,19 +5,9 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use pushflow_model::{ErrorKind, TaskError};
 
-use super::Dispatcher;
 use super::message::Action;
 use super::worker::Interrupted;
-
-/// Whether the process that has the pool exits, and what that does to what runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exiting {
-    No,
-    /// What runs is waited for.
-    Waits,
-    /// What runs gets SIGTERM, and its grace.
-    Terminates,
-}
+use super::{Dispatcher, Exiting};
 
 impl Dispatcher {
     /// The process exits: what has not begun is dropped; what has is waited for, interrupted, terminated or ended.

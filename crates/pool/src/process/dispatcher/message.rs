@@ -8,26 +8,29 @@ use pushflow_model::{AttemptId, Data, Exit, TaskError};
 
 use crate::attempt::{Attempt, PoolEvent, Stream};
 
+/// How many workers in a row may end before they are ready.
+pub(crate) const MAX_FAILED_STARTS: u32 = 3;
+
 /// Names a worker of the pool; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::process) struct WorkerId(pub(in crate::process) u64);
+pub(crate) struct WorkerId(pub(crate) u64);
 
 /// What the dispatcher is told once.
 #[derive(Clone, Debug)]
-pub(in crate::process) struct Rules {
-    pub(in crate::process) max_workers: usize,
-    pub(in crate::process) scaling: bool,
-    pub(in crate::process) interrupt_grace: Duration,
-    pub(in crate::process) idle_timeout: Duration,
+pub(crate) struct Rules {
+    pub(crate) max_workers: usize,
+    pub(crate) scaling: bool,
+    pub(crate) interrupt_grace: Duration,
+    pub(crate) idle_timeout: Duration,
     /// How many attempts a worker may run before it is replaced.
-    pub(in crate::process) max_tasks: usize,
-    pub(in crate::process) start_timeout: Duration,
+    pub(crate) max_tasks: usize,
+    pub(crate) start_timeout: Duration,
     /// The Python interpreter that a worker starts before it is ready.
-    pub(in crate::process) interpreter: Option<PathBuf>,
-    pub(in crate::process) wait_on_exit: bool,
-    pub(in crate::process) interrupt_on_exit: bool,
+    pub(crate) interpreter: Option<PathBuf>,
+    pub(crate) wait_on_exit: bool,
+    pub(crate) interrupt_on_exit: bool,
     /// How many workers may end before they begin an attempt that they were given.
-    pub(in crate::process) max_unbegun: u8,
+    pub(crate) max_unbegun: u8,
 }
 
 impl Rules {
@@ -46,7 +49,7 @@ impl Rules {
 
 /// What happened.
 #[derive(Debug)]
-pub(in crate::process) enum Event {
+pub(crate) enum Event {
     /// Attempts to run.
     Submit(Vec<Attempt>),
     /// An attempt is to end.
@@ -103,7 +106,7 @@ pub(in crate::process) enum Event {
 
 /// What is to be done.
 #[derive(Debug)]
-pub(in crate::process) enum Action {
+pub(crate) enum Action {
     /// Start a worker.
     Start(WorkerId),
     /// Give it these attempts, to be run in this order.
