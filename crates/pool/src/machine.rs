@@ -8,7 +8,7 @@ use pushflow_guardian::{Guardian, GuardianError};
 use pushflow_model::StartMethod;
 use pushflow_os::{PidFd, SharedWords};
 
-use crate::process::room;
+use crate::process::file_limits;
 
 /// What the machine and this program can do.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Machine {
     pub fn look() -> Machine {
         Machine {
             open_files: getrlimit(Resource::RLIMIT_NOFILE).map_err(io::Error::from),
-            workers_that_fit: room::workers_that_fit(),
+            workers_that_fit: file_limits::workers_that_fit(),
             shared_memory: SharedWords::new().map(drop),
             pidfds: PidFd::open(nix::unistd::getpid()).map(drop),
             panics_abort: cfg!(panic = "abort"),

@@ -10,10 +10,10 @@
 
 mod dispatcher;
 mod engine;
+pub(crate) mod file_limits;
 mod lifecycle;
 mod link;
 mod output;
-pub(crate) mod room;
 mod runner;
 mod tail;
 
@@ -106,7 +106,7 @@ impl ProcessPool {
         opening: &Cancellation,
     ) -> Result<ProcessPool, OpenError> {
         pushflow_green::settle()?;
-        let rules = room::fitted(rules)?;
+        let rules = file_limits::fitted(rules)?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;

@@ -30,7 +30,7 @@ use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
 use crate::error::OpenError;
 use crate::in_process::python::{as_pool_event, shared_python, start_shared};
 use crate::options::PoolOptions;
-use crate::process::room;
+use crate::process::file_limits;
 
 /// Why nothing can run any more.
 const HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
@@ -105,7 +105,7 @@ impl GreenPool {
         let beat = Arc::<Beat>::default();
         let started = Arc::<Started>::default();
         let limit = match options.python {
-            Some(_) if with_processes => room::fitted_green_tasks(options)?,
+            Some(_) if with_processes => file_limits::fitted_green_tasks(options)?,
             _ => options.green_limit(),
         };
         let executor = Executor::start(STACK_BYTES, beat.clone())?;
