@@ -8,11 +8,11 @@
 //!                     workers
 //! ```
 
+mod connection;
 mod dispatcher;
 mod engine;
 pub(crate) mod file_limits;
 mod lifecycle;
-mod link;
 mod output;
 mod runner;
 mod tail;
@@ -30,10 +30,10 @@ use pushflow_guardian::{Guardian, Source};
 use pushflow_model::{AttemptId, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
+use self::connection::{Receivers, WorkerKind};
 use self::dispatcher::{Dispatcher, Event, Rules};
 use self::engine::Engine;
 use self::lifecycle::{Progress, wait_until_open, wait_until_over};
-use self::link::{Receivers, WorkerKind};
 use self::output::OutputReader;
 use self::runner::Runner;
 use crate::attempt::{Attempt, EventSink, Pool};

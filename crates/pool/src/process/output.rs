@@ -23,9 +23,9 @@ use pushflow_os::launch::name_limit;
 use pushflow_protocol::UNREPORTED_OUTPUT;
 use pushflow_protocol::marker::{Piece, Splitter};
 
+use super::connection::{StartedWorker, begun};
 use super::dispatcher::{Event, WorkerId};
 use super::engine::Engine;
-use super::link::{StartedWorker, begun};
 use crate::attempt::Stream;
 
 /// How much of one pipe is read before the others have their turn, however much more there is.

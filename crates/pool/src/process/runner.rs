@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_guardian::ProcessId;
 
+use super::connection::WorkerKind;
 use super::dispatcher::{Event, WorkerId};
 use super::engine::{Agenda, Chore, Engine, Input};
-use super::link::WorkerKind;
 use super::output::OutputReader;
 
 /// How many inputs are handled before the time is looked at again.
