@@ -34,11 +34,11 @@
 //! Workers that die before they are ready are counted, and after a few in a row the pool is broken: starting more would
 //! never end. While others serve it goes on with those, and tries again once a second.
 
+mod assign;
 mod death;
 mod exit;
 mod message;
 mod pace;
-mod share;
 mod stop;
 #[cfg(test)]
 mod tests;
