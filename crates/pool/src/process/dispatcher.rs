@@ -15,7 +15,7 @@
 //!
 //! # The states of an attempt
 //! - *queued*.
-//! - *given* to a worker. While attempts are short (`pace.rs`), a worker is given several, since its waking up is the
+//! - *given* to a worker. While attempts are short (`prefetch.rs`), a worker is given several, since its waking up is the
 //!   whole cost of a small task; what it has not begun is asked back when another worker is idle. Interrupted, an attempt
 //!   that has begun has its grace; then the worker's group gets SIGTERM, and a moment later its tree is ended.
 //! - *settling*: it has been answered for, but what it printed has not all been read yet; the report waits for that a
@@ -38,7 +38,7 @@ mod assign;
 mod death;
 mod exit;
 mod message;
-mod pace;
+mod prefetch;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -50,7 +50,7 @@ use std::time::Instant;
 use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
-use self::pace::Pace;
+use self::prefetch::Pace;
 use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
 use crate::attempt::{Attempt, PoolEvent};
 
