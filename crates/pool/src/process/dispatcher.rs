@@ -35,13 +35,14 @@
 //! never end. While others serve it goes on with those, and tries again once a second.
 
 mod assign;
-mod death;
 mod exit;
+mod loss;
 mod message;
 mod prefetch;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

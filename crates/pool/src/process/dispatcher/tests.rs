@@ -1,8 +1,8 @@
 //! The dispatcher without a process: a pretended world that says what happens, and looks at what it is asked to do.
 
-mod death;
 mod exit;
 mod late;
+mod loss;
 mod owner;
 mod pretence;
 mod random;

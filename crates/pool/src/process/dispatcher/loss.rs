@@ -1,8 +1,6 @@
-//! What time alone changes, and what the death of a worker means for its attempts.
+//! What the death of a worker means for its attempts, and for the pool when the worker was never ready.
 
 use std::time::{Duration, Instant};
-
-use nix::sys::signal::Signal;
 
 use super::message::{Action, MAX_FAILED_STARTS, WorkerId};
 use super::worker::{Interrupted, State, Worker};
@@ -12,42 +10,6 @@ use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    pub(super) fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let spare = self.has_spare();
-        let due = |worker: &Worker| worker.next_tick(&self.rules, spare).is_some_and(|due| due <= now);
-        let ids: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| due(worker)).map(|(&id, _)| id).collect();
-        for id in ids {
-            let spare = self.has_spare();
-            let Some(worker) = self.workers.get_mut(&id) else { continue };
-            if worker.is_overdue(now) {
-                match worker.gone {
-                    false => tracing::error!(pid = worker.pid, "a worker can't be ended and is left behind"),
-                    true => tracing::error!(pid = worker.pid, "what a worker printed before its end can't be read"),
-                }
-                worker.give_up(now);
-                if matches!(worker.state, State::Buried) {
-                    self.workers.remove(&id);
-                }
-                continue;
-            }
-            match worker.state {
-                State::Starting { .. } => {
-                    worker.fault.get_or_insert_with(|| self.rules.not_ready());
-                    worker.end(id, now, actions);
-                }
-                State::Serving if spare && worker.is_long_idle(&self.rules, now) => worker.dismiss(id, now, actions),
-                State::Serving => match worker.escalate(&self.rules, now) {
-                    Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
-                    Some(Interrupted::Ended) => worker.end(id, now, actions),
-                    _ => {}
-                },
-                State::Leaving { .. } => worker.end(id, now, actions),
-                State::Buried => {}
-            }
-            self.report_settled(id, now, actions);
-        }
-    }
-
     /// Settles the attempts of workers of whose death all is known.
     pub(super) fn bury(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let dead: Vec<WorkerId> =
