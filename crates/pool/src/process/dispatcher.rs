@@ -52,7 +52,7 @@ use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
 use self::prefetch::Pace;
-use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
+use self::worker::{Death, Given, Interrupted, Settling, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
 
 /// See the module's documentation.
@@ -189,7 +189,7 @@ impl Dispatcher {
             Event::Tick => {}
         }
         self.pass_time(now, actions);
-        self.bury(now, actions);
+        self.settle_dead_workers(now, actions);
         self.dispatch(now, actions);
     }
 
@@ -364,8 +364,8 @@ impl Dispatcher {
     fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         // One that is being ended, since it took too long, has not been started.
-        if matches!(worker.state, State::Starting { .. }) && !worker.is_being_ended() {
-            worker.state = State::Serving;
+        if matches!(worker.state, WorkerState::Starting { .. }) && !worker.is_being_ended() {
+            worker.state = WorkerState::Serving;
             worker.news = now;
             self.ready = true;
             (self.failed_starts, self.starts_again) = (0, None);
@@ -392,7 +392,7 @@ impl Dispatcher {
         if worker.fault.is_none() {
             worker.fault = garbage;
         }
-        if !matches!(worker.state, State::Leaving { .. }) {
+        if !matches!(worker.state, WorkerState::Leaving { .. }) {
             // A worker that can't be heard is of no use, whatever it still does.
             worker.end(id, now, actions);
         }
@@ -418,7 +418,7 @@ impl Dispatcher {
             worker.drained |= worker.pid.is_none();
             worker.gone = true;
         });
-        if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
+        if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, WorkerState::Settled)) {
             self.workers.remove(&id);
         }
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::message::{Action, WorkerId};
-use super::worker::{Given, State, Worker};
+use super::worker::{Given, Worker, WorkerState};
 use super::{Dispatcher, Queued, broken_error};
 
 /// How long a worker may run one attempt before what waits behind it is asked back for an idle one, or for one
@@ -41,7 +41,7 @@ impl Dispatcher {
         if self.closing && self.queue.is_empty() {
             for (&id, worker) in &mut self.workers {
                 match worker.state {
-                    State::Starting { .. } => worker.discard(id, now, actions),
+                    WorkerState::Starting { .. } => worker.discard(id, now, actions),
                     _ if worker.is_idle() => worker.dismiss(id, now, actions),
                     _ => {}
                 }
@@ -112,7 +112,7 @@ impl Dispatcher {
     }
 
     fn starting(&self) -> usize {
-        self.workers.values().filter(|worker| matches!(worker.state, State::Starting { .. })).count()
+        self.workers.values().filter(|worker| matches!(worker.state, WorkerState::Starting { .. })).count()
     }
 
     /// Starts a worker unless there are as many as there may be, or the pool is broken: whether it did.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::message::{Action, MAX_FAILED_STARTS, WorkerId};
-use super::worker::{Interrupted, State, Worker};
+use super::worker::{Interrupted, Worker, WorkerState};
 use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
 
 /// How long no worker is started after so many, while others serve.
@@ -11,15 +11,15 @@ const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// Settles the attempts of workers of whose death all is known.
-    pub(super) fn bury(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn settle_dead_workers(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let dead: Vec<WorkerId> =
-            self.workers.iter().filter(|(_, worker)| worker.is_known_dead(now)).map(|(&id, _)| id).collect();
+            self.workers.iter().filter(|(_, worker)| worker.is_exit_known(now)).map(|(&id, _)| id).collect();
         for id in dead {
             let Some(mut worker) = self.workers.remove(&id) else { continue };
-            let before = std::mem::replace(&mut worker.state, State::Buried);
+            let before = std::mem::replace(&mut worker.state, WorkerState::Settled);
             self.report(worker.settle_all(), actions);
             self.settle_given(&mut worker, actions);
-            let failed_start = matches!(before, State::Starting { .. }).then(|| worker.start_error());
+            let failed_start = matches!(before, WorkerState::Starting { .. }).then(|| worker.start_error());
             if !worker.gone {
                 self.workers.insert(id, worker);
             }

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::Dispatcher;
 use super::message::{Action, WorkerId};
-use super::worker::{Interrupted, State, Worker};
+use super::worker::{Interrupted, Worker, WorkerState};
 
 impl Dispatcher {
     pub(super) fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -22,24 +22,26 @@ impl Dispatcher {
                     true => tracing::error!(pid = worker.pid, "what a worker printed before its end can't be read"),
                 }
                 worker.give_up(now);
-                if matches!(worker.state, State::Buried) {
+                if matches!(worker.state, WorkerState::Settled) {
                     self.workers.remove(&id);
                 }
                 continue;
             }
             match worker.state {
-                State::Starting { .. } => {
+                WorkerState::Starting { .. } => {
                     worker.fault.get_or_insert_with(|| self.rules.not_ready());
                     worker.end(id, now, actions);
                 }
-                State::Serving if spare && worker.is_long_idle(&self.rules, now) => worker.dismiss(id, now, actions),
-                State::Serving => match worker.escalate(&self.rules, now) {
+                WorkerState::Serving if spare && worker.is_long_idle(&self.rules, now) => {
+                    worker.dismiss(id, now, actions)
+                }
+                WorkerState::Serving => match worker.escalate(&self.rules, now) {
                     Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
                     Some(Interrupted::Ended) => worker.end(id, now, actions),
                     _ => {}
                 },
-                State::Leaving { .. } => worker.end(id, now, actions),
-                State::Buried => {}
+                WorkerState::Leaving { .. } => worker.end(id, now, actions),
+                WorkerState::Settled => {}
             }
             self.report_settled(id, now, actions);
         }

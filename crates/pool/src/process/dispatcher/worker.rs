@@ -19,14 +19,14 @@ const CHANNEL_DRAIN: Duration = Duration::from_secs(2);
 /// for machines that are so busy that nobody gets to read it.
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
-const BURIAL: Duration = Duration::from_secs(10);
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a worker that was told to go may take before its tree is ended.
 const LEAVE: Duration = Duration::from_secs(1);
 
 /// A worker from the moment it was asked for until nothing of it is left.
 pub(super) struct Worker {
     pub(super) pid: Option<u32>,
-    pub(super) state: State,
+    pub(super) state: WorkerState,
     /// What it has been given and not answered for, in this order; it runs the first.
     pub(super) given: VecDeque<Given>,
     /// How many it has been given all in all, without those that it gave back and those that could not be sent.
@@ -55,11 +55,11 @@ pub(super) struct Worker {
 
 /// See the documentation of the dispatcher.
 #[derive(Clone, Copy)]
-pub(super) enum State {
+pub(super) enum WorkerState {
     Starting { since: Instant },
     Serving,
     Leaving { until: Instant },
-    Buried,
+    Settled,
 }
 
 /// An attempt that a worker has been given.
@@ -137,7 +137,7 @@ impl Worker {
     pub(super) fn new(now: Instant) -> Worker {
         Worker {
             pid: None,
-            state: State::Starting { since: now },
+            state: WorkerState::Starting { since: now },
             given: VecDeque::new(),
             taken: 0,
             settling: Vec::new(),
@@ -158,12 +158,12 @@ impl Worker {
     /// Whether it can be given attempts, now or when it is ready.
     pub(super) fn stays(&self) -> bool {
         let ending = self.exit.is_some() || self.end_asked.is_some() || self.channel_closed;
-        !ending && matches!(self.state, State::Starting { .. } | State::Serving)
+        !ending && matches!(self.state, WorkerState::Starting { .. } | WorkerState::Serving)
     }
 
     /// Whether it can be given attempts now.
     pub(super) fn is_serving(&self) -> bool {
-        self.stays() && !self.stopped && matches!(self.state, State::Serving)
+        self.stays() && !self.stopped && matches!(self.state, WorkerState::Serving)
     }
 
     /// Whether it waits for attempts.
@@ -225,14 +225,14 @@ impl Worker {
     // ----- ending -----
 
     pub(super) fn dismiss(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        self.state = State::Leaving { until: now + LEAVE };
+        self.state = WorkerState::Leaving { until: now + LEAVE };
         actions.push(Action::Dismiss(id));
     }
 
     /// Ends one that was never ready, and that nobody needs any more: it does not hear yet that it is to go. It counts as
     /// one that leaves, not as one that could not be started.
     pub(super) fn discard(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        self.state = State::Leaving { until: now };
+        self.state = WorkerState::Leaving { until: now };
         self.end(id, now, actions);
     }
 
@@ -256,7 +256,7 @@ impl Worker {
 
     fn overdue_at(&self) -> Option<Instant> {
         let since = self.exit.map(|death| death.at).or(self.end_asked)?;
-        Some(since + BURIAL)
+        Some(since + END_TIMEOUT)
     }
 
     /// Counts as dead and buried from now on, whatever becomes of it. It may still run what it has been given, so that all
@@ -264,7 +264,7 @@ impl Worker {
     pub(super) fn give_up(&mut self, now: Instant) {
         let begun = self.given.back().map(|given| given.attempt.id);
         if self.exit.is_none() {
-            self.fault.get_or_insert(format!("it could not be ended within {} s", BURIAL.as_secs()));
+            self.fault.get_or_insert(format!("it could not be ended within {} s", END_TIMEOUT.as_secs()));
         }
         self.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun, at: now });
         (self.channel_closed, self.drained, self.gone) = (true, true, true);
@@ -297,26 +297,28 @@ impl Worker {
         if let Some(death) = self.exit {
             // Until its output has been read time alone changes nothing, however much of it has passed, but that it is
             // given up in the end.
-            let waits = !matches!(self.state, State::Buried) && !self.channel_closed && self.drained;
+            let waits = !matches!(self.state, WorkerState::Settled) && !self.channel_closed && self.drained;
             return waits.then(|| death.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
         let settling = self.settling.iter().map(|settling| settling.until).min();
         let state = match self.state {
             _ if self.end_asked.is_some() => None,
-            State::Starting { since } => Some(since + rules.start_timeout),
-            State::Serving if self.given.is_empty() => (rules.scaling && spare).then(|| self.news + rules.idle_timeout),
-            State::Serving => self.escalates_at(rules),
-            State::Leaving { until } => Some(until),
-            State::Buried => None,
+            WorkerState::Starting { since } => Some(since + rules.start_timeout),
+            WorkerState::Serving if self.given.is_empty() => {
+                (rules.scaling && spare).then(|| self.news + rules.idle_timeout)
+            }
+            WorkerState::Serving => self.escalates_at(rules),
+            WorkerState::Leaving { until } => Some(until),
+            WorkerState::Settled => None,
         };
         [settling, state, overdue].into_iter().flatten().min()
     }
 
     /// Whether its process has ended and everything that it said and printed is known, or has had its time.
-    pub(super) fn is_known_dead(&self, now: Instant) -> bool {
+    pub(super) fn is_exit_known(&self, now: Instant) -> bool {
         let Some(death) = self.exit else { return false };
         let heard = self.channel_closed || death.at + CHANNEL_DRAIN <= now;
-        heard && self.drained && !matches!(self.state, State::Buried)
+        heard && self.drained && !matches!(self.state, WorkerState::Settled)
     }
 
     /// How many of the given attempts it had begun: those up to the last one that it noted. None if it noted one that it

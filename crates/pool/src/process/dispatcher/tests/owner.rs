@@ -295,7 +295,7 @@ impl Owner {
         }
         assert!(self.dispatcher.workers() <= self.max_workers, "more workers than allowed");
         let open = || self.accounts.iter().filter(|(_, account)| !account.ended && account.answered.is_none());
-        let waiting = open().find(|(_, account)| account.given.is_none_or(|worker| self.is_buried(worker)));
+        let waiting = open().find(|(_, account)| account.given.is_none_or(|worker| self.is_settled(worker)));
         let idle = self
             .known
             .iter()
@@ -304,7 +304,7 @@ impl Owner {
             assert!(idle.is_none(), "{attempt} waits, and worker {:?} is idle", idle.map(|(worker, _)| worker));
             // One that could not be started is replaced when all about its end is known: it may break the pool.
             let comes =
-                |(worker, known): (&WorkerId, &Known)| !known.ending || !known.ready && !self.is_buried(*worker);
+                |(worker, known): (&WorkerId, &Known)| !known.ending || !known.ready && !self.is_settled(*worker);
             let full = self.dispatcher.workers() == self.max_workers;
             assert!(full || self.known.iter().any(comes), "{attempt} waits, and no worker is there or started");
         } else if idle.is_some() && self.is_held_up() {
@@ -328,8 +328,8 @@ impl Owner {
     }
 
     /// All is known of its death. What it had not begun, and nobody was told to run, waits again without a word.
-    fn is_buried(&self, worker: WorkerId) -> bool {
-        let buried = |worker: &Worker| matches!(worker.state, State::Buried);
+    fn is_settled(&self, worker: WorkerId) -> bool {
+        let buried = |worker: &Worker| matches!(worker.state, WorkerState::Settled);
         self.dispatcher.workers.get(&worker).is_none_or(buried)
     }
 
