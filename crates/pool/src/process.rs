@@ -46,7 +46,7 @@ use crate::policy::{AtExit, Policy};
 const SLACK: Duration = Duration::from_secs(5);
 
 /// How many workers of a pool may end before they begin an attempt that they were given.
-const MAX_UNBEGUN: u8 = 3;
+const MAX_LOSSES_BEFORE_START: u8 = 3;
 
 /// A pool of isolated worker processes: every type but `thread` (`parity.md` P97), by the rules of its [`Policy`].
 ///
@@ -92,7 +92,7 @@ impl ProcessPool {
         opening: &Cancellation,
     ) -> Result<ProcessPool, OpenError> {
         let options = options.bounded();
-        let rules = Rules { max_workers: 1, scaling: true, max_unbegun: 1, ..rules(&options) };
+        let rules = Rules { max_workers: 1, scaling: true, max_losses_before_start: 1, ..rules(&options) };
         ProcessPool::open_by(policy, rules, &options, Some(attempt), events, opening)
     }
 
@@ -268,7 +268,7 @@ fn rules(options: &PoolOptions) -> Rules {
         interpreter: options.python.as_ref().map(|python| PathBuf::from(&python.interpreter)),
         wait_on_exit: options.wait_on_exit,
         interrupt_on_exit: options.interrupt_on_exit,
-        max_unbegun: MAX_UNBEGUN,
+        max_losses_before_start: MAX_LOSSES_BEFORE_START,
     }
 }
 

@@ -87,7 +87,7 @@ enum Exiting {
 struct Queued {
     attempt: Attempt,
     /// How many workers have died with it before they began it.
-    unbegun: u8,
+    losses_before_start: u8,
 }
 
 impl Dispatcher {
@@ -215,7 +215,7 @@ impl Dispatcher {
 
     fn submit(&mut self, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
         match &self.broken {
-            None => self.queue.extend(attempts.into_iter().map(|attempt| Queued { attempt, unbegun: 0 })),
+            None => self.queue.extend(attempts.into_iter().map(|attempt| Queued { attempt, losses_before_start: 0 })),
             Some(reason) => {
                 let error = broken_error(reason);
                 actions.extend(attempts.into_iter().map(|attempt| report_failed(attempt.id, error.clone())));
@@ -334,8 +334,8 @@ impl Dispatcher {
             worker.taken -= 1;
             self.holders.remove(&attempt);
             if matches!(given.interrupt, Interrupted::No) {
-                let unbegun = given.unbegun;
-                self.requeue(given, unbegun, actions);
+                let losses_before_start = given.losses_before_start;
+                self.requeue(given, losses_before_start, actions);
             } else {
                 // The worker had forgotten it when the interrupt came, and will say nothing of it.
                 actions.push(report_failed(attempt, interrupted_before_start()));
@@ -345,11 +345,11 @@ impl Dispatcher {
     }
 
     /// An attempt that no worker has begun waits again, before all others.
-    fn requeue(&mut self, given: Given, unbegun: u8, actions: &mut Vec<Action>) {
+    fn requeue(&mut self, given: Given, losses_before_start: u8, actions: &mut Vec<Action>) {
         if given.announced {
             actions.push(Action::Report(PoolEvent::Requeued { attempt: given.attempt.id }));
         }
-        self.queue.push_front(Queued { attempt: given.attempt, unbegun });
+        self.queue.push_front(Queued { attempt: given.attempt, losses_before_start });
     }
 
     // ----- workers -----

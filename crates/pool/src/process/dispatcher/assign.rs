@@ -93,9 +93,9 @@ impl Dispatcher {
             worker.news = now;
         }
         let mut attempts = Vec::with_capacity(count);
-        for Queued { attempt, unbegun } in self.queue.drain(..count) {
+        for Queued { attempt, losses_before_start } in self.queue.drain(..count) {
             self.holders.insert(attempt.id, id);
-            worker.given.push_back(Given::new(attempt.clone(), unbegun));
+            worker.given.push_back(Given::new(attempt.clone(), losses_before_start));
             worker.taken += 1;
             attempts.push(attempt);
         }

@@ -18,9 +18,9 @@ impl Dispatcher {
         }
         self.exiting = if terminate { Exiting::Terminates } else { Exiting::Waits };
         for (&id, worker) in &mut self.workers {
-            let unbegun = worker.ask_all_back();
-            if !unbegun.is_empty() {
-                actions.push(Action::AskBack { worker: id, attempts: unbegun });
+            let not_begun = worker.ask_all_back();
+            if !not_begun.is_empty() {
+                actions.push(Action::AskBack { worker: id, attempts: not_begun });
             }
         }
     }

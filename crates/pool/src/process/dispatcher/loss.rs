@@ -55,22 +55,22 @@ impl Dispatcher {
     /// What a dead worker had begun is lost; the rest goes back to the head of the queue.
     fn settle_given(&mut self, worker: &mut Worker, actions: &mut Vec<Action>) {
         let begun = worker.begun();
-        let unbegun = worker.given.split_off(begun);
+        let not_begun = worker.given.split_off(begun);
         for given in std::mem::take(&mut worker.given) {
             let error = worker.lost_error(&given);
             self.holders.remove(&given.attempt.id);
             actions.push(report_failed(given.attempt.id, error));
         }
-        for given in unbegun.into_iter().rev() {
+        for given in not_begun.into_iter().rev() {
             let id = given.attempt.id;
             self.holders.remove(&id);
             // One that ran something, and ended by that, says nothing of what waited behind it.
-            let times = given.unbegun + u8::from(begun == 0);
+            let times = given.losses_before_start + u8::from(begun == 0);
             if !matches!(given.interrupt, Interrupted::No) {
                 actions.push(report_failed(id, interrupted_before_start()));
             } else if let Some(reason) = &self.broken {
                 actions.push(report_failed(id, broken_error(reason)));
-            } else if times >= self.rules.max_unbegun {
+            } else if times >= self.rules.max_losses_before_start {
                 let mut error = worker.lost_error(&given);
                 if times > 1 {
                     let count = format!("; it was the {times}. worker in a row to end before it began this attempt");

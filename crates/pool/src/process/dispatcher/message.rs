@@ -30,7 +30,7 @@ pub(crate) struct Rules {
     pub(crate) wait_on_exit: bool,
     pub(crate) interrupt_on_exit: bool,
     /// How many workers may end before they begin an attempt that they were given.
-    pub(crate) max_unbegun: u8,
+    pub(crate) max_losses_before_start: u8,
 }
 
 impl Rules {

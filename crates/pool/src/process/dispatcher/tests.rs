@@ -27,7 +27,7 @@ pub(super) fn rules() -> Rules {
         interpreter: None,
         wait_on_exit: true,
         interrupt_on_exit: false,
-        max_unbegun: 3,
+        max_losses_before_start: 3,
     }
 }
 
@@ -335,7 +335,7 @@ fn workers_that_are_terminated_get_sigterm_once_and_what_they_had_fails_with_the
 
 #[test]
 fn where_one_worker_only_may_serve_an_attempt_is_lost_with_it_also_before_it_began() {
-    let mut world = World::open(Rules { max_workers: 1, max_unbegun: 1, ..rules() });
+    let mut world = World::open(Rules { max_workers: 1, max_losses_before_start: 1, ..rules() });
     world.submit([1]);
     let actions = world.dies(1, 0, Exit::Signal(9));
     assert_eq!(error(&actions).kind, ErrorKind::WorkerLost);

@@ -66,7 +66,7 @@ pub(super) enum WorkerState {
 pub(super) struct Given {
     pub(super) attempt: Attempt,
     /// How many workers have died with it before they began it.
-    pub(super) unbegun: u8,
+    pub(super) losses_before_start: u8,
     pub(super) interrupt: Interrupted,
     pub(super) asked_back: bool,
     /// Whether it was told that it has started.
@@ -75,9 +75,9 @@ pub(super) struct Given {
 }
 
 impl Given {
-    pub(super) fn new(attempt: Attempt, unbegun: u8) -> Given {
+    pub(super) fn new(attempt: Attempt, losses_before_start: u8) -> Given {
         let (interrupt, output) = (Interrupted::No, Output::default());
-        Given { attempt, unbegun, interrupt, asked_back: false, announced: false, output }
+        Given { attempt, losses_before_start, interrupt, asked_back: false, announced: false, output }
     }
 }
 
