@@ -52,7 +52,7 @@ use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
 use self::prefetch::Pace;
-use self::worker::{Death, Given, Interrupted, Settling, Worker, WorkerState};
+use self::worker::{AssignedAttempt, Death, Interrupted, Settling, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
 
 /// See the module's documentation.
@@ -62,7 +62,7 @@ pub(super) struct Dispatcher {
     workers: BTreeMap<WorkerId, Worker>,
     queue: VecDeque<Queued>,
     /// Which worker has an attempt that is given or settling.
-    holders: HashMap<AttemptId, WorkerId>,
+    assigned_to: HashMap<AttemptId, WorkerId>,
     pace: Pace,
     failed_starts: u32,
     /// When a worker may be started again after that, while others serve.
@@ -97,7 +97,7 @@ impl Dispatcher {
             next_worker: 1,
             workers: BTreeMap::new(),
             queue: VecDeque::new(),
-            holders: HashMap::new(),
+            assigned_to: HashMap::new(),
             pace: Pace::default(),
             failed_starts: 0,
             starts_again: None,
@@ -227,12 +227,12 @@ impl Dispatcher {
         if let Some(position) = self.queue.iter().position(|queued| queued.attempt.id == attempt) {
             self.queue.remove(position);
             actions.push(report_failed(attempt, interrupted_before_start()));
-        } else if let Some(&id) = self.holders.get(&attempt)
+        } else if let Some(&id) = self.assigned_to.get(&attempt)
             && let Some(worker) = self.workers.get_mut(&id)
-            && let Some(given) = worker.given_mut(attempt)
-            && matches!(given.interrupt, Interrupted::No)
+            && let Some(assigned) = worker.assigned_mut(attempt)
+            && matches!(assigned.interrupt, Interrupted::No)
         {
-            given.interrupt = Interrupted::Asked(now);
+            assigned.interrupt = Interrupted::Asked(now);
             actions.push(Action::Interrupt { worker: id, attempt });
         }
     }
@@ -240,11 +240,11 @@ impl Dispatcher {
     /// Interrupts what each worker runs.
     pub(super) fn interrupt_running(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (&id, worker) in &mut self.workers {
-            if let Some(given) = worker.given.front_mut()
-                && matches!(given.interrupt, Interrupted::No)
+            if let Some(assigned) = worker.assigned.front_mut()
+                && matches!(assigned.interrupt, Interrupted::No)
             {
-                given.interrupt = Interrupted::Asked(now);
-                actions.push(Action::Interrupt { worker: id, attempt: given.attempt.id });
+                assigned.interrupt = Interrupted::Asked(now);
+                actions.push(Action::Interrupt { worker: id, attempt: assigned.attempt.id });
             }
         }
     }
@@ -254,7 +254,7 @@ impl Dispatcher {
         self.closing = true;
         self.fail_queue(&TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started"), actions);
         for (&id, worker) in &mut self.workers {
-            worker.given.iter_mut().for_each(|given| given.interrupt = Interrupted::Ended);
+            worker.assigned.iter_mut().for_each(|assigned| assigned.interrupt = Interrupted::Ended);
             worker.end(id, now, actions);
         }
     }
@@ -264,12 +264,12 @@ impl Dispatcher {
     }
 
     /// Takes an attempt from the worker that has answered for it; `None` if it has answered before.
-    fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<Given> {
+    fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<AssignedAttempt> {
         let worker = self.workers.get_mut(&id)?;
-        let given = worker.take(attempt)?;
+        let assigned = worker.take(attempt)?;
         self.pace.sample(now.saturating_duration_since(worker.news));
         worker.news = now;
-        Some(given)
+        Some(assigned)
     }
 
     /// The worker has answered: told at once if nothing that was printed is still to be read.
@@ -282,8 +282,8 @@ impl Dispatcher {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let Some(given) = self.take_answered(id, attempt, now) else { return };
-        self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
+        let Some(assigned) = self.take_answered(id, attempt, now) else { return };
+        self.with(id, |worker| worker.settling.push(Settling::new(assigned, answer, marked, now)));
         self.report_settled(id, now, actions);
     }
 
@@ -296,10 +296,10 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) {
         if self.take_answered(id, attempt, now).is_some() {
-            self.holders.remove(&attempt);
+            self.assigned_to.remove(&attempt);
             actions.push(report_failed(attempt, error));
             self.with(id, |worker| {
-                worker.taken -= 1;
+                worker.assigned_total -= 1;
                 actions.extend(worker.announce_first());
             });
         }
@@ -318,7 +318,7 @@ impl Dispatcher {
 
     fn report(&mut self, settled: Vec<(AttemptId, Result<Data, TaskError>)>, actions: &mut Vec<Action>) {
         for (attempt, answer) in settled {
-            self.holders.remove(&attempt);
+            self.assigned_to.remove(&attempt);
             actions.push(match answer {
                 Ok(result) => Action::Report(PoolEvent::Finished { attempt, result }),
                 Err(error) => report_failed(attempt, error),
@@ -327,15 +327,15 @@ impl Dispatcher {
     }
 
     fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
-        self.with(id, |worker| worker.given.iter_mut().for_each(|given| given.asked_back = false));
+        self.with(id, |worker| worker.assigned.iter_mut().for_each(|assigned| assigned.asked_back = false));
         for &attempt in attempts.iter().rev() {
             let Some(worker) = self.workers.get_mut(&id) else { return };
-            let Some(given) = worker.take(attempt) else { continue };
-            worker.taken -= 1;
-            self.holders.remove(&attempt);
-            if matches!(given.interrupt, Interrupted::No) {
-                let losses_before_start = given.losses_before_start;
-                self.requeue(given, losses_before_start, actions);
+            let Some(assigned) = worker.take(attempt) else { continue };
+            worker.assigned_total -= 1;
+            self.assigned_to.remove(&attempt);
+            if matches!(assigned.interrupt, Interrupted::No) {
+                let losses_before_start = assigned.losses_before_start;
+                self.requeue(assigned, losses_before_start, actions);
             } else {
                 // The worker had forgotten it when the interrupt came, and will say nothing of it.
                 actions.push(report_failed(attempt, interrupted_before_start()));
@@ -345,11 +345,11 @@ impl Dispatcher {
     }
 
     /// An attempt that no worker has begun waits again, before all others.
-    fn requeue(&mut self, given: Given, losses_before_start: u8, actions: &mut Vec<Action>) {
-        if given.announced {
-            actions.push(Action::Report(PoolEvent::Requeued { attempt: given.attempt.id }));
+    fn requeue(&mut self, assigned: AssignedAttempt, losses_before_start: u8, actions: &mut Vec<Action>) {
+        if assigned.announced {
+            actions.push(Action::Report(PoolEvent::Requeued { attempt: assigned.attempt.id }));
         }
-        self.queue.push_front(Queued { attempt: given.attempt, losses_before_start });
+        self.queue.push_front(Queued { attempt: assigned.attempt, losses_before_start });
     }
 
     // ----- workers -----
@@ -437,7 +437,7 @@ impl Dispatcher {
         let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::settle_all).collect();
         self.report(answered, actions);
         let error = broken_error(&reason);
-        actions.extend(self.holders.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));
+        actions.extend(self.assigned_to.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));
         self.workers.clear();
     }
 

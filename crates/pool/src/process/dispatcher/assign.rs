@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::message::{Action, WorkerId};
-use super::worker::{Given, Worker, WorkerState};
+use super::worker::{AssignedAttempt, Worker, WorkerState};
 use super::{Dispatcher, Queued, broken_error};
 
 /// How long a worker may run one attempt before what waits behind it is asked back for an idle one, or for one
@@ -18,7 +18,7 @@ impl Dispatcher {
         if let Some(reason) = &self.broken
             && !self.workers.values().any(Worker::stays)
         {
-            // Given back by a worker that has ended since.
+            // AssignedAttempt back by a worker that has ended since.
             self.fail_queue(&broken_error(&reason.clone()), actions);
         }
         self.end_what_is_stopped_and_idle(now, actions);
@@ -52,7 +52,11 @@ impl Dispatcher {
     /// How many attempts a worker may still be given before it is replaced; while no other can be started, as many as
     /// there are.
     fn left(&self, worker: &Worker) -> usize {
-        if self.starts_again.is_some() { usize::MAX } else { self.rules.max_tasks.saturating_sub(worker.taken) }
+        if self.starts_again.is_some() {
+            usize::MAX
+        } else {
+            self.rules.max_tasks.saturating_sub(worker.assigned_total)
+        }
     }
 
     /// Lets workers go that have run as many attempts as they may; others are started as they are needed.
@@ -69,19 +73,19 @@ impl Dispatcher {
     fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let depth = self.pace.depth();
         let wants = |worker: &Worker| {
-            let moves = worker.given.is_empty() || worker.news + ASK_BACK_AFTER > now;
-            worker.is_serving() && self.left(worker) > 0 && worker.given.len() <= depth / 2 && moves
+            let moves = worker.assigned.is_empty() || worker.news + ASK_BACK_AFTER > now;
+            worker.is_serving() && self.left(worker) > 0 && worker.assigned.len() <= depth / 2 && moves
         };
         let mut takers: Vec<(WorkerId, usize)> = self
             .workers
             .iter()
             .filter(|(_, worker)| wants(worker))
-            .map(|(&id, worker)| (id, worker.given.len()))
+            .map(|(&id, worker)| (id, worker.assigned.len()))
             .collect();
-        takers.sort_by_key(|&(_, given)| given > 0);
+        takers.sort_by_key(|&(_, assigned)| assigned > 0);
         let share = self.queue.len().div_ceil(takers.len().max(1)).clamp(1, depth);
-        for (id, given) in takers {
-            self.give(id, share.min(depth - given), now, actions);
+        for (id, assigned) in takers {
+            self.give(id, share.min(depth - assigned), now, actions);
         }
     }
 
@@ -89,14 +93,14 @@ impl Dispatcher {
         let left = self.workers.get(&id).map_or(0, |worker| self.left(worker));
         let count = count.min(self.queue.len()).min(left);
         let Some(worker) = self.workers.get_mut(&id).filter(|_| count > 0) else { return };
-        if worker.given.is_empty() {
+        if worker.assigned.is_empty() {
             worker.news = now;
         }
         let mut attempts = Vec::with_capacity(count);
         for Queued { attempt, losses_before_start } in self.queue.drain(..count) {
-            self.holders.insert(attempt.id, id);
-            worker.given.push_back(Given::new(attempt.clone(), losses_before_start));
-            worker.taken += 1;
+            self.assigned_to.insert(attempt.id, id);
+            worker.assigned.push_back(AssignedAttempt::new(attempt.clone(), losses_before_start));
+            worker.assigned_total += 1;
             attempts.push(attempt);
         }
         actions.extend(worker.announce_first());

@@ -28,8 +28,9 @@ impl Dispatcher {
     /// Every worker gets SIGTERM. What it has not begun fails with it; what does not end by that goes on.
     pub(super) fn terminate(&mut self, actions: &mut Vec<Action>) {
         for (&id, worker) in &mut self.workers {
-            for given in worker.given.iter_mut().filter(|given| matches!(given.interrupt, Interrupted::No)) {
-                given.interrupt = Interrupted::Signalled;
+            for assigned in worker.assigned.iter_mut().filter(|assigned| matches!(assigned.interrupt, Interrupted::No))
+            {
+                assigned.interrupt = Interrupted::Signalled;
             }
             actions.push(Action::Signal(id, Signal::SIGTERM));
         }
@@ -48,10 +49,10 @@ impl Dispatcher {
         }
         if self.exiting == Exiting::Terminates {
             for (&id, worker) in &mut self.workers {
-                if let Some(given) = worker.given.front_mut()
-                    && !matches!(given.interrupt, Interrupted::Exiting(_) | Interrupted::Ended)
+                if let Some(assigned) = worker.assigned.front_mut()
+                    && !matches!(assigned.interrupt, Interrupted::Exiting(_) | Interrupted::Ended)
                 {
-                    given.interrupt = Interrupted::Exiting(now);
+                    assigned.interrupt = Interrupted::Exiting(now);
                     actions.push(Action::Signal(id, Signal::SIGTERM));
                 }
             }

@@ -18,7 +18,7 @@ impl Dispatcher {
             let Some(mut worker) = self.workers.remove(&id) else { continue };
             let before = std::mem::replace(&mut worker.state, WorkerState::Settled);
             self.report(worker.settle_all(), actions);
-            self.settle_given(&mut worker, actions);
+            self.settle_assigned(&mut worker, actions);
             let failed_start = matches!(before, WorkerState::Starting { .. }).then(|| worker.start_error());
             if !worker.gone {
                 self.workers.insert(id, worker);
@@ -53,32 +53,32 @@ impl Dispatcher {
     }
 
     /// What a dead worker had begun is lost; the rest goes back to the head of the queue.
-    fn settle_given(&mut self, worker: &mut Worker, actions: &mut Vec<Action>) {
+    fn settle_assigned(&mut self, worker: &mut Worker, actions: &mut Vec<Action>) {
         let begun = worker.begun();
-        let not_begun = worker.given.split_off(begun);
-        for given in std::mem::take(&mut worker.given) {
-            let error = worker.lost_error(&given);
-            self.holders.remove(&given.attempt.id);
-            actions.push(report_failed(given.attempt.id, error));
+        let not_begun = worker.assigned.split_off(begun);
+        for assigned in std::mem::take(&mut worker.assigned) {
+            let error = worker.lost_error(&assigned);
+            self.assigned_to.remove(&assigned.attempt.id);
+            actions.push(report_failed(assigned.attempt.id, error));
         }
-        for given in not_begun.into_iter().rev() {
-            let id = given.attempt.id;
-            self.holders.remove(&id);
+        for assigned in not_begun.into_iter().rev() {
+            let id = assigned.attempt.id;
+            self.assigned_to.remove(&id);
             // One that ran something, and ended by that, says nothing of what waited behind it.
-            let times = given.losses_before_start + u8::from(begun == 0);
-            if !matches!(given.interrupt, Interrupted::No) {
+            let times = assigned.losses_before_start + u8::from(begun == 0);
+            if !matches!(assigned.interrupt, Interrupted::No) {
                 actions.push(report_failed(id, interrupted_before_start()));
             } else if let Some(reason) = &self.broken {
                 actions.push(report_failed(id, broken_error(reason)));
             } else if times >= self.rules.max_losses_before_start {
-                let mut error = worker.lost_error(&given);
+                let mut error = worker.lost_error(&assigned);
                 if times > 1 {
                     let count = format!("; it was the {times}. worker in a row to end before it began this attempt");
                     error.message += &count;
                 }
                 actions.push(report_failed(id, error));
             } else {
-                self.requeue(given, times, actions);
+                self.requeue(assigned, times, actions);
             }
         }
     }

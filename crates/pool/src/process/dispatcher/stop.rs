@@ -11,13 +11,14 @@ impl Dispatcher {
     pub(super) fn stopped(&mut self, id: WorkerId, pid: u32, signal: i32, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.stopped |= worker.pid == Some(pid);
-        let waiting = worker.given.iter().map(|given| given.attempt.id);
+        let waiting = worker.assigned.iter().map(|assigned| assigned.attempt.id);
         actions.extend(waiting.map(|attempt| Action::Report(PoolEvent::ProcessStopped { attempt, pid, signal })));
     }
 
     /// A worker that has nothing to run and is stopped would never be given anything again.
     pub(super) fn end_what_is_stopped_and_idle(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for (&id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.stopped && worker.given.is_empty()) {
+        for (&id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.stopped && worker.assigned.is_empty())
+        {
             worker.fault.get_or_insert_with(|| "it was stopped by a signal".to_owned());
             worker.end(id, now, actions);
         }
@@ -29,7 +30,7 @@ impl Dispatcher {
             worker.stopped = false;
             worker.news = now;
         }
-        let waiting = worker.given.iter().map(|given| given.attempt.id);
+        let waiting = worker.assigned.iter().map(|assigned| assigned.attempt.id);
         actions.extend(waiting.map(|attempt| Action::Report(PoolEvent::ProcessContinued { attempt, pid })));
     }
 }

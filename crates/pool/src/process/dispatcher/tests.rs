@@ -263,11 +263,11 @@ fn short_attempts_are_given_several_at_a_time() {
     let run = actions.iter().find(|action| action.starts_with("run")).unwrap();
     assert_eq!(run.split('+').count(), 64);
     // Nothing more until half of them is done.
-    let given = |actions: &[String]| actions.iter().any(|action| action.starts_with("run"));
+    let assigned = |actions: &[String]| actions.iter().any(|action| action.starts_with("run"));
     for attempt in 2..=32 {
-        assert!(!given(&essence(&world.finish(1, attempt))), "{attempt}");
+        assert!(!assigned(&essence(&world.finish(1, attempt))), "{attempt}");
     }
-    assert!(given(&essence(&world.finish(1, 33))));
+    assert!(assigned(&essence(&world.finish(1, 33))));
 }
 
 #[test]
@@ -388,8 +388,8 @@ fn a_worker_that_has_run_as_many_attempts_as_it_may_is_replaced() {
     world.submit([1]);
     world.finish(1, 1);
     // Short ones, of which a worker is given several.
-    let given = world.submit([2, 3, 4, 5]);
-    assert!(essence(&given).contains(&"run 2+3 on 1".to_owned()), "{given:?}");
+    let assigned = world.submit([2, 3, 4, 5]);
+    assert!(essence(&assigned).contains(&"run 2+3 on 1".to_owned()), "{assigned:?}");
     world.finish(1, 2);
     assert_eq!(essence(&world.finish(1, 3)), ["3 finished", "dismiss 1"]);
     assert!(essence(&world.dies(1, 3, Exit::Code(0))).contains(&"start 2".to_owned()));

@@ -28,9 +28,9 @@ pub(super) struct Worker {
     pub(super) pid: Option<u32>,
     pub(super) state: WorkerState,
     /// What it has been given and not answered for, in this order; it runs the first.
-    pub(super) given: VecDeque<Given>,
+    pub(super) assigned: VecDeque<AssignedAttempt>,
     /// How many it has been given all in all, without those that it gave back and those that could not be sent.
-    pub(super) taken: usize,
+    pub(super) assigned_total: usize,
     /// What is to be reported when its output has been read.
     pub(super) settling: Vec<Settling>,
     /// When it was last given something to begin with, or gave an answer.
@@ -63,7 +63,7 @@ pub(super) enum WorkerState {
 }
 
 /// An attempt that a worker has been given.
-pub(super) struct Given {
+pub(super) struct AssignedAttempt {
     pub(super) attempt: Attempt,
     /// How many workers have died with it before they began it.
     pub(super) losses_before_start: u8,
@@ -74,10 +74,10 @@ pub(super) struct Given {
     output: Output,
 }
 
-impl Given {
-    pub(super) fn new(attempt: Attempt, losses_before_start: u8) -> Given {
+impl AssignedAttempt {
+    pub(super) fn new(attempt: Attempt, losses_before_start: u8) -> AssignedAttempt {
         let (interrupt, output) = (Interrupted::No, Output::default());
-        Given { attempt, losses_before_start, interrupt, asked_back: false, announced: false, output }
+        AssignedAttempt { attempt, losses_before_start, interrupt, asked_back: false, announced: false, output }
     }
 }
 
@@ -104,12 +104,17 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    pub(super) fn new(given: Given, answer: Result<Data, TaskError>, marked: bool, now: Instant) -> Settling {
-        let mut output = given.output;
+    pub(super) fn new(
+        assigned: AssignedAttempt,
+        answer: Result<Data, TaskError>,
+        marked: bool,
+        now: Instant,
+    ) -> Settling {
+        let mut output = assigned.output;
         if !marked {
             output.read = [true; 2];
         }
-        Settling { attempt: given.attempt.id, answer, output, until: now + SETTLE }
+        Settling { attempt: assigned.attempt.id, answer, output, until: now + SETTLE }
     }
 }
 
@@ -138,8 +143,8 @@ impl Worker {
         Worker {
             pid: None,
             state: WorkerState::Starting { since: now },
-            given: VecDeque::new(),
-            taken: 0,
+            assigned: VecDeque::new(),
+            assigned_total: 0,
             settling: Vec::new(),
             news: now,
             exit: None,
@@ -168,7 +173,7 @@ impl Worker {
 
     /// Whether it waits for attempts.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_serving() && self.given.is_empty()
+        self.is_serving() && self.assigned.is_empty()
     }
 
     /// Whether it has had nothing to run for so long that it is to leave, if it is not the last one.
@@ -176,13 +181,13 @@ impl Worker {
         rules.scaling && self.is_idle() && self.news + rules.idle_timeout <= now
     }
 
-    pub(super) fn given_mut(&mut self, attempt: AttemptId) -> Option<&mut Given> {
-        self.given.iter_mut().find(|given| given.attempt.id == attempt)
+    pub(super) fn assigned_mut(&mut self, attempt: AttemptId) -> Option<&mut AssignedAttempt> {
+        self.assigned.iter_mut().find(|assigned| assigned.attempt.id == attempt)
     }
 
-    pub(super) fn take(&mut self, attempt: AttemptId) -> Option<Given> {
-        let position = self.given.iter().position(|given| given.attempt.id == attempt)?;
-        self.given.remove(position)
+    pub(super) fn take(&mut self, attempt: AttemptId) -> Option<AssignedAttempt> {
+        let position = self.assigned.iter().position(|assigned| assigned.attempt.id == attempt)?;
+        self.assigned.remove(position)
     }
 
     /// Tells, once, that the attempt that it runs now has started: after the end of the one before, which may wait for
@@ -192,24 +197,24 @@ impl Worker {
             return None;
         }
         let pid = self.pid.unwrap_or(0);
-        let given = self.given.front_mut().filter(|given| !given.announced)?;
-        given.announced = true;
-        Some(Action::Report(PoolEvent::Started { attempt: given.attempt.id, pid }))
+        let assigned = self.assigned.front_mut().filter(|assigned| !assigned.announced)?;
+        assigned.announced = true;
+        Some(Action::Report(PoolEvent::Started { attempt: assigned.attempt.id, pid }))
     }
 
     /// How many attempts wait behind the one that it runs and have not been asked back.
     pub(super) fn can_ask_back(&self) -> usize {
-        self.given.iter().skip(1).filter(|given| !given.asked_back).count()
+        self.assigned.iter().skip(1).filter(|assigned| !assigned.asked_back).count()
     }
 
     /// Half of what waits behind the one that it runs, the last ones.
     pub(super) fn ask_back(&mut self) -> Vec<AttemptId> {
         let count = self.can_ask_back().div_ceil(2);
-        let last = self.given.iter_mut().skip(1).rev().filter(|given| !given.asked_back).take(count);
+        let last = self.assigned.iter_mut().skip(1).rev().filter(|assigned| !assigned.asked_back).take(count);
         let mut attempts: Vec<AttemptId> = last
-            .map(|given| {
-                given.asked_back = true;
-                given.attempt.id
+            .map(|assigned| {
+                assigned.asked_back = true;
+                assigned.attempt.id
             })
             .collect();
         attempts.reverse();
@@ -218,8 +223,8 @@ impl Worker {
 
     /// Everything behind the one that it runs.
     pub(super) fn ask_all_back(&mut self) -> Vec<AttemptId> {
-        let behind = self.given.iter_mut().skip(1).filter(|given| !given.asked_back);
-        behind.map(|given| (given.asked_back = true, given.attempt.id).1).collect()
+        let behind = self.assigned.iter_mut().skip(1).filter(|assigned| !assigned.asked_back);
+        behind.map(|assigned| (assigned.asked_back = true, assigned.attempt.id).1).collect()
     }
 
     // ----- ending -----
@@ -249,7 +254,7 @@ impl Worker {
         self.end_asked.is_some()
     }
 
-    /// Whether its end has taken longer than any end does: the guardian was stopped, or it hangs in the kernel.
+    /// Whether its end has assigned_total longer than any end does: the guardian was stopped, or it hangs in the kernel.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         self.overdue_at().is_some_and(|at| at <= now)
     }
@@ -262,7 +267,7 @@ impl Worker {
     /// Counts as dead and buried from now on, whatever becomes of it. It may still run what it has been given, so that all
     /// of that is lost.
     pub(super) fn give_up(&mut self, now: Instant) {
-        let begun = self.given.back().map(|given| given.attempt.id);
+        let begun = self.assigned.back().map(|assigned| assigned.attempt.id);
         if self.exit.is_none() {
             self.fault.get_or_insert(format!("it could not be ended within {} s", END_TIMEOUT.as_secs()));
         }
@@ -273,17 +278,17 @@ impl Worker {
     /// The next step of an interruption that has had its time: of the attempt that it runs, since each step hits that.
     pub(super) fn escalate(&mut self, rules: &Rules, now: Instant) -> Option<Interrupted> {
         self.escalates_at(rules).filter(|due| *due <= now)?;
-        let given = self.given.front_mut()?;
-        given.interrupt = match given.interrupt {
+        let assigned = self.assigned.front_mut()?;
+        assigned.interrupt = match assigned.interrupt {
             Interrupted::Asked(_) => Interrupted::Terminated(now),
             _ => Interrupted::Ended,
         };
-        Some(given.interrupt)
+        Some(assigned.interrupt)
     }
 
     /// When that is. An attempt that was interrupted while it waited for its turn has its grace from then on.
     fn escalates_at(&self, rules: &Rules) -> Option<Instant> {
-        match self.given.front()?.interrupt {
+        match self.assigned.front()?.interrupt {
             Interrupted::Asked(at) => Some(at.max(self.news) + rules.interrupt_grace),
             Interrupted::Exiting(at) => Some(at + rules.interrupt_grace),
             Interrupted::Terminated(at) => Some(at + TERM_TO_KILL),
@@ -304,7 +309,7 @@ impl Worker {
         let state = match self.state {
             _ if self.end_asked.is_some() => None,
             WorkerState::Starting { since } => Some(since + rules.start_timeout),
-            WorkerState::Serving if self.given.is_empty() => {
+            WorkerState::Serving if self.assigned.is_empty() => {
                 (rules.scaling && spare).then(|| self.news + rules.idle_timeout)
             }
             WorkerState::Serving => self.escalates_at(rules),
@@ -325,7 +330,7 @@ impl Worker {
     /// has answered for.
     pub(super) fn begun(&self) -> usize {
         let begun = self.exit.and_then(|death| death.begun);
-        let position = self.given.iter().position(|given| Some(given.attempt.id) == begun);
+        let position = self.assigned.iter().position(|assigned| Some(assigned.attempt.id) == begun);
         position.map_or(0, |position| position + 1)
     }
 
@@ -343,9 +348,9 @@ impl Worker {
     /// What the attempt printed on this stream has been read to its end, be it answered for or not.
     pub(super) fn read_to_the_end(&mut self, stream: Stream, attempt: AttemptId) {
         let lines = if stream == Stream::Stderr { self.take_lines(Some(attempt)) } else { Vec::new() };
-        let given = self.given.iter_mut().map(|given| (given.attempt.id, &mut given.output));
+        let assigned = self.assigned.iter_mut().map(|assigned| (assigned.attempt.id, &mut assigned.output));
         let settling = self.settling.iter_mut().map(|settling| (settling.attempt, &mut settling.output));
-        if let Some((_, output)) = given.chain(settling).find(|(id, _)| *id == attempt) {
+        if let Some((_, output)) = assigned.chain(settling).find(|(id, _)| *id == attempt) {
             output.read[stream as usize] = true;
             output.last_lines.extend(lines);
         }
@@ -390,16 +395,16 @@ impl Worker {
     // ----- errors -----
 
     /// The end of a worker as the error of an attempt that it had been given.
-    pub(super) fn lost_error(&mut self, given: &Given) -> TaskError {
+    pub(super) fn lost_error(&mut self, assigned: &AssignedAttempt) -> TaskError {
         let (exit, peak) = self.exit.map_or((Exit::Unknown, 0), |death| (death.exit, death.peak_memory_kib));
         let pid = self.pid.unwrap_or(0);
         let mut message = format!("the worker process (pid {pid}) {exit}");
         if let Some(fault) = &self.fault {
             message = format!("the worker process (pid {pid}) was ended: {fault}");
-        } else if exit == Exit::Signal(Signal::SIGKILL as i32) && matches!(given.interrupt, Interrupted::No) {
+        } else if exit == Exit::Signal(Signal::SIGKILL as i32) && matches!(assigned.interrupt, Interrupted::No) {
             message += &format!(", with {} MiB in use: killed from outside, or out of memory", peak / 1024);
         }
-        let kind = match given.interrupt {
+        let kind = match assigned.interrupt {
             Interrupted::No => ErrorKind::WorkerLost,
             _ => {
                 message += " after it had been interrupted";
@@ -408,7 +413,7 @@ impl Worker {
         };
         let mut error = TaskError::new(kind, message);
         error.pid = self.pid;
-        error.stderr = self.take_lines(Some(given.attempt.id));
+        error.stderr = self.take_lines(Some(assigned.attempt.id));
         error
     }
 

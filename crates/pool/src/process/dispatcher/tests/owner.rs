@@ -13,9 +13,9 @@ use super::*;
 #[derive(Default)]
 pub(super) struct Account {
     /// With which worker it is.
-    given: Option<WorkerId>,
+    assigned: Option<WorkerId>,
     /// How often it was given to one.
-    times_given: u32,
+    times_assigned: u32,
     asked_back: bool,
     pub(super) interrupted: bool,
     /// It was told that it runs, and where.
@@ -37,7 +37,7 @@ struct Answer {
 struct Known {
     ready: bool,
     /// How many attempts it was given, without those that it gave back.
-    taken: usize,
+    assigned_total: usize,
     /// It was told to go, or something has arrived by which it is of no more use.
     ending: bool,
     /// A signal has stopped it.
@@ -112,15 +112,16 @@ impl Owner {
             }
             Event::Gone { worker } => told_to_end(self, worker),
             Event::GivenBack { worker, attempts } => {
-                let of_worker = self.accounts.values_mut().filter(|account| account.given == Some(*worker));
+                let of_worker = self.accounts.values_mut().filter(|account| account.assigned == Some(*worker));
                 of_worker.for_each(|account| account.asked_back = false);
                 for attempt in attempts {
                     let account = self.accounts.get_mut(attempt).expect("it was submitted");
-                    self.known.entry(*worker).or_default().taken -= usize::from(account.given == Some(*worker));
-                    account.given = account.given.filter(|holder| holder != worker);
+                    self.known.entry(*worker).or_default().assigned_total -=
+                        usize::from(account.assigned == Some(*worker));
+                    account.assigned = account.assigned.filter(|holder| holder != worker);
                 }
             }
-            Event::NotSent { worker, .. } => self.known.entry(*worker).or_default().taken -= 1,
+            Event::NotSent { worker, .. } => self.known.entry(*worker).or_default().assigned_total -= 1,
             Event::GuardianLost { .. } => (self.broken, self.known) = (true, BTreeMap::new()),
             _ => {}
         }
@@ -129,9 +130,9 @@ impl Owner {
             // What comes after the end of its attempt was too late.
             if !account.ended {
                 let is_result = matches!(event, Event::Finished { .. });
-                account.answered.get_or_insert(Answer { is_result, from: account.given, at: self.now });
+                account.answered.get_or_insert(Answer { is_result, from: account.assigned, at: self.now });
             }
-            account.given = None;
+            account.assigned = None;
         }
     }
 
@@ -186,9 +187,12 @@ impl Owner {
     /// A worker is ended for a reason: it is of no more use, it was never ready, or an attempt has to end.
     fn check_end(&self, worker: WorkerId) {
         let known = &self.known[&worker];
-        let mut given = self.accounts.values().filter(|account| account.given == Some(worker));
-        let reason =
-            known.ending || !known.ready || known.stopped || self.closing || given.any(|account| account.interrupted);
+        let mut assigned = self.accounts.values().filter(|account| account.assigned == Some(worker));
+        let reason = known.ending
+            || !known.ready
+            || known.stopped
+            || self.closing
+            || assigned.any(|account| account.interrupted);
         assert!(reason, "worker {worker:?} is ended without a reason");
     }
 
@@ -199,20 +203,20 @@ impl Owner {
     fn give(&mut self, worker: WorkerId, attempts: &[AttemptId]) {
         let known = &self.known[&worker];
         let waits = known.ready && !known.ending && !known.stopped;
-        assert!(waits, "attempts are given to workers that wait for them");
+        assert!(waits, "attempts are assigned to workers that wait for them");
         for attempt in attempts {
             let account = self.accounts.get_mut(attempt).expect("it was submitted");
             assert!(!account.ended, "{attempt} is over");
             assert!(!account.interrupted, "{attempt} was to end, and is to run");
-            (account.given, account.asked_back) = (Some(worker), false);
-            account.times_given += 1;
+            (account.assigned, account.asked_back) = (Some(worker), false);
+            account.times_assigned += 1;
         }
         let known = self.known.entry(worker).or_default();
-        known.taken += attempts.len();
+        known.assigned_total += attempts.len();
         let may_be_replaced = self.dispatcher.starts_again.is_none();
         assert!(
-            known.taken <= self.max_tasks || !may_be_replaced,
-            "{worker:?} is given more attempts than a worker may run"
+            known.assigned_total <= self.max_tasks || !may_be_replaced,
+            "{worker:?} is assigned more attempts than a worker may run"
         );
     }
 
@@ -229,7 +233,7 @@ impl Owner {
                 let account = self.accounts.get_mut(&attempt).expect("it was submitted");
                 assert!(account.runs.take().is_some(), "{attempt} had not started");
                 assert!(!self.begun.contains(&attempt), "{attempt} has begun, and waits again");
-                account.given = None;
+                account.assigned = None;
             }
             PoolEvent::Finished { attempt, .. } => {
                 self.end(attempt);
@@ -259,7 +263,7 @@ impl Owner {
     /// A failure has a reason: an answer, an interrupt, or the death of a worker that had begun it and had not answered.
     fn check_failure(&mut self, attempt: AttemptId, error: &TaskError) {
         let account = self.accounts.get_mut(&attempt).expect("it was submitted");
-        let (given, times_given) = (account.given.take(), account.times_given);
+        let (assigned, times_assigned) = (account.assigned.take(), account.times_assigned);
         if self.broken || self.closing && error.kind == ErrorKind::Stopped {
             return;
         }
@@ -269,11 +273,11 @@ impl Owner {
             return;
         }
         assert_eq!(error.kind, ErrorKind::WorkerLost, "{attempt} fails without a reason: {error}");
-        if given.is_some_and(|worker| self.was_given_up(worker)) {
+        if assigned.is_some_and(|worker| self.was_given_up(worker)) {
             return;
         }
-        assert!(self.begun.contains(&attempt) || times_given >= 3, "{attempt} had not begun, and is lost");
-        if let Some(worker) = given {
+        assert!(self.begun.contains(&attempt) || times_assigned >= 3, "{attempt} had not begun, and is lost");
+        if let Some(worker) = assigned {
             let since = self.known[&worker].exited.expect("its worker has ended");
             let late = self.now >= since + Duration::from_secs(2);
             assert!(late || !self.processes[&worker].has_answered(attempt), "{attempt} is lost, and its answer comes");
@@ -291,11 +295,13 @@ impl Owner {
 
     fn check(&self) {
         if self.broken {
-            return assert!(self.accounts.values().all(|it| it.ended || it.given.is_some() || it.answered.is_some()));
+            return assert!(
+                self.accounts.values().all(|it| it.ended || it.assigned.is_some() || it.answered.is_some())
+            );
         }
         assert!(self.dispatcher.workers() <= self.max_workers, "more workers than allowed");
         let open = || self.accounts.iter().filter(|(_, account)| !account.ended && account.answered.is_none());
-        let waiting = open().find(|(_, account)| account.given.is_none_or(|worker| self.is_settled(worker)));
+        let waiting = open().find(|(_, account)| account.assigned.is_none_or(|worker| self.is_settled(worker)));
         let idle = self
             .known
             .iter()
@@ -334,13 +340,13 @@ impl Owner {
     }
 
     fn has_work(&self, worker: WorkerId) -> bool {
-        self.accounts.values().any(|account| account.given == Some(worker) && !account.ended)
+        self.accounts.values().any(|account| account.assigned == Some(worker) && !account.ended)
     }
 
     /// Whether some worker has attempts behind the first that were not asked back.
     fn is_held_up(&self) -> bool {
         self.known.iter().filter(|(_, known)| known.ready && !known.ending && !known.stopped).any(|(worker, _)| {
-            let of_worker = || self.accounts.values().filter(|account| account.given == Some(*worker));
+            let of_worker = || self.accounts.values().filter(|account| account.assigned == Some(*worker));
             // Until what the one before printed has been read, it is not told that the first of them runs.
             let first = usize::from(of_worker().all(|account| account.runs.is_none()));
             of_worker().filter(|account| account.runs.is_none() && !account.asked_back).count() > first

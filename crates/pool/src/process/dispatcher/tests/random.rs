@@ -184,6 +184,6 @@ proptest! {
         owner.come_to_an_end();
         let lost: Vec<_> = owner.accounts.iter().filter(|(_, account)| !account.ended).map(|(id, _)| id).collect();
         prop_assert!(lost.is_empty(), "lost: {:?}", lost);
-        prop_assert!(owner.dispatcher.holders.is_empty(), "nothing is left of what has ended");
+        prop_assert!(owner.dispatcher.assigned_to.is_empty(), "nothing is left of what has ended");
     }
 }
