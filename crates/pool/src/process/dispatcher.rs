@@ -52,7 +52,7 @@ use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
 use self::prefetch::Pace;
-use self::worker::{AssignedAttempt, Death, Interrupted, Settling, Worker, WorkerState};
+use self::worker::{AnsweredAttempt, AssignedAttempt, Death, Interrupted, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
 
 /// See the module's documentation.
@@ -173,7 +173,7 @@ impl Dispatcher {
             }
             Event::OutputEnd { worker, stream, attempt } => {
                 self.with(worker, |worker| worker.read_to_the_end(stream, attempt));
-                self.report_settled(worker, now, actions);
+                self.report_completed(worker, now, actions);
             }
             Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
             Event::Exited { worker, exit, peak_memory_kib, begun } => {
@@ -283,8 +283,8 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) {
         let Some(assigned) = self.take_answered(id, attempt, now) else { return };
-        self.with(id, |worker| worker.settling.push(Settling::new(assigned, answer, marked, now)));
-        self.report_settled(id, now, actions);
+        self.with(id, |worker| worker.answered.push(AnsweredAttempt::new(assigned, answer, marked, now)));
+        self.report_completed(id, now, actions);
     }
 
     fn not_sent(
@@ -306,12 +306,12 @@ impl Dispatcher {
     }
 
     /// Reports the attempts of a worker whose output has been read, or has had its time, and then the one that it runs.
-    fn report_settled(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+    fn report_completed(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        if worker.settling.is_empty() {
+        if worker.answered.is_empty() {
             return;
         }
-        let settled = worker.settled(now);
+        let settled = worker.take_completed(now);
         self.report(settled, actions);
         self.with(id, |worker| actions.extend(worker.announce_first()));
     }
@@ -434,7 +434,7 @@ impl Dispatcher {
     /// Nothing more will be heard of any worker: what has been answered is told, the rest is lost.
     pub(super) fn lose_everything(&mut self, reason: String, actions: &mut Vec<Action>) {
         self.break_down(reason.clone(), actions);
-        let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::settle_all).collect();
+        let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::take_all_answered).collect();
         self.report(answered, actions);
         let error = broken_error(&reason);
         actions.extend(self.assigned_to.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));

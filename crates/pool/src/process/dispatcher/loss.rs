@@ -17,7 +17,7 @@ impl Dispatcher {
         for id in dead {
             let Some(mut worker) = self.workers.remove(&id) else { continue };
             let before = std::mem::replace(&mut worker.state, WorkerState::Settled);
-            self.report(worker.settle_all(), actions);
+            self.report(worker.take_all_answered(), actions);
             self.settle_assigned(&mut worker, actions);
             let failed_start = matches!(before, WorkerState::Starting { .. }).then(|| worker.start_error());
             if !worker.gone {

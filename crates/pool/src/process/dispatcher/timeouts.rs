@@ -43,7 +43,7 @@ impl Dispatcher {
                 WorkerState::Leaving { .. } => worker.end(id, now, actions),
                 WorkerState::Settled => {}
             }
-            self.report_settled(id, now, actions);
+            self.report_completed(id, now, actions);
         }
     }
 }

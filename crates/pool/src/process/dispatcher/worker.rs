@@ -17,7 +17,7 @@ const TERM_TO_KILL: Duration = Duration::from_millis(50);
 const CHANNEL_DRAIN: Duration = Duration::from_secs(2);
 /// How long the marker that ends what an attempt printed is waited for. It was written before the answer, so that this is
 /// for machines that are so busy that nobody gets to read it.
-const SETTLE: Duration = Duration::from_secs(5);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a worker that was told to go may take before its tree is ended.
@@ -32,7 +32,7 @@ pub(super) struct Worker {
     /// How many it has been given all in all, without those that it gave back and those that could not be sent.
     pub(super) assigned_total: usize,
     /// What is to be reported when its output has been read.
-    pub(super) settling: Vec<Settling>,
+    pub(super) answered: Vec<AnsweredAttempt>,
     /// When it was last given something to begin with, or gave an answer.
     pub(super) news: Instant,
     /// Set by the exit report; what it said before may still be on its way.
@@ -96,25 +96,25 @@ pub(super) enum Interrupted {
 }
 
 /// An attempt that has been answered for, while what it printed is still being read.
-pub(super) struct Settling {
+pub(super) struct AnsweredAttempt {
     attempt: AttemptId,
     answer: Result<Data, TaskError>,
     output: Output,
     until: Instant,
 }
 
-impl Settling {
+impl AnsweredAttempt {
     pub(super) fn new(
         assigned: AssignedAttempt,
         answer: Result<Data, TaskError>,
         marked: bool,
         now: Instant,
-    ) -> Settling {
+    ) -> AnsweredAttempt {
         let mut output = assigned.output;
         if !marked {
             output.read = [true; 2];
         }
-        Settling { attempt: assigned.attempt.id, answer, output, until: now + SETTLE }
+        AnsweredAttempt { attempt: assigned.attempt.id, answer, output, until: now + OUTPUT_TIMEOUT }
     }
 }
 
@@ -145,7 +145,7 @@ impl Worker {
             state: WorkerState::Starting { since: now },
             assigned: VecDeque::new(),
             assigned_total: 0,
-            settling: Vec::new(),
+            answered: Vec::new(),
             news: now,
             exit: None,
             channel_closed: false,
@@ -193,7 +193,7 @@ impl Worker {
     /// Tells, once, that the attempt that it runs now has started: after the end of the one before, which may wait for
     /// its output, so that no worker seems to run two at a time.
     pub(super) fn announce_first(&mut self) -> Option<Action> {
-        if !self.settling.is_empty() {
+        if !self.answered.is_empty() {
             return None;
         }
         let pid = self.pid.unwrap_or(0);
@@ -305,7 +305,7 @@ impl Worker {
             let waits = !matches!(self.state, WorkerState::Settled) && !self.channel_closed && self.drained;
             return waits.then(|| death.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
-        let settling = self.settling.iter().map(|settling| settling.until).min();
+        let answered = self.answered.iter().map(|answered| answered.until).min();
         let state = match self.state {
             _ if self.end_asked.is_some() => None,
             WorkerState::Starting { since } => Some(since + rules.start_timeout),
@@ -316,7 +316,7 @@ impl Worker {
             WorkerState::Leaving { until } => Some(until),
             WorkerState::Settled => None,
         };
-        [settling, state, overdue].into_iter().flatten().min()
+        [answered, state, overdue].into_iter().flatten().min()
     }
 
     /// Whether its process has ended and everything that it said and printed is known, or has had its time.
@@ -349,8 +349,8 @@ impl Worker {
     pub(super) fn read_to_the_end(&mut self, stream: Stream, attempt: AttemptId) {
         let lines = if stream == Stream::Stderr { self.take_lines(Some(attempt)) } else { Vec::new() };
         let assigned = self.assigned.iter_mut().map(|assigned| (assigned.attempt.id, &mut assigned.output));
-        let settling = self.settling.iter_mut().map(|settling| (settling.attempt, &mut settling.output));
-        if let Some((_, output)) = assigned.chain(settling).find(|(id, _)| *id == attempt) {
+        let answered = self.answered.iter_mut().map(|answered| (answered.attempt, &mut answered.output));
+        if let Some((_, output)) = assigned.chain(answered).find(|(id, _)| *id == attempt) {
             output.read[stream as usize] = true;
             output.last_lines.extend(lines);
         }
@@ -361,22 +361,25 @@ impl Worker {
     }
 
     /// The answers whose output has been read, or has had its time.
-    pub(super) fn settled(&mut self, now: Instant) -> Vec<(AttemptId, Result<Data, TaskError>)> {
-        self.settle(|settling| settling.output.read == [true; 2] || settling.until <= now)
+    pub(super) fn take_completed(&mut self, now: Instant) -> Vec<(AttemptId, Result<Data, TaskError>)> {
+        self.take_answered_if(|answered| answered.output.read == [true; 2] || answered.until <= now)
     }
 
     /// All answers that wait for their output.
-    pub(super) fn settle_all(&mut self) -> Vec<(AttemptId, Result<Data, TaskError>)> {
-        self.settle(|_| true)
+    pub(super) fn take_all_answered(&mut self) -> Vec<(AttemptId, Result<Data, TaskError>)> {
+        self.take_answered_if(|_| true)
     }
 
-    fn settle(&mut self, is_settled: impl Fn(&Settling) -> bool) -> Vec<(AttemptId, Result<Data, TaskError>)> {
-        let (settled, waiting) = std::mem::take(&mut self.settling).into_iter().partition(is_settled);
-        self.settling = waiting;
-        let settled: Vec<Settling> = settled;
+    fn take_answered_if(
+        &mut self,
+        is_settled: impl Fn(&AnsweredAttempt) -> bool,
+    ) -> Vec<(AttemptId, Result<Data, TaskError>)> {
+        let (settled, waiting) = std::mem::take(&mut self.answered).into_iter().partition(is_settled);
+        self.answered = waiting;
+        let settled: Vec<AnsweredAttempt> = settled;
         settled
             .into_iter()
-            .map(|Settling { attempt, mut answer, output, .. }| {
+            .map(|AnsweredAttempt { attempt, mut answer, output, .. }| {
                 if let Err(error) = &mut answer {
                     // The lines that came with the error are those of a command.
                     if error.stderr.is_empty() {
