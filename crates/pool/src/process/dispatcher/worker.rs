@@ -71,12 +71,12 @@ pub(super) struct AssignedAttempt {
     pub(super) asked_back: bool,
     /// Whether it was told that it has started.
     pub(super) announced: bool,
-    output: Output,
+    output: OutputRead,
 }
 
 impl AssignedAttempt {
     pub(super) fn new(attempt: Attempt, losses_before_start: u8) -> AssignedAttempt {
-        let (interrupt, output) = (Interrupted::No, Output::default());
+        let (interrupt, output) = (Interrupted::No, OutputRead::default());
         AssignedAttempt { attempt, losses_before_start, interrupt, asked_back: false, announced: false, output }
     }
 }
@@ -99,7 +99,7 @@ pub(super) enum Interrupted {
 pub(super) struct AnsweredAttempt {
     attempt: AttemptId,
     answer: Result<Data, TaskError>,
-    output: Output,
+    output: OutputRead,
     until: Instant,
 }
 
@@ -120,7 +120,7 @@ impl AnsweredAttempt {
 
 /// How far what an attempt printed has been read.
 #[derive(Default)]
-pub(super) struct Output {
+pub(super) struct OutputRead {
     /// To its end, by stream.
     read: [bool; 2],
     /// The last lines on standard error, once that has been read to its end.
