@@ -52,7 +52,7 @@ use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
 use self::prefetch::Pace;
-use self::worker::{AnsweredAttempt, AssignedAttempt, Death, Interrupted, Worker, WorkerState};
+use self::worker::{AnsweredAttempt, AssignedAttempt, Interrupted, ProcessExit, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
 
 /// See the module's documentation.
@@ -177,7 +177,7 @@ impl Dispatcher {
             }
             Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
             Event::Exited { worker, exit, peak_memory_kib, begun } => {
-                self.exited(worker, Death { exit, peak_memory_kib, begun, at: now }, actions);
+                self.exited(worker, ProcessExit { exit, peak_memory_kib, begun, at: now }, actions);
             }
             Event::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
@@ -398,12 +398,12 @@ impl Dispatcher {
         }
     }
 
-    fn exited(&mut self, id: WorkerId, death: Death, actions: &mut Vec<Action>) {
+    fn exited(&mut self, id: WorkerId, exit: ProcessExit, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.exit = Some(death);
+        worker.exit = Some(exit);
         actions.push(Action::DrainOutput(id));
         if let Some(pid) = worker.pid {
-            actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit: death.exit }));
+            actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit: exit.exit }));
         }
     }
 
@@ -412,7 +412,7 @@ impl Dispatcher {
             // A process that was never started is gone without an exit report, and had a channel and output no more
             // than that. What another has said may still be on its way.
             if worker.exit.is_none() {
-                worker.exit = Some(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
+                worker.exit = Some(ProcessExit { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
                 worker.channel_closed = true;
             }
             worker.drained |= worker.pid.is_none();

@@ -36,7 +36,7 @@ pub(super) struct Worker {
     /// When it was last given something to begin with, or gave an answer.
     pub(super) news: Instant,
     /// Set by the exit report; what it said before may still be on its way.
-    pub(super) exit: Option<Death>,
+    pub(super) exit: Option<ProcessExit>,
     /// Nothing more will come over its channel.
     pub(super) channel_closed: bool,
     /// Why it was ended, if it did what no worker does.
@@ -129,7 +129,7 @@ pub(super) struct OutputRead {
 
 /// The end of a worker's process.
 #[derive(Clone, Copy)]
-pub(super) struct Death {
+pub(super) struct ProcessExit {
     pub(super) exit: Exit,
     pub(super) peak_memory_kib: u64,
     /// The last attempt that it began.
@@ -260,7 +260,7 @@ impl Worker {
     }
 
     fn overdue_at(&self) -> Option<Instant> {
-        let since = self.exit.map(|death| death.at).or(self.end_asked)?;
+        let since = self.exit.map(|exit| exit.at).or(self.end_asked)?;
         Some(since + END_TIMEOUT)
     }
 
@@ -271,7 +271,7 @@ impl Worker {
         if self.exit.is_none() {
             self.fault.get_or_insert(format!("it could not be ended within {} s", END_TIMEOUT.as_secs()));
         }
-        self.exit.get_or_insert(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun, at: now });
+        self.exit.get_or_insert(ProcessExit { exit: Exit::Unknown, peak_memory_kib: 0, begun, at: now });
         (self.channel_closed, self.drained, self.gone) = (true, true, true);
     }
 
@@ -299,11 +299,11 @@ impl Worker {
     /// When time alone will change something; `spare` says whether there are other workers, so that this one may leave.
     pub(super) fn next_tick(&self, rules: &Rules, spare: bool) -> Option<Instant> {
         let overdue = self.overdue_at();
-        if let Some(death) = self.exit {
+        if let Some(exit) = self.exit {
             // Until its output has been read time alone changes nothing, however much of it has passed, but that it is
             // given up in the end.
             let waits = !matches!(self.state, WorkerState::Settled) && !self.channel_closed && self.drained;
-            return waits.then(|| death.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
+            return waits.then(|| exit.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
         let answered = self.answered.iter().map(|answered| answered.until).min();
         let state = match self.state {
@@ -321,15 +321,15 @@ impl Worker {
 
     /// Whether its process has ended and everything that it said and printed is known, or has had its time.
     pub(super) fn is_exit_known(&self, now: Instant) -> bool {
-        let Some(death) = self.exit else { return false };
-        let heard = self.channel_closed || death.at + CHANNEL_DRAIN <= now;
+        let Some(exit) = self.exit else { return false };
+        let heard = self.channel_closed || exit.at + CHANNEL_DRAIN <= now;
         heard && self.drained && !matches!(self.state, WorkerState::Settled)
     }
 
     /// How many of the given attempts it had begun: those up to the last one that it noted. None if it noted one that it
     /// has answered for.
     pub(super) fn begun(&self) -> usize {
-        let begun = self.exit.and_then(|death| death.begun);
+        let begun = self.exit.and_then(|exit| exit.begun);
         let position = self.assigned.iter().position(|assigned| Some(assigned.attempt.id) == begun);
         position.map_or(0, |position| position + 1)
     }
@@ -399,7 +399,7 @@ impl Worker {
 
     /// The end of a worker as the error of an attempt that it had been given.
     pub(super) fn lost_error(&mut self, assigned: &AssignedAttempt) -> TaskError {
-        let (exit, peak) = self.exit.map_or((Exit::Unknown, 0), |death| (death.exit, death.peak_memory_kib));
+        let (exit, peak) = self.exit.map_or((Exit::Unknown, 0), |exit| (exit.exit, exit.peak_memory_kib));
         let pid = self.pid.unwrap_or(0);
         let mut message = format!("the worker process (pid {pid}) {exit}");
         if let Some(fault) = &self.fault {
@@ -424,7 +424,7 @@ impl Worker {
     pub(super) fn start_error(&mut self) -> String {
         let ending = match (&self.fault, self.exit) {
             (Some(fault), _) => fault.clone(),
-            (None, Some(death)) => format!("it {} before it was ready", death.exit),
+            (None, Some(exit)) => format!("it {} before it was ready", exit.exit),
             (None, None) => "it ended before it was ready".to_owned(),
         };
         let printed = self.take_lines(None);
