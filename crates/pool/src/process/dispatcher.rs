@@ -16,7 +16,7 @@
 //! # The states of an attempt
 //! - *queued*.
 //! - *given* to a worker. While attempts are short (`prefetch.rs`), a worker is given several, since its waking up is the
-//!   whole cost of a small task; what it has not begun is asked back when another worker is idle. Interrupted, an attempt
+//!   whole cost of a small task; what it has not begun is asked back when another worker is idle. Interruption, an attempt
 //!   that has begun has its grace; then the worker's group gets SIGTERM, and a moment later its tree is ended.
 //! - *settling*: it has been answered for, but what it printed has not all been read yet; the report waits for that a
 //!   moment, so that it comes last, and that of a failure can hold the last lines.
@@ -52,7 +52,7 @@ use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
 use self::prefetch::Pace;
-use self::worker::{AnsweredAttempt, AssignedAttempt, Interrupted, ProcessExit, Worker, WorkerState};
+use self::worker::{AnsweredAttempt, AssignedAttempt, Interruption, ProcessExit, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
 
 /// See the module's documentation.
@@ -230,9 +230,9 @@ impl Dispatcher {
         } else if let Some(&id) = self.assigned_to.get(&attempt)
             && let Some(worker) = self.workers.get_mut(&id)
             && let Some(assigned) = worker.assigned_mut(attempt)
-            && matches!(assigned.interrupt, Interrupted::No)
+            && matches!(assigned.interruption, Interruption::None)
         {
-            assigned.interrupt = Interrupted::Asked(now);
+            assigned.interruption = Interruption::Requested(now);
             actions.push(Action::Interrupt { worker: id, attempt });
         }
     }
@@ -241,9 +241,9 @@ impl Dispatcher {
     pub(super) fn interrupt_running(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (&id, worker) in &mut self.workers {
             if let Some(assigned) = worker.assigned.front_mut()
-                && matches!(assigned.interrupt, Interrupted::No)
+                && matches!(assigned.interruption, Interruption::None)
             {
-                assigned.interrupt = Interrupted::Asked(now);
+                assigned.interruption = Interruption::Requested(now);
                 actions.push(Action::Interrupt { worker: id, attempt: assigned.attempt.id });
             }
         }
@@ -254,7 +254,7 @@ impl Dispatcher {
         self.closing = true;
         self.fail_queue(&TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started"), actions);
         for (&id, worker) in &mut self.workers {
-            worker.assigned.iter_mut().for_each(|assigned| assigned.interrupt = Interrupted::Ended);
+            worker.assigned.iter_mut().for_each(|assigned| assigned.interruption = Interruption::EndRequested);
             worker.end(id, now, actions);
         }
     }
@@ -333,7 +333,7 @@ impl Dispatcher {
             let Some(assigned) = worker.take(attempt) else { continue };
             worker.assigned_total -= 1;
             self.assigned_to.remove(&attempt);
-            if matches!(assigned.interrupt, Interrupted::No) {
+            if matches!(assigned.interruption, Interruption::None) {
                 let losses_before_start = assigned.losses_before_start;
                 self.requeue(assigned, losses_before_start, actions);
             } else {

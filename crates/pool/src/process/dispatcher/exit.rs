@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use pushflow_model::{ErrorKind, TaskError};
 
 use super::message::Action;
-use super::worker::Interrupted;
+use super::worker::Interruption;
 use super::{Dispatcher, Exiting};
 
 impl Dispatcher {
@@ -28,9 +28,10 @@ impl Dispatcher {
     /// Every worker gets SIGTERM. What it has not begun fails with it; what does not end by that goes on.
     pub(super) fn terminate(&mut self, actions: &mut Vec<Action>) {
         for (&id, worker) in &mut self.workers {
-            for assigned in worker.assigned.iter_mut().filter(|assigned| matches!(assigned.interrupt, Interrupted::No))
+            for assigned in
+                worker.assigned.iter_mut().filter(|assigned| matches!(assigned.interruption, Interruption::None))
             {
-                assigned.interrupt = Interrupted::Signalled;
+                assigned.interruption = Interruption::TermSentByUser;
             }
             actions.push(Action::Signal(id, Signal::SIGTERM));
         }
@@ -50,9 +51,9 @@ impl Dispatcher {
         if self.exiting == Exiting::Terminates {
             for (&id, worker) in &mut self.workers {
                 if let Some(assigned) = worker.assigned.front_mut()
-                    && !matches!(assigned.interrupt, Interrupted::Exiting(_) | Interrupted::Ended)
+                    && !matches!(assigned.interruption, Interruption::TermSentAtExit(_) | Interruption::EndRequested)
                 {
-                    assigned.interrupt = Interrupted::Exiting(now);
+                    assigned.interruption = Interruption::TermSentAtExit(now);
                     actions.push(Action::Signal(id, Signal::SIGTERM));
                 }
             }

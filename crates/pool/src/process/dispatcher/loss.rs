@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::message::{Action, MAX_FAILED_STARTS, WorkerId};
-use super::worker::{Interrupted, Worker, WorkerState};
+use super::worker::{Interruption, Worker, WorkerState};
 use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
 
 /// How long no worker is started after so many, while others serve.
@@ -66,7 +66,7 @@ impl Dispatcher {
             self.assigned_to.remove(&id);
             // One that ran something, and ended by that, says nothing of what waited behind it.
             let times = assigned.losses_before_start + u8::from(begun == 0);
-            if !matches!(assigned.interrupt, Interrupted::No) {
+            if !matches!(assigned.interruption, Interruption::None) {
                 actions.push(report_failed(id, interrupted_before_start()));
             } else if let Some(reason) = &self.broken {
                 actions.push(report_failed(id, broken_error(reason)));

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::Dispatcher;
 use super::message::{Action, WorkerId};
-use super::worker::{Interrupted, Worker, WorkerState};
+use super::worker::{Interruption, Worker, WorkerState};
 
 impl Dispatcher {
     pub(super) fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -36,8 +36,8 @@ impl Dispatcher {
                     worker.dismiss(id, now, actions)
                 }
                 WorkerState::Serving => match worker.escalate(&self.rules, now) {
-                    Some(Interrupted::Terminated(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
-                    Some(Interrupted::Ended) => worker.end(id, now, actions),
+                    Some(Interruption::TermSent(_)) => actions.push(Action::Signal(id, Signal::SIGTERM)),
+                    Some(Interruption::EndRequested) => worker.end(id, now, actions),
                     _ => {}
                 },
                 WorkerState::Leaving { .. } => worker.end(id, now, actions),

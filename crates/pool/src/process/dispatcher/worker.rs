@@ -67,7 +67,7 @@ pub(super) struct AssignedAttempt {
     pub(super) attempt: Attempt,
     /// How many workers have died with it before they began it.
     pub(super) losses_before_start: u8,
-    pub(super) interrupt: Interrupted,
+    pub(super) interruption: Interruption,
     pub(super) asked_back: bool,
     /// Whether it was told that it has started.
     pub(super) announced: bool,
@@ -76,23 +76,23 @@ pub(super) struct AssignedAttempt {
 
 impl AssignedAttempt {
     pub(super) fn new(attempt: Attempt, losses_before_start: u8) -> AssignedAttempt {
-        let (interrupt, output) = (Interrupted::No, OutputRead::default());
-        AssignedAttempt { attempt, losses_before_start, interrupt, asked_back: false, announced: false, output }
+        let (interruption, output) = (Interruption::None, OutputRead::default());
+        AssignedAttempt { attempt, losses_before_start, interruption, asked_back: false, announced: false, output }
     }
 }
 
 /// How far the interruption of an attempt has come.
 #[derive(Clone, Copy)]
-pub(super) enum Interrupted {
-    No,
-    Asked(Instant),
+pub(super) enum Interruption {
+    None,
+    Requested(Instant),
     /// SIGTERM was sent, since the interrupt had no effect.
-    Terminated(Instant),
+    TermSent(Instant),
     /// SIGTERM was sent, since the process that has the pool exits.
-    Exiting(Instant),
+    TermSentAtExit(Instant),
     /// SIGTERM was sent, since somebody asked for that.
-    Signalled,
-    Ended,
+    TermSentByUser,
+    EndRequested,
 }
 
 /// An attempt that has been answered for, while what it printed is still being read.
@@ -276,23 +276,23 @@ impl Worker {
     }
 
     /// The next step of an interruption that has had its time: of the attempt that it runs, since each step hits that.
-    pub(super) fn escalate(&mut self, rules: &Rules, now: Instant) -> Option<Interrupted> {
+    pub(super) fn escalate(&mut self, rules: &Rules, now: Instant) -> Option<Interruption> {
         self.escalates_at(rules).filter(|due| *due <= now)?;
         let assigned = self.assigned.front_mut()?;
-        assigned.interrupt = match assigned.interrupt {
-            Interrupted::Asked(_) => Interrupted::Terminated(now),
-            _ => Interrupted::Ended,
+        assigned.interruption = match assigned.interruption {
+            Interruption::Requested(_) => Interruption::TermSent(now),
+            _ => Interruption::EndRequested,
         };
-        Some(assigned.interrupt)
+        Some(assigned.interruption)
     }
 
     /// When that is. An attempt that was interrupted while it waited for its turn has its grace from then on.
     fn escalates_at(&self, rules: &Rules) -> Option<Instant> {
-        match self.assigned.front()?.interrupt {
-            Interrupted::Asked(at) => Some(at.max(self.news) + rules.interrupt_grace),
-            Interrupted::Exiting(at) => Some(at + rules.interrupt_grace),
-            Interrupted::Terminated(at) => Some(at + TERM_TO_KILL),
-            Interrupted::No | Interrupted::Signalled | Interrupted::Ended => None,
+        match self.assigned.front()?.interruption {
+            Interruption::Requested(at) => Some(at.max(self.news) + rules.interrupt_grace),
+            Interruption::TermSentAtExit(at) => Some(at + rules.interrupt_grace),
+            Interruption::TermSent(at) => Some(at + TERM_TO_KILL),
+            Interruption::None | Interruption::TermSentByUser | Interruption::EndRequested => None,
         }
     }
 
@@ -404,11 +404,11 @@ impl Worker {
         let mut message = format!("the worker process (pid {pid}) {exit}");
         if let Some(fault) = &self.fault {
             message = format!("the worker process (pid {pid}) was ended: {fault}");
-        } else if exit == Exit::Signal(Signal::SIGKILL as i32) && matches!(assigned.interrupt, Interrupted::No) {
+        } else if exit == Exit::Signal(Signal::SIGKILL as i32) && matches!(assigned.interruption, Interruption::None) {
             message += &format!(", with {} MiB in use: killed from outside, or out of memory", peak / 1024);
         }
-        let kind = match assigned.interrupt {
-            Interrupted::No => ErrorKind::WorkerLost,
+        let kind = match assigned.interruption {
+            Interruption::None => ErrorKind::WorkerLost,
             _ => {
                 message += " after it had been interrupted";
                 ErrorKind::Stopped
