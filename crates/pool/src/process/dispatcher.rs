@@ -69,18 +69,18 @@ pub(super) struct Dispatcher {
     starts_again: Option<Instant>,
     broken: Option<String>,
     closing: bool,
-    exiting: Exiting,
+    exit_mode: ExitMode,
     ready: bool,
 }
 
 /// Whether the process that has the pool exits, and what that does to what runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exiting {
+enum ExitMode {
     No,
     /// What runs is waited for.
-    Waits,
+    Wait,
     /// What runs gets SIGTERM, and its grace.
-    Terminates,
+    Terminate,
 }
 
 /// An attempt that waits for a worker.
@@ -103,7 +103,7 @@ impl Dispatcher {
             starts_again: None,
             broken: None,
             closing: false,
-            exiting: Exiting::No,
+            exit_mode: ExitMode::No,
             ready: false,
         }
     }

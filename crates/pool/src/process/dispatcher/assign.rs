@@ -14,7 +14,7 @@ const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
 impl Dispatcher {
     /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
     pub(super) fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.go_on_exiting(now, actions);
+        self.continue_exit(now, actions);
         if let Some(reason) = &self.broken
             && !self.workers.values().any(Worker::stays)
         {

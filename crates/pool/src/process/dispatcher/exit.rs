@@ -7,7 +7,7 @@ use pushflow_model::{ErrorKind, TaskError};
 
 use super::message::Action;
 use super::worker::Interruption;
-use super::{Dispatcher, Exiting};
+use super::{Dispatcher, ExitMode};
 
 impl Dispatcher {
     /// The process exits: what has not begun is dropped; what has is waited for, interrupted, terminated or ended.
@@ -16,7 +16,7 @@ impl Dispatcher {
         if !self.rules.wait_on_exit && !terminate {
             return self.abort(now, actions);
         }
-        self.exiting = if terminate { Exiting::Terminates } else { Exiting::Waits };
+        self.exit_mode = if terminate { ExitMode::Terminate } else { ExitMode::Wait };
         for (&id, worker) in &mut self.workers {
             let not_begun = worker.ask_all_back();
             if !not_begun.is_empty() {
@@ -39,16 +39,16 @@ impl Dispatcher {
 
     /// While the process exits nothing begins any more. What a worker begins nevertheless, since it hears of it too late,
     /// is treated as what ran before.
-    pub(super) fn go_on_exiting(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.exiting == Exiting::No {
+    pub(super) fn continue_exit(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.exit_mode == ExitMode::No {
             return;
         }
         let message = "the process that had the pool exited before the attempt started";
         self.fail_queue(&TaskError::new(ErrorKind::Stopped, message), actions);
-        if self.exiting == Exiting::Waits && self.rules.interrupt_on_exit {
+        if self.exit_mode == ExitMode::Wait && self.rules.interrupt_on_exit {
             self.interrupt_running(now, actions);
         }
-        if self.exiting == Exiting::Terminates {
+        if self.exit_mode == ExitMode::Terminate {
             for (&id, worker) in &mut self.workers {
                 if let Some(assigned) = worker.assigned.front_mut()
                     && !matches!(assigned.interruption, Interruption::TermSentAtExit(_) | Interruption::EndRequested)
