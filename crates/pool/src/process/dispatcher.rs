@@ -51,7 +51,7 @@ use std::time::Instant;
 use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
-use self::prefetch::Pace;
+use self::prefetch::PrefetchDepth;
 use self::worker::{AnsweredAttempt, AssignedAttempt, Interruption, ProcessExit, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
 
@@ -63,7 +63,7 @@ pub(super) struct Dispatcher {
     queue: VecDeque<Queued>,
     /// Which worker has an attempt that is given or settling.
     assigned_to: HashMap<AttemptId, WorkerId>,
-    pace: Pace,
+    prefetch: PrefetchDepth,
     failed_starts: u32,
     /// When a worker may be started again after that, while others serve.
     starts_again: Option<Instant>,
@@ -98,7 +98,7 @@ impl Dispatcher {
             workers: BTreeMap::new(),
             queue: VecDeque::new(),
             assigned_to: HashMap::new(),
-            pace: Pace::default(),
+            prefetch: PrefetchDepth::default(),
             failed_starts: 0,
             starts_again: None,
             broken: None,
@@ -267,7 +267,7 @@ impl Dispatcher {
     fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<AssignedAttempt> {
         let worker = self.workers.get_mut(&id)?;
         let assigned = worker.take(attempt)?;
-        self.pace.sample(now.saturating_duration_since(worker.news));
+        self.prefetch.record(now.saturating_duration_since(worker.news));
         worker.news = now;
         Some(assigned)
     }

@@ -71,7 +71,7 @@ impl Dispatcher {
     /// Shares what is queued among the workers that may have more, idle ones first: while attempts are short, those too
     /// that have but half of what they may have, and do not seem to run a long one.
     fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let depth = self.pace.depth();
+        let depth = self.prefetch.depth();
         let wants = |worker: &Worker| {
             let moves = worker.assigned.is_empty() || worker.news + ASK_BACK_AFTER > now;
             worker.is_serving() && self.left(worker) > 0 && worker.assigned.len() <= depth / 2 && moves

@@ -1,4 +1,4 @@
-//! [`Pace`]: how long attempts take lately, and so how many a worker is given at a time.
+//! [`PrefetchDepth`]: how long attempts take lately, and so how many a worker is given at a time.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ const SHORT: Duration = Duration::from_millis(1);
 
 /// A moving mean of how long attempts take.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct PrefetchDepth {
     mean: Option<Duration>,
 }
 
-impl Pace {
+impl PrefetchDepth {
     /// An attempt took so long. What was answered together counts once in full and else as nothing.
-    pub(super) fn sample(&mut self, duration: Duration) {
+    pub(super) fn record(&mut self, duration: Duration) {
         self.mean = Some(match self.mean {
             Some(mean) => (mean * 7 + duration) / 8,
             None => duration,
@@ -42,18 +42,18 @@ mod tests {
 
     #[test]
     fn one_at_a_time_until_attempts_are_known_to_be_short() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.depth(), 1);
-        pace.sample(Duration::from_micros(10));
-        assert_eq!(pace.depth(), MAX_DEPTH);
-        pace.sample(Duration::from_secs(1));
-        assert_eq!(pace.depth(), 1);
+        let mut prefetch = PrefetchDepth::default();
+        assert_eq!(prefetch.depth(), 1);
+        prefetch.record(Duration::from_micros(10));
+        assert_eq!(prefetch.depth(), MAX_DEPTH);
+        prefetch.record(Duration::from_secs(1));
+        assert_eq!(prefetch.depth(), 1);
     }
 
     #[test]
     fn a_worker_has_about_two_milliseconds_of_work() {
-        let mut pace = Pace::default();
-        pace.sample(Duration::from_micros(500));
-        assert_eq!(pace.depth(), 4);
+        let mut prefetch = PrefetchDepth::default();
+        prefetch.record(Duration::from_micros(500));
+        assert_eq!(prefetch.depth(), 4);
     }
 }
