@@ -267,8 +267,8 @@ impl Dispatcher {
     fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<AssignedAttempt> {
         let worker = self.workers.get_mut(&id)?;
         let assigned = worker.take(attempt)?;
-        self.prefetch.record(now.saturating_duration_since(worker.news));
-        worker.news = now;
+        self.prefetch.record(now.saturating_duration_since(worker.last_progress));
+        worker.last_progress = now;
         Some(assigned)
     }
 
@@ -366,7 +366,7 @@ impl Dispatcher {
         // One that is being ended, since it took too long, has not been started.
         if matches!(worker.state, WorkerState::Starting { .. }) && !worker.is_being_ended() {
             worker.state = WorkerState::Serving;
-            worker.news = now;
+            worker.last_progress = now;
             self.ready = true;
             (self.failed_starts, self.starts_again) = (0, None);
             worker.pid = Some(pid);

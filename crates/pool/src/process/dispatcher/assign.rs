@@ -73,7 +73,7 @@ impl Dispatcher {
     fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let depth = self.prefetch.depth();
         let wants = |worker: &Worker| {
-            let moves = worker.assigned.is_empty() || worker.news + ASK_BACK_AFTER > now;
+            let moves = worker.assigned.is_empty() || worker.last_progress + ASK_BACK_AFTER > now;
             worker.is_serving() && self.left(worker) > 0 && worker.assigned.len() <= depth / 2 && moves
         };
         let mut takers: Vec<(WorkerId, usize)> = self
@@ -94,7 +94,7 @@ impl Dispatcher {
         let count = count.min(self.queue.len()).min(left);
         let Some(worker) = self.workers.get_mut(&id).filter(|_| count > 0) else { return };
         if worker.assigned.is_empty() {
-            worker.news = now;
+            worker.last_progress = now;
         }
         let mut attempts = Vec::with_capacity(count);
         for Queued { attempt, losses_before_start } in self.queue.drain(..count) {
@@ -156,6 +156,6 @@ impl Dispatcher {
         }
         let behind = |worker: &Worker| if worker.is_serving() { worker.can_ask_back() } else { 0 };
         let (&id, worker) = self.workers.iter().max_by_key(|(_, worker)| behind(worker))?;
-        (behind(worker) > 0).then_some((id, worker.news))
+        (behind(worker) > 0).then_some((id, worker.last_progress))
     }
 }

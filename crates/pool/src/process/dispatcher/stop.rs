@@ -28,7 +28,7 @@ impl Dispatcher {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.pid == Some(pid) {
             worker.stopped = false;
-            worker.news = now;
+            worker.last_progress = now;
         }
         let waiting = worker.assigned.iter().map(|assigned| assigned.attempt.id);
         actions.extend(waiting.map(|attempt| Action::Report(PoolEvent::ProcessContinued { attempt, pid })));

@@ -34,7 +34,7 @@ pub(super) struct Worker {
     /// What is to be reported when its output has been read.
     pub(super) answered: Vec<AnsweredAttempt>,
     /// When it was last given something to begin with, or gave an answer.
-    pub(super) news: Instant,
+    pub(super) last_progress: Instant,
     /// Set by the exit report; what it said before may still be on its way.
     pub(super) exit: Option<ProcessExit>,
     /// Nothing more will come over its channel.
@@ -146,7 +146,7 @@ impl Worker {
             assigned: VecDeque::new(),
             assigned_total: 0,
             answered: Vec::new(),
-            news: now,
+            last_progress: now,
             exit: None,
             channel_closed: false,
             fault: None,
@@ -178,7 +178,7 @@ impl Worker {
 
     /// Whether it has had nothing to run for so long that it is to leave, if it is not the last one.
     pub(super) fn is_long_idle(&self, rules: &Rules, now: Instant) -> bool {
-        rules.scaling && self.is_idle() && self.news + rules.idle_timeout <= now
+        rules.scaling && self.is_idle() && self.last_progress + rules.idle_timeout <= now
     }
 
     pub(super) fn assigned_mut(&mut self, attempt: AttemptId) -> Option<&mut AssignedAttempt> {
@@ -289,7 +289,7 @@ impl Worker {
     /// When that is. An attempt that was interrupted while it waited for its turn has its grace from then on.
     fn escalates_at(&self, rules: &Rules) -> Option<Instant> {
         match self.assigned.front()?.interruption {
-            Interruption::Requested(at) => Some(at.max(self.news) + rules.interrupt_grace),
+            Interruption::Requested(at) => Some(at.max(self.last_progress) + rules.interrupt_grace),
             Interruption::TermSentAtExit(at) => Some(at + rules.interrupt_grace),
             Interruption::TermSent(at) => Some(at + TERM_TO_KILL),
             Interruption::None | Interruption::TermSentByUser | Interruption::EndRequested => None,
@@ -310,7 +310,7 @@ impl Worker {
             _ if self.end_asked.is_some() => None,
             WorkerState::Starting { since } => Some(since + rules.start_timeout),
             WorkerState::Serving if self.assigned.is_empty() => {
-                (rules.scaling && spare).then(|| self.news + rules.idle_timeout)
+                (rules.scaling && spare).then(|| self.last_progress + rules.idle_timeout)
             }
             WorkerState::Serving => self.escalates_at(rules),
             WorkerState::Leaving { until } => Some(until),
