@@ -175,7 +175,7 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
             Event::Refused { worker, reason, fatal: false }
         }
         ProcessEvent::Unkillable { pids } => Event::Unkillable { pids },
-        ProcessEvent::Gone => Event::Gone { worker },
+        ProcessEvent::Gone => Event::Reaped { worker },
         ProcessEvent::GuardianLost => Event::GuardianLost { pid: guardian },
     }
 }

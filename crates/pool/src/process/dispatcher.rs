@@ -184,7 +184,7 @@ impl Dispatcher {
             }
             Event::Stopped { worker, pid, signal } => self.stopped(worker, pid, signal, actions),
             Event::Continued { worker, pid } => self.continued(worker, pid, now, actions),
-            Event::Gone { worker } => self.gone(worker, now),
+            Event::Reaped { worker } => self.reaped(worker, now),
             Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
             Event::Tick => {}
         }
@@ -407,7 +407,7 @@ impl Dispatcher {
         }
     }
 
-    fn gone(&mut self, id: WorkerId, now: Instant) {
+    fn reaped(&mut self, id: WorkerId, now: Instant) {
         self.with(id, |worker| {
             // A process that was never started is gone without an exit report, and had a channel and output no more
             // than that. What another has said may still be on its way.
@@ -416,7 +416,7 @@ impl Dispatcher {
                 worker.channel_closed = true;
             }
             worker.drained |= worker.pid.is_none();
-            worker.gone = true;
+            worker.reaped = true;
         });
         if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, WorkerState::Settled)) {
             self.workers.remove(&id);

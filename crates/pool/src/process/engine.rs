@@ -271,7 +271,7 @@ impl Engine {
 
 impl State {
     fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
-        if let Event::Gone { worker } = event {
+        if let Event::Reaped { worker } = event {
             self.senders.remove(&worker);
         }
         self.dispatcher.on(event, now, actions);

@@ -61,7 +61,7 @@ impl Runner {
         });
         let events: Vec<Event> = events.collect();
         for event in &events {
-            if let Event::Gone { worker } = event {
+            if let Event::Reaped { worker } = event {
                 self.processes.remove(worker);
             }
         }
@@ -93,7 +93,7 @@ impl Runner {
             }
             Err(error) => {
                 let reason = format!("it could not be asked for ({error})");
-                self.engine.on_all([Event::Refused { worker, reason, fatal: false }, Event::Gone { worker }]);
+                self.engine.on_all([Event::Refused { worker, reason, fatal: false }, Event::Reaped { worker }]);
             }
         }
     }

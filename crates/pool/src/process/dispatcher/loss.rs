@@ -20,7 +20,7 @@ impl Dispatcher {
             self.report(worker.take_all_answered(), actions);
             self.settle_assigned(&mut worker, actions);
             let failed_start = matches!(before, WorkerState::Starting { .. }).then(|| worker.start_error());
-            if !worker.gone {
+            if !worker.reaped {
                 self.workers.insert(id, worker);
             }
             if let Some(reason) = failed_start

@@ -97,7 +97,7 @@ pub(crate) enum Event {
     /// What was stopped goes on.
     Continued { worker: WorkerId, pid: u32 },
     /// Nothing of the worker is left.
-    Gone { worker: WorkerId },
+    Reaped { worker: WorkerId },
     /// The guardian was killed, and with it every worker.
     GuardianLost { pid: u32 },
     /// Nothing but that time has passed.

@@ -95,7 +95,7 @@ impl World {
         let mut actions = self.on(Event::Exited { worker, exit, peak_memory_kib: 2048, begun });
         actions.extend(self.on(Event::ChannelClosed { worker, garbage: None }));
         actions.extend(self.on(Event::OutputDrained { worker }));
-        actions.extend(self.on(Event::Gone { worker }));
+        actions.extend(self.on(Event::Reaped { worker }));
         actions
     }
 
@@ -179,7 +179,7 @@ fn a_result_that_is_on_its_way_when_nothing_is_left_of_its_worker_counts() {
     let worker = WorkerId(1);
     world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::OutputDrained { worker });
-    assert_eq!(essence(&world.on(Event::Gone { worker })), [""; 0]);
+    assert_eq!(essence(&world.on(Event::Reaped { worker })), [""; 0]);
     assert_eq!(essence(&world.finish(1, 1)), ["1 finished"]);
 }
 

@@ -17,7 +17,7 @@ impl Dispatcher {
             let spare = self.has_spare();
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             if worker.is_overdue(now) {
-                match worker.gone {
+                match worker.reaped {
                     false => tracing::error!(pid = worker.pid, "a worker can't be ended and is left behind"),
                     true => tracing::error!(pid = worker.pid, "what a worker printed before its end can't be read"),
                 }

@@ -46,7 +46,7 @@ pub(super) struct Worker {
     /// What it printed has been read to its end.
     pub(super) drained: bool,
     /// Nothing of its tree is left.
-    pub(super) gone: bool,
+    pub(super) reaped: bool,
     /// Since when the end of its tree is asked for.
     end_asked: Option<Instant>,
     /// The last lines on standard error, and the attempt that printed them; none for what was printed before the first.
@@ -152,7 +152,7 @@ impl Worker {
             fault: None,
             stopped: false,
             drained: false,
-            gone: false,
+            reaped: false,
             end_asked: None,
             last_lines: (None, Tail::default()),
         }
@@ -272,7 +272,7 @@ impl Worker {
             self.fault.get_or_insert(format!("it could not be ended within {} s", END_TIMEOUT.as_secs()));
         }
         self.exit.get_or_insert(ProcessExit { exit: Exit::Unknown, peak_memory_kib: 0, begun, at: now });
-        (self.channel_closed, self.drained, self.gone) = (true, true, true);
+        (self.channel_closed, self.drained, self.reaped) = (true, true, true);
     }
 
     /// The next step of an interruption that has had its time: of the attempt that it runs, since each step hits that.

@@ -9,7 +9,7 @@ fn a_result_that_is_heard_after_its_worker_has_gone_counts() {
     let worker = WorkerId(1);
     world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::OutputDrained { worker });
-    let before = essence(&world.on(Event::Gone { worker }));
+    let before = essence(&world.on(Event::Reaped { worker }));
     assert!(!before.iter().any(|action| action.contains("failed")), "{before:?}");
     let mut heard = essence(&world.finish(1, 1));
     heard.extend(essence(&world.on(Event::ChannelClosed { worker, garbage: None })));
@@ -23,7 +23,7 @@ fn a_worker_that_has_gone_without_closing_its_channel_is_waited_for_no_longer_th
     let worker = WorkerId(1);
     world.on(Event::Exited { worker, exit: Exit::Code(3), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::OutputDrained { worker });
-    world.on(Event::Gone { worker });
+    world.on(Event::Reaped { worker });
     let failed = essence(&world.pass(Duration::from_secs(2)));
     assert!(failed.contains(&"1 failed: WorkerLost".to_owned()), "{failed:?}");
 }

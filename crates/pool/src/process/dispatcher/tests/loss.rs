@@ -226,7 +226,7 @@ fn a_pool_that_can_start_no_more_workers_goes_on_with_those_that_serve_and_tries
     let refuse = |world: &mut World, worker: u64| {
         let reason = "there may be no more processes".to_owned();
         world.on(Event::Refused { worker: WorkerId(worker), reason, fatal: false });
-        essence(&world.on(Event::Gone { worker: WorkerId(worker) }))
+        essence(&world.on(Event::Reaped { worker: WorkerId(worker) }))
     };
     assert_eq!(essence(&world.submit([1, 2])), ["1 started in 1001", "run 1 on 1", "start 2"]);
     assert_eq!(refuse(&mut world, 2), ["start 3"]);
@@ -270,7 +270,7 @@ fn a_worker_that_has_run_as_many_attempts_as_it_may_goes_on_while_no_other_can_b
     for worker in 2..=4 {
         let reason = "there may be no more processes".to_owned();
         world.on(Event::Refused { worker: WorkerId(worker), reason, fatal: false });
-        world.on(Event::Gone { worker: WorkerId(worker) });
+        world.on(Event::Reaped { worker: WorkerId(worker) });
     }
     world.finish(1, 1);
     assert_eq!(essence(&world.finish(1, 2)), ["2 finished"]);

@@ -110,7 +110,7 @@ impl Owner {
                 told_to_end(self, worker);
                 self.known.entry(*worker).or_default().exited = Some(self.now);
             }
-            Event::Gone { worker } => told_to_end(self, worker),
+            Event::Reaped { worker } => told_to_end(self, worker),
             Event::GivenBack { worker, attempts } => {
                 let of_worker = self.accounts.values_mut().filter(|account| account.assigned == Some(*worker));
                 of_worker.for_each(|account| account.asked_back = false);

@@ -137,7 +137,7 @@ impl Pretended {
         let (worker, begun) = (self.id, self.begun);
         self.start();
         self.tell(Way::Guardian, Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun });
-        self.tell(Way::Guardian, Event::Gone { worker });
+        self.tell(Way::Guardian, Event::Reaped { worker });
         if closes {
             self.send();
             self.tell(Way::Worker, Event::ChannelClosed { worker, garbage: None });
@@ -157,7 +157,7 @@ impl Pretended {
         } else {
             self.dead = true;
             self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
-            self.tell(Way::Guardian, Event::Gone { worker });
+            self.tell(Way::Guardian, Event::Reaped { worker });
         }
     }
 

@@ -92,7 +92,7 @@ fn a_dead_worker_whose_output_is_never_read_is_settled_after_a_while() {
     let worker = WorkerId(1);
     world.on(Event::Exited { worker, exit: Exit::Signal(11), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
     world.on(Event::ChannelClosed { worker, garbage: None });
-    world.on(Event::Gone { worker });
+    world.on(Event::Reaped { worker });
     let actions = world.pass(Duration::from_secs(10));
     assert!(error(&actions).message.contains("signal 11"), "{:?}", error(&actions));
 }
