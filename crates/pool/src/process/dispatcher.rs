@@ -66,7 +66,7 @@ pub(super) struct Dispatcher {
     prefetch: PrefetchDepth,
     failed_starts: u32,
     /// When a worker may be started again after that, while others serve.
-    starts_again: Option<Instant>,
+    retry_starts_at: Option<Instant>,
     broken: Option<String>,
     closing: bool,
     exit_mode: ExitMode,
@@ -100,7 +100,7 @@ impl Dispatcher {
             assigned_to: HashMap::new(),
             prefetch: PrefetchDepth::default(),
             failed_starts: 0,
-            starts_again: None,
+            retry_starts_at: None,
             broken: None,
             closing: false,
             exit_mode: ExitMode::No,
@@ -175,7 +175,7 @@ impl Dispatcher {
                 self.with(worker, |worker| worker.read_to_the_end(stream, attempt));
                 self.report_completed(worker, now, actions);
             }
-            Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
+            Event::OutputDrained { worker } => self.with(worker, |worker| worker.output_drained = true),
             Event::Exited { worker, exit, peak_memory_kib, begun } => {
                 self.exited(worker, ProcessExit { exit, peak_memory_kib, begun, at: now }, actions);
             }
@@ -188,7 +188,7 @@ impl Dispatcher {
             Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
             Event::Tick => {}
         }
-        self.pass_time(now, actions);
+        self.apply_timeouts(now, actions);
         self.settle_dead_workers(now, actions);
         self.dispatch(now, actions);
     }
@@ -368,7 +368,7 @@ impl Dispatcher {
             worker.state = WorkerState::Serving;
             worker.last_progress = now;
             self.ready = true;
-            (self.failed_starts, self.starts_again) = (0, None);
+            (self.failed_starts, self.retry_starts_at) = (0, None);
             worker.pid = Some(pid);
             if worker.exit.is_none() {
                 actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
@@ -415,7 +415,7 @@ impl Dispatcher {
                 worker.exit = Some(ProcessExit { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
                 worker.channel_closed = true;
             }
-            worker.drained |= worker.pid.is_none();
+            worker.output_drained |= worker.pid.is_none();
             worker.reaped = true;
         });
         if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, WorkerState::Settled)) {

@@ -52,7 +52,7 @@ impl Dispatcher {
     /// How many attempts a worker may still be given before it is replaced; while no other can be started, as many as
     /// there are.
     fn left(&self, worker: &Worker) -> usize {
-        if self.starts_again.is_some() {
+        if self.retry_starts_at.is_some() {
             usize::MAX
         } else {
             self.rules.max_tasks.saturating_sub(worker.assigned_total)
@@ -121,7 +121,7 @@ impl Dispatcher {
 
     /// Starts a worker unless there are as many as there may be, or the pool is broken: whether it did.
     fn start_if_allowed(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
-        let allowed = self.may_start() && !self.is_held_back(now);
+        let allowed = self.may_start() && !self.waits_to_retry_starts(now);
         if allowed {
             self.start_worker(now, actions);
         }
@@ -133,13 +133,13 @@ impl Dispatcher {
     }
 
     /// Whether starts have failed, so that the workers that serve have to do for a while.
-    fn is_held_back(&self, now: Instant) -> bool {
-        self.starts_again.is_some_and(|at| now < at) && self.workers.values().any(Worker::is_serving)
+    fn waits_to_retry_starts(&self, now: Instant) -> bool {
+        self.retry_starts_at.is_some_and(|at| now < at) && self.workers.values().any(Worker::is_serving)
     }
 
     /// When a worker is to be started for what is queued, if none may now.
     pub(super) fn next_start(&self) -> Option<Instant> {
-        self.starts_again.filter(|_| self.may_start() && self.starting() < self.queue.len())
+        self.retry_starts_at.filter(|_| self.may_start() && self.starting() < self.queue.len())
     }
 
     /// When something is to be asked back, if nothing changes before.
@@ -150,7 +150,8 @@ impl Dispatcher {
     /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
     /// worker is idle, or may be started, and nothing is queued for it.
     fn best_to_ask_back(&self) -> Option<(WorkerId, Instant)> {
-        let another = (self.may_start() && self.starts_again.is_none()) || self.workers.values().any(Worker::is_idle);
+        let another =
+            (self.may_start() && self.retry_starts_at.is_none()) || self.workers.values().any(Worker::is_idle);
         if !self.queue.is_empty() || !another {
             return None;
         }

@@ -7,7 +7,7 @@ use super::worker::{Interruption, Worker, WorkerState};
 use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
 
 /// How long no worker is started after so many, while others serve.
-const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const RETRY_STARTS_AFTER: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// Settles the attempts of workers of whose death all is known.
@@ -49,7 +49,7 @@ impl Dispatcher {
                 "no further worker can be started: the pool goes on with those that it has"
             );
         }
-        self.starts_again = Some(now + START_AGAIN_AFTER);
+        self.retry_starts_at = Some(now + RETRY_STARTS_AFTER);
     }
 
     /// What a dead worker had begun is lost; the rest goes back to the head of the queue.

@@ -9,7 +9,7 @@ use super::message::{Action, WorkerId};
 use super::worker::{Interruption, Worker, WorkerState};
 
 impl Dispatcher {
-    pub(super) fn pass_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn apply_timeouts(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let spare = self.has_spare();
         let due = |worker: &Worker| worker.next_tick(&self.rules, spare).is_some_and(|due| due <= now);
         let ids: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| due(worker)).map(|(&id, _)| id).collect();

@@ -21,7 +21,7 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a worker that was told to go may take before its tree is ended.
-const LEAVE: Duration = Duration::from_secs(1);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A worker from the moment it was asked for until nothing of it is left.
 pub(super) struct Worker {
@@ -44,11 +44,11 @@ pub(super) struct Worker {
     /// A signal has stopped it.
     pub(super) stopped: bool,
     /// What it printed has been read to its end.
-    pub(super) drained: bool,
+    pub(super) output_drained: bool,
     /// Nothing of its tree is left.
     pub(super) reaped: bool,
     /// Since when the end of its tree is asked for.
-    end_asked: Option<Instant>,
+    end_requested: Option<Instant>,
     /// The last lines on standard error, and the attempt that printed them; none for what was printed before the first.
     last_lines: (Option<AttemptId>, Tail),
 }
@@ -151,9 +151,9 @@ impl Worker {
             channel_closed: false,
             fault: None,
             stopped: false,
-            drained: false,
+            output_drained: false,
             reaped: false,
-            end_asked: None,
+            end_requested: None,
             last_lines: (None, Tail::default()),
         }
     }
@@ -162,7 +162,7 @@ impl Worker {
 
     /// Whether it can be given attempts, now or when it is ready.
     pub(super) fn stays(&self) -> bool {
-        let ending = self.exit.is_some() || self.end_asked.is_some() || self.channel_closed;
+        let ending = self.exit.is_some() || self.end_requested.is_some() || self.channel_closed;
         !ending && matches!(self.state, WorkerState::Starting { .. } | WorkerState::Serving)
     }
 
@@ -230,7 +230,7 @@ impl Worker {
     // ----- ending -----
 
     pub(super) fn dismiss(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        self.state = WorkerState::Leaving { until: now + LEAVE };
+        self.state = WorkerState::Leaving { until: now + LEAVE_TIMEOUT };
         actions.push(Action::Dismiss(id));
     }
 
@@ -243,15 +243,15 @@ impl Worker {
 
     /// Asks for the end of its tree, once: the guardian repeats what it takes until nothing is left.
     pub(super) fn end(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        if self.exit.is_none() && self.end_asked.is_none() {
-            self.end_asked = Some(now);
+        if self.exit.is_none() && self.end_requested.is_none() {
+            self.end_requested = Some(now);
             actions.push(Action::End(id));
         }
     }
 
     /// Whether the end of its tree was asked for.
     pub(super) fn is_being_ended(&self) -> bool {
-        self.end_asked.is_some()
+        self.end_requested.is_some()
     }
 
     /// Whether its end has assigned_total longer than any end does: the guardian was stopped, or it hangs in the kernel.
@@ -260,7 +260,7 @@ impl Worker {
     }
 
     fn overdue_at(&self) -> Option<Instant> {
-        let since = self.exit.map(|exit| exit.at).or(self.end_asked)?;
+        let since = self.exit.map(|exit| exit.at).or(self.end_requested)?;
         Some(since + END_TIMEOUT)
     }
 
@@ -272,7 +272,7 @@ impl Worker {
             self.fault.get_or_insert(format!("it could not be ended within {} s", END_TIMEOUT.as_secs()));
         }
         self.exit.get_or_insert(ProcessExit { exit: Exit::Unknown, peak_memory_kib: 0, begun, at: now });
-        (self.channel_closed, self.drained, self.reaped) = (true, true, true);
+        (self.channel_closed, self.output_drained, self.reaped) = (true, true, true);
     }
 
     /// The next step of an interruption that has had its time: of the attempt that it runs, since each step hits that.
@@ -302,12 +302,12 @@ impl Worker {
         if let Some(exit) = self.exit {
             // Until its output has been read time alone changes nothing, however much of it has passed, but that it is
             // given up in the end.
-            let waits = !matches!(self.state, WorkerState::Settled) && !self.channel_closed && self.drained;
+            let waits = !matches!(self.state, WorkerState::Settled) && !self.channel_closed && self.output_drained;
             return waits.then(|| exit.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
         let answered = self.answered.iter().map(|answered| answered.until).min();
         let state = match self.state {
-            _ if self.end_asked.is_some() => None,
+            _ if self.end_requested.is_some() => None,
             WorkerState::Starting { since } => Some(since + rules.start_timeout),
             WorkerState::Serving if self.assigned.is_empty() => {
                 (rules.scaling && spare).then(|| self.last_progress + rules.idle_timeout)
@@ -323,7 +323,7 @@ impl Worker {
     pub(super) fn is_exit_known(&self, now: Instant) -> bool {
         let Some(exit) = self.exit else { return false };
         let heard = self.channel_closed || exit.at + CHANNEL_DRAIN <= now;
-        heard && self.drained && !matches!(self.state, WorkerState::Settled)
+        heard && self.output_drained && !matches!(self.state, WorkerState::Settled)
     }
 
     /// How many of the given attempts it had begun: those up to the last one that it noted. None if it noted one that it

@@ -43,7 +43,7 @@ struct Known {
     /// A signal has stopped it.
     stopped: bool,
     /// When its end was asked for.
-    end_asked: Option<Instant>,
+    end_requested: Option<Instant>,
     /// When its exit report arrived.
     exited: Option<Instant>,
 }
@@ -103,7 +103,7 @@ impl Owner {
             // The word of one that is being ended comes too late: it is replaced as one that could not be started.
             Event::Ready { worker, .. } => {
                 let known = self.known.entry(*worker).or_default();
-                known.ready |= known.end_asked.is_none();
+                known.ready |= known.end_requested.is_none();
             }
             Event::ChannelClosed { worker, .. } | Event::Refused { worker, .. } => told_to_end(self, worker),
             Event::Exited { worker, .. } => {
@@ -174,7 +174,7 @@ impl Owner {
                     self.check_end(worker);
                     let known = self.known.entry(worker).or_default();
                     known.ending = true;
-                    known.end_asked.get_or_insert(self.now);
+                    known.end_requested.get_or_insert(self.now);
                     self.process(worker, |process| process.die(true));
                 }
                 Action::DrainOutput(worker) => self.process(worker, Pretended::drain_output),
@@ -213,7 +213,7 @@ impl Owner {
         }
         let known = self.known.entry(worker).or_default();
         known.assigned_total += attempts.len();
-        let may_be_replaced = self.dispatcher.starts_again.is_none();
+        let may_be_replaced = self.dispatcher.retry_starts_at.is_none();
         assert!(
             known.assigned_total <= self.max_tasks || !may_be_replaced,
             "{worker:?} is assigned more attempts than a worker may run"
@@ -287,7 +287,7 @@ impl Owner {
     /// Whether nothing was heard of a worker's end for so long that it counts as ended.
     fn was_given_up(&self, worker: WorkerId) -> bool {
         let known = &self.known[&worker];
-        let overdue = known.end_asked.is_some_and(|at| at + Duration::from_secs(10) <= self.now);
+        let overdue = known.end_requested.is_some_and(|at| at + Duration::from_secs(10) <= self.now);
         known.exited.is_none() && overdue
     }
 
