@@ -132,8 +132,8 @@ impl Dispatcher {
     }
 
     /// Whether this worker is still to be talked to.
-    pub(super) fn wants(&self, worker: WorkerId) -> bool {
-        self.workers.get(&worker).is_some_and(Worker::stays)
+    pub(super) fn accepts_messages(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(Worker::is_usable)
     }
 
     /// Whether everything has ended after a close.
@@ -151,9 +151,9 @@ impl Dispatcher {
             Event::Exit { terminate } => self.exit(terminate, now, actions),
             Event::Terminate => self.terminate(actions),
             Event::Abort => self.abort(now, actions),
-            Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
+            Event::Started { worker, pid } => self.with_worker(worker, |worker| worker.pid = Some(pid)),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
-            Event::Unreachable { worker: id, reason } => self.with(id, |worker| {
+            Event::Unreachable { worker: id, reason } => self.with_worker(id, |worker| {
                 worker.fault.get_or_insert(reason);
                 worker.end(id, now, actions);
             }),
@@ -168,14 +168,14 @@ impl Dispatcher {
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),
             Event::Output { worker, stream, attempt, bytes } => {
-                self.with(worker, |worker| worker.printed(stream, attempt, &bytes));
+                self.with_worker(worker, |worker| worker.printed(stream, attempt, &bytes));
                 actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
             }
             Event::OutputEnd { worker, stream, attempt } => {
-                self.with(worker, |worker| worker.read_to_the_end(stream, attempt));
+                self.with_worker(worker, |worker| worker.read_to_the_end(stream, attempt));
                 self.report_completed(worker, now, actions);
             }
-            Event::OutputDrained { worker } => self.with(worker, |worker| worker.output_drained = true),
+            Event::OutputDrained { worker } => self.with_worker(worker, |worker| worker.output_drained = true),
             Event::Exited { worker, exit, peak_memory_kib, begun } => {
                 self.exited(worker, ProcessExit { exit, peak_memory_kib, begun, at: now }, actions);
             }
@@ -190,12 +190,12 @@ impl Dispatcher {
         }
         self.apply_timeouts(now, actions);
         self.settle_dead_workers(now, actions);
-        self.dispatch(now, actions);
+        self.assign(now, actions);
     }
 
     /// Whether one of the workers may leave.
     fn has_spare(&self) -> bool {
-        self.workers.values().filter(|worker| worker.stays()).count() > 1
+        self.workers.values().filter(|worker| worker.is_usable()).count() > 1
     }
 
     /// When `Tick` is due if nothing happens before.
@@ -205,7 +205,7 @@ impl Dispatcher {
         self.workers.values().filter_map(|worker| worker.next_tick(&self.rules, spare)).chain(others).min()
     }
 
-    fn with(&mut self, worker: WorkerId, change: impl FnOnce(&mut Worker)) {
+    fn with_worker(&mut self, worker: WorkerId, change: impl FnOnce(&mut Worker)) {
         if let Some(worker) = self.workers.get_mut(&worker) {
             change(worker);
         }
@@ -283,7 +283,7 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) {
         let Some(assigned) = self.take_answered(id, attempt, now) else { return };
-        self.with(id, |worker| worker.answered.push(AnsweredAttempt::new(assigned, answer, marked, now)));
+        self.with_worker(id, |worker| worker.answered.push(AnsweredAttempt::new(assigned, answer, marked, now)));
         self.report_completed(id, now, actions);
     }
 
@@ -298,9 +298,9 @@ impl Dispatcher {
         if self.take_answered(id, attempt, now).is_some() {
             self.assigned_to.remove(&attempt);
             actions.push(report_failed(attempt, error));
-            self.with(id, |worker| {
+            self.with_worker(id, |worker| {
                 worker.assigned_total -= 1;
-                actions.extend(worker.announce_first());
+                actions.extend(worker.report_first_started());
             });
         }
     }
@@ -313,7 +313,7 @@ impl Dispatcher {
         }
         let settled = worker.take_completed(now);
         self.report(settled, actions);
-        self.with(id, |worker| actions.extend(worker.announce_first()));
+        self.with_worker(id, |worker| actions.extend(worker.report_first_started()));
     }
 
     fn report(&mut self, settled: Vec<(AttemptId, Result<Data, TaskError>)>, actions: &mut Vec<Action>) {
@@ -327,7 +327,7 @@ impl Dispatcher {
     }
 
     fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
-        self.with(id, |worker| worker.assigned.iter_mut().for_each(|assigned| assigned.asked_back = false));
+        self.with_worker(id, |worker| worker.assigned.iter_mut().for_each(|assigned| assigned.asked_back = false));
         for &attempt in attempts.iter().rev() {
             let Some(worker) = self.workers.get_mut(&id) else { return };
             let Some(assigned) = worker.take(attempt) else { continue };
@@ -341,12 +341,12 @@ impl Dispatcher {
                 actions.push(report_failed(attempt, interrupted_before_start()));
             }
         }
-        self.with(id, |worker| actions.extend(worker.announce_first()));
+        self.with_worker(id, |worker| actions.extend(worker.report_first_started()));
     }
 
     /// An attempt that no worker has begun waits again, before all others.
     fn requeue(&mut self, assigned: AssignedAttempt, losses_before_start: u8, actions: &mut Vec<Action>) {
-        if assigned.announced {
+        if assigned.start_reported {
             actions.push(Action::Report(PoolEvent::Requeued { attempt: assigned.attempt.id }));
         }
         self.queue.push_front(Queued { attempt: assigned.attempt, losses_before_start });
@@ -408,7 +408,7 @@ impl Dispatcher {
     }
 
     fn reaped(&mut self, id: WorkerId, now: Instant) {
-        self.with(id, |worker| {
+        self.with_worker(id, |worker| {
             // A process that was never started is gone without an exit report, and had a channel and output no more
             // than that. What another has said may still be on its way.
             if worker.exit.is_none() {

@@ -13,25 +13,25 @@ const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
 
 impl Dispatcher {
     /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
-    pub(super) fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn assign(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.continue_exit(now, actions);
         if let Some(reason) = &self.broken
-            && !self.workers.values().any(Worker::stays)
+            && !self.workers.values().any(Worker::is_usable)
         {
             // AssignedAttempt back by a worker that has ended since.
             self.fail_queue(&broken_error(&reason.clone()), actions);
         }
-        self.end_what_is_stopped_and_idle(now, actions);
-        self.dismiss_what_is_spent(now, actions);
+        self.end_stopped_idle_workers(now, actions);
+        self.dismiss_at_task_limit(now, actions);
         if !self.queue.is_empty() {
-            self.give_out(now, actions);
+            self.assign_queued(now, actions);
             self.start_for_queue(now, actions);
         }
-        if !self.ready && !self.closing && !self.workers.values().any(Worker::stays) {
+        if !self.ready && !self.closing && !self.workers.values().any(Worker::is_usable) {
             // Whoever opens the pool waits for a worker, and has submitted nothing that would start one.
             self.start_if_allowed(now, actions);
         }
-        if let Some((id, since)) = self.best_to_ask_back()
+        if let Some((id, since)) = self.ask_back_candidate()
             && since + ASK_BACK_AFTER <= now
             && let Some(worker) = self.workers.get_mut(&id)
         {
@@ -51,7 +51,7 @@ impl Dispatcher {
 
     /// How many attempts a worker may still be given before it is replaced; while no other can be started, as many as
     /// there are.
-    fn left(&self, worker: &Worker) -> usize {
+    fn remaining_tasks(&self, worker: &Worker) -> usize {
         if self.retry_starts_at.is_some() {
             usize::MAX
         } else {
@@ -60,37 +60,37 @@ impl Dispatcher {
     }
 
     /// Lets workers go that have run as many attempts as they may; others are started as they are needed.
-    fn dismiss_what_is_spent(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let spent = |worker: &Worker| worker.is_idle() && self.left(worker) == 0;
+    fn dismiss_at_task_limit(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let spent = |worker: &Worker| worker.is_idle() && self.remaining_tasks(worker) == 0;
         let spent: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| spent(worker)).map(|(&id, _)| id).collect();
         for id in spent {
-            self.with(id, |worker| worker.dismiss(id, now, actions));
+            self.with_worker(id, |worker| worker.dismiss(id, now, actions));
         }
     }
 
     /// Shares what is queued among the workers that may have more, idle ones first: while attempts are short, those too
     /// that have but half of what they may have, and do not seem to run a long one.
-    fn give_out(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    fn assign_queued(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let depth = self.prefetch.depth();
         let wants = |worker: &Worker| {
             let moves = worker.assigned.is_empty() || worker.last_progress + ASK_BACK_AFTER > now;
-            worker.is_serving() && self.left(worker) > 0 && worker.assigned.len() <= depth / 2 && moves
+            worker.is_serving() && self.remaining_tasks(worker) > 0 && worker.assigned.len() <= depth / 2 && moves
         };
-        let mut takers: Vec<(WorkerId, usize)> = self
+        let mut candidates: Vec<(WorkerId, usize)> = self
             .workers
             .iter()
             .filter(|(_, worker)| wants(worker))
             .map(|(&id, worker)| (id, worker.assigned.len()))
             .collect();
-        takers.sort_by_key(|&(_, assigned)| assigned > 0);
-        let share = self.queue.len().div_ceil(takers.len().max(1)).clamp(1, depth);
-        for (id, assigned) in takers {
-            self.give(id, share.min(depth - assigned), now, actions);
+        candidates.sort_by_key(|&(_, assigned)| assigned > 0);
+        let share = self.queue.len().div_ceil(candidates.len().max(1)).clamp(1, depth);
+        for (id, assigned) in candidates {
+            self.assign_to(id, share.min(depth - assigned), now, actions);
         }
     }
 
-    fn give(&mut self, id: WorkerId, count: usize, now: Instant, actions: &mut Vec<Action>) {
-        let left = self.workers.get(&id).map_or(0, |worker| self.left(worker));
+    fn assign_to(&mut self, id: WorkerId, count: usize, now: Instant, actions: &mut Vec<Action>) {
+        let left = self.workers.get(&id).map_or(0, |worker| self.remaining_tasks(worker));
         let count = count.min(self.queue.len()).min(left);
         let Some(worker) = self.workers.get_mut(&id).filter(|_| count > 0) else { return };
         if worker.assigned.is_empty() {
@@ -103,7 +103,7 @@ impl Dispatcher {
             worker.assigned_total += 1;
             attempts.push(attempt);
         }
-        actions.extend(worker.announce_first());
+        actions.extend(worker.report_first_started());
         actions.push(Action::Run { worker: id, attempts });
     }
 
@@ -144,12 +144,12 @@ impl Dispatcher {
 
     /// When something is to be asked back, if nothing changes before.
     pub(super) fn next_ask_back(&self) -> Option<Instant> {
-        self.best_to_ask_back().map(|(_, since)| since + ASK_BACK_AFTER)
+        self.ask_back_candidate().map(|(_, since)| since + ASK_BACK_AFTER)
     }
 
     /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
     /// worker is idle, or may be started, and nothing is queued for it.
-    fn best_to_ask_back(&self) -> Option<(WorkerId, Instant)> {
+    fn ask_back_candidate(&self) -> Option<(WorkerId, Instant)> {
         let another =
             (self.may_start() && self.retry_starts_at.is_none()) || self.workers.values().any(Worker::is_idle);
         if !self.queue.is_empty() || !another {

@@ -16,7 +16,7 @@ impl Dispatcher {
     }
 
     /// A worker that has nothing to run and is stopped would never be given anything again.
-    pub(super) fn end_what_is_stopped_and_idle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn end_stopped_idle_workers(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (&id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.stopped && worker.assigned.is_empty())
         {
             worker.fault.get_or_insert_with(|| "it was stopped by a signal".to_owned());

@@ -70,14 +70,14 @@ pub(super) struct AssignedAttempt {
     pub(super) interruption: Interruption,
     pub(super) asked_back: bool,
     /// Whether it was told that it has started.
-    pub(super) announced: bool,
+    pub(super) start_reported: bool,
     output: OutputRead,
 }
 
 impl AssignedAttempt {
     pub(super) fn new(attempt: Attempt, losses_before_start: u8) -> AssignedAttempt {
         let (interruption, output) = (Interruption::None, OutputRead::default());
-        AssignedAttempt { attempt, losses_before_start, interruption, asked_back: false, announced: false, output }
+        AssignedAttempt { attempt, losses_before_start, interruption, asked_back: false, start_reported: false, output }
     }
 }
 
@@ -161,14 +161,14 @@ impl Worker {
     // ----- serving -----
 
     /// Whether it can be given attempts, now or when it is ready.
-    pub(super) fn stays(&self) -> bool {
+    pub(super) fn is_usable(&self) -> bool {
         let ending = self.exit.is_some() || self.end_requested.is_some() || self.channel_closed;
         !ending && matches!(self.state, WorkerState::Starting { .. } | WorkerState::Serving)
     }
 
     /// Whether it can be given attempts now.
     pub(super) fn is_serving(&self) -> bool {
-        self.stays() && !self.stopped && matches!(self.state, WorkerState::Serving)
+        self.is_usable() && !self.stopped && matches!(self.state, WorkerState::Serving)
     }
 
     /// Whether it waits for attempts.
@@ -192,13 +192,13 @@ impl Worker {
 
     /// Tells, once, that the attempt that it runs now has started: after the end of the one before, which may wait for
     /// its output, so that no worker seems to run two at a time.
-    pub(super) fn announce_first(&mut self) -> Option<Action> {
+    pub(super) fn report_first_started(&mut self) -> Option<Action> {
         if !self.answered.is_empty() {
             return None;
         }
         let pid = self.pid.unwrap_or(0);
-        let assigned = self.assigned.front_mut().filter(|assigned| !assigned.announced)?;
-        assigned.announced = true;
+        let assigned = self.assigned.front_mut().filter(|assigned| !assigned.start_reported)?;
+        assigned.start_reported = true;
         Some(Action::Report(PoolEvent::Started { attempt: assigned.attempt.id, pid }))
     }
 
