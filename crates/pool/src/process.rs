@@ -12,10 +12,10 @@ mod connection;
 mod dispatcher;
 mod engine;
 pub(crate) mod file_limits;
+mod last_lines;
 mod lifecycle;
 mod output;
 mod runner;
-mod tail;
 
 use std::collections::HashMap;
 use std::io::Read;

@@ -147,7 +147,7 @@ impl Engine {
     /// A worker can be talked to.
     pub(super) fn connected(&self, worker: WorkerId, sender: ToWorkerSender) {
         let mut state = self.lock();
-        if state.dispatcher.wants(worker) {
+        if state.dispatcher.accepts_messages(worker) {
             state.senders.insert(worker, sender);
         }
     }

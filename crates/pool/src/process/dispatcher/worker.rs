@@ -8,7 +8,7 @@ use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
 use super::message::{Action, Rules, WorkerId};
 use crate::attempt::{Attempt, PoolEvent, Stream};
-use crate::process::tail::Tail;
+use crate::process::last_lines::LastLines;
 
 /// After SIGTERM to a worker's group, how long until its tree is ended.
 const TERM_TO_KILL: Duration = Duration::from_millis(50);
@@ -50,7 +50,7 @@ pub(super) struct Worker {
     /// Since when the end of its tree is asked for.
     end_requested: Option<Instant>,
     /// The last lines on standard error, and the attempt that printed them; none for what was printed before the first.
-    last_lines: (Option<AttemptId>, Tail),
+    last_lines: (Option<AttemptId>, LastLines),
 }
 
 /// See the documentation of the dispatcher.
@@ -154,7 +154,7 @@ impl Worker {
             output_drained: false,
             reaped: false,
             end_requested: None,
-            last_lines: (None, Tail::default()),
+            last_lines: (None, LastLines::default()),
         }
     }
 
@@ -339,7 +339,7 @@ impl Worker {
     pub(super) fn printed(&mut self, stream: Stream, attempt: Option<AttemptId>, bytes: &[u8]) {
         if stream == Stream::Stderr {
             if self.last_lines.0 != attempt {
-                self.last_lines = (attempt, Tail::default());
+                self.last_lines = (attempt, LastLines::default());
             }
             self.last_lines.1.push(bytes);
         }
