@@ -3,7 +3,7 @@
 //! # Who does what
 //! What makes a task start or end is done at once, on the thread that hears of it: whoever submits hands the attempt to a
 //! worker, the thread that hears a worker's answer gives that worker the next attempt and tells the owner. Waking a thread
-//! costs more than a small task. Whatever may take a while is a [`Chore`] of the runner (`runner.rs`), a thread of its
+//! costs more than a small task. Whatever may take a while is a [`RunnerCommand`] of the runner (`runner.rs`), a thread of its
 //! own: all that is asked of the guardian and of the output's reader, and what time alone brings.
 //!
 //! # Rules
@@ -45,7 +45,7 @@ pub(super) enum Input {
 
 /// What the runner is to do.
 #[derive(Debug)]
-pub(super) enum Chore {
+pub(super) enum RunnerCommand {
     /// Start a worker; `first` if none has been ready yet.
     Start { worker: WorkerId, first: bool },
     /// Send a signal to its process group.
@@ -67,8 +67,8 @@ pub(super) struct Heard {
 }
 
 /// What the runner is to look at next.
-pub(super) struct Agenda {
-    pub(super) chores: Vec<Chore>,
+pub(super) struct RunnerWork {
+    pub(super) commands: Vec<RunnerCommand>,
     /// When time alone will bring something.
     pub(super) due: Option<Instant>,
     /// The pool was closed and nothing of it is left.
@@ -95,7 +95,7 @@ struct State {
     tell_by: Option<Instant>,
     /// A thread tells, and looks once more when it has: nobody else needs to come for that.
     telling: bool,
-    chores: Vec<Chore>,
+    commands: Vec<RunnerCommand>,
     /// Until when the runner sleeps if nobody wakes it; `None`: for ever.
     runner_wakes: Option<Instant>,
     /// The runner is awake, or was sent a word.
@@ -117,7 +117,7 @@ impl Engine {
             reports: Vec::new(),
             tell_by: None,
             telling: false,
-            chores: Vec::new(),
+            commands: Vec::new(),
             runner_wakes: None,
             runner_woken: true,
             opening: true,
@@ -166,17 +166,17 @@ impl Engine {
     }
 
     /// What the runner has to do and until when it may sleep; asked again when that is done.
-    pub(super) fn agenda(&self) -> Agenda {
+    pub(super) fn next_work(&self) -> RunnerWork {
         let mut state = self.lock();
-        let chores = std::mem::take(&mut state.chores);
-        let over = state.dispatcher.is_over();
+        let commands = std::mem::take(&mut state.commands);
+        let finished = state.dispatcher.is_over();
         state.runner_wakes = state.due();
         // With chores it comes back before it sleeps.
-        state.runner_woken = !chores.is_empty();
-        if over {
+        state.runner_woken = !commands.is_empty();
+        if finished {
             state.senders.clear();
         }
-        Agenda { chores, due: state.runner_wakes, over }
+        RunnerWork { commands, due: state.runner_wakes, finished }
     }
 
     /// Something happens, and all that follows from it but the telling.
@@ -191,7 +191,7 @@ impl Engine {
         if state.opening {
             self.say_whether_open(&mut state);
         }
-        if state.has_chores() || state.sleeps_beyond(state.dispatcher.next_tick()) {
+        if state.has_runner_work() || state.sleeps_beyond(state.dispatcher.next_tick()) {
             self.wake_runner(&mut state);
         }
         state
@@ -284,7 +284,7 @@ impl State {
                     Action::Start(worker) => {
                         // Until a worker has been ready it is not known whether the interpreter can be started.
                         let first = !self.dispatcher.is_ready();
-                        self.chores.push(Chore::Start { worker, first });
+                        self.commands.push(RunnerCommand::Start { worker, first });
                     }
                     Action::Run { worker, attempts } => self.run_attempts(worker, attempts, actions),
                     Action::AskBack { worker, attempts } => {
@@ -294,9 +294,9 @@ impl State {
                         self.send(worker, &ToWorker::Interrupt { attempt }, actions);
                     }
                     Action::Dismiss(worker) => drop(self.senders.remove(&worker)),
-                    Action::Signal(worker, signal) => self.chores.push(Chore::Signal(worker, signal)),
-                    Action::End(worker) => self.chores.push(Chore::End(worker)),
-                    Action::DrainOutput(worker) => self.chores.push(Chore::DrainOutput(worker)),
+                    Action::Signal(worker, signal) => self.commands.push(RunnerCommand::Signal(worker, signal)),
+                    Action::End(worker) => self.commands.push(RunnerCommand::End(worker)),
+                    Action::DrainOutput(worker) => self.commands.push(RunnerCommand::DrainOutput(worker)),
                     Action::Report(event) => self.reports.push(event),
                 }
             }
@@ -386,8 +386,8 @@ impl State {
 
     // ----- the runner -----
 
-    fn has_chores(&self) -> bool {
-        !self.chores.is_empty() || self.dispatcher.is_over()
+    fn has_runner_work(&self) -> bool {
+        !self.commands.is_empty() || self.dispatcher.is_over()
     }
 
     /// Whether the runner would sleep through this moment.

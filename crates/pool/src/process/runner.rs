@@ -9,7 +9,7 @@ use pushflow_guardian::ProcessId;
 
 use super::connection::WorkerKind;
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Agenda, Chore, Engine, Input};
+use super::engine::{Engine, Input, RunnerCommand, RunnerWork};
 use super::output::OutputReader;
 
 /// How many inputs are handled before the time is looked at again.
@@ -30,12 +30,12 @@ impl Runner {
     /// Runs until the pool was closed and nothing of it is left.
     pub(super) fn run(mut self) {
         loop {
-            let Agenda { chores, due, over } = self.engine.agenda();
-            if over {
+            let RunnerWork { commands, due, finished } = self.engine.next_work();
+            if finished {
                 return self.kind.receivers.wait();
             }
-            if !chores.is_empty() {
-                chores.into_iter().for_each(|chore| self.perform(chore));
+            if !commands.is_empty() {
+                commands.into_iter().for_each(|command| self.perform(command));
                 continue;
             }
             let received = match due {
@@ -68,20 +68,20 @@ impl Runner {
         events
     }
 
-    fn perform(&mut self, chore: Chore) {
-        match chore {
-            Chore::Start { worker, first } => self.start(worker, first),
-            Chore::Signal(worker, signal) => {
+    fn perform(&mut self, command: RunnerCommand) {
+        match command {
+            RunnerCommand::Start { worker, first } => self.start(worker, first),
+            RunnerCommand::Signal(worker, signal) => {
                 if let Some(&process) = self.processes.get(&worker) {
                     self.kind.guardian.signal(process, signal);
                 }
             }
-            Chore::End(worker) => {
+            RunnerCommand::End(worker) => {
                 if let Some(&process) = self.processes.get(&worker) {
                     self.kind.guardian.end(process);
                 }
             }
-            Chore::DrainOutput(worker) => self.output.drain(worker),
+            RunnerCommand::DrainOutput(worker) => self.output.drain(worker),
         }
     }
 

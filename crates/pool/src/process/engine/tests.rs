@@ -89,11 +89,11 @@ fn whoever_submits_leaves_the_telling_to_the_runner_and_wakes_it_once() {
     let (told, reports) = unbounded();
     let (engine, inputs) = engine(move |events| told.send(failed(events)).unwrap());
     // Its chores are done, and it goes to sleep.
-    while !engine.agenda().chores.is_empty() {}
+    while !engine.next_work().commands.is_empty() {}
     (1..3).flat_map(interrupted).for_each(|event| engine.on(event));
     assert!(reports.is_empty());
     assert_eq!(inputs.try_iter().filter(|input| matches!(input, Input::Wake)).count(), 1);
-    assert!(engine.agenda().due.is_some_and(|due| due <= Instant::now()), "it need not sleep");
+    assert!(engine.next_work().due.is_some_and(|due| due <= Instant::now()), "it need not sleep");
     engine.on_all([Event::Tick]);
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [[1, 2]]);
 }
@@ -102,7 +102,7 @@ fn whoever_submits_leaves_the_telling_to_the_runner_and_wakes_it_once() {
 fn a_thread_that_tells_what_it_heard_wakes_nobody() {
     let (told, reports) = unbounded();
     let (engine, inputs) = engine(move |events| told.send(failed(events)).unwrap());
-    while !engine.agenda().chores.is_empty() {}
+    while !engine.next_work().commands.is_empty() {}
     engine.on_all(interrupted(1));
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [[1]]);
     assert!(inputs.is_empty());
