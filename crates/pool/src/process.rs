@@ -35,7 +35,7 @@ use self::dispatcher::{Dispatcher, Event, Rules};
 use self::engine::Engine;
 use self::lifecycle::{Progress, wait_until_open, wait_until_over};
 use self::output::OutputReader;
-use self::runner::Runner;
+use self::runner::PoolRunner;
 use crate::attempt::{Attempt, EventSink, Pool};
 use crate::error::OpenError;
 use crate::exit::{AtProcessExit, Registration};
@@ -114,7 +114,7 @@ impl ProcessPool {
         let worker_count = Arc::<AtomicUsize>::default();
         let dispatcher = Dispatcher::new(rules);
         let engine = Arc::new(Engine::new(dispatcher, events, inputs.clone(), progress.clone(), worker_count.clone()));
-        let runner = Runner {
+        let runner = PoolRunner {
             engine: engine.clone(),
             kind: WorkerKind {
                 guardian,
@@ -140,7 +140,7 @@ impl ProcessPool {
         let registration = Registration::new(ending.clone())?;
         // Before anybody can submit anything.
         engine.open();
-        let end = RunnerEnd { engine: engine.clone(), progress: progress.clone() };
+        let end = RunnerExitGuard { engine: engine.clone(), progress: progress.clone() };
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
             let _end = end;
             runner.run();
@@ -199,12 +199,12 @@ impl ProcessPool {
 }
 
 /// Says, however the runner ends, that it has.
-struct RunnerEnd {
+struct RunnerExitGuard {
     engine: Arc<Engine>,
     progress: Arc<Progress>,
 }
 
-impl Drop for RunnerEnd {
+impl Drop for RunnerExitGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.engine.lose_everything("the thread that runs the pool has panicked: this is a defect of pushflow");

@@ -28,7 +28,7 @@ use pushflow_protocol::{
 };
 
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Engine, Heard, Input};
+use super::engine::{Engine, Heard, RunnerInput};
 use crate::policy::Policy;
 
 /// What every worker of a pool is started with.
@@ -81,7 +81,7 @@ impl WorkerKind {
         worker: WorkerId,
         start_python: bool,
         engine: &Arc<Engine>,
-        inputs: &Sender<Input>,
+        inputs: &Sender<RunnerInput>,
     ) -> io::Result<StartedWorker> {
         let (stdout, their_stdout) = io::pipe()?;
         let (stderr, their_stderr) = io::pipe()?;
@@ -112,7 +112,7 @@ impl WorkerKind {
             .map_err(name_limit)?;
         let listener = {
             let (inputs, guardian, shared) = (inputs.clone(), self.guardian.pid(), shared.clone());
-            move |event| drop(inputs.send(Input::Event(process_event(worker, guardian, &shared, event))))
+            move |event| drop(inputs.send(RunnerInput::Event(process_event(worker, guardian, &shared, event))))
         };
         let process = self.guardian.launch(self.launch(worker)?, &files, Box::new(listener));
         Ok(StartedWorker { process, stdout, stderr, shared })

@@ -14,7 +14,7 @@
 //!   one that submits.
 //! - That attempts have started may wait a moment for what comes next: often that is the end of one, and each telling
 //!   wakes a thread.
-//! - The runner sleeps until [`State::runner_wakes`]; who needs it earlier sends it [`Input::Wake`], once. What is told
+//! - The runner sleeps until [`State::runner_wakes`]; who needs it earlier sends it [`RunnerInput::Wake`], once. What is told
 //!   at once by the thread that heard of it needs no runner.
 
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ use crate::attempt::{Attempt, EventSink, PoolEvent};
 const START_REPORT_DELAY: Duration = Duration::from_millis(1);
 
 /// What reaches the runner.
-pub(super) enum Input {
+pub(super) enum RunnerInput {
     /// Something happened.
     Event(Event),
     /// There are chores.
@@ -79,7 +79,7 @@ pub(super) struct Engine {
     state: Mutex<State>,
     /// Held by who tells; empty when the pool is over: that the owner's end is dropped tells it so.
     owner: Mutex<Option<EventSink>>,
-    to_runner: Sender<Input>,
+    to_runner: Sender<RunnerInput>,
     /// Told when the pool can be used, or why it can't.
     progress: Arc<Progress>,
     worker_count: Arc<AtomicUsize>,
@@ -107,7 +107,7 @@ impl Engine {
     pub(super) fn new(
         dispatcher: Dispatcher,
         events: EventSink,
-        to_runner: Sender<Input>,
+        to_runner: Sender<RunnerInput>,
         progress: Arc<Progress>,
         worker_count: Arc<AtomicUsize>,
     ) -> Engine {
@@ -201,7 +201,7 @@ impl Engine {
         if !state.runner_woken {
             state.runner_woken = true;
             // That the runner has ended means that nothing is left to do.
-            self.to_runner.send(Input::Wake).ok();
+            self.to_runner.send(RunnerInput::Wake).ok();
         }
     }
 

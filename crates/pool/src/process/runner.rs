@@ -9,24 +9,24 @@ use pushflow_guardian::ProcessId;
 
 use super::connection::WorkerKind;
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Engine, Input, RunnerCommand, RunnerWork};
+use super::engine::{Engine, RunnerCommand, RunnerInput, RunnerWork};
 use super::output::OutputReader;
 
 /// How many inputs are handled before the time is looked at again.
 const BATCH: usize = 256;
 
-pub(super) struct Runner {
+pub(super) struct PoolRunner {
     pub(super) engine: Arc<Engine>,
     pub(super) kind: WorkerKind,
     pub(super) output: OutputReader,
-    pub(super) inputs: Receiver<Input>,
+    pub(super) inputs: Receiver<RunnerInput>,
     /// Handed to who hears what becomes of a worker's process.
-    pub(super) to_self: Sender<Input>,
+    pub(super) to_self: Sender<RunnerInput>,
     /// What the guardian calls the workers.
     pub(super) processes: HashMap<WorkerId, ProcessId>,
 }
 
-impl Runner {
+impl PoolRunner {
     /// Runs until the pool was closed and nothing of it is left.
     pub(super) fn run(mut self) {
         loop {
@@ -53,11 +53,11 @@ impl Runner {
     }
 
     /// This and what else has come meanwhile.
-    fn events(&mut self, first: Input) -> Vec<Event> {
+    fn events(&mut self, first: RunnerInput) -> Vec<Event> {
         let inputs = std::iter::once(first).chain(self.inputs.try_iter()).take(BATCH);
         let events = inputs.filter_map(|input| match input {
-            Input::Event(event) => Some(event),
-            Input::Wake => None,
+            RunnerInput::Event(event) => Some(event),
+            RunnerInput::Wake => None,
         });
         let events: Vec<Event> = events.collect();
         for event in &events {

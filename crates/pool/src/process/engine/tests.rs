@@ -10,7 +10,7 @@ use super::*;
 use crate::PoolOptions;
 use crate::process::rules;
 
-fn engine(owner: impl Fn(Vec<PoolEvent>) + Send + Sync + 'static) -> (Engine, Receiver<Input>) {
+fn engine(owner: impl Fn(Vec<PoolEvent>) + Send + Sync + 'static) -> (Engine, Receiver<RunnerInput>) {
     let (to_runner, inputs) = unbounded();
     let dispatcher = Dispatcher::new(rules(&PoolOptions::default()));
     let engine = Engine::new(dispatcher, Arc::new(owner), to_runner, Arc::default(), Arc::default());
@@ -92,7 +92,7 @@ fn whoever_submits_leaves_the_telling_to_the_runner_and_wakes_it_once() {
     while !engine.next_work().commands.is_empty() {}
     (1..3).flat_map(interrupted).for_each(|event| engine.on(event));
     assert!(reports.is_empty());
-    assert_eq!(inputs.try_iter().filter(|input| matches!(input, Input::Wake)).count(), 1);
+    assert_eq!(inputs.try_iter().filter(|input| matches!(input, RunnerInput::Wake)).count(), 1);
     assert!(engine.next_work().due.is_some_and(|due| due <= Instant::now()), "it need not sleep");
     engine.on_all([Event::Tick]);
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [[1, 2]]);
