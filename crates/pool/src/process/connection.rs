@@ -28,7 +28,7 @@ use pushflow_protocol::{
 };
 
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Engine, Heard, RunnerInput};
+use super::engine::{Engine, RunnerInput, WorkerMessages};
 use crate::policy::Policy;
 
 /// What every worker of a pool is started with.
@@ -102,7 +102,7 @@ impl WorkerKind {
             let (settings, slabs, engine) = (self.settings(worker, start_python), self.slabs.clone(), engine.clone());
             let alive = self.receivers.0.clone();
             move || {
-                receive(worker, shake_hands(control, settings, slabs), &words, &engine);
+                run_reader(worker, handshake(control, settings, slabs), &words, &engine);
                 drop(alive);
             }
         };
@@ -167,7 +167,7 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
         ProcessEvent::Stopped { pid, signal } => Event::Stopped { worker, pid, signal },
         ProcessEvent::Continued { pid } => Event::Continued { worker, pid },
         ProcessEvent::Exited { exit, peak_memory_kib } => {
-            let begun = begun(shared);
+            let begun = last_begun(shared);
             Event::Exited { worker, exit, peak_memory_kib, begun }
         }
         ProcessEvent::Garbled => {
@@ -181,20 +181,20 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
 }
 
 /// The last attempt that the worker has begun. What a task writes there by accident is no attempt that it was given.
-pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
+pub(super) fn last_begun(shared: &SharedWords) -> Option<AttemptId> {
     Some(AttemptId(shared.word(CURRENT_ATTEMPT).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
 }
 
 /// The receiving thread's whole life.
-fn receive(worker: WorkerId, met: Result<Ends, Refusal>, shared: &SharedWords, engine: &Engine) {
-    let end = match met {
+fn run_reader(worker: WorkerId, handshake: Result<Ends, Refusal>, shared: &SharedWords, engine: &Engine) {
+    let end = match handshake {
         Ok((sender, mut receiver)) => {
             engine.connected(worker, sender);
-            let garbage = match hear_all(worker, &mut receiver, engine) {
+            let garbage = match read_until_end(worker, &mut receiver, engine) {
                 TransportError::Closed => None,
                 error => Some(error.to_string()),
             };
-            engine.on_all(unheard(worker, &receiver, shared));
+            engine.on_all(read_unsent(worker, &receiver, shared));
             Event::ChannelClosed { worker, garbage }
         }
         Err(Refusal::Ended) => Event::ChannelClosed { worker, garbage: None },
@@ -204,10 +204,10 @@ fn receive(worker: WorkerId, met: Result<Ends, Refusal>, shared: &SharedWords, e
 }
 
 /// Hears a worker until it can't be heard any more: why.
-fn hear_all(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &Engine) -> TransportError {
+fn read_until_end(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &Engine) -> TransportError {
     loop {
-        match hear(worker, receiver) {
-            Ok(heard) => engine.heard(heard),
+        match read_messages(worker, receiver) {
+            Ok(received) => engine.received(received),
             Err(end) => return end,
         }
     }
@@ -224,7 +224,7 @@ enum Refusal {
 /// How a worker is talked to.
 type Ends = (ToWorkerSender, FromWorkerReceiver);
 
-fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
+fn handshake(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
     let hello: Hello = match courier::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(Refusal::Ended),
@@ -238,23 +238,23 @@ fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -
 }
 
 /// The next things that a worker says.
-fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, TransportError> {
-    let mut heard = receiver.receive()?;
-    let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
-    for message in heard.messages.drain(..) {
+fn read_messages(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<WorkerMessages, TransportError> {
+    let mut received = receiver.receive()?;
+    let (mut events, mut grant_requests) = (Vec::with_capacity(received.messages.len()), Vec::new());
+    for message in received.messages.drain(..) {
         match message {
-            FromWorker::RequestGrant { bytes } => rooms.push(bytes),
+            FromWorker::RequestGrant { bytes } => grant_requests.push(bytes),
             message => events.extend(event(worker, receiver, message)?),
         }
     }
-    let frames = heard.frames;
-    receiver.settle(heard)?;
-    Ok(Heard { worker, events, rooms, frames })
+    let frames = received.frames;
+    receiver.settle(received)?;
+    Ok(WorkerMessages { worker, events, grant_requests, frames })
 }
 
 /// What the worker had said and not sent when its channel ended: answers of attempts that had ended, as far as they can be
 /// read.
-fn unheard(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
+fn read_unsent(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
     let events = receiver.unsent_replies(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
     events.flatten().collect()
 }

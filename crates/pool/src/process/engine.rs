@@ -57,11 +57,11 @@ pub(super) enum RunnerCommand {
 }
 
 /// What a worker has said.
-pub(super) struct Heard {
+pub(super) struct WorkerMessages {
     pub(super) worker: WorkerId,
     pub(super) events: Vec<Event>,
     /// It needs room for results of so many bytes.
-    pub(super) rooms: Vec<u64>,
+    pub(super) grant_requests: Vec<u64>,
     /// How many frames it has received.
     pub(super) frames: u64,
 }
@@ -72,7 +72,7 @@ pub(super) struct RunnerWork {
     /// When time alone will bring something.
     pub(super) due: Option<Instant>,
     /// The pool was closed and nothing of it is left.
-    pub(super) over: bool,
+    pub(super) finished: bool,
 }
 
 pub(super) struct Engine {
@@ -153,13 +153,13 @@ impl Engine {
     }
 
     /// A worker said something.
-    pub(super) fn heard(&self, heard: Heard) {
+    pub(super) fn received(&self, received: WorkerMessages) {
         let state = self.drive(|state, now, actions| {
-            heard.events.into_iter().for_each(|event| state.take_in(event, now, actions));
-            if let Some(sender) = state.senders.get_mut(&heard.worker) {
-                let granted = heard.rooms.iter().try_for_each(|&bytes| sender.grant(bytes));
-                let sent = granted.and(sender.acknowledged(heard.frames));
-                state.note_sent(heard.worker, sent, actions);
+            received.events.into_iter().for_each(|event| state.take_in(event, now, actions));
+            if let Some(sender) = state.senders.get_mut(&received.worker) {
+                let granted = received.grant_requests.iter().try_for_each(|&bytes| sender.grant(bytes));
+                let sent = granted.and(sender.acknowledged(received.frames));
+                state.note_sent(received.worker, sent, actions);
             }
         });
         self.tell(state);

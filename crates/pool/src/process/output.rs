@@ -23,7 +23,7 @@ use pushflow_os::launch::name_limit;
 use pushflow_protocol::UNREPORTED_OUTPUT;
 use pushflow_protocol::marker::{Piece, Splitter};
 
-use super::connection::{StartedWorker, begun};
+use super::connection::{StartedWorker, last_begun};
 use super::dispatcher::{Event, WorkerId};
 use super::engine::Engine;
 use crate::attempt::Stream;
@@ -201,7 +201,7 @@ impl Pipe {
     fn tell_available(&mut self, engine: &Engine) -> More {
         let mut total = 0;
         while total < MAX_READ {
-            let running = begun(&self.shared);
+            let running = last_begun(&self.shared);
             let Ok(bytes) = self.read() else {
                 self.end(running, engine);
                 return More::Never;
@@ -238,7 +238,7 @@ impl Pipe {
 
     /// Reads what was there when the worker had ended; what still writes may fill the pipe for ever.
     fn read_rest(&mut self, engine: &Engine) {
-        let running = begun(&self.shared);
+        let running = last_begun(&self.shared);
         if let Ok(bytes) = self.read() {
             self.decide(&bytes, running, engine);
         }
