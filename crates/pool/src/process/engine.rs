@@ -14,7 +14,7 @@
 //!   one that submits.
 //! - That attempts have started may wait a moment for what comes next: often that is the end of one, and each telling
 //!   wakes a thread.
-//! - The runner sleeps until [`State::runner_wakes`]; who needs it earlier sends it [`RunnerInput::Wake`], once. What is told
+//! - The runner sleeps until [`EngineState::runner_wakes`]; who needs it earlier sends it [`RunnerInput::Wake`], once. What is told
 //!   at once by the thread that heard of it needs no runner.
 
 use std::collections::HashMap;
@@ -76,7 +76,7 @@ pub(super) struct RunnerWork {
 }
 
 pub(super) struct Engine {
-    state: Mutex<State>,
+    state: Mutex<EngineState>,
     /// Held by who tells; empty when the pool is over: that the owner's end is dropped tells it so.
     owner: Mutex<Option<EventSink>>,
     to_runner: Sender<RunnerInput>,
@@ -85,7 +85,7 @@ pub(super) struct Engine {
     worker_count: Arc<AtomicUsize>,
 }
 
-struct State {
+struct EngineState {
     dispatcher: Dispatcher,
     /// How the workers are reached that can be.
     senders: HashMap<WorkerId, ToWorkerSender>,
@@ -111,7 +111,7 @@ impl Engine {
         progress: Arc<Progress>,
         worker_count: Arc<AtomicUsize>,
     ) -> Engine {
-        let state = State {
+        let state = EngineState {
             dispatcher,
             senders: HashMap::new(),
             reports: Vec::new(),
@@ -138,7 +138,7 @@ impl Engine {
 
     /// These things happened, on a thread of the pool.
     pub(super) fn on_all(&self, events: impl IntoIterator<Item = Event>) {
-        let all = |state: &mut State, now, actions: &mut _| {
+        let all = |state: &mut EngineState, now, actions: &mut _| {
             events.into_iter().for_each(|event| state.take_in(event, now, actions));
         };
         self.tell(self.drive(all));
@@ -180,7 +180,7 @@ impl Engine {
     }
 
     /// Something happens, and all that follows from it but the telling.
-    fn drive(&self, happen: impl FnOnce(&mut State, Instant, &mut Vec<Action>)) -> MutexGuard<'_, State> {
+    fn drive(&self, happen: impl FnOnce(&mut EngineState, Instant, &mut Vec<Action>)) -> MutexGuard<'_, EngineState> {
         let now = Instant::now();
         let mut state = self.lock();
         let mut actions = Vec::new();
@@ -197,7 +197,7 @@ impl Engine {
         state
     }
 
-    fn wake_runner(&self, state: &mut State) {
+    fn wake_runner(&self, state: &mut EngineState) {
         if !state.runner_woken {
             state.runner_woken = true;
             // That the runner has ended means that nothing is left to do.
@@ -206,14 +206,14 @@ impl Engine {
     }
 
     /// What this thread does not tell the runner will, in time.
-    fn leave_telling(&self, state: &mut State) {
+    fn leave_telling(&self, state: &mut EngineState) {
         if state.sleeps_beyond(state.tell_by) {
             self.wake_runner(state);
         }
     }
 
     /// Tells the owner what there is to tell, unless another thread does so, or it may wait.
-    fn tell<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+    fn tell<'a>(&'a self, mut state: MutexGuard<'a, EngineState>) {
         while state.has_to_tell() {
             drop(state);
             let owner = match self.owner.try_lock() {
@@ -254,7 +254,7 @@ impl Engine {
         *owner = None;
     }
 
-    fn say_whether_open(&self, state: &mut State) {
+    fn say_whether_open(&self, state: &mut EngineState) {
         let opened = match state.dispatcher.broken() {
             Some(reason) => Err(reason.to_owned()),
             None if state.dispatcher.is_ready() => Ok(()),
@@ -264,12 +264,12 @@ impl Engine {
         self.progress.change(|stage| stage.opened = Some(opened));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, EngineState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl EngineState {
     fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         if let Event::Reaped { worker } = event {
             self.senders.remove(&worker);
