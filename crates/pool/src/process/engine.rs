@@ -92,9 +92,9 @@ struct EngineState {
     /// What is still to be told, in this order.
     reports: Vec<PoolEvent>,
     /// When it is to be told at the latest.
-    tell_by: Option<Instant>,
+    deliver_by: Option<Instant>,
     /// A thread tells, and looks once more when it has: nobody else needs to come for that.
-    telling: bool,
+    delivering: bool,
     commands: Vec<RunnerCommand>,
     /// Until when the runner sleeps if nobody wakes it; `None`: for ever.
     runner_wakes: Option<Instant>,
@@ -115,8 +115,8 @@ impl Engine {
             dispatcher,
             senders: HashMap::new(),
             reports: Vec::new(),
-            tell_by: None,
-            telling: false,
+            deliver_by: None,
+            delivering: false,
             commands: Vec::new(),
             runner_wakes: None,
             runner_woken: true,
@@ -133,15 +133,15 @@ impl Engine {
     /// Something happened, on a thread that must not wait for the owner to be told.
     pub(super) fn on(&self, event: Event) {
         let mut state = self.drive(|state, now, actions| state.dispatcher.on(event, now, actions));
-        self.leave_telling(&mut state);
+        self.schedule_delivery(&mut state);
     }
 
     /// These things happened, on a thread of the pool.
     pub(super) fn on_all(&self, events: impl IntoIterator<Item = Event>) {
         let all = |state: &mut EngineState, now, actions: &mut _| {
-            events.into_iter().for_each(|event| state.take_in(event, now, actions));
+            events.into_iter().for_each(|event| state.handle(event, now, actions));
         };
-        self.tell(self.drive(all));
+        self.deliver(self.drive(all));
     }
 
     /// A worker can be talked to.
@@ -155,14 +155,14 @@ impl Engine {
     /// A worker said something.
     pub(super) fn received(&self, received: WorkerMessages) {
         let state = self.drive(|state, now, actions| {
-            received.events.into_iter().for_each(|event| state.take_in(event, now, actions));
+            received.events.into_iter().for_each(|event| state.handle(event, now, actions));
             if let Some(sender) = state.senders.get_mut(&received.worker) {
                 let granted = received.grant_requests.iter().try_for_each(|&bytes| sender.grant(bytes));
                 let sent = granted.and(sender.acknowledged(received.frames));
-                state.note_sent(received.worker, sent, actions);
+                state.check_sent(received.worker, sent, actions);
             }
         });
-        self.tell(state);
+        self.deliver(state);
     }
 
     /// What the runner has to do and until when it may sleep; asked again when that is done.
@@ -189,9 +189,9 @@ impl Engine {
         state.note_reports(now);
         self.worker_count.store(state.dispatcher.workers(), Ordering::Relaxed);
         if state.opening {
-            self.say_whether_open(&mut state);
+            self.report_opened(&mut state);
         }
-        if state.has_runner_work() || state.sleeps_beyond(state.dispatcher.next_tick()) {
+        if state.has_runner_work() || state.runner_sleeps_past(state.dispatcher.next_tick()) {
             self.wake_runner(&mut state);
         }
         state
@@ -206,15 +206,15 @@ impl Engine {
     }
 
     /// What this thread does not tell the runner will, in time.
-    fn leave_telling(&self, state: &mut EngineState) {
-        if state.sleeps_beyond(state.tell_by) {
+    fn schedule_delivery(&self, state: &mut EngineState) {
+        if state.runner_sleeps_past(state.deliver_by) {
             self.wake_runner(state);
         }
     }
 
     /// Tells the owner what there is to tell, unless another thread does so, or it may wait.
-    fn tell<'a>(&'a self, mut state: MutexGuard<'a, EngineState>) {
-        while state.has_to_tell() {
+    fn deliver<'a>(&'a self, mut state: MutexGuard<'a, EngineState>) {
+        while state.must_deliver() {
             drop(state);
             let owner = match self.owner.try_lock() {
                 Ok(owner) => owner,
@@ -222,18 +222,18 @@ impl Engine {
                 // That one looks again when it has told its part.
                 Err(TryLockError::WouldBlock) => return,
             };
-            self.tell_all(owner.as_ref());
+            self.deliver_all(owner.as_ref());
             drop(owner);
             state = self.lock();
         }
-        self.leave_telling(&mut state);
+        self.schedule_delivery(&mut state);
     }
 
-    fn tell_all(&self, owner: Option<&EventSink>) {
+    fn deliver_all(&self, owner: Option<&EventSink>) {
         loop {
             let reports = self.lock().take_reports();
             match owner {
-                Some(tell) if !reports.is_empty() => tell(reports),
+                Some(sink) if !reports.is_empty() => sink(reports),
                 _ => return,
             }
         }
@@ -250,11 +250,11 @@ impl Engine {
     /// The pool is over: what is left is told, and nothing after that.
     pub(super) fn close(&self) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
-        self.tell_all(owner.as_ref());
+        self.deliver_all(owner.as_ref());
         *owner = None;
     }
 
-    fn say_whether_open(&self, state: &mut EngineState) {
+    fn report_opened(&self, state: &mut EngineState) {
         let opened = match state.dispatcher.broken() {
             Some(reason) => Err(reason.to_owned()),
             None if state.dispatcher.is_ready() => Ok(()),
@@ -270,7 +270,7 @@ impl Engine {
 }
 
 impl EngineState {
-    fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+    fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         if let Event::Reaped { worker } = event {
             self.senders.remove(&worker);
         }
@@ -333,20 +333,20 @@ impl EngineState {
                     self.dispatcher.on(Event::NotSent { worker, attempt, error }, Instant::now(), actions);
                 }
             }
-            sent => self.note_sent(worker, sent, actions),
+            sent => self.check_sent(worker, sent, actions),
         }
     }
 
     fn send(&mut self, worker: WorkerId, message: &ToWorker, actions: &mut Vec<Action>) {
         if let Some(sender) = self.senders.get_mut(&worker) {
             let sent = sender.send(message);
-            self.note_sent(worker, sent, actions);
+            self.check_sent(worker, sent, actions);
         }
     }
 
     /// That a worker is gone its channel and its exit say. One that can't be sent to for another reason is of no use: what
     /// it was given might never reach it.
-    fn note_sent(&mut self, worker: WorkerId, sent: Result<(), TransportError>, actions: &mut Vec<Action>) {
+    fn check_sent(&mut self, worker: WorkerId, sent: Result<(), TransportError>, actions: &mut Vec<Action>) {
         match sent {
             Ok(()) | Err(TransportError::Closed) => {}
             Err(error) => {
@@ -360,7 +360,7 @@ impl EngineState {
     // ----- telling -----
 
     /// Whether what is to be told says no more than that attempts have started.
-    fn are_starts(&self) -> bool {
+    fn only_starts(&self) -> bool {
         self.reports.iter().all(|event| matches!(event, PoolEvent::Started { .. }))
     }
 
@@ -369,18 +369,18 @@ impl EngineState {
         if self.reports.is_empty() {
             return;
         }
-        let by = if self.are_starts() { now + START_REPORT_DELAY } else { now };
-        self.tell_by = Some(self.tell_by.map_or(by, |before| before.min(by)));
+        let by = if self.only_starts() { now + START_REPORT_DELAY } else { now };
+        self.deliver_by = Some(self.deliver_by.map_or(by, |before| before.min(by)));
     }
 
-    fn has_to_tell(&self) -> bool {
-        let is_due = || self.tell_by.is_some_and(|by| by <= Instant::now());
-        !self.reports.is_empty() && (!self.are_starts() || is_due())
+    fn must_deliver(&self) -> bool {
+        let is_due = || self.deliver_by.is_some_and(|by| by <= Instant::now());
+        !self.reports.is_empty() && (!self.only_starts() || is_due())
     }
 
     fn take_reports(&mut self) -> Vec<PoolEvent> {
-        self.telling = !self.reports.is_empty();
-        self.tell_by = None;
+        self.delivering = !self.reports.is_empty();
+        self.deliver_by = None;
         std::mem::take(&mut self.reports)
     }
 
@@ -391,14 +391,14 @@ impl EngineState {
     }
 
     /// Whether the runner would sleep through this moment.
-    fn sleeps_beyond(&self, due: Option<Instant>) -> bool {
+    fn runner_sleeps_past(&self, due: Option<Instant>) -> bool {
         due.is_some_and(|due| self.runner_wakes.is_none_or(|wakes| due < wakes))
     }
 
     /// When time alone will bring something.
     fn due(&self) -> Option<Instant> {
-        let tell_by = self.tell_by.filter(|_| !self.telling);
-        self.dispatcher.next_tick().into_iter().chain(tell_by).min()
+        let deliver_by = self.deliver_by.filter(|_| !self.delivering);
+        self.dispatcher.next_tick().into_iter().chain(deliver_by).min()
     }
 }
 

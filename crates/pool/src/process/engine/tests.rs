@@ -35,10 +35,10 @@ fn failed(events: Vec<PoolEvent>) -> Vec<u64> {
 
 #[test]
 fn an_owner_that_blocks_holds_up_neither_submitters_nor_threads_that_hear_workers() {
-    let (told, reports) = unbounded();
+    let (sent, reports) = unbounded();
     let (go_on, gate) = unbounded::<()>();
     let (engine, _inputs) = engine(move |events| {
-        told.send(failed(events)).unwrap();
+        sent.send(failed(events)).unwrap();
         gate.recv().unwrap();
     });
     std::thread::scope(|scope| {
@@ -86,8 +86,8 @@ fn reports_of_many_threads_are_all_told_by_one_at_a_time_and_in_order() {
 
 #[test]
 fn whoever_submits_leaves_the_telling_to_the_runner_and_wakes_it_once() {
-    let (told, reports) = unbounded();
-    let (engine, inputs) = engine(move |events| told.send(failed(events)).unwrap());
+    let (sent, reports) = unbounded();
+    let (engine, inputs) = engine(move |events| sent.send(failed(events)).unwrap());
     // Its chores are done, and it goes to sleep.
     while !engine.next_work().commands.is_empty() {}
     (1..3).flat_map(interrupted).for_each(|event| engine.on(event));
@@ -100,8 +100,8 @@ fn whoever_submits_leaves_the_telling_to_the_runner_and_wakes_it_once() {
 
 #[test]
 fn a_thread_that_tells_what_it_heard_wakes_nobody() {
-    let (told, reports) = unbounded();
-    let (engine, inputs) = engine(move |events| told.send(failed(events)).unwrap());
+    let (sent, reports) = unbounded();
+    let (engine, inputs) = engine(move |events| sent.send(failed(events)).unwrap());
     while !engine.next_work().commands.is_empty() {}
     engine.on_all(interrupted(1));
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [[1]]);
@@ -110,8 +110,8 @@ fn a_thread_that_tells_what_it_heard_wakes_nobody() {
 
 #[test]
 fn the_last_reports_are_told_and_then_the_owner_is_let_go() {
-    let (told, reports) = unbounded();
-    let (engine, _inputs) = engine(move |events| told.send(failed(events)).unwrap());
+    let (sent, reports) = unbounded();
+    let (engine, _inputs) = engine(move |events| sent.send(failed(events)).unwrap());
     interrupted(1).into_iter().for_each(|event| engine.on(event));
     engine.close();
     engine.on_all(interrupted(2));
@@ -124,7 +124,7 @@ fn a_worker_that_nothing_can_be_sent_to_is_ended_and_one_that_is_gone_says_so_it
     let (engine, _inputs) = engine(|_| {});
     let note = |sent| {
         let mut actions = Vec::new();
-        engine.lock().note_sent(WorkerId(1), sent, &mut actions);
+        engine.lock().check_sent(WorkerId(1), sent, &mut actions);
         actions
     };
     assert!(note(Ok(())).is_empty());
