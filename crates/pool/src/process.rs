@@ -33,7 +33,7 @@ use pushflow_protocol::slabs::SlabStore;
 use self::connection::{Receivers, WorkerKind};
 use self::dispatcher::{Dispatcher, Event, Rules};
 use self::engine::Engine;
-use self::lifecycle::{Progress, wait_until_open, wait_until_over};
+use self::lifecycle::{Lifecycle, wait_until_ended, wait_until_open};
 use self::output::OutputReader;
 use self::runner::PoolRunner;
 use crate::attempt::{Attempt, EventSink, Pool};
@@ -59,7 +59,7 @@ pub struct ProcessPool {
     engine: Arc<Engine>,
     runner: Option<JoinHandle<()>>,
     worker_count: Arc<AtomicUsize>,
-    progress: Arc<Progress>,
+    lifecycle: Arc<Lifecycle>,
     interrupt_grace: Duration,
     ending: Ending,
     _registration: Registration,
@@ -110,10 +110,10 @@ impl ProcessPool {
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;
-        let progress = Arc::<Progress>::default();
+        let lifecycle = Arc::<Lifecycle>::default();
         let worker_count = Arc::<AtomicUsize>::default();
         let dispatcher = Dispatcher::new(rules);
-        let engine = Arc::new(Engine::new(dispatcher, events, inputs.clone(), progress.clone(), worker_count.clone()));
+        let engine = Arc::new(Engine::new(dispatcher, events, inputs.clone(), lifecycle.clone(), worker_count.clone()));
         let runner = PoolRunner {
             engine: engine.clone(),
             kind: WorkerKind {
@@ -133,14 +133,14 @@ impl ProcessPool {
         };
         let ending = Ending {
             engine: engine.clone(),
-            progress: progress.clone(),
+            lifecycle: lifecycle.clone(),
             terminates: policy.at_exit == AtExit::Terminate,
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(ending.clone())?;
         // Before anybody can submit anything.
         engine.open();
-        let end = RunnerExitGuard { engine: engine.clone(), progress: progress.clone() };
+        let end = RunnerExitGuard { engine: engine.clone(), lifecycle: lifecycle.clone() };
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
             let _end = end;
             runner.run();
@@ -149,7 +149,7 @@ impl ProcessPool {
             engine,
             runner: Some(runner),
             worker_count,
-            progress,
+            lifecycle,
             interrupt_grace: options.interrupt_grace,
             ending,
             _registration: registration,
@@ -158,7 +158,7 @@ impl ProcessPool {
             pool.tell(Event::Submit(vec![attempt]));
             pool.tell(Event::Close);
         }
-        let opened = wait_until_open(&pool.progress, options.start_timeout, opening);
+        let opened = wait_until_open(&pool.lifecycle, options.start_timeout, opening);
         if opened.is_err() {
             pool.abort();
         }
@@ -187,7 +187,7 @@ impl ProcessPool {
     }
 
     fn join(&mut self) {
-        wait_until_over(&self.progress, None);
+        wait_until_ended(&self.lifecycle, None);
         if let Some(runner) = self.runner.take() {
             runner.join().ok();
         }
@@ -201,7 +201,7 @@ impl ProcessPool {
 /// Says, however the runner ends, that it has.
 struct RunnerExitGuard {
     engine: Arc<Engine>,
-    progress: Arc<Progress>,
+    lifecycle: Arc<Lifecycle>,
 }
 
 impl Drop for RunnerExitGuard {
@@ -210,7 +210,7 @@ impl Drop for RunnerExitGuard {
             self.engine.lose_everything("the thread that runs the pool has panicked: this is a defect of pushflow");
         }
         self.engine.close();
-        self.progress.change(|stage| stage.over = true);
+        self.lifecycle.change(|state| state.ended = true);
     }
 }
 
@@ -218,7 +218,7 @@ impl Drop for RunnerExitGuard {
 #[derive(Clone)]
 struct Ending {
     engine: Arc<Engine>,
-    progress: Arc<Progress>,
+    lifecycle: Arc<Lifecycle>,
     terminates: bool,
     limit: Option<Duration>,
 }
@@ -236,9 +236,9 @@ impl AtProcessExit for Ending {
 
     fn finish(&self, since: Instant) {
         let deadline = self.limit.and_then(|limit| since.checked_add(limit));
-        if !wait_until_over(&self.progress, deadline) {
+        if !wait_until_ended(&self.lifecycle, deadline) {
             self.engine.on(Event::Abort);
-            wait_until_over(&self.progress, None);
+            wait_until_ended(&self.lifecycle, None);
         }
     }
 }
@@ -297,7 +297,7 @@ impl Pool for ProcessPool {
 
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.tell(Event::Close);
-        let in_time = wait_until_over(&self.progress, deadline);
+        let in_time = wait_until_ended(&self.lifecycle, deadline);
         // A pool that has closed in time has nothing left to end.
         self.abort();
         in_time

@@ -29,7 +29,7 @@ use pushflow_protocol::transport::{ToWorkerSender, TransportError};
 use pushflow_protocol::{Job, ToWorker};
 
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
-use super::lifecycle::Progress;
+use super::lifecycle::Lifecycle;
 use crate::attempt::{Attempt, EventSink, PoolEvent};
 
 /// How long the report that an attempt has started may wait for company.
@@ -81,7 +81,7 @@ pub(super) struct Engine {
     owner: Mutex<Option<EventSink>>,
     to_runner: Sender<RunnerInput>,
     /// Told when the pool can be used, or why it can't.
-    progress: Arc<Progress>,
+    lifecycle: Arc<Lifecycle>,
     worker_count: Arc<AtomicUsize>,
 }
 
@@ -108,7 +108,7 @@ impl Engine {
         dispatcher: Dispatcher,
         events: EventSink,
         to_runner: Sender<RunnerInput>,
-        progress: Arc<Progress>,
+        lifecycle: Arc<Lifecycle>,
         worker_count: Arc<AtomicUsize>,
     ) -> Engine {
         let state = EngineState {
@@ -122,7 +122,7 @@ impl Engine {
             runner_woken: true,
             opening: true,
         };
-        Engine { state: Mutex::new(state), owner: Mutex::new(Some(events)), to_runner, progress, worker_count }
+        Engine { state: Mutex::new(state), owner: Mutex::new(Some(events)), to_runner, lifecycle, worker_count }
     }
 
     /// Starts the workers that are there from the beginning.
@@ -261,7 +261,7 @@ impl Engine {
             None => return,
         };
         state.opening = false;
-        self.progress.change(|stage| stage.opened = Some(opened));
+        self.lifecycle.change(|state| state.opened = Some(opened));
     }
 
     fn lock(&self) -> MutexGuard<'_, EngineState> {
