@@ -61,7 +61,7 @@ pub struct ProcessPool {
     worker_count: Arc<AtomicUsize>,
     lifecycle: Arc<Lifecycle>,
     interrupt_grace: Duration,
-    ending: Ending,
+    exit_handler: ExitHandler,
     _registration: Registration,
 }
 
@@ -131,13 +131,13 @@ impl ProcessPool {
             to_self: inputs,
             processes: HashMap::new(),
         };
-        let ending = Ending {
+        let exit_handler = ExitHandler {
             engine: engine.clone(),
             lifecycle: lifecycle.clone(),
             terminates: policy.at_exit == AtExit::Terminate,
             limit: options.wait_on_exit_timeout,
         };
-        let registration = Registration::new(ending.clone())?;
+        let registration = Registration::new(exit_handler.clone())?;
         // Before anybody can submit anything.
         engine.open();
         let end = RunnerExitGuard { engine: engine.clone(), lifecycle: lifecycle.clone() };
@@ -151,12 +151,12 @@ impl ProcessPool {
             worker_count,
             lifecycle,
             interrupt_grace: options.interrupt_grace,
-            ending,
+            exit_handler,
             _registration: registration,
         };
         if let Some(attempt) = only {
-            pool.tell(Event::Submit(vec![attempt]));
-            pool.tell(Event::Close);
+            pool.handle(Event::Submit(vec![attempt]));
+            pool.handle(Event::Close);
         }
         let opened = wait_until_open(&pool.lifecycle, options.start_timeout, opening);
         if opened.is_err() {
@@ -167,22 +167,22 @@ impl ProcessPool {
 
     /// Sends SIGTERM to the workers.
     pub(crate) fn terminate(&self) {
-        self.tell(Event::Terminate);
+        self.handle(Event::Terminate);
     }
 
     /// Ends what is still there with SIGKILL, and waits for nothing.
     pub(crate) fn kill(&self) {
-        self.tell(Event::Abort);
+        self.handle(Event::Abort);
     }
 
     /// Begins what the exit of the process means for the pool.
     pub(crate) fn begin_exit(&self) {
-        self.ending.begin(self.ending.terminates);
+        self.exit_handler.begin(self.exit_handler.terminates);
     }
 
     /// Ends what is still there, and waits for that: the dispatcher gives up what can't be ended.
     pub(crate) fn abort(&mut self) {
-        self.tell(Event::Abort);
+        self.handle(Event::Abort);
         self.join();
     }
 
@@ -193,7 +193,7 @@ impl ProcessPool {
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn handle(&self, event: Event) {
         self.engine.on(event);
     }
 }
@@ -216,20 +216,20 @@ impl Drop for RunnerExitGuard {
 
 /// What ends a pool whose process exits, from whatever thread.
 #[derive(Clone)]
-struct Ending {
+struct ExitHandler {
     engine: Arc<Engine>,
     lifecycle: Arc<Lifecycle>,
     terminates: bool,
     limit: Option<Duration>,
 }
 
-impl Ending {
+impl ExitHandler {
     fn begin(&self, terminate: bool) {
         self.engine.on(Event::Exit { terminate });
     }
 }
 
-impl AtProcessExit for Ending {
+impl AtProcessExit for ExitHandler {
     fn begin(&self) {
         self.begin(self.terminates);
     }
@@ -281,22 +281,22 @@ fn random_word() -> std::io::Result<String> {
 
 impl Pool for ProcessPool {
     fn submit(&self, attempts: Vec<Attempt>) {
-        self.tell(Event::Submit(attempts));
+        self.handle(Event::Submit(attempts));
     }
 
     fn interrupt(&self, attempt: AttemptId) {
-        self.tell(Event::Interrupt(attempt));
+        self.handle(Event::Interrupt(attempt));
     }
 
     /// Its worker is being ended, and the dispatcher gives up and replaces one that can't be.
     fn give_up(&self, _: AttemptId) {}
 
     fn interrupt_running(&self) {
-        self.tell(Event::InterruptRunning);
+        self.handle(Event::InterruptRunning);
     }
 
     fn close(&mut self, deadline: Option<Instant>) -> bool {
-        self.tell(Event::Close);
+        self.handle(Event::Close);
         let in_time = wait_until_ended(&self.lifecycle, deadline);
         // A pool that has closed in time has nothing left to end.
         self.abort();
@@ -315,8 +315,8 @@ impl Pool for ProcessPool {
 impl Drop for ProcessPool {
     fn drop(&mut self) {
         if self.runner.is_some() {
-            self.ending.begin(std::thread::panicking() && self.ending.terminates);
-            self.ending.finish(Instant::now());
+            self.exit_handler.begin(std::thread::panicking() && self.exit_handler.terminates);
+            self.exit_handler.finish(Instant::now());
             self.join();
         }
     }
