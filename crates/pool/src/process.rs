@@ -30,7 +30,7 @@ use pushflow_guardian::{Guardian, Source};
 use pushflow_model::{AttemptId, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
-use self::connection::{Receivers, WorkerKind};
+use self::connection::{ReaderThreads, WorkerLauncher};
 use self::dispatcher::{Dispatcher, Event, Rules};
 use self::engine::Engine;
 use self::lifecycle::{Lifecycle, wait_until_ended, wait_until_open};
@@ -116,14 +116,14 @@ impl ProcessPool {
         let engine = Arc::new(Engine::new(dispatcher, events, inputs.clone(), lifecycle.clone(), worker_count.clone()));
         let runner = PoolRunner {
             engine: engine.clone(),
-            kind: WorkerKind {
+            launcher: WorkerLauncher {
                 guardian,
                 policy,
                 marker: marker.clone(),
                 python: python(options),
                 on_orphan: policy.on_orphan(options.orphan_grace),
                 slabs: SlabStore::default(),
-                receivers: Receivers::new(),
+                reader_threads: ReaderThreads::new(),
                 source: source(options.start_method),
             },
             output: OutputReader::start(marker, engine.clone())?,
@@ -170,7 +170,7 @@ impl ProcessPool {
         self.handle(Event::Terminate);
     }
 
-    /// Ends what is still there with SIGKILL, and waits for nothing.
+    /// Connection what is still there with SIGKILL, and waits for nothing.
     pub(crate) fn kill(&self) {
         self.handle(Event::Abort);
     }
@@ -180,7 +180,7 @@ impl ProcessPool {
         self.exit_handler.begin(self.exit_handler.terminates);
     }
 
-    /// Ends what is still there, and waits for that: the dispatcher gives up what can't be ended.
+    /// Connection what is still there, and waits for that: the dispatcher gives up what can't be ended.
     pub(crate) fn abort(&mut self) {
         self.handle(Event::Abort);
         self.join();

@@ -32,34 +32,34 @@ use super::engine::{Engine, RunnerInput, WorkerMessages};
 use crate::policy::Policy;
 
 /// What every worker of a pool is started with.
-pub(super) struct WorkerKind {
+pub(super) struct WorkerLauncher {
     pub(super) guardian: Arc<Guardian>,
     pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
     /// The memory in which long values travel.
     pub(super) slabs: SlabStore,
-    pub(super) receivers: Receivers,
+    pub(super) reader_threads: ReaderThreads,
     pub(super) on_orphan: OnOrphan,
     pub(super) source: Source,
 }
 
 /// How long the pool waits at its end for threads whose workers are gone.
-const RECEIVERS_END: Duration = Duration::from_secs(1);
+const READER_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Knows whether a thread still receives from a worker: each has a clone of the sender, through which nothing is sent.
-pub(super) struct Receivers(Sender<()>, Receiver<()>);
+pub(super) struct ReaderThreads(Sender<()>, Receiver<()>);
 
-impl Receivers {
-    pub(super) fn new() -> Receivers {
+impl ReaderThreads {
+    pub(super) fn new() -> ReaderThreads {
         let (alive, ended) = crossbeam_channel::bounded(0);
-        Receivers(alive, ended)
+        ReaderThreads(alive, ended)
     }
 
     /// Waits for the end of all threads. Those of workers that could not be ended are left behind.
     pub(super) fn wait(self) {
         drop(self.0);
-        self.1.recv_timeout(RECEIVERS_END).ok();
+        self.1.recv_timeout(READER_THREADS_TIMEOUT).ok();
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) struct StartedWorker {
     pub(super) shared: Arc<SharedWords>,
 }
 
-impl WorkerKind {
+impl WorkerLauncher {
     /// Asks the guardian for a worker, and starts the thread that receives what it says.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl WorkerKind {
         let receiver = {
             let words = shared.clone();
             let (settings, slabs, engine) = (self.settings(worker, start_python), self.slabs.clone(), engine.clone());
-            let alive = self.receivers.0.clone();
+            let alive = self.reader_threads.0.clone();
             move || {
                 run_reader(worker, handshake(control, settings, slabs), &words, &engine);
                 drop(alive);
@@ -186,7 +186,7 @@ pub(super) fn last_begun(shared: &SharedWords) -> Option<AttemptId> {
 }
 
 /// The receiving thread's whole life.
-fn run_reader(worker: WorkerId, handshake: Result<Ends, Refusal>, shared: &SharedWords, engine: &Engine) {
+fn run_reader(worker: WorkerId, handshake: Result<Connection, HandshakeError>, shared: &SharedWords, engine: &Engine) {
     let end = match handshake {
         Ok((sender, mut receiver)) => {
             engine.connected(worker, sender);
@@ -197,8 +197,8 @@ fn run_reader(worker: WorkerId, handshake: Result<Ends, Refusal>, shared: &Share
             engine.on_all(read_unsent(worker, &receiver, shared));
             Event::ChannelClosed { worker, garbage }
         }
-        Err(Refusal::Ended) => Event::ChannelClosed { worker, garbage: None },
-        Err(Refusal::Wrong { reason, fatal }) => Event::Refused { worker, reason, fatal },
+        Err(HandshakeError::Ended) => Event::ChannelClosed { worker, garbage: None },
+        Err(HandshakeError::Wrong { reason, fatal }) => Event::Refused { worker, reason, fatal },
     };
     engine.on_all([end]);
 }
@@ -214,7 +214,7 @@ fn read_until_end(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &
 }
 
 /// Why there will be no talk with a worker.
-enum Refusal {
+enum HandshakeError {
     /// It has ended; its exit report says more.
     Ended,
     /// It is not what it should be.
@@ -222,19 +222,21 @@ enum Refusal {
 }
 
 /// How a worker is talked to.
-type Ends = (ToWorkerSender, FromWorkerReceiver);
+type Connection = (ToWorkerSender, FromWorkerReceiver);
 
-fn handshake(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
+fn handshake(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Connection, HandshakeError> {
     let hello: Hello = match courier::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
-        Ok(None) => return Err(Refusal::Ended),
-        Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),
+        Ok(None) => return Err(HandshakeError::Ended),
+        Err(error) => {
+            return Err(HandshakeError::Wrong { reason: format!("it did not say hello ({error})"), fatal: true });
+        }
     };
     if hello.build != BUILD {
         let reason = format!("it is of another build ({}, not {BUILD}): rebuild the worker program", hello.build);
-        return Err(Refusal::Wrong { reason, fatal: true });
+        return Err(HandshakeError::Wrong { reason, fatal: true });
     }
-    transport::connect(hello.server, settings, SchedulerSide::new(slabs, control)).map_err(|_| Refusal::Ended)
+    transport::connect(hello.server, settings, SchedulerSide::new(slabs, control)).map_err(|_| HandshakeError::Ended)
 }
 
 /// The next things that a worker says.
