@@ -31,16 +31,16 @@ use crate::attempt::Stream;
 /// How much of one pipe is read before the others have their turn, however much more there is.
 const MAX_READ: usize = 1024 * 1024;
 
-enum Order {
-    Add(Pipe),
+enum ReaderCommand {
+    Add(OutputPipe),
     Drain(WorkerId),
 }
 
-/// Gives orders to the thread; it ends when this is dropped.
+/// Gives commands to the thread; it ends when this is dropped.
 pub(super) struct OutputReader {
-    orders: Sender<Order>,
+    commands: Sender<ReaderCommand>,
     wake: PipeWriter,
-    word: String,
+    token: String,
 }
 
 impl OutputReader {
@@ -48,62 +48,69 @@ impl OutputReader {
     ///
     /// # Errors
     /// When there are no file descriptors or threads left.
-    pub(super) fn start(word: String, engine: Arc<Engine>) -> io::Result<OutputReader> {
+    pub(super) fn start(token: String, engine: Arc<Engine>) -> io::Result<OutputReader> {
         let (woken, wake) = io::pipe()?;
-        let (orders, received) = crossbeam_channel::unbounded();
+        let (commands, received) = crossbeam_channel::unbounded();
         fcntl(&woken, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let thread = std::thread::Builder::new().name("pushflow-output".into()).spawn(move || {
-            Reader { orders: received, woken, engine, pipes: Vec::new() }.run();
+            OutputThread { commands: received, woken, engine, pipes: Vec::new() }.run();
         });
         thread.map_err(name_limit)?;
-        Ok(OutputReader { orders, wake, word })
+        Ok(OutputReader { commands, wake, token })
     }
 
     /// Reads a worker's pipes from now on.
     pub(super) fn add(&mut self, worker: WorkerId, started: StartedWorker) {
         for (stream, reader) in [(Stream::Stdout, started.stdout), (Stream::Stderr, started.stderr)] {
-            let (shared, splitter) = (started.shared.clone(), Splitter::new(&self.word));
-            self.order(Order::Add(Pipe { worker, stream, reader, splitter, undecided: Vec::new(), shared }));
+            let (shared, splitter) = (started.shared.clone(), Splitter::new(&self.token));
+            self.command(ReaderCommand::Add(OutputPipe {
+                worker,
+                stream,
+                reader,
+                splitter,
+                unattributed: Vec::new(),
+                shared,
+            }));
         }
     }
 
     /// Reads what a worker that has ended left in its pipes, and says `OutputDrained`.
     pub(super) fn drain(&mut self, worker: WorkerId) {
-        self.order(Order::Drain(worker));
+        self.command(ReaderCommand::Drain(worker));
     }
 
-    fn order(&mut self, order: Order) {
+    fn command(&mut self, command: ReaderCommand) {
         // The thread lives as long as this: neither can fail but for a full pipe, and then the thread is awake anyway.
-        self.orders.send(order).ok();
+        self.commands.send(command).ok();
         self.wake.write_all(&[0]).ok();
     }
 }
 
-struct Reader {
-    orders: Receiver<Order>,
+struct OutputThread {
+    commands: Receiver<ReaderCommand>,
     woken: PipeReader,
     engine: Arc<Engine>,
-    pipes: Vec<Pipe>,
+    pipes: Vec<OutputPipe>,
 }
 
-struct Pipe {
+struct OutputPipe {
     worker: WorkerId,
     stream: Stream,
     reader: PipeReader,
     splitter: Splitter,
     /// What was read, and may still be ended by a marker.
-    undecided: Vec<u8>,
+    unattributed: Vec<u8>,
     shared: Arc<SharedWords>,
 }
 
 /// Whether a pipe may bring more.
 #[derive(PartialEq, Eq)]
-enum More {
-    Later,
-    Never,
+enum PipeEnd {
+    NotReached,
+    Reached,
 }
 
-impl Reader {
+impl OutputThread {
     fn run(&mut self) {
         loop {
             let ready = match self.wait() {
@@ -117,10 +124,10 @@ impl Reader {
             let engine = &self.engine;
             self.pipes.retain_mut(|pipe| {
                 index += 1;
-                let looks = ready[index - 1] || pipe.is_undecided();
-                !looks || pipe.read_available(engine) == More::Later
+                let looks = ready[index - 1] || pipe.has_unattributed();
+                !looks || pipe.read_available(engine) == PipeEnd::NotReached
             });
-            if self.obey().is_err() {
+            if self.follow_commands().is_err() {
                 return;
             }
         }
@@ -130,8 +137,8 @@ impl Reader {
     fn wait(&self) -> io::Result<Vec<bool>> {
         let files = std::iter::once(self.woken.as_fd()).chain(self.pipes.iter().map(|pipe| pipe.reader.as_fd()));
         let mut polled: Vec<PollFd<'_>> = files.map(|file| PollFd::new(file, PollFlags::POLLIN)).collect();
-        let undecided = self.pipes.iter().any(Pipe::is_undecided);
-        match poll(&mut polled, if undecided { PollTimeout::ZERO } else { PollTimeout::NONE }) {
+        let unattributed = self.pipes.iter().any(OutputPipe::has_unattributed);
+        match poll(&mut polled, if unattributed { PollTimeout::ZERO } else { PollTimeout::NONE }) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -139,22 +146,22 @@ impl Reader {
         Ok(polled[1..].iter().map(ready).collect())
     }
 
-    /// Follows the orders; the error is that nobody gives any more.
-    fn obey(&mut self) -> Result<(), TryRecvError> {
+    /// Follows the commands; the error is that nobody gives any more.
+    fn follow_commands(&mut self) -> Result<(), TryRecvError> {
         // One byte an order; bytes that are left only cost another look, and nothing to read is no error.
         let mut bytes = [0; 64];
         while matches!((&self.woken).read(&mut bytes), Ok(count) if count == bytes.len()) {}
         loop {
-            match self.orders.try_recv() {
-                Ok(Order::Add(pipe)) => self.add(pipe),
-                Ok(Order::Drain(worker)) => self.drain(worker),
+            match self.commands.try_recv() {
+                Ok(ReaderCommand::Add(pipe)) => self.add(pipe),
+                Ok(ReaderCommand::Drain(worker)) => self.drain(worker),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(TryRecvError::Disconnected),
             }
         }
     }
 
-    fn add(&mut self, pipe: Pipe) {
+    fn add(&mut self, pipe: OutputPipe) {
         match fcntl(&pipe.reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)) {
             Ok(_) => self.pipes.push(pipe),
             Err(error) => tracing::error!(%error, "what a worker prints can't be read"),
@@ -173,46 +180,46 @@ impl Reader {
     }
 }
 
-impl Pipe {
+impl OutputPipe {
     /// Reads what is there, and tells whose it is: see [`marker`](pushflow_protocol::marker).
-    fn read_available(&mut self, engine: &Engine) -> More {
-        self.note_untold(true);
-        let more = self.tell_available(engine);
+    fn read_available(&mut self, engine: &Engine) -> PipeEnd {
+        self.note_unreported(true);
+        let more = self.report_available(engine);
         // What may become a marker is told when more has come.
-        self.note_untold(self.is_undecided() || self.splitter.is_holding());
+        self.note_unreported(self.has_unattributed() || self.splitter.is_holding());
         more
     }
 
     /// Whether it is to be looked at again, be there more to read or not.
-    fn is_undecided(&self) -> bool {
-        !self.undecided.is_empty()
+    fn has_unattributed(&self) -> bool {
+        !self.unattributed.is_empty()
     }
 
     /// Says to the worker whether something was taken out of the pipe that is not told.
-    fn note_untold(&self, untold: bool) {
+    fn note_unreported(&self, unreported: bool) {
         let word = match self.stream {
             Stream::Stdout => UNREPORTED_OUTPUT[0],
             Stream::Stderr => UNREPORTED_OUTPUT[1],
         };
-        self.shared.word(word).store(u64::from(untold), Ordering::Release);
+        self.shared.word(word).store(u64::from(unreported), Ordering::Release);
     }
 
     /// Reads until there is nothing more, or so much was read that other pipes have their turn.
-    fn tell_available(&mut self, engine: &Engine) -> More {
+    fn report_available(&mut self, engine: &Engine) -> PipeEnd {
         let mut total = 0;
         while total < MAX_READ {
             let running = last_begun(&self.shared);
             let Ok(bytes) = self.read() else {
                 self.end(running, engine);
-                return More::Never;
+                return PipeEnd::Reached;
             };
-            self.decide(&bytes, running, engine);
+            self.attribute(&bytes, running, engine);
             if bytes.is_empty() {
                 break;
             }
             total += bytes.len();
         }
-        More::Later
+        PipeEnd::NotReached
     }
 
     /// All that is in the pipe now; the error is that nothing will come any more.
@@ -240,24 +247,24 @@ impl Pipe {
     fn read_rest(&mut self, engine: &Engine) {
         let running = last_begun(&self.shared);
         if let Ok(bytes) = self.read() {
-            self.decide(&bytes, running, engine);
+            self.attribute(&bytes, running, engine);
         }
         self.end(running, engine);
     }
 
     /// Text belongs to the attempt whose marker ends it. These bytes are all that was in the pipe after it was seen which
     /// attempt is `running`: without a marker in them, what was read before is of that one.
-    fn decide(&mut self, bytes: &[u8], running: Option<AttemptId>, engine: &Engine) {
+    fn attribute(&mut self, bytes: &[u8], running: Option<AttemptId>, engine: &Engine) {
         let (worker, stream) = (self.worker, self.stream);
         let pieces = self.splitter.split(bytes);
         if !pieces.iter().any(|piece| matches!(piece, Piece::End(_))) {
-            self.tell_undecided(running, engine);
+            self.report_unattributed(running, engine);
         }
         for piece in pieces {
             match piece {
-                Piece::Text(text) => self.undecided.extend(text),
+                Piece::Text(text) => self.unattributed.extend(text),
                 Piece::End(attempt) => {
-                    self.tell_undecided(Some(attempt), engine);
+                    self.report_unattributed(Some(attempt), engine);
                     engine.on_all([Event::OutputEnd { worker, stream, attempt }]);
                 }
             }
@@ -266,13 +273,13 @@ impl Pipe {
 
     /// Nothing will come any more: what no marker has ended is of the last attempt.
     fn end(&mut self, running: Option<AttemptId>, engine: &Engine) {
-        self.undecided.extend(self.splitter.finish());
-        self.tell_undecided(running, engine);
+        self.unattributed.extend(self.splitter.finish());
+        self.report_unattributed(running, engine);
     }
 
     /// Told at once: an attempt must not seem to end before what it printed.
-    fn tell_undecided(&mut self, attempt: Option<AttemptId>, engine: &Engine) {
-        let bytes = std::mem::take(&mut self.undecided);
+    fn report_unattributed(&mut self, attempt: Option<AttemptId>, engine: &Engine) {
+        let bytes = std::mem::take(&mut self.unattributed);
         if !bytes.is_empty() {
             let (worker, stream) = (self.worker, self.stream);
             engine.on_all([Event::Output { worker, stream, attempt, bytes }]);
