@@ -31,12 +31,12 @@ const KILL_TIME: Duration = Duration::from_millis(500);
 
 /// A pool of threads of the scheduler's own process (`parity.md` P97, type `thread`).
 pub struct ThreadPool {
-    shared: Arc<Shared>,
+    shared: Arc<ThreadPoolShared>,
     interrupt_grace: Duration,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct ThreadPoolShared {
+    state: Mutex<ThreadPoolState>,
     changed: Condvar,
     events: EventSink,
     guardian: Option<Arc<Guardian>>,
@@ -52,9 +52,9 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct ThreadPoolState {
     queue: VecDeque<Attempt>,
-    running: HashMap<AttemptId, Running>,
+    running: HashMap<AttemptId, RunningAttempt>,
     threads: usize,
     idle: usize,
     /// How many threads wait for the end of an attempt that was interrupted.
@@ -63,7 +63,7 @@ struct State {
 }
 
 /// An attempt that runs.
-struct Running {
+struct RunningAttempt {
     interrupter: Interrupter,
     is_python: bool,
 }
@@ -81,7 +81,7 @@ impl ThreadPool {
             false => None,
         };
         let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
-        let shared = Arc::new_cyclic(|shared| Shared {
+        let shared = Arc::new_cyclic(|shared| ThreadPoolShared {
             state: Mutex::default(),
             changed: Condvar::new(),
             events,
@@ -90,7 +90,7 @@ impl ThreadPool {
                 options,
                 Environment::Plain,
                 &started,
-                Shared::interpreter_listener(shared.clone()),
+                ThreadPoolShared::interpreter_listener(shared.clone()),
             ),
             guardian,
             on_orphan,
@@ -103,20 +103,20 @@ impl ThreadPool {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl ThreadPoolShared {
+    fn lock(&self) -> MutexGuard<'_, ThreadPoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: PoolEvent) {
+    fn report(&self, event: PoolEvent) {
         (self.events)(vec![event]);
     }
 
     /// Starts as many threads as there is work for and the limit allows.
-    fn grow(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+    fn grow(self: &Arc<Self>, state: &mut ThreadPoolState) -> std::io::Result<()> {
         while state.threads < self.limit && state.idle < state.queue.len() {
             let shared = self.clone();
-            std::thread::Builder::new().name("pushflow-task".into()).spawn(move || shared.work())?;
+            std::thread::Builder::new().name("pushflow-task".into()).spawn(move || shared.run_thread())?;
             state.threads += 1;
             // It counts as idle until it takes its first attempt, so that the next look does not start another for it.
             state.idle += 1;
@@ -125,7 +125,7 @@ impl Shared {
     }
 
     /// A thread's whole life.
-    fn work(self: Arc<Self>) {
+    fn run_thread(self: Arc<Self>) {
         let runs = Arc::<AtomicU64>::default();
         let mut runner = self.guardian.clone().map(|guardian| {
             let (on_orphan, started) = (self.on_orphan, self.started.clone());
@@ -136,12 +136,12 @@ impl Shared {
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
             runs.store(id.0, Ordering::Release);
-            self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
+            self.report(PoolEvent::Started { attempt: id, pid: self.pid });
             let named = (attempt.actor.clone(), id);
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
             // The inputs go before the result is told, so that whoever merges them owns them alone.
             drop(attempt);
-            if !self.over(id, ended) {
+            if !self.end(id, ended) {
                 return;
             }
         }
@@ -153,21 +153,21 @@ impl Shared {
         let shared = Arc::downgrade(self);
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
-            let told = as_pool_event(AttemptId(runs.load(Ordering::Acquire)), event);
-            told.into_iter().for_each(|event| shared.tell(event));
+            let reports = as_pool_event(AttemptId(runs.load(Ordering::Acquire)), event);
+            reports.into_iter().for_each(|event| shared.report(event));
         })
     }
 
     /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
-    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+    fn interpreter_listener(shared: Weak<ThreadPoolShared>) -> StopListener {
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
-            let running = |state: &State| {
+            let running = |state: &ThreadPoolState| {
                 let python = state.running.iter().filter(|(_, running)| running.is_python);
                 python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
             };
-            let told = running(&shared.lock());
-            told.into_iter().for_each(|event| shared.tell(event));
+            let reports = running(&shared.lock());
+            reports.into_iter().for_each(|event| shared.report(event));
         })
     }
 
@@ -178,7 +178,7 @@ impl Shared {
         loop {
             if let Some(attempt) = state.queue.pop_front() {
                 let interrupter = Interrupter::new();
-                let running = Running { interrupter: interrupter.clone(), is_python: attempt.task.is_python() };
+                let running = RunningAttempt { interrupter: interrupter.clone(), is_python: attempt.task.is_python() };
                 state.running.insert(attempt.id, running);
                 state.idle -= 1;
                 return Some((attempt, interrupter));
@@ -198,13 +198,13 @@ impl Shared {
     }
 
     /// An attempt has ended: whether its thread may go on. One that was given up has been replaced.
-    fn over(&self, attempt: AttemptId, ended: Result<Data, TaskError>) -> bool {
+    fn end(&self, attempt: AttemptId, ended: Result<Data, TaskError>) -> bool {
         let mut state = self.lock();
         if state.running.remove(&attempt).is_none() {
             return false;
         }
         state.idle += 1;
-        self.tell(match ended {
+        self.report(match ended {
             Ok(result) => PoolEvent::Finished { attempt, result },
             Err(error) => PoolEvent::Failed { attempt, error },
         });
@@ -215,14 +215,14 @@ impl Shared {
     }
 
     /// Has a thread for everything that waits; where not even one can be started, what waits fails.
-    fn staff(self: &Arc<Self>, state: &mut State) {
+    fn start_threads(self: &Arc<Self>, state: &mut ThreadPoolState) {
         if let Err(error) = self.grow(state)
             && state.threads == 0
         {
             let reason = format!("no thread could be started ({error})");
             for attempt in std::mem::take(&mut state.queue) {
                 let error = TaskError::new(ErrorKind::WorkerLost, reason.clone());
-                self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+                self.report(PoolEvent::Failed { attempt: attempt.id, error });
             }
         }
         self.changed.notify_all();
@@ -234,7 +234,7 @@ impl Shared {
         state.closed = true;
         for attempt in std::mem::take(&mut state.queue) {
             let error = TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started");
-            self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+            self.report(PoolEvent::Failed { attempt: attempt.id, error });
         }
         state.running.values().for_each(|running| running.interrupter.interrupt());
         self.changed.notify_all();
@@ -245,7 +245,7 @@ impl Pool for ThreadPool {
     fn submit(&self, attempts: Vec<Attempt>) {
         let mut state = self.shared.lock();
         state.queue.extend(attempts);
-        self.shared.staff(&mut state);
+        self.shared.start_threads(&mut state);
     }
 
     fn interrupt(&self, attempt: AttemptId) {
@@ -258,7 +258,7 @@ impl Pool for ThreadPool {
         } else if let Some(position) = state.queue.iter().position(|waiting| waiting.id == attempt) {
             state.queue.remove(position);
             let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
-            self.shared.tell(PoolEvent::Failed { attempt, error });
+            self.shared.report(PoolEvent::Failed { attempt, error });
         }
     }
 
@@ -267,7 +267,7 @@ impl Pool for ThreadPool {
         let mut state = self.shared.lock();
         if state.running.remove(&attempt).is_some() {
             state.threads -= 1;
-            self.shared.staff(&mut state);
+            self.shared.start_threads(&mut state);
         }
     }
 
@@ -315,7 +315,7 @@ impl ThreadPool {
         let kill = move || {
             let mut state = shared.lock();
             state.graces += 1;
-            let runs = |state: &mut State| state.running.contains_key(&attempt);
+            let runs = |state: &mut ThreadPoolState| state.running.contains_key(&attempt);
             let waited = shared.changed.wait_timeout_while(state, grace, runs);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.graces -= 1;
