@@ -33,27 +33,27 @@ use crate::options::PoolOptions;
 use crate::process::file_limits;
 
 /// Why nothing can run any more.
-const HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
+const THREAD_HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
 
 /// How long the end of a command that was killed after its grace may take to be seen.
 const KILL_TIME: Duration = Duration::from_millis(500);
 
 /// How many green tasks wait for their first turn at most, while the queue has more for them: what is few stays in the
 /// processor's cache.
-const AHEAD: usize = 64;
+const MAX_UNSTARTED: usize = 64;
 
 /// A pool of green tasks on one thread of the scheduler's own process (`parity.md` P97, type `gevent`).
 ///
 /// Each pool has a thread of its own. A task that blocks it, or computes for long, keeps all others of the pool waiting,
 /// and is reported as [`PoolEvent::Blocked`].
 pub struct GreenPool {
-    shared: Arc<Shared>,
+    shared: Arc<GreenPoolShared>,
     watchdog: Watchdog,
     interrupt_grace: Duration,
 }
 
-struct Shared {
-    state: Monitor<State>,
+struct GreenPoolShared {
+    state: Monitor<GreenPoolState>,
     executor: Executor,
     beat: Arc<Beat>,
     events: EventSink,
@@ -68,9 +68,9 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct GreenPoolState {
     queue: VecDeque<Attempt>,
-    running: HashMap<AttemptId, Running>,
+    running: HashMap<AttemptId, RunningAttempt>,
     /// How many green tasks there are: those of running attempts, and those that have yet to take one.
     tasks: usize,
     closed: bool,
@@ -79,7 +79,7 @@ struct State {
 }
 
 /// An attempt that runs.
-struct Running {
+struct RunningAttempt {
     interrupter: Interrupter,
     waker: Waker,
     is_python: bool,
@@ -109,7 +109,7 @@ impl GreenPool {
             _ => options.green_limit(),
         };
         let executor = Executor::start(STACK_BYTES, beat.clone())?;
-        let shared = Arc::new_cyclic(|shared| Shared {
+        let shared = Arc::new_cyclic(|shared| GreenPoolShared {
             state: Monitor::default(),
             executor,
             beat: beat.clone(),
@@ -119,7 +119,7 @@ impl GreenPool {
                 options,
                 Environment::Green,
                 &started,
-                Shared::interpreter_listener(shared.clone()),
+                GreenPoolShared::interpreter_listener(shared.clone()),
             ),
             guardian,
             on_orphan: OnOrphan::after(options.orphan_grace),
@@ -138,12 +138,12 @@ impl GreenPool {
     }
 }
 
-impl State {
+impl GreenPoolState {
     /// How many more green tasks the queue needs and the limit allows; they are counted from now on.
     fn tasks_to_add(&mut self, limit: usize) -> usize {
-        let untaken = self.tasks - self.running.len();
-        let room = AHEAD.saturating_sub(untaken).min(limit.saturating_sub(self.tasks));
-        let wanted = self.queue.len().saturating_sub(untaken).min(room);
+        let unstarted = self.tasks - self.running.len();
+        let room = MAX_UNSTARTED.saturating_sub(unstarted).min(limit.saturating_sub(self.tasks));
+        let wanted = self.queue.len().saturating_sub(unstarted).min(room);
         self.tasks += wanted;
         wanted
     }
@@ -153,25 +153,25 @@ impl State {
     }
 }
 
-impl Shared {
-    fn tell(&self, event: PoolEvent) {
+impl GreenPoolShared {
+    fn report(&self, event: PoolEvent) {
         (self.events)(vec![event]);
     }
 
     /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
-    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+    fn interpreter_listener(shared: Weak<GreenPoolShared>) -> StopListener {
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
-            let told = shared.state.look(|state| {
+            let reports = shared.state.look(|state| {
                 let python = state.running.iter().filter(|(_, running)| running.is_python);
                 python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
             });
-            told.into_iter().for_each(|event| shared.tell(event));
+            reports.into_iter().for_each(|event| shared.report(event));
         })
     }
 
     fn fail(&self, attempt: AttemptId, kind: ErrorKind, message: &str) {
-        self.tell(PoolEvent::Failed { attempt, error: TaskError::new(kind, message) });
+        self.report(PoolEvent::Failed { attempt, error: TaskError::new(kind, message) });
     }
 
     fn spawn(self: &Arc<Self>, count: usize) {
@@ -187,12 +187,12 @@ impl Shared {
         let id = attempt.id;
         if let Err(error) = stack {
             let message = format!("no stack could be made for the task ({error})");
-            return self.over(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
+            return self.end(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
         }
         if let Some((local, key)) = Local::current() {
             local.adopt(key, id.0, interrupter.cancellation().clone());
         }
-        self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
+        self.report(PoolEvent::Started { attempt: id, pid: self.pid });
         let mut runner = self.guardian.clone().map(|guardian| {
             let events = self.events.clone();
             let stops: StopListener = Arc::new(move |event| {
@@ -206,7 +206,7 @@ impl Shared {
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
         // The inputs go before the result is told, so that whoever merges them owns them alone.
         drop(attempt);
-        self.over(id, ended);
+        self.end(id, ended);
     }
 
     /// The first attempt of the queue, and a task for the next; `None` if it was taken out meanwhile.
@@ -217,7 +217,7 @@ impl Shared {
                 return (None, 0);
             };
             let interrupter = Interrupter::new();
-            let running = Running {
+            let running = RunningAttempt {
                 interrupter: interrupter.clone(),
                 waker: Waker::current(),
                 is_python: attempt.task.is_python(),
@@ -230,11 +230,11 @@ impl Shared {
         taken
     }
 
-    fn over(self: &Arc<Self>, attempt: AttemptId, ended: Result<Data, TaskError>) {
+    fn end(self: &Arc<Self>, attempt: AttemptId, ended: Result<Data, TaskError>) {
         let more = self.state.change(|state| {
             state.tasks -= 1;
             if state.running.remove(&attempt).is_some() {
-                self.tell(match ended {
+                self.report(match ended {
                     Ok(result) => PoolEvent::Finished { attempt, result },
                     Err(error) => PoolEvent::Failed { attempt, error },
                 });
@@ -250,8 +250,8 @@ impl Shared {
             state.broken = true;
             let queued = std::mem::take(&mut state.queue).into_iter().map(|attempt| attempt.id);
             let running = std::mem::take(&mut state.running).into_keys();
-            queued.chain(running).for_each(|attempt| self.fail(attempt, ErrorKind::WorkerLost, HELD));
-            self.tell(PoolEvent::Broken { reason: HELD.to_owned() });
+            queued.chain(running).for_each(|attempt| self.fail(attempt, ErrorKind::WorkerLost, THREAD_HELD));
+            self.report(PoolEvent::Broken { reason: THREAD_HELD.to_owned() });
         });
     }
 
@@ -271,19 +271,19 @@ impl Shared {
     }
 }
 
-impl Owner for Shared {
+impl Owner for GreenPoolShared {
     fn blocked(&self, label: u64, held: Duration) {
         let attempt = AttemptId(label);
         self.state.look(|state| {
             if let Some(running) = state.running.get_mut(&attempt).filter(|running| !running.was_reported) {
                 running.was_reported = true;
-                self.tell(PoolEvent::Blocked { attempt, held });
+                self.report(PoolEvent::Blocked { attempt, held });
             }
         });
     }
 
     fn grace_is_over(&self, attempt: u64) {
-        let find = |state: &mut State| Some(state.running.get(&AttemptId(attempt))?.interrupter.clone());
+        let find = |state: &mut GreenPoolState| Some(state.running.get(&AttemptId(attempt))?.interrupter.clone());
         if let Some(interrupter) = self.state.look(find) {
             interrupter.kill();
         }
@@ -295,8 +295,8 @@ impl Pool for GreenPool {
         let shared = &self.shared;
         let more = shared.state.look(|state| {
             let refusal = match state {
-                State { broken: true, .. } => Some((ErrorKind::WorkerLost, HELD)),
-                State { closed: true, .. } => Some((ErrorKind::Stopped, "the pool was closed")),
+                GreenPoolState { broken: true, .. } => Some((ErrorKind::WorkerLost, THREAD_HELD)),
+                GreenPoolState { closed: true, .. } => Some((ErrorKind::Stopped, "the pool was closed")),
                 _ => None,
             };
             if let Some((kind, message)) = refusal {
