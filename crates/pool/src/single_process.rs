@@ -23,7 +23,7 @@ use crate::process::ProcessPool;
 use crate::task_pool::{TaskResult, print_output};
 
 /// The exit code of a process of whose end nothing could be seen: Python's own, when its fork server is gone.
-const UNSEEN: i32 = 255;
+const UNKNOWN_EXIT_CODE: i32 = 255;
 
 /// A single process that runs one task, the original's `Process` of `multiprocessing` and `billiard` (`parity.md` P108,
 /// P109). The pid stays the same, and nothing of it is left when it is over.
@@ -51,7 +51,7 @@ const UNSEEN: i32 = 255;
 /// ```
 pub struct Process {
     pool: ProcessPool,
-    shared: Arc<Monitor<State>>,
+    shared: Arc<Monitor<ProcessState>>,
     pid: u32,
     name: &'static str,
     daemonic: bool,
@@ -62,19 +62,19 @@ pub struct Process {
 }
 
 #[derive(Default)]
-struct State {
+struct ProcessState {
     pid: Option<u32>,
     exit: Option<Exit>,
     outcome: Option<TaskResult>,
-    over: bool,
+    ended: bool,
 }
 
 /// Held by the pool's thread to its end.
-struct LastAct(Arc<Monitor<State>>);
+struct EndGuard(Arc<Monitor<ProcessState>>);
 
-impl Drop for LastAct {
+impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.change(|state| state.over = true);
+        self.0.change(|state| state.ended = true);
     }
 }
 
@@ -99,19 +99,19 @@ impl Process {
         cancellation: Option<&Cancellation>,
     ) -> Result<Process, OpenError> {
         let policy = Policy::of_process(kind);
-        let shared = Arc::<Monitor<State>>::default();
+        let shared = Arc::<Monitor<ProcessState>>::default();
         if let Some(cancellation) = cancellation {
             cancellation.wakes(&shared);
         }
         let attempt = Attempt { id: AttemptId(1), actor: policy.name.into(), task: Arc::new(task), inputs };
-        let told = LastAct(shared.clone());
+        let guard = EndGuard(shared.clone());
         let events = Arc::new(move |events: Vec<PoolEvent>| {
             let events = print_output(events);
-            told.0.change(|state| state.take_in(events));
+            guard.0.change(|state| state.handle(events));
         });
         let pool = ProcessPool::open_for(policy, options, attempt, events, &cancellation.cloned().unwrap_or_default())?;
         // It is told in the same breath that the pool is open and which process that is.
-        let pid = shared.wait(None, |state| state.pid.or(state.over.then_some(0))).unwrap_or_default();
+        let pid = shared.wait(None, |state| state.pid.or(state.ended.then_some(0))).unwrap_or_default();
         Ok(Process {
             pool,
             shared,
@@ -140,7 +140,7 @@ impl Process {
 
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
-        self.shared.look(|state| !state.over)
+        self.shared.look(|state| !state.ended)
     }
 
     /// Waits until it is over, at most `limit`: whether it is.
@@ -149,7 +149,7 @@ impl Process {
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let given_up = || self.cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
-        let found = self.shared.wait(deadline, |state| (state.over || given_up()).then_some(state.over));
+        let found = self.shared.wait(deadline, |state| (state.ended || given_up()).then_some(state.ended));
         found.unwrap_or(false)
     }
 
@@ -166,7 +166,7 @@ impl Process {
     /// How it ended, once it is over, as Python has it: 0, 1 if its task failed, what its task gave to `exit`, or the
     /// number of the signal that killed it, negative. 255 where its end could not be seen.
     pub fn exitcode(&self) -> Option<i32> {
-        self.shared.look(|state| state.over.then(|| exitcode(state.exit, state.outcome.as_ref())))
+        self.shared.look(|state| state.ended.then(|| exitcode(state.exit, state.outcome.as_ref())))
     }
 
     /// What its task came to, once it is over.
@@ -174,7 +174,7 @@ impl Process {
     /// # Errors
     /// However the attempt failed.
     pub fn result(&self) -> Option<TaskResult> {
-        self.shared.look(|state| state.over.then(|| state.outcome.clone().unwrap_or_else(|| Err(unseen()))))
+        self.shared.look(|state| state.ended.then(|| state.outcome.clone().unwrap_or_else(|| Err(unknown_end()))))
     }
 }
 
@@ -189,9 +189,9 @@ impl Drop for Process {
     }
 }
 
-impl State {
+impl ProcessState {
     /// Called on the pool's thread.
-    fn take_in(&mut self, events: Vec<PoolEvent>) {
+    fn handle(&mut self, events: Vec<PoolEvent>) {
         for event in events {
             match event {
                 PoolEvent::WorkerStarted { pid } => self.pid = Some(pid),
@@ -209,12 +209,12 @@ fn exitcode(exit: Option<Exit>, outcome: Option<&TaskResult>) -> i32 {
         Some(Exit::Code(0)) => i32::from(!matches!(outcome, Some(Ok(_)))),
         Some(Exit::Code(code)) => code,
         Some(Exit::Signal(number)) => -number,
-        Some(Exit::Unknown) | None => UNSEEN,
+        Some(Exit::Unknown) | None => UNKNOWN_EXIT_CODE,
     }
 }
 
 /// Every attempt is reported; this is for the pool whose thread panicked.
-fn unseen() -> TaskError {
+fn unknown_end() -> TaskError {
     TaskError::new(ErrorKind::WorkerLost, "the process ended, and it could not be seen how")
 }
 
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_python() {
-        let (good, bad) = (Ok(Data::new()), Err(unseen()));
+        let (good, bad) = (Ok(Data::new()), Err(unknown_end()));
         assert_eq!(exitcode(Some(Exit::Code(0)), Some(&good)), 0);
         assert_eq!(exitcode(Some(Exit::Code(0)), Some(&bad)), 1);
         assert_eq!(exitcode(Some(Exit::Code(3)), Some(&bad)), 3);
