@@ -74,24 +74,24 @@ pub type TaskResult = Result<Data, TaskError>;
 /// ```
 pub struct TaskPool {
     pool: Mutex<Option<Box<dyn Pool>>>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     options: PoolOptions,
     next: AtomicU64,
 }
 
 /// Waiting for a change lets other green tasks run, where a green task waits.
-type Shared = Monitor<State>;
+type SharedState = Monitor<TaskPoolState>;
 
 #[derive(Default)]
-struct State {
+struct TaskPoolState {
     closed: bool,
-    open: HashMap<AttemptId, Taker>,
+    open: HashMap<AttemptId, Recipient>,
     outcomes: HashMap<AttemptId, TaskResult>,
     callbacks: Option<Sender<(Callback, TaskResult)>>,
     /// How many callbacks have not returned.
-    calls: usize,
-    /// The thread that calls them.
-    caller: Option<ThreadId>,
+    unfinished_callbacks: usize,
+    /// The thread that unfinished_callbacks them.
+    callback_thread: Option<ThreadId>,
     /// The attempt in which the pool was opened: waiting ends when that is to end.
     cancellation: Option<Cancellation>,
 }
@@ -99,10 +99,10 @@ struct State {
 type Callback = Box<dyn FnOnce(TaskResult) + Send>;
 
 /// Who is to get an outcome.
-enum Taker {
+enum Recipient {
     Pending,
     /// Its `Pending` was dropped.
-    Nobody,
+    None,
     Callback(Callback),
 }
 
@@ -125,15 +125,18 @@ impl TaskPool {
         options: &PoolOptions,
         cancellation: Option<&Cancellation>,
     ) -> Result<TaskPool, OpenError> {
-        let shared = Arc::new(Shared::new(State { cancellation: cancellation.cloned(), ..State::default() }));
+        let shared = Arc::new(SharedState::new(TaskPoolState {
+            cancellation: cancellation.cloned(),
+            ..TaskPoolState::default()
+        }));
         if let Some(cancellation) = cancellation {
             cancellation.wakes(&shared);
         }
-        let told = shared.clone();
+        let state = shared.clone();
         let sink = move |events: Vec<PoolEvent>| {
             let events = print_output(events);
             if !events.is_empty() {
-                told.change(|state| events.into_iter().for_each(|event| state.take_in(event)));
+                state.change(|state| events.into_iter().for_each(|event| state.handle(event)));
             }
         };
         let pool = open_pool(pool, options, true, Arc::new(sink), &cancellation.cloned().unwrap_or_default())?;
@@ -145,7 +148,7 @@ impl TaskPool {
     /// # Errors
     /// When the pool was closed.
     pub fn submit(&self, task: TaskSpec, inputs: Data) -> Result<Pending<'_>, PoolClosed> {
-        let attempt = self.submit_for(task, inputs, Taker::Pending)?;
+        let attempt = self.submit_for(task, inputs, Recipient::Pending)?;
         Ok(Pending { pool: self, attempt, taken: false })
     }
 
@@ -161,15 +164,15 @@ impl TaskPool {
     ) -> Result<(), PoolClosed> {
         let shared = Arc::downgrade(&self.shared);
         self.shared.look(|state| state.start_callbacks(shared));
-        self.submit_for(task, inputs, Taker::Callback(Box::new(callback))).map(drop)
+        self.submit_for(task, inputs, Recipient::Callback(Box::new(callback))).map(drop)
     }
 
-    fn submit_for(&self, task: TaskSpec, inputs: Data, taker: Taker) -> Result<AttemptId, PoolClosed> {
+    fn submit_for(&self, task: TaskSpec, inputs: Data, recipient: Recipient) -> Result<AttemptId, PoolClosed> {
         let id = AttemptId(self.next.fetch_add(1, Ordering::Relaxed));
         let pool = self.lock();
         self.shared.look(|state| match state.closed {
             true => Err(PoolClosed),
-            false => Ok(state.open.insert(id, taker)),
+            false => Ok(state.open.insert(id, recipient)),
         })?;
         let attempt = Attempt { id, actor: format!("task {id}").into(), task: Arc::new(task), inputs };
         pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
@@ -211,14 +214,14 @@ impl TaskPool {
             // What is idle has time to leave by itself; what still runs has had its time.
             let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
             pool.close(Some(Instant::now() + leave));
-            self.shared.change(State::leave_behind);
+            self.shared.change(TaskPoolState::leave_behind);
         }
         in_time
     }
 
     /// Waits until `look` finds something; `None` when the deadline or the end of the attempt around this came first.
-    fn wait<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
-        let found = |state: &mut State| match look(state) {
+    fn wait<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut TaskPoolState) -> Option<R>) -> Option<R> {
+        let found = |state: &mut TaskPoolState| match look(state) {
             None if state.is_cancelled() => Some(None),
             None => None,
             found => Some(found),
@@ -251,9 +254,9 @@ impl Drop for TaskPool {
     }
 }
 
-impl State {
+impl TaskPoolState {
     /// Called on a thread of the pool.
-    fn take_in(&mut self, event: PoolEvent) {
+    fn handle(&mut self, event: PoolEvent) {
         match event {
             PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
             PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
@@ -275,8 +278,8 @@ impl State {
         }
     }
 
-    /// Starts the thread that calls callbacks, the first time; it ends with the pool.
-    fn start_callbacks(&mut self, shared: Weak<Shared>) {
+    /// Starts the thread that unfinished_callbacks callbacks, the first time; it ends with the pool.
+    fn start_callbacks(&mut self, shared: Weak<SharedState>) {
         if self.callbacks.is_some() {
             return;
         }
@@ -288,19 +291,20 @@ impl State {
                 }
                 // Without the pool nobody waits for it.
                 if let Some(shared) = shared.upgrade() {
-                    shared.change(|state| state.calls -= 1);
+                    shared.change(|state| state.unfinished_callbacks -= 1);
                 }
             }
         };
         match std::thread::Builder::new().name("pushflow-callbacks".into()).spawn(call) {
-            Ok(thread) => (self.callbacks, self.caller) = (Some(sender), Some(thread.thread().id())),
+            Ok(thread) => (self.callbacks, self.callback_thread) = (Some(sender), Some(thread.thread().id())),
             Err(error) => tracing::error!(%error, "there is no thread for callbacks: they are called by the pool's"),
         }
     }
 
     fn is_done(&self) -> bool {
-        let calls = self.calls > 0 && self.caller != Some(std::thread::current().id());
-        self.open.is_empty() && !calls
+        let unfinished_callbacks =
+            self.unfinished_callbacks > 0 && self.callback_thread != Some(std::thread::current().id());
+        self.open.is_empty() && !waits_for_callbacks
     }
 
     fn is_cancelled(&self) -> bool {
@@ -309,15 +313,15 @@ impl State {
 
     fn end(&mut self, attempt: AttemptId, outcome: TaskResult) {
         match self.open.remove(&attempt) {
-            Some(Taker::Pending) => drop(self.outcomes.insert(attempt, outcome)),
-            Some(Taker::Callback(callback)) => match &self.callbacks {
+            Some(Recipient::Pending) => drop(self.outcomes.insert(attempt, outcome)),
+            Some(Recipient::Callback(callback)) => match &self.callbacks {
                 Some(callbacks) => {
-                    self.calls += 1;
+                    self.unfinished_callbacks += 1;
                     callbacks.send((callback, outcome)).ok();
                 }
                 None => callback(outcome),
             },
-            Some(Taker::Nobody) | None => {}
+            Some(Recipient::None) | None => {}
         }
     }
 }
@@ -402,8 +406,8 @@ impl Drop for Pending<'_> {
         }
         self.pool.shared.look(|state| {
             state.outcomes.remove(&self.attempt);
-            if let Some(taker) = state.open.get_mut(&self.attempt) {
-                *taker = Taker::Nobody;
+            if let Some(recipient) = state.open.get_mut(&self.attempt) {
+                *recipient = Recipient::None;
             }
         });
     }
