@@ -302,7 +302,7 @@ impl TaskPoolState {
     }
 
     fn is_done(&self) -> bool {
-        let unfinished_callbacks =
+        let waits_for_callbacks =
             self.unfinished_callbacks > 0 && self.callback_thread != Some(std::thread::current().id());
         self.open.is_empty() && !waits_for_callbacks
     }

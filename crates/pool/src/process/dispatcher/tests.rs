@@ -1,10 +1,10 @@
-//! The dispatcher without a process: a pretended world that says what happens, and looks at what it is asked to do.
+//! The dispatcher without a process: a pretended pool that says what happens, and looks at what it is asked to do.
 
+mod after_exit;
+mod checked_pool;
 mod exit;
-mod late;
+mod fake_worker;
 mod loss;
-mod owner;
-mod pretence;
 mod random;
 mod stop;
 
@@ -36,20 +36,20 @@ pub(super) fn attempt(id: u64) -> Attempt {
     Attempt { id: AttemptId(id), actor: "actor".into(), task, inputs: Data::new() }
 }
 
-struct World {
+struct TestPool {
     dispatcher: Dispatcher,
     now: Instant,
     actions: Vec<Action>,
 }
 
-impl World {
+impl TestPool {
     /// An open pool with one worker that is ready.
-    fn open(rules: Rules) -> World {
-        let mut world = World { dispatcher: Dispatcher::new(rules), now: Instant::now(), actions: Vec::new() };
-        world.dispatcher.open(world.now, &mut world.actions);
-        world.ready(1);
-        world.actions.clear();
-        world
+    fn open(rules: Rules) -> TestPool {
+        let mut pool = TestPool { dispatcher: Dispatcher::new(rules), now: Instant::now(), actions: Vec::new() };
+        pool.dispatcher.open(pool.now, &mut pool.actions);
+        pool.ready(1);
+        pool.actions.clear();
+        pool
     }
 
     /// Something happens: what is asked for.
@@ -105,8 +105,8 @@ impl World {
     }
 }
 
-/// The essence of actions, in order.
-fn essence(actions: &[Action]) -> Vec<String> {
+/// The summary of actions, in order.
+fn summary(actions: &[Action]) -> Vec<String> {
     actions
         .iter()
         .map(|action| match action {
@@ -156,133 +156,133 @@ fn error(actions: &[Action]) -> &TaskError {
 
 #[test]
 fn there_are_never_more_workers_than_allowed() {
-    let mut world = World::open(rules());
-    let started = essence(&world.submit(1..=100)).iter().filter(|action| action.starts_with("start ")).count();
+    let mut pool = TestPool::open(rules());
+    let started = summary(&pool.submit(1..=100)).iter().filter(|action| action.starts_with("start ")).count();
     assert_eq!(started, 1, "one was there, two are allowed");
-    assert_eq!(world.dispatcher.workers(), 2);
+    assert_eq!(pool.dispatcher.workers(), 2);
 }
 
 #[test]
 fn a_worker_that_stays_idle_leaves_but_the_last_one() {
-    let mut world = World::open(rules());
-    world.submit([1, 2]);
-    world.ready(2);
-    world.finish(1, 1);
-    world.finish(2, 2);
-    assert_eq!(essence(&world.pass(Duration::from_secs(10))), ["dismiss 1", "dismiss 2"][..1]);
+    let mut pool = TestPool::open(rules());
+    pool.submit([1, 2]);
+    pool.ready(2);
+    pool.finish(1, 1);
+    pool.finish(2, 2);
+    assert_eq!(summary(&pool.pass(Duration::from_secs(10))), ["dismiss 1", "dismiss 2"][..1]);
 }
 
 #[test]
 fn a_result_that_is_on_its_way_when_nothing_is_left_of_its_worker_counts() {
-    let mut world = World::open(rules());
-    world.submit([1]);
+    let mut pool = TestPool::open(rules());
+    pool.submit([1]);
     let worker = WorkerId(1);
-    world.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
-    world.on(Event::OutputDrained { worker });
-    assert_eq!(essence(&world.on(Event::Reaped { worker })), [""; 0]);
-    assert_eq!(essence(&world.finish(1, 1)), ["1 finished"]);
+    pool.on(Event::Exited { worker, exit: Exit::Code(0), peak_memory_kib: 0, begun: Some(AttemptId(1)) });
+    pool.on(Event::OutputDrained { worker });
+    assert_eq!(summary(&pool.on(Event::Reaped { worker })), [""; 0]);
+    assert_eq!(summary(&pool.finish(1, 1)), ["1 finished"]);
 }
 
 #[test]
 fn an_interrupt_is_asked_for_then_insisted_on_then_enforced() {
-    let mut world = World::open(rules());
-    world.submit([1]);
-    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(1)))), ["interrupt 1 on 1"]);
-    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(1)))), [""; 0], "once is enough");
-    assert_eq!(essence(&world.pass(Duration::from_secs(2))), ["SIGTERM to 1"]);
-    assert_eq!(essence(&world.pass(Duration::from_millis(50))), ["end 1"]);
-    let actions = world.dies(1, 1, Exit::Signal(9));
+    let mut pool = TestPool::open(rules());
+    pool.submit([1]);
+    assert_eq!(summary(&pool.on(Event::Interrupt(AttemptId(1)))), ["interrupt 1 on 1"]);
+    assert_eq!(summary(&pool.on(Event::Interrupt(AttemptId(1)))), [""; 0], "once is enough");
+    assert_eq!(summary(&pool.pass(Duration::from_secs(2))), ["SIGTERM to 1"]);
+    assert_eq!(summary(&pool.pass(Duration::from_millis(50))), ["end 1"]);
+    let actions = pool.dies(1, 1, Exit::Signal(9));
     assert_eq!(error(&actions).kind, ErrorKind::Stopped);
 }
 
 #[test]
 fn an_attempt_that_waits_fails_at_once_when_interrupted_and_never_starts() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1, 2]);
-    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(2)))), ["2 failed: Stopped"]);
-    assert_eq!(essence(&world.finish(1, 1)), ["1 finished"]);
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1, 2]);
+    assert_eq!(summary(&pool.on(Event::Interrupt(AttemptId(2)))), ["2 failed: Stopped"]);
+    assert_eq!(summary(&pool.finish(1, 1)), ["1 finished"]);
 }
 
 #[test]
 fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
-    let fail = |world: &mut World| {
-        world.submit([1]);
+    let fail = |pool: &mut TestPool| {
+        pool.submit([1]);
         let error = TaskError::new(ErrorKind::Raised, "no");
-        world.on(Event::Failed { worker: WorkerId(1), attempt: AttemptId(1), error, marked: true })
+        pool.on(Event::Failed { worker: WorkerId(1), attempt: AttemptId(1), error, marked: true })
     };
-    let mut world = World::open(rules());
-    assert_eq!(essence(&fail(&mut world)), [""; 0]);
-    world.prints(1, 1, "the reason\n");
-    assert_eq!(error(&world.output_ends(1, 1)).stderr, ["the reason"]);
+    let mut pool = TestPool::open(rules());
+    assert_eq!(summary(&fail(&mut pool)), [""; 0]);
+    pool.prints(1, 1, "the reason\n");
+    assert_eq!(error(&pool.output_ends(1, 1)).stderr, ["the reason"]);
 
-    let mut world = World::open(rules());
-    fail(&mut world);
-    assert_eq!(essence(&world.pass(Duration::from_secs(5))), ["1 failed: Raised"]);
+    let mut pool = TestPool::open(rules());
+    fail(&mut pool);
+    assert_eq!(summary(&pool.pass(Duration::from_secs(5))), ["1 failed: Raised"]);
 }
 
 #[test]
 fn last_lines_that_were_read_before_the_failure_was_told_are_not_lost() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1, 2]);
-    world.prints(1, 1, "the reason\n");
-    world.output_ends(1, 1);
-    world.prints(1, 2, "of the next\n");
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1, 2]);
+    pool.prints(1, 1, "the reason\n");
+    pool.output_ends(1, 1);
+    pool.prints(1, 2, "of the next\n");
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
     let actions =
-        world.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no"), marked: true });
+        pool.on(Event::Failed { worker, attempt, error: TaskError::new(ErrorKind::Raised, "no"), marked: true });
     assert_eq!(error(&actions).stderr, ["the reason"]);
 }
 
 #[test]
 fn a_result_is_told_after_what_its_attempt_printed_and_the_worker_goes_on_meanwhile() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1, 2]);
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1, 2]);
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
     let finished = Event::Finished { worker, attempt, result: Data::new(), marked: true };
-    assert_eq!(essence(&world.on(finished)), ["run 2 on 1"]);
-    assert_eq!(essence(&world.prints(1, 1, "late")), ["output of 1"]);
+    assert_eq!(summary(&pool.on(finished)), ["run 2 on 1"]);
+    assert_eq!(summary(&pool.prints(1, 1, "late")), ["output of 1"]);
     // No worker seems to run two at a time.
-    assert_eq!(essence(&world.output_ends(1, 1)), ["1 finished", "2 started in 1001"]);
+    assert_eq!(summary(&pool.output_ends(1, 1)), ["1 finished", "2 started in 1001"]);
 }
 
-/// A world in which attempts are known to be short, and so many, from 2 on, are with the one worker that is ready.
-fn short_attempts(max_workers: usize, count: u64) -> World {
-    let mut world = World::open(Rules { max_workers, scaling: false, ..rules() });
-    world.submit([1]);
-    world.finish(1, 1);
-    world.submit(2..2 + count);
-    world
+/// A pool in which attempts are known to be short, and so many, from 2 on, are with the one worker that is ready.
+fn short_attempts(max_workers: usize, count: u64) -> TestPool {
+    let mut pool = TestPool::open(Rules { max_workers, scaling: false, ..rules() });
+    pool.submit([1]);
+    pool.finish(1, 1);
+    pool.submit(2..2 + count);
+    pool
 }
 
 #[test]
 fn short_attempts_are_given_several_at_a_time() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1]);
-    world.finish(1, 1);
-    let actions = essence(&world.submit(2..=200));
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1]);
+    pool.finish(1, 1);
+    let actions = summary(&pool.submit(2..=200));
     let run = actions.iter().find(|action| action.starts_with("run")).unwrap();
     assert_eq!(run.split('+').count(), 64);
     // Nothing more until half of them is done.
     let assigned = |actions: &[String]| actions.iter().any(|action| action.starts_with("run"));
     for attempt in 2..=32 {
-        assert!(!assigned(&essence(&world.finish(1, attempt))), "{attempt}");
+        assert!(!assigned(&summary(&pool.finish(1, attempt))), "{attempt}");
     }
-    assert!(assigned(&essence(&world.finish(1, 33))));
+    assert!(assigned(&summary(&pool.finish(1, 33))));
 }
 
 #[test]
 fn an_attempt_whose_workers_keep_dying_before_they_begin_it_is_lost_in_the_end() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1]);
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1]);
     let mut worker = 1;
     let lost = loop {
-        let actions = world.dies(worker, 0, Exit::Code(1));
-        if essence(&actions).contains(&"1 failed: WorkerLost".to_owned()) {
+        let actions = pool.dies(worker, 0, Exit::Code(1));
+        if summary(&actions).contains(&"1 failed: WorkerLost".to_owned()) {
             break error(&actions).message.clone();
         }
         worker += 1;
         assert!(worker < 10, "it goes on for ever");
-        world.ready(worker);
+        pool.ready(worker);
     };
     assert_eq!(worker, 3);
     assert!(lost.ends_with("it was the 3. worker in a row to end before it began this attempt"), "{lost}");
@@ -290,108 +290,108 @@ fn an_attempt_whose_workers_keep_dying_before_they_begin_it_is_lost_in_the_end()
 
 #[test]
 fn what_waits_behind_a_long_attempt_is_asked_back_for_an_idle_worker() {
-    let mut world = short_attempts(2, 4);
-    world.ready(2);
-    assert_eq!(essence(&world.pass(Duration::from_micros(999))), [""; 0]);
-    assert_eq!(essence(&world.pass(Duration::from_micros(1))), ["ask back 4+5 from 1"]);
+    let mut pool = short_attempts(2, 4);
+    pool.ready(2);
+    assert_eq!(summary(&pool.pass(Duration::from_micros(999))), [""; 0]);
+    assert_eq!(summary(&pool.pass(Duration::from_micros(1))), ["ask back 4+5 from 1"]);
     let back = Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(4), AttemptId(5)] };
-    assert_eq!(essence(&world.on(back)), ["4 started in 1002", "run 4+5 on 2"]);
+    assert_eq!(summary(&pool.on(back)), ["4 started in 1002", "run 4+5 on 2"]);
 }
 
 #[test]
 fn an_attempt_that_is_interrupted_while_its_worker_gives_it_back_fails_and_never_starts() {
-    let mut world = short_attempts(2, 3);
-    world.ready(2);
-    assert_eq!(essence(&world.pass(Duration::from_millis(1))), ["ask back 4 from 1"]);
-    assert_eq!(essence(&world.on(Event::Interrupt(AttemptId(4))))[0], "interrupt 4 on 1");
+    let mut pool = short_attempts(2, 3);
+    pool.ready(2);
+    assert_eq!(summary(&pool.pass(Duration::from_millis(1))), ["ask back 4 from 1"]);
+    assert_eq!(summary(&pool.on(Event::Interrupt(AttemptId(4))))[0], "interrupt 4 on 1");
     let back = Event::GivenBack { worker: WorkerId(1), attempts: vec![AttemptId(4)] };
-    assert_eq!(essence(&world.on(back))[0], "4 failed: Stopped");
+    assert_eq!(summary(&pool.on(back))[0], "4 failed: Stopped");
 }
 
 #[test]
 fn an_attempt_that_was_said_to_run_and_had_not_begun_is_said_to_wait_again() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    assert_eq!(essence(&world.submit([1])), ["1 started in 1001", "run 1 on 1"]);
-    let actions = essence(&world.dies(1, 0, Exit::Signal(9)));
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    assert_eq!(summary(&pool.submit([1])), ["1 started in 1001", "run 1 on 1"]);
+    let actions = summary(&pool.dies(1, 0, Exit::Signal(9)));
     assert!(actions.contains(&"1 waits again".to_owned()), "{actions:?}");
-    assert_eq!(essence(&world.ready(2)), ["worker 1002 started", "1 started in 1002", "run 1 on 2"]);
+    assert_eq!(summary(&pool.ready(2)), ["worker 1002 started", "1 started in 1002", "run 1 on 2"]);
 
-    let mut world = short_attempts(1, 2);
-    let actions = essence(&world.dies(1, 2, Exit::Signal(9)));
+    let mut pool = short_attempts(1, 2);
+    let actions = summary(&pool.dies(1, 2, Exit::Signal(9)));
     assert!(actions.iter().all(|action| !action.contains("waits")), "nobody was told that 3 runs: {actions:?}");
 }
 
 #[test]
 fn workers_that_are_terminated_get_sigterm_once_and_what_they_had_fails_with_them() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1]);
-    world.on(Event::Close);
-    assert_eq!(essence(&world.on(Event::Terminate)), ["SIGTERM to 1"]);
-    assert_eq!(essence(&world.pass(Duration::from_secs(3600))), [""; 0], "it may take its time");
-    let actions = world.dies(1, 0, Exit::Signal(15));
-    assert!(essence(&actions).contains(&"1 failed: Stopped".to_owned()), "{actions:?}");
-    assert!(world.dispatcher.is_over());
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1]);
+    pool.on(Event::Close);
+    assert_eq!(summary(&pool.on(Event::Terminate)), ["SIGTERM to 1"]);
+    assert_eq!(summary(&pool.pass(Duration::from_secs(3600))), [""; 0], "it may take its time");
+    let actions = pool.dies(1, 0, Exit::Signal(15));
+    assert!(summary(&actions).contains(&"1 failed: Stopped".to_owned()), "{actions:?}");
+    assert!(pool.dispatcher.is_over());
 }
 
 #[test]
 fn where_one_worker_only_may_serve_an_attempt_is_lost_with_it_also_before_it_began() {
-    let mut world = World::open(Rules { max_workers: 1, max_losses_before_start: 1, ..rules() });
-    world.submit([1]);
-    let actions = world.dies(1, 0, Exit::Signal(9));
+    let mut pool = TestPool::open(Rules { max_workers: 1, max_losses_before_start: 1, ..rules() });
+    pool.submit([1]);
+    let actions = pool.dies(1, 0, Exit::Signal(9));
     assert_eq!(error(&actions).kind, ErrorKind::WorkerLost);
     assert!(!error(&actions).message.contains("in a row"), "{actions:?}");
-    assert!(!essence(&actions).contains(&"start 2".to_owned()), "{actions:?}");
+    assert!(!summary(&actions).contains(&"start 2".to_owned()), "{actions:?}");
 }
 
 #[test]
 fn interrupting_what_runs_reaches_each_worker_once_and_nothing_that_waits() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    assert_eq!(essence(&world.on(Event::InterruptRunning)), [""; 0], "nothing runs");
-    world.submit([1, 2]);
-    assert_eq!(essence(&world.on(Event::InterruptRunning)), ["interrupt 1 on 1"]);
-    assert_eq!(essence(&world.on(Event::InterruptRunning)), [""; 0], "it has been interrupted");
-    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    assert_eq!(summary(&pool.on(Event::InterruptRunning)), [""; 0], "nothing runs");
+    pool.submit([1, 2]);
+    assert_eq!(summary(&pool.on(Event::InterruptRunning)), ["interrupt 1 on 1"]);
+    assert_eq!(summary(&pool.on(Event::InterruptRunning)), [""; 0], "it has been interrupted");
+    assert_eq!(summary(&pool.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
 }
 
 #[test]
 fn a_closed_pool_finishes_what_it_has_and_lets_its_workers_go() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1, 2]);
-    assert_eq!(essence(&world.on(Event::Close)), [""; 0]);
-    assert_eq!(essence(&world.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
-    assert_eq!(essence(&world.finish(1, 2)), ["2 finished", "dismiss 1"]);
-    assert_eq!(essence(&world.pass(Duration::from_secs(1))), ["end 1"], "it did not leave by itself");
-    world.dies(1, 0, Exit::Signal(9));
-    assert!(world.dispatcher.is_over());
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1, 2]);
+    assert_eq!(summary(&pool.on(Event::Close)), [""; 0]);
+    assert_eq!(summary(&pool.finish(1, 1)), ["1 finished", "2 started in 1001", "run 2 on 1"]);
+    assert_eq!(summary(&pool.finish(1, 2)), ["2 finished", "dismiss 1"]);
+    assert_eq!(summary(&pool.pass(Duration::from_secs(1))), ["end 1"], "it did not leave by itself");
+    pool.dies(1, 0, Exit::Signal(9));
+    assert!(pool.dispatcher.is_over());
 }
 
 #[test]
 fn inputs_that_cannot_travel_fail_their_attempt_and_free_the_worker() {
-    let mut world = World::open(Rules { max_workers: 1, ..rules() });
-    world.submit([1, 2]);
+    let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
+    pool.submit([1, 2]);
     let error = TaskError::new(ErrorKind::BadInput, "too deep");
     let not_sent = Event::NotSent { worker: WorkerId(1), attempt: AttemptId(1), error };
-    assert_eq!(essence(&world.on(not_sent)), ["1 failed: BadInput", "2 started in 1001", "run 2 on 1"]);
+    assert_eq!(summary(&pool.on(not_sent)), ["1 failed: BadInput", "2 started in 1001", "run 2 on 1"]);
 }
 
 #[test]
 fn a_worker_that_is_not_ready_when_the_pool_closes_is_ended_at_once_and_is_no_failed_start() {
-    let mut world = World::open(Rules { max_workers: 2, scaling: false, ..rules() });
-    assert_eq!(essence(&world.on(Event::Close)), ["dismiss 1", "end 2"]);
-    assert!(essence(&world.dies(2, 0, Exit::Signal(9))).iter().all(|action| !action.starts_with("start")));
-    assert!(world.dispatcher.broken().is_none());
+    let mut pool = TestPool::open(Rules { max_workers: 2, scaling: false, ..rules() });
+    assert_eq!(summary(&pool.on(Event::Close)), ["dismiss 1", "end 2"]);
+    assert!(summary(&pool.dies(2, 0, Exit::Signal(9))).iter().all(|action| !action.starts_with("start")));
+    assert!(pool.dispatcher.broken().is_none());
 }
 
 #[test]
 fn a_worker_that_has_run_as_many_attempts_as_it_may_is_replaced() {
-    let mut world = World::open(Rules { max_workers: 1, max_tasks: 3, ..rules() });
-    world.submit([1]);
-    world.finish(1, 1);
+    let mut pool = TestPool::open(Rules { max_workers: 1, max_tasks: 3, ..rules() });
+    pool.submit([1]);
+    pool.finish(1, 1);
     // Short ones, of which a worker is given several.
-    let assigned = world.submit([2, 3, 4, 5]);
-    assert!(essence(&assigned).contains(&"run 2+3 on 1".to_owned()), "{assigned:?}");
-    world.finish(1, 2);
-    assert_eq!(essence(&world.finish(1, 3)), ["3 finished", "dismiss 1"]);
-    assert!(essence(&world.dies(1, 3, Exit::Code(0))).contains(&"start 2".to_owned()));
-    assert_eq!(essence(&world.ready(2))[2], "run 4+5 on 2");
+    let assigned = pool.submit([2, 3, 4, 5]);
+    assert!(summary(&assigned).contains(&"run 2+3 on 1".to_owned()), "{assigned:?}");
+    pool.finish(1, 2);
+    assert_eq!(summary(&pool.finish(1, 3)), ["3 finished", "dismiss 1"]);
+    assert!(summary(&pool.dies(1, 3, Exit::Code(0))).contains(&"start 2".to_owned()));
+    assert_eq!(summary(&pool.ready(2))[2], "run 4+5 on 2");
 }

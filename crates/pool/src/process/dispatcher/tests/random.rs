@@ -1,15 +1,15 @@
 //! Whatever happens in whatever order, no attempt is lost or run twice, none waits while a worker is idle, and everything
 //! comes to an end.
 //!
-//! What happens is chosen at random; the owner of the pool (`owner.rs`) says after each event what must be true.
+//! What happens is chosen at random; the owner of the pool (`checked_pool.rs`) says after each event what must be true.
 
 use std::io::Write;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::owner::{Account, Owner};
-use super::pretence::{Pretended, WAYS};
+use super::checked_pool::{AttemptRecord, CheckedPool};
+use super::fake_worker::{FakeWorker, ROUTES};
 use super::*;
 
 /// The variable that holds the seed of a run that is to be repeated, as for the black-box tests.
@@ -22,12 +22,12 @@ enum Choice {
     Interrupt(u8),
     /// The worker of this rank takes a step.
     Act(u8, u8),
-    /// Something arrives that is on its way from the worker of this rank.
+    /// Something arrives that is on its route from the worker of this rank.
     Deliver(u8, u8),
     /// The worker of this rank dies; whether its channel closes with it.
     Die(u8, bool),
     FailToStart(u8, bool),
-    Babble(u8),
+    SendGarbage(u8),
     /// A signal stops the worker of this rank, or it goes on.
     Stop(u8, bool),
     /// Milliseconds.
@@ -44,10 +44,10 @@ fn choice() -> impl Strategy<Value = Choice> {
         60 => (1u8..6).prop_map(Choice::Submit),
         40 => any::<u8>().prop_map(Choice::Interrupt),
         300 => (any::<u8>(), any::<u8>()).prop_map(|(rank, choice)| Choice::Act(rank, choice)),
-        300 => (any::<u8>(), any::<u8>()).prop_map(|(rank, way)| Choice::Deliver(rank, way)),
+        300 => (any::<u8>(), any::<u8>()).prop_map(|(rank, route)| Choice::Deliver(rank, route)),
         20 => (any::<u8>(), any::<bool>()).prop_map(|(rank, closes)| Choice::Die(rank, closes)),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(rank, exists)| Choice::FailToStart(rank, exists)),
-        4 => any::<u8>().prop_map(Choice::Babble),
+        4 => any::<u8>().prop_map(Choice::SendGarbage),
         8 => (any::<u8>(), any::<bool>()).prop_map(|(rank, stops)| Choice::Stop(rank, stops)),
         50 => (0u16..3).prop_map(Choice::Pass),
         30 => (0u16..3000).prop_map(Choice::Pass),
@@ -58,7 +58,7 @@ fn choice() -> impl Strategy<Value = Choice> {
     ]
 }
 
-impl Owner {
+impl CheckedPool {
     fn choose(&mut self, choice: Choice) {
         let of_interest = self.processes.iter().filter(|(_, process)| !process.is_over()).map(|(&id, _)| id);
         let of_interest: Vec<WorkerId> = of_interest.collect();
@@ -70,9 +70,9 @@ impl Owner {
                 let process = process(rank).and_then(|id| self.processes.get_mut(&id));
                 process.into_iter().for_each(|process| process.act(choice, &mut self.begun));
             }
-            Choice::Deliver(rank, way) => {
-                let way = WAYS[usize::from(way) % WAYS.len()];
-                let event = process(rank).and_then(|id| self.processes.get_mut(&id)?.deliver(way));
+            Choice::Deliver(rank, route) => {
+                let route = ROUTES[usize::from(route) % ROUTES.len()];
+                let event = process(rank).and_then(|id| self.processes.get_mut(&id)?.deliver(route));
                 event.into_iter().for_each(|event| self.on(event));
             }
             Choice::Die(rank, closes) => {
@@ -81,7 +81,9 @@ impl Owner {
             Choice::FailToStart(rank, exists) => {
                 process(rank).into_iter().for_each(|id| self.process(id, |process| process.fail_to_start(exists)));
             }
-            Choice::Babble(rank) => process(rank).into_iter().for_each(|id| self.process(id, Pretended::babble)),
+            Choice::SendGarbage(rank) => {
+                process(rank).into_iter().for_each(|id| self.process(id, FakeWorker::send_garbage))
+            }
             Choice::Pass(millis) => self.pass(Duration::from_millis(millis.into())),
             Choice::Close | Choice::Abort => {
                 self.closing = true;
@@ -100,18 +102,18 @@ impl Owner {
     }
 
     fn submit(&mut self, count: u8) {
-        let first = self.accounts.len() as u64 + 1;
+        let first = self.attempts.len() as u64 + 1;
         let ids = first..first + u64::from(count);
-        self.accounts.extend(ids.clone().map(|id| (AttemptId(id), Account::default())));
+        self.attempts.extend(ids.clone().map(|id| (AttemptId(id), AttemptRecord::default())));
         self.on(Event::Submit(ids.map(attempt).collect()));
     }
 
-    /// Any attempt, or one of the last ones, which are more likely to be under way.
+    /// Any attempt, or one of the last ones, which are more likely to be under route.
     fn interrupt(&mut self, which: u8) {
-        let last = self.accounts.len() as u64;
+        let last = self.attempts.len() as u64;
         let id = if which.is_multiple_of(4) { u64::from(which) } else { last.saturating_sub(u64::from(which) % 16) };
-        if let Some(account) = self.accounts.get_mut(&AttemptId(id)) {
-            account.interrupted = true;
+        if let Some(record) = self.attempts.get_mut(&AttemptId(id)) {
+            record.interrupted = true;
             self.on(Event::Interrupt(AttemptId(id)));
         }
     }
@@ -142,8 +144,8 @@ impl Owner {
                     let process = self.processes.get_mut(&worker).expect("none is ever forgotten");
                     process.act(choice, &mut self.begun);
                 }
-                for way in WAYS {
-                    while let Some(event) = self.processes.get_mut(&worker).and_then(|process| process.deliver(way)) {
+                for route in ROUTES {
+                    while let Some(event) = self.processes.get_mut(&worker).and_then(|process| process.deliver(route)) {
                         self.on(event);
                     }
                 }
@@ -177,13 +179,13 @@ proptest! {
         max_tasks in prop_oneof![Just(usize::MAX), 1usize..8],
     ) {
         let idle_timeout = Duration::from_secs(idle_seconds);
-        let mut owner = Owner::open(Rules { max_workers, scaling, idle_timeout, max_tasks, ..rules() });
+        let mut pool = CheckedPool::open(Rules { max_workers, scaling, idle_timeout, max_tasks, ..rules() });
         for choice in choices {
-            owner.choose(choice);
+            pool.choose(choice);
         }
-        owner.come_to_an_end();
-        let lost: Vec<_> = owner.accounts.iter().filter(|(_, account)| !account.ended).map(|(id, _)| id).collect();
+        pool.come_to_an_end();
+        let lost: Vec<_> = pool.attempts.iter().filter(|(_, record)| !record.ended).map(|(id, _)| id).collect();
         prop_assert!(lost.is_empty(), "lost: {:?}", lost);
-        prop_assert!(owner.dispatcher.assigned_to.is_empty(), "nothing is left of what has ended");
+        prop_assert!(pool.dispatcher.assigned_to.is_empty(), "nothing is left of what has ended");
     }
 }

@@ -1,8 +1,8 @@
-//! A pretended machine: worker processes, and what is on its way from them.
+//! A pretended machine: worker processes, and what is on its route from them.
 //!
 //! What a worker says, what the guardian reports of it and what the output reader has read come over three ways, each in
-//! its own order, any of them late: an answer may be on its way when its worker's death is already known. Commands to a
-//! worker are on their way, too, until it obeys them.
+//! its own order, any of them late: an answer may be on its route when its worker's death is already known. Commands to a
+//! worker are on their route, too, until it obeys them.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -18,13 +18,13 @@ enum Command {
 
 /// One of the ways over which events come.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Way {
+pub(super) enum Route {
     Worker,
     Guardian,
     Reader,
 }
 
-pub(super) const WAYS: [Way; 3] = [Way::Worker, Way::Guardian, Way::Reader];
+pub(super) const ROUTES: [Route; 3] = [Route::Worker, Route::Guardian, Route::Reader];
 
 /// Whether a task does not end when it is interrupted.
 pub(super) fn is_stubborn(attempt: AttemptId) -> bool {
@@ -32,7 +32,7 @@ pub(super) fn is_stubborn(attempt: AttemptId) -> bool {
 }
 
 /// A pretended worker, from the moment at which it was asked for.
-pub(super) struct Pretended {
+pub(super) struct FakeWorker {
     id: WorkerId,
     events: [VecDeque<Event>; 3],
     commands: VecDeque<Command>,
@@ -53,13 +53,13 @@ pub(super) struct Pretended {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Started {
     No,
-    Told,
-    Heard,
+    Sent,
+    Received,
 }
 
-impl Pretended {
-    pub(super) fn new(id: WorkerId) -> Pretended {
-        Pretended {
+impl FakeWorker {
+    pub(super) fn new(id: WorkerId) -> FakeWorker {
+        FakeWorker {
             id,
             events: [const { VecDeque::new() }; 3],
             commands: VecDeque::new(),
@@ -75,17 +75,17 @@ impl Pretended {
         }
     }
 
-    fn tell(&mut self, way: Way, event: Event) {
-        if !(self.mute && matches!(way, Way::Worker)) {
-            self.events[way as usize].push_back(event);
+    fn emit(&mut self, route: Route, event: Event) {
+        if !(self.mute && matches!(route, Route::Worker)) {
+            self.events[route as usize].push_back(event);
         }
     }
 
-    /// The next event that arrives over this way.
-    pub(super) fn deliver(&mut self, way: Way) -> Option<Event> {
-        let event = self.events[way as usize].pop_front()?;
+    /// The next event that arrives over this route.
+    pub(super) fn deliver(&mut self, route: Route) -> Option<Event> {
+        let event = self.events[route as usize].pop_front()?;
         if matches!(event, Event::Started { .. }) {
-            self.started = Started::Heard;
+            self.started = Started::Received;
         }
         Some(event)
     }
@@ -95,9 +95,9 @@ impl Pretended {
         self.dead && self.events.iter().all(VecDeque::is_empty)
     }
 
-    /// Whether an answer for this attempt is on its way.
+    /// Whether an answer for this attempt is on its route.
     pub(super) fn has_answered(&self, attempt: AttemptId) -> bool {
-        self.events[Way::Worker as usize].iter().any(|event| answer_of(event) == Some(attempt))
+        self.events[Route::Worker as usize].iter().any(|event| answer_of(event) == Some(attempt))
     }
 
     // ----- what the dispatcher asks for -----
@@ -126,7 +126,7 @@ impl Pretended {
     }
 
     pub(super) fn drain_output(&mut self) {
-        self.tell(Way::Reader, Event::OutputDrained { worker: self.id });
+        self.emit(Route::Reader, Event::OutputDrained { worker: self.id });
     }
 
     /// Its process ends; its channel may be held open by something that it left behind.
@@ -136,11 +136,11 @@ impl Pretended {
         }
         let (worker, begun) = (self.id, self.begun);
         self.start();
-        self.tell(Way::Guardian, Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun });
-        self.tell(Way::Guardian, Event::Reaped { worker });
+        self.emit(Route::Guardian, Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun });
+        self.emit(Route::Guardian, Event::Reaped { worker });
         if closes {
             self.send();
-            self.tell(Way::Worker, Event::ChannelClosed { worker, garbage: None });
+            self.emit(Route::Worker, Event::ChannelClosed { worker, garbage: None });
         }
     }
 
@@ -153,15 +153,15 @@ impl Pretended {
         self.mute = true;
         if exists || self.started != Started::No {
             self.start();
-            self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
+            self.emit(Route::Guardian, Event::Refused { worker, reason, fatal: false });
         } else {
             self.dead = true;
-            self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
-            self.tell(Way::Guardian, Event::Reaped { worker });
+            self.emit(Route::Guardian, Event::Refused { worker, reason, fatal: false });
+            self.emit(Route::Guardian, Event::Reaped { worker });
         }
     }
 
-    /// A signal stops it, or it goes on. What it has said before is still on its way, and it does not matter here that it
+    /// A signal stops it, or it goes on. What it has said before is still on its route, and it does not matter here that it
     /// says more.
     pub(super) fn stop(&mut self, stops: bool) {
         if self.started == Started::No || self.dead {
@@ -169,15 +169,15 @@ impl Pretended {
         }
         let (worker, pid) = (self.id, self.id.0 as u32);
         let stopped = Event::Stopped { worker, pid, signal: 19 };
-        self.tell(Way::Guardian, if stops { stopped } else { Event::Continued { worker, pid } });
+        self.emit(Route::Guardian, if stops { stopped } else { Event::Continued { worker, pid } });
     }
 
     /// What it says makes no sense from here on.
-    pub(super) fn babble(&mut self) {
+    pub(super) fn send_garbage(&mut self) {
         if self.ready && !self.dead {
             let garbage = Some("garbage".to_owned());
             self.send();
-            self.tell(Way::Worker, Event::ChannelClosed { worker: self.id, garbage });
+            self.emit(Route::Worker, Event::ChannelClosed { worker: self.id, garbage });
             self.mute = true;
         }
     }
@@ -186,8 +186,8 @@ impl Pretended {
 
     fn start(&mut self) {
         if self.started == Started::No {
-            self.started = Started::Told;
-            self.tell(Way::Guardian, Event::Started { worker: self.id, pid: self.id.0 as u32 });
+            self.started = Started::Sent;
+            self.emit(Route::Guardian, Event::Started { worker: self.id, pid: self.id.0 as u32 });
         }
     }
 
@@ -197,19 +197,19 @@ impl Pretended {
             return;
         }
         self.start();
-        if self.started == Started::Heard && !self.ready {
+        if self.started == Started::Received && !self.ready {
             self.ready = true;
-            return self.tell(Way::Worker, Event::Ready { worker: self.id, pid: self.id.0 as u32 });
+            return self.emit(Route::Worker, Event::Ready { worker: self.id, pid: self.id.0 as u32 });
         }
         match choice % 4 {
-            0 => self.obey(),
+            0 => self.perform(),
             1 => self.send(),
             _ if self.running.is_some() => self.end_attempt(choice),
             _ => self.begin_attempt(begun),
         }
     }
 
-    fn obey(&mut self) {
+    fn perform(&mut self) {
         let worker = self.id;
         match self.commands.pop_front() {
             Some(Command::Run(attempts)) => self.inbox.extend(attempts),
@@ -217,13 +217,13 @@ impl Pretended {
                 let attempts = self.inbox.iter().copied().filter(|id| asked.contains(id)).collect();
                 self.inbox.retain(|id| !asked.contains(id));
                 self.send();
-                self.tell(Way::Worker, Event::GivenBack { worker, attempts });
+                self.emit(Route::Worker, Event::GivenBack { worker, attempts });
             }
             Some(Command::Interrupt(attempt)) if self.running == Some(attempt) => self.interrupted = true,
             Some(Command::Interrupt(attempt)) if self.inbox.contains(&attempt) => {
                 self.inbox.retain(|&id| id != attempt);
                 self.send();
-                self.tell(Way::Worker, Event::GivenBack { worker, attempts: vec![attempt] });
+                self.emit(Route::Worker, Event::GivenBack { worker, attempts: vec![attempt] });
             }
             Some(Command::Leave) => self.die(true),
             Some(Command::Interrupt(_)) | None => {}
@@ -242,11 +242,11 @@ impl Pretended {
         let (worker, marked) = (self.id, choice.is_multiple_of(3));
         if marked {
             let bytes = b"printed\n".to_vec();
-            self.tell(Way::Reader, Event::Output { worker, stream: Stream::Stderr, attempt: Some(attempt), bytes });
-            self.tell(Way::Reader, Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
+            self.emit(Route::Reader, Event::Output { worker, stream: Stream::Stderr, attempt: Some(attempt), bytes });
+            self.emit(Route::Reader, Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
             // One in two is never read to its end on both streams.
             if choice.is_multiple_of(2) {
-                self.tell(Way::Reader, Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
+                self.emit(Route::Reader, Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
             }
         }
         let error = || TaskError::new(ErrorKind::Raised, "no");
@@ -260,7 +260,7 @@ impl Pretended {
     }
 
     fn send(&mut self) {
-        std::mem::take(&mut self.unsent).into_iter().for_each(|event| self.tell(Way::Worker, event));
+        std::mem::take(&mut self.unsent).into_iter().for_each(|event| self.emit(Route::Worker, event));
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Owner`]: the owner of a pool of pretended workers, who keeps an account of what it asked for and what it was told, and
+//! [`CheckedPool`]: the owner of a pool of pretended workers, who keeps an record of what it asked for and what it was told, and
 //! after each event compares that with what must be true.
 //!
 //! The dispatcher's own idea of its state is not asked, but for when a worker is buried, and when it has given up to start
@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pretence::{Pretended, answer_of};
+use super::fake_worker::{FakeWorker, answer_of};
 use super::*;
 
 /// What the owner knows of an attempt.
 #[derive(Default)]
-pub(super) struct Account {
+pub(super) struct AttemptRecord {
     /// With which worker it is.
     assigned: Option<WorkerId>,
     /// How often it was given to one.
@@ -34,7 +34,7 @@ struct Answer {
 
 /// What the owner knows of a worker.
 #[derive(Default)]
-struct Known {
+struct WorkerRecord {
     ready: bool,
     /// How many attempts it was given, without those that it gave back.
     assigned_total: usize,
@@ -48,44 +48,44 @@ struct Known {
     exited: Option<Instant>,
 }
 
-pub(super) struct Owner {
+pub(super) struct CheckedPool {
     pub(super) dispatcher: Dispatcher,
     max_workers: usize,
     max_tasks: usize,
     pub(super) now: Instant,
-    pub(super) processes: BTreeMap<WorkerId, Pretended>,
-    known: BTreeMap<WorkerId, Known>,
-    pub(super) accounts: BTreeMap<AttemptId, Account>,
+    pub(super) processes: BTreeMap<WorkerId, FakeWorker>,
+    known: BTreeMap<WorkerId, WorkerRecord>,
+    pub(super) attempts: BTreeMap<AttemptId, AttemptRecord>,
     pub(super) begun: BTreeSet<AttemptId>,
     broken: bool,
     pub(super) closing: bool,
 }
 
-impl Owner {
-    pub(super) fn open(rules: Rules) -> Owner {
-        let mut owner = Owner {
+impl CheckedPool {
+    pub(super) fn open(rules: Rules) -> CheckedPool {
+        let mut pool = CheckedPool {
             max_workers: rules.max_workers,
             max_tasks: rules.max_tasks,
             dispatcher: Dispatcher::new(rules),
             now: Instant::now(),
             processes: BTreeMap::new(),
             known: BTreeMap::new(),
-            accounts: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             begun: BTreeSet::new(),
             broken: false,
             closing: false,
         };
         let mut actions = Vec::new();
-        owner.dispatcher.open(owner.now, &mut actions);
-        owner.obey(actions);
-        owner
+        pool.dispatcher.open(pool.now, &mut actions);
+        pool.perform(actions);
+        pool
     }
 
     pub(super) fn on(&mut self, event: Event) {
         self.note(&event);
         let mut actions = Vec::new();
         self.dispatcher.on(event, self.now, &mut actions);
-        let not_sent = self.obey(actions);
+        let not_sent = self.perform(actions);
         for (worker, attempt) in not_sent {
             let error = TaskError::new(ErrorKind::BadInput, "too deep");
             self.on(Event::NotSent { worker, attempt, error });
@@ -96,7 +96,8 @@ impl Owner {
     // ----- what arrives -----
 
     fn note(&mut self, event: &Event) {
-        let told_to_end = |owner: &mut Owner, worker: &WorkerId| owner.known.entry(*worker).or_default().ending = true;
+        let told_to_end =
+            |pool: &mut CheckedPool, worker: &WorkerId| pool.known.entry(*worker).or_default().ending = true;
         match event {
             Event::Stopped { worker, .. } => self.known.entry(*worker).or_default().stopped = true,
             Event::Continued { worker, .. } => self.known.entry(*worker).or_default().stopped = false,
@@ -112,13 +113,13 @@ impl Owner {
             }
             Event::Reaped { worker } => told_to_end(self, worker),
             Event::GivenBack { worker, attempts } => {
-                let of_worker = self.accounts.values_mut().filter(|account| account.assigned == Some(*worker));
-                of_worker.for_each(|account| account.asked_back = false);
+                let of_worker = self.attempts.values_mut().filter(|record| record.assigned == Some(*worker));
+                of_worker.for_each(|record| record.asked_back = false);
                 for attempt in attempts {
-                    let account = self.accounts.get_mut(attempt).expect("it was submitted");
+                    let record = self.attempts.get_mut(attempt).expect("it was submitted");
                     self.known.entry(*worker).or_default().assigned_total -=
-                        usize::from(account.assigned == Some(*worker));
-                    account.assigned = account.assigned.filter(|holder| holder != worker);
+                        usize::from(record.assigned == Some(*worker));
+                    record.assigned = record.assigned.filter(|holder| holder != worker);
                 }
             }
             Event::NotSent { worker, .. } => self.known.entry(*worker).or_default().assigned_total -= 1,
@@ -126,28 +127,28 @@ impl Owner {
             _ => {}
         }
         if let Some(attempt) = answer_of(event) {
-            let account = self.accounts.get_mut(&attempt).expect("it was submitted");
+            let record = self.attempts.get_mut(&attempt).expect("it was submitted");
             // What comes after the end of its attempt was too late.
-            if !account.ended {
+            if !record.ended {
                 let is_result = matches!(event, Event::Finished { .. });
-                account.answered.get_or_insert(Answer { is_result, from: account.assigned, at: self.now });
+                record.answered.get_or_insert(Answer { is_result, from: record.assigned, at: self.now });
             }
-            account.assigned = None;
+            record.assigned = None;
         }
     }
 
     // ----- what is asked for and told -----
 
     /// What could not be sent.
-    fn obey(&mut self, actions: Vec<Action>) -> Vec<(WorkerId, AttemptId)> {
+    fn perform(&mut self, actions: Vec<Action>) -> Vec<(WorkerId, AttemptId)> {
         let mut not_sent = Vec::new();
         // What fails because the pool is broken is told before that it is.
         self.broken |= actions.iter().any(|action| matches!(action, Action::Report(PoolEvent::Broken { .. })));
         for action in actions {
             match action {
                 Action::Start(worker) => {
-                    self.processes.insert(worker, Pretended::new(worker));
-                    self.known.insert(worker, Known::default());
+                    self.processes.insert(worker, FakeWorker::new(worker));
+                    self.known.insert(worker, WorkerRecord::default());
                 }
                 Action::Run { worker, attempts } => {
                     let (refused, sent): (Vec<_>, Vec<_>) =
@@ -159,7 +160,7 @@ impl Owner {
                 }
                 Action::AskBack { worker, attempts } => {
                     for attempt in &attempts {
-                        self.accounts.get_mut(attempt).expect("it was submitted").asked_back = true;
+                        self.attempts.get_mut(attempt).expect("it was submitted").asked_back = true;
                     }
                     self.process(worker, |process| process.ask_back(attempts));
                 }
@@ -167,9 +168,9 @@ impl Owner {
                 Action::Dismiss(worker) => {
                     assert!(!self.has_work(worker), "a worker is let go that has attempts");
                     self.known.entry(worker).or_default().ending = true;
-                    self.process(worker, Pretended::leave);
+                    self.process(worker, FakeWorker::leave);
                 }
-                Action::Signal(worker, _) => self.process(worker, Pretended::terminate),
+                Action::Signal(worker, _) => self.process(worker, FakeWorker::terminate),
                 Action::End(worker) => {
                     self.check_end(worker);
                     let known = self.known.entry(worker).or_default();
@@ -177,8 +178,8 @@ impl Owner {
                     known.end_requested.get_or_insert(self.now);
                     self.process(worker, |process| process.die(true));
                 }
-                Action::DrainOutput(worker) => self.process(worker, Pretended::drain_output),
-                Action::Report(event) => self.hear(event),
+                Action::DrainOutput(worker) => self.process(worker, FakeWorker::drain_output),
+                Action::Report(event) => self.handle_report(event),
             }
         }
         not_sent
@@ -187,16 +188,13 @@ impl Owner {
     /// A worker is ended for a reason: it is of no more use, it was never ready, or an attempt has to end.
     fn check_end(&self, worker: WorkerId) {
         let known = &self.known[&worker];
-        let mut assigned = self.accounts.values().filter(|account| account.assigned == Some(worker));
-        let reason = known.ending
-            || !known.ready
-            || known.stopped
-            || self.closing
-            || assigned.any(|account| account.interrupted);
+        let mut assigned = self.attempts.values().filter(|record| record.assigned == Some(worker));
+        let reason =
+            known.ending || !known.ready || known.stopped || self.closing || assigned.any(|record| record.interrupted);
         assert!(reason, "worker {worker:?} is ended without a reason");
     }
 
-    pub(super) fn process(&mut self, worker: WorkerId, ask: impl FnOnce(&mut Pretended)) {
+    pub(super) fn process(&mut self, worker: WorkerId, ask: impl FnOnce(&mut FakeWorker)) {
         self.processes.get_mut(&worker).map(ask);
     }
 
@@ -205,11 +203,11 @@ impl Owner {
         let waits = known.ready && !known.ending && !known.stopped;
         assert!(waits, "attempts are assigned to workers that wait for them");
         for attempt in attempts {
-            let account = self.accounts.get_mut(attempt).expect("it was submitted");
-            assert!(!account.ended, "{attempt} is over");
-            assert!(!account.interrupted, "{attempt} was to end, and is to run");
-            (account.assigned, account.asked_back) = (Some(worker), false);
-            account.times_assigned += 1;
+            let record = self.attempts.get_mut(attempt).expect("it was submitted");
+            assert!(!record.ended, "{attempt} is over");
+            assert!(!record.interrupted, "{attempt} was to end, and is to run");
+            (record.assigned, record.asked_back) = (Some(worker), false);
+            record.times_assigned += 1;
         }
         let known = self.known.entry(worker).or_default();
         known.assigned_total += attempts.len();
@@ -220,24 +218,24 @@ impl Owner {
         );
     }
 
-    fn hear(&mut self, event: PoolEvent) {
+    fn handle_report(&mut self, event: PoolEvent) {
         match event {
             PoolEvent::Started { attempt, pid } => {
-                let is_free = self.accounts.values().all(|account| account.runs != Some(pid));
+                let is_free = self.attempts.values().all(|record| record.runs != Some(pid));
                 assert!(is_free, "{attempt} starts while its worker runs another");
-                let account = self.accounts.get_mut(&attempt).expect("it was submitted");
-                assert!(!account.ended, "{attempt} is over, and starts");
-                assert!(account.runs.replace(pid).is_none(), "{attempt} has started twice");
+                let record = self.attempts.get_mut(&attempt).expect("it was submitted");
+                assert!(!record.ended, "{attempt} is over, and starts");
+                assert!(record.runs.replace(pid).is_none(), "{attempt} has started twice");
             }
             PoolEvent::Requeued { attempt } => {
-                let account = self.accounts.get_mut(&attempt).expect("it was submitted");
-                assert!(account.runs.take().is_some(), "{attempt} had not started");
+                let record = self.attempts.get_mut(&attempt).expect("it was submitted");
+                assert!(record.runs.take().is_some(), "{attempt} had not started");
                 assert!(!self.begun.contains(&attempt), "{attempt} has begun, and waits again");
-                account.assigned = None;
+                record.assigned = None;
             }
             PoolEvent::Finished { attempt, .. } => {
                 self.end(attempt);
-                let answered = self.accounts[&attempt].answered;
+                let answered = self.attempts[&attempt].answered;
                 assert!(answered.is_some_and(|answer| answer.is_result), "{attempt} has no result");
             }
             PoolEvent::Failed { attempt, error } => {
@@ -255,21 +253,21 @@ impl Owner {
     }
 
     fn end(&mut self, attempt: AttemptId) {
-        let account = self.accounts.get_mut(&attempt).expect("it was submitted");
-        assert!(!std::mem::replace(&mut account.ended, true), "{attempt} ends twice");
-        account.runs = None;
+        let record = self.attempts.get_mut(&attempt).expect("it was submitted");
+        assert!(!std::mem::replace(&mut record.ended, true), "{attempt} ends twice");
+        record.runs = None;
     }
 
     /// A failure has a reason: an answer, an interrupt, or the death of a worker that had begun it and had not answered.
     fn check_failure(&mut self, attempt: AttemptId, error: &TaskError) {
-        let account = self.accounts.get_mut(&attempt).expect("it was submitted");
-        let (assigned, times_assigned) = (account.assigned.take(), account.times_assigned);
+        let record = self.attempts.get_mut(&attempt).expect("it was submitted");
+        let (assigned, times_assigned) = (record.assigned.take(), record.times_assigned);
         if self.broken || self.closing && error.kind == ErrorKind::Stopped {
             return;
         }
-        let had_result = account.answered.is_some_and(|answer| answer.is_result);
+        let had_result = record.answered.is_some_and(|answer| answer.is_result);
         assert!(!had_result, "{attempt} had a result, and fails: {error}");
-        if account.answered.is_some() || account.interrupted {
+        if record.answered.is_some() || record.interrupted {
             return;
         }
         assert_eq!(error.kind, ErrorKind::WorkerLost, "{attempt} fails without a reason: {error}");
@@ -296,12 +294,12 @@ impl Owner {
     fn check(&self) {
         if self.broken {
             return assert!(
-                self.accounts.values().all(|it| it.ended || it.assigned.is_some() || it.answered.is_some())
+                self.attempts.values().all(|it| it.ended || it.assigned.is_some() || it.answered.is_some())
             );
         }
         assert!(self.dispatcher.workers() <= self.max_workers, "more workers than allowed");
-        let open = || self.accounts.iter().filter(|(_, account)| !account.ended && account.answered.is_none());
-        let waiting = open().find(|(_, account)| account.assigned.is_none_or(|worker| self.is_settled(worker)));
+        let open = || self.attempts.iter().filter(|(_, record)| !record.ended && record.answered.is_none());
+        let waiting = open().find(|(_, record)| record.assigned.is_none_or(|worker| self.is_settled(worker)));
         let idle = self
             .known
             .iter()
@@ -309,8 +307,9 @@ impl Owner {
         if let Some((attempt, _)) = waiting {
             assert!(idle.is_none(), "{attempt} waits, and worker {:?} is idle", idle.map(|(worker, _)| worker));
             // One that could not be started is replaced when all about its end is known: it may break the pool.
-            let comes =
-                |(worker, known): (&WorkerId, &Known)| !known.ending || !known.ready && !self.is_settled(*worker);
+            let comes = |(worker, known): (&WorkerId, &WorkerRecord)| {
+                !known.ending || !known.ready && !self.is_settled(*worker)
+            };
             let full = self.dispatcher.workers() == self.max_workers;
             assert!(full || self.known.iter().any(comes), "{attempt} waits, and no worker is there or started");
         } else if idle.is_some() && self.is_held_up() {
@@ -324,8 +323,8 @@ impl Owner {
     /// What was answered is told within a moment, whatever of its output is missing, unless its worker's death is the
     /// moment.
     fn check_settling(&self) {
-        for (attempt, account) in self.accounts.iter().filter(|(_, account)| !account.ended) {
-            if let Some(Answer { from: Some(worker), at, .. }) = account.answered
+        for (attempt, record) in self.attempts.iter().filter(|(_, record)| !record.ended) {
+            if let Some(Answer { from: Some(worker), at, .. }) = record.answered
                 && self.known[&worker].exited.is_none()
             {
                 assert!(self.now < at + Duration::from_secs(5), "{attempt} was answered, and is not told");
@@ -340,16 +339,16 @@ impl Owner {
     }
 
     fn has_work(&self, worker: WorkerId) -> bool {
-        self.accounts.values().any(|account| account.assigned == Some(worker) && !account.ended)
+        self.attempts.values().any(|record| record.assigned == Some(worker) && !record.ended)
     }
 
     /// Whether some worker has attempts behind the first that were not asked back.
     fn is_held_up(&self) -> bool {
         self.known.iter().filter(|(_, known)| known.ready && !known.ending && !known.stopped).any(|(worker, _)| {
-            let of_worker = || self.accounts.values().filter(|account| account.assigned == Some(*worker));
+            let of_worker = || self.attempts.values().filter(|record| record.assigned == Some(*worker));
             // Until what the one before printed has been read, it is not told that the first of them runs.
-            let first = usize::from(of_worker().all(|account| account.runs.is_none()));
-            of_worker().filter(|account| account.runs.is_none() && !account.asked_back).count() > first
+            let first = usize::from(of_worker().all(|record| record.runs.is_none()));
+            of_worker().filter(|record| record.runs.is_none() && !record.asked_back).count() > first
         })
     }
 }
