@@ -19,7 +19,7 @@ use bytes::Bytes;
 use pushflow_execute::{Runner, execute};
 use pushflow_guardian::{BUILD, Interrupter, WorkerFiles, WorkerLauncher, become_worker, role};
 use pushflow_model::{Data, ErrorKind, TaskError};
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment};
 use pushflow_protocol::slabs::{Grant, GrantSource, PackedData, Place, WorkerSide};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};

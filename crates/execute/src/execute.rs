@@ -42,7 +42,7 @@ pub fn execute(
 /// neither answer for the attempt a second time nor wait for the next. Nothing is flushed: a thread that is missing here
 /// may hold the lock.
 fn leave(ended: &Result<Data, TaskError>) -> ! {
-    pushflow_os::launch::exit_copy(i32::from(ended.is_err()))
+    pushflow_os::fork::exit_immediately(i32::from(ended.is_err()))
 }
 
 /// A Rust task that returns [`Cancelled`] after it was interrupted did what it was asked to.

@@ -366,7 +366,8 @@ mod tests {
     /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.
     #[test]
     fn a_launch_that_can_not_be_sent_for_a_limit_fails_alone() {
-        if !pushflow_os::alone::is_alone("client::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone") {
+        if !pushflow_isolated_test::is_isolated("client::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone")
+        {
             return;
         }
         let (socket, theirs) = SeqPacket::pair().unwrap();

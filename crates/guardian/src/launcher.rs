@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use pushflow_green::Monitor;
 use pushflow_model::{Exit, StartMethod};
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 
 use crate::client::{Guardian, Listener, ProcessEvent};
 use crate::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};

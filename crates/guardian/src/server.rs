@@ -57,7 +57,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use pushflow_os::{PidFd, SeqPacket, files, tree};
+use pushflow_os::{PidFd, SeqPacket, limits, process_tree};
 use pushflow_protocol::courier;
 use tempfile::TempDir;
 
@@ -105,14 +105,14 @@ fn begin(socket: &SeqPacket) -> io::Result<(PidFd, TempDir)> {
     nix::sys::prctl::set_name(c"pushflow-guard")?;
     pushflow_os::signals::block_all()?;
     // Before there are children: keepers are forks, and inherit it.
-    pushflow_os::signals::notice_children();
+    pushflow_os::signals::set_default_sigchld();
     nix::sys::prctl::set_child_subreaper(true)?;
     // It has files of every process at once, and so more than any of them.
-    files::raise_limit();
+    limits::raise_limit();
     let Some((ToGuardian::Watch, mut files)) = courier::receive(socket, true)? else {
         return Err(io::Error::other("the scheduler did not introduce itself"));
     };
-    tree::require_own_view()?;
+    process_tree::require_own_view()?;
     let scheduler = files.pop().ok_or_else(|| io::Error::other("the scheduler sent no pidfd"))?;
     let directory = directory::make()?;
     // It keeps no other folder in use, and whoever looks for the run directory of a guardian finds it.

@@ -28,8 +28,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, getpid, getppid};
-use pushflow_os::launch::{live_as_copy, name_limit};
-use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_sibling, fork_unnoticed};
+use pushflow_os::fork::run_and_exit;
+use pushflow_os::limits::name_limit;
+use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_with_clone_parent, fork_without_sigchld};
 use pushflow_protocol::courier;
 
 use crate::client::zygote;
@@ -51,9 +52,9 @@ fn make(worker: WorkerProgram) -> io::Result<SeqPacket> {
     let program = PidFd::open(getpid())?;
     let pid = getpid();
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let forked = fork_unnoticed();
+    let forked = fork_without_sigchld();
     if let Ok(Fork::Child) = forked {
-        live_as_copy(|| i32::from(Snapshot::begin(pid, theirs, program, worker).and_then(Snapshot::sleep).is_err()));
+        run_and_exit(|| i32::from(Snapshot::begin(pid, theirs, program, worker).and_then(Snapshot::sleep).is_err()));
     }
     mask.thread_set_mask()?;
     forked.map(|_| ours).map_err(name_limit)
@@ -110,9 +111,9 @@ impl Snapshot {
 
     fn fork_guardian(&self, mut files: Vec<OwnedFd>) -> FromSnapshot {
         let Some(socket) = files.pop() else { return FromSnapshot::NotForked { errno: Errno::EINVAL as i32 } };
-        match fork_sibling() {
+        match fork_with_clone_parent() {
             Ok(Fork::Parent(pid)) => FromSnapshot::Forked { pid: pid.as_raw().unsigned_abs() },
-            Ok(Fork::Child) => live_as_copy(|| i32::from(self.be_guardian(SeqPacket::from_fd(socket)).is_err())),
+            Ok(Fork::Child) => run_and_exit(|| i32::from(self.be_guardian(SeqPacket::from_fd(socket)).is_err())),
             Err(error) => FromSnapshot::NotForked { errno: error.raw_os_error().unwrap_or(Errno::EIO as i32) },
         }
     }

@@ -1,92 +1,64 @@
-//! [`Coroutine`]: a function with a stack of its own, which may stop in the middle and go on later.
+//! [`Coroutine`]: a function with a stack of its own, which can be suspended and resumed.
 //!
 //! # States
-//! A coroutine is new, or runs, or is suspended, or is done. Only [`Coroutine::resume`] makes it run, on the thread that
-//! made it, and returns when it is suspended or done. What runs in it suspends it with [`suspend`], however deep in its
-//! calls: the thread knows which coroutine it runs.
+//! A coroutine is new, running, suspended or done. Only [`Coroutine::resume`] runs it, on the thread that made it, and
+//! returns when the coroutine is suspended or done. Code that runs in the coroutine suspends it with [`suspend`], at
+//! any depth of calls: a variable of the thread names the running coroutine.
 //!
 //! # Dropping
-//! A new one drops its function, one that is done its stack. One that is suspended is never unwound: its stack is
-//! leaked, with all that is on it. Whoever minds resumes it to its end.
+//! Dropping a new coroutine drops its function; dropping one that is done unmaps its stack. A suspended coroutine is
+//! never unwound: dropping it leaks its stack and all values on the stack. A caller to whom this matters resumes the
+//! coroutine until it is done.
 //!
 //! # Overflow
-//! The page below each stack can't be touched, so a stack that overflows ends the process with SIGSEGV and damages
-//! nothing. (The standard library's message about overflows is for stacks that it made itself.)
+//! The page below each stack can't be accessed. A stack that overflows ends the process with SIGSEGV and overwrites no
+//! other memory. (The standard library prints its message about overflows only for stacks that it made itself.)
 
 use std::cell::Cell;
 use std::io;
-use std::num::NonZeroUsize;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use corosensei::stack::StackPointer;
 use corosensei::{CoroutineResult, Yielder};
 
-/// The memory of a coroutine's calls. Only what was touched of it takes memory.
-#[derive(Debug)]
-pub struct Stack {
-    lowest: NonNull<libc::c_void>,
-    length: usize,
-}
+use crate::mapping::{Mapping, page_size};
 
-// SAFETY: it is memory that nobody else knows of; what a coroutine left in it is not looked at any more.
-unsafe impl Send for Stack {}
+/// The stack of a coroutine. The kernel provides memory only for the pages that were touched.
+#[derive(Debug)]
+pub struct Stack(Mapping);
 
 impl Stack {
-    /// A stack of at least this many bytes, and a page below it that can't be touched.
+    /// Makes a stack of at least this many bytes, with a page below it that can't be accessed.
     ///
     /// # Errors
-    /// When the process has no memory or no mappings left: a stack takes two of the 65,530 that Linux allows by default
-    /// (`vm.max_map_count`).
+    /// When the process has no memory or no mappings left. A stack takes two of the 65,530 mappings that Linux allows a
+    /// process by default (`vm.max_map_count`).
     pub fn new(bytes: usize) -> io::Result<Stack> {
         let page = page_size();
         let length = bytes.max(corosensei::stack::MIN_STACK_SIZE).next_multiple_of(page) + page;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-        let lowest = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-        if lowest == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let stack = Stack { lowest: NonNull::new(lowest).expect("the kernel maps nothing at 0"), length };
-        // SAFETY: the first page of the mapping above, which nothing uses yet.
-        match unsafe { libc::mprotect(lowest, page, libc::PROT_NONE) } {
-            0 => Ok(stack),
-            _ => Err(io::Error::last_os_error()),
-        }
+        Ok(Stack(Mapping::for_stack(length, page)?))
     }
 }
 
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and no coroutine uses it: one that is suspended never drops its stack.
-        let unmapped = unsafe { libc::munmap(self.lowest.as_ptr(), self.length) };
-        debug_assert_eq!(unmapped, 0, "{}", io::Error::last_os_error());
-    }
-}
-
-// SAFETY: the addresses are those of a mapping of at least MIN_STACK_SIZE with a guard page at its lower end, aligned to
-// pages.
+// SAFETY: `base` and `limit` are the ends of a readable and writable mapping, so that both are aligned to pages.
+// Without the guard page at its lower end, the mapping has MIN_STACK_SIZE bytes or more. Its owner unmaps it only when
+// the coroutine is new or done.
 unsafe impl corosensei::stack::Stack for Stack {
     fn base(&self) -> StackPointer {
-        self.lowest.addr().checked_add(self.length).expect("a mapping ends before the addresses do")
+        self.0.begin().checked_add(self.0.len()).expect("a mapping ends before the addresses do")
     }
 
     fn limit(&self) -> StackPointer {
-        self.lowest.addr()
+        self.0.begin()
     }
 }
 
-fn page_size() -> usize {
-    // SAFETY: sysconf takes a number and returns one.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).ok().and_then(NonZeroUsize::new).map_or(4096, NonZeroUsize::get)
-}
-
-/// Where a coroutine is after it was resumed.
+/// The state of a coroutine after it was resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It was suspended, and can be resumed.
+    /// The coroutine is suspended, and can be resumed.
     Suspended,
-    /// It has returned.
+    /// The coroutine's function has returned.
     Done,
 }
 
@@ -105,26 +77,28 @@ pub enum Progress {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Coroutine {
-    /// Taken out only by `into_stack` and when this is dropped.
+    /// `None` only while `into_stack` or `drop` runs.
     inner: Option<corosensei::Coroutine<(), (), (), Stack>>,
 }
 
 thread_local! {
-    /// The coroutine that this thread runs: by its yielder, which lives on its stack as long as it runs.
+    /// The yielder of the coroutine that this thread runs, or null. The yielder is on the stack of that coroutine until
+    /// the coroutine is done.
     static RUNNING: Cell<*const Yielder<(), ()>> = const { Cell::new(ptr::null()) };
 }
 
-/// Puts the outer coroutine, or none, back in its place, also when the inner one panics.
-struct Outer(*const Yielder<(), ()>);
+/// Sets `RUNNING` back to the coroutine that resumed another one, or to null, when it is dropped: also when the other
+/// one panics.
+struct RestoreRunning(*const Yielder<(), ()>);
 
-impl Drop for Outer {
+impl Drop for RestoreRunning {
     fn drop(&mut self) {
         RUNNING.set(self.0);
     }
 }
 
 impl Coroutine {
-    /// A coroutine that will run `function` when it is first resumed.
+    /// Makes a coroutine that runs `function` when it is first resumed.
     pub fn new(stack: Stack, function: impl FnOnce() + 'static) -> Coroutine {
         let inner = corosensei::Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             RUNNING.set(yielder);
@@ -133,26 +107,27 @@ impl Coroutine {
         Coroutine { inner: Some(inner) }
     }
 
-    /// Runs it until it is suspended or has returned.
+    /// Runs the coroutine until it is suspended or done.
     ///
     /// # Panics
-    /// When it is done already, or when its function panics, which ends it.
+    /// When the coroutine is done already, or when its function panics. After such a panic the coroutine is done.
     pub fn resume(&mut self) -> Progress {
         let inner = self.inner.as_mut().expect("it is there until it is dropped");
-        let _outer = Outer(RUNNING.get());
+        let _restore = RestoreRunning(RUNNING.get());
         match inner.resume(()) {
             CoroutineResult::Yield(()) => Progress::Suspended,
             CoroutineResult::Return(()) => Progress::Done,
         }
     }
 
-    /// Its stack, for another one, if it is done; a suspended one is leaked.
+    /// Returns the stack, for another coroutine, if this one is done. Dropping applies to the others: a suspended
+    /// coroutine is leaked.
     pub fn into_stack(mut self) -> Option<Stack> {
         let inner = self.inner.take().expect("it is there until it is dropped");
         if inner.done() {
             return Some(inner.into_stack());
         }
-        leave(inner);
+        drop_or_leak(inner);
         None
     }
 }
@@ -160,36 +135,37 @@ impl Coroutine {
 impl Drop for Coroutine {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
-            leave(inner);
+            drop_or_leak(inner);
         }
     }
 }
 
-/// Drops it, unless something is on its stack that would have to be unwound.
-fn leave(inner: corosensei::Coroutine<(), (), (), Stack>) {
+/// Drops a coroutine, or leaks it if it is suspended: its stack would have to be unwound.
+fn drop_or_leak(inner: corosensei::Coroutine<(), (), (), Stack>) {
     if inner.started() && !inner.done() {
         std::mem::forget(inner);
     }
 }
 
-/// Whether the caller runs in a coroutine that may be suspended now. One that unwinds may not: the standard library
-/// counts panics by threads.
+/// Whether the caller runs in a coroutine that may be suspended now.
+///
+/// A coroutine that unwinds may not: the standard library counts panics for each thread.
 pub fn can_suspend() -> bool {
     !RUNNING.get().is_null() && !std::thread::panicking()
 }
 
-/// Suspends the coroutine that the caller runs in, until it is resumed; at once `false` where there is none, or where it
-/// unwinds.
+/// Suspends the coroutine in which the caller runs, until it is resumed, and returns `true`. Returns `false` at once
+/// outside of a coroutine and while the coroutine unwinds.
 ///
-/// Nothing that belongs to the thread may be held meanwhile: the lock of a mutex that another coroutine of this thread
-/// takes is never released.
+/// The caller holds no lock meanwhile: if another coroutine of this thread waits for the lock, the thread waits for
+/// itself.
 pub fn suspend() -> bool {
     if !can_suspend() {
         return false;
     }
     let running = RUNNING.get();
-    // SAFETY: `running` is set while, and only while, the coroutine to which it belongs runs on this thread, so the
-    // yielder on its stack is there; the caller runs in that coroutine, as `suspend` of a yielder demands.
+    // SAFETY: `RUNNING` names a yielder only while the coroutine of that yielder runs on this thread, so that the
+    // yielder is alive, and the caller runs in that coroutine, as `Yielder::suspend` requires.
     unsafe { &*running }.suspend(());
     RUNNING.set(running);
     true
@@ -208,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coroutine_goes_on_where_it_was_suspended_also_deep_in_its_calls() {
+    fn a_coroutine_continues_where_it_was_suspended_also_deep_in_its_calls() {
         fn deep(depth: u32, seen: &RefCell<Vec<u32>>) {
             seen.borrow_mut().push(depth);
             assert!(suspend());
@@ -230,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_coroutine_there_is_nothing_to_suspend() {
+    fn outside_of_a_coroutine_suspend_returns_false() {
         assert!(!can_suspend());
         assert!(!suspend());
     }
@@ -240,7 +216,7 @@ mod tests {
         let mut outer = Coroutine::new(stack(), || {
             let mut inner = Coroutine::new(stack(), || assert!(suspend()));
             assert_eq!(inner.resume(), Progress::Suspended);
-            assert!(suspend(), "this suspends the outer one");
+            assert!(suspend(), "this suspends the outer coroutine");
             assert_eq!(inner.resume(), Progress::Done);
         });
         assert_eq!(outer.resume(), Progress::Suspended);
@@ -248,20 +224,20 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_the_coroutine_and_reaches_whoever_resumed_it() {
+    fn a_panic_ends_the_coroutine_and_reaches_the_caller_of_resume() {
         let mut coroutine = Coroutine::new(stack(), || {
             suspend();
-            std::panic::resume_unwind(Box::new("its own words"));
+            std::panic::resume_unwind(Box::new("the panic's value"));
         });
         assert_eq!(coroutine.resume(), Progress::Suspended);
         let panic = catch_unwind(AssertUnwindSafe(|| coroutine.resume())).unwrap_err();
-        assert_eq!(panic.downcast_ref(), Some(&"its own words"));
+        assert_eq!(panic.downcast_ref(), Some(&"the panic's value"));
         assert!(!can_suspend());
         assert!(coroutine.into_stack().is_some());
     }
 
     #[test]
-    fn what_unwinds_is_not_suspended() {
+    fn a_coroutine_that_unwinds_is_not_suspended() {
         struct SuspendsWhenDropped(Rc<Cell<Option<bool>>>);
         impl Drop for SuspendsWhenDropped {
             fn drop(&mut self) {
@@ -277,12 +253,12 @@ mod tests {
             }
         });
         assert!(catch_unwind(AssertUnwindSafe(|| coroutine.resume())).is_err());
-        // `resume_unwind` counts as a panic, too.
+        // The standard library counts `resume_unwind` as a panic.
         assert_eq!(suspended.get(), Some(false));
     }
 
     #[test]
-    fn one_that_was_never_resumed_drops_its_function_and_a_suspended_one_keeps_all_it_has() {
+    fn a_dropped_coroutine_that_is_new_drops_its_function_and_one_that_is_suspended_leaks_it() {
         let held = Rc::new(());
         let make = || {
             let held = held.clone();

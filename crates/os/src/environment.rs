@@ -1,4 +1,4 @@
-//! Changing the environment of the running process, which is sound only while it has one thread.
+//! Changes of the environment of the calling process, which are sound only while the process has one thread.
 
 use std::ffi::OsStr;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::files::read_folder;
 
-/// How many threads the calling process has.
+/// The number of threads of the calling process.
 ///
 /// # Errors
 /// When `/proc` can't be read.
@@ -14,7 +14,7 @@ pub fn thread_count() -> io::Result<usize> {
     Ok(read_folder("/proc/self/task")?.count())
 }
 
-/// An error unless the calling process has one thread.
+/// An error unless the calling process has one thread. `what` is the subject of its sentence.
 pub(crate) fn require_one_thread(what: &str) -> io::Result<()> {
     match thread_count()? {
         1 => Ok(()),
@@ -30,7 +30,8 @@ pub(crate) fn require_one_thread(what: &str) -> io::Result<()> {
 /// When the process has more than one thread.
 pub fn set(name: &str, value: impl AsRef<OsStr>) -> io::Result<()> {
     require_one_thread("setting an environment variable")?;
-    // SAFETY: there is no other thread that could read the environment meanwhile, and none can start before we return.
+    // SAFETY: this is the only thread of the process, so that no other thread reads the environment meanwhile. Only
+    // this thread could start another one, and it does not before it returns.
     unsafe { std::env::set_var(name, value) };
     Ok(())
 }
@@ -46,7 +47,9 @@ pub fn remove(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets and removes (`None`) several variables of this process's environment; a name that can be none is passed over.
+/// Sets several variables of this process's environment, and removes those whose value is `None`.
+///
+/// Changes that no environment can hold are skipped: an empty name, a name with `=` in it, a zero byte.
 ///
 /// # Errors
 /// When the process has more than one thread.

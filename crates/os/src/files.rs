@@ -1,14 +1,20 @@
-//! File descriptors as numbers: closing what was inherited, putting files at the numbers a new program expects.
+//! File descriptors as numbers: closing those that a process inherited, and putting files at the numbers at which a new
+//! program expects them.
+//!
+//! Forked processes call most of these functions before `exec`, and report an error by its number: the errors of system
+//! calls are returned as they are.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use rustix::fs::{Dir, Mode, OFlags, open};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread};
 
-/// Closes every file of this process but those named: what a forked copy does with the files of its parent.
+/// Closes every file descriptor of this process but those in `keep`. A forked process closes the files of its parent
+/// so.
 ///
-/// The caller must no longer use a Rust value that owns a closed file; a forked copy forgets them.
+/// The caller no longer uses a Rust value that owns a closed descriptor. A forked process ends without dropping the
+/// values of its parent.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -25,29 +31,42 @@ pub fn close_all_except(keep: &[RawFd]) -> io::Result<()> {
     close_range(first, u32::MAX)
 }
 
-/// The numbers of all files that this process has open.
+/// The numbers of all open file descriptors of this process.
 ///
 /// # Errors
 /// When `/proc` can't be read.
 pub fn open_numbers() -> io::Result<Vec<RawFd>> {
-    let entries = read_folder("/proc/self/fd")?;
-    let numbers: Vec<RawFd> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    // The folder itself was one of them.
-    // SAFETY: F_GETFD only asks.
-    Ok(numbers.into_iter().filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } != -1).collect())
+    const PATH: &str = "/proc/self/fd";
+    let unreadable = |error: Errno| name_folder(PATH, error.into());
+    let folder = open(PATH, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(unreadable)?;
+    // The folder is open only in this function.
+    let own = folder.as_raw_fd();
+    let mut numbers = Vec::new();
+    for entry in Dir::new(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<RawFd>().ok());
+        numbers.extend(number.filter(|&number| number != own));
+    }
+    Ok(numbers)
 }
 
-/// Reads a folder of `/proc`, which may not be there; the error says which one it was, unless it is a limit of files, which
-/// says everything by its number.
+/// Reads a folder of `/proc`. The error names the folder, since `/proc` may not be mounted.
 pub(crate) fn read_folder(path: &str) -> io::Result<std::fs::ReadDir> {
-    std::fs::read_dir(path).map_err(|error| match error.raw_os_error() {
+    std::fs::read_dir(path).map_err(|error| name_folder(path, error))
+}
+
+/// Names the folder in the error, unless the process has no file descriptor left: `limits::name_limit` knows that error
+/// by its number.
+fn name_folder(path: &str, error: io::Error) -> io::Error {
+    match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => error,
         _ => io::Error::new(error.kind(), format!("{path} can't be read: {error}")),
-    })
+    }
 }
 
-/// Puts `/dev/null` at each of these numbers, in the place of what is open there, and closed on `exec` but for the three
-/// standard ones: what a forked copy does with files of its original that somebody in it might still write to.
+/// Replaces the files at these numbers by `/dev/null`, which is closed on `exec` but at 0, 1 and 2.
+///
+/// A forked process does so with files of its parent to which code of the program might still write.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -55,127 +74,87 @@ pub fn replace_by_null(numbers: &[RawFd]) -> io::Result<()> {
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for &number in numbers.iter().filter(|&&number| number != null.as_raw_fd()) {
         let flags = if number > 2 { libc::O_CLOEXEC } else { 0 };
-        // SAFETY: dup3 takes no pointers; the target number is the caller's to replace.
-        check(unsafe { libc::dup3(null.as_raw_fd(), number, flags) })?;
+        replace(number, null.as_fd(), flags)?;
     }
     Ok(())
 }
 
-fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: close_range reads no memory of ours. That a closed number may still be owned by a Rust value is the
-    // caller's to know, as with any file closed behind its owner's back; the number is then an error, not undefined.
-    match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
+/// Duplicates a file to another number, and closes the file that was open there. `flags` are `O_CLOEXEC` or 0.
+///
+/// The `dup3` of `rustix` takes a mutable `OwnedFd` for the number. Here the number has another owner, or none.
+fn replace(number: RawFd, file: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: dup3 takes no pointers. Code that still uses the number uses the other file from now on, which is what
+    // the callers are for.
+    let replaced = unsafe { libc::dup3(file.as_raw_fd(), number, flags) };
+    nix::errno::Errno::result(replaced)?;
+    Ok(())
 }
 
-/// Puts each file at the number asked for, open across `exec`: `(file, number)`, the numbers distinct.
+/// Closes all file descriptors from `first` to `last`. Neither `rustix` nor `nix` has this system call.
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: close_range takes no pointers. The caller of `close_all_except` no longer uses the values that own a
+    // closed number.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    nix::errno::Errno::result(closed)?;
+    Ok(())
+}
+
+/// Duplicates each file to its number, where it stays open across `exec`. The numbers are distinct.
 ///
-/// Files are moved out of the way first, so that the numbers may overlap in any order. What was open at a number is
-/// closed.
+/// The files are first duplicated to numbers above all of these, so that a file may be open at the number of another
+/// one. A file that was open at one of the numbers is closed.
 ///
 /// # Errors
-/// When the kernel refuses, for want of file descriptors say.
-pub fn place(files: &[(RawFd, RawFd)]) -> io::Result<()> {
+/// When the process has no file descriptors left.
+pub fn place(files: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()> {
     let above = files.iter().map(|&(_, number)| number).max().map_or(0, |highest| highest + 1);
     let mut moved = Vec::with_capacity(files.len());
     for &(file, number) in files {
-        // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
-        let copy = check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, above) })?;
-        // SAFETY: the descriptor is new and nobody else's.
-        moved.push((unsafe { OwnedFd::from_raw_fd(copy) }, number));
+        moved.push((fcntl_dupfd_cloexec(file, above)?, number));
     }
     for (copy, number) in &moved {
-        // SAFETY: dup2 takes no pointers; the target number is the caller's to replace.
-        check(unsafe { libc::dup2(copy.as_raw_fd(), *number) })?;
+        replace(*number, copy.as_fd(), 0)?;
     }
     Ok(())
 }
 
-/// Moves a file to a number above `number`, closed on `exec`.
+/// Moves a file to a number above `number`. The file is closed on `exec`.
 ///
 /// # Errors
-/// When there are no file descriptors left.
+/// When the process has no file descriptors left.
 pub fn move_above(file: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
-    let copy = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number + 1) })?;
-    // SAFETY: the descriptor is new and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    Ok(fcntl_dupfd_cloexec(file, number + 1)?)
 }
 
-/// How many bytes a pipe holds that can be read at once (`FIONREAD`).
+/// The number of bytes that can be read from a pipe without waiting (`FIONREAD`).
 ///
 /// # Errors
-/// When the file is none that can say.
+/// When the file is of a kind without such a number.
 pub fn bytes_readable(file: &impl AsFd) -> io::Result<usize> {
-    let mut count: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one int, which lives until the call returns.
-    check(unsafe { libc::ioctl(file.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
-    usize::try_from(count).map_err(io::Error::other)
+    usize::try_from(ioctl_fionread(file)?).map_err(io::Error::other)
 }
 
-/// Takes a file that this process was started with, by its number, and marks it to be closed on `exec`.
+/// Takes the file that this process inherited at `number`: moves it to another number, where it is closed on `exec`.
 ///
 /// # Errors
-/// When no file is open at that number.
+/// When no file is open at the number.
 pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC only makes a new descriptor.
-    let copy = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
-    // SAFETY: close takes a number; no Rust value owns an inherited file.
-    unsafe { libc::close(number) };
-    // SAFETY: the descriptor is new and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
-}
-
-/// An error unless a file of this process may be so long (`RLIMIT_FSIZE`, which also counts for memory that is a file).
-///
-/// To be asked before a file is made longer: the kernel answers with SIGXFSZ, which ends the process without a word.
-///
-/// # Errors
-/// `FileTooLarge`, in a sentence that names the limit.
-pub fn require_file_length(length: u64) -> io::Result<()> {
-    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
-    if length <= limit {
-        return Ok(());
+    if number < 0 {
+        return Err(Errno::BADF.into());
     }
-    let sentence = format!("no file may be longer than {limit} bytes (ulimit -f), and one of {length} bytes is needed");
-    Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence))
+    // SAFETY: the number is not -1. No Rust value owns an inherited file, so that no other code closes it meanwhile. If
+    // no file is open at the number, the kernel answers EBADF.
+    let inherited = unsafe { BorrowedFd::borrow_raw(number) };
+    let moved = fcntl_dupfd_cloexec(inherited, 3)?;
+    // SAFETY: a file is open at the number, no Rust value owns it, and `inherited` is not used any more.
+    unsafe { rustix::io::close(number) };
+    Ok(moved)
 }
 
-/// What [`raise_limit`] has changed: the limits that there were.
-static ORIGINAL_LIMIT: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
-
-/// From now on this process, and what it forks, may have as many files open as it may allow itself (`RLIMIT_NOFILE`).
-/// Nothing changes where the kernel refuses that: where the hard limit is above `fs.nr_open`, no such limit can be set.
-pub fn raise_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()
-    {
-        ORIGINAL_LIMIT.get_or_init(|| (soft, hard));
-    }
-}
-
-/// Takes back what [`raise_limit`] did, in this process or in the one that it is a copy of. Open files stay open.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn restore_limit() -> io::Result<()> {
-    match ORIGINAL_LIMIT.get() {
-        Some(&(soft, hard)) => Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?),
-        None => Ok(()),
-    }
-}
-
-/// Writes out what C code in this process has printed and not yet flushed.
+/// Flushes the output buffers of the C library (`fflush(3)`).
 pub fn flush_c_streams() {
-    // SAFETY: a null stream means all of them; the C library locks each.
+    // SAFETY: a null pointer stands for all streams, and the C library locks each of them.
     unsafe { libc::fflush(std::ptr::null_mut()) };
-}
-
-/// The error of a system call that returned -1, else what it returned.
-pub(crate) fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
-    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(returned) }
 }
 
 #[cfg(test)]
@@ -199,7 +178,20 @@ mod tests {
     }
 
     #[test]
+    fn the_open_numbers_are_without_the_folder_that_was_read() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let numbers = open_numbers().unwrap();
+        assert!(numbers.contains(&writer.as_raw_fd()), "{numbers:?}");
+        let folder = |number: &&RawFd| {
+            std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|file| file.ends_with("fd"))
+        };
+        assert_eq!(numbers.iter().find(folder), None);
+    }
+
+    #[test]
     fn a_number_without_a_file_is_an_error() {
-        assert_eq!(take_inherited(987_654).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        for number in [987_654, -1] {
+            assert_eq!(take_inherited(number).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        }
     }
 }

@@ -1,28 +1,34 @@
-//! What pushflow asks of Linux: the only crate with unsafe code.
+//! The interface of pushflow to Linux, and the only crate with unsafe code.
 //!
-//! Every function here is safe to call: where a system call is sound only under a condition (one thread, say), the
-//! function checks the condition and fails without it. Each unsafe block says why it is sound.
+//! Every public function is safe to call. Where a system call is sound only under a condition, such as a single thread,
+//! the function checks the condition and fails without it. Each unsafe block says why it is sound.
+//!
+//! System calls are made with `rustix` (descriptors, memory, sockets) and `nix` (processes, signals, limits), and with
+//! `libc` where neither has a function that does the same. A comment there says what is missing.
 
-#[doc(hidden)]
-pub mod alone;
 pub mod coroutine;
 pub mod environment;
-mod exit;
+mod exec;
+mod exit_hook;
 pub mod files;
-pub mod launch;
+pub mod fork;
+pub mod limits;
+mod mapping;
+mod memory_file;
 pub mod pidfd;
-mod shared;
+pub mod process_tree;
+mod shared_words;
 mod signal_watch;
 pub mod signals;
 pub mod slab;
 pub mod socket;
-pub mod tree;
 pub mod wait;
 
 pub use coroutine::{Coroutine, Stack};
-pub use exit::ExitHook;
-pub use launch::{Fork, Image, fork, fork_sibling, fork_unnoticed, spawn_session_leader};
+pub use exec::{Image, spawn_session_leader};
+pub use exit_hook::ExitHook;
+pub use fork::{Fork, fork, fork_with_clone_parent, fork_without_sigchld};
 pub use pidfd::PidFd;
-pub use shared::{SharedWords, WORDS};
+pub use shared_words::{SharedWords, WORDS};
 pub use signal_watch::{SignalWatch, signal_pipe};
 pub use socket::SeqPacket;

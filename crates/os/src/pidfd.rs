@@ -1,71 +1,55 @@
-//! [`PidFd`]: a process by a file descriptor, which never names another process that got its pid later.
+//! [`PidFd`]: a file descriptor for a process. Unlike a pid, it never refers to a later process with the same pid.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-/// A process, as `pidfd_open(2)` names it. Becomes readable when the process ends.
+/// A descriptor for a process (`pidfd_open(2)`), which becomes readable when the process ends.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
 
 impl PidFd {
-    /// The process that has this pid now.
+    /// Opens the process that has this pid now.
     ///
     /// # Errors
-    /// When there is none, or the kernel refuses.
+    /// `ESRCH` when there is no such process; others when the process has no file descriptor left, or the kernel
+    /// refuses.
     pub fn open(pid: Pid) -> io::Result<PidFd> {
-        // SAFETY: pidfd_open takes two numbers and returns a new descriptor.
-        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-        if fd == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        let fd = i32::try_from(fd).map_err(io::Error::other)?;
-        // SAFETY: the descriptor is new and nobody else's.
-        Ok(PidFd(unsafe { OwnedFd::from_raw_fd(fd) }))
+        // The kernel answers EINVAL too for a pid that is not positive.
+        let pid = rustix::process::Pid::from_raw(pid.as_raw().max(0)).ok_or(Errno::INVAL)?;
+        Ok(PidFd(pidfd_open(pid, PidfdFlags::empty())?))
     }
 
-    /// Sends a signal to this process and no other.
+    /// Sends a signal to the process.
     ///
     /// # Errors
     /// `ESRCH` when the process has ended and been reaped, `EPERM` when it belongs to another user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        // SAFETY: the siginfo pointer may be null; nothing else is a pointer.
-        let sent = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.0.as_raw_fd(),
-                signal as libc::c_int,
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        };
-        if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(Errno::INVAL)?;
+        Ok(pidfd_send_signal(&self.0, signal)?)
     }
 
-    /// Whether it has ended, reaped or not.
+    /// Whether the process has ended, reaped or not.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn has_ended(&self) -> io::Result<bool> {
-        loop {
-            match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let now = Timespec::default();
+        let ready = retry_on_intr(|| poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&now)))?;
+        Ok(ready > 0)
     }
 
-    /// A pidfd that was received from another process.
+    /// Takes a pidfd that another process has sent.
     pub fn from_received(fd: OwnedFd) -> PidFd {
         PidFd(fd)
     }
 
-    /// The descriptor, to be sent to another process.
+    /// Returns the descriptor, for sending it to another process.
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }

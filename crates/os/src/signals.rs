@@ -1,10 +1,10 @@
-//! Signals: which are blocked, and putting them back as a new program expects them.
+//! Blocked signals, and the resetting of signals to the state that a new program expects.
 
 use std::io;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
-/// Blocks every signal of the calling thread (all but SIGKILL and SIGSTOP, which can't be).
+/// Blocks all signals for the calling thread but SIGKILL and SIGSTOP, which can't be blocked.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -12,60 +12,68 @@ pub fn block_all() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?)
 }
 
-/// Gives SIGCHLD its default action: where it is ignored, as a parent may have left it, the kernel reaps children unseen,
-/// and tells nobody of their end.
-pub fn notice_children() {
-    // SAFETY: the default action runs no code of ours. It is not refused for SIGCHLD.
+/// Gives SIGCHLD its default action.
+///
+/// A process may inherit SIGCHLD as ignored. Then the kernel reaps its children at once, and `wait` finds none.
+pub fn set_default_sigchld() {
+    // SAFETY: the default action runs no code of this process. The call can't fail for SIGCHLD.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Lets every signal through and gives each its default action: the state that a fresh program starts in.
+/// Unblocks all signals and gives each its default action: the state in which a program starts.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn reset() -> io::Result<()> {
+pub fn reset_for_exec() -> io::Result<()> {
     set_actions(&[], &[]);
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// Lets every signal through and gives each the action that it has when a Rust program begins: the default one, but
-/// SIGPIPE is ignored, and SIGSEGV and SIGBUS keep the runtime's handler that tells of a stack overflow.
+/// Unblocks all signals and gives each the action that it has when a Rust program begins.
 ///
-/// For a copy of a Rust program that goes on without `exec`.
+/// That is the default action for most. SIGPIPE is ignored, and SIGSEGV and SIGBUS keep the handler of the Rust
+/// runtime, which reports a stack overflow. This is for a forked process that continues as a Rust program without
+/// `exec`.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn reset_copy() -> io::Result<()> {
+pub fn reset_for_forked_worker() -> io::Result<()> {
     set_actions(&[libc::SIGSEGV, libc::SIGBUS], &[libc::SIGPIPE]);
     Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// Gives every signal its default action, the nameless real-time ones too, but for those that are kept as they are, and
-/// those that are to be ignored.
+/// Leaves the action of the signals in `kept`, ignores those in `ignored`, and gives all others their default action,
+/// real-time signals too, which `nix` can't name.
 fn set_actions(kept: &[libc::c_int], ignored: &[libc::c_int]) {
     for number in (1..=libc::SIGRTMAX()).filter(|number| !kept.contains(number)) {
         let action = if ignored.contains(&number) { libc::SIG_IGN } else { libc::SIG_DFL };
-        // SAFETY: neither action runs code of ours. Refused are SIGKILL, SIGSTOP, and those that the C library keeps.
+        // SAFETY: neither action runs code of this process. The call fails for SIGKILL, SIGSTOP, and the signals that
+        // the C library reserves; their actions don't change.
         unsafe { libc::signal(number, action) };
     }
 }
 
-/// The name of a signal by its number, such as `SIGSEGV`; `signal 50` for one without a name.
+/// The name of the signal with this number, such as `SIGSEGV`, or `signal 50` if it has no name.
 pub fn name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{name, notice_children};
+    use super::{name, set_default_sigchld};
     use nix::sys::signal::{SigHandler, Signal, signal};
+    use pushflow_isolated_test::is_isolated;
     use std::process::Command;
 
+    /// In a process of its own, since the other tests wait for their children.
     #[test]
-    fn a_child_is_noticed_though_the_parent_had_let_children_be_ignored() {
-        // SAFETY: ignoring runs no code of ours. Other tests of this process wait for no child by SIGCHLD.
+    fn a_child_can_be_waited_for_after_sigchld_was_ignored() {
+        if !is_isolated("signals::tests::a_child_can_be_waited_for_after_sigchld_was_ignored") {
+            return;
+        }
+        // SAFETY: an ignored signal runs no code of this process.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
-        notice_children();
+        set_default_sigchld();
         assert!(Command::new("true").status().unwrap().success());
     }
 

@@ -1,167 +1,132 @@
-//! [`SeqPacket`]: a pair of sockets that keep messages whole and carry file descriptors with them.
+//! [`SeqPacket`]: a socket for whole messages, which carry file descriptors.
 
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, setsockopt, socketpair, sockopt,
+use rustix::cmsg_space;
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
 };
-use nix::sys::time::{TimeVal, TimeValLike};
 
-/// The longest message that can be received, in bytes; the kernel's own limit for a send is somewhat above.
+/// The length in bytes of the longest message that can be received. The kernel lets somewhat longer ones be sent.
 pub const MAX_MESSAGE: usize = 64 * 1024;
-/// The most files that can come with one message.
+/// The largest number of files that can be received with one message.
 pub const MAX_FILES: usize = 8;
 
-/// One end of a `SOCK_SEQPACKET` pair (`unix(7)`): messages stay whole, and the death of the other side is an end of
-/// file. The files of both ends are closed on `exec`.
+/// One end of a `SOCK_SEQPACKET` pair (`unix(7)`). Messages stay whole, and when the process at the other end ends, the
+/// socket is at its end of file. Both ends are closed on `exec`.
 #[derive(Debug)]
 pub struct SeqPacket(OwnedFd);
 
-/// One message with the files that came with it.
+/// A message that was received, with its files.
 #[derive(Debug)]
 pub struct Packet {
     /// The message; never empty.
     pub bytes: Vec<u8>,
-    /// The files, owned by the receiver now.
+    /// The files, which this process owns now. They are closed on `exec`.
     pub files: Vec<OwnedFd>,
-    /// Whether some of its files are missing, since this process may have no more open: the last ones.
-    pub is_cut: bool,
-}
-
-/// How long the kernel's description of so many files is.
-// SAFETY: CMSG_SPACE only computes.
-const CONTROL_LENGTH: usize = unsafe { libc::CMSG_SPACE((MAX_FILES * size_of::<RawFd>()) as libc::c_uint) } as usize;
-
-/// Room for what the kernel says of the files that come with a message, aligned as it wants it.
-#[repr(C)]
-union Control {
-    bytes: [u8; CONTROL_LENGTH],
-    aligned: libc::cmsghdr,
+    /// Whether the last files of the message are missing, since this process has no file descriptors left for them, or
+    /// they were more than [`MAX_FILES`].
+    pub is_truncated: bool,
 }
 
 impl SeqPacket {
-    /// Two ends, connected.
+    /// Makes two connected ends.
     ///
     /// # Errors
-    /// When there are no file descriptors left.
+    /// When the process has no file descriptors left.
     pub fn pair() -> io::Result<(SeqPacket, SeqPacket)> {
-        let (left, right) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let (left, right) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((SeqPacket(left), SeqPacket(right)))
     }
 
-    /// The end that this process was started with.
+    /// Takes an end that this process has inherited or received.
     pub fn from_fd(fd: OwnedFd) -> SeqPacket {
         SeqPacket(fd)
     }
 
-    /// The descriptor, to be handed to another process.
+    /// Returns the descriptor, for handing it to another process.
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }
 
-    /// Bounds how long a send may wait for the other side to read.
+    /// Sets how long a send may wait for the other end to read.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// `EINVAL` for a timeout of zero.
     pub fn set_send_timeout(&self, timeout: Duration) -> io::Result<()> {
-        let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-        Ok(setsockopt(&self.0, sockopt::SendTimeout, &TimeVal::milliseconds(millis))?)
+        Ok(sockopt::set_socket_timeout(&self.0, sockopt::Timeout::Send, Some(timeout))?)
     }
 
     /// Sends one message with some files.
     ///
     /// # Errors
-    /// `EPIPE` when the other side is gone, `EMSGSIZE` when the message is too long, `EAGAIN` when it can't be sent
-    /// now (not blocking, or a send timeout passed).
-    pub fn send(&self, bytes: &[u8], files: &[RawFd], blocking: bool) -> io::Result<()> {
-        let mut flags = MsgFlags::MSG_NOSIGNAL;
-        if !blocking {
-            flags |= MsgFlags::MSG_DONTWAIT;
+    /// `EPIPE` when the other end is closed, `EMSGSIZE` when the message is too long, `EAGAIN` when there is no room
+    /// and `blocking` is false or the send timeout has passed, `ETOOMANYREFS` when this user has too many files in
+    /// messages that no process has received.
+    pub fn send(&self, bytes: &[u8], files: &[BorrowedFd<'_>], blocking: bool) -> io::Result<()> {
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::DONTWAIT, !blocking);
+        let rights = SendAncillaryMessage::ScmRights(files);
+        let mut space = vec![MaybeUninit::uninit(); if files.is_empty() { 0 } else { rights.size() }];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !files.is_empty() {
+            assert!(control.push(rights), "the buffer was made for these files");
         }
-        let rights = [ControlMessage::ScmRights(files)];
-        let control = if files.is_empty() { &rights[..0] } else { &rights[..] };
-        loop {
-            match sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
-                Ok(_) => return Ok(()),
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(bytes)], &mut control, flags))?;
+        Ok(())
     }
 
-    /// Receives one message; `None` when the other side is gone and everything it sent was received.
+    /// Receives one message; `None` when the other end is closed and all its messages were received.
     ///
     /// # Errors
-    /// `EAGAIN` when there is nothing now and `blocking` is false; a message longer than [`MAX_MESSAGE`].
+    /// `EAGAIN` when there is no message now and `blocking` is false; `InvalidData` for a message longer than
+    /// [`MAX_MESSAGE`].
     pub fn receive(&self, blocking: bool) -> io::Result<Option<Packet>> {
         let mut buffer = vec![0; MAX_MESSAGE];
-        let (length, flags, files) = loop {
-            match receive_into(self.0.as_fd(), &mut buffer, blocking) {
+        let (length, flags, mut files) = loop {
+            match receive_into(&self.0, &mut buffer, blocking) {
                 Ok(received) => break received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Said once, before what the other side sent before it left without having read everything.
+                // The other end was closed with unread messages. The kernel says so once. The messages that were sent
+                // from there follow.
                 Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {}
                 Err(error) => return Err(error),
             }
         };
-        if flags & libc::MSG_TRUNC != 0 {
+        if flags.contains(ReturnFlags::TRUNC) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of over {MAX_MESSAGE} bytes")));
         }
         if length == 0 {
             return Ok(None);
         }
         buffer.truncate(length);
-        Ok(Some(Packet { bytes: buffer, files, is_cut: flags & libc::MSG_CTRUNC != 0 }))
+        // `cmsg_space` adds bytes for alignment, in which the kernel may put a file or two beyond the limit.
+        let is_truncated = flags.contains(ReturnFlags::CTRUNC) || files.len() > MAX_FILES;
+        files.truncate(MAX_FILES);
+        Ok(Some(Packet { bytes: buffer, files, is_truncated }))
     }
 }
 
-/// Receives one message: its length, what the kernel says of it (`MSG_TRUNC`, `MSG_CTRUNC`), and its files, all that came.
+/// Receives one message: its length, the flags that the kernel returns (`MSG_TRUNC`, `MSG_CTRUNC`), and all files that
+/// came.
 ///
-/// Not by `nix`, which hands out no file of a message of which others are missing, and does not close them either.
-fn receive_into(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-    blocking: bool,
-) -> io::Result<(usize, libc::c_int, Vec<OwnedFd>)> {
-    let mut control = Control { bytes: [0; CONTROL_LENGTH] };
-    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: a structure of integers and pointers, of which all zeros is a value.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    (message.msg_iov, message.msg_iovlen) = (&raw mut slice, 1);
-    (message.msg_control, message.msg_controllen) = ((&raw mut control).cast(), CONTROL_LENGTH as _);
-    let flags = libc::MSG_CMSG_CLOEXEC | if blocking { 0 } else { libc::MSG_DONTWAIT };
-    // SAFETY: the message points to memory of ours, of the lengths that it says, that lives until the call returns.
-    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
-    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-    Ok((length, message.msg_flags, received_files(&message)))
-}
-
-/// The files of a message that was just received, once for each message.
-fn received_files(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut files = Vec::new();
-    // SAFETY: the kernel has filled in the message, and its control part is still there.
-    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
-    while !header.is_null() {
-        // SAFETY: the macros give only headers that lie wholly in the control part, which is aligned for them.
-        let (level, kind, length) = unsafe { ((*header).cmsg_level, (*header).cmsg_type, (*header).cmsg_len as usize) };
-        if (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            // SAFETY: CMSG_LEN only computes.
-            let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-            let count = length.saturating_sub(empty) / size_of::<RawFd>();
-            // SAFETY: the data begins behind the header, and the kernel wrote so many descriptors there.
-            let numbers = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
-            for index in 0..count {
-                // SAFETY: as above; it may be unaligned. The kernel made the descriptor for this message, and nobody
-                // else owns it.
-                files.push(unsafe { OwnedFd::from_raw_fd(numbers.add(index).read_unaligned()) });
-            }
-        }
-        // SAFETY: as for the first one.
-        header = unsafe { libc::CMSG_NXTHDR(message, header) };
-    }
-    files
+/// The `recvmsg` of `nix` does not serve: if a file of a message is missing, it neither returns nor closes the others.
+fn receive_into(socket: &OwnedFd, buffer: &mut [u8], blocking: bool) -> io::Result<(usize, ReturnFlags, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FILES))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut flags = RecvFlags::CMSG_CLOEXEC;
+    flags.set(RecvFlags::DONTWAIT, !blocking);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
+        _ => None,
+    });
+    Ok((received.bytes, received.flags, rights.flatten().collect()))
 }
 
 impl AsFd for SeqPacket {
@@ -174,12 +139,13 @@ impl AsFd for SeqPacket {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn a_file_travels_with_its_message() {
         let (left, right) = SeqPacket::pair().unwrap();
         let (mut reader, writer) = io::pipe().unwrap();
-        left.send(b"a pipe", &[writer.as_raw_fd()], true).unwrap();
+        left.send(b"a pipe", &[writer.as_fd()], true).unwrap();
         drop(writer);
         let mut packet = right.receive(true).unwrap().unwrap();
         assert_eq!(packet.bytes, b"a pipe");
@@ -189,12 +155,12 @@ mod tests {
         assert_eq!(text, "through");
     }
 
-    /// In a process of its own, which may have few files.
+    /// In a process of its own, since it lowers the limit of open files.
     #[test]
-    fn files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost() {
+    fn files_without_a_free_descriptor_are_missing_and_the_others_are_received() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !crate::alone::is_alone(
-            "socket::tests::files_that_there_is_no_room_for_are_missed_and_the_others_are_not_lost",
+        if !pushflow_isolated_test::is_isolated(
+            "socket::tests::files_without_a_free_descriptor_are_missing_and_the_others_are_received",
         ) {
             return;
         }
@@ -203,18 +169,29 @@ mod tests {
         let open = || crate::files::open_numbers().unwrap().len();
         let before = open();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        left.send(b"three", &[writer.as_raw_fd(); 3], true).unwrap();
+        left.send(b"three", &[writer.as_fd(); 3], true).unwrap();
         let first_free = u64::try_from(writer.try_clone().unwrap().as_raw_fd()).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, first_free + 2, hard).unwrap();
         let packet = right.receive(true).unwrap().unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-        assert_eq!((packet.bytes.as_slice(), packet.files.len(), packet.is_cut), (&b"three"[..], 2, true));
+        assert_eq!((packet.bytes.as_slice(), packet.files.len(), packet.is_truncated), (&b"three"[..], 2, true));
         drop(packet);
         assert_eq!(open(), before);
     }
 
     #[test]
-    fn the_end_of_the_other_side_is_seen_after_its_last_message() {
+    fn of_more_files_than_can_be_received_the_last_are_missing() {
+        let (left, right) = SeqPacket::pair().unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
+        for (sent, is_truncated) in [(MAX_FILES, false), (MAX_FILES + 1, true), (MAX_FILES + 5, true)] {
+            left.send(b"many", &vec![writer.as_fd(); sent], true).unwrap();
+            let packet = right.receive(true).unwrap().unwrap();
+            assert_eq!((packet.files.len(), packet.is_truncated), (MAX_FILES, is_truncated));
+        }
+    }
+
+    #[test]
+    fn the_end_of_file_comes_after_the_last_message() {
         let (left, right) = SeqPacket::pair().unwrap();
         left.send(b"last", &[], true).unwrap();
         drop(left);
@@ -224,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_received_though_the_other_side_left_something_unread() {
+    fn a_message_is_received_though_its_sender_left_another_one_unread() {
         let (left, right) = SeqPacket::pair().unwrap();
         right.send(b"never read", &[], true).unwrap();
         left.send(b"last", &[], true).unwrap();
@@ -234,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_send_that_nobody_reads_times_out() {
+    fn a_send_to_an_end_that_does_not_read_times_out() {
         let (left, _right) = SeqPacket::pair().unwrap();
         left.set_send_timeout(Duration::from_millis(20)).unwrap();
         let error = loop {
@@ -246,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_is_refused_not_cut() {
+    fn a_message_that_is_too_long_is_refused_and_not_truncated() {
         let (left, right) = SeqPacket::pair().unwrap();
         left.send(&vec![1; MAX_MESSAGE + 1], &[], true).unwrap();
         assert_eq!(right.receive(true).unwrap_err().kind(), io::ErrorKind::InvalidData);

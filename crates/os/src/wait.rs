@@ -1,62 +1,62 @@
-//! Waiting for children: whichever ends, stops or goes on next.
+//! Waiting for any child that ends, stops or continues.
 
 use std::io;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
-
-use crate::files::check;
 
 /// A child that has ended and has been reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reaped {
-    /// Its pid, which another process may get from now on.
+    /// Its pid, which the kernel may give to another process from now on.
     pub pid: Pid,
-    /// How it ended.
+    /// The way it ended.
     pub status: Status,
-    /// The most memory that it, or a descendant it had waited for, had resident, in KiB.
+    /// The largest resident memory of the child, or of a descendant that it had waited for, in KiB.
     pub peak_memory_kib: u64,
 }
 
-/// How a process ended.
+/// The way a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It exited with this code.
+    /// The process exited with this code.
     Exited(i32),
-    /// It was killed by the signal of this number, which may be a real-time signal.
+    /// The signal with this number, which may be a real-time signal, killed the process.
     Killed(i32),
 }
 
-/// What has happened to a child.
+/// A change of the state of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It has ended and has been reaped.
+    /// The child has ended and has been reaped.
     Ended(Reaped),
-    /// It was stopped by the signal of this number.
+    /// A signal has stopped the child.
     Stopped {
         /// Its pid.
         pid: Pid,
         /// The signal's number.
         signal: i32,
     },
-    /// It was stopped, and goes on.
+    /// The child was stopped, and continues.
     Continued {
         /// Its pid.
         pid: Pid,
     },
 }
 
-/// A child that has ended, and has been reaped, or was stopped; `None` if there is none now.
+/// A child that has ended or was stopped, without waiting for one: `None` if there is none now. One that has ended is
+/// reaped.
 ///
 /// # Errors
-/// `ECHILD` when there are no children at all.
+/// `ECHILD` when the process has no children.
 pub fn change_now() -> io::Result<Option<Change>> {
     next_change(libc::WNOHANG | libc::WUNTRACED)
 }
 
-/// Waits until a child ends, stops or goes on; one that has ended is reaped.
+/// Waits until a child ends, stops or continues. One that has ended is reaped.
 ///
 /// # Errors
-/// `ECHILD` when there are no children at all.
+/// `ECHILD` when the process has no children.
 pub fn wait_for_change() -> io::Result<Change> {
     loop {
         if let Some(change) = next_change(libc::WUNTRACED | libc::WCONTINUED)? {
@@ -65,21 +65,23 @@ pub fn wait_for_change() -> io::Result<Change> {
     }
 }
 
+/// Calls `wait4(2)`: the functions of `nix` and `rustix` that wait return no use of resources, and those of `nix` fail
+/// for a child that a real-time signal killed.
 fn next_change(options: libc::c_int) -> io::Result<Option<Change>> {
     loop {
         let mut status = 0;
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: both pointers are to memory of ours of the right type that lives until the call returns.
-        let returned = check(unsafe { libc::wait4(-1, &raw mut status, options, usage.as_mut_ptr()) });
-        match returned {
+        // SAFETY: both pointers are to variables of the right type that live until the call returns.
+        let returned = unsafe { libc::wait4(-1, &raw mut status, options, usage.as_mut_ptr()) };
+        match Errno::result(returned) {
             Ok(0) => return Ok(None),
             Ok(pid) => {
-                // SAFETY: it was zeroed, and every bit pattern of its integers is valid.
+                // SAFETY: it was zeroed, and any bits are valid integers.
                 let peak = unsafe { usage.assume_init() }.ru_maxrss;
                 return Ok(Some(change(Pid::from_raw(pid), status, peak.unsigned_abs())));
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # The protocol
 //! The first pool that is opened registers an exit handler and starts a thread, which waits. When `main` returns or
-//! panics, or something calls `exit`, the handler wakes the thread and waits for it (`pushflow_os::exit` says why it does
+//! panics, or something calls `exit`, the handler wakes the thread and waits for it (`pushflow_os::ExitHook` says why it does
 //! no more). The thread tells each open pool that the process exits, then waits until each has nothing left, as its policy and
 //! options say: running attempts are waited for, or get SIGTERM and their grace. Then the exit goes on.
 //!
@@ -71,5 +71,5 @@ fn end_pools_at_exit(mut hook: ExitHook) {
     let since = Instant::now();
     pools.iter().for_each(|(_, pool)| pool.begin());
     pools.iter().for_each(|(_, pool)| pool.finish(since));
-    hook.let_go();
+    hook.allow_exit();
 }

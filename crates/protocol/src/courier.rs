@@ -7,11 +7,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use pushflow_os::SeqPacket;
-use pushflow_os::files::require_file_length;
+use pushflow_os::limits::require_file_length;
 use pushflow_os::socket::MAX_MESSAGE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,8 +62,8 @@ impl Letter {
     ///
     /// # Errors
     /// Those of [`SeqPacket::send`].
-    pub fn send(&self, socket: &SeqPacket, files: &[RawFd], blocking: bool) -> io::Result<()> {
-        let all: Vec<RawFd> = self.memory.iter().map(AsRawFd::as_raw_fd).chain(files.iter().copied()).collect();
+    pub fn send(&self, socket: &SeqPacket, files: &[BorrowedFd<'_>], blocking: bool) -> io::Result<()> {
+        let all: Vec<BorrowedFd<'_>> = self.memory.iter().map(AsFd::as_fd).chain(files.iter().copied()).collect();
         socket.send(&self.packet, &all, blocking)
     }
 }
@@ -72,7 +72,7 @@ impl Letter {
 ///
 /// # Errors
 /// Those of [`SeqPacket::send`].
-pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[RawFd]) -> io::Result<()> {
+pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[BorrowedFd<'_>]) -> io::Result<()> {
     Letter::new(message)?.send(socket, files, true)
 }
 
@@ -95,7 +95,7 @@ pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::R
 /// Those of [`receive`] but `EMFILE`.
 pub fn receive_delivery<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<Delivery<M>>> {
     let Some(mut packet) = socket.receive(blocking)? else { return Ok(None) };
-    if packet.is_cut {
+    if packet.is_truncated {
         packet.bytes.remove(0);
         return Ok(Some(Delivery::Cut(packet.bytes)));
     }
@@ -121,7 +121,7 @@ mod tests {
         let (left, right) = SeqPacket::pair().unwrap();
         let (_, writer) = io::pipe().unwrap();
         let long = vec!["x".repeat(1000); 1000];
-        send(&left, &long, &[writer.as_raw_fd()]).unwrap();
+        send(&left, &long, &[writer.as_fd()]).unwrap();
         let (received, files) = receive::<Vec<String>>(&right, true).unwrap().unwrap();
         assert_eq!(received, long);
         assert_eq!(files.len(), 1);
@@ -140,15 +140,16 @@ mod tests {
     #[test]
     fn of_a_message_whose_files_did_not_come_there_is_its_beginning() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !pushflow_os::alone::is_alone("courier::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning")
-        {
+        if !pushflow_isolated_test::is_isolated(
+            "courier::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning",
+        ) {
             return;
         }
         let (left, right) = SeqPacket::pair().unwrap();
         let (_, writer) = io::pipe().unwrap();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         for message in ["short".to_owned(), "x".repeat(1_000_000)] {
-            send(&left, &message, &[writer.as_raw_fd()]).unwrap();
+            send(&left, &message, &[writer.as_fd()]).unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
             let delivery = receive_delivery::<String>(&right, true).unwrap().unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();

@@ -24,7 +24,7 @@
 
 use std::collections::HashMap;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -276,7 +276,7 @@ fn order(kind: u8, server: u64, attempt: u64) -> Vec<u8> {
 /// Sends what is in the queue until nobody puts more into it, or the interpreter has ended.
 fn send_orders(socket: &SeqPacket, queue: &Receiver<Order>, child: &dyn Child) {
     for Order(bytes, file) in queue {
-        let files: Vec<_> = file.iter().map(AsRawFd::as_raw_fd).collect();
+        let files: Vec<_> = file.iter().map(AsFd::as_fd).collect();
         while let Err(error) = socket.send(&bytes, &files, true) {
             let is_late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
             if !(is_late && matches!(child.wait(Some(Duration::ZERO)), Ok(None))) {

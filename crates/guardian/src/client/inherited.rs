@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::Pid;
 use pushflow_os::SeqPacket;
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_protocol::GuardianAddress;
 
 use super::start::GuardianError;

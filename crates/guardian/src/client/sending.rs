@@ -5,7 +5,7 @@
 //! else for a pool. Nobody else waits meanwhile.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ pub(super) struct Sending(Mutex<Option<Instant>>);
 impl Sending {
     /// Sends a message with some files, and waits for room.
     pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), Unsent> {
-        let files: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
+        let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
         // Nothing of this is about the guardian.
         let letter = Letter::new(message).map_err(|error| Unsent::Limit(errno_of(&error)))?;
         loop {
@@ -86,7 +86,6 @@ fn errno_of(error: &io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
 
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -116,7 +115,7 @@ mod tests {
         let (ours, theirs) = SeqPacket::pair().unwrap();
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
-        let file = ours.as_fd().as_raw_fd();
+        let file = ours.as_fd();
         let files = || [(); 8].map(|()| ours.as_fd().try_clone_to_owned().unwrap());
         let full = loop {
             if let Err(error) = ours.send(b"x", &[file; 8], false) {
@@ -147,7 +146,7 @@ mod tests {
     /// In a process of its own, in which no file may be long.
     #[test]
     fn a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian() {
-        if !pushflow_os::alone::is_alone(
+        if !pushflow_isolated_test::is_isolated(
             "client::sending::tests::a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian",
         ) {
             return;

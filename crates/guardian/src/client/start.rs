@@ -9,7 +9,7 @@ use std::{env, io};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_os::{Image, PidFd, SeqPacket, spawn_session_leader};
 use pushflow_protocol::courier;
 

@@ -2,13 +2,13 @@
 //! start method `fork`.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::{Pid, getpid};
 use pushflow_os::SeqPacket;
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_protocol::courier;
 
 use crate::client::wait_readable;
@@ -62,7 +62,7 @@ pub(crate) fn fork_guardian(socket: &SeqPacket) -> Result<Pid, String> {
 
 fn ask(snapshot: &SeqPacket, socket: &SeqPacket) -> io::Result<FromSnapshot> {
     snapshot.set_send_timeout(TIMEOUT)?;
-    courier::send(snapshot, &ToSnapshot::Guardian, &[socket.as_fd().as_raw_fd()])?;
+    courier::send(snapshot, &ToSnapshot::Guardian, &[socket.as_fd()])?;
     if !wait_readable(snapshot.as_fd(), TIMEOUT) {
         return Err(io::Error::from(io::ErrorKind::TimedOut));
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use pushflow_model::Exit;
-use pushflow_os::tree;
+use pushflow_os::process_tree;
 use pushflow_os::wait::{self, Change, Status};
 use pushflow_protocol::courier;
 
@@ -171,7 +171,7 @@ impl Guardian {
         if !self.strays.are_looked_for() {
             return;
         }
-        let Ok(mut strays) = tree::children(getpid()) else { return };
+        let Ok(mut strays) = process_tree::children(getpid()) else { return };
         // What a warm interpreter had made when the list was, it made after it said that it is warm.
         self.warm.warming().into_iter().for_each(|program| self.hear_warm(program));
         if self.warm.may_have_made() {

@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use pushflow_os::{environment, launch};
+use pushflow_os::{environment, fork};
 use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
 
 use crate::messages::Launch;
@@ -51,7 +51,7 @@ impl WorkerCopy {
         nix::sys::prctl::set_name(&name(Path::new(&launch.program)))?;
         let changes = launch.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_deref()));
         environment::change(changes.chain([(OsStr::new(role::ROLE), None)]))?;
-        launch::skip_inherited_exit_handlers()?;
+        fork::skip_inherited_exit_handlers()?;
         let file = |number| {
             let index = launch.numbers.iter().position(|&other| other == number);
             let file = index.and_then(|index| files.get(index));

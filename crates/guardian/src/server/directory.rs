@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Pid, getpid};
-use pushflow_os::tree;
+use pushflow_os::process_tree;
 use tempfile::TempDir;
 
 use crate::role;
@@ -58,7 +58,7 @@ fn is_own_run_directory(directory: &Path) -> bool {
 
 /// Whether a process above this one works in that directory, as its guardian does.
 fn is_of_ancestor(directory: &Path) -> bool {
-    let known = |pid: &Pid| tree::parent_and_state(*pid).ok().flatten();
+    let known = |pid: &Pid| process_tree::parent_and_state(*pid).ok().flatten();
     let parent = |pid: &Pid| known(pid).map(|(parent, _)| parent).filter(|pid| pid.as_raw() > 1);
     let works_there = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == directory);
     std::iter::successors(parent(&getpid()), parent).any(works_there)

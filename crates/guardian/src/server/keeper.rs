@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -17,9 +17,9 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 use pushflow_model::Exit;
-use pushflow_os::launch::live_as_copy;
+use pushflow_os::fork::run_and_exit;
 use pushflow_os::wait::{self, Change, Reaped, Status};
-use pushflow_os::{Fork, Image, SeqPacket, files, signals};
+use pushflow_os::{Fork, Image, SeqPacket, files, limits, signals};
 use pushflow_protocol::courier;
 
 use super::copy::{ForkedWorkers, WorkerCopy};
@@ -35,7 +35,7 @@ pub(super) fn fork(launch: &Launch, files: &[OwnedFd], workers: &ForkedWorkers) 
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(keeper) => Ok((keeper, ours)),
-        Fork::Child => live_as_copy(|| i32::from(keep(guardian, launch, files, workers, &theirs).is_err())),
+        Fork::Child => run_and_exit(|| i32::from(keep(guardian, launch, files, workers, &theirs).is_err())),
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn fork_child(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> 
     let guardian = getpid();
     match pushflow_os::fork()? {
         Fork::Parent(process) => Ok(process),
-        Fork::Child => live_as_copy(|| {
+        Fork::Child => run_and_exit(|| {
             let Err(_) = become_program(guardian, &image, launch, files);
             127
         }),
@@ -57,7 +57,7 @@ pub(super) fn fork_child(launch: &Launch, files: &[OwnedFd]) -> io::Result<Pid> 
 /// reports; `process` is the process that it had forked before, or the negative error number of that fork.
 pub(super) fn keep_adopted(guardian: Pid, process: i32) -> io::Result<()> {
     // What the interpreter has imported may have had them ignored.
-    signals::notice_children();
+    signals::set_default_sigchld();
     die_with(guardian)?;
     nix::sys::prctl::set_name(c"pushflow-keep")?;
     files::close_all_except(&[0, 1, 2])?;
@@ -85,7 +85,7 @@ fn keep(
     match start(launch, files, workers) {
         Ok(process) => {
             // What stays open here would hide the end of the process's pipes and sockets from everybody else.
-            files::close_all_except(&[std::os::fd::AsFd::as_fd(reports).as_raw_fd()])?;
+            files::close_all_except(&[reports.as_fd().as_raw_fd()])?;
             report(KeeperReport::Started { pid: process.as_raw().unsigned_abs() })?;
             reap_all(process, report)
         }
@@ -120,7 +120,7 @@ fn start(launch: &Launch, files: &[OwnedFd], workers: &ForkedWorkers) -> io::Res
                 }
             }
         }
-        Fork::Child => live_as_copy(|| {
+        Fork::Child => run_and_exit(|| {
             let error = match launch.source {
                 // The program, where there is no warm interpreter to make a copy of.
                 Source::Program | Source::Warm(_) => {
@@ -161,9 +161,9 @@ fn image(launch: &Launch) -> io::Result<Image> {
 fn become_program(keeper: Pid, image: &Image, launch: &Launch, files: &[OwnedFd]) -> io::Result<Infallible> {
     begin(keeper, launch)?;
     files::place(&numbered(launch, files).collect::<Vec<_>>())?;
-    signals::reset()?;
+    signals::reset_for_exec()?;
     // Not before the files are placed: the guardian may have more open.
-    files::restore_limit()?;
+    limits::restore_limit()?;
     image.exec()
 }
 
@@ -181,8 +181,8 @@ fn become_worker(
     let standard = 0..=STANDARD_ERROR;
     let kept = workers.inherited.iter().copied().chain(standard).chain(worker.files()).chain([to_keeper.as_raw_fd()]);
     files::close_all_except(&kept.collect::<Vec<_>>())?;
-    files::restore_limit()?;
-    signals::reset_copy()?;
+    limits::restore_limit()?;
+    signals::reset_for_forked_worker()?;
     Ok(worker)
 }
 
@@ -198,8 +198,8 @@ fn begin(keeper: Pid, launch: &Launch) -> io::Result<()> {
 }
 
 /// The files of a process, each with the number at which the process finds it.
-fn numbered(launch: &Launch, files: &[OwnedFd]) -> impl Iterator<Item = (RawFd, RawFd)> {
-    files.iter().map(AsRawFd::as_raw_fd).zip(launch.numbers.iter().copied())
+fn numbered<'a>(launch: &Launch, files: &'a [OwnedFd]) -> impl Iterator<Item = (BorrowedFd<'a>, RawFd)> {
+    files.iter().map(AsFd::as_fd).zip(launch.numbers.iter().copied())
 }
 
 /// Reaps everything that ends below the keeper until nothing is left, and reports what happens to the process.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
-use pushflow_os::{PidFd, SeqPacket, tree};
+use pushflow_os::{PidFd, SeqPacket, process_tree};
 
 use super::client::ClientId;
 use crate::messages::OnOrphan;
@@ -89,7 +89,7 @@ impl Process {
         // Opened before the look at its parent: it is the right process, and stays so.
         let process = PidFd::open(pid);
         // While the leader is there its pid is the group's and nobody else's. A group that is gone needs no signal.
-        if self.is_buried() || !tree::is_child(self.keeper, pid).unwrap_or(!self.settled) {
+        if self.is_buried() || !process_tree::is_child(self.keeper, pid).unwrap_or(!self.settled) {
             return;
         }
         // One that has joined another group is still meant.
@@ -145,7 +145,7 @@ impl Process {
         let Ending::Since(since) = self.ending else { return None };
         // A task may have stopped it. It has not been reaped, so that the pid is still its own.
         kill(self.keeper, Signal::SIGCONT).ok();
-        let sweep = tree::kill_below(self.keeper, budget);
+        let sweep = process_tree::kill_descendants(self.keeper, budget);
         let is_idle = sweep.killed == 0 && !sweep.has_failed;
         let stuck = is_idle && !sweep.forbidden.is_empty() && now - since > UNKILLABLE_AFTER;
         stuck.then(|| sweep.forbidden.iter().map(|pid| pid.as_raw().unsigned_abs()).collect())

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
-use pushflow_os::tree;
+use pushflow_os::process_tree;
 
 use super::process::UNKILLABLE_AFTER;
 
@@ -53,9 +53,9 @@ impl Strays {
             if left == 0 {
                 break;
             }
-            let sweep = tree::kill_below(stray, left - 1);
+            let sweep = process_tree::kill_descendants(stray, left - 1);
             left -= 1 + sweep.seen;
-            let killed = tree::kill_child(getpid(), stray);
+            let killed = process_tree::kill_child(getpid(), stray);
             let is_forbidden = killed.is_err_and(|error| error.raw_os_error() == Some(Errno::EPERM as i32));
             if !is_forbidden || sweep.killed > 0 || sweep.has_failed {
                 self.forbidden.remove(&stray);

@@ -18,7 +18,7 @@ use pushflow_guardian::{
     BUILD, Guardian, GuardianLaunch, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, role,
 };
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
 use pushflow_protocol::courier;
 use pushflow_protocol::slabs::{SchedulerSide, SlabStore};

@@ -19,7 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pushflow_model::AttemptId;
 use pushflow_os::SharedWords;
 use pushflow_os::files::bytes_readable;
-use pushflow_os::launch::name_limit;
+use pushflow_os::limits::name_limit;
 use pushflow_protocol::UNREPORTED_OUTPUT;
 use pushflow_protocol::marker::{Piece, Splitter};
 

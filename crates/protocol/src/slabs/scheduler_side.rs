@@ -1,7 +1,7 @@
 //! [`SchedulerSide`]: the memory that the scheduler lends and grants one worker.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 
 use bytes::Bytes;
 use pushflow_model::{CodecError, Data};
@@ -147,7 +147,7 @@ impl SchedulerSide {
         if !self.sent_slabs.contains(&slab) {
             let file = self.store.file(slab)?;
             Letter::new(&SlabFile { slab })
-                .and_then(|letter| letter.send(&self.control, &[file.as_raw_fd()], false))
+                .and_then(|letter| letter.send(&self.control, &[file.as_fd()], false))
                 .ok()?;
             self.sent_slabs.insert(slab);
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
-use pushflow_os::tree;
+use pushflow_os::process_tree;
 
 use super::super::client::{ClientId, Key};
 use super::super::process::Process;
@@ -66,7 +66,7 @@ impl Guardian {
 
     /// Whether this is a process that nobody has reaped, and that no other name stands for.
     fn is_unknown_child(&self, pid: Pid) -> bool {
-        let is_child = tree::is_child(getpid(), pid).unwrap_or(false);
+        let is_child = process_tree::is_child(getpid(), pid).unwrap_or(false);
         is_child && !self.by_keeper.contains_key(&pid) && !self.warm.is_one(pid)
     }
 

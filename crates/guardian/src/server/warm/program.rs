@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{AccessFlags, Pid, access, getpid};
 use pushflow_model::TaskModule;
-use pushflow_os::{SeqPacket, tree};
+use pushflow_os::{SeqPacket, process_tree};
 
 use super::super::keeper;
 use super::{Order, Spare};
@@ -102,7 +102,7 @@ impl WarmProgram {
         let (Source::Warm(warm), Some(channel)) = (&launch.source, files.first()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        self.send_for(&warm.name, &[channel.as_raw_fd()])
+        self.send_for(&warm.name, &[channel.as_fd()])
     }
 
     /// Orders a process that nobody needs yet.
@@ -110,10 +110,10 @@ impl WarmProgram {
         self.send_for("", &[])
     }
 
-    fn send_for(&self, name: &str, files: &[RawFd]) -> io::Result<SeqPacket> {
+    fn send_for(&self, name: &str, files: &[BorrowedFd<'_>]) -> io::Result<SeqPacket> {
         let socket = self.socket.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         let (ours, theirs) = SeqPacket::pair()?;
-        let files: Vec<RawFd> = [theirs.as_fd().as_raw_fd()].iter().chain(files).copied().collect();
+        let files: Vec<BorrowedFd<'_>> = [theirs.as_fd()].iter().chain(files).copied().collect();
         socket.send(&texts(&[self.keeper.as_os_str().as_bytes(), name.as_bytes()]), &files, false)?;
         Ok(ours)
     }
@@ -132,7 +132,7 @@ impl WarmProgram {
     pub(super) fn end(&mut self) {
         self.is_ending = true;
         self.spare = None;
-        tree::kill_below(self.pid, BUDGET);
+        process_tree::kill_descendants(self.pid, BUDGET);
         // Its pid is its own until it is reaped, so that no look is needed that may have no file left.
         kill(self.pid, Signal::SIGKILL).ok();
     }
@@ -144,7 +144,7 @@ impl Order {
         let Source::Warm(warm) = &self.launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
         let worker = self.launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
         let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
-        let files: Vec<RawFd> = self.files.iter().map(AsRawFd::as_raw_fd).collect();
+        let files: Vec<BorrowedFd<'_>> = self.files.iter().map(AsFd::as_fd).collect();
         self.reports.send(&texts(&[warm.name.as_bytes(), worker.as_bytes()]), &files, false)
     }
 }

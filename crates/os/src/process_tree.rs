@@ -1,4 +1,4 @@
-//! Process trees as `/proc` shows them, and ending everything below one process.
+//! Process trees as `/proc` shows them, and killing all descendants of a process.
 
 use std::io;
 use std::path::Path;
@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 
 use crate::PidFd;
 
-/// An error unless `/proc` shows this process under the pid that it has, and so all others: it may be that of another pid
-/// namespace, or not be there.
+/// An error unless `/proc` shows this process, and so all others, with the pids of this pid namespace. `/proc` may be
+/// that of another pid namespace, or not be mounted.
 ///
 /// # Errors
 /// In one sentence.
@@ -26,27 +26,28 @@ pub fn require_own_view() -> io::Result<()> {
     Err(io::Error::other(format!("{problem}: mount the /proc of this pid namespace")))
 }
 
-/// The children of a process, of all its threads; none if it has ended, or may not be looked into.
+/// The children of all threads of a process (`/proc/PID/task/*/children`). There are none if the process has ended or
+/// is hidden from this user.
 ///
-/// From `/proc/PID/task/*/children`: complete while the caller's view does not matter to the microsecond; whoever needs
-/// certainty asks again until there is nothing left.
+/// The list may lack a child that is forked, or whose sibling ends, while the list is read. A caller that needs all
+/// children asks again until there are none left.
 ///
 /// # Errors
-/// When that can't be known now, for want of file descriptors say.
+/// When `/proc` can't be read now, for example without a free file descriptor.
 pub fn children(parent: Pid) -> io::Result<Vec<Pid>> {
     let mut children = Vec::new();
-    let Some(threads) = seen(std::fs::read_dir(format!("/proc/{parent}/task")))? else { return Ok(children) };
+    let Some(threads) = if_visible(std::fs::read_dir(format!("/proc/{parent}/task")))? else { return Ok(children) };
     for thread in threads {
-        let Some(thread) = seen(thread)? else { continue };
-        let Some(list) = seen(std::fs::read_to_string(thread.path().join("children")))? else { continue };
+        let Some(thread) = if_visible(thread)? else { continue };
+        let Some(list) = if_visible(std::fs::read_to_string(thread.path().join("children")))? else { continue };
         children.extend(list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw));
     }
     Ok(children)
 }
 
-/// What `/proc` shows of a process; `None` if it is gone, or hidden from this user, which looks the same with the option
-/// `hidepid=2` of `/proc`.
-fn seen<T>(shown: io::Result<T>) -> io::Result<Option<T>> {
+/// The result of reading from `/proc`; `None` if the process has been reaped, or is hidden from this user. With the
+/// option `hidepid=2` of `/proc` the two can't be distinguished.
+fn if_visible<T>(shown: io::Result<T>) -> io::Result<Option<T>> {
     match shown {
         Ok(shown) => Ok(Some(shown)),
         Err(error) => match error.raw_os_error() {
@@ -56,21 +57,23 @@ fn seen<T>(shown: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The number of its threads in `/proc/PID/stat`, counted from the state (`proc_pid_stat(5)`).
+/// The index of the number of threads among the fields of `/proc/PID/stat`, from the state on (`proc_pid_stat(5)`).
 const THREADS: usize = 17;
 
-/// The parent of a process and its state letter (`Z` for a zombie), from `/proc/PID/stat`; `None` if it is gone or hidden.
-/// A process of which only the main thread has ended is no zombie, though the kernel gives it that letter: it lives, as
-/// `S`.
+/// The parent of a process and the letter of its state, `Z` for a zombie, from `/proc/PID/stat`; `None` if the process
+/// has been reaped or is hidden from this user.
+///
+/// The kernel shows `Z` also for a process of which only the main thread has ended. The function returns `S` for it,
+/// since the process is alive.
 ///
 /// # Errors
-/// When that can't be known now, for want of file descriptors say.
+/// When `/proc` can't be read now, for example without a free file descriptor.
 pub fn parent_and_state(pid: Pid) -> io::Result<Option<(Pid, char)>> {
-    Ok(seen(std::fs::read_to_string(format!("/proc/{pid}/stat")))?.and_then(|stat| parse_stat(&stat)))
+    Ok(if_visible(std::fs::read_to_string(format!("/proc/{pid}/stat")))?.and_then(|stat| parse_stat(&stat)))
 }
 
 fn parse_stat(stat: &str) -> Option<(Pid, char)> {
-    // The name is in parentheses and may hold anything, parentheses and spaces too.
+    // The name of the process is in parentheses, and may itself have parentheses and spaces in it.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let parent = fields.get(1)?.parse().ok()?;
     let threads: u32 = fields.get(THREADS)?.parse().ok()?;
@@ -81,10 +84,10 @@ fn parse_stat(stat: &str) -> Option<(Pid, char)> {
     Some((Pid::from_raw(parent), state))
 }
 
-/// Whether `child` is a child of `parent` that has not been reaped, also one that is hidden.
+/// Whether `child` is a child of `parent` that has not been reaped. The child may be hidden from this user.
 ///
 /// # Errors
-/// When that can't be known now, for want of file descriptors say.
+/// When `/proc` can't be read now, for example without a free file descriptor.
 pub fn is_child(parent: Pid, child: Pid) -> io::Result<bool> {
     match parent_and_state(child)? {
         Some((actual, _)) => Ok(actual == parent),
@@ -92,25 +95,27 @@ pub fn is_child(parent: Pid, child: Pid) -> io::Result<bool> {
     }
 }
 
-/// What one pass over a tree found.
+/// The result of one pass over a process tree.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Sweep {
-    /// How many processes it looked at.
+    /// The number of processes that were examined.
     pub seen: usize,
-    /// How many of them were sent SIGKILL.
+    /// The number of processes to which SIGKILL was sent.
     pub killed: usize,
-    /// Processes that may not be signalled (another user's).
+    /// Processes of another user, which this process may not signal.
     pub forbidden: Vec<Pid>,
-    /// Whether some could not be looked at now, for want of file descriptors say.
+    /// Whether some processes could not be examined now, for example without a free file descriptor.
     pub has_failed: bool,
 }
 
-/// Sends SIGKILL to everything below `root`, top-down, but not to `root`: one pass.
+/// Sends SIGKILL to the descendants of `root`, parents before their children, in one pass. `root` itself gets no
+/// signal.
 ///
-/// One pass may miss what is being forked; whoever wants the tree gone repeats it until nothing is found. `budget`
-/// bounds how many processes one pass looks at, so that the caller can do other things in between. Before a process is
-/// signalled its parent is checked again through a pidfd, so that no process outside the tree is ever hit.
-pub fn kill_below(root: Pid, budget: usize) -> Sweep {
+/// One pass may miss a process that is being forked. A caller that wants to kill all descendants repeats the pass until
+/// it finds none. `budget` is the largest number of processes that the pass examines, so that the caller can do other
+/// work in between. Before a process gets the signal, its parent is checked again while a pidfd is open, so that no
+/// process outside of the tree gets one.
+pub fn kill_descendants(root: Pid, budget: usize) -> Sweep {
     let mut sweep = Sweep::default();
     let mut parents = std::collections::VecDeque::from([root]);
     while let Some(parent) = parents.pop_front() {
@@ -128,7 +133,7 @@ pub fn kill_below(root: Pid, budget: usize) -> Sweep {
                     sweep.killed += 1;
                     parents.push_back(child);
                 }
-                // A process that goes away by itself hands its children up to the root, where the next pass finds them.
+                // The children of a process that has ended become children of the root, where the next pass finds them.
                 Ok(false) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
                     sweep.forbidden.push(child);
@@ -141,17 +146,19 @@ pub fn kill_below(root: Pid, budget: usize) -> Sweep {
     sweep
 }
 
-/// Kills `child` if it is still the child of `parent` and alive: whether it did.
+/// Sends SIGKILL to `child` if it is alive and still a child of `parent`. Returns whether it was.
 ///
 /// # Errors
-/// `EPERM` when it belongs to another user; others when it can't be done now, for want of file descriptors say.
+/// `EPERM` when the child belongs to another user; others when the child can't be examined now, for example without a
+/// free file descriptor.
 pub fn kill_child(parent: Pid, child: Pid) -> io::Result<bool> {
     let process = match PidFd::open(child) {
         Ok(process) => process,
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
         Err(error) => return Err(error),
     };
-    // The pidfd names whoever has the pid now: it is ours if its parent is still who we took it for.
+    // The pidfd refers to the process that has the pid now, which may be a later one. If the parent of that process is
+    // `parent`, the process is in the tree, whichever it is.
     let is_alive = match parent_and_state(child)? {
         Some((actual, state)) => actual == parent && state != 'Z',
         None => children(parent)?.contains(&child) && !process.has_ended()?,
@@ -188,14 +195,14 @@ mod tests {
             std::thread::yield_now();
         }
         let killed = kill_child(Pid::this(), pid);
-        // Where it was not, it is not left behind by the test either.
+        // If that failed, the test itself ends the process.
         python.kill().unwrap();
         python.wait().unwrap();
         assert!(killed.unwrap());
     }
 
     #[test]
-    fn everything_below_a_process_is_killed_and_the_process_itself_is_not() {
+    fn all_descendants_of_a_process_are_killed_and_the_process_itself_is_not() {
         let mut shell = Command::new("sh")
             .args(["-c", "sleep 60 & (sleep 60 & echo ready; wait) & wait; wait; echo still here"])
             .stdout(Stdio::piped())
@@ -204,10 +211,10 @@ mod tests {
         let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "ready");
         let root = Pid::from_raw(shell.id() as i32);
-        let first = kill_below(root, 100);
+        let first = kill_descendants(root, 100);
         assert!(first.killed >= 2, "{first:?}");
         while !children(root).unwrap().is_empty() {
-            kill_below(root, 100);
+            kill_descendants(root, 100);
         }
         assert_eq!(lines.next().unwrap().unwrap(), "still here");
         assert!(shell.wait().unwrap().success());
@@ -223,15 +230,15 @@ mod tests {
         let mut lines = BufReader::new(shell.stdout.take().unwrap()).lines();
         lines.next().unwrap().unwrap();
         let root = Pid::from_raw(shell.id() as i32);
-        assert_eq!(kill_below(root, 2).killed, 2);
+        assert_eq!(kill_descendants(root, 2).killed, 2);
         while !children(root).unwrap().is_empty() {
-            kill_below(root, 100);
+            kill_descendants(root, 100);
         }
         shell.wait().unwrap();
     }
 
     #[test]
-    fn a_process_that_is_gone_has_no_children_and_no_parent() {
+    fn a_process_that_was_reaped_has_no_children_and_no_parent() {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32);
         child.wait().unwrap();
@@ -240,11 +247,13 @@ mod tests {
         assert!(!is_child(Pid::this(), pid).unwrap() && !kill_child(Pid::this(), pid).unwrap());
     }
 
-    /// In a process of its own, which may have no more files.
+    /// In a process of its own, since it lowers the limit of open files.
     #[test]
-    fn what_can_not_be_looked_at_is_not_taken_for_gone() {
+    fn a_process_that_can_not_be_examined_is_not_taken_for_reaped() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !crate::alone::is_alone("tree::tests::what_can_not_be_looked_at_is_not_taken_for_gone") {
+        if !pushflow_isolated_test::is_isolated(
+            "process_tree::tests::a_process_that_can_not_be_examined_is_not_taken_for_reaped",
+        ) {
             return;
         }
         let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
@@ -257,7 +266,7 @@ mod tests {
             is_child(this, pid).map(drop).unwrap_err(),
             kill_child(this, pid).map(drop).unwrap_err(),
         ];
-        let sweep = kill_below(this, 100);
+        let sweep = kill_descendants(this, 100);
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
         sleep.kill().unwrap();
         sleep.wait().unwrap();
