@@ -101,11 +101,6 @@ pub(crate) fn overran(limit: Duration, ended: Option<TaskError>) -> TaskError {
     TaskError { kind, type_name, message, ..error }
 }
 
-/// The error of an attempt that was interrupted while it waited for its time.
-pub(crate) fn interrupted_before_start() -> TaskError {
-    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
-}
-
 /// The error of an attempt that was interrupted and has not ended in the time that its pool takes for that.
 pub(crate) fn left_behind() -> TaskError {
     TaskError::new(

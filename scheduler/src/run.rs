@@ -368,7 +368,7 @@ impl Run {
         self.running.remove(attempt);
         let Some(&Open { actor, .. }) = self.open.get(&attempt) else { return };
         if self.delayed.remove(attempt) {
-            let error = deadlines::interrupted_before_start();
+            let error = TaskError::interrupted_before_start();
             self.to_self.send(Input::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
         } else if !self.interrupted.contains(attempt) {
             self.interrupted.set(attempt, Instant::now() + self.pools.patience(actor));

@@ -434,10 +434,11 @@ pub(super) fn not_started(interpreter: &OsStr, error: LaunchError) -> TaskError 
 
 /// The error of an attempt that was interrupted before its task began, maybe while the interpreter imported a module.
 pub(super) fn not_begun(imports: Option<&str>) -> TaskError {
-    let import = imports
-        .map(|module| format!(", while the Python interpreter imported the module {module:?}"))
-        .unwrap_or_default();
-    TaskError::new(ErrorKind::Stopped, format!("the attempt was interrupted before it began{import}"))
+    let mut error = TaskError::interrupted_before_start();
+    if let Some(module) = imports {
+        error.message += &format!(", while the Python interpreter imported the module {module:?}");
+    }
+    error
 }
 
 /// What an exception becomes that left a task after it was interrupted.

@@ -316,7 +316,7 @@ impl Pool for GreenPool {
             }
             let position = state.queue.iter().position(|waiting| waiting.id == attempt)?;
             state.queue.remove(position);
-            self.shared.fail(attempt, ErrorKind::Stopped, "the attempt was interrupted before it started");
+            self.shared.report(PoolEvent::Failed { attempt, error: TaskError::interrupted_before_start() });
             None
         });
         if let Some((interrupter, waker)) = running {

@@ -257,8 +257,7 @@ impl Pool for ThreadPool {
             self.kill_after_grace(attempt, interrupter);
         } else if let Some(position) = state.queue.iter().position(|waiting| waiting.id == attempt) {
             state.queue.remove(position);
-            let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
-            self.shared.report(PoolEvent::Failed { attempt, error });
+            self.shared.report(PoolEvent::Failed { attempt, error: TaskError::interrupted_before_start() });
         }
     }
 

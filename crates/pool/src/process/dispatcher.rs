@@ -226,7 +226,7 @@ impl Dispatcher {
     fn interrupt(&mut self, attempt: AttemptId, now: Instant, actions: &mut Vec<Action>) {
         if let Some(position) = self.queue.iter().position(|queued| queued.attempt.id == attempt) {
             self.queue.remove(position);
-            actions.push(report_failed(attempt, interrupted_before_start()));
+            actions.push(report_failed(attempt, TaskError::interrupted_before_start()));
         } else if let Some(&id) = self.assigned_to.get(&attempt)
             && let Some(worker) = self.workers.get_mut(&id)
             && let Some(assigned) = worker.assigned_mut(attempt)
@@ -338,7 +338,7 @@ impl Dispatcher {
                 self.requeue(assigned, losses_before_start, actions);
             } else {
                 // The worker had forgotten it when the interrupt came, and will say nothing of it.
-                actions.push(report_failed(attempt, interrupted_before_start()));
+                actions.push(report_failed(attempt, TaskError::interrupted_before_start()));
             }
         }
         self.with_worker(id, |worker| actions.extend(worker.report_first_started()));
@@ -457,8 +457,4 @@ fn report_failed(attempt: AttemptId, error: TaskError) -> Action {
 
 fn broken_error(reason: &str) -> TaskError {
     TaskError::new(ErrorKind::WorkerLost, reason)
-}
-
-fn interrupted_before_start() -> TaskError {
-    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
 }

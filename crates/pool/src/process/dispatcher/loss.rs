@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use pushflow_model::TaskError;
+
 use super::message::{Action, MAX_FAILED_STARTS, WorkerId};
 use super::worker::{Interruption, Worker, WorkerState};
-use super::{Dispatcher, broken_error, interrupted_before_start, report_failed};
+use super::{Dispatcher, broken_error, report_failed};
 
 /// How long no worker is started after so many, while others serve.
 const RETRY_STARTS_AFTER: Duration = Duration::from_secs(1);
@@ -67,7 +69,7 @@ impl Dispatcher {
             // One that ran something, and ended by that, says nothing of what waited behind it.
             let times = assigned.losses_before_start + u8::from(begun == 0);
             if !matches!(assigned.interruption, Interruption::None) {
-                actions.push(report_failed(id, interrupted_before_start()));
+                actions.push(report_failed(id, TaskError::interrupted_before_start()));
             } else if let Some(reason) = &self.broken {
                 actions.push(report_failed(id, broken_error(reason)));
             } else if times >= self.rules.max_losses_before_start {
