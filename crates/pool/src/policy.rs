@@ -48,23 +48,33 @@ pub struct ProcessKind {
     pub daemon: bool,
 }
 
-const fn policy(name: &'static str, family: Family, daemonic: bool, at_exit: AtExit) -> Policy {
-    Policy { name, class: ProcessClass { family, daemonic }, at_exit }
-}
-
-/// The table of pools; for single processes see [`Policy::of_process`].
+/// The rules of every process pool, in the order of the pool types; for single processes see [`Policy::of_process`].
 pub const POLICIES: [Policy; 5] = [
-    policy(PoolType::Process.name(), Family::ConcurrentFutures, false, AtExit::Wait),
-    policy(PoolType::NdProcess.name(), Family::ConcurrentFutures, false, AtExit::Wait),
-    policy(PoolType::Multiprocessing.name(), Family::Multiprocessing, true, AtExit::Terminate),
-    policy(PoolType::NdMultiprocessing.name(), Family::Multiprocessing, false, AtExit::Wait),
-    policy(PoolType::Billiard.name(), Family::Billiard, true, AtExit::Terminate),
+    of_process_pool(PoolType::Process),
+    of_process_pool(PoolType::NdProcess),
+    of_process_pool(PoolType::Multiprocessing),
+    of_process_pool(PoolType::NdMultiprocessing),
+    of_process_pool(PoolType::Billiard),
 ];
+
+const fn of_process_pool(pool: PoolType) -> Policy {
+    match Policy::of(pool) {
+        Some(policy) => policy,
+        None => panic!("this pool has no worker processes"),
+    }
+}
 
 impl Policy {
     /// The rules of a pool; `None` where attempts do not run in processes of their own.
-    pub fn of(pool: PoolType) -> Option<&'static Policy> {
-        POLICIES.iter().find(|policy| policy.name == pool.name())
+    pub const fn of(pool: PoolType) -> Option<Policy> {
+        let (family, daemonic, at_exit) = match pool {
+            PoolType::Process | PoolType::NdProcess => (Family::ConcurrentFutures, false, AtExit::Wait),
+            PoolType::Multiprocessing => (Family::Multiprocessing, true, AtExit::Terminate),
+            PoolType::NdMultiprocessing => (Family::Multiprocessing, false, AtExit::Wait),
+            PoolType::Billiard => (Family::Billiard, true, AtExit::Terminate),
+            PoolType::Thread | PoolType::Gevent => return None,
+        };
+        Some(Policy { name: pool.name(), class: ProcessClass { family, daemonic }, at_exit })
     }
 
     /// The rules of a single process: those of the pools of its family, daemonic as asked.
@@ -73,7 +83,8 @@ impl Policy {
             ProcessFamily::Multiprocessing => ("mpprocess", Family::Multiprocessing),
             ProcessFamily::Billiard => ("bprocess", Family::Billiard),
         };
-        policy(name, family, kind.daemon, if kind.daemon { AtExit::Terminate } else { AtExit::Wait })
+        let at_exit = if kind.daemon { AtExit::Terminate } else { AtExit::Wait };
+        Policy { name, class: ProcessClass { family, daemonic: kind.daemon }, at_exit }
     }
 
     /// What becomes of a worker when the process that has the pool is gone without an exit: a daemonic one is ended at

@@ -76,7 +76,7 @@ impl ProcessPool {
         events: EventSink,
         opening: &Cancellation,
     ) -> Result<ProcessPool, OpenError> {
-        let policy = *Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
+        let policy = Policy::of(pool).ok_or(OpenError::NoProcesses(pool.name()))?;
         let options = options.bounded();
         ProcessPool::open_by(policy, rules(&options), &options, None, events, opening)
     }
