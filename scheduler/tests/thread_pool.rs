@@ -37,6 +37,11 @@ fn returns_a_number() -> i64 {
 }
 
 #[task]
+fn returns_what_cannot_travel() -> u64 {
+    u64::MAX
+}
+
+#[task]
 fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancelled> {
     context.sleep(Duration::from_secs(3600))
 }
@@ -211,9 +216,16 @@ fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
     let (kind, message) = run("add_one");
     assert_eq!(kind, ErrorKind::BadInput);
     assert!(message.contains("needs the input \"value\""), "{message}");
-    let (kind, message) = run("returns_a_number");
+    let (kind, message) = run("returns_what_cannot_travel");
     assert_eq!(kind, ErrorKind::BadResult);
-    assert!(message.contains("returned an integer, but a mapping"), "{message}");
+    assert!(message.contains("returned what can't travel"), "{message}");
+}
+
+#[test]
+fn a_result_that_is_no_map_is_the_output_return_value() {
+    let outcome = one_task("returns_a_number").run(Data::new(), &in_this_process()).unwrap();
+    assert_eq!(outcome.ending, EndingKind::Finished);
+    assert_eq!(outcome.result.unwrap().returned::<i64>().unwrap(), 7);
 }
 
 #[test]

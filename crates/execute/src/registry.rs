@@ -25,8 +25,18 @@ use crate::context::TaskContext;
 /// and no type beside the function may be called `greet`; where one is, rename the function and give the task its name.
 ///
 /// # What it returns
-/// Anything that serde writes as a map with text keys (a struct, a `HashMap`), a `Value` that is a map, `Data`, or `()`
-/// for no entries; or a `Result` of these with any error type that converts to `Box<dyn Error>`, such as `String`.
+/// Anything that serde serializes, or a `Result` of that with any error type that converts to `Box<dyn Error>`, such as
+/// `String`. The returned value becomes the outputs of the task, by its form:
+///
+/// | returned | outputs |
+/// |---|---|
+/// | a map with text keys: a struct, a `HashMap`, a [`Value`] that is a map | each field or entry under its name |
+/// | [`Data`] | its entries |
+/// | `()` | none |
+/// | any other value: a number, a text, a `Vec`, a tuple, `None` | the value under the name `return_value` |
+///
+/// An `Option` has the form of its content, and `None` is the `return_value` null. [`Data::returned`] makes the outputs the
+/// Rust value again.
 ///
 /// # Options
 /// `#[task(name = "other.name")]` registers it under another name. `#[task(crate = path)]` says where pushflow is, if
@@ -160,7 +170,7 @@ pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
 ///
 /// # Errors
 /// `NotFound` when there is no one task of that name, `BadInput` when the inputs do not fit its parameters, `Raised` when
-/// it returns an `Err`, `Panicked` when it panics, `BadResult` when what it returns is no mapping.
+/// it returns an `Err`, `Panicked` when it panics, `BadResult` when the returned value can't travel (an integer beyond 64 bits, say).
 pub fn run_rust(name: &str, inputs: &Data, context: &TaskContext) -> Result<Data, TaskError> {
     let task = find_task(name).map_err(|error| TaskError::new(ErrorKind::NotFound, error.to_string()))?;
     panics::catch(|| (task.run)(inputs, context))

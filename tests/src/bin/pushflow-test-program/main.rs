@@ -40,6 +40,11 @@ fn returns_a_number() -> i64 {
 }
 
 #[task]
+fn returns_what_cannot_travel() -> u64 {
+    u64::MAX
+}
+
+#[task]
 fn exits(code: i32) {
     std::process::exit(code);
 }
