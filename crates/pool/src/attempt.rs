@@ -21,6 +21,9 @@ pub struct Attempt {
     pub inputs: Data,
 }
 
+/// What an attempt came to.
+pub type TaskResult = Result<Data, TaskError>;
+
 /// Which standard stream of a task something was printed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {

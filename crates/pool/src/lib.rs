@@ -14,9 +14,10 @@ mod options;
 mod policy;
 mod process;
 mod single_process;
+mod task_output;
 mod task_pool;
 
-pub use attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
+pub use attempt::{Attempt, EventSink, Pool, PoolEvent, Stream, TaskResult};
 pub use error::OpenError;
 pub use in_process::{GreenPool, ThreadPool};
 pub use machine::{Machine, worker_program};
@@ -25,4 +26,4 @@ pub use options::{PoolOptions, default_pool};
 pub use policy::{AtExit, POLICIES, Policy, ProcessFamily, ProcessKind};
 pub use process::ProcessPool;
 pub use single_process::Process;
-pub use task_pool::{Pending, PoolClosed, TaskPool, TaskResult, open_pool};
+pub use task_pool::{Pending, PoolClosed, SubmitError, TaskPool, open_pool};

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use pushflow_green::{Cancellation, Monitor};
 use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError, TaskSpec};
 
-use crate::attempt::{Attempt, PoolEvent};
+use crate::attempt::{Attempt, PoolEvent, TaskResult};
 use crate::error::OpenError;
 use crate::options::PoolOptions;
 use crate::policy::{AtExit, Policy, ProcessKind};
 use crate::process::ProcessPool;
-use crate::task_pool::{TaskResult, print_output};
+use crate::task_output::print_output;
 
 /// The exit code of a process of whose end nothing could be seen: Python's own, when its fork server is gone.
 const UNKNOWN_EXIT_CODE: i32 = 255;
