@@ -118,6 +118,16 @@ pub enum PoolEvent {
     },
 }
 
+impl PoolEvent {
+    /// The end of an attempt.
+    pub(crate) fn ended(attempt: AttemptId, outcome: TaskResult) -> PoolEvent {
+        match outcome {
+            Ok(result) => PoolEvent::Finished { attempt, result },
+            Err(error) => PoolEvent::Failed { attempt, error },
+        }
+    }
+}
+
 /// Where a pool tells what happens: called on threads of the pool, with several events at a time, in their order.
 pub type EventSink = Arc<dyn Fn(Vec<PoolEvent>) + Send + Sync>;
 

@@ -2,7 +2,7 @@
 
 use pushflow_green::EnvironmentError;
 use pushflow_guardian::GuardianError;
-use pushflow_model::NO_CHILDREN;
+use pushflow_model::{ErrorKind, NO_CHILDREN, TaskError};
 
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,4 +52,9 @@ pub enum OpenError {
     /// The machine has no threads or file descriptors left.
     #[error("the pool could not be opened: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// The error of an attempt that waited when its pool was closed.
+pub(crate) fn closed_before_start() -> TaskError {
+    TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started")
 }

@@ -17,26 +17,22 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_execute::{Runner, execute};
+use pushflow_execute::execute;
 use pushflow_green::{
     Beat, Cancellation, Environment, Executor, Job, Local, Monitor, Owner, STACK_BYTES, Waker, Watchdog, environment,
     settle,
 };
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
-use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
-use pushflow_python::SharedPython;
+use pushflow_guardian::{Interrupter, StopListener};
+use pushflow_model::{AttemptId, Data, ErrorKind, TaskError};
 
+use super::processes::{KILL_TIME, Processes, as_pool_event};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::error::OpenError;
-use crate::in_process::python::{as_pool_event, shared_python, start_shared};
+use crate::error::{OpenError, closed_before_start};
 use crate::options::PoolOptions;
 use crate::process::file_limits;
 
 /// Why nothing can run any more.
 const THREAD_HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
-
-/// How long the end of a command that was killed after its grace may take to be seen.
-const KILL_TIME: Duration = Duration::from_millis(500);
 
 /// How many green tasks wait for their first turn at most, while the queue has more for them: what is few stays in the
 /// processor's cache.
@@ -57,11 +53,7 @@ struct GreenPoolShared {
     executor: Executor,
     beat: Arc<Beat>,
     events: EventSink,
-    guardian: Option<Arc<Guardian>>,
-    on_orphan: OnOrphan,
-    /// The processes of running attempts.
-    started: Arc<Started>,
-    python: Option<Arc<SharedPython>>,
+    processes: Processes,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
     limit: usize,
@@ -98,12 +90,8 @@ impl GreenPool {
         }
         settle()?;
         let options = &options.bounded();
-        let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
-            false => None,
-        };
+        let processes = Processes::open(options, with_processes)?;
         let beat = Arc::<Beat>::default();
-        let started = Arc::<Started>::default();
         let limit = match options.python {
             Some(_) if with_processes => file_limits::fitted_green_tasks(options)?,
             _ => options.green_limit(),
@@ -114,16 +102,11 @@ impl GreenPool {
             executor,
             beat: beat.clone(),
             events,
-            python: shared_python(
-                guardian.as_ref(),
+            processes: processes.with_python(
                 options,
                 Environment::Green,
-                &started,
                 GreenPoolShared::interpreter_listener(shared.clone()),
             ),
-            guardian,
-            on_orphan: OnOrphan::after(options.orphan_grace),
-            started,
             pid: std::process::id(),
             limit,
         });
@@ -193,14 +176,9 @@ impl GreenPoolShared {
             local.adopt(key, id.0, interrupter.cancellation().clone());
         }
         self.report(PoolEvent::Started { attempt: id, pid: self.pid });
-        let mut runner = self.guardian.clone().map(|guardian| {
+        let mut runner = self.processes.runner(|| {
             let events = self.events.clone();
-            let stops: StopListener = Arc::new(move |event| {
-                as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
-            });
-            let (on_orphan, started) = (self.on_orphan, self.started.clone());
-            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops: Some(stops) });
-            Runner::of_pool(launcher, self.python.as_ref())
+            Arc::new(move |event| as_pool_event(id, event).into_iter().for_each(|event| events(vec![event])))
         });
         let named = (attempt.actor.clone(), id);
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
@@ -234,10 +212,7 @@ impl GreenPoolShared {
         let more = self.state.change(|state| {
             state.tasks -= 1;
             if state.running.remove(&attempt).is_some() {
-                self.report(match ended {
-                    Ok(result) => PoolEvent::Finished { attempt, result },
-                    Err(error) => PoolEvent::Failed { attempt, error },
-                });
+                self.report(PoolEvent::ended(attempt, ended));
             }
             state.tasks_to_add(self.limit)
         });
@@ -260,7 +235,7 @@ impl GreenPoolShared {
         let running: Vec<(Interrupter, Waker)> = self.state.change(|state| {
             state.closed = true;
             for attempt in std::mem::take(&mut state.queue) {
-                self.fail(attempt.id, ErrorKind::Stopped, "the pool was closed before the attempt started");
+                self.report(PoolEvent::Failed { attempt: attempt.id, error: closed_before_start() });
             }
             state.running.values().map(|running| (running.interrupter.clone(), running.waker.clone())).collect()
         });
@@ -327,7 +302,7 @@ impl Pool for GreenPool {
     }
 
     fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
-        start_shared(self.shared.python.as_deref(), opening)
+        self.shared.processes.start_python(opening)
     }
 
     fn interrupt_running(&self) {
@@ -368,7 +343,7 @@ impl Drop for GreenPool {
     fn drop(&mut self) {
         self.shared.abort();
         // Nobody is left who would wait for the grace of a command.
-        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
+        self.shared.processes.end_all();
         self.shared.executor.close();
     }
 }

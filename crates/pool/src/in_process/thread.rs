@@ -15,19 +15,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_execute::{Runner, execute};
+use pushflow_execute::execute;
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, Started, StopListener};
-use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
-use pushflow_python::SharedPython;
+use pushflow_guardian::{Interrupter, StopListener};
+use pushflow_model::{AttemptId, Data, ErrorKind, TaskError};
 
+use super::processes::{KILL_TIME, Processes, as_pool_event};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::error::OpenError;
-use crate::in_process::python::{as_pool_event, shared_python, start_shared};
+use crate::error::{OpenError, closed_before_start};
 use crate::options::PoolOptions;
-
-/// How long the end of a command that was killed after its grace may take to be seen.
-const KILL_TIME: Duration = Duration::from_millis(500);
 
 /// A pool of threads of the scheduler's own process (`parity.md` P97, type `thread`).
 pub struct ThreadPool {
@@ -39,13 +35,9 @@ struct ThreadPoolShared {
     state: Mutex<ThreadPoolState>,
     changed: Condvar,
     events: EventSink,
-    guardian: Option<Arc<Guardian>>,
-    on_orphan: OnOrphan,
-    /// The processes of running attempts.
-    started: Arc<Started>,
+    processes: Processes,
     /// Asking for it at each attempt would be a system call.
     pid: u32,
-    python: Option<Arc<SharedPython>>,
     limit: usize,
     /// How long an idle thread stays; for ever without scaling.
     idle_timeout: Option<Duration>,
@@ -76,25 +68,16 @@ impl ThreadPool {
     pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<ThreadPool, OpenError> {
         let options = &options.bounded();
         pushflow_green::settle()?;
-        let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
-            false => None,
-        };
-        let (on_orphan, started) = (OnOrphan::after(options.orphan_grace), Arc::<Started>::default());
+        let processes = Processes::open(options, with_processes)?;
         let shared = Arc::new_cyclic(|shared| ThreadPoolShared {
             state: Mutex::default(),
             changed: Condvar::new(),
             events,
-            python: shared_python(
-                guardian.as_ref(),
+            processes: processes.with_python(
                 options,
                 Environment::Plain,
-                &started,
                 ThreadPoolShared::interpreter_listener(shared.clone()),
             ),
-            guardian,
-            on_orphan,
-            started,
             pid: std::process::id(),
             limit: options.worker_limit(),
             idle_timeout: options.scaling.then_some(options.idle_timeout),
@@ -127,12 +110,7 @@ impl ThreadPoolShared {
     /// A thread's whole life.
     fn run_thread(self: Arc<Self>) {
         let runs = Arc::<AtomicU64>::default();
-        let mut runner = self.guardian.clone().map(|guardian| {
-            let (on_orphan, started) = (self.on_orphan, self.started.clone());
-            let stops = Some(self.stop_listener(runs.clone()));
-            let launcher = Arc::new(GuardedLauncher { guardian, on_orphan, started, stops });
-            Runner::of_pool(launcher, self.python.as_ref())
-        });
+        let mut runner = self.processes.runner(|| self.stop_listener(runs.clone()));
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
             runs.store(id.0, Ordering::Release);
@@ -204,10 +182,7 @@ impl ThreadPoolShared {
             return false;
         }
         state.idle += 1;
-        self.report(match ended {
-            Ok(result) => PoolEvent::Finished { attempt, result },
-            Err(error) => PoolEvent::Failed { attempt, error },
-        });
+        self.report(PoolEvent::ended(attempt, ended));
         if state.closed || state.graces > 0 {
             self.changed.notify_all();
         }
@@ -233,8 +208,7 @@ impl ThreadPoolShared {
         let mut state = self.lock();
         state.closed = true;
         for attempt in std::mem::take(&mut state.queue) {
-            let error = TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started");
-            self.report(PoolEvent::Failed { attempt: attempt.id, error });
+            self.report(PoolEvent::Failed { attempt: attempt.id, error: closed_before_start() });
         }
         state.running.values().for_each(|running| running.interrupter.interrupt());
         self.changed.notify_all();
@@ -271,7 +245,7 @@ impl Pool for ThreadPool {
     }
 
     fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
-        start_shared(self.shared.python.as_deref(), opening)
+        self.shared.processes.start_python(opening)
     }
 
     fn interrupt_running(&self) {
@@ -332,6 +306,6 @@ impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.abort();
         // Nobody is left who would wait for the grace of a command.
-        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
+        self.shared.processes.end_all();
     }
 }

@@ -54,6 +54,7 @@ pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId
 use self::prefetch::PrefetchDepth;
 use self::worker::{AnsweredAttempt, AssignedAttempt, Interruption, ProcessExit, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
+use crate::error::closed_before_start;
 
 /// See the module's documentation.
 pub(super) struct Dispatcher {
@@ -252,7 +253,7 @@ impl Dispatcher {
     /// Ends everything that is still there.
     pub(super) fn abort(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.closing = true;
-        self.fail_queue(&TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started"), actions);
+        self.fail_queue(&closed_before_start(), actions);
         for (&id, worker) in &mut self.workers {
             worker.assigned.iter_mut().for_each(|assigned| assigned.interruption = Interruption::EndRequested);
             worker.end(id, now, actions);
@@ -319,10 +320,7 @@ impl Dispatcher {
     fn report(&mut self, settled: Vec<(AttemptId, Result<Data, TaskError>)>, actions: &mut Vec<Action>) {
         for (attempt, answer) in settled {
             self.assigned_to.remove(&attempt);
-            actions.push(match answer {
-                Ok(result) => Action::Report(PoolEvent::Finished { attempt, result }),
-                Err(error) => report_failed(attempt, error),
-            });
+            actions.push(Action::Report(PoolEvent::ended(attempt, answer)));
         }
     }
 
