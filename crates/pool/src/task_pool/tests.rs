@@ -104,9 +104,11 @@ fn a_pending_task_wakes_its_future_once_and_keeps_only_the_last_waker() {
     drop(wakers);
     assert_eq!(counts.each_ref().map(Arc::strong_count), [1, 2], "the first waker is dropped, the second is kept");
     GATE.wait();
-    assert!(pool.join(None));
+    // The waker is woken, and with that dropped, after the lock that a join waits for.
+    while Arc::strong_count(&counts[1]) > 1 {
+        std::thread::yield_now();
+    }
     assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::SeqCst)), [0, 1]);
-    assert_eq!(Arc::strong_count(&counts[1]), 1);
     assert_eq!(pending.wait().unwrap().returned(), Ok(7), "what was polled can be waited for, too");
 }
 
