@@ -4,12 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pushflow_model::Value;
-use pushflow_model::{CommandTask, TaskSpec};
+use pushflow_model::{CommandTask, PoolType, TaskSpec, UnknownPoolType, Value, parse_duration};
 
 use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
-use crate::build::known_pool;
 use crate::{Retries, RunSettings};
 
 /// The attribute that holds the settings.
@@ -21,7 +19,7 @@ const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
 const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
 
 /// How a time is written, for messages.
-const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\" or \"1h\"";
+const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\", \"1h30m\" or \"1d\"";
 
 /// Refuses settings of an object that can't have any.
 pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> LoadResult<()> {
@@ -41,7 +39,7 @@ pub(super) struct NodeSettings {
     /// How often the scheduler tries the node again.
     pub(super) retries: Option<Retries>,
     /// The pool on which the node runs.
-    pub(super) pool: Option<&'static str>,
+    pub(super) pool: Option<PoolType>,
 }
 
 impl NodeSettings {
@@ -106,9 +104,9 @@ fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
     }
 }
 
-fn pool(fields: &Fields<'_>) -> LoadResult<Option<&'static str>> {
+fn pool(fields: &Fields<'_>) -> LoadResult<Option<PoolType>> {
     let Some(name) = fields.text("pool")? else { return Ok(None) };
-    known_pool(name).map(Some).map_err(|error| fields.wrong("pool", error.to_string()))
+    name.parse().map(Some).map_err(|error: UnknownPoolType| fields.wrong("pool", error.to_string()))
 }
 
 /// The task that the settings of a node name: a Rust task or a command.
@@ -164,31 +162,17 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> LoadResult<()> {
 
 fn time(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<Duration>> {
     let Some(value) = fields.get(name) else { return Ok(None) };
-    let seconds = match value {
-        Value::Int(seconds) => Some(*seconds as f64),
-        Value::Float(seconds) => Some(*seconds),
-        Value::Str(text) => seconds(text),
+    let time = match value {
+        Value::Int(seconds) => Duration::try_from_secs_f64(*seconds as f64).ok(),
+        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+        Value::Str(text) => parse_duration(text).ok(),
         _ => None,
     };
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.map(Some).ok_or_else(|| not_a_time(fields, name))
+    time.filter(|time| !time.is_zero()).map(Some).ok_or_else(|| not_a_time(fields, name))
 }
 
 fn not_a_time(fields: &Fields<'_>, name: &'static str) -> Box<LoadError> {
     fields.wrong(name, format!("{name:?} must be a time above zero: {TIME}"))
-}
-
-/// The seconds of a text such as `400ms`, `1.5s`, `2m` or `1h`.
-fn seconds(text: &str) -> Option<f64> {
-    let unit_at = text.find(|letter: char| letter != '.' && !letter.is_ascii_digit())?;
-    let unit = match &text[unit_at..] {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    text[..unit_at].parse::<f64>().ok().map(|number| number * unit)
 }
 
 fn rounds(fields: &Fields<'_>) -> LoadResult<Option<u64>> {
