@@ -32,11 +32,6 @@ fn panics() {
 }
 
 #[task]
-fn returns_a_number() -> i64 {
-    7
-}
-
-#[task]
 fn returns_what_cannot_travel() -> u64 {
     u64::MAX
 }
@@ -219,13 +214,6 @@ fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
     let (kind, message) = run("returns_what_cannot_travel");
     assert_eq!(kind, ErrorKind::BadResult);
     assert!(message.contains("returned what can't travel"), "{message}");
-}
-
-#[test]
-fn a_result_that_is_no_map_is_the_output_return_value() {
-    let outcome = one_task("returns_a_number").run(Data::new(), &in_this_process()).unwrap();
-    assert_eq!(outcome.ending, EndingKind::Finished);
-    assert_eq!(outcome.result.unwrap().returned::<i64>().unwrap(), 7);
 }
 
 #[test]
