@@ -6,6 +6,7 @@ use pushflow_model::{ErrorKind, NO_CHILDREN, TaskError};
 
 /// Why a pool can't be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// There is no guardian.
     #[error(transparent)]

@@ -21,8 +21,20 @@ pub fn default_pool() -> Result<PoolType, EnvironmentError> {
 /// How many green tasks run at a time by default.
 const GREEN_TASKS: usize = 10_000;
 
-/// How a pool is made.
+/// How a pool is made. Options may come with any version: begin with [`PoolOptions::new`], and set what differs from the
+/// defaults.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use pushflow_pool::PoolOptions;
+///
+/// let mut options = PoolOptions::new().max_workers(4).interrupt_grace(Duration::from_millis(500));
+/// options.scaling = false;
+/// assert_eq!(options.worker_limit(), 4);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolOptions {
     /// The most workers at a time; at least one. By default 8 or twice the cores, whichever is more, with scaling, and
     /// one a core without. On the pool `gevent`, how many green tasks run at a time, by default 10,000.
@@ -79,6 +91,111 @@ impl Default for PoolOptions {
             worker: None,
             python: None,
         }
+    }
+}
+
+impl PoolOptions {
+    /// The default options.
+    pub fn new() -> PoolOptions {
+        PoolOptions::default()
+    }
+
+    /// Sets [`PoolOptions::max_workers`](field@PoolOptions::max_workers).
+    #[must_use]
+    pub fn max_workers(mut self, workers: usize) -> PoolOptions {
+        self.max_workers = Some(workers);
+        self
+    }
+
+    /// Sets [`PoolOptions::scaling`](field@PoolOptions::scaling).
+    #[must_use]
+    pub fn scaling(mut self, scaling: bool) -> PoolOptions {
+        self.scaling = scaling;
+        self
+    }
+
+    /// Sets [`PoolOptions::interrupt_grace`](field@PoolOptions::interrupt_grace).
+    #[must_use]
+    pub fn interrupt_grace(mut self, grace: Duration) -> PoolOptions {
+        self.interrupt_grace = grace;
+        self
+    }
+
+    /// Sets [`PoolOptions::orphan_grace`](field@PoolOptions::orphan_grace).
+    #[must_use]
+    pub fn orphan_grace(mut self, grace: Duration) -> PoolOptions {
+        self.orphan_grace = grace;
+        self
+    }
+
+    /// Sets [`PoolOptions::wait_on_exit`](field@PoolOptions::wait_on_exit).
+    #[must_use]
+    pub fn wait_on_exit(mut self, waits: bool) -> PoolOptions {
+        self.wait_on_exit = waits;
+        self
+    }
+
+    /// Sets [`PoolOptions::wait_on_exit_timeout`](field@PoolOptions::wait_on_exit_timeout).
+    #[must_use]
+    pub fn wait_on_exit_timeout(mut self, timeout: Duration) -> PoolOptions {
+        self.wait_on_exit_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets [`PoolOptions::interrupt_on_exit`](field@PoolOptions::interrupt_on_exit).
+    #[must_use]
+    pub fn interrupt_on_exit(mut self, interrupts: bool) -> PoolOptions {
+        self.interrupt_on_exit = interrupts;
+        self
+    }
+
+    /// Sets [`PoolOptions::idle_timeout`](field@PoolOptions::idle_timeout).
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> PoolOptions {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Sets [`PoolOptions::max_tasks_per_worker`](field@PoolOptions::max_tasks_per_worker).
+    #[must_use]
+    pub fn max_tasks_per_worker(mut self, tasks: usize) -> PoolOptions {
+        self.max_tasks_per_worker = Some(tasks);
+        self
+    }
+
+    /// Sets [`PoolOptions::blocking_limit`](field@PoolOptions::blocking_limit).
+    #[must_use]
+    pub fn blocking_limit(mut self, limit: Duration) -> PoolOptions {
+        self.blocking_limit = limit;
+        self
+    }
+
+    /// Sets [`PoolOptions::start_timeout`](field@PoolOptions::start_timeout).
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: Duration) -> PoolOptions {
+        self.start_timeout = timeout;
+        self
+    }
+
+    /// Sets [`PoolOptions::start_method`](field@PoolOptions::start_method).
+    #[must_use]
+    pub fn start_method(mut self, method: StartMethod) -> PoolOptions {
+        self.start_method = method;
+        self
+    }
+
+    /// Sets [`PoolOptions::worker`](field@PoolOptions::worker).
+    #[must_use]
+    pub fn worker(mut self, program: impl Into<PathBuf>) -> PoolOptions {
+        self.worker = Some(program.into());
+        self
+    }
+
+    /// Sets [`PoolOptions::python`](field@PoolOptions::python).
+    #[must_use]
+    pub fn python(mut self, python: PythonOptions) -> PoolOptions {
+        self.python = Some(python);
+        self
     }
 }
 

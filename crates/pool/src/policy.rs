@@ -8,6 +8,7 @@ use pushflow_model::{Family, PoolType, ProcessClass};
 
 /// The rules of one process pool, or of a single process (`parity.md` P97, P108; the original's tables in its README).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Policy {
     /// The name of the pool, or of the kind of single process; its workers are named after it.
     pub name: &'static str,
@@ -21,6 +22,7 @@ pub struct Policy {
 /// What becomes of the running attempts of an open pool when its process exits: `main` returns, or something calls
 /// `exit`. Attempts that have not begun are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AtExit {
     /// The exit waits until they have ended.
     Wait,
@@ -30,6 +32,7 @@ pub enum AtExit {
 
 /// The library of the original's that a single process belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ProcessFamily {
     /// `multiprocessing`: daemonic processes may not start one.
     #[default]
@@ -40,12 +43,34 @@ pub enum ProcessFamily {
 
 /// What a single process is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ProcessKind {
     /// Its family.
     pub family: ProcessFamily,
     /// Whether it is daemonic: ended at the exit of this process, which else waits for it; and not allowed to have
     /// children but those of the billiard family and commands.
     pub daemon: bool,
+}
+
+impl ProcessKind {
+    /// A process of the family multiprocessing that is not daemonic.
+    pub fn new() -> ProcessKind {
+        ProcessKind::default()
+    }
+
+    /// Sets [`ProcessKind::family`](field@ProcessKind::family).
+    #[must_use]
+    pub fn family(mut self, family: ProcessFamily) -> ProcessKind {
+        self.family = family;
+        self
+    }
+
+    /// Sets [`ProcessKind::daemon`](field@ProcessKind::daemon).
+    #[must_use]
+    pub fn daemon(mut self, daemon: bool) -> ProcessKind {
+        self.daemon = daemon;
+        self
+    }
 }
 
 /// The rules of every process pool, in the order of the pool types; for single processes see [`Policy::of_process`].

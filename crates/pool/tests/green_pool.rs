@@ -36,11 +36,7 @@ const POOLS: [&str; 2] = ["thread", "gevent"];
 
 fn open(name: &str, max_workers: usize) -> Open {
     enable().unwrap();
-    let options = PoolOptions {
-        max_workers: Some(max_workers),
-        blocking_limit: Duration::from_millis(20),
-        ..PoolOptions::default()
-    };
+    let options = PoolOptions::new().max_workers(max_workers).blocking_limit(Duration::from_millis(20));
     let told = Arc::<Monitor<Told>>::default();
     let sink: EventSink = {
         let told = told.clone();
