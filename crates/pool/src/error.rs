@@ -11,13 +11,13 @@ pub enum OpenError {
     /// There is no guardian.
     #[error(transparent)]
     Guardian(#[from] GuardianError),
-    /// This process is a daemonic worker, and the pool is not of the family that such may have.
+    /// This process is a daemonic worker, and the pool is not of the billiard family.
     #[error("{NO_CHILDREN}")]
     Daemonic,
-    /// Attempts do not run in processes of their own on a pool of this type.
+    /// A pool of this type has no worker processes.
     #[error("the pool {0:?} has no worker processes")]
     NoProcesses(&'static str),
-    /// The open files of so many workers are more than there may be.
+    /// So many workers would need more open files than the limit.
     #[error(
         "{workers} workers do not fit: each takes {files} open files, and {limit} may be open: raise that with ulimit -n{}",
         if *fit > 0 { format!(", or ask for {fit} workers") } else { String::new() }
@@ -29,7 +29,7 @@ pub enum OpenError {
         files: usize,
         /// How many files may be open.
         limit: usize,
-        /// How many workers there is room for.
+        /// How many workers fit.
         fit: usize,
     },
     /// No worker could be started.
@@ -47,7 +47,7 @@ pub enum OpenError {
     /// The environment can't be known.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
-    /// Who opens it has changed their mind.
+    /// The opening was cancelled.
     #[error("the pool was given up while it was opened")]
     GivenUp,
     /// The machine has no threads or file descriptors left.

@@ -1,8 +1,9 @@
 //! The pools: where attempts run.
 //!
 //! A [`Pool`] decides where the attempts of tasks run: [`ThreadPool`] on threads of the scheduler's own process,
-//! [`GreenPool`] as green tasks on one of them, [`ProcessPool`] in isolated worker processes. [`TaskPool`] runs single
-//! tasks on any of them, and [`NestedPools`] gives a task pools of its own.
+//! [`GreenPool`] as green tasks on one such thread, [`ProcessPool`] in isolated worker processes. [`TaskPool`] runs
+//! single tasks on any pool, [`Process`] runs one task in a process of its own, and [`NestedPools`] opens both inside a
+//! task.
 
 mod attempt;
 mod error;

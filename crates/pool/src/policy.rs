@@ -1,26 +1,27 @@
-//! The policy table: how the worker processes of each pool, and single processes, live and die. One engine reads it;
-//! nothing else differs between them.
+//! The policy table: the rules of the worker processes of each pool, and of single processes. One engine serves all of
+//! them, and they differ in nothing but these rules.
 
 use std::time::Duration;
 
 use pushflow_guardian::OnOrphan;
 use pushflow_model::{Family, PoolType, ProcessClass};
 
-/// The rules of one process pool, or of a single process (`parity.md` P97, P108; the original's tables in its README).
+/// The rules of one process pool, or of a single process (`docs/parity.md` P97, P108; the original's tables in its
+/// README).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policy {
     /// The name of the pool, or of the kind of single process; its workers are named after it.
     pub name: &'static str,
-    /// Its workers' family, and whether they are daemonic: that decides which children their tasks may have, and that
-    /// they end at once when the process that has the pool is gone.
+    /// The workers' family, and whether they are daemonic. Both decide which children their tasks may have. Daemonic
+    /// workers end at once when the process that has the pool has ended.
     pub class: ProcessClass,
-    /// What becomes of running attempts when the process that has the pool exits.
+    /// What happens to running attempts when the process that has the pool exits.
     pub at_exit: AtExit,
 }
 
-/// What becomes of the running attempts of an open pool when its process exits: `main` returns, or something calls
-/// `exit`. Attempts that have not begun are dropped.
+/// What happens to the running attempts of an open pool when its process exits: `main` returns, or something calls
+/// `exit`. Attempts that have not started are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AtExit {
@@ -30,25 +31,25 @@ pub enum AtExit {
     Terminate,
 }
 
-/// The library of the original's that a single process belongs to.
+/// The Python library to which a single process of the original belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProcessFamily {
     /// `multiprocessing`: daemonic processes may not start one.
     #[default]
     Multiprocessing,
-    /// `billiard`: everybody may start one.
+    /// `billiard`: every process may start one.
     Billiard,
 }
 
-/// What a single process is to be.
+/// The kind of a single process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ProcessKind {
     /// Its family.
     pub family: ProcessFamily,
-    /// Whether it is daemonic: ended at the exit of this process, which else waits for it; and not allowed to have
-    /// children but those of the billiard family and commands.
+    /// Whether it is daemonic. This process ends a daemonic process at its exit, and waits for any other. A daemonic
+    /// process may have no children but those of the billiard family and commands.
     pub daemon: bool,
 }
 
@@ -90,7 +91,7 @@ const fn of_process_pool(pool: PoolType) -> Policy {
 }
 
 impl Policy {
-    /// The rules of a pool; `None` where attempts do not run in processes of their own.
+    /// The rules of a pool; `None` if its attempts do not run in processes of their own.
     pub const fn of(pool: PoolType) -> Option<Policy> {
         let (family, daemonic, at_exit) = match pool {
             PoolType::Process | PoolType::NdProcess => (Family::ConcurrentFutures, false, AtExit::Wait),
@@ -112,8 +113,8 @@ impl Policy {
         Policy { name, class: ProcessClass { family, daemonic: kind.daemon }, at_exit }
     }
 
-    /// What becomes of a worker when the process that has the pool is gone without an exit: a daemonic one is ended at
-    /// once, another one may finish its attempt within the grace.
+    /// What happens to a worker when the process that has the pool has ended without an exit: a daemonic worker is
+    /// ended at once, any other may finish its attempt within the grace.
     pub(crate) fn on_orphan(&self, grace: Duration) -> OnOrphan {
         if self.class.daemonic { OnOrphan::End } else { OnOrphan::after(grace) }
     }

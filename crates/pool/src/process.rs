@@ -1,10 +1,10 @@
-//! [`ProcessPool`]: isolated worker processes, started and buried by the guardian.
+//! [`ProcessPool`]: isolated worker processes, which the guardian starts and reaps.
 //!
 //! ```text
 //! ProcessPool ─submit──▶ engine ◀──▶ dispatcher (decides)
 //!                        │ ▲  ▲
-//!      ToWorker          │ │  └── runner: chores and time, and what the guardian says of processes
-//!   (never blocks)       ▼ └───── links: what workers say (one thread each), and the output reader of what they print
+//!      ToWorker          │ │  └── runner: commands to the guardian, its reports on processes, ticks of the clock
+//!   (never blocks)       ▼ └───── reader threads: messages of workers (one each); output thread: output of workers
 //!                     workers
 //! ```
 
@@ -42,19 +42,20 @@ use crate::exit::{AtProcessExit, Registration};
 use crate::options::PoolOptions;
 use crate::policy::{AtExit, Policy};
 
-/// How much longer than its graces the pool may take to report an attempt that it was asked to end.
+/// How much longer than its grace the pool may take to report the end of an interrupted attempt.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// How many workers of a pool may end before they begin an attempt that they were given.
+/// How many workers of a pool may end before they start an attempt that was assigned to them.
 const MAX_LOSSES_BEFORE_START: u8 = 3;
 
-/// A pool of isolated worker processes: every type but `thread` (`parity.md` P97), by the rules of its [`Policy`].
+/// A pool of isolated worker processes: every type but `thread` (`docs/parity.md` P97), by the rules of its [`Policy`].
 ///
-/// What a task does to its process ends that process and its one attempt, nothing else. A task may itself open such a
-/// pool, if its worker is not daemonic or the pool is of the billiard family.
+/// A task that crashes its process ends that process and its own attempt, and nothing else. A task may itself open such
+/// a pool if its worker is not daemonic or the pool is of the billiard family.
 ///
-/// Dropped without having been closed, the pool lets running attempts end, as [`PoolOptions::wait_on_exit`] and its
-/// companions say; dropped by a panic, it does what it does when the process exits.
+/// Dropped without having been closed, the pool waits for running attempts or ends them, as
+/// [`PoolOptions::wait_on_exit`](field@PoolOptions::wait_on_exit) and the two options after it say. Dropped by a panic,
+/// it does the same as when the process exits.
 pub struct ProcessPool {
     engine: Arc<Engine>,
     runner: Option<JoinHandle<()>>,
@@ -69,7 +70,8 @@ impl ProcessPool {
     /// Opens a pool and waits until a worker is ready.
     ///
     /// # Errors
-    /// When there is no worker program, it is of another build, or it can't be started; in a daemonic worker.
+    /// When there is no worker program, the program is of another build or can't be started; in a daemonic worker,
+    /// unless the pool is of the billiard family.
     pub fn open(
         pool: PoolType,
         options: &PoolOptions,
@@ -81,9 +83,10 @@ impl ProcessPool {
         ProcessPool::open_by(policy, rules(&options), &options, None, events, opening)
     }
 
-    /// Opens a pool of one worker for one attempt, with which it ends; waits until that worker is ready.
+    /// Opens a pool of one worker for one attempt, waits until the worker is ready, and closes the pool after the
+    /// attempt.
     ///
-    /// The one worker that says that it is ready is given the attempt; no other takes its place.
+    /// The first worker that is ready runs the attempt. No other worker takes its place.
     pub(crate) fn open_for(
         policy: Policy,
         options: &PoolOptions,
@@ -96,7 +99,7 @@ impl ProcessPool {
         ProcessPool::open_by(policy, rules, &options, Some(attempt), events, opening)
     }
 
-    /// With `only` the pool is closed from the beginning, but for that attempt.
+    /// Opens a pool; with `only`, a pool that runs that attempt and is closed for all others.
     fn open_by(
         policy: Policy,
         rules: Rules,
@@ -138,7 +141,7 @@ impl ProcessPool {
             limit: options.wait_on_exit_timeout,
         };
         let registration = Registration::new(exit_handler.clone())?;
-        // Before anybody can submit anything.
+        // The first workers start before any attempt can be submitted.
         engine.open();
         let end = RunnerExitGuard { engine: engine.clone(), lifecycle: lifecycle.clone() };
         let runner = std::thread::Builder::new().name("pushflow-pool".into()).spawn(move || {
@@ -170,17 +173,17 @@ impl ProcessPool {
         self.handle(Event::Terminate);
     }
 
-    /// Connection what is still there with SIGKILL, and waits for nothing.
+    /// Ends every worker with SIGKILL, without waiting for its end.
     pub(crate) fn kill(&self) {
         self.handle(Event::Abort);
     }
 
-    /// Begins what the exit of the process means for the pool.
+    /// Does to the pool what an exit of the process does, without waiting for its end.
     pub(crate) fn begin_exit(&self) {
         self.exit_handler.begin(self.exit_handler.terminates);
     }
 
-    /// Connection what is still there, and waits for that: the dispatcher gives up what can't be ended.
+    /// Ends every worker, and waits for that. The dispatcher gives up workers that can't be ended.
     pub(crate) fn abort(&mut self) {
         self.handle(Event::Abort);
         self.join();
@@ -198,7 +201,7 @@ impl ProcessPool {
     }
 }
 
-/// Says, however the runner ends, that it has.
+/// Sets the end of the runner in the lifecycle, also when the runner panics.
 struct RunnerExitGuard {
     engine: Arc<Engine>,
     lifecycle: Arc<Lifecycle>,
@@ -214,7 +217,7 @@ impl Drop for RunnerExitGuard {
     }
 }
 
-/// What ends a pool whose process exits, from whatever thread.
+/// Ends a pool whose process exits, from any thread.
 #[derive(Clone)]
 struct ExitHandler {
     engine: Arc<Engine>,
@@ -243,7 +246,7 @@ impl AtProcessExit for ExitHandler {
     }
 }
 
-/// What workers are made of.
+/// What the guardian makes workers of.
 fn source(method: StartMethod) -> Source {
     match method {
         StartMethod::Default | StartMethod::Spawn => Source::Program,
@@ -251,7 +254,7 @@ fn source(method: StartMethod) -> Source {
     }
 }
 
-/// How Python tasks are run.
+/// The options for the interpreters of the workers.
 fn python(options: &PoolOptions) -> Option<PythonOptions> {
     let warm = options.start_method == StartMethod::Forkserver;
     options.python.clone().map(|python| PythonOptions { warm, ..python })
@@ -288,7 +291,8 @@ impl Pool for ProcessPool {
         self.handle(Event::Interrupt(attempt));
     }
 
-    /// Its worker is being ended, and the dispatcher gives up and replaces one that can't be.
+    /// Does nothing: the worker of the attempt is being ended, and the dispatcher replaces a worker that can't be
+    /// ended.
     fn give_up(&self, _: AttemptId) {}
 
     fn interrupt_running(&self) {
@@ -298,7 +302,7 @@ impl Pool for ProcessPool {
     fn close(&mut self, deadline: Option<Instant>) -> bool {
         self.handle(Event::Close);
         let in_time = wait_until_ended(&self.lifecycle, deadline);
-        // A pool that has closed in time has nothing left to end.
+        // If the pool has ended in time, nothing is left for the abort.
         self.abort();
         in_time
     }

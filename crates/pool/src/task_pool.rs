@@ -1,10 +1,10 @@
-//! [`TaskPool`]: a pool for tasks without a workflow, inside another task too.
+//! [`TaskPool`]: a pool for tasks without a workflow, also inside another task.
 //!
 //! # States
-//! An attempt is *open* from its submission until the pool tells how it ended; then its outcome waits for whoever holds
-//! its [`Pending`], or goes to its callback, exactly once. Callbacks are called one after another on a thread of their
-//! own, which is started for the first of them: whatever they do, the pool goes on. Who joins the pool waits for them, too,
-//! but on that thread.
+//! An attempt is *open* from its submission until the pool reports its end. Then its outcome waits for its [`Pending`],
+//! or goes to its callback, exactly once. Callbacks are called one after another on a thread of their own, which is
+//! started for the first of them; so the pool goes on whatever they do. A join waits for the callbacks, too, but not on
+//! their thread.
 
 mod pending;
 mod state;
@@ -25,8 +25,8 @@ use crate::options::PoolOptions;
 use crate::process::ProcessPool;
 use crate::task_output::print_output;
 
-/// Opens a pool of any type; `with_processes` says whether commands are to run on a pool of threads. When `opening` is
-/// cancelled, the pool is given up.
+/// Opens a pool of any type. `with_processes` says whether the attempts of the pools `thread` and `gevent` may start
+/// processes: commands and a Python interpreter. When `opening` is cancelled, the opening ends.
 ///
 /// # Errors
 /// Those of the pool; [`OpenError::GivenUp`].
@@ -44,27 +44,25 @@ pub fn open_pool(
     })
 }
 
-/// A pool that runs single tasks (`parity.md` P103-P105).
+/// A pool that runs single tasks (`docs/parity.md` P103-P105).
 ///
-/// Dropped, it waits for everything that was submitted, unless [`PoolOptions::wait_on_exit`] and its companions say
-/// otherwise.
+/// A dropped pool waits for all submitted tasks, unless [`PoolOptions::wait_on_exit`](field@PoolOptions::wait_on_exit)
+/// and the two options after it say otherwise.
 ///
 /// ```no_run
-/// use pushflow_pool::{PoolOptions, TaskPool};
-/// use pushflow_model::PoolType;
 /// use pushflow_execute::task;
-/// use pushflow_model::TaskSpec;
-/// use pushflow_model::Data;
+/// use pushflow_model::{Data, PoolType};
+/// use pushflow_pool::{PoolOptions, TaskPool};
 ///
 /// #[task(crate = pushflow_execute)]
-/// fn double(number: i64) -> Data {
-///     Data::new().with("number", 2 * number)
+/// fn double(number: i64) -> i64 {
+///     2 * number
 /// }
 ///
 /// // `pushflow::init()` comes first thing in `main`.
-/// let pool = TaskPool::open(PoolType::Thread, &PoolOptions::default())?;
-/// let result = pool.submit(TaskSpec::rust("double"), Data::new().with("number", 21))?.wait()?;
-/// assert_eq!(result.value("number")?, Some(&42.into()));
+/// let pool = TaskPool::open(PoolType::Thread, &PoolOptions::new())?;
+/// let doubled: i64 = pool.submit(double::spec(), Data::new().with("number", 21))?.wait_as()?;
+/// assert_eq!(doubled, 42);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TaskPool {
@@ -74,7 +72,7 @@ pub struct TaskPool {
     next: AtomicU64,
 }
 
-/// Nothing can be submitted: the pool was closed.
+/// The error of a submission to a closed pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pool is closed and takes no more tasks")]
 pub struct PoolClosed;
@@ -130,8 +128,8 @@ impl TaskPool {
         Ok(TaskPool { pool: Mutex::new(Some(pool)), shared, options: options.clone(), next: AtomicU64::new(1) })
     }
 
-    /// Submits a task. The callback receives its outcome, once, on a thread of the pool that calls nothing else: it may use
-    /// the pool, and one that panics harms nobody.
+    /// Submits a task. The callback receives its outcome, once, on a thread of the pool that calls nothing else: it may
+    /// use the pool, and one that panics harms nobody.
     ///
     /// # Errors
     /// When the pool was closed; when there is no thread for callbacks.
@@ -161,9 +159,10 @@ impl TaskPool {
         Ok(id)
     }
 
-    /// Interrupts what runs; what waits is run nevertheless, and the pool can still be used (`parity.md` P105).
+    /// Interrupts the running tasks. Waiting tasks are run nevertheless, and the pool can still be used
+    /// (`docs/parity.md` P105).
     pub fn interrupt(&self) {
-        // Which ones run only the pool knows: that they have started is told a moment later.
+        // Only the pool below knows which attempts run: their starts are reported a moment later.
         if let Some(pool) = &*self.lock() {
             pool.interrupt_running();
         }
@@ -174,17 +173,17 @@ impl TaskPool {
         self.shared.look(|state| state.closed = true);
     }
 
-    /// Waits until everything that was submitted has ended and every callback has returned, at most `limit`: whether that
-    /// is so. A callback itself does not wait for callbacks.
+    /// Waits until all submitted tasks have ended and all callbacks have returned, at most `limit`. Returns whether
+    /// they have. Called in a callback, it waits for the tasks only.
     ///
-    /// In a task it also ends, with `false`, when the task's own attempt is to end.
+    /// In a task the wait also ends, with `false`, when the task's own attempt is to end.
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         self.shared.wait(deadline, |state| state.is_done().then_some(())).is_some()
     }
 
-    /// Takes no more tasks, waits for those that were submitted, at most `limit`, and ends the rest: whether there was
-    /// none. With `interrupt`, what runs is interrupted first.
+    /// Takes no more tasks, waits for the submitted ones, at most `limit`, and ends those that still run. Returns
+    /// whether none did. With `interrupt`, running tasks are interrupted first.
     pub fn shutdown(&self, limit: Option<Duration>, interrupt: bool) -> bool {
         self.close();
         if interrupt {
@@ -193,7 +192,7 @@ impl TaskPool {
         let in_time = self.join(limit);
         let pool = self.lock().take();
         if let Some(mut pool) = pool {
-            // What is idle has time to leave by itself; what still runs has had its time.
+            // Idle workers have time to leave by themselves; running tasks have had their time.
             let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
             pool.close(Some(Instant::now() + leave));
             self.shared.change(TaskPoolState::leave_behind);
@@ -217,7 +216,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 impl Drop for TaskPool {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The pool itself does then what it does when the process exits.
+            // The drop of the pool below does then the same as an exit of the process.
             drop(self.lock().take());
             return;
         }

@@ -1,16 +1,20 @@
 //! [`GreenPool`]: attempts as green tasks on one thread of the scheduler's own process.
 //!
 //! # States
-//! An attempt waits in the queue, or runs as a green task, or is over. There is a green task for each attempt, up to the
-//! limit; it takes the first attempt of the queue when it begins, so that attempts start in their order and one that has
-//! not begun can be interrupted at once, also while the thread is held. When it ends it makes room for the next.
+//! An attempt waits in the queue, or runs as a green task, or has ended. Each attempt gets a green task, up to the
+//! limit. A green task takes the first attempt of the queue when it has its first turn: so attempts start in their
+//! order, and an attempt that has not started can be interrupted at once, even while a task holds the thread. A green
+//! task that ends makes room for the next one.
 //!
-//! All Python tasks run in one interpreter process, patched by gevent, in a greenlet each, while their green tasks here wait
-//! for the answer.
+//! All Python tasks run in one interpreter process, patched by gevent, in a greenlet each, while their green tasks here
+//! wait for the answer.
 //!
-//! An attempt that is interrupted sees that where it next waits, or looks. The process of a command that does not end is
-//! killed after the grace by the watchdog's thread, which no task can hold. When the pool is dropped, tasks that do not
-//! end are left behind, and the thread with them; what they still produce is dropped.
+//! An interrupted attempt sees the interrupt when it next waits, or when it asks its context. The process of a command
+//! that does not end is killed after the grace by the watchdog's thread, which no task can hold. When the pool is
+//! dropped, tasks that do not end are left behind, and the thread with them; their results are dropped.
+//!
+//! Each pool has a thread of its own, where gevent has one for a process. So a task that never lets other tasks run
+//! holds up its own pool only, and the thread that is left behind with it harms no other pool.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -31,17 +35,17 @@ use crate::error::{OpenError, closed_before_start};
 use crate::options::PoolOptions;
 use crate::process::file_limits;
 
-/// Why nothing can run any more.
+/// Why the pool can't run attempts any more.
 const THREAD_HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
 
-/// How many green tasks wait for their first turn at most, while the queue has more for them: what is few stays in the
+/// How many green tasks wait for their first turn at most, even if more attempts are queued: so few stay in the
 /// processor's cache.
 const MAX_UNSTARTED: usize = 64;
 
-/// A pool of green tasks on one thread of the scheduler's own process (`parity.md` P97, type `gevent`).
+/// A pool of green tasks on one thread of the scheduler's own process (`docs/parity.md` P97, type `gevent`).
 ///
-/// Each pool has a thread of its own. A task that blocks it, or computes for long, keeps all others of the pool waiting,
-/// and is reported as [`PoolEvent::Blocked`].
+/// Each pool has a thread of its own. A task that blocks the thread, or computes for long, keeps all other tasks of the
+/// pool waiting, and is reported as [`PoolEvent::Blocked`].
 pub struct GreenPool {
     shared: Arc<GreenPoolShared>,
     watchdog: Watchdog,
@@ -54,7 +58,7 @@ struct GreenPoolShared {
     beat: Arc<Beat>,
     events: EventSink,
     processes: Processes,
-    /// Asking for it at each attempt would be a system call.
+    /// Kept, since each `getpid` is a system call.
     pid: u32,
     limit: usize,
 }
@@ -63,10 +67,10 @@ struct GreenPoolShared {
 struct GreenPoolState {
     queue: VecDeque<Attempt>,
     running: HashMap<AttemptId, RunningAttempt>,
-    /// How many green tasks there are: those of running attempts, and those that have yet to take one.
+    /// How many green tasks there are: those of running attempts, and those that have not taken an attempt yet.
     tasks: usize,
     closed: bool,
-    /// The thread is held by a task that does not end.
+    /// A task that does not end holds the thread.
     broken: bool,
 }
 
@@ -75,12 +79,12 @@ struct RunningAttempt {
     interrupter: Interrupter,
     waker: Waker,
     is_python: bool,
-    /// Whether it was reported that it holds the thread.
+    /// Whether the attempt was reported as blocking.
     was_reported: bool,
 }
 
 impl GreenPool {
-    /// Opens a pool. Where commands are to run (`with_processes`), the guardian is started for them.
+    /// Opens a pool. With `with_processes` the guardian is started, for commands and the Python interpreter.
     ///
     /// # Errors
     /// In the plain environment; when there is to be a guardian and is none; when there are no threads left.
@@ -122,7 +126,7 @@ impl GreenPool {
 }
 
 impl GreenPoolState {
-    /// How many more green tasks the queue needs and the limit allows; they are counted from now on.
+    /// How many more green tasks the queue needs and the limit allows. They count as existing from now on.
     fn tasks_to_add(&mut self, limit: usize) -> usize {
         let unstarted = self.tasks - self.running.len();
         let room = MAX_UNSTARTED.saturating_sub(unstarted).min(limit.saturating_sub(self.tasks));
@@ -141,7 +145,7 @@ impl GreenPoolShared {
         (self.events)(vec![event]);
     }
 
-    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
+    /// Reports, for each running Python task, that a signal stopped their common interpreter, or that it goes on.
     fn interpreter_listener(shared: Weak<GreenPoolShared>) -> StopListener {
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
@@ -164,7 +168,7 @@ impl GreenPoolShared {
         }));
     }
 
-    /// The whole life of a green task.
+    /// Runs a green task.
     fn run_next(self: &Arc<Self>, stack: io::Result<()>) {
         let Some((attempt, interrupter)) = self.take() else { return };
         let id = attempt.id;
@@ -182,12 +186,13 @@ impl GreenPoolShared {
         });
         let named = (attempt.actor.clone(), id);
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
-        // The inputs go before the result is told, so that whoever merges them owns them alone.
+        // The inputs are dropped before the result is reported, so that a merge of both need not copy.
         drop(attempt);
         self.end(id, ended);
     }
 
-    /// The first attempt of the queue, and a task for the next; `None` if it was taken out meanwhile.
+    /// Takes the first attempt of the queue, and spawns green tasks for the next ones; `None` if the queue is empty,
+    /// since an attempt was interrupted meanwhile.
     fn take(self: &Arc<Self>) -> Option<(Attempt, Interrupter)> {
         let (taken, more) = self.state.look(|state| {
             let Some(attempt) = state.queue.pop_front() else {
@@ -219,7 +224,7 @@ impl GreenPoolShared {
         self.spawn(more);
     }
 
-    /// Fails everything, since the thread will not come back.
+    /// Fails all attempts, since the task that holds the thread does not end.
     fn break_down(&self) {
         self.state.change(|state| {
             state.broken = true;
@@ -230,7 +235,7 @@ impl GreenPoolShared {
         });
     }
 
-    /// Fails what waits and interrupts what runs.
+    /// Fails the waiting attempts and interrupts the running ones.
     fn abort(&self) {
         let running: Vec<(Interrupter, Waker)> = self.state.change(|state| {
             state.closed = true;
@@ -310,7 +315,7 @@ impl Pool for GreenPool {
         running.into_iter().for_each(|attempt| self.interrupt(attempt));
     }
 
-    /// A task that holds the thread keeps all others from ever going on: then everything fails, and the pool with it.
+    /// If the attempt holds the thread, no other attempt can go on: all attempts fail, and the pool is broken.
     fn give_up(&self, attempt: AttemptId) {
         let shared = &self.shared;
         let gave_up = shared.state.change(|state| {
@@ -342,7 +347,7 @@ impl Pool for GreenPool {
 impl Drop for GreenPool {
     fn drop(&mut self) {
         self.shared.abort();
-        // Nobody is left who would wait for the grace of a command.
+        // No thread waits for the grace of a command any more.
         self.shared.processes.end_all();
         self.shared.executor.close();
     }

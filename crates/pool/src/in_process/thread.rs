@@ -1,14 +1,15 @@
 //! [`ThreadPool`]: attempts on threads of the scheduler's own process.
 //!
-//! Nothing is encoded and no process is started but those of commands, which the guardian starts. The price: a task that
-//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to. Python
-//! tasks run in one interpreter process that all threads share: there the price is paid by each other.
+//! Values are not encoded, and the only processes are those of commands, which the guardian starts. The price: a task
+//! that exits or corrupts memory takes the scheduler along, and a task that never returns can be asked to end, but not
+//! be ended. Python tasks run in one interpreter process that all threads share: a Python task that crashes takes the
+//! others along.
 //!
 //! # States
-//! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
-//! scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not end are left
-//! behind; what they still produce is dropped. A thread whose attempt was given up is not counted any more: another one
-//! takes its place, and it leaves if it ever comes back.
+//! An attempt waits in the queue, or runs on one thread, or has ended. A thread takes the next attempt, or waits for
+//! one; with scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not
+//! end are left behind, and their results are dropped. A thread whose attempt was given up is not counted any more:
+//! another thread takes its place, and the thread leaves if its attempt ever ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +26,7 @@ use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
 use crate::error::{OpenError, closed_before_start};
 use crate::options::PoolOptions;
 
-/// A pool of threads of the scheduler's own process (`parity.md` P97, type `thread`).
+/// A pool of threads of the scheduler's own process (`docs/parity.md` P97, type `thread`).
 pub struct ThreadPool {
     shared: Arc<ThreadPoolShared>,
     interrupt_grace: Duration,
@@ -36,10 +37,10 @@ struct ThreadPoolShared {
     changed: Condvar,
     events: EventSink,
     processes: Processes,
-    /// Asking for it at each attempt would be a system call.
+    /// Kept, since each `getpid` is a system call.
     pid: u32,
     limit: usize,
-    /// How long an idle thread stays; for ever without scaling.
+    /// How long an idle thread stays; `None` without scaling: for ever.
     idle_timeout: Option<Duration>,
 }
 
@@ -49,7 +50,7 @@ struct ThreadPoolState {
     running: HashMap<AttemptId, RunningAttempt>,
     threads: usize,
     idle: usize,
-    /// How many threads wait for the end of an attempt that was interrupted.
+    /// How many threads wait for the end of an interrupted attempt.
     graces: usize,
     closed: bool,
 }
@@ -61,7 +62,7 @@ struct RunningAttempt {
 }
 
 impl ThreadPool {
-    /// Opens a pool. Where commands are to run (`with_processes`), the guardian is started for them.
+    /// Opens a pool. With `with_processes` the guardian is started, for commands and the Python interpreter.
     ///
     /// # Errors
     /// When there is to be a guardian and is none.
@@ -95,19 +96,20 @@ impl ThreadPoolShared {
         (self.events)(vec![event]);
     }
 
-    /// Starts as many threads as there is work for and the limit allows.
+    /// Starts as many threads as the queue needs and the limit allows.
     fn grow(self: &Arc<Self>, state: &mut ThreadPoolState) -> std::io::Result<()> {
         while state.threads < self.limit && state.idle < state.queue.len() {
             let shared = self.clone();
             std::thread::Builder::new().name("pushflow-task".into()).spawn(move || shared.run_thread())?;
             state.threads += 1;
-            // It counts as idle until it takes its first attempt, so that the next look does not start another for it.
+            // The thread counts as idle until it takes its first attempt, so that no second thread is started for that
+            // one.
             state.idle += 1;
         }
         Ok(())
     }
 
-    /// A thread's whole life.
+    /// Runs a thread of the pool.
     fn run_thread(self: Arc<Self>) {
         let runs = Arc::<AtomicU64>::default();
         let mut runner = self.processes.runner(|| self.stop_listener(runs.clone()));
@@ -117,7 +119,7 @@ impl ThreadPoolShared {
             self.report(PoolEvent::Started { attempt: id, pid: self.pid });
             let named = (attempt.actor.clone(), id);
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
-            // The inputs go before the result is told, so that whoever merges them owns them alone.
+            // The inputs are dropped before the result is reported, so that a merge of both need not copy.
             drop(attempt);
             if !self.end(id, ended) {
                 return;
@@ -125,9 +127,9 @@ impl ThreadPoolShared {
         }
     }
 
-    /// Tells that the command of the attempt that a thread `runs` was stopped by a signal, or goes on.
+    /// Reports that a signal stopped the command of the attempt that a thread `runs`, or that the command goes on.
     fn stop_listener(self: &Arc<Self>, runs: Arc<AtomicU64>) -> StopListener {
-        // The guardian keeps it as long as the command, and must not keep the pool, which keeps the guardian.
+        // The guardian keeps the listener as long as the command. It must not keep the pool, which keeps the guardian.
         let shared = Arc::downgrade(self);
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
@@ -136,7 +138,7 @@ impl ThreadPoolShared {
         })
     }
 
-    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
+    /// Reports, for each running Python task, that a signal stopped their common interpreter, or that it goes on.
     fn interpreter_listener(shared: Weak<ThreadPoolShared>) -> StopListener {
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
@@ -175,7 +177,8 @@ impl ThreadPoolShared {
         }
     }
 
-    /// An attempt has ended: whether its thread may go on. One that was given up has been replaced.
+    /// Reports the end of an attempt. Returns whether its thread may go on: a thread whose attempt was given up was
+    /// replaced.
     fn end(&self, attempt: AttemptId, ended: Result<Data, TaskError>) -> bool {
         let mut state = self.lock();
         if state.running.remove(&attempt).is_none() {
@@ -189,7 +192,7 @@ impl ThreadPoolShared {
         true
     }
 
-    /// Has a thread for everything that waits; where not even one can be started, what waits fails.
+    /// Starts threads for the waiting attempts. If the pool has no thread and none can be started, the attempts fail.
     fn start_threads(self: &Arc<Self>, state: &mut ThreadPoolState) {
         if let Err(error) = self.grow(state)
             && state.threads == 0
@@ -203,7 +206,7 @@ impl ThreadPoolShared {
         self.changed.notify_all();
     }
 
-    /// Fails what waits and interrupts what runs.
+    /// Fails the waiting attempts and interrupts the running ones.
     fn abort(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -235,7 +238,7 @@ impl Pool for ThreadPool {
         }
     }
 
-    /// Its thread is not counted any more, and leaves if it ever comes back.
+    /// The attempt's thread is not counted any more, and leaves if the attempt ever ends.
     fn give_up(&self, attempt: AttemptId) {
         let mut state = self.shared.lock();
         if state.running.remove(&attempt).is_some() {
@@ -282,7 +285,7 @@ impl Pool for ThreadPool {
 }
 
 impl ThreadPool {
-    /// The process of a command that does not end by itself is killed, and with it the wait of its thread.
+    /// Kills the process of a command that does not end within its grace, so that the thread of the attempt goes on.
     fn kill_after_grace(&self, attempt: AttemptId, interrupter: Interrupter) {
         let (shared, grace) = (self.shared.clone(), self.interrupt_grace);
         let kill = move || {
@@ -305,7 +308,7 @@ impl ThreadPool {
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.abort();
-        // Nobody is left who would wait for the grace of a command.
+        // No thread waits for the grace of a command any more.
         self.shared.processes.end_all();
     }
 }

@@ -1,9 +1,11 @@
-//! One worker from its start to its end: the process, the handshake, and the thread that receives what it says.
+//! The connection to one worker: its launch, the handshake, and the reader thread that receives its messages.
 //!
-//! The thread does nothing but receive, so that a worker that is stopped, slow or says garbage holds up itself alone. It
-//! ends with the worker: every file it waits on has its other end in that process. Last it reads what the worker had said
-//! and not sent. The pool waits for these threads when it
-//! ends, so that nothing of it is left: no file, and no memory that was lent.
+//! A reader thread does nothing but receive, so that a worker that is stopped, slow or sends garbage holds up itself
+//! alone. The thread ends with its worker: every file on which it waits has its other end in the worker's process. At
+//! last it reads the replies that the worker had not sent. The pool waits for its reader threads when it ends, so that
+//! no file and no lent memory is left.
+//!
+//! A worker program of another build is refused: messages are no format that two builds share.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -31,23 +33,24 @@ use super::dispatcher::{Event, WorkerId};
 use super::engine::{Engine, RunnerInput, WorkerMessages};
 use crate::policy::Policy;
 
-/// What every worker of a pool is started with.
+/// Starts the workers of a pool, all with the same settings.
 pub(super) struct WorkerLauncher {
     pub(super) guardian: Arc<Guardian>,
     pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
-    /// The memory in which long values travel.
+    /// The memory in which long values are sent.
     pub(super) slabs: SlabStore,
     pub(super) reader_threads: ReaderThreads,
     pub(super) on_orphan: OnOrphan,
     pub(super) source: Source,
 }
 
-/// How long the pool waits at its end for threads whose workers are gone.
+/// How long the pool waits at its end for reader threads whose workers have ended.
 const READER_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Knows whether a thread still receives from a worker: each has a clone of the sender, through which nothing is sent.
+/// The reader threads of a pool. Each holds a clone of the sender, through which nothing is sent: when all threads have
+/// ended, the channel is closed.
 pub(super) struct ReaderThreads(Sender<()>, Receiver<()>);
 
 impl ReaderThreads {
@@ -56,14 +59,14 @@ impl ReaderThreads {
         ReaderThreads(alive, ended)
     }
 
-    /// Waits for the end of all threads. Those of workers that could not be ended are left behind.
+    /// Waits for the end of all threads. The threads of workers that could not be ended are left behind.
     pub(super) fn wait(self) {
         drop(self.0);
         self.1.recv_timeout(READER_THREADS_TIMEOUT).ok();
     }
 }
 
-/// A worker that was asked for.
+/// A worker whose launch the guardian was asked for.
 pub(super) struct StartedWorker {
     pub(super) process: ProcessId,
     pub(super) stdout: PipeReader,
@@ -72,7 +75,7 @@ pub(super) struct StartedWorker {
 }
 
 impl WorkerLauncher {
-    /// Asks the guardian for a worker, and starts the thread that receives what it says.
+    /// Asks the guardian to launch a worker, and starts the worker's reader thread.
     ///
     /// # Errors
     /// When there are no file descriptors or threads left.
@@ -180,12 +183,13 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
     }
 }
 
-/// The last attempt that the worker has begun. What a task writes there by accident is no attempt that it was given.
+/// The last attempt that the worker has started. If a task overwrites the shared memory by accident, the number is that
+/// of no assigned attempt.
 pub(super) fn last_begun(shared: &SharedWords) -> Option<AttemptId> {
     Some(AttemptId(shared.word(CURRENT_ATTEMPT).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
 }
 
-/// The receiving thread's whole life.
+/// Runs a reader thread.
 fn run_reader(worker: WorkerId, handshake: Result<Connection, HandshakeError>, shared: &SharedWords, engine: &Engine) {
     let end = match handshake {
         Ok((sender, mut receiver)) => {
@@ -203,7 +207,7 @@ fn run_reader(worker: WorkerId, handshake: Result<Connection, HandshakeError>, s
     engine.on_all([end]);
 }
 
-/// Hears a worker until it can't be heard any more: why.
+/// Receives messages of a worker until none can come any more, and returns the reason.
 fn read_until_end(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &Engine) -> TransportError {
     loop {
         match read_messages(worker, receiver) {
@@ -213,15 +217,15 @@ fn read_until_end(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &
     }
 }
 
-/// Why there will be no talk with a worker.
+/// Why there is no connection to a worker.
 enum HandshakeError {
-    /// It has ended; its exit report says more.
+    /// The worker has ended; its exit report says how.
     Ended,
-    /// It is not what it should be.
+    /// The process is no worker of this build.
     Wrong { reason: String, fatal: bool },
 }
 
-/// How a worker is talked to.
+/// Both directions of the channel to a worker.
 type Connection = (ToWorkerSender, FromWorkerReceiver);
 
 fn handshake(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Connection, HandshakeError> {
@@ -239,7 +243,7 @@ fn handshake(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> 
     transport::connect(hello.server, settings, SchedulerSide::new(slabs, control)).map_err(|_| HandshakeError::Ended)
 }
 
-/// The next things that a worker says.
+/// Waits for the next messages of a worker.
 fn read_messages(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<WorkerMessages, TransportError> {
     let mut received = receiver.receive()?;
     let (mut events, mut grant_requests) = (Vec::with_capacity(received.messages.len()), Vec::new());
@@ -254,14 +258,13 @@ fn read_messages(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<
     Ok(WorkerMessages { worker, events, grant_requests, frames })
 }
 
-/// What the worker had said and not sent when its channel ended: answers of attempts that had ended, as far as they can be
-/// read.
+/// The replies that the worker had not sent when its channel ended, as far as they can be read.
 fn read_unsent(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
     let events = receiver.unsent_replies(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
     events.flatten().collect()
 }
 
-/// What it means that a worker says this; nothing happens when it asks for room.
+/// The event that a message of a worker is for the dispatcher; `None` for a request for a grant.
 fn event(
     worker: WorkerId,
     receiver: &FromWorkerReceiver,
@@ -269,7 +272,7 @@ fn event(
 ) -> Result<Option<Event>, TransportError> {
     Ok(Some(match message {
         FromWorker::Ready { pid } => Event::Ready { worker, pid },
-        // It leaves; what it printed before is said with the reason then.
+        // The worker leaves by itself; the error quotes what it printed.
         FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
         FromWorker::Finished { attempt, result, marked } => {
             Event::Finished { worker, attempt, result: receiver.open(result)?, marked }

@@ -1,38 +1,41 @@
-//! The dispatcher: which worker gets which attempt, and what the end of a worker means. A pure state machine.
+//! The dispatcher: a pure state machine that assigns attempts to workers and decides what the end of a worker means.
 //!
-//! It owns no process, thread, clock or channel: [`Dispatcher::on`] takes what happened and when, and says what is to be
-//! done. The runner beside it (`runner.rs`) does it.
+//! The dispatcher owns no process, thread, clock or channel. [`Dispatcher::on`] takes an event and its time, and
+//! returns actions. The engine (`engine.rs`) performs them.
 //!
 //! # The states of a worker
-//! - *starting*: from `Start` until it says that it is ready; ended when that takes too long.
-//! - *serving*: has attempts to run, in the order in which it was given them, or is idle. While a signal has stopped it
-//!   (`stop.rs`) it is given nothing.
-//! - *leaving*: told to go, by closing its channel or by ending its tree: since the pool closes, it was idle for long, or it
-//!   has run as many attempts as a worker may.
-//! - *dead*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
-//!   its end), and what it printed has been read, it is *buried*: its attempts are settled. It is forgotten when nothing
-//!   below it is left.
+//! - *starting*: from the action `Start` until the event `Ready`. A worker that takes too long to start is ended.
+//! - *serving*: the worker has attempts to run, in the order of their assignment, or is idle. While a signal has
+//!   stopped the worker (`stop.rs`), nothing is assigned to it.
+//! - *leaving*: the dispatcher closed the worker's channel or asked for the end of its process tree, because the pool
+//!   closes, the worker was idle for long, or it has run as many attempts as a worker may.
+//! - *settled*: the worker's process has exited, its channel is closed (or has had its time to be read to its end), its
+//!   output has been read, and each of its attempts was reported or queued again. The worker is removed when no process
+//!   of its tree is left.
 //!
 //! # The states of an attempt
 //! - *queued*.
-//! - *given* to a worker. While attempts are short (`prefetch.rs`), a worker is given several, since its waking up is the
-//!   whole cost of a small task; what it has not begun is asked back when another worker is idle. Interruption, an attempt
-//!   that has begun has its grace; then the worker's group gets SIGTERM, and a moment later its tree is ended.
-//! - *settling*: it has been answered for, but what it printed has not all been read yet; the report waits for that a
-//!   moment, so that it comes last, and that of a failure can hold the last lines.
-//! - *over*: reported, exactly once.
+//! - *assigned* to a worker. While attempts are short (`prefetch.rs`), a worker is assigned several at a time, since
+//!   most of the cost of a small task is to wake the worker. When another worker is idle, attempts that the first
+//!   worker has not started are asked back. An interrupted attempt has its grace once it has started; then the worker's
+//!   process group gets SIGTERM, and a moment later the worker's process tree is ended.
+//! - *answered*: the worker has sent the answer, but the output of the attempt has not been read to its end. The report
+//!   waits for the output a moment, so that it comes last, and so that the report of a failure holds the last lines.
+//! - *reported*, exactly once.
 //!
-//! # What the end of the pool means
-//! Closing lets everything that was submitted run to its end. The exit of the process that has the pool (`exit.rs`) drops
-//! what has not begun, and waits for what has, or ends it, as the policy of the pool says. Aborting ends everything now.
-//! A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is given up after a while.
+//! # The end of the pool
+//! A close lets every submitted attempt run to its end. The exit of the process that has the pool (`exit.rs`) drops the
+//! attempts that have not started; those that have are waited for or ended, as the policy of the pool says. An abort
+//! ends everything now. A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is
+//! given up after a while.
 //!
-//! # What the death of a worker means
-//! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its
-//! death it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head
-//! of the queue, without spending a try; but an attempt whose workers keep dying before they can begin it is lost too.
-//! Workers that die before they are ready are counted, and after a few in a row the pool is broken: starting more would
-//! never end. While others serve it goes on with those, and tries again once a second.
+//! # The death of a worker
+//! A worker writes the attempt that it starts into memory that outlives the worker, and its unsent answers before that.
+//! So after the worker's death it is known which attempts had started and had no answer: those are lost with the
+//! worker. Attempts that had not started return to the head of the queue, without spending a try. But an attempt whose
+//! workers keep dying before they start it is lost too. Workers that die before they are ready are counted: after a few
+//! in a row the pool is broken, since it would start workers for ever. While other workers serve, the pool goes on with
+//! those, and tries to start workers again once a second.
 
 mod assign;
 mod exit;
@@ -62,11 +65,11 @@ pub(super) struct Dispatcher {
     next_worker: u64,
     workers: BTreeMap<WorkerId, Worker>,
     queue: VecDeque<Queued>,
-    /// Which worker has an attempt that is given or settling.
+    /// The worker of each attempt that is assigned or answered.
     assigned_to: HashMap<AttemptId, WorkerId>,
     prefetch: PrefetchDepth,
     failed_starts: u32,
-    /// When a worker may be started again after that, while others serve.
+    /// While other workers serve: when a worker may be started again after failed starts.
     retry_starts_at: Option<Instant>,
     broken: Option<String>,
     closing: bool,
@@ -74,20 +77,21 @@ pub(super) struct Dispatcher {
     ready: bool,
 }
 
-/// Whether the process that has the pool exits, and what that does to what runs.
+/// What the exit of the process that has the pool does to running attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExitMode {
+    /// The process does not exit.
     No,
-    /// What runs is waited for.
+    /// Running attempts are waited for.
     Wait,
-    /// What runs gets SIGTERM, and its grace.
+    /// Workers with running attempts get SIGTERM, and the attempts get their grace.
     Terminate,
 }
 
 /// An attempt that waits for a worker.
 struct Queued {
     attempt: Attempt,
-    /// How many workers have died with it before they began it.
+    /// How many workers have died with the attempt before they started it.
     losses_before_start: u8,
 }
 
@@ -109,7 +113,7 @@ impl Dispatcher {
         }
     }
 
-    /// Starts the workers that are there from the beginning.
+    /// Starts the first worker; without scaling, all workers.
     pub(super) fn open(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let first = if self.rules.scaling { 1 } else { self.rules.max_workers };
         for _ in 0..first {
@@ -122,7 +126,7 @@ impl Dispatcher {
         self.ready
     }
 
-    /// Why the pool can't go on, if it can't.
+    /// The reason, if the pool is broken.
     pub(super) fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }
@@ -132,17 +136,17 @@ impl Dispatcher {
         self.workers.len()
     }
 
-    /// Whether this worker is still to be talked to.
+    /// Whether messages may still be sent to this worker.
     pub(super) fn accepts_messages(&self, worker: WorkerId) -> bool {
         self.workers.get(&worker).is_some_and(Worker::is_usable)
     }
 
-    /// Whether everything has ended after a close.
+    /// Whether the pool was closed, and no worker and no attempt is left.
     pub(super) fn is_over(&self) -> bool {
         self.closing && self.workers.is_empty() && self.queue.is_empty()
     }
 
-    /// What happened, and what is to be done about it.
+    /// Handles an event, and adds the actions that follow from it.
     pub(super) fn on(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match event {
             Event::Submit(attempts) => self.submit(attempts, actions),
@@ -194,12 +198,12 @@ impl Dispatcher {
         self.assign(now, actions);
     }
 
-    /// Whether one of the workers may leave.
+    /// Whether a worker may leave without being the last one.
     fn has_spare(&self) -> bool {
         self.workers.values().filter(|worker| worker.is_usable()).count() > 1
     }
 
-    /// When `Tick` is due if nothing happens before.
+    /// When `Tick` is due if no event comes before.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let spare = self.has_spare();
         let others = self.next_ask_back().into_iter().chain(self.next_start());
@@ -238,7 +242,7 @@ impl Dispatcher {
         }
     }
 
-    /// Interrupts what each worker runs.
+    /// Interrupts the attempt that each worker runs.
     pub(super) fn interrupt_running(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (&id, worker) in &mut self.workers {
             if let Some(assigned) = worker.assigned.front_mut()
@@ -250,7 +254,7 @@ impl Dispatcher {
         }
     }
 
-    /// Ends everything that is still there.
+    /// Fails the queued attempts and ends every worker.
     pub(super) fn abort(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.closing = true;
         self.fail_queue(&closed_before_start(), actions);
@@ -264,7 +268,7 @@ impl Dispatcher {
         actions.extend(self.queue.drain(..).map(|queued| report_failed(queued.attempt.id, error.clone())));
     }
 
-    /// Takes an attempt from the worker that has answered for it; `None` if it has answered before.
+    /// Takes an attempt from the worker that has sent its answer; `None` if an answer came before.
     fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<AssignedAttempt> {
         let worker = self.workers.get_mut(&id)?;
         let assigned = worker.take(attempt)?;
@@ -273,7 +277,7 @@ impl Dispatcher {
         Some(assigned)
     }
 
-    /// The worker has answered: told at once if nothing that was printed is still to be read.
+    /// Handles the answer for an attempt. It is reported at once if the attempt's output has been read to its end.
     fn answered(
         &mut self,
         id: WorkerId,
@@ -306,7 +310,8 @@ impl Dispatcher {
         }
     }
 
-    /// Reports the attempts of a worker whose output has been read, or has had its time, and then the one that it runs.
+    /// Reports the answered attempts of a worker whose output has been read or has had its time, and then the start of
+    /// the attempt that the worker runs.
     fn report_completed(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.answered.is_empty() {
@@ -335,14 +340,14 @@ impl Dispatcher {
                 let losses_before_start = assigned.losses_before_start;
                 self.requeue(assigned, losses_before_start, actions);
             } else {
-                // The worker had forgotten it when the interrupt came, and will say nothing of it.
+                // The worker had given the attempt back before the interrupt arrived, so no answer will come.
                 actions.push(report_failed(attempt, TaskError::interrupted_before_start()));
             }
         }
         self.with_worker(id, |worker| actions.extend(worker.report_first_started()));
     }
 
-    /// An attempt that no worker has begun waits again, before all others.
+    /// Puts an attempt that no worker has started before all others in the queue.
     fn requeue(&mut self, assigned: AssignedAttempt, losses_before_start: u8, actions: &mut Vec<Action>) {
         if assigned.start_reported {
             actions.push(Action::Report(PoolEvent::Requeued { attempt: assigned.attempt.id }));
@@ -361,7 +366,7 @@ impl Dispatcher {
 
     fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        // One that is being ended, since it took too long, has not been started.
+        // A worker that is being ended because it took too long counts as not started.
         if matches!(worker.state, WorkerState::Starting { .. }) && !worker.is_being_ended() {
             worker.state = WorkerState::Serving;
             worker.last_progress = now;
@@ -391,7 +396,7 @@ impl Dispatcher {
             worker.fault = garbage;
         }
         if !matches!(worker.state, WorkerState::Leaving { .. }) {
-            // A worker that can't be heard is of no use, whatever it still does.
+            // No answer of this worker could arrive.
             worker.end(id, now, actions);
         }
     }
@@ -407,8 +412,8 @@ impl Dispatcher {
 
     fn reaped(&mut self, id: WorkerId, now: Instant) {
         self.with_worker(id, |worker| {
-            // A process that was never started is gone without an exit report, and had a channel and output no more
-            // than that. What another has said may still be on its way.
+            // Without an exit report, the process was never started, so it had neither channel nor output. Messages of
+            // a process that exited may still be on their way.
             if worker.exit.is_none() {
                 worker.exit = Some(ProcessExit { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
                 worker.channel_closed = true;
@@ -429,7 +434,7 @@ impl Dispatcher {
         self.lose_everything(reason, actions);
     }
 
-    /// Nothing more will be heard of any worker: what has been answered is told, the rest is lost.
+    /// No message of any worker will arrive any more: the answered attempts are reported, all others are lost.
     pub(super) fn lose_everything(&mut self, reason: String, actions: &mut Vec<Action>) {
         self.break_down(reason.clone(), actions);
         let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::take_all_answered).collect();
@@ -439,7 +444,7 @@ impl Dispatcher {
         self.workers.clear();
     }
 
-    /// From now on nothing can run here.
+    /// The pool can't run attempts any more: queued and later ones fail.
     fn break_down(&mut self, reason: String, actions: &mut Vec<Action>) {
         if self.broken.is_none() {
             self.fail_queue(&broken_error(&reason), actions);

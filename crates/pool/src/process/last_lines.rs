@@ -1,4 +1,4 @@
-//! [`LastLines`]: the last lines of what was printed.
+//! [`LastLines`]: the last lines of a worker's standard error, which the report of a failure quotes.
 
 use std::collections::VecDeque;
 
@@ -7,16 +7,16 @@ const MAX_LINES: usize = 20;
 /// How many bytes of one line are kept.
 const MAX_LINE_BYTES: usize = 1000;
 
-/// The last lines of a stream, whatever was printed before them.
+/// The last lines of a stream; earlier lines are dropped.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastLines {
     lines: VecDeque<Vec<u8>>,
-    /// Whether the last line has had its end.
+    /// Whether the last line is complete.
     complete: bool,
 }
 
 impl LastLines {
-    /// More was printed.
+    /// Adds text that was printed after the text before.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let text = part.strip_suffix(b"\n").unwrap_or(part);

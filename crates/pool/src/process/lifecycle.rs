@@ -1,4 +1,4 @@
-//! What whoever opens or closes a pool waits for: that a worker is ready, and that the thread that runs the pool has ended.
+//! The two moments of a process pool that other threads wait for: a worker is ready, and the runner has ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,23 +9,27 @@ use pushflow_model::NO_CHILDREN;
 use super::dispatcher::MAX_FAILED_STARTS;
 use crate::error::OpenError;
 
-/// How much longer than its tries the opening of a pool may take, for a guardian that is slow.
+/// How much longer than the starts of its workers the opening of a pool may take, for a slow guardian.
 const OPEN_SLACK: Duration = Duration::from_secs(10);
 
-/// How far the runner has come; whoever waits for it lets other green tasks run.
+/// The state behind a monitor: a green task that waits in it lets other green tasks run.
 pub(super) type Lifecycle = Monitor<LifecycleState>;
 
-/// A pool that is closed from the beginning may be over before it is looked at whether it was open.
+/// The two moments are independent: a pool that is closed from the beginning may have ended before the thread that
+/// opens it looks whether it was opened.
 #[derive(Debug, Default)]
 pub(super) struct LifecycleState {
-    /// Whether a worker has been ready, or why none will be.
+    /// Set when a worker has been ready, or with the reason why none will be.
     pub(super) opened: Option<Result<(), String>>,
     /// The runner has ended.
     pub(super) ended: bool,
 }
 
-/// Waits for the runner's word that a worker is ready, as many tries as there are, each with its time; longer takes only a
-/// guardian that is stopped. Hears that the pool is given up.
+/// Waits until a worker is ready. The limit is the time of as many starts as may fail; only a stopped guardian takes
+/// longer.
+///
+/// # Errors
+/// When no worker could be started, the limit is over, or `opening` is cancelled.
 pub(super) fn wait_until_open(
     lifecycle: &Arc<Lifecycle>,
     start_timeout: Duration,
@@ -44,7 +48,7 @@ pub(super) fn wait_until_open(
     opened.unwrap_or_else(|| Err(OpenError::Worker("the guardian does not answer".into())))
 }
 
-/// Waits until the runner has ended: whether it has by the deadline.
+/// Waits until the runner has ended. Returns whether it has by the deadline.
 pub(super) fn wait_until_ended(lifecycle: &Lifecycle, deadline: Option<Instant>) -> bool {
     lifecycle.wait(deadline, |state| state.ended.then_some(())).is_some()
 }

@@ -1,5 +1,5 @@
-//! The runner: the thread that does the engine's chores, which may wait for the guardian, and tells it what the guardian says
-//! of processes, and that time has passed.
+//! The runner: the thread of a pool that follows the engine's commands, which may wait for the guardian, and passes the
+//! guardian's reports about processes, and the ticks of the clock, to the engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::dispatcher::{Event, WorkerId};
 use super::engine::{Engine, RunnerCommand, RunnerInput, RunnerWork};
 use super::output::OutputReader;
 
-/// How many inputs are handled before the time is looked at again.
+/// How many inputs are handled before the clock is looked at again.
 const BATCH: usize = 256;
 
 pub(super) struct PoolRunner {
@@ -20,14 +20,14 @@ pub(super) struct PoolRunner {
     pub(super) launcher: WorkerLauncher,
     pub(super) output: OutputReader,
     pub(super) inputs: Receiver<RunnerInput>,
-    /// Handed to who hears what becomes of a worker's process.
+    /// For the guardian's listeners, which send their reports to this runner.
     pub(super) to_self: Sender<RunnerInput>,
-    /// What the guardian calls the workers.
+    /// The guardian's ids of the workers' processes.
     pub(super) processes: HashMap<WorkerId, ProcessId>,
 }
 
 impl PoolRunner {
-    /// Runs until the pool was closed and nothing of it is left.
+    /// Runs until the pool was closed, and no worker and no attempt is left.
     pub(super) fn run(mut self) {
         loop {
             let RunnerWork { commands, due, finished } = self.engine.next_work();
@@ -45,14 +45,14 @@ impl PoolRunner {
             let events = match received {
                 Ok(input) => self.events(input),
                 Err(RecvTimeoutError::Timeout) => vec![Event::Tick],
-                // This thread holds a sender itself, so that the channel can't be closed.
+                // Unreachable: this thread holds a sender itself.
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             self.engine.on_all(events);
         }
     }
 
-    /// This and what else has come meanwhile.
+    /// The events of this input and of those that have arrived meanwhile.
     fn events(&mut self, first: RunnerInput) -> Vec<Event> {
         let inputs = std::iter::once(first).chain(self.inputs.try_iter()).take(BATCH);
         let events = inputs.filter_map(|input| match input {

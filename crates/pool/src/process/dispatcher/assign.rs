@@ -1,5 +1,5 @@
-//! Who gets what: gives out what is queued, starts workers for the rest, asks back what waits behind others, replaces
-//! workers that have run as many attempts as they may.
+//! Assigning: queued attempts are assigned to workers, workers are started for the rest, attempts that wait behind
+//! others are asked back for idle workers, and workers that have run as many attempts as they may are replaced.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,18 @@ use super::message::{Action, WorkerId};
 use super::worker::{AssignedAttempt, Worker, WorkerState};
 use super::{Dispatcher, Queued, broken_error};
 
-/// How long a worker may run one attempt before what waits behind it is asked back for an idle one, or for one
-/// that is then started.
+/// How long a worker may run one attempt before the attempts behind it are asked back for another worker: an idle one,
+/// or one that is then started.
 const ASK_BACK_AFTER: Duration = Duration::from_millis(1);
 
 impl Dispatcher {
-    /// Gives out what waits, starts workers for the rest, asks back what waits behind others, lets workers go.
+    /// Assigns queued attempts, starts workers for the rest, asks attempts back, dismisses workers.
     pub(super) fn assign(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.continue_exit(now, actions);
         if let Some(reason) = &self.broken
             && !self.workers.values().any(Worker::is_usable)
         {
-            // AssignedAttempt back by a worker that has ended since.
+            // A worker gave these attempts back and has ended since.
             self.fail_queue(&broken_error(&reason.clone()), actions);
         }
         self.end_stopped_idle_workers(now, actions);
@@ -28,7 +28,7 @@ impl Dispatcher {
             self.start_for_queue(now, actions);
         }
         if !self.ready && !self.closing && !self.workers.values().any(Worker::is_usable) {
-            // Whoever opens the pool waits for a worker, and has submitted nothing that would start one.
+            // The thread that opens the pool waits for a worker, and has submitted nothing that would start one.
             self.start_if_allowed(now, actions);
         }
         if let Some((id, since)) = self.ask_back_candidate()
@@ -49,8 +49,8 @@ impl Dispatcher {
         }
     }
 
-    /// How many attempts a worker may still be given before it is replaced; while no other can be started, as many as
-    /// there are.
+    /// How many attempts may still be assigned to a worker before it is replaced; no limit while no other worker can be
+    /// started.
     fn remaining_tasks(&self, worker: &Worker) -> usize {
         if self.retry_starts_at.is_some() {
             usize::MAX
@@ -59,7 +59,7 @@ impl Dispatcher {
         }
     }
 
-    /// Lets workers go that have run as many attempts as they may; others are started as they are needed.
+    /// Dismisses workers that have run as many attempts as they may. Others are started when attempts need them.
     fn dismiss_at_task_limit(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let spent = |worker: &Worker| worker.is_idle() && self.remaining_tasks(worker) == 0;
         let spent: Vec<WorkerId> = self.workers.iter().filter(|(_, worker)| spent(worker)).map(|(&id, _)| id).collect();
@@ -68,8 +68,8 @@ impl Dispatcher {
         }
     }
 
-    /// Shares what is queued among the workers that may have more, idle ones first: while attempts are short, those too
-    /// that have but half of what they may have, and do not seem to run a long one.
+    /// Shares the queue among the workers that may have more attempts, idle workers first. While attempts are short, a
+    /// busy worker may have more if it has at most half of the prefetch depth and does not seem to run a long attempt.
     fn assign_queued(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let depth = self.prefetch.depth();
         let wants = |worker: &Worker| {
@@ -119,7 +119,7 @@ impl Dispatcher {
         self.workers.values().filter(|worker| matches!(worker.state, WorkerState::Starting { .. })).count()
     }
 
-    /// Starts a worker unless there are as many as there may be, or the pool is broken: whether it did.
+    /// Starts a worker unless there are as many as there may be, or the pool is broken. Returns whether it did.
     fn start_if_allowed(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
         let allowed = self.may_start() && !self.waits_to_retry_starts(now);
         if allowed {
@@ -132,23 +132,23 @@ impl Dispatcher {
         self.workers.len() < self.rules.max_workers && self.broken.is_none()
     }
 
-    /// Whether starts have failed, so that the workers that serve have to do for a while.
+    /// Whether no worker is started for a while, because starts have failed and other workers serve.
     fn waits_to_retry_starts(&self, now: Instant) -> bool {
         self.retry_starts_at.is_some_and(|at| now < at) && self.workers.values().any(Worker::is_serving)
     }
 
-    /// When a worker is to be started for what is queued, if none may now.
+    /// When a worker is to be started for the queue, if none may be started now.
     pub(super) fn next_start(&self) -> Option<Instant> {
         self.retry_starts_at.filter(|_| self.may_start() && self.starting() < self.queue.len())
     }
 
-    /// When something is to be asked back, if nothing changes before.
+    /// When attempts are to be asked back if no event comes before.
     pub(super) fn next_ask_back(&self) -> Option<Instant> {
         self.ask_back_candidate().map(|(_, since)| since + ASK_BACK_AFTER)
     }
 
-    /// The worker with the most attempts behind the one that it runs, and since when it runs that; only while another
-    /// worker is idle, or may be started, and nothing is queued for it.
+    /// The worker with the most attempts behind its running one, and since when it runs that one. `None` unless another
+    /// worker is idle or may be started, and the queue is empty.
     fn ask_back_candidate(&self) -> Option<(WorkerId, Instant)> {
         let another =
             (self.may_start() && self.retry_starts_at.is_none()) || self.workers.values().any(Worker::is_idle);

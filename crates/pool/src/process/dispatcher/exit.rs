@@ -1,4 +1,4 @@
-//! What the exit of the process that has the pool means: the column "at exit" of the policy table.
+//! The exit of the process that has the pool: the column "at exit" of the policy table.
 
 use std::time::Instant;
 
@@ -10,7 +10,8 @@ use super::worker::Interruption;
 use super::{Dispatcher, ExitMode};
 
 impl Dispatcher {
-    /// The process exits: what has not begun is dropped; what has is waited for, interrupted, terminated or ended.
+    /// The process exits: attempts that have not started are dropped; those that have are waited for, interrupted,
+    /// terminated or ended.
     pub(super) fn exit(&mut self, terminate: bool, now: Instant, actions: &mut Vec<Action>) {
         self.closing = true;
         if !self.rules.wait_on_exit && !terminate {
@@ -25,7 +26,7 @@ impl Dispatcher {
         }
     }
 
-    /// Every worker gets SIGTERM. What it has not begun fails with it; what does not end by that goes on.
+    /// Sends SIGTERM to every worker. If the worker ends, all its attempts fail; if not, they go on.
     pub(super) fn terminate(&mut self, actions: &mut Vec<Action>) {
         for (&id, worker) in &mut self.workers {
             for assigned in
@@ -37,8 +38,8 @@ impl Dispatcher {
         }
     }
 
-    /// While the process exits nothing begins any more. What a worker begins nevertheless, since it hears of it too late,
-    /// is treated as what ran before.
+    /// While the process exits, no attempt is started. An attempt that a worker starts nevertheless, because the
+    /// message that asks it back arrives too late, is treated as if it had run before.
     pub(super) fn continue_exit(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.exit_mode == ExitMode::No {
             return;

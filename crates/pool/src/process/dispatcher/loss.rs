@@ -8,11 +8,11 @@ use super::message::{Action, MAX_FAILED_STARTS, WorkerId};
 use super::worker::{Interruption, Worker, WorkerState};
 use super::{Dispatcher, broken_error, report_failed};
 
-/// How long no worker is started after so many, while others serve.
+/// How long no worker is started after `MAX_FAILED_STARTS`, while others serve.
 const RETRY_STARTS_AFTER: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Settles the attempts of workers of whose death all is known.
+    /// Settles the attempts of dead workers whose last messages and output are known.
     pub(super) fn settle_dead_workers(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let dead: Vec<WorkerId> =
             self.workers.iter().filter(|(_, worker)| worker.is_exit_known(now)).map(|(&id, _)| id).collect();
@@ -33,8 +33,8 @@ impl Dispatcher {
         }
     }
 
-    /// A worker ended before it was ready. While others serve the pool goes on with those, and tries again later: there may
-    /// be no more processes now.
+    /// Counts a worker that ended before it was ready. While other workers serve, the pool goes on with those and tries
+    /// again later: the machine may allow no more processes now.
     fn start_failed(&mut self, reason: String, now: Instant, actions: &mut Vec<Action>) {
         self.failed_starts += 1;
         if self.failed_starts < MAX_FAILED_STARTS {
@@ -54,7 +54,7 @@ impl Dispatcher {
         self.retry_starts_at = Some(now + RETRY_STARTS_AFTER);
     }
 
-    /// What a dead worker had begun is lost; the rest goes back to the head of the queue.
+    /// Fails the attempts that a dead worker had started, and puts the others back at the head of the queue.
     fn settle_assigned(&mut self, worker: &mut Worker, actions: &mut Vec<Action>) {
         let begun = worker.begun();
         let not_begun = worker.assigned.split_off(begun);
@@ -66,7 +66,8 @@ impl Dispatcher {
         for assigned in not_begun.into_iter().rev() {
             let id = assigned.attempt.id;
             self.assigned_to.remove(&id);
-            // One that ran something, and ended by that, says nothing of what waited behind it.
+            // If the worker had started another attempt, that one may have ended it: the death does not count against
+            // the attempts behind it.
             let times = assigned.losses_before_start + u8::from(begun == 0);
             if !matches!(assigned.interruption, Interruption::None) {
                 actions.push(report_failed(id, TaskError::interrupted_before_start()));

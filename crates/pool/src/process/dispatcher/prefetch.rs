@@ -1,4 +1,4 @@
-//! [`PrefetchDepth`]: how long attempts take lately, and so how many a worker is given at a time.
+//! [`PrefetchDepth`]: how many attempts a worker has at a time, from the mean duration of recent attempts.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use std::time::Duration;
 const MAX_DEPTH: usize = 64;
 /// About how much work a worker may have at a time.
 const BACKLOG: Duration = Duration::from_millis(2);
-/// From this duration on an attempt is no longer short: giving several to a worker gains nothing.
+/// Attempts of at least this duration are not short: to assign several to a worker gains nothing.
 const SHORT: Duration = Duration::from_millis(1);
 
-/// A moving mean of how long attempts take.
+/// The moving mean of the durations of attempts.
 #[derive(Debug, Default)]
 pub(super) struct PrefetchDepth {
     mean: Option<Duration>,
 }
 
 impl PrefetchDepth {
-    /// An attempt took so long. What was answered together counts once in full and else as nothing.
+    /// Adds the time from the previous answer of a worker to this one. Of answers that arrive together, the first has
+    /// the whole time, and the others have none.
     pub(super) fn record(&mut self, duration: Duration) {
         self.mean = Some(match self.mean {
             Some(mean) => (mean * 7 + duration) / 8,
@@ -24,7 +25,7 @@ impl PrefetchDepth {
         });
     }
 
-    /// How many attempts a worker may have: one, unless they are known to be short.
+    /// How many attempts a worker may have: one, unless attempts are known to be short.
     pub(super) fn depth(&self) -> usize {
         match self.mean {
             Some(mean) if mean < SHORT => {

@@ -1,4 +1,5 @@
-//! What time alone changes: starts, interruptions, leaving, idle workers, and ends that take too long.
+//! Timeouts of workers: of their start, of the steps of an interruption, of their leaving, of their idleness, and of
+//! their end.
 
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::message::{Action, WorkerId};
 use super::worker::{Interruption, Worker, WorkerState};
 
 impl Dispatcher {
+    /// Takes the step of every timeout that is due.
     pub(super) fn apply_timeouts(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let spare = self.has_spare();
         let due = |worker: &Worker| worker.next_tick(&self.rules, spare).is_some_and(|due| due <= now);

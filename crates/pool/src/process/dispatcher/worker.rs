@@ -1,4 +1,4 @@
-//! One worker as the dispatcher knows it: its state, its attempts, what it printed, and what its end means.
+//! [`Worker`]: the dispatcher's record of one worker, with its state, its attempts, its last output, and its end.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,50 +10,52 @@ use super::message::{Action, Rules, WorkerId};
 use crate::attempt::{Attempt, PoolEvent, Stream};
 use crate::process::last_lines::LastLines;
 
-/// After SIGTERM to a worker's group, how long until its tree is ended.
+/// How long after SIGTERM to a worker's process group its process tree is ended.
 const TERM_TO_KILL: Duration = Duration::from_millis(50);
-/// After a worker's exit, how long its channel is read before its attempts are settled. What it left behind and still
-/// holds the channel is being killed, so that the channel's end comes at once but on a machine that is very busy.
+/// How long after a worker's exit its channel is read before its attempts are settled. Processes that the worker left
+/// behind and that hold the channel open are being killed, so that on all but a very busy machine the channel ends at
+/// once.
 const CHANNEL_DRAIN: Duration = Duration::from_secs(2);
-/// How long the marker that ends what an attempt printed is waited for. It was written before the answer, so that this is
-/// for machines that are so busy that nobody gets to read it.
+/// How long the report of an answer waits for the marker that ends the attempt's output. The marker was written before
+/// the answer, so that only a very busy machine takes that long to read it.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the end of a worker's tree may take, from when it was asked for, and once the worker itself has ended.
+/// How long the end of a worker's process tree may take, from the action `End`, and from the worker's own exit.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a worker that was told to go may take before its tree is ended.
+/// How long a dismissed worker may take to leave before its process tree is ended.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A worker from the moment it was asked for until nothing of it is left.
+/// A worker, from the action `Start` until no process of its tree is left.
 pub(super) struct Worker {
     pub(super) pid: Option<u32>,
     pub(super) state: WorkerState,
-    /// What it has been given and not answered for, in this order; it runs the first.
+    /// The attempts that the worker has and has not answered, in their order; it runs the first.
     pub(super) assigned: VecDeque<AssignedAttempt>,
-    /// How many it has been given all in all, without those that it gave back and those that could not be sent.
+    /// How many attempts were ever assigned to the worker, without those that it gave back and those that could not be
+    /// sent.
     pub(super) assigned_total: usize,
-    /// What is to be reported when its output has been read.
+    /// The answers that are reported when the output of their attempts has been read.
     pub(super) answered: Vec<AnsweredAttempt>,
-    /// When it was last given something to begin with, or gave an answer.
+    /// When the worker last answered, was assigned an attempt while it was idle, became ready, or was continued.
     pub(super) last_progress: Instant,
-    /// Set by the exit report; what it said before may still be on its way.
+    /// Set by the exit report. Messages that the worker sent before may still be on their way.
     pub(super) exit: Option<ProcessExit>,
-    /// Nothing more will come over its channel.
+    /// No more messages will come over the worker's channel.
     pub(super) channel_closed: bool,
-    /// Why it was ended, if it did what no worker does.
+    /// Why the dispatcher ended the worker, if the worker was at fault.
     pub(super) fault: Option<String>,
-    /// A signal has stopped it.
+    /// A signal has stopped the worker.
     pub(super) stopped: bool,
-    /// What it printed has been read to its end.
+    /// The worker's output has been read to its end.
     pub(super) output_drained: bool,
-    /// Nothing of its tree is left.
+    /// No process of the worker's tree is left.
     pub(super) reaped: bool,
-    /// Since when the end of its tree is asked for.
+    /// When the end of the worker's process tree was asked for.
     end_requested: Option<Instant>,
-    /// The last lines on standard error, and the attempt that printed them; none for what was printed before the first.
+    /// The last lines on standard error, and the attempt that printed them; `None` before the first attempt.
     last_lines: (Option<AttemptId>, LastLines),
 }
 
-/// See the documentation of the dispatcher.
+/// The states of a worker: see the documentation of the dispatcher.
 #[derive(Clone, Copy)]
 pub(super) enum WorkerState {
     Starting { since: Instant },
@@ -62,14 +64,14 @@ pub(super) enum WorkerState {
     Settled,
 }
 
-/// An attempt that a worker has been given.
+/// An attempt that a worker has and has not answered.
 pub(super) struct AssignedAttempt {
     pub(super) attempt: Attempt,
-    /// How many workers have died with it before they began it.
+    /// How many workers have died with the attempt before they started it.
     pub(super) losses_before_start: u8,
     pub(super) interruption: Interruption,
     pub(super) asked_back: bool,
-    /// Whether it was told that it has started.
+    /// Whether the start of the attempt was reported.
     pub(super) start_reported: bool,
     output: OutputRead,
 }
@@ -81,21 +83,21 @@ impl AssignedAttempt {
     }
 }
 
-/// How far the interruption of an attempt has come.
+/// The steps of the interruption of an attempt.
 #[derive(Clone, Copy)]
 pub(super) enum Interruption {
     None,
     Requested(Instant),
-    /// SIGTERM was sent, since the interrupt had no effect.
+    /// SIGTERM was sent, since the attempt did not end within its grace.
     TermSent(Instant),
     /// SIGTERM was sent, since the process that has the pool exits.
     TermSentAtExit(Instant),
-    /// SIGTERM was sent, since somebody asked for that.
+    /// SIGTERM was sent at the request of the pool's owner.
     TermSentByUser,
     EndRequested,
 }
 
-/// An attempt that has been answered for, while what it printed is still being read.
+/// An attempt that the worker has answered, while its output is still being read.
 pub(super) struct AnsweredAttempt {
     attempt: AttemptId,
     answer: Result<Data, TaskError>,
@@ -118,12 +120,12 @@ impl AnsweredAttempt {
     }
 }
 
-/// How far what an attempt printed has been read.
+/// How far the output of an attempt has been read.
 #[derive(Default)]
 pub(super) struct OutputRead {
-    /// To its end, by stream.
+    /// Whether it has been read to its end, by stream.
     read: [bool; 2],
-    /// The last lines on standard error, once that has been read to its end.
+    /// The last lines on standard error, once standard error has been read to its end.
     last_lines: Vec<String>,
 }
 
@@ -132,13 +134,13 @@ pub(super) struct OutputRead {
 pub(super) struct ProcessExit {
     pub(super) exit: Exit,
     pub(super) peak_memory_kib: u64,
-    /// The last attempt that it began.
+    /// The last attempt that the worker started.
     pub(super) begun: Option<AttemptId>,
     pub(super) at: Instant,
 }
 
 impl Worker {
-    /// A worker that has just been asked for.
+    /// A worker whose start is asked for now.
     pub(super) fn new(now: Instant) -> Worker {
         Worker {
             pid: None,
@@ -160,23 +162,23 @@ impl Worker {
 
     // ----- serving -----
 
-    /// Whether it can be given attempts, now or when it is ready.
+    /// Whether attempts can be assigned to the worker, now or when it is ready.
     pub(super) fn is_usable(&self) -> bool {
         let ending = self.exit.is_some() || self.end_requested.is_some() || self.channel_closed;
         !ending && matches!(self.state, WorkerState::Starting { .. } | WorkerState::Serving)
     }
 
-    /// Whether it can be given attempts now.
+    /// Whether attempts can be assigned to the worker now.
     pub(super) fn is_serving(&self) -> bool {
         self.is_usable() && !self.stopped && matches!(self.state, WorkerState::Serving)
     }
 
-    /// Whether it waits for attempts.
+    /// Whether the worker serves and has no attempt.
     pub(super) fn is_idle(&self) -> bool {
         self.is_serving() && self.assigned.is_empty()
     }
 
-    /// Whether it has had nothing to run for so long that it is to leave, if it is not the last one.
+    /// Whether the worker has been idle for so long that it is to leave, unless it is the last one.
     pub(super) fn is_long_idle(&self, rules: &Rules, now: Instant) -> bool {
         rules.scaling && self.is_idle() && self.last_progress + rules.idle_timeout <= now
     }
@@ -190,8 +192,8 @@ impl Worker {
         self.assigned.remove(position)
     }
 
-    /// Tells, once, that the attempt that it runs now has started: after the end of the one before, which may wait for
-    /// its output, so that no worker seems to run two at a time.
+    /// Reports, once, the start of the attempt that the worker runs. The report comes after that of the attempt before,
+    /// which may wait for its output: so no worker seems to run two attempts at a time.
     pub(super) fn report_first_started(&mut self) -> Option<Action> {
         if !self.answered.is_empty() {
             return None;
@@ -202,12 +204,12 @@ impl Worker {
         Some(Action::Report(PoolEvent::Started { attempt: assigned.attempt.id, pid }))
     }
 
-    /// How many attempts wait behind the one that it runs and have not been asked back.
+    /// How many attempts wait behind the running one and have not been asked back.
     pub(super) fn can_ask_back(&self) -> usize {
         self.assigned.iter().skip(1).filter(|assigned| !assigned.asked_back).count()
     }
 
-    /// Half of what waits behind the one that it runs, the last ones.
+    /// Marks the last half of the attempts behind the running one as asked back, and returns them.
     pub(super) fn ask_back(&mut self) -> Vec<AttemptId> {
         let count = self.can_ask_back().div_ceil(2);
         let last = self.assigned.iter_mut().skip(1).rev().filter(|assigned| !assigned.asked_back).take(count);
@@ -221,7 +223,7 @@ impl Worker {
         attempts
     }
 
-    /// Everything behind the one that it runs.
+    /// Marks all attempts behind the running one as asked back, and returns them.
     pub(super) fn ask_all_back(&mut self) -> Vec<AttemptId> {
         let behind = self.assigned.iter_mut().skip(1).filter(|assigned| !assigned.asked_back);
         behind.map(|assigned| (assigned.asked_back = true, assigned.attempt.id).1).collect()
@@ -234,14 +236,14 @@ impl Worker {
         actions.push(Action::Dismiss(id));
     }
 
-    /// Ends one that was never ready, and that nobody needs any more: it does not hear yet that it is to go. It counts as
-    /// one that leaves, not as one that could not be started.
+    /// Ends a worker that is not ready and that the pool does not need any more: a worker that starts can't be
+    /// dismissed, since it does not read its channel yet. It counts as leaving, not as a failed start.
     pub(super) fn discard(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         self.state = WorkerState::Leaving { until: now };
         self.end(id, now, actions);
     }
 
-    /// Asks for the end of its tree, once: the guardian repeats what it takes until nothing is left.
+    /// Asks for the end of the worker's process tree, once: the guardian kills until no process is left.
     pub(super) fn end(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         if self.exit.is_none() && self.end_requested.is_none() {
             self.end_requested = Some(now);
@@ -249,12 +251,13 @@ impl Worker {
         }
     }
 
-    /// Whether the end of its tree was asked for.
+    /// Whether the end of the worker's process tree was asked for.
     pub(super) fn is_being_ended(&self) -> bool {
         self.end_requested.is_some()
     }
 
-    /// Whether its end has assigned_total longer than any end does: the guardian was stopped, or it hangs in the kernel.
+    /// Whether the worker's end has taken longer than `END_TIMEOUT`: the guardian is stopped, or the process hangs in
+    /// the kernel.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         self.overdue_at().is_some_and(|at| at <= now)
     }
@@ -264,8 +267,8 @@ impl Worker {
         Some(since + END_TIMEOUT)
     }
 
-    /// Counts as dead and buried from now on, whatever becomes of it. It may still run what it has been given, so that all
-    /// of that is lost.
+    /// Treats the worker as dead and its process tree as gone. The worker may still run its attempts, so all of them
+    /// count as started, and are lost.
     pub(super) fn give_up(&mut self, now: Instant) {
         let begun = self.assigned.back().map(|assigned| assigned.attempt.id);
         if self.exit.is_none() {
@@ -275,7 +278,8 @@ impl Worker {
         (self.channel_closed, self.output_drained, self.reaped) = (true, true, true);
     }
 
-    /// The next step of an interruption that has had its time: of the attempt that it runs, since each step hits that.
+    /// Takes the next step of the interruption of the running attempt, if the step before has had its time. Each step
+    /// hits the running attempt, so attempts behind it have no steps.
     pub(super) fn escalate(&mut self, rules: &Rules, now: Instant) -> Option<Interruption> {
         self.escalates_at(rules).filter(|due| *due <= now)?;
         let assigned = self.assigned.front_mut()?;
@@ -286,7 +290,8 @@ impl Worker {
         Some(assigned.interruption)
     }
 
-    /// When that is. An attempt that was interrupted while it waited for its turn has its grace from then on.
+    /// When the next step of the interruption is due. An attempt that was interrupted while it waited for its turn has
+    /// its grace from its turn on.
     fn escalates_at(&self, rules: &Rules) -> Option<Instant> {
         match self.assigned.front()?.interruption {
             Interruption::Requested(at) => Some(at.max(self.last_progress) + rules.interrupt_grace),
@@ -296,12 +301,12 @@ impl Worker {
         }
     }
 
-    /// When time alone will change something; `spare` says whether there are other workers, so that this one may leave.
+    /// When the next timeout of the worker is due; `spare` says whether there are other workers, so that this one may
+    /// leave.
     pub(super) fn next_tick(&self, rules: &Rules, spare: bool) -> Option<Instant> {
         let overdue = self.overdue_at();
         if let Some(exit) = self.exit {
-            // Until its output has been read time alone changes nothing, however much of it has passed, but that it is
-            // given up in the end.
+            // Until the output has been read, the only timeout is the one after which the worker is given up.
             let waits = !matches!(self.state, WorkerState::Settled) && !self.channel_closed && self.output_drained;
             return waits.then(|| exit.at + CHANNEL_DRAIN).into_iter().chain(overdue).min();
         }
@@ -319,15 +324,16 @@ impl Worker {
         [answered, state, overdue].into_iter().flatten().min()
     }
 
-    /// Whether its process has ended and everything that it said and printed is known, or has had its time.
+    /// Whether the worker has exited, its messages have arrived or had their time, its output has been read, and its
+    /// attempts have not been settled yet.
     pub(super) fn is_exit_known(&self, now: Instant) -> bool {
         let Some(exit) = self.exit else { return false };
         let heard = self.channel_closed || exit.at + CHANNEL_DRAIN <= now;
         heard && self.output_drained && !matches!(self.state, WorkerState::Settled)
     }
 
-    /// How many of the given attempts it had begun: those up to the last one that it noted. None if it noted one that it
-    /// has answered for.
+    /// How many of the assigned attempts the worker had started: those up to the last one that it noted in shared
+    /// memory. 0 if it has answered the noted one.
     pub(super) fn begun(&self) -> usize {
         let begun = self.exit.and_then(|exit| exit.begun);
         let position = self.assigned.iter().position(|assigned| Some(assigned.attempt.id) == begun);
@@ -345,7 +351,7 @@ impl Worker {
         }
     }
 
-    /// What the attempt printed on this stream has been read to its end, be it answered for or not.
+    /// The output of the attempt on this stream has been read to its end; the attempt may be answered or not.
     pub(super) fn read_to_the_end(&mut self, stream: Stream, attempt: AttemptId) {
         let lines = if stream == Stream::Stderr { self.take_lines(Some(attempt)) } else { Vec::new() };
         let assigned = self.assigned.iter_mut().map(|assigned| (assigned.attempt.id, &mut assigned.output));
@@ -360,12 +366,12 @@ impl Worker {
         if self.last_lines.0 == attempt { std::mem::take(&mut self.last_lines.1).into_lines() } else { Vec::new() }
     }
 
-    /// The answers whose output has been read, or has had its time.
+    /// Takes the answers whose output has been read, or has had its time.
     pub(super) fn take_completed(&mut self, now: Instant) -> Vec<(AttemptId, Result<Data, TaskError>)> {
         self.take_answered_if(|answered| answered.output.read == [true; 2] || answered.until <= now)
     }
 
-    /// All answers that wait for their output.
+    /// Takes all answers that wait for their output.
     pub(super) fn take_all_answered(&mut self) -> Vec<(AttemptId, Result<Data, TaskError>)> {
         self.take_answered_if(|_| true)
     }
@@ -381,7 +387,7 @@ impl Worker {
             .into_iter()
             .map(|AnsweredAttempt { attempt, mut answer, output, .. }| {
                 if let Err(error) = &mut answer {
-                    // The lines that came with the error are those of a command.
+                    // Lines that came with the error are those of a command, and stay.
                     if error.stderr.is_empty() {
                         error.stderr = output.last_lines;
                     }
@@ -397,7 +403,7 @@ impl Worker {
 
     // ----- errors -----
 
-    /// The end of a worker as the error of an attempt that it had been given.
+    /// The error of an attempt that was assigned to this worker when it ended.
     pub(super) fn lost_error(&mut self, assigned: &AssignedAttempt) -> TaskError {
         let (exit, peak) = self.exit.map_or((Exit::Unknown, 0), |exit| (exit.exit, exit.peak_memory_kib));
         let pid = self.pid.unwrap_or(0);
@@ -420,7 +426,7 @@ impl Worker {
         error
     }
 
-    /// The end of a worker that was never ready.
+    /// The reason why this worker, which was never ready, ended.
     pub(super) fn start_error(&mut self) -> String {
         let ending = match (&self.fault, self.exit) {
             (Some(fault), _) => fault.clone(),
