@@ -72,8 +72,8 @@ impl Processes {
         })
     }
 
-    /// A runner of attempts; `None` if they start no processes. The listener is called when a signal stops the command that
-    /// the runner runs.
+    /// A runner of attempts; `None` if they start no processes. The listener is called when a signal stops the command
+    /// that the runner runs.
     pub(super) fn runner(&self, stops: impl FnOnce() -> StopListener) -> Option<Runner> {
         Some(Runner::of_pool(Arc::new(self.launcher(stops)?), self.python.as_ref()))
     }

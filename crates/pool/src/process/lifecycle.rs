@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_that_is_over_before_anybody_looks_was_open_or_not_for_its_own_reason() {
+    fn a_pool_that_has_ended_before_its_opener_looks_was_opened_or_not_for_its_own_reason() {
         let opened = |opened| {
             let lifecycle = Arc::new(Monitor::new(LifecycleState { opened, ended: true }));
             wait_until_open(&lifecycle, Duration::ZERO, &Cancellation::new())

@@ -53,8 +53,8 @@ impl Pending<'_> {
     /// Waits for the outcome.
     ///
     /// # Errors
-    /// However the attempt failed. In a task, [`ErrorKind::Stopped`] when the task's own attempt is to end; the submitted
-    /// task is interrupted then.
+    /// However the attempt failed. In a task, [`ErrorKind::Stopped`] when the task's own attempt is to end; the
+    /// submitted task is interrupted then.
     pub fn wait(self) -> TaskResult {
         self.wait_timeout(None).unwrap_or_else(|pending| pending.give_up())
     }
@@ -85,7 +85,8 @@ impl Pending<'_> {
     /// Waits for the outcome, at most `limit`.
     ///
     /// # Errors
-    /// The `Pending` itself, when the task has not ended in that time, or when in a task the task's own attempt is to end.
+    /// The `Pending` itself, when the task has not ended in that time, or when in a task the task's own attempt is to
+    /// end.
     pub fn wait_timeout(mut self, limit: Option<Duration>) -> Result<TaskResult, Self> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let outcome = self.pool.shared.wait(deadline, |state| state.take_outcome(self.attempt));
@@ -107,8 +108,9 @@ impl Pending<'_> {
     }
 }
 
-/// The waker is kept with the attempt, behind the lock of the pool, and is woken by the thread on which the attempt's end
-/// arrives. No thread and no runtime of its own is needed. The executor's waker must not poll in `wake`, as everywhere.
+/// The waker is kept with the attempt, behind the lock of the pool, and is woken by the thread on which the attempt's
+/// end arrives. No thread and no runtime of its own is needed. The executor's waker must not poll in `wake`, as
+/// everywhere.
 ///
 /// # Panics
 /// Polled again after it was ready.

@@ -1,8 +1,9 @@
-//! The attempts of a [`TaskPool`](super::TaskPool) behind its lock: who receives their outcomes, and which of them wait.
+//! The attempts of a [`TaskPool`](super::TaskPool) behind its lock: who receives their outcomes, and which of them
+//! wait.
 //!
-//! The lock is a [`Monitor`]: a thread or green task that waits for an outcome waits in it, and a future leaves its waker
-//! with its attempt. Code of the user runs without the lock, since it may use the pool: callbacks run on a thread of their
-//! own, and wakers are woken and dropped by the caller of [`SharedState::change`] and [`TaskPoolState::poll`].
+//! The lock is a [`Monitor`]: a thread or green task that waits for an outcome waits in it, and a future leaves its
+//! waker with its attempt. Code of the user runs without the lock, since it may use the pool: callbacks run on a thread
+//! of their own, and wakers are woken and dropped by the caller of [`SharedState::change`] and [`TaskPoolState::poll`].
 
 use std::collections::HashMap;
 use std::io;
@@ -93,7 +94,8 @@ impl SharedState {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until `look` finds something; `None` when the deadline comes first, or the attempt around the pool is to end.
+    /// Waits until `look` finds something; `None` when the deadline comes first, or the attempt around the pool is to
+    /// end.
     pub(super) fn wait<R>(
         &self,
         deadline: Option<Instant>,
@@ -152,8 +154,8 @@ impl TaskPoolState {
         }
     }
 
-    /// Ends the attempts that still run after the pool was closed: they run on threads of this process, where nobody can
-    /// end them, and nobody waits for them.
+    /// Ends the attempts that still run after the pool was closed: they run on threads of this process, where nobody
+    /// can end them, and nobody waits for them.
     pub(super) fn leave_behind(&mut self) {
         for attempt in self.open.keys().copied().collect::<Vec<_>>() {
             let message =
@@ -179,7 +181,8 @@ impl TaskPoolState {
         }
     }
 
-    /// Whether all attempts have ended and all callbacks have returned. On the callbacks' own thread only the first counts.
+    /// Whether all attempts have ended and all callbacks have returned. On the callbacks' own thread only the first
+    /// counts.
     pub(super) fn is_done(&self) -> bool {
         let waits_for_callbacks =
             self.unfinished_callbacks > 0 && self.callback_thread != Some(std::thread::current().id());
@@ -217,8 +220,8 @@ impl TaskPoolState {
         }
     }
 
-    /// Forgets the outcome of an attempt, now or when it comes. Gives what is left of its `Pending`, to be dropped without
-    /// the lock.
+    /// Forgets the outcome of an attempt, now or when it comes. Gives what is left of its `Pending`, to be dropped
+    /// without the lock.
     pub(super) fn forget(&mut self, attempt: AttemptId) -> (Option<TaskResult>, Option<Recipient>) {
         let recipient = self.open.get_mut(&attempt).map(|recipient| std::mem::replace(recipient, Recipient::None));
         (self.outcomes.remove(&attempt), recipient)

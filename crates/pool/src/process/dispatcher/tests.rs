@@ -1,4 +1,4 @@
-//! The dispatcher without a process: a pretended pool that says what happens, and looks at what it is asked to do.
+//! The dispatcher without a process: a test pool sends it events, and looks at the actions that it asks for.
 
 mod after_exit;
 mod checked_pool;
@@ -52,7 +52,7 @@ impl TestPool {
         pool
     }
 
-    /// Something happens: what is asked for.
+    /// Handles an event, and returns the actions that follow.
     fn on(&mut self, event: Event) -> Vec<Action> {
         self.dispatcher.on(event, self.now, &mut self.actions);
         std::mem::take(&mut self.actions)
@@ -79,7 +79,7 @@ impl TestPool {
         self.on(Event::Output { worker, stream: Stream::Stderr, attempt, bytes })
     }
 
-    /// What the attempt printed has been read to its end, on both streams.
+    /// The output of the attempt has been read to its end, on both streams.
     fn output_ends(&mut self, worker: u64, attempt: u64) -> Vec<Action> {
         let (worker, attempt) = (WorkerId(worker), AttemptId(attempt));
         let mut actions = self.on(Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
@@ -87,8 +87,8 @@ impl TestPool {
         actions
     }
 
-    /// The worker's process ends after it began this attempt (0: none), and everything about it becomes known: what is
-    /// asked for.
+    /// The worker's process exits after it started this attempt (0: none), and all events of its end arrive. Returns
+    /// the actions that follow.
     fn dies(&mut self, worker: u64, begun: u64, exit: Exit) -> Vec<Action> {
         let worker = WorkerId(worker);
         let begun = Some(AttemptId(begun)).filter(|begun| begun.0 > 0);
@@ -105,7 +105,7 @@ impl TestPool {
     }
 }
 
-/// The summary of actions, in order.
+/// The actions in a few words each, in their order.
 fn summary(actions: &[Action]) -> Vec<String> {
     actions
         .iter()
@@ -173,7 +173,7 @@ fn a_worker_that_stays_idle_leaves_but_the_last_one() {
 }
 
 #[test]
-fn a_result_that_is_on_its_way_when_nothing_is_left_of_its_worker_counts() {
+fn a_result_that_is_on_its_way_when_its_worker_is_reaped_counts() {
     let mut pool = TestPool::open(rules());
     pool.submit([1]);
     let worker = WorkerId(1);
@@ -184,7 +184,7 @@ fn a_result_that_is_on_its_way_when_nothing_is_left_of_its_worker_counts() {
 }
 
 #[test]
-fn an_interrupt_is_asked_for_then_insisted_on_then_enforced() {
+fn an_interrupt_is_followed_by_sigterm_and_then_by_the_end_of_the_worker() {
     let mut pool = TestPool::open(rules());
     pool.submit([1]);
     assert_eq!(summary(&pool.on(Event::Interrupt(AttemptId(1)))), ["interrupt 1 on 1"]);
@@ -221,7 +221,7 @@ fn the_report_of_a_failure_waits_for_the_last_lines_but_not_for_long() {
 }
 
 #[test]
-fn last_lines_that_were_read_before_the_failure_was_told_are_not_lost() {
+fn last_lines_that_were_read_before_the_failure_was_reported_are_not_lost() {
     let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
     pool.submit([1, 2]);
     pool.prints(1, 1, "the reason\n");
@@ -234,18 +234,19 @@ fn last_lines_that_were_read_before_the_failure_was_told_are_not_lost() {
 }
 
 #[test]
-fn a_result_is_told_after_what_its_attempt_printed_and_the_worker_goes_on_meanwhile() {
+fn a_result_is_reported_after_the_output_of_its_attempt_and_the_worker_goes_on_meanwhile() {
     let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
     pool.submit([1, 2]);
     let (worker, attempt) = (WorkerId(1), AttemptId(1));
     let finished = Event::Finished { worker, attempt, result: Data::new(), marked: true };
     assert_eq!(summary(&pool.on(finished)), ["run 2 on 1"]);
     assert_eq!(summary(&pool.prints(1, 1, "late")), ["output of 1"]);
-    // No worker seems to run two at a time.
+    // No worker seems to run two attempts at a time.
     assert_eq!(summary(&pool.output_ends(1, 1)), ["1 finished", "2 started in 1001"]);
 }
 
-/// A pool in which attempts are known to be short, and so many, from 2 on, are with the one worker that is ready.
+/// A pool in which attempts are known to be short. `count` attempts, from 2 on, are assigned to the one worker that is
+/// ready.
 fn short_attempts(max_workers: usize, count: u64) -> TestPool {
     let mut pool = TestPool::open(Rules { max_workers, scaling: false, ..rules() });
     pool.submit([1]);
@@ -255,14 +256,14 @@ fn short_attempts(max_workers: usize, count: u64) -> TestPool {
 }
 
 #[test]
-fn short_attempts_are_given_several_at_a_time() {
+fn several_short_attempts_are_assigned_at_a_time() {
     let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
     pool.submit([1]);
     pool.finish(1, 1);
     let actions = summary(&pool.submit(2..=200));
     let run = actions.iter().find(|action| action.starts_with("run")).unwrap();
     assert_eq!(run.split('+').count(), 64);
-    // Nothing more until half of them is done.
+    // No more are assigned until half of them have ended.
     let assigned = |actions: &[String]| actions.iter().any(|action| action.starts_with("run"));
     for attempt in 2..=32 {
         assert!(!assigned(&summary(&pool.finish(1, attempt))), "{attempt}");
@@ -309,7 +310,7 @@ fn an_attempt_that_is_interrupted_while_its_worker_gives_it_back_fails_and_never
 }
 
 #[test]
-fn an_attempt_that_was_said_to_run_and_had_not_begun_is_said_to_wait_again() {
+fn an_attempt_whose_start_was_reported_and_that_had_not_begun_is_reported_to_wait_again() {
     let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
     assert_eq!(summary(&pool.submit([1])), ["1 started in 1001", "run 1 on 1"]);
     let actions = summary(&pool.dies(1, 0, Exit::Signal(9)));
@@ -322,7 +323,7 @@ fn an_attempt_that_was_said_to_run_and_had_not_begun_is_said_to_wait_again() {
 }
 
 #[test]
-fn workers_that_are_terminated_get_sigterm_once_and_what_they_had_fails_with_them() {
+fn workers_that_are_terminated_get_sigterm_once_and_their_attempts_fail_with_them() {
     let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
     pool.submit([1]);
     pool.on(Event::Close);
@@ -344,7 +345,7 @@ fn where_one_worker_only_may_serve_an_attempt_is_lost_with_it_also_before_it_beg
 }
 
 #[test]
-fn interrupting_what_runs_reaches_each_worker_once_and_nothing_that_waits() {
+fn an_interrupt_of_running_attempts_reaches_each_worker_once_and_no_waiting_attempt() {
     let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
     assert_eq!(summary(&pool.on(Event::InterruptRunning)), [""; 0], "nothing runs");
     pool.submit([1, 2]);
@@ -354,7 +355,7 @@ fn interrupting_what_runs_reaches_each_worker_once_and_nothing_that_waits() {
 }
 
 #[test]
-fn a_closed_pool_finishes_what_it_has_and_lets_its_workers_go() {
+fn a_closed_pool_finishes_its_attempts_and_dismisses_its_workers() {
     let mut pool = TestPool::open(Rules { max_workers: 1, ..rules() });
     pool.submit([1, 2]);
     assert_eq!(summary(&pool.on(Event::Close)), [""; 0]);
@@ -387,7 +388,7 @@ fn a_worker_that_has_run_as_many_attempts_as_it_may_is_replaced() {
     let mut pool = TestPool::open(Rules { max_workers: 1, max_tasks: 3, ..rules() });
     pool.submit([1]);
     pool.finish(1, 1);
-    // Short ones, of which a worker is given several.
+    // Short attempts, of which several are assigned to a worker.
     let assigned = pool.submit([2, 3, 4, 5]);
     assert!(summary(&assigned).contains(&"run 2+3 on 1".to_owned()), "{assigned:?}");
     pool.finish(1, 2);

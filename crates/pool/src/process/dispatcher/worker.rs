@@ -328,8 +328,8 @@ impl Worker {
     /// attempts have not been settled yet.
     pub(super) fn is_exit_known(&self, now: Instant) -> bool {
         let Some(exit) = self.exit else { return false };
-        let heard = self.channel_closed || exit.at + CHANNEL_DRAIN <= now;
-        heard && self.output_drained && !matches!(self.state, WorkerState::Settled)
+        let received_all = self.channel_closed || exit.at + CHANNEL_DRAIN <= now;
+        received_all && self.output_drained && !matches!(self.state, WorkerState::Settled)
     }
 
     /// How many of the assigned attempts the worker had started: those up to the last one that it noted in shared

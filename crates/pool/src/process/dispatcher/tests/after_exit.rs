@@ -1,9 +1,9 @@
-//! What a worker said before it ended, heard after it.
+//! Messages that a worker sent before it exited, and that arrive afterwards.
 
 use super::*;
 
 #[test]
-fn a_result_that_is_heard_after_its_worker_has_gone_counts() {
+fn a_result_that_arrives_after_its_worker_was_reaped_counts() {
     let mut pool = TestPool::open(rules());
     pool.submit([1]);
     let worker = WorkerId(1);
@@ -11,13 +11,13 @@ fn a_result_that_is_heard_after_its_worker_has_gone_counts() {
     pool.on(Event::OutputDrained { worker });
     let before = summary(&pool.on(Event::Reaped { worker }));
     assert!(!before.iter().any(|action| action.contains("failed")), "{before:?}");
-    let mut heard = summary(&pool.finish(1, 1));
-    heard.extend(summary(&pool.on(Event::ChannelClosed { worker, garbage: None })));
-    assert!(heard.contains(&"1 finished".to_owned()), "{heard:?}");
+    let mut arrived = summary(&pool.finish(1, 1));
+    arrived.extend(summary(&pool.on(Event::ChannelClosed { worker, garbage: None })));
+    assert!(arrived.contains(&"1 finished".to_owned()), "{arrived:?}");
 }
 
 #[test]
-fn a_worker_that_has_gone_without_closing_its_channel_is_waited_for_no_longer_than_needed() {
+fn the_channel_of_a_reaped_worker_is_waited_for_no_longer_than_needed() {
     let mut pool = TestPool::open(rules());
     pool.submit([1]);
     let worker = WorkerId(1);

@@ -1,26 +1,26 @@
-//! [`CheckedPool`]: the owner of a pool of pretended workers, who keeps an record of what it asked for and what it was told, and
-//! after each event compares that with what must be true.
+//! [`CheckedPool`]: a pool of fake workers that records all events, actions and reports, and checks after each event what
+//! must be true.
 //!
-//! The dispatcher's own idea of its state is not asked, but for when a worker is buried, and when it has given up to start
-//! others for a while, which it does not tell.
+//! The checks do not read the dispatcher's state, with two exceptions that are not reported: whether a worker is
+//! settled, and whether the dispatcher starts no workers for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fake_worker::{FakeWorker, answer_of};
 use super::*;
 
-/// What the owner knows of an attempt.
+/// The record of an attempt.
 #[derive(Default)]
 pub(super) struct AttemptRecord {
-    /// With which worker it is.
+    /// The worker that has it.
     assigned: Option<WorkerId>,
-    /// How often it was given to one.
+    /// How often it was assigned to a worker.
     times_assigned: u32,
     asked_back: bool,
     pub(super) interrupted: bool,
-    /// It was told that it runs, and where.
+    /// The pid of the worker, once its start was reported.
     runs: Option<u32>,
-    /// The worker's answer has arrived: whether it was a result, and when.
+    /// The worker's answer, once it has arrived.
     answered: Option<Answer>,
     pub(super) ended: bool,
 }
@@ -32,17 +32,17 @@ struct Answer {
     at: Instant,
 }
 
-/// What the owner knows of a worker.
+/// The record of a worker.
 #[derive(Default)]
 struct WorkerRecord {
     ready: bool,
-    /// How many attempts it was given, without those that it gave back.
+    /// How many attempts were assigned to it, without those that it gave back.
     assigned_total: usize,
-    /// It was told to go, or something has arrived by which it is of no more use.
+    /// It was dismissed or is being ended, or an event has arrived after which it can run no attempt.
     ending: bool,
     /// A signal has stopped it.
     stopped: bool,
-    /// When its end was asked for.
+    /// When the action `End` came.
     end_requested: Option<Instant>,
     /// When its exit report arrived.
     exited: Option<Instant>,
@@ -93,25 +93,25 @@ impl CheckedPool {
         self.check();
     }
 
-    // ----- what arrives -----
+    // ----- events -----
 
     fn note(&mut self, event: &Event) {
-        let told_to_end =
+        let set_ending =
             |pool: &mut CheckedPool, worker: &WorkerId| pool.known.entry(*worker).or_default().ending = true;
         match event {
             Event::Stopped { worker, .. } => self.known.entry(*worker).or_default().stopped = true,
             Event::Continued { worker, .. } => self.known.entry(*worker).or_default().stopped = false,
-            // The word of one that is being ended comes too late: it is replaced as one that could not be started.
+            // `Ready` of a worker that is being ended comes too late: the worker counts as a failed start.
             Event::Ready { worker, .. } => {
                 let known = self.known.entry(*worker).or_default();
                 known.ready |= known.end_requested.is_none();
             }
-            Event::ChannelClosed { worker, .. } | Event::Refused { worker, .. } => told_to_end(self, worker),
+            Event::ChannelClosed { worker, .. } | Event::Refused { worker, .. } => set_ending(self, worker),
             Event::Exited { worker, .. } => {
-                told_to_end(self, worker);
+                set_ending(self, worker);
                 self.known.entry(*worker).or_default().exited = Some(self.now);
             }
-            Event::Reaped { worker } => told_to_end(self, worker),
+            Event::Reaped { worker } => set_ending(self, worker),
             Event::GivenBack { worker, attempts } => {
                 let of_worker = self.attempts.values_mut().filter(|record| record.assigned == Some(*worker));
                 of_worker.for_each(|record| record.asked_back = false);
@@ -128,7 +128,7 @@ impl CheckedPool {
         }
         if let Some(attempt) = answer_of(event) {
             let record = self.attempts.get_mut(&attempt).expect("it was submitted");
-            // What comes after the end of its attempt was too late.
+            // An answer after the end of its attempt comes too late.
             if !record.ended {
                 let is_result = matches!(event, Event::Finished { .. });
                 record.answered.get_or_insert(Answer { is_result, from: record.assigned, at: self.now });
@@ -137,12 +137,12 @@ impl CheckedPool {
         }
     }
 
-    // ----- what is asked for and told -----
+    // ----- actions and reports -----
 
-    /// What could not be sent.
+    /// Performs the actions, and returns the attempts that could not be sent.
     fn perform(&mut self, actions: Vec<Action>) -> Vec<(WorkerId, AttemptId)> {
         let mut not_sent = Vec::new();
-        // What fails because the pool is broken is told before that it is.
+        // Attempts that fail because the pool is broken are reported before `Broken`.
         self.broken |= actions.iter().any(|action| matches!(action, Action::Report(PoolEvent::Broken { .. })));
         for action in actions {
             match action {
@@ -185,7 +185,7 @@ impl CheckedPool {
         not_sent
     }
 
-    /// A worker is ended for a reason: it is of no more use, it was never ready, or an attempt has to end.
+    /// A worker is ended for a reason: it can run no attempt, it was never ready, or an attempt has to end.
     fn check_end(&self, worker: WorkerId) {
         let known = &self.known[&worker];
         let mut assigned = self.attempts.values().filter(|record| record.assigned == Some(worker));
@@ -258,7 +258,8 @@ impl CheckedPool {
         record.runs = None;
     }
 
-    /// A failure has a reason: an answer, an interrupt, or the death of a worker that had begun it and had not answered.
+    /// A failure has a reason: an answer, an interrupt, or the death of a worker that had started the attempt and not
+    /// answered.
     fn check_failure(&mut self, attempt: AttemptId, error: &TaskError) {
         let record = self.attempts.get_mut(&attempt).expect("it was submitted");
         let (assigned, times_assigned) = (record.assigned.take(), record.times_assigned);
@@ -282,14 +283,14 @@ impl CheckedPool {
         }
     }
 
-    /// Whether nothing was heard of a worker's end for so long that it counts as ended.
+    /// Whether the dispatcher has given a worker up, because its end took too long.
     fn was_given_up(&self, worker: WorkerId) -> bool {
         let known = &self.known[&worker];
         let overdue = known.end_requested.is_some_and(|at| at + Duration::from_secs(10) <= self.now);
         known.exited.is_none() && overdue
     }
 
-    // ----- what must be true after each event -----
+    // ----- checks after each event -----
 
     fn check(&self) {
         if self.broken {
@@ -306,7 +307,7 @@ impl CheckedPool {
             .find(|(worker, known)| known.ready && !known.ending && !known.stopped && !self.has_work(**worker));
         if let Some((attempt, _)) = waiting {
             assert!(idle.is_none(), "{attempt} waits, and worker {:?} is idle", idle.map(|(worker, _)| worker));
-            // One that could not be started is replaced when all about its end is known: it may break the pool.
+            // A worker that could not be started is replaced when it is settled, since that may break the pool.
             let comes = |(worker, known): (&WorkerId, &WorkerRecord)| {
                 !known.ending || !known.ready && !self.is_settled(*worker)
             };
@@ -320,8 +321,7 @@ impl CheckedPool {
         self.check_settling();
     }
 
-    /// What was answered is told within a moment, whatever of its output is missing, unless its worker's death is the
-    /// moment.
+    /// An answer is reported within a few seconds, even if its output is missing, unless its worker dies meanwhile.
     fn check_settling(&self) {
         for (attempt, record) in self.attempts.iter().filter(|(_, record)| !record.ended) {
             if let Some(Answer { from: Some(worker), at, .. }) = record.answered
@@ -332,7 +332,8 @@ impl CheckedPool {
         }
     }
 
-    /// All is known of its death. What it had not begun, and nobody was told to run, waits again without a word.
+    /// Whether the worker is settled: attempts that it had not started, and whose start was not reported, wait again
+    /// without a report.
     fn is_settled(&self, worker: WorkerId) -> bool {
         let buried = |worker: &Worker| matches!(worker.state, WorkerState::Settled);
         self.dispatcher.workers.get(&worker).is_none_or(buried)
@@ -346,7 +347,7 @@ impl CheckedPool {
     fn is_held_up(&self) -> bool {
         self.known.iter().filter(|(_, known)| known.ready && !known.ending && !known.stopped).any(|(worker, _)| {
             let of_worker = || self.attempts.values().filter(|record| record.assigned == Some(*worker));
-            // Until what the one before printed has been read, it is not told that the first of them runs.
+            // Until the output of the attempt before has been read, the start of the first of them is not reported.
             let first = usize::from(of_worker().all(|record| record.runs.is_none()));
             of_worker().filter(|record| record.runs.is_none() && !record.asked_back).count() > first
         })

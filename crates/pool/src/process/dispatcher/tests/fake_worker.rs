@@ -1,14 +1,14 @@
-//! A pretended machine: worker processes, and what is on its route from them.
+//! [`FakeWorker`]: a worker process that exists only in the test, with the events that are on their way from it.
 //!
-//! What a worker says, what the guardian reports of it and what the output reader has read come over three ways, each in
-//! its own order, any of them late: an answer may be on its route when its worker's death is already known. Commands to a
-//! worker are on their route, too, until it obeys them.
+//! The messages of a worker, the guardian's reports about it and the output that was read arrive over three routes.
+//! Each route keeps its order, and any of them may be late: an answer may still be on its way when the worker's death
+//! is known. Commands to a worker are on their way, too, until it performs them.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
 
-/// What a worker was asked to do and has not done.
+/// A command that a worker has not performed yet.
 enum Command {
     Run(Vec<AttemptId>),
     AskBack(Vec<AttemptId>),
@@ -16,7 +16,7 @@ enum Command {
     Leave,
 }
 
-/// One of the ways over which events come.
+/// A route over which events arrive.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Route {
     Worker,
@@ -26,12 +26,12 @@ pub(super) enum Route {
 
 pub(super) const ROUTES: [Route; 3] = [Route::Worker, Route::Guardian, Route::Reader];
 
-/// Whether a task does not end when it is interrupted.
+/// Whether the task of this attempt ignores an interrupt.
 pub(super) fn is_stubborn(attempt: AttemptId) -> bool {
     attempt.0.is_multiple_of(3)
 }
 
-/// A pretended worker, from the moment at which it was asked for.
+/// A fake worker, from the action `Start` on.
 pub(super) struct FakeWorker {
     id: WorkerId,
     events: [VecDeque<Event>; 3],
@@ -41,11 +41,11 @@ pub(super) struct FakeWorker {
     inbox: VecDeque<AttemptId>,
     running: Option<AttemptId>,
     interrupted: bool,
-    /// What it has written into the shared memory.
+    /// The attempt that it has noted in shared memory.
     begun: Option<AttemptId>,
-    /// Answers that wait for company, in memory that is read when its channel is closed.
+    /// Answers that are sent with the next ones; they are in memory that is read when its channel is closed.
     unsent: Vec<Event>,
-    /// What it says is no message any more.
+    /// It sends garbage, so its messages do not arrive any more.
     mute: bool,
     dead: bool,
 }
@@ -81,7 +81,7 @@ impl FakeWorker {
         }
     }
 
-    /// The next event that arrives over this route.
+    /// Takes the next event that arrives over this route.
     pub(super) fn deliver(&mut self, route: Route) -> Option<Event> {
         let event = self.events[route as usize].pop_front()?;
         if matches!(event, Event::Started { .. }) {
@@ -90,17 +90,17 @@ impl FakeWorker {
         Some(event)
     }
 
-    /// Whether nothing will ever come from it again.
+    /// Whether no event of it will arrive any more.
     pub(super) fn is_over(&self) -> bool {
         self.dead && self.events.iter().all(VecDeque::is_empty)
     }
 
-    /// Whether an answer for this attempt is on its route.
+    /// Whether an answer for this attempt is on its way.
     pub(super) fn has_answered(&self, attempt: AttemptId) -> bool {
         self.events[Route::Worker as usize].iter().any(|event| answer_of(event) == Some(attempt))
     }
 
-    // ----- what the dispatcher asks for -----
+    // ----- actions of the dispatcher -----
 
     pub(super) fn run(&mut self, attempts: Vec<AttemptId>) {
         self.commands.push_back(Command::Run(attempts));
@@ -118,7 +118,7 @@ impl FakeWorker {
         self.commands.push_back(Command::Leave);
     }
 
-    /// Some workers catch the signal, or are stopped.
+    /// SIGTERM: every second worker ends by it; the others catch the signal, or are stopped.
     pub(super) fn terminate(&mut self) {
         if self.id.0.is_multiple_of(2) {
             self.die(true);
@@ -129,7 +129,7 @@ impl FakeWorker {
         self.emit(Route::Reader, Event::OutputDrained { worker: self.id });
     }
 
-    /// Its process ends; its channel may be held open by something that it left behind.
+    /// Its process exits. A process that it left behind may hold its channel open.
     pub(super) fn die(&mut self, closes: bool) {
         if std::mem::replace(&mut self.dead, true) {
             return;
@@ -144,7 +144,7 @@ impl FakeWorker {
         }
     }
 
-    /// It can't be started, or is refused once it runs.
+    /// Its start fails: no process is started, or the process that runs is refused.
     pub(super) fn fail_to_start(&mut self, exists: bool) {
         if self.ready || self.dead {
             return;
@@ -161,8 +161,8 @@ impl FakeWorker {
         }
     }
 
-    /// A signal stops it, or it goes on. What it has said before is still on its route, and it does not matter here that it
-    /// says more.
+    /// A signal stops it, or it goes on. Its messages from before are still on their way, and it does not matter to
+    /// these tests that a stopped worker sends more.
     pub(super) fn stop(&mut self, stops: bool) {
         if self.started == Started::No || self.dead {
             return;
@@ -172,7 +172,7 @@ impl FakeWorker {
         self.emit(Route::Guardian, if stops { stopped } else { Event::Continued { worker, pid } });
     }
 
-    /// What it says makes no sense from here on.
+    /// It sends garbage from now on.
     pub(super) fn send_garbage(&mut self) {
         if self.ready && !self.dead {
             let garbage = Some("garbage".to_owned());
@@ -182,7 +182,7 @@ impl FakeWorker {
         }
     }
 
-    // ----- what it does by itself -----
+    // ----- its own steps -----
 
     fn start(&mut self) {
         if self.started == Started::No {
@@ -191,7 +191,7 @@ impl FakeWorker {
         }
     }
 
-    /// Its next step, whichever it is; an attempt that it begins is noted.
+    /// Takes its next step. An attempt that it starts is added to `begun`.
     pub(super) fn act(&mut self, choice: u8, begun: &mut BTreeSet<AttemptId>) {
         if self.dead {
             return;
@@ -244,7 +244,7 @@ impl FakeWorker {
             let bytes = b"printed\n".to_vec();
             self.emit(Route::Reader, Event::Output { worker, stream: Stream::Stderr, attempt: Some(attempt), bytes });
             self.emit(Route::Reader, Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
-            // One in two is never read to its end on both streams.
+            // The output of every second attempt is never read to its end on both streams.
             if choice.is_multiple_of(2) {
                 self.emit(Route::Reader, Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
             }
@@ -264,7 +264,7 @@ impl FakeWorker {
     }
 }
 
-/// The attempt that this is the answer for.
+/// The attempt whose answer the event is.
 pub(super) fn answer_of(event: &Event) -> Option<AttemptId> {
     match event {
         Event::Finished { attempt, .. } | Event::Failed { attempt, .. } | Event::NotSent { attempt, .. } => {

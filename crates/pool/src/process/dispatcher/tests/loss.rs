@@ -82,7 +82,7 @@ fn a_worker_that_sends_garbage_is_ended_and_its_attempt_says_why() {
 }
 
 #[test]
-fn a_worker_whose_keeper_says_nothing_is_named_by_what_it_said_itself() {
+fn a_worker_whose_keeper_reports_nothing_is_named_by_its_own_pid() {
     let mut pool = TestPool::open(rules());
     pool.submit([1, 2]);
     let actions = pool.on(Event::Ready { worker: WorkerId(2), pid: 1002 });
@@ -93,7 +93,7 @@ fn a_worker_whose_keeper_says_nothing_is_named_by_what_it_said_itself() {
 }
 
 #[test]
-fn a_worker_that_is_heard_after_its_end_is_not_said_to_have_started() {
+fn a_worker_that_is_ready_after_its_exit_is_not_reported_as_started() {
     let mut pool = TestPool::open(rules());
     pool.submit([1, 2]);
     let (worker, pid) = (WorkerId(2), 1002);
@@ -112,7 +112,7 @@ fn an_idle_worker_that_dies_is_no_error() {
 }
 
 #[test]
-fn an_attempt_behind_another_has_started_when_that_one_is_over() {
+fn an_attempt_behind_another_has_started_when_that_one_has_ended() {
     let mut pool = short_attempts(1, 2);
     assert_eq!(summary(&pool.finish(1, 2)), ["2 finished", "3 started in 1001"]);
     assert_eq!(summary(&pool.finish(1, 3)), ["3 finished"]);
@@ -140,7 +140,7 @@ fn what_waits_behind_a_long_attempt_is_asked_back_for_a_worker_that_is_then_star
 }
 
 #[test]
-fn an_idle_worker_that_has_died_is_given_nothing() {
+fn no_attempt_is_assigned_to_an_idle_worker_that_has_died() {
     let mut pool = TestPool::open(rules());
     let exited = Event::Exited { worker: WorkerId(1), exit: Exit::Signal(9), peak_memory_kib: 0, begun: None };
     pool.on(exited);
@@ -234,7 +234,7 @@ fn a_pool_that_can_start_no_more_workers_goes_on_with_those_that_serve_and_tries
     assert_eq!(refuse(&mut pool, 4), [""; 0], "the second waits for the worker that serves");
     assert_eq!(pool.dispatcher.next_tick(), Some(pool.now + Duration::from_secs(1)));
     assert_eq!(summary(&pool.pass(Duration::from_secs(1))), ["start 5"]);
-    // While it starts, nothing more is to be done at any time that has passed.
+    // While the worker starts, no tick is due at a time that has passed.
     assert!(pool.dispatcher.next_tick().is_some_and(|at| at > pool.now));
     pool.ready(5);
     assert_eq!(summary(&pool.submit([3])), ["start 6"], "it is as if nothing had been");
@@ -252,7 +252,7 @@ fn what_waits_behind_attempts_that_end_their_workers_one_after_the_other_is_not_
 }
 
 #[test]
-fn a_worker_that_nothing_can_be_sent_to_is_ended_and_heard_until_its_end() {
+fn a_worker_that_nothing_can_be_sent_to_is_ended_and_read_until_its_end() {
     let mut pool = TestPool::open(rules());
     pool.submit([1]);
     let (worker, reason) = (WorkerId(1), "nothing can be sent to it (no buffer)".to_owned());

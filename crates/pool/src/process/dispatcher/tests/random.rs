@@ -1,7 +1,7 @@
-//! Whatever happens in whatever order, no attempt is lost or run twice, none waits while a worker is idle, and everything
-//! comes to an end.
+//! For any events in any order, no attempt is lost or run twice, no attempt waits while a worker is idle, and the pool
+//! comes to its end.
 //!
-//! What happens is chosen at random; the owner of the pool (`checked_pool.rs`) says after each event what must be true.
+//! The events are chosen at random. After each event the checked pool (`checked_pool.rs`) checks what must be true.
 
 use std::io::Write;
 
@@ -12,29 +12,29 @@ use super::checked_pool::{AttemptRecord, CheckedPool};
 use super::fake_worker::{FakeWorker, ROUTES};
 use super::*;
 
-/// The variable that holds the seed of a run that is to be repeated, as for the black-box tests.
+/// The variable with the seed of a run that is to be repeated, as for the black-box tests.
 const SEED: &str = "PUSHFLOW_TEST_SEED";
 
-/// What happens next.
+/// The next step of the test.
 #[derive(Clone, Debug)]
 enum Choice {
     Submit(u8),
     Interrupt(u8),
     /// The worker of this rank takes a step.
     Act(u8, u8),
-    /// Something arrives that is on its route from the worker of this rank.
+    /// The next event of the worker of this rank arrives over this route.
     Deliver(u8, u8),
-    /// The worker of this rank dies; whether its channel closes with it.
+    /// The worker of this rank dies; the flag says whether its channel closes with it.
     Die(u8, bool),
     FailToStart(u8, bool),
     SendGarbage(u8),
-    /// A signal stops the worker of this rank, or it goes on.
+    /// A signal stops the worker of this rank, or the worker goes on.
     Stop(u8, bool),
-    /// Milliseconds.
+    /// So many milliseconds pass.
     Pass(u16),
     Close,
     Abort,
-    /// The process exits; whether what runs is terminated.
+    /// The process exits; the flag says whether running attempts are terminated.
     Exit(bool),
     LoseGuardian,
 }
@@ -108,7 +108,7 @@ impl CheckedPool {
         self.on(Event::Submit(ids.map(attempt).collect()));
     }
 
-    /// Any attempt, or one of the last ones, which are more likely to be under route.
+    /// Interrupts any attempt, or one of the last ones, which are more likely not to have ended.
     fn interrupt(&mut self, which: u8) {
         let last = self.attempts.len() as u64;
         let id = if which.is_multiple_of(4) { u64::from(which) } else { last.saturating_sub(u64::from(which) % 16) };
@@ -121,7 +121,7 @@ impl CheckedPool {
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.on(Event::Tick);
-        // As the runner does: what is due is due at once, and not for ever.
+        // As the runner does: a tick that is due comes at once, and after it no tick is due for ever.
         for _ in 0..100 {
             if self.dispatcher.next_tick().is_none_or(|at| self.now < at) {
                 return;
@@ -131,7 +131,7 @@ impl CheckedPool {
         panic!("time alone changes nothing, and is waited for");
     }
 
-    /// Everybody does what is asked of them and everything arrives; time passes for what only waits.
+    /// All workers perform their commands, all events arrive, and time passes for all timeouts.
     fn come_to_an_end(&mut self) {
         self.closing = true;
         self.on(Event::Close);
@@ -156,13 +156,14 @@ impl CheckedPool {
     }
 }
 
-/// So many cases of the seed in the environment, or else of the clock; the seed is printed, also when they pass.
+/// So many cases, with the seed of the environment variable, or else of the clock. The seed is printed even if they
+/// pass.
 fn seeded(cases: u32) -> ProptestConfig {
     let seed = match std::env::var(SEED) {
         Ok(seed) => seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed:?}: {error}")),
         Err(_) => u64::from(std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos()),
     };
-    // The test harness collects what the macros print, and shows it only of tests that fail.
+    // The test harness captures the output of the print macros, and shows it of failed tests only.
     writeln!(std::io::stderr(), "dispatcher: {SEED}={seed}").ok();
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
 }

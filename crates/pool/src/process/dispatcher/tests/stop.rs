@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_worker_that_is_stopped_is_reported_with_the_attempt_that_waits_for_it_and_is_given_no_more() {
+fn a_stopped_worker_is_reported_with_its_attempt_and_gets_no_more_attempts() {
     let mut pool = TestPool::open(rules());
     pool.submit([1]);
     let (worker, pid) = (WorkerId(1), 1001);
@@ -59,7 +59,7 @@ fn what_is_given_back_to_a_broken_pool_fails_when_no_worker_is_left() {
 }
 
 #[test]
-fn the_attempt_behind_one_that_was_given_back_is_told_to_have_started() {
+fn the_start_of_the_attempt_behind_one_that_was_given_back_is_reported() {
     let mut pool = TestPool::open(Rules { max_workers: 2, scaling: false, ..rules() });
     pool.submit([1]);
     pool.finish(1, 1);
@@ -98,7 +98,7 @@ fn a_dead_worker_whose_output_is_never_read_is_settled_after_a_while() {
 }
 
 #[test]
-fn the_interrupt_of_an_attempt_that_waits_behind_another_ends_nobody() {
+fn the_interrupt_of_an_attempt_that_waits_behind_another_ends_no_worker() {
     let mut pool = TestPool::open(rules());
     pool.submit([1]);
     pool.finish(1, 1);
@@ -106,7 +106,7 @@ fn the_interrupt_of_an_attempt_that_waits_behind_another_ends_nobody() {
     pool.on(Event::Interrupt(AttemptId(3)));
     let actions = pool.pass(Duration::from_secs(3600));
     assert!(!summary(&actions).iter().any(|action| action.contains("SIGTERM")), "{:?}", summary(&actions));
-    // From when it is its turn it has its grace.
+    // The attempt has its grace from its turn on.
     pool.finish(1, 2);
     assert_eq!(summary(&pool.pass(rules().interrupt_grace)), ["SIGTERM to 1"]);
 }
