@@ -112,7 +112,7 @@ impl ProcessPool {
         let rules = file_limits::fitted(rules)?;
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
-        let marker = random_word()?;
+        let marker = random_token()?;
         let lifecycle = Arc::<Lifecycle>::default();
         let worker_count = Arc::<AtomicUsize>::default();
         let dispatcher = Dispatcher::new(rules);
@@ -276,7 +276,7 @@ fn rules(options: &PoolOptions) -> Rules {
 }
 
 /// 32 hexadecimal digits that nobody can guess.
-fn random_word() -> std::io::Result<String> {
+fn random_token() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

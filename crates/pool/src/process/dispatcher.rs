@@ -64,7 +64,7 @@ pub(super) struct Dispatcher {
     rules: Rules,
     next_worker: u64,
     workers: BTreeMap<WorkerId, Worker>,
-    queue: VecDeque<Queued>,
+    queue: VecDeque<QueuedAttempt>,
     /// The worker of each attempt that is assigned or answered.
     assigned_to: HashMap<AttemptId, WorkerId>,
     prefetch: PrefetchDepth,
@@ -89,7 +89,7 @@ enum ExitMode {
 }
 
 /// An attempt that waits for a worker.
-struct Queued {
+struct QueuedAttempt {
     attempt: Attempt,
     /// How many workers have died with the attempt before they started it.
     losses_before_start: u8,
@@ -220,7 +220,9 @@ impl Dispatcher {
 
     fn submit(&mut self, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
         match &self.broken {
-            None => self.queue.extend(attempts.into_iter().map(|attempt| Queued { attempt, losses_before_start: 0 })),
+            None => {
+                self.queue.extend(attempts.into_iter().map(|attempt| QueuedAttempt { attempt, losses_before_start: 0 }))
+            }
             Some(reason) => {
                 let error = broken_error(reason);
                 actions.extend(attempts.into_iter().map(|attempt| report_failed(attempt.id, error.clone())));
@@ -352,7 +354,7 @@ impl Dispatcher {
         if assigned.start_reported {
             actions.push(Action::Report(PoolEvent::Requeued { attempt: assigned.attempt.id }));
         }
-        self.queue.push_front(Queued { attempt: assigned.attempt, losses_before_start });
+        self.queue.push_front(QueuedAttempt { attempt: assigned.attempt, losses_before_start });
     }
 
     // ----- workers -----

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::message::{Action, WorkerId};
 use super::worker::{AssignedAttempt, Worker, WorkerState};
-use super::{Dispatcher, Queued, broken_error};
+use super::{Dispatcher, QueuedAttempt, broken_error};
 
 /// How long a worker may run one attempt before the attempts behind it are asked back for another worker: an idle one,
 /// or one that is then started.
@@ -97,7 +97,7 @@ impl Dispatcher {
             worker.last_progress = now;
         }
         let mut attempts = Vec::with_capacity(count);
-        for Queued { attempt, losses_before_start } in self.queue.drain(..count) {
+        for QueuedAttempt { attempt, losses_before_start } in self.queue.drain(..count) {
             self.assigned_to.insert(attempt.id, id);
             worker.assigned.push_back(AssignedAttempt::new(attempt.clone(), losses_before_start));
             worker.assigned_total += 1;

@@ -36,7 +36,7 @@ pub(super) struct FakeWorker {
     id: WorkerId,
     events: [VecDeque<Event>; 3],
     commands: VecDeque<Command>,
-    started: Started,
+    started: StartState,
     ready: bool,
     inbox: VecDeque<AttemptId>,
     running: Option<AttemptId>,
@@ -51,7 +51,7 @@ pub(super) struct FakeWorker {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Started {
+enum StartState {
     No,
     Sent,
     Received,
@@ -63,7 +63,7 @@ impl FakeWorker {
             id,
             events: [const { VecDeque::new() }; 3],
             commands: VecDeque::new(),
-            started: Started::No,
+            started: StartState::No,
             ready: false,
             inbox: VecDeque::new(),
             running: None,
@@ -85,7 +85,7 @@ impl FakeWorker {
     pub(super) fn deliver(&mut self, route: Route) -> Option<Event> {
         let event = self.events[route as usize].pop_front()?;
         if matches!(event, Event::Started { .. }) {
-            self.started = Started::Received;
+            self.started = StartState::Received;
         }
         Some(event)
     }
@@ -151,7 +151,7 @@ impl FakeWorker {
         }
         let (worker, reason) = (self.id, "it is of another build".to_owned());
         self.mute = true;
-        if exists || self.started != Started::No {
+        if exists || self.started != StartState::No {
             self.start();
             self.emit(Route::Guardian, Event::Refused { worker, reason, fatal: false });
         } else {
@@ -164,7 +164,7 @@ impl FakeWorker {
     /// A signal stops it, or it goes on. Its messages from before are still on their way, and it does not matter to
     /// these tests that a stopped worker sends more.
     pub(super) fn stop(&mut self, stops: bool) {
-        if self.started == Started::No || self.dead {
+        if self.started == StartState::No || self.dead {
             return;
         }
         let (worker, pid) = (self.id, self.id.0 as u32);
@@ -185,8 +185,8 @@ impl FakeWorker {
     // ----- its own steps -----
 
     fn start(&mut self) {
-        if self.started == Started::No {
-            self.started = Started::Sent;
+        if self.started == StartState::No {
+            self.started = StartState::Sent;
             self.emit(Route::Guardian, Event::Started { worker: self.id, pid: self.id.0 as u32 });
         }
     }
@@ -197,7 +197,7 @@ impl FakeWorker {
             return;
         }
         self.start();
-        if self.started == Started::Received && !self.ready {
+        if self.started == StartState::Received && !self.ready {
             self.ready = true;
             return self.emit(Route::Worker, Event::Ready { worker: self.id, pid: self.id.0 as u32 });
         }
