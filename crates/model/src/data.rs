@@ -17,7 +17,7 @@ use crate::{CodecError, Value};
 
 pub use key::Key;
 pub use payload::Outline;
-pub use wire::{Apart, Form};
+pub use wire::{Apart, Form, decode_joined, encode_apart};
 
 /// The inputs or outputs of one execution of a task: a map from names and positions to values, in the order of
 /// insertion.

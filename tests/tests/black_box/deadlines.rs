@@ -205,8 +205,8 @@ fn attempts_that_wait_for_a_worker_are_not_late() {
 // ----- the option -----
 
 #[test]
-fn a_limit_without_a_unit_is_refused() {
+fn a_limit_with_an_unknown_unit_is_refused() {
     let folder = Folder::with_tasks(TASKS, &["sleeps"]);
-    let finished = Program::pushflow_run(folder.graph()).args(["--attempt-timeout", "5"]).run();
-    finished.assert_code(2).assert_error("'5' for '--attempt-timeout <TIME>': a time is a number and its unit");
+    let finished = Program::pushflow_run(folder.graph()).args(["--attempt-timeout", "5x"]).run();
+    finished.assert_code(2).assert_error("'5x' for '--attempt-timeout <TIME>': a time is a number and its unit");
 }

@@ -49,53 +49,7 @@ impl Data {
     /// # Errors
     /// When a value nests too deep to be encoded.
     pub fn encode(&self) -> Result<Bytes, CodecError> {
-        self.encode_apart(|_, _| Ok(Form::Whole))
-    }
-
-    /// The wire form without the bytes that are to be transferred in another way.
-    ///
-    /// For each entry, `form` is given its place and its payload, and returns how much of the value is written.
-    /// [`Data::decode_joined`] puts the bytes that are left out back in their places.
-    ///
-    /// # Errors
-    /// When a value nests too deep to be encoded, and the errors of `form`.
-    ///
-    /// ```
-    /// use pushflow_model::{Apart, Data, Form};
-    ///
-    /// let data = Data::new().with("short", 1).with("long", "x".repeat(1000));
-    /// let mut long = Vec::new();
-    /// let rest = data.encode_apart(|index, payload| {
-    ///     if payload.outline()?.length <= 100 {
-    ///         return Ok(Form::Whole);
-    ///     }
-    ///     long.push(Apart { index, encoded: Some(payload.encoded()?.clone()), bytes: Vec::new() });
-    ///     Ok(Form::Apart)
-    /// })?;
-    /// assert!(rest.len() < 100);
-    /// let joined = Data::decode_joined(&rest, long)?;
-    /// assert_eq!(joined.value("long")?, data.value("long")?);
-    /// # Ok::<(), pushflow_model::CodecError>(())
-    /// ```
-    pub fn encode_apart(
-        &self,
-        form: impl FnMut(usize, &Payload) -> Result<Form, CodecError>,
-    ) -> Result<Bytes, CodecError> {
-        let mut writer = Writer::default();
-        write(&mut writer, self, form)?;
-        Ok(writer.finish())
-    }
-
-    /// Reads the wire form `rest` and joins it with the bytes that it leaves out, which come in the order of the
-    /// entries.
-    ///
-    /// # Errors
-    /// When the bytes are not what [`Data::encode_apart`] writes, or an element of `apart` fits no entry.
-    pub fn decode_joined(rest: &Bytes, apart: Vec<Apart>) -> Result<Data, CodecError> {
-        let mut reader = Reader::new(rest);
-        let data = read(&mut reader, rest, apart)?;
-        reader.finish()?;
-        Ok(data)
+        encode_apart(self, |_, _| Ok(Form::Whole))
     }
 
     /// Reads the wire form; the entries share the memory of `bytes` and stay encoded.
@@ -105,8 +59,54 @@ impl Data {
     /// # Errors
     /// When the bytes are not what [`Data::encode`] writes.
     pub fn decode(bytes: &Bytes) -> Result<Data, CodecError> {
-        Data::decode_joined(bytes, Vec::new())
+        decode_joined(bytes, Vec::new())
     }
+}
+
+/// The wire form without the bytes that are to be transferred in another way.
+///
+/// For each entry, `form` is given its place and its payload, and returns how much of the value is written.
+/// [`decode_joined`] puts the bytes that are left out back in their places.
+///
+/// # Errors
+/// When a value nests too deep to be encoded, and the errors of `form`.
+///
+/// ```
+/// use pushflow_model::{Apart, Data, Form, decode_joined, encode_apart};
+///
+/// let data = Data::new().with("short", 1).with("long", "x".repeat(1000));
+/// let mut long = Vec::new();
+/// let rest = encode_apart(&data, |index, payload| {
+///     if payload.outline()?.length <= 100 {
+///         return Ok(Form::Whole);
+///     }
+///     long.push(Apart { index, encoded: Some(payload.encoded()?.clone()), bytes: Vec::new() });
+///     Ok(Form::Apart)
+/// })?;
+/// assert!(rest.len() < 100);
+/// let joined = decode_joined(&rest, long)?;
+/// assert_eq!(joined.value("long")?, data.value("long")?);
+/// # Ok::<(), pushflow_model::CodecError>(())
+/// ```
+pub fn encode_apart(
+    data: &Data,
+    form: impl FnMut(usize, &Payload) -> Result<Form, CodecError>,
+) -> Result<Bytes, CodecError> {
+    let mut writer = Writer::default();
+    write(&mut writer, data, form)?;
+    Ok(writer.finish())
+}
+
+/// Reads the wire form `rest` and joins it with the bytes that it leaves out, which come in the order of the
+/// entries.
+///
+/// # Errors
+/// When the bytes are not what [`encode_apart`] writes, or an element of `apart` fits no entry.
+pub fn decode_joined(rest: &Bytes, apart: Vec<Apart>) -> Result<Data, CodecError> {
+    let mut reader = Reader::new(rest);
+    let data = read(&mut reader, rest, apart)?;
+    reader.finish()?;
+    Ok(data)
 }
 
 /// Reads the entries without decoding them. Each value is a part of `bytes` or comes from `apart`.

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use pushflow_model::{APART_ABOVE, Apart, CodecError, Data, Form, Key, List, MAX_DEPTH, Map, Opaque, Payload, Value};
+use pushflow_model::{
+    APART_ABOVE, Apart, CodecError, Data, Form, Key, List, MAX_DEPTH, Map, Opaque, Payload, Value, decode_joined,
+    encode_apart,
+};
 
 use crate::values::{
     BOTTOMLESS, any_value, any_value_or_opaque, lists_around, maps_around, on_a_small_stack, opaque_around, wire,
@@ -256,14 +259,14 @@ fn values_that_travel_apart_are_put_back_in_their_places() {
     for apart in 0..16 {
         let data = Data::from_iter(names.map(|name| (name, Payload::from(Value::from(name.repeat(50))))));
         let mut taken = Vec::new();
-        let rest = data.encode_apart(|index, payload| {
+        let rest = encode_apart(&data, |index, payload| {
             let takes = apart & (1 << index) != 0;
             if takes {
                 taken.push(whole(index, payload.encoded()?));
             }
             Ok(if takes { Form::Apart } else { Form::Whole })
         });
-        let back = Data::decode_joined(&rest.unwrap(), taken).unwrap();
+        let back = decode_joined(&rest.unwrap(), taken).unwrap();
         for name in names {
             assert_eq!(back.value(name).unwrap(), data.value(name).unwrap(), "{apart:b}");
         }
@@ -274,14 +277,14 @@ fn values_that_travel_apart_are_put_back_in_their_places() {
 fn a_value_that_belongs_to_no_empty_entry_is_refused() {
     let full = Data::new().with("x", 1).encode().unwrap();
     for index in [0, 1, 7] {
-        let refused = Data::decode_joined(&full, vec![whole(index, &Bytes::from_static(&[0]))]);
+        let refused = decode_joined(&full, vec![whole(index, &Bytes::from_static(&[0]))]);
         assert!(refused.unwrap_err().to_string().contains(&format!("what is apart does not fit entry {index}")));
     }
-    let empty = Data::new().with("x", 1).encode_apart(|_, _| Ok(Form::Apart)).unwrap();
+    let empty = encode_apart(&Data::new().with("x", 1), |_, _| Ok(Form::Apart)).unwrap();
     let twice = vec![whole(0, &Bytes::from_static(&[0])), whole(0, &Bytes::from_static(&[0]))];
-    assert!(Data::decode_joined(&empty, twice).is_err());
+    assert!(decode_joined(&empty, twice).is_err());
     let without_its_value = vec![Apart { index: 0, encoded: None, bytes: Vec::new() }];
-    assert!(Data::decode_joined(&empty, without_its_value).is_err());
+    assert!(decode_joined(&empty, without_its_value).is_err());
 }
 
 fn whole(index: usize, encoded: &Bytes) -> Apart {
@@ -302,7 +305,7 @@ fn long_bytes_can_go_their_own_way_and_are_not_copied() {
     let (value, long) = with_long_bytes();
     let data = Data::new().with("x", value.clone()).with("y", 2);
     let mut taken = Vec::new();
-    let rest = data.encode_apart(|index, payload| {
+    let rest = encode_apart(&data, |index, payload| {
         let apart = payload.outline()?.apart;
         if apart.is_empty() {
             return Ok(Form::Whole);
@@ -312,7 +315,7 @@ fn long_bytes_can_go_their_own_way_and_are_not_copied() {
     });
     let rest = rest.unwrap();
     assert!(rest.len() < 200, "{} bytes", rest.len());
-    let back = Data::decode_joined(&rest, taken).unwrap();
+    let back = decode_joined(&rest, taken).unwrap();
     assert_eq!(back.value("x").unwrap(), Some(&value));
     assert_eq!(back.value("y").unwrap(), Some(&Value::Int(2)));
     let list = back.named("x").unwrap().value().unwrap();

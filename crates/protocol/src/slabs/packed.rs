@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use pushflow_model::{Apart, CodecError, Data, Form, Payload};
+use pushflow_model::{Apart, CodecError, Data, Form, Payload, decode_joined, encode_apart};
 use serde::{Deserialize, Serialize};
 
 use super::reference::Reference;
@@ -25,7 +25,7 @@ impl EncodedData {
     /// # Errors
     /// When the bytes are not encoded data.
     pub fn into_data(self) -> Result<Data, CodecError> {
-        Data::decode_joined(&self.rest, self.apart)
+        decode_joined(&self.rest, self.apart)
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) trait SlabWriter {
 /// Encodes data, its long values into slabs as far as there is memory.
 pub(super) fn pack(data: &Data, slabs: &mut impl SlabWriter) -> Result<PackedData, CodecError> {
     let mut apart = Vec::new();
-    let rest = data.encode_apart(|index, value| {
+    let rest = encode_apart(data, |index, value| {
         let outline = value.outline()?;
         if outline.apart.is_empty() && outline.length <= MAX_INLINE_BYTES {
             return Ok(Form::Whole);
