@@ -1,8 +1,9 @@
-//! Computes the build id: programs that talk to each other must have been built from the same sources.
+//! Computes the build id, by which programs check that they were built from the same sources before they exchange
+//! messages.
 //!
-//! It is a hash of the sources of every crate that runs in a worker, not a time, so that a program that was built
-//! elsewhere from the same sources is of the same build. Where the crates are not beside each other (as packages of a
-//! registry) the version alone is the id: there it names the sources.
+//! The id is a hash of the sources of all crates that run in a worker. It is not a time, so that a program that was
+//! built elsewhere from the same sources has the same id. Where the crates are not beside each other (as packages of a
+//! registry), the id is the version alone, which names the sources there.
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,7 @@ fn main() {
     println!("cargo::rustc-env=PUSHFLOW_BUILD={id}");
 }
 
-/// Every file below a folder, in the same order everywhere.
+/// All files below a folder, in the same order on every machine.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut files = Vec::new();
@@ -56,7 +57,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// FNV-1a with 64 bits: the same on every machine and compiler, which the standard library does not promise of its own.
+/// FNV-1a with 64 bits. The result is the same on every machine and with every compiler; the hash of the standard
+/// library does not promise that.
 struct Fnv(u64);
 
 impl Default for Fnv {

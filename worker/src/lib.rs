@@ -13,7 +13,9 @@ mod signals;
 use std::process::ExitCode;
 
 use pushflow_execute::own_tasks;
-use pushflow_guardian::{WorkerFiles, WorkerProgram, keep_adopted, lookup, role, run_guardian, take_zygote};
+use pushflow_guardian::{
+    WorkerFiles, WorkerProgram, keep_adopted, role, run_guardian, start_zygote, this_program_serves,
+};
 use pushflow_os::{SeqPacket, environment, files};
 use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
 use pushflow_python::python_source;
@@ -31,8 +33,8 @@ pub fn init() {
     match own_role() {
         Some(role) => std::process::exit(i32::from(!serve_as(&role))),
         None => {
-            lookup::this_program_serves(own_tasks().next().is_some());
-            take_zygote(WORKER_PROGRAM);
+            this_program_serves(own_tasks().next().is_some());
+            start_zygote(WORKER_PROGRAM);
         }
     }
 }

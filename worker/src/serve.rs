@@ -23,7 +23,7 @@ use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords, environment};
 use pushflow_protocol::slabs::{Grant, GrantSource, PackedData, Place, WorkerSide};
 use pushflow_protocol::transport::{Incoming, ToWorkerReceiver, TransportError, WorkerServer};
-use pushflow_protocol::{FromWorker, Hello, ToWorker, WorkerSettings, courier};
+use pushflow_protocol::{FromWorker, Hello, ToWorker, WorkerSettings, fd_message};
 
 use crate::attempt_output::AttemptOutput;
 use crate::job_queue::{Job, JobQueue, Next};
@@ -40,7 +40,7 @@ pub(crate) fn run(files: WorkerFiles) -> io::Result<()> {
     let shared = Arc::new(SharedWords::from_file(files.shared)?);
     let server = open_server()?;
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
-    courier::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
+    fd_message::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
     let slabs = Arc::new(WorkerSide::new(control));

@@ -1,4 +1,4 @@
-//! [`BUILD`]: from which sources this program was built.
+//! [`BUILD`]: the id of the sources from which this program was built.
 
-/// The build of this program: programs talk to each other only if they are of the same one.
+/// The build of this program. A scheduler uses only guardians and workers of the same build.
 pub const BUILD: &str = env!("PUSHFLOW_BUILD");

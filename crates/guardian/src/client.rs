@@ -1,235 +1,184 @@
-//! [`Guardian`]: the scheduler's side of the guardian that starts and buries every process.
+//! [`GuardianClient`]: the side of a scheduler or a worker of the socket to its guardian.
 //!
-//! There is one per scheduler process and worker program, started when the first pool needs it and shared by all; with the
-//! start method `fork` it is itself a copy of this program. A worker starts none: it has a socket to the guardian of its
-//! scheduler. A thread receives what the guardian says and hands it to whoever asked for the process. A guardian leaves
-//! when its scheduler's socket ends: when the last user here drops it, or with the scheduler, however that ends.
+//! A scheduler starts a guardian when its first pool needs one ([`GuardianClient::shared`]). All pools share it, except
+//! that there is one guardian for each worker program and one for the start method `fork`. A worker starts no guardian:
+//! it is started with a socket to the guardian of its scheduler.
+//!
+//! A receiver thread reads the messages of the guardian and calls the [`Listener`] of the process that each message is
+//! about. The guardian ends all processes and exits when the scheduler's end of the socket is closed: by the drop of
+//! the last reference to the [`GuardianClient`], or by the end of the scheduler, however it ends.
 
+mod error;
 mod inherited;
+mod listeners;
 mod sending;
+mod shared;
 mod start;
-pub(crate) mod zygote;
+mod wait;
+pub(crate) mod zygote_handle;
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use pushflow_model::{Exit, StartMethod};
 use pushflow_os::{PidFd, SeqPacket};
-use pushflow_protocol::courier;
 
-pub use self::inherited::inherit;
-use self::sending::{Sending, Unsent};
-pub use self::start::GuardianError;
-use crate::lookup;
-use crate::messages::{FromGuardian, Launch, ProcessId, StartFailure, ToGuardian};
+pub use self::error::GuardianError;
+pub(crate) use self::inherited::inherit;
+pub use self::listeners::{Listener, ProcessEvent};
+use self::listeners::{Listeners, receive};
+use self::sending::{RequestSender, SendError};
+use self::wait::{reap_and_clean_up, reap_later, wait_readable};
+use crate::messages::{ProcessId, StartFailure, StartRequest, ToGuardian};
 
 /// How long a send may wait for a guardian that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait for the guardian's end when it is no longer needed.
+/// How long the drop of a [`GuardianClient`] waits for the exit of the guardian.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What happened to a process.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ProcessEvent {
-    /// It runs.
-    Started { pid: u32 },
-    /// It could not be started.
-    NotStarted { reason: StartFailure },
-    /// A signal stopped it, or what it had asked for: the pid of that process.
-    Stopped { pid: u32, signal: i32 },
-    /// What was stopped goes on.
-    Continued { pid: u32 },
-    /// It has ended.
-    Exited { exit: Exit, peak_memory_kib: u64 },
-    /// It sent the guardian what is no message, and is being ended.
-    Garbled,
-    /// Processes of another user are left below it.
-    Unkillable { pids: Vec<u32> },
-    /// Nothing of it is left: the last event.
-    Gone,
-    /// The guardian has ended, so nothing more will be heard: the last event.
-    GuardianLost,
-}
-
-/// Who is told what happens to a process.
-pub type Listener = Box<dyn FnMut(ProcessEvent) + Send>;
-
-/// The connection to the guardian.
-pub struct Guardian {
-    /// The program that it runs and that workers are to run.
+/// The socket to a guardian, and the listeners of the processes that this process asked it for.
+pub struct GuardianClient {
+    /// The program that the guardian runs, which is also the program of its workers.
     pub program: PathBuf,
-    /// The folder for this scheduler's sockets.
+    /// The run directory of the guardian: the folder for the scheduler's sockets.
     pub run_directory: OsString,
     pid: Pid,
     origin: Origin,
     socket: Arc<SeqPacket>,
-    sending: Sending,
-    shared: Arc<Shared>,
+    sending: RequestSender,
+    listeners: Arc<Listeners>,
+    /// The number of the next process.
     next: AtomicU64,
     receiver: Option<JoinHandle<()>>,
 }
 
-/// Where a guardian comes from.
+/// Who has started a guardian.
 enum Origin {
-    /// This process has started it.
+    /// This process.
     Started {
+        /// The guardian.
         process: PidFd,
-        /// Whether it is a copy of this program as it was at `init()`.
+        /// Whether the guardian is a fork of the zygote.
         is_copy: bool,
     },
-    /// This process is a worker that it has started.
+    /// The scheduler. The guardian has started this process, a worker.
     Inherited,
 }
 
-#[derive(Default)]
-struct Shared {
-    lost: AtomicBool,
-    listeners: Mutex<HashMap<ProcessId, Listener>>,
-}
-
-/// One for each worker program that pools of this process use, and one for the start method `fork`.
-static SHARED: Mutex<Vec<Weak<Guardian>>> = Mutex::new(Vec::new());
-
-impl Guardian {
-    /// The guardian of this process for this worker program and start method; started if there is none.
-    pub fn shared(worker: Option<&Path>, method: StartMethod) -> Result<Arc<Guardian>, GuardianError> {
-        if let Some(inherited) = inherited::guardian(worker)? {
-            return Ok(inherited);
-        }
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_copy = method == StartMethod::Fork;
-        let is_right = |guardian: &Guardian| {
-            let named = |worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program);
-            guardian.is_copy() == is_copy && worker.is_none_or(named) && !guardian.is_lost()
-        };
-        if let Some(guardian) = shared.iter().filter_map(Weak::upgrade).find(|guardian| is_right(guardian)) {
-            return Ok(guardian);
-        }
-        let guardian = match is_copy {
-            true => Guardian::fork(worker)?,
-            false => Guardian::start_best(&lookup::candidates(worker)?)?,
-        };
-        let guardian = Arc::new(guardian);
-        shared.retain(|guardian| guardian.strong_count() > 0);
-        shared.push(Arc::downgrade(&guardian));
-        Ok(guardian)
-    }
-
-    /// The connection to a guardian that watches at the other end of the socket.
+impl GuardianClient {
+    /// A client of the guardian at the other end of `socket`, which has answered `Ready`; starts the receiver thread.
     fn connect(
         program: PathBuf,
         run_directory: OsString,
         pid: Pid,
         socket: SeqPacket,
         origin: Origin,
-    ) -> io::Result<Guardian> {
-        let (socket, shared) = (Arc::new(socket), Arc::<Shared>::default());
+    ) -> io::Result<GuardianClient> {
+        let (socket, listeners) = (Arc::new(socket), Arc::<Listeners>::default());
         let receiver = std::thread::Builder::new().name("pushflow-guardian".into()).spawn({
-            let (socket, shared) = (socket.clone(), shared.clone());
+            let (socket, listeners) = (socket.clone(), listeners.clone());
             let is_worker = matches!(origin, Origin::Inherited);
             move || {
-                receive(&socket, &shared);
+                receive(&socket, &listeners);
                 if is_worker {
-                    // Whoever lost the guardian is being ended, and must not say meanwhile that a task has failed.
+                    // A worker without a guardian is being killed. It must not report meanwhile that a task has failed.
                     nix::sys::signal::raise(Signal::SIGKILL).ok();
                 }
-                shared.lose();
+                listeners.notify_lost();
             }
         })?;
-        let (sending, next, receiver) = (Sending::default(), AtomicU64::new(1), Some(receiver));
-        Ok(Guardian { program, run_directory, pid, origin, socket, sending, shared, next, receiver })
+        let (sending, next, receiver) = (RequestSender::default(), AtomicU64::new(1), Some(receiver));
+        Ok(GuardianClient { program, run_directory, pid, origin, socket, sending, listeners, next, receiver })
     }
 
     fn is_copy(&self) -> bool {
         matches!(self.origin, Origin::Started { is_copy: true, .. })
     }
 
-    /// The guardian's pid.
+    /// The pid of the guardian.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().unsigned_abs()
     }
 
-    /// Whether the guardian has ended.
-    pub fn is_lost(&self) -> bool {
-        self.shared.lost.load(Ordering::Acquire)
+    /// Whether the guardian has ended or can't be reached.
+    fn is_lost(&self) -> bool {
+        self.listeners.is_lost()
     }
 
-    /// Starts a process; what happens to it is told to the listener, on the guardian's thread, or on this one that it can't
-    /// be asked for.
+    /// Asks the guardian to start a process.
     ///
-    /// `files` are those of the launch's numbers, then its drains.
-    pub fn launch(&self, launch: Launch, files: &[OwnedFd], listener: Listener) -> ProcessId {
+    /// `files` are the files for [`StartRequest::numbers`], then those that [`StartRequest::drains`] counts. The
+    /// receiver thread calls the listener for each event of the process. Where the request can't be sent, this thread
+    /// calls it.
+    pub fn launch(&self, request: StartRequest, files: &[OwnedFd], listener: Listener) -> ProcessId {
         let process = ProcessId(self.next.fetch_add(1, Ordering::Relaxed));
-        self.shared.lock().insert(process, listener);
-        match self.sending.send(&self.socket, &ToGuardian::Start { process, launch }, files) {
+        self.listeners.add(process, listener);
+        match self.sending.send(&self.socket, &ToGuardian::Start { process, request }, files) {
             Ok(()) => {}
-            Err(Unsent::Limit(errno)) => {
-                self.shared.tell(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
-                self.shared.tell(process, ProcessEvent::Gone);
+            Err(SendError::Limit(errno)) => {
+                self.listeners.notify(process, ProcessEvent::NotStarted { reason: StartFailure::Errno(errno as i32) });
+                self.listeners.notify(process, ProcessEvent::Gone);
             }
-            Err(Unsent::Broken(error)) => self.lose(error),
+            Err(SendError::Broken(error)) => self.disconnect(error),
         }
         if self.is_lost() {
-            self.shared.lose();
+            self.listeners.notify_lost();
         }
         process
     }
 
-    /// Sends a signal to the group of a process, if it is still there.
+    /// Sends a signal to the process group that a process leads, unless the process has been reaped.
     pub fn signal(&self, process: ProcessId, signal: Signal) {
-        self.send_surely(&ToGuardian::Signal { process, signal: signal as i32 });
+        self.send_short(&ToGuardian::Signal { process, signal: signal as i32 });
     }
 
-    /// Kills a process and everything below it.
+    /// Kills a process, all of its descendants, and all processes that it had asked the guardian for.
     pub fn end(&self, process: ProcessId) {
-        self.send_surely(&ToGuardian::End { process });
+        self.send_short(&ToGuardian::End { process });
     }
 
-    /// Sends what has no files and is short, so that there is no limit that it could reach.
-    fn send_surely(&self, message: &ToGuardian) {
-        if let Err(unsent) = self.sending.send(&self.socket, message, &[]) {
-            self.lose(unsent.into());
+    /// Sends a short message without files. No limit of this process can prevent it, so each error is one of the
+    /// socket.
+    fn send_short(&self, message: &ToGuardian) {
+        if let Err(error) = self.sending.send(&self.socket, message, &[]) {
+            self.disconnect(error.into());
         }
     }
 
-    /// A guardian that can't be sent to, though it always reads, is lost.
-    fn lose(&self, error: io::Error) {
+    /// Closes the socket after a failed send, so that the receiver thread reports the guardian as lost. The guardian
+    /// always reads: a failed send means that it has ended or was stopped.
+    fn disconnect(&self, error: io::Error) {
         tracing::error!(%error, guardian = self.pid(), "the guardian can't be reached");
         shutdown(self.socket.as_fd().as_raw_fd(), Shutdown::Both).ok();
     }
 }
 
-impl Drop for Guardian {
+impl Drop for GuardianClient {
     fn drop(&mut self) {
         let shut_down = |how| shutdown(self.socket.as_fd().as_raw_fd(), how).ok();
         if let Origin::Started { process, .. } = &self.origin {
-            // Its poll sees the end; our receiving thread hears its last words.
+            // The guardian sees the end of its input. The receiver thread still reads its last messages.
             shut_down(Shutdown::Write);
-            // Somebody may have stopped it; nobody would let it go on once this process has ended.
+            // The guardian may have been stopped by a signal. No one would continue it after the end of this process.
             process.signal(Signal::SIGCONT).ok();
             if !wait_readable(process.as_fd(), END_TIMEOUT) {
                 tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
-                bury_later(self.pid, self.run_directory.clone());
+                reap_later(self.pid, self.run_directory.clone());
             } else {
-                bury(self.pid, &self.run_directory);
+                reap_and_clean_up(self.pid, &self.run_directory);
             }
         }
         shut_down(Shutdown::Both);
         if let Some(receiver) = self.receiver.take() {
-            // Dropped on that very thread when a listener held the last reference.
+            // A listener may have held the last reference. Then this is the receiver thread.
             if receiver.thread().id() != std::thread::current().id() {
                 receiver.join().ok();
             }
@@ -237,133 +186,22 @@ impl Drop for Guardian {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ProcessId, Listener>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells the listener of a process, and forgets it with its last event: whether there was one.
-    fn tell(&self, process: ProcessId, event: ProcessEvent) -> bool {
-        let last = event == ProcessEvent::Gone;
-        let mut listeners = self.lock();
-        let listener = listeners.get_mut(&process);
-        let is_heard = listener.is_some();
-        listener.into_iter().for_each(|listener| listener(event.clone()));
-        if last {
-            let forgotten = listeners.remove(&process);
-            drop(listeners);
-            drop(forgotten);
-        }
-        is_heard
-    }
-
-    /// Somebody hears of what can't be ended: who asked for it, or whoever reads what this program logs.
-    fn tell_unkillable(&self, process: Option<ProcessId>, pids: Vec<u32>) {
-        let is_heard = |process| self.tell(process, ProcessEvent::Unkillable { pids: pids.clone() });
-        if !process.is_some_and(is_heard) {
-            tracing::error!(?pids, "a task left processes of another user, which can't be ended");
-        }
-    }
-
-    /// The guardian has ended: tells everybody.
-    fn lose(&self) {
-        self.lost.store(true, Ordering::Release);
-        let listeners = std::mem::take(&mut *self.lock());
-        for mut listener in listeners.into_values() {
-            listener(ProcessEvent::GuardianLost);
-        }
-    }
-}
-
-/// Reaps a guardian that has ended or is about to, and removes its folder if it was killed, or nobody can know: then nobody
-/// else does.
-fn bury(pid: Pid, run_directory: &OsStr) {
-    if reap(pid) != Some(0) {
-        std::fs::remove_dir_all(run_directory).ok();
-    }
-}
-
-/// Does so whenever it ends, so that it is no zombie for as long as this program runs.
-fn bury_later(pid: Pid, run_directory: OsString) {
-    let thread = std::thread::Builder::new().name("pushflow-burial".into());
-    // Without a thread it is a zombie until the end of this program.
-    thread.spawn(move || bury(pid, &run_directory)).ok();
-}
-
-/// Waits for the end of a guardian, which is a child that a plain wait does not see if it is a copy of the snapshot: its
-/// exit code, if it had one and is known. It is not where this process ignores SIGCHLD.
-fn reap(pid: Pid) -> Option<i32> {
-    loop {
-        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-            Ok(WaitStatus::Exited(_, code)) => return Some(code),
-            Err(Errno::EINTR) => {}
-            Ok(_) | Err(_) => return None,
-        }
-    }
-}
-
-/// Hears the guardian until it has ended.
-fn receive(socket: &SeqPacket, shared: &Shared) {
-    let hear = |process, event| {
-        shared.tell(process, event);
-    };
-    while let Ok(Some((message, _))) = courier::receive(socket, true) {
-        match message {
-            FromGuardian::Ready { .. } | FromGuardian::Unable { .. } => {}
-            FromGuardian::Unkillable { process, pids } => shared.tell_unkillable(process, pids),
-            FromGuardian::Started { process, pid } => hear(process, ProcessEvent::Started { pid }),
-            FromGuardian::NotStarted { process, reason } => hear(process, ProcessEvent::NotStarted { reason }),
-            FromGuardian::Stopped { process, pid, signal } => hear(process, ProcessEvent::Stopped { pid, signal }),
-            FromGuardian::Continued { process, pid } => hear(process, ProcessEvent::Continued { pid }),
-            FromGuardian::Exited { process, exit, peak_memory_kib } => {
-                hear(process, ProcessEvent::Exited { exit, peak_memory_kib });
-            }
-            FromGuardian::Garbled { process } => hear(process, ProcessEvent::Garbled),
-            FromGuardian::Gone { process } => hear(process, ProcessEvent::Gone),
-        }
-    }
-}
-
-/// Waits until a file is readable or at its end; `false` when the time is over.
-pub(crate) fn wait_readable(file: std::os::fd::BorrowedFd<'_>, limit: Duration) -> bool {
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(file, PollFlags::POLLIN)], timeout) {
-            Ok(0) | Err(_) if left.is_zero() => return false,
-            Ok(ready) if ready > 0 => return true,
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Mutex;
+
+    use nix::errno::Errno;
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use pushflow_protocol::fd_message;
 
-    /// A message that needs a file of its own.
-    pub(super) fn long_launch() -> Launch {
-        Launch { arguments: vec!["x".repeat(100_000).into()], ..Launch::of("/bin/true") }
+    use super::*;
+
+    /// A request that is longer than a packet.
+    pub(super) fn long_request() -> StartRequest {
+        StartRequest { arguments: vec!["x".repeat(100_000).into()], ..StartRequest::of("/bin/true") }
     }
 
-    #[test]
-    #[expect(clippy::zombie_processes, reason = "that it is waited for is what is tested")]
-    fn a_guardian_that_ends_late_is_reaped_nevertheless() {
-        let mut late = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let pid = Pid::from_raw(i32::try_from(late.id()).unwrap());
-        bury_later(pid, "/no/such/folder".into());
-        drop(late.stdin.take());
-        let process = Path::new("/proc").join(pid.to_string());
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while process.exists() {
-            assert!(Instant::now() < deadline, "it is a zombie");
-            std::thread::yield_now();
-        }
-    }
-
-    /// In a process of its own, which may have no more files for a moment, and whose guardian only listens.
+    /// In a process of its own, since it lowers the limit of open files. Its guardian only reads.
     #[test]
     fn a_launch_that_can_not_be_sent_for_a_limit_fails_alone() {
         if !pushflow_isolated_test::is_isolated("client::tests::a_launch_that_can_not_be_sent_for_a_limit_fails_alone")
@@ -372,11 +210,11 @@ mod tests {
         }
         let (socket, theirs) = SeqPacket::pair().unwrap();
         let origin = Origin::Started { process: PidFd::open(Pid::this()).unwrap(), is_copy: false };
-        let guardian = Guardian::connect("/worker".into(), "/tmp".into(), Pid::this(), socket, origin).unwrap();
+        let guardian = GuardianClient::connect("/worker".into(), "/tmp".into(), Pid::this(), socket, origin).unwrap();
         let events = Arc::<Mutex<Vec<ProcessEvent>>>::default();
         let launch = || {
             let events = events.clone();
-            guardian.launch(long_launch(), &[], Box::new(move |event| events.lock().unwrap().push(event)))
+            guardian.launch(long_request(), &[], Box::new(move |event| events.lock().unwrap().push(event)))
         };
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
@@ -385,11 +223,11 @@ mod tests {
         let reason = StartFailure::Errno(Errno::EMFILE as i32);
         assert_eq!(*events.lock().unwrap(), [ProcessEvent::NotStarted { reason }, ProcessEvent::Gone]);
         let second = launch();
-        match courier::receive(&theirs, true).unwrap() {
+        match fd_message::receive(&theirs, true).unwrap() {
             Some((ToGuardian::Start { process, .. }, _)) => assert_eq!(process, second),
             other => panic!("{other:?}"),
         }
-        // It is no guardian that would end.
+        // The drop would wait for the exit of the guardian, which is this process.
         std::mem::forget(guardian);
     }
 }

@@ -1,4 +1,4 @@
-//! [`current_process`]: who the calling process is among those of a workflow.
+//! [`current_process`]: which process of a workflow the calling process is.
 
 use std::sync::OnceLock;
 
@@ -8,27 +8,29 @@ use pushflow_protocol::{GuardianAddress, Identity};
 
 use crate::client;
 
-/// The name of a process that nobody started as a worker, as Python's `multiprocessing` has it.
+/// The name of a process that is no worker, as in Python's `multiprocessing`.
 const MAIN: &str = "MainProcess";
 
+/// The identity of this process if it is a worker.
 static IDENTITY: OnceLock<Identity> = OnceLock::new();
 
 /// A process as its tasks see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CurrentProcess {
-    /// `MainProcess`, or in a worker its pool and number, such as `billiard-3`.
+    /// `MainProcess`, or in a worker the name of its pool and its number, such as `billiard-3`.
     pub name: String,
     /// Its pid.
     pub pid: u32,
-    /// The pid of the process that has the pool, in a worker. (To the kernel the parent is the worker's keeper.)
+    /// In a worker, the pid of the process that has the pool. (To the kernel, the parent is the worker's keeper.)
     pub parent: Option<u32>,
-    /// Whether it dies with its parent and may not have children, but those of the billiard family and commands.
+    /// Whether the process dies with its parent and may have no children except workers of the billiard family and
+    /// commands.
     pub daemonic: bool,
-    /// What it is to the rule on who may have children; `None` for a process that is no worker, and may have any.
+    /// The class of a worker for the rule on which processes may have children. A process without a class may have any.
     pub class: Option<ProcessClass>,
 }
 
-/// Who the calling process is.
+/// Which process of a workflow the calling process is.
 ///
 /// ```
 /// let process = pushflow_guardian::current_process();
@@ -49,8 +51,8 @@ pub fn current_process() -> CurrentProcess {
     }
 }
 
-/// Makes this process the worker that it was started as; from now on it asks the guardian at the other end of the
-/// socket for processes. What every worker does once, before its first task.
+/// Makes this process the worker that it was started as. From now on it asks the guardian at the other end of the
+/// socket for processes. Each worker calls it once, before its first task.
 pub fn become_worker(identity: Identity, socket: SeqPacket, address: GuardianAddress) {
     // A worker serves once in its life.
     IDENTITY.set(identity).ok();

@@ -1,4 +1,4 @@
-//! [`Interrupter`]: how another thread interrupts the attempt that runs, whatever the attempt waits for.
+//! [`Interrupter`]: how another thread interrupts a running attempt, whatever the attempt waits for.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use pushflow_green::{Cancellation, Wakes};
 
 use crate::launch::Child;
 
-/// Interrupts one attempt: wakes what waits inside this process, and sends SIGINT to the process that works for it.
+/// Interrupts one attempt: wakes its waits inside this process, and sends SIGINT to the process that works for it.
 ///
-/// Made for one attempt and thrown away with it. Cloning shares.
+/// Each attempt has one of its own. A clone interrupts the same attempt.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,19 +22,20 @@ use crate::launch::Child;
 /// assert_eq!(interrupter.sleep(Duration::from_secs(3600)), Err(Interrupted));
 /// ```
 #[derive(Clone, Default)]
-pub struct Interrupter(Arc<Shared>);
+pub struct Interrupter(Arc<InterrupterState>);
 
 #[derive(Default)]
-struct Shared {
+struct InterrupterState {
     cancellation: Cancellation,
-    /// Locked while a signal is sent and while the target changes: after a guard is gone, nothing is sent any more.
-    target: Mutex<Target>,
+    /// Locked while a signal is sent and while the target changes: after the drop of a [`RegisteredChild`] its process
+    /// gets no signal.
+    target: Mutex<InterruptTarget>,
 }
 
 #[derive(Default)]
-struct Target {
+struct InterruptTarget {
     child: Option<Arc<dyn Child>>,
-    /// What was to be sent while there was no process: sent to the one that is being started.
+    /// A signal that was requested while no process was registered. The next process that is registered gets it.
     missed: Option<Signal>,
 }
 
@@ -44,12 +45,12 @@ struct Target {
 pub struct Interrupted;
 
 impl Interrupter {
-    /// An interrupter that nobody has used yet.
+    /// The interrupter of a new attempt.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Interrupts the attempt, now or as soon as it waits; a second time does nothing.
+    /// Interrupts the attempt, now or as soon as it waits. A second call does nothing.
     pub fn interrupt(&self) {
         let target = self.target();
         if self.is_interrupted() {
@@ -61,17 +62,18 @@ impl Interrupter {
         }
     }
 
-    /// Kills the process that works for the attempt, now or as soon as it is started: what comes after an interrupt that
-    /// had no effect.
+    /// Kills the process that works for the attempt, now or as soon as it is registered. For an attempt that an
+    /// interrupt has not ended.
     pub fn kill(&self) {
         self.insist(Signal::SIGKILL);
     }
 
-    /// Sends SIGTERM to the process that works for the attempt, now or as soon as it is started.
+    /// Sends SIGTERM to the process that works for the attempt, now or as soon as it is registered.
     pub fn terminate(&self) {
         self.insist(Signal::SIGTERM);
     }
 
+    /// Sends a signal now, or keeps it for the next process. A kept SIGKILL is not replaced.
     fn insist(&self, signal: Signal) {
         let mut target = self.target();
         match &target.child {
@@ -86,7 +88,7 @@ impl Interrupter {
         self.0.cancellation.is_cancelled()
     }
 
-    /// The same request in the form that a Rust task sees; cancelling that form alone sends no signal.
+    /// The cancellation that a Rust task sees. To cancel it alone sends no signal.
     pub fn cancellation(&self) -> &Cancellation {
         &self.0.cancellation
     }
@@ -99,10 +101,11 @@ impl Interrupter {
         if self.0.cancellation.wait_timeout(duration) { Err(Interrupted) } else { Ok(()) }
     }
 
-    /// Names the process that works for this attempt: until the guard is dropped, an interrupt sends it SIGINT.
+    /// Registers the process that works for this attempt. Until the result is dropped, an interrupt sends it SIGINT.
     ///
-    /// An interrupt that came before is delivered at once. An attempt has one such process at a time.
-    pub fn register(&self, child: Arc<dyn Child>) -> Guard<'_> {
+    /// If the attempt was interrupted before, the process gets SIGINT at once. An attempt has one such process at a
+    /// time.
+    pub fn register(&self, child: Arc<dyn Child>) -> RegisteredChild<'_> {
         let mut target = self.target();
         debug_assert!(target.child.is_none(), "an attempt waits for one process at a time");
         if self.is_interrupted() {
@@ -112,10 +115,10 @@ impl Interrupter {
             deliver(child.as_ref(), missed);
         }
         target.child = Some(child);
-        Guard(self)
+        RegisteredChild(self)
     }
 
-    fn target(&self) -> MutexGuard<'_, Target> {
+    fn target(&self) -> MutexGuard<'_, InterruptTarget> {
         self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -126,19 +129,19 @@ impl Wakes for Interrupter {
     }
 }
 
-/// A process that has just ended can't be interrupted any more, and one of another user must not be: the caller's grace
-/// period deals with both.
+/// Sends a signal to a process. An error is only logged: the process has just ended, or belongs to another user, and
+/// the grace of the caller ends the wait for either.
 fn deliver(child: &dyn Child, signal: Signal) {
     if let Err(error) = child.signal(signal) {
         tracing::debug!(pid = child.pid(), %error, signal = signal.as_str(), "could not signal");
     }
 }
 
-/// While it lives, an interrupt reaches the registered process.
-#[must_use = "interrupts reach the process only while the guard lives"]
-pub struct Guard<'a>(&'a Interrupter);
+/// The registration of a process. Until it is dropped, an interrupt reaches the process.
+#[must_use = "interrupts reach the process only until this is dropped"]
+pub struct RegisteredChild<'a>(&'a Interrupter);
 
-impl Drop for Guard<'_> {
+impl Drop for RegisteredChild<'_> {
     fn drop(&mut self) {
         self.0.target().child = None;
     }

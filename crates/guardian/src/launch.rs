@@ -1,4 +1,5 @@
-//! [`Launcher`]: the one way in which attempts start processes, so that a guardian can start them instead.
+//! [`Launcher`]: the interface by which attempts start processes, so that the guardian starts them and tests can do
+//! without it.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -12,11 +13,11 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pushflow_model::{ErrorKind, Exit, TaskError};
 
-use crate::messages::Warm;
+use crate::messages::WarmStart;
 
 /// Starts processes.
 pub trait Launcher: Send + Sync {
-    /// Starts one process; the files of `launch` are closed here, whether it succeeds or not.
+    /// Starts one process. The files of `launch` are closed in this process, whether the launch succeeds or not.
     ///
     /// # Errors
     /// When the program can't be started.
@@ -25,37 +26,38 @@ pub trait Launcher: Send + Sync {
 
 /// A process that was started.
 ///
-/// Dropping it neither ends the process nor reaps it: whoever started it calls [`Child::wait`] to the end.
+/// The drop neither ends nor reaps the process: its owner calls [`Child::wait`] until the process has ended.
 pub trait Child: Send + Sync {
-    /// Its process id; 0 if it was not started after all.
+    /// The pid of the process; 0 if it turned out that the process was not started.
     fn pid(&self) -> u32;
 
-    /// Sends a signal to the process group that it leads; does nothing once it was reaped.
+    /// Sends a signal to the process group that the process leads. Does nothing once the process has been reaped.
     ///
     /// # Errors
     /// When the process may not be signalled.
     fn signal(&self, signal: Signal) -> io::Result<()>;
 
-    /// Waits for its end, at most `limit`, and reaps it; `None` if it still runs. Once it ended, every call says how.
+    /// Waits for the end of the process, at most for `limit`. Returns `None` if it still runs. Once the process has
+    /// ended, each call returns how.
     ///
     /// # Errors
     /// When the process can't be waited for.
     fn wait(&self, limit: Option<Duration>) -> io::Result<Option<Exit>>;
 
-    /// Why it was not started after all, where that was not known yet when it was launched.
+    /// Why the process was not started, if that turned out after the launch.
     fn refusal(&self) -> Option<LaunchError> {
         None
     }
 }
 
-/// What to start: a process that leads a process group of its own, which gets its signals.
+/// The description of a process that an attempt needs. The process leads a process group of its own.
 #[derive(Debug, Default)]
 pub struct Launch {
-    /// The program, then its arguments. A program without `/` is looked up in the `PATH` that it will see.
+    /// The program, then its arguments. A program without `/` is looked up in the `PATH` of the new process.
     pub argv: Vec<OsString>,
     /// Variables beside those of the caller.
     pub environment: Vec<(OsString, OsString)>,
-    /// The folder to run in; the caller's by default.
+    /// The working directory; the caller's by default.
     pub directory: Option<PathBuf>,
     /// Its standard input; `/dev/null` by default.
     pub stdin: Option<OwnedFd>,
@@ -63,9 +65,9 @@ pub struct Launch {
     pub stdout: Option<OwnedFd>,
     /// Its standard error; the caller's by default.
     pub stderr: Option<OwnedFd>,
-    /// How it can be a copy of a program that runs already, if that is wanted. A launcher may do without. With it, the
-    /// launch does not wait for the start.
-    pub warm: Option<Warm>,
+    /// How the process can be a fork of a warm interpreter. A launcher may execute the program instead. With it, the
+    /// launch does not wait until the process has started.
+    pub warm: Option<WarmStart>,
 }
 
 /// Why a process could not be started.
@@ -80,10 +82,10 @@ pub enum LaunchError {
     /// The folder to run in does not exist.
     #[error("the folder {} to run in does not exist", .0.display())]
     DirectoryNotFound(PathBuf),
-    /// The program is not executable, or lies where the caller may not look.
+    /// The program is not executable, or is in a folder that the caller may not read.
     #[error("permission denied; is it executable?")]
     PermissionDenied,
-    /// It may have run for a moment.
+    /// The keeper was killed before it reported. The process may have run for a moment.
     #[error("its keeper, the process that was to watch it, was killed: from outside, or out of memory")]
     KeeperKilled,
     /// Anything else.
@@ -92,7 +94,7 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
-    /// This error as the outcome of the attempt that wanted to start `program`.
+    /// This error as the error of the task that needed `program`.
     pub fn into_task_error(self, program: &OsStr) -> TaskError {
         let name = program.to_string_lossy();
         let message = match &self {
@@ -102,7 +104,7 @@ impl LaunchError {
         };
         match self {
             LaunchError::KeeperKilled => TaskError::new(ErrorKind::WorkerLost, message),
-            // The program is there, and could be started at another time.
+            // The program exists, and could be started at another time.
             LaunchError::Other(error) if is_passing(&error) => {
                 TaskError { type_name: "OSError".to_owned(), ..TaskError::new(ErrorKind::Raised, message) }
             }
@@ -111,8 +113,8 @@ impl LaunchError {
     }
 }
 
-/// Whether this says nothing of the program: a limit of processes, files or memory that was reached. One without a number
-/// is a limit that was named, or a guardian that does not answer.
+/// Whether the cause is not the program but a limit of processes, files or memory. An error without a number is a limit
+/// that was replaced by its name, or a guardian that does not answer.
 fn is_passing(error: &io::Error) -> bool {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(errno) => matches!(
@@ -123,10 +125,10 @@ fn is_passing(error: &io::Error) -> bool {
     }
 }
 
-/// Finds the program of a launch: by its path, or by its name in the `PATH` that it will see.
+/// The file of the program of a launch: its path, or the file of its name in the `PATH` of the new process.
 ///
 /// # Errors
-/// When `PATH` has no such program. Whether a program named by its path exists is left to the operating system.
+/// When `PATH` has no such program. A path is not checked.
 pub fn resolve_program(launch: &Launch) -> Result<PathBuf, LaunchError> {
     let name = launch.argv.first().ok_or(LaunchError::ProgramNotFound)?;
     if name.as_encoded_bytes().contains(&b'/') {
@@ -137,8 +139,8 @@ pub fn resolve_program(launch: &Launch) -> Result<PathBuf, LaunchError> {
     find_program(name, &path).ok_or(LaunchError::ProgramNotFound)
 }
 
-/// Tells what a refusal to start a program means: "no such file" may be the folder to run in, the program, or the program
-/// that a script's first line names.
+/// The [`LaunchError`] for an error of `exec`. "No such file" can mean the working directory, the program, or the
+/// program that the first line of a script names.
 pub fn classify_launch_error(error: io::Error, program: &Path, directory: Option<&Path>) -> LaunchError {
     let missing = directory.filter(|directory| !directory.is_dir());
     let is_there = || directory.unwrap_or(Path::new("")).join(program).is_file();
@@ -151,12 +153,12 @@ pub fn classify_launch_error(error: io::Error, program: &Path, directory: Option
     }
 }
 
-/// The first executable file of that name in the folders of a `PATH`.
+/// The first executable file of this name in the folders of `path`, which has the form of `PATH`.
 pub fn find_program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
 }
 
-/// Whether this is a file that somebody may execute.
+/// Whether this is a regular file that at least one user may execute.
 pub fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -1,5 +1,5 @@
-//! [`GuardedLauncher`]: starts the processes of attempts through the guardian, so that none outlives the scheduler;
-//! [`WorkerLauncher`]: the same, in a worker.
+//! The launchers that start the processes of attempts through the guardian, so that none outlives its owner:
+//! [`GuardedLauncher`] in a scheduler, [`WorkerLauncher`] in a worker.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -15,28 +15,30 @@ use pushflow_green::Monitor;
 use pushflow_model::{Exit, StartMethod};
 use pushflow_os::limits::name_limit;
 
-use crate::client::{Guardian, Listener, ProcessEvent};
+use crate::client::{GuardianClient, Listener, ProcessEvent};
 use crate::launch::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
-use crate::messages::{Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure, WORKER_PID};
+use crate::messages::{OnSchedulerExit, ProcessId, ProcessSource, StartFailure, StartRequest, WORKER_PID};
 use crate::role;
 
-/// The error number of what is not permitted.
+/// The error number for a process that the guardian refuses.
 const EPERM: i32 = nix::errno::Errno::EPERM as i32;
 
-/// How long the guardian may take to start a process; it takes a millisecond.
+/// How long the guardian may take to start a process. It takes about a millisecond.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Starts processes through the guardian.
+/// Starts processes through a guardian.
 pub struct GuardedLauncher {
-    pub guardian: Arc<Guardian>,
-    pub on_orphan: OnOrphan,
-    /// What was started and has not ended.
-    pub started: Arc<Started>,
-    /// Who is to hear that a process was stopped, or goes on.
+    /// The guardian.
+    pub guardian: Arc<GuardianClient>,
+    /// What happens to the processes after the end of the scheduler.
+    pub on_scheduler_exit: OnSchedulerExit,
+    /// The processes of the pool that have not been waited for, to which this launcher adds its own.
+    pub started: Arc<StartedProcesses>,
+    /// Called for each event of each process.
     pub stops: Option<StopListener>,
 }
 
-/// Hears of [`ProcessEvent::Stopped`] and [`ProcessEvent::Continued`].
+/// A function for [`ProcessEvent::Stopped`] and [`ProcessEvent::Continued`]. It is called for all events.
 pub type StopListener = Arc<dyn Fn(&ProcessEvent) + Send + Sync>;
 
 impl Launcher for GuardedLauncher {
@@ -47,19 +49,19 @@ impl Launcher for GuardedLauncher {
             Some(directory) => std::path::absolute(directory)?,
             None => std::env::current_dir()?,
         };
-        // So that a scheduler that the task starts leaves nothing behind when it is ended with the task.
+        // A scheduler that the task starts makes its run directory inside this one, which is removed in any case.
         let around = (OsString::from(role::RUN_DIRECTORY), self.guardian.run_directory.clone());
         let environment = std::env::vars_os().chain(launch.environment).chain([around]);
         let environment = environment.map(|(name, value)| (name, Some(value)));
-        let request = GuardianLaunch {
-            source: launch.warm.map_or(Source::Program, |warm| Source::Warm(Box::new(warm))),
+        let request = StartRequest {
+            source: launch.warm.map_or(ProcessSource::Program, |warm| ProcessSource::Warm(Box::new(warm))),
             program: program.clone().into_os_string(),
             arguments: launch.argv,
             environment: environment.collect::<Vec<(OsString, Option<OsString>)>>(),
             directory: Some(directory.clone().into_os_string()),
             numbers: vec![0, 1, 2],
             drains: 0,
-            on_orphan: self.on_orphan,
+            on_scheduler_exit: self.on_scheduler_exit,
             class: None,
         };
         let files: [OwnedFd; 3] = [
@@ -77,9 +79,10 @@ impl Launcher for GuardedLauncher {
         };
         let process = self.started.launch(&self.guardian, request, &files, Box::new(listener))?;
         drop(files);
-        let entry = Entry { started: self.started.clone(), process };
+        let entry = StartedEntry { started: self.started.clone(), process };
         let child = GuardedChild { guardian: self.guardian.clone(), entry, progress, program, directory };
-        // A warm one may still have much to import, which whoever waits for it can stop waiting for.
+        // A warm interpreter may have to import much first. The attempt can stop waiting for it, this function could
+        // not.
         match (!is_warm).then(|| child.refusal_after_wait()).flatten() {
             Some(refusal) => Err(refusal),
             None => Ok(Arc::new(child)),
@@ -87,22 +90,24 @@ impl Launcher for GuardedLauncher {
     }
 }
 
-/// The processes that the attempts of a pool have at this moment, those that are being started included: so that the end
-/// of the pool misses none.
+/// The processes that the attempts of a pool have started and not yet waited for.
+///
+/// Once the pool has ended them, none is added any more: a process that was being started meanwhile is ended by the
+/// thread that starts it. So the end of the pool misses none.
 #[derive(Default)]
-pub struct Started(Mutex<StartedState>);
+pub struct StartedProcesses(Mutex<StartedProcessesState>);
 
 #[derive(Default)]
-struct StartedState {
+struct StartedProcessesState {
     processes: HashSet<ProcessId>,
     closed: bool,
 }
 
-impl Started {
+impl StartedProcesses {
     fn launch(
         &self,
-        guardian: &Guardian,
-        launch: GuardianLaunch,
+        guardian: &GuardianClient,
+        request: StartRequest,
         files: &[OwnedFd],
         listener: Listener,
     ) -> io::Result<ProcessId> {
@@ -110,8 +115,8 @@ impl Started {
         if self.lock().closed {
             return Err(ended());
         }
-        // This may wait, and the end of the pool must not wait for it.
-        let process = guardian.launch(launch, files, listener);
+        // Not under the lock: the launch may wait, and the end of the pool must not wait for it.
+        let process = guardian.launch(request, files, listener);
         let mut state = self.lock();
         if state.closed {
             guardian.end(process);
@@ -121,56 +126,60 @@ impl Started {
         Ok(process)
     }
 
-    /// Ends all of them, with what is below them; from now on nothing is started.
-    pub fn end_all(&self, guardian: &Guardian) {
+    /// Ends all of these processes with their descendants. From now on no process is started.
+    pub fn end_all(&self, guardian: &GuardianClient) {
         let mut state = self.lock();
         state.closed = true;
         state.processes.drain().for_each(|process| guardian.end(process));
     }
 
-    fn lock(&self) -> MutexGuard<'_, StartedState> {
+    fn lock(&self) -> MutexGuard<'_, StartedProcessesState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A process in the account of what was started, until it has been waited for.
-struct Entry {
-    started: Arc<Started>,
+/// Removes a process from the started ones when it is dropped.
+struct StartedEntry {
+    started: Arc<StartedProcesses>,
     process: ProcessId,
 }
 
-impl Drop for Entry {
+impl Drop for StartedEntry {
     fn drop(&mut self) {
         self.started.lock().processes.remove(&self.process);
     }
 }
 
-/// Starts the processes of a worker's attempts through the guardian of its scheduler: they end with the worker.
+/// Starts the processes of a worker's attempts through the guardian of its scheduler. The guardian ends them with the
+/// worker.
 ///
-/// To the kernel their parent is a keeper; the variable `PUSHFLOW_WORKER_PID` tells them which worker they work for.
+/// To the kernel, the parent of such a process is a keeper. The variable `PUSHFLOW_WORKER_PID` tells the process which
+/// worker it works for.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerLauncher;
 
 impl Launcher for WorkerLauncher {
     fn launch(&self, mut launch: Launch) -> Result<Arc<dyn Child>, LaunchError> {
         launch.environment.push((WORKER_PID.into(), std::process::id().to_string().into()));
-        let guardian = Guardian::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
-        // The guardian itself tells the scheduler what was stopped.
-        GuardedLauncher { guardian, on_orphan: OnOrphan::End, started: Arc::default(), stops: None }.launch(launch)
+        let guardian = GuardianClient::shared(None, StartMethod::Spawn).map_err(io::Error::other)?;
+        // No listener for stops: the guardian reports them to the scheduler.
+        GuardedLauncher { guardian, on_scheduler_exit: OnSchedulerExit::End, started: Arc::default(), stops: None }
+            .launch(launch)
     }
 }
 
-/// How far a process has come, as the guardian's thread hears of it.
+/// How far a process has come, as the receiver thread learns it from the guardian.
 #[derive(Default)]
 struct Progress {
-    state: Monitor<State>,
+    state: Monitor<ProgressState>,
 }
 
 #[derive(Default)]
-struct State {
-    /// Whether and as what it was started; the error number if it could not be, none if its keeper was killed before it
-    /// could say so.
+struct ProgressState {
+    /// `None` until the guardian has answered. The pid of the process, or the error number of its start. The error has
+    /// no number if the keeper was killed before it could report.
     started: Option<Result<u32, Option<i32>>>,
+    /// How the process ended; `None` while it has not.
     exit: Option<Exit>,
 }
 
@@ -192,13 +201,14 @@ impl Progress {
         self.state.change(|state| match event {
             ProcessEvent::Started { pid } => state.started = Some(Ok(pid)),
             ProcessEvent::NotStarted { reason: StartFailure::Errno(errno) } => state.started = Some(Err(Some(errno))),
-            // Commands have no class, so that nobody is refused one.
+            // Does not happen: processes of attempts have no class, so no client is refused one.
             ProcessEvent::NotStarted { reason: StartFailure::Daemonic } => state.started = Some(Err(Some(EPERM))),
             ProcessEvent::Exited { exit, .. } => state.exit = Some(exit),
             ProcessEvent::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
-            // What attempts start is no client of the guardian.
+            // The listener for stops gets the first two. The third does not happen: only workers are clients of the
+            // guardian.
             ProcessEvent::Stopped { .. } | ProcessEvent::Continued { .. } | ProcessEvent::Garbled => {}
             ProcessEvent::Gone | ProcessEvent::GuardianLost => {
                 state.started.get_or_insert(Err(None));
@@ -207,14 +217,15 @@ impl Progress {
         });
     }
 
-    /// The guardian answers, or is lost, or was stopped from outside.
+    /// Waits for the answer of the guardian, or for its end. Has a limit, since the guardian may have been stopped by a
+    /// signal.
     fn wait_for_start(&self) -> Result<u32, NotStarted> {
         let started = self.state.wait(Some(Instant::now() + ANSWER_TIMEOUT), |state| state.started);
         let unanswered = || NotStarted::Refused(io::Error::other("the guardian does not answer"));
         started.map_or_else(|| Err(unanswered()), as_start)
     }
 
-    /// Whether it was started, if that is known.
+    /// The answer of the guardian, if there is one yet.
     fn start(&self) -> Option<Result<u32, NotStarted>> {
         self.state.look(|state| state.started).map(as_start)
     }
@@ -224,17 +235,17 @@ impl Progress {
     }
 }
 
-/// A process below a keeper; the guardian reaps it.
+/// A process of an attempt, below a keeper.
 struct GuardedChild {
-    guardian: Arc<Guardian>,
-    entry: Entry,
+    guardian: Arc<GuardianClient>,
+    entry: StartedEntry,
     progress: Arc<Progress>,
     program: PathBuf,
     directory: PathBuf,
 }
 
 impl GuardedChild {
-    /// Waits until it is known whether it was started.
+    /// Waits for the answer of the guardian. Returns the error if the process was not started.
     fn refusal_after_wait(&self) -> Option<LaunchError> {
         self.progress.wait_for_start().err().map(|refused| self.classified(refused))
     }
@@ -258,7 +269,7 @@ impl Child for GuardedChild {
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
         if signal == Signal::SIGKILL {
-            // Its whole tree, whatever groups it has made.
+            // The whole tree, whatever process groups it has made.
             self.guardian.end(self.entry.process);
         } else {
             self.guardian.signal(self.entry.process, signal);

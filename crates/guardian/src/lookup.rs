@@ -12,46 +12,46 @@ const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
 /// The name of the worker program.
 const WORKER_NAME: &str = "pushflow-worker";
 
-/// What the running program said of itself in `init()`; [`NO_INIT`] before.
+/// Whether the running program has called `init()`, and whether it has tasks of its own.
 static THIS_PROGRAM: AtomicU8 = AtomicU8::new(NO_INIT);
 const NO_INIT: u8 = 0;
 const SERVES: u8 = 1;
 const SERVES_OWN_TASKS: u8 = 2;
 
-/// Notes that the running program has called `init()`, so that started again it would serve as worker.
+/// Records that the running program has called `init()`, so that it would serve as worker if it was started again.
 ///
-/// `has_own_tasks`: whether it has Rust tasks that no other program knows.
+/// `has_own_tasks` is whether the program has Rust tasks that no other program knows.
 pub fn this_program_serves(has_own_tasks: bool) {
     THIS_PROGRAM.store(if has_own_tasks { SERVES_OWN_TASKS } else { SERVES }, Ordering::Relaxed);
 }
 
 /// A program that may serve as worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Its file.
-    pub path: PathBuf,
-    /// Whether the user named it: then it is this one or none.
-    pub named: bool,
+    pub(crate) path: PathBuf,
+    /// Whether the user named it. Then there is no other candidate.
+    pub(crate) named: bool,
 }
 
-/// Why there is no worker program.
+/// Why no worker program was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// The user named a file that is not there.
+    /// The user named a file that does not exist.
     #[error("the worker program {path:?} ({origin}) is not there")]
     Missing {
         /// The file.
         path: PathBuf,
-        /// Where the name comes from.
+        /// The option or variable with which the user named it.
         origin: &'static str,
     },
-    /// Nobody named one, and there is none in the usual places.
+    /// The user named none, and there is none in the usual places.
     #[error(
         "there is no worker program: call pushflow::init() first thing in main, or set PUSHFLOW_WORKER, or put \
          pushflow-worker beside this program or on PATH"
     )]
     None,
-    /// Nobody named one, there is none in the usual places, and what this program is can't be known.
+    /// The user named none, there is none in the usual places, and the file of this program is not known.
     #[error("there is no worker program: this program's own file can't be known ({reason})")]
     Unknown {
         /// Why.
@@ -67,13 +67,17 @@ pub enum LookupError {
 
 /// The programs that may serve as worker, best first; at least one.
 ///
-/// In this order: what the user named; `PUSHFLOW_WORKER`; this program, if it called `init()` and has tasks of its own,
-/// which no other program knows; `pushflow-worker` beside this program; this program, if it called `init()`;
-/// `pushflow-worker` on PATH.
+/// In this order:
+/// 1. the program that the user named, or that the variable `PUSHFLOW_WORKER` names: then it is the only candidate;
+/// 2. this program, if it called `init()` and has tasks of its own, which no other program knows;
+/// 3. `pushflow-worker` beside this program;
+/// 4. this program, if it called `init()`;
+/// 5. `pushflow-worker` on `PATH`.
 ///
 /// # Errors
-/// When a named program is not there, or nothing was found.
-pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError> {
+/// When a named program does not exist, when there is no candidate, or when this program was started as a worker and
+/// does not serve yet.
+pub(crate) fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError> {
     if env::var_os(ROLE).is_some() {
         return Err(LookupError::InsideWorker);
     }
@@ -102,7 +106,7 @@ pub fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, LookupError
     }
 }
 
-/// By what the user named a worker program: the option, or the variable.
+/// How the user named a worker program: by the option, by the variable, or not at all.
 pub(crate) fn named_by(explicit: Option<&Path>) -> Option<&'static str> {
     let by_variable = || env::var_os(WORKER_VARIABLE).is_some_and(|path| !path.is_empty()).then_some(WORKER_VARIABLE);
     explicit.map(|_| "option").or_else(by_variable)

@@ -1,14 +1,18 @@
-//! What the guardian and its clients say to each other, and what a keeper reports.
+//! The messages between the guardian, its clients, its keepers and the zygote.
 //!
-//! The scheduler starts the guardian with one end of a socket as its standard input and sends [`ToGuardian::Watch`] with
-//! a pidfd of itself; the guardian answers [`FromGuardian::Ready`]. From then on each `Start` is answered by `Started`
-//! or `NotStarted`; `Started` is followed by `Exited` when the process itself has ended. The last word about a process is
-//! always `Gone`: nothing below it is left either, nor what it had asked the guardian for. Either side takes the end of
-//! the socket for the other's death.
+//! # Scheduler and guardian
+//! The scheduler starts the guardian with one end of a socket as its standard input, and sends [`ToGuardian::Watch`]
+//! with a pidfd of itself. The guardian answers [`FromGuardian::Ready`] or [`FromGuardian::Unable`]. From then on the
+//! guardian answers each `Start` with `Started` or `NotStarted`. `Exited` follows `Started` when the process itself has
+//! ended. The last message about a process is always `Gone`: nothing is left of the process, of its descendants, and of
+//! the processes that it had asked the guardian for. Each side takes the end of the socket for the death of the other.
 //!
-//! Each worker is a client too, over the socket that the guardian gives it as file [`crate::GUARDIAN_SOCKET`]: it asks
-//! for commands, interpreters and the workers of pools that its tasks open. It says no `Watch`, and what it asked for
-//! ends with it.
+//! # Worker and guardian
+//! A worker is a client, too, over a socket that the guardian gives it as file [`GUARDIAN_SOCKET`]. It asks for
+//! commands, interpreters and the workers of pools that its tasks open. It sends no `Watch`. The guardian ends the
+//! processes that a worker asked for when the worker ends.
+//!
+//! [`GUARDIAN_SOCKET`]: pushflow_protocol::GUARDIAN_SOCKET
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -16,22 +20,22 @@ use std::time::Duration;
 use pushflow_model::{Exit, ProcessClass, TaskModule};
 use serde::{Deserialize, Serialize};
 
-/// Names a process that the guardian was asked to start; chosen by the client, which never uses one twice.
+/// The name of a process, chosen by the client that asks for it. A client never uses a name twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId(pub u64);
 
-/// What a client asks of the guardian.
+/// A request of a client to the guardian.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum ToGuardian {
-    /// The first message; its one file is a pidfd of the scheduler.
+pub(crate) enum ToGuardian {
+    /// The first message of the scheduler. Its one file is a pidfd of the scheduler.
     Watch,
-    /// Start a process under a keeper of its own. The files of the message are those of [`Launch::numbers`], then as
-    /// many as [`Launch::drains`] says.
+    /// Start a process under a keeper of its own. The files of the message are one for each of
+    /// [`StartRequest::numbers`], then [`StartRequest::drains`] more.
     Start {
-        /// What it will be called.
+        /// Its name from now on.
         process: ProcessId,
         /// What to start.
-        launch: Launch,
+        request: StartRequest,
     },
     /// Send a signal to the process group that the process leads.
     Signal {
@@ -40,7 +44,7 @@ pub enum ToGuardian {
         /// The signal's number.
         signal: i32,
     },
-    /// Kill the process and everything below it.
+    /// Kill the process, its descendants, and the processes that it had asked for.
     End {
         /// The process.
         process: ProcessId,
@@ -48,9 +52,10 @@ pub enum ToGuardian {
 }
 
 impl ToGuardian {
-    /// What the process is called that a `Start` is to start, by the beginning of that message.
-    pub fn process_to_start(beginning: &[u8]) -> Option<ProcessId> {
-        /// The first of the messages, as far as is needed.
+    /// The name of the process that a `Start` asks for, from the beginning of an encoded message. `None` if the message
+    /// is no `Start`.
+    pub(crate) fn process_to_start(beginning: &[u8]) -> Option<ProcessId> {
+        /// The first variants of `ToGuardian`, with their first fields.
         #[derive(Deserialize)]
         enum Beginning {
             Watch,
@@ -63,101 +68,106 @@ impl ToGuardian {
     }
 }
 
-/// A process to start: it leads a process group of its own, with every signal let through and at its default action.
+/// The description of a process to start.
+///
+/// The process leads a process group of its own. No signal is blocked, and all have their default action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Launch {
+pub struct StartRequest {
     /// What the process is made of.
-    pub source: Source,
-    /// The file to run: an absolute path. A copy is only named after it.
+    pub source: ProcessSource,
+    /// The file to execute: an absolute path. A fork of the guardian only takes its name from it.
     pub program: OsString,
-    /// Its arguments; the first is the name it goes by. A copy keeps those of the guardian.
+    /// Its arguments, of which the first is the program's name. A fork of the guardian keeps those of the guardian.
     pub arguments: Vec<OsString>,
-    /// Variables on top of the guardian's environment; `None` takes one away.
+    /// Changes to the guardian's environment. A variable without a value is removed.
     pub environment: Vec<(OsString, Option<OsString>)>,
-    /// The folder to run in; the guardian's own if `None`.
+    /// The working directory; that of the guardian if `None`.
     pub directory: Option<OsString>,
-    /// At which numbers the process finds the files of the message.
+    /// The numbers at which the process finds the files of the message.
     pub numbers: Vec<i32>,
-    /// How many more files come with the message: ends of pipes that the guardian empties once the scheduler is gone,
-    /// so that a process that may still finish is not ended by a full or broken pipe.
+    /// How many more files come with the message. They are the reading ends of pipes of the process. The guardian
+    /// empties them after the end of the scheduler, so that a process with a grace is not blocked by a full pipe or
+    /// killed by a broken one.
     pub drains: u8,
-    /// What becomes of the process when the scheduler is gone.
-    pub on_orphan: OnOrphan,
-    /// What it is to the rule on who may have children; it also makes the process a client of the guardian. `None` for
-    /// what is no worker.
+    /// What happens to the process after the end of the scheduler.
+    pub on_scheduler_exit: OnSchedulerExit,
+    /// The class of the process for the rule on which processes may have children. A process with a class is a worker,
+    /// and becomes a client of the guardian.
     pub class: Option<ProcessClass>,
 }
 
-impl Launch {
-    /// This program as it is: without arguments, environment and files, and ended with whoever asks for it.
-    pub fn of(program: impl Into<OsString>) -> Launch {
-        Launch {
-            source: Source::Program,
+impl StartRequest {
+    /// A request for `program` without arguments, changes and files, which is killed at the end of its client.
+    #[cfg(test)]
+    pub(crate) fn of(program: impl Into<OsString>) -> StartRequest {
+        StartRequest {
+            source: ProcessSource::Program,
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
             directory: None,
             numbers: Vec::new(),
             drains: 0,
-            on_orphan: OnOrphan::End,
+            on_scheduler_exit: OnSchedulerExit::End,
             class: None,
         }
     }
 }
 
-/// What a process is made of.
+/// What the image of a process is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
-    /// The program, by `exec`.
+pub enum ProcessSource {
+    /// The process executes the program.
     Program,
-    /// A copy of the guardian that serves as a worker, without `exec`.
+    /// The process is a fork of the guardian that serves as a worker, without `exec`.
     Guardian,
-    /// A copy of a Python interpreter that has imported what tasks need; the program, by `exec`, where there is none.
-    Warm(Box<Warm>),
+    /// The process is a fork of a warm interpreter. Where there is none, the process executes the program.
+    Warm(Box<WarmStart>),
 }
 
-/// How to start the interpreter of which copies are made, and what such a copy is told.
+/// How to start a warm interpreter, and what a fork of it is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warm {
-    /// The arguments of the interpreter; the first is the name it goes by.
+pub struct WarmStart {
+    /// The arguments of the warm interpreter, of which the first is the program's name.
     pub arguments: Vec<OsString>,
-    /// What it imports.
+    /// The modules that the warm interpreter imports.
     pub modules: Vec<TaskModule>,
-    /// What `multiprocessing` is to call the copy.
+    /// The name of the fork in Python's `multiprocessing`.
     pub name: String,
 }
 
-/// The variable that tells commands and interpreters the pid of the worker that they work for: all that may differ in the
-/// environments of copies of one interpreter.
-pub const WORKER_PID: &str = "PUSHFLOW_WORKER_PID";
+/// The variable that tells commands and interpreters the pid of the worker that they work for.
+///
+/// It is the only variable that may differ between the environments of forks of one warm interpreter.
+pub(crate) const WORKER_PID: &str = "PUSHFLOW_WORKER_PID";
 
-/// What becomes of a process when the scheduler is gone.
+/// What happens to a process after the end of the scheduler that asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnOrphan {
-    /// It and everything below it are killed at once.
+pub enum OnSchedulerExit {
+    /// The process and its descendants are killed at once.
     End,
-    /// It may finish, but no longer than this.
+    /// The process may finish. What is left of it is killed after this time.
     Grace(Duration),
 }
 
-impl OnOrphan {
-    /// The rule for a grace that may be nothing.
-    pub fn after(grace: Duration) -> OnOrphan {
-        if grace.is_zero() { OnOrphan::End } else { OnOrphan::Grace(grace) }
+impl OnSchedulerExit {
+    /// The rule for a grace, which may be zero.
+    pub fn after(grace: Duration) -> OnSchedulerExit {
+        if grace.is_zero() { OnSchedulerExit::End } else { OnSchedulerExit::Grace(grace) }
     }
 }
 
-/// What the guardian tells a client.
+/// A message of the guardian to a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum FromGuardian {
-    /// It watches the scheduler, and has made the run directory.
+pub(crate) enum FromGuardian {
+    /// The guardian watches the scheduler, and has made the run directory.
     Ready {
-        /// The build it is of.
+        /// The build of the guardian.
         build: String,
-        /// A folder of this scheduler's own that only its user can enter; gone when the guardian is.
+        /// A folder for this scheduler alone, which only its user can enter. The guardian removes it before it exits.
         run_directory: OsString,
     },
-    /// It could not begin; its last word.
+    /// The guardian could not begin, and exits.
     Unable {
         /// Why.
         reason: String,
@@ -176,46 +186,47 @@ pub enum FromGuardian {
         /// Why.
         reason: StartFailure,
     },
-    /// The process, or another one that it had asked for, was stopped by a signal (SIGSTOP, say), so that it does
-    /// nothing until it is continued or ended. Told to the scheduler only.
+    /// A signal such as SIGSTOP has stopped the process, or another process that it had asked for. Sent to the
+    /// scheduler only.
     Stopped {
-        /// The scheduler's process.
+        /// The process that the scheduler asked for.
         process: ProcessId,
-        /// The pid of the one that was stopped.
+        /// The pid of the stopped process.
         pid: u32,
         /// The signal's number.
         signal: i32,
     },
-    /// What was stopped goes on.
+    /// A stopped process continues. Sent to the scheduler only.
     Continued {
-        /// The scheduler's process.
+        /// The process that the scheduler asked for.
         process: ProcessId,
-        /// The pid of the one that goes on.
+        /// The pid of the process that continues.
         pid: u32,
     },
-    /// The process has ended; the guardian ends what is left below it.
+    /// The process has ended. The guardian kills the descendants that are left.
     Exited {
         /// The process.
         process: ProcessId,
         /// How it ended.
         exit: Exit,
-        /// The most memory it had resident, in KiB; it and what it has waited for.
+        /// The largest resident memory of the process and of the children that it has waited for, in KiB.
         peak_memory_kib: u64,
     },
-    /// The process, which is a client too, sent what is no message: it is being ended.
+    /// The process is a client, too, and has sent bytes that are no message. The guardian is ending it.
     Garbled {
         /// The process.
         process: ProcessId,
     },
-    /// Nothing below the process is left.
+    /// Nothing is left of the process, of its descendants, and of the processes that it had asked for.
     Gone {
         /// The process.
         process: ProcessId,
     },
-    /// Processes belong to another user and can't be ended; they are not waited for. Told to the scheduler only.
+    /// Processes belong to another user and can't be killed. The guardian does not wait for them. Sent to the scheduler
+    /// only.
     Unkillable {
-        /// The scheduler's process below which they are, or in which that was asked for; `None` where nobody knows, since
-        /// their keeper was killed.
+        /// The process that the scheduler asked for, of which they are descendants, directly or over processes that it
+        /// had asked for. `None` if their keeper was killed, so that it is not known.
         process: Option<ProcessId>,
         /// Their pids.
         pids: Vec<u32>,
@@ -227,13 +238,13 @@ pub enum FromGuardian {
 pub enum StartFailure {
     /// A system call failed with this error number.
     Errno(i32),
-    /// Who asked is daemonic, and may not have such a child.
+    /// The client is daemonic, and may not have a child of this class.
     Daemonic,
 }
 
-/// What a keeper tells the guardian that it is a copy of.
+/// A message of a keeper to its guardian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeeperReport {
+pub(crate) enum KeeperReport {
     /// The process runs.
     Started {
         /// Its pid.
@@ -244,38 +255,38 @@ pub enum KeeperReport {
         /// The error number of the system call that failed.
         errno: i32,
     },
-    /// The process was stopped by the signal of this number.
+    /// A signal has stopped the process.
     Stopped {
-        /// The number.
+        /// The signal's number.
         signal: i32,
     },
-    /// The process goes on.
+    /// The stopped process continues.
     Continued,
     /// The process has ended.
     Exited {
         /// How.
         exit: Exit,
-        /// The most memory it had resident, in KiB.
+        /// The largest resident memory of the process and of the children that it has waited for, in KiB.
         peak_memory_kib: u64,
     },
 }
 
-/// What a program asks of the copy of itself that its `init()` made, the snapshot.
+/// A request of a program to its zygote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToSnapshot {
-    /// Become a guardian, in a copy of yours; the one file of the message is the guardian's socket.
+pub(crate) enum ToZygote {
+    /// Fork a guardian. The one file of the message is the socket on which the guardian serves.
     Guardian,
 }
 
-/// What the snapshot answers.
+/// An answer of the zygote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FromSnapshot {
+pub(crate) enum FromZygote {
     /// The guardian runs, as a child of the program.
     Forked {
         /// Its pid.
         pid: u32,
     },
-    /// There is no guardian.
+    /// No guardian could be forked.
     NotForked {
         /// The error number of the system call that failed.
         errno: i32,
@@ -288,9 +299,9 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_start_says_what_is_to_be_started() {
-        let launch = Launch::of("/bin/true");
+        let request = StartRequest::of("/bin/true");
         let process = ProcessId(u64::MAX - 7);
-        let start = postcard::to_stdvec(&ToGuardian::Start { process, launch }).unwrap();
+        let start = postcard::to_stdvec(&ToGuardian::Start { process, request }).unwrap();
         assert_eq!(ToGuardian::process_to_start(&start[..11]), Some(process));
         let others = [ToGuardian::Watch, ToGuardian::Signal { process, signal: 2 }, ToGuardian::End { process }];
         for other in others.map(|other| postcard::to_stdvec(&other).unwrap()) {

@@ -1,17 +1,18 @@
-//! The roles of the worker program, as the variable `PUSHFLOW_ROLE` names them.
+//! The roles of the worker program, and the variables that tell a program its role.
 
-/// The variable that tells a program to run as guardian or worker; taken out of the environment before anything else.
+/// The variable that tells a program its role. The program removes it from its environment before anything else.
 pub const ROLE: &str = "PUSHFLOW_ROLE";
 /// The value of [`ROLE`] for a guardian.
 pub const GUARDIAN: &str = "guardian";
 /// The value of [`ROLE`] for a worker.
 pub const WORKER: &str = "worker";
-/// The value of [`ROLE`] for a keeper that a warm interpreter has made.
+/// The value of [`ROLE`] for a keeper that a warm interpreter has forked.
 pub const KEEPER: &str = "keeper";
-/// The variable that tells a worker its run directory, and a guardian that was started by a task that of the one around.
+/// The variable that names the run directory of the guardian to a worker and to all processes that tasks start. A
+/// guardian that one of these processes starts makes its run directory inside this one.
 pub const RUN_DIRECTORY: &str = "PUSHFLOW_RUN_DIRECTORY";
 
-/// Says on standard error, which the scheduler reads, why a process could not serve in its role.
+/// Prints to standard error, which the scheduler reads, why a process could not serve in its role.
 pub fn report_failure(role: &str, served: &std::io::Result<()>) {
     if let Err(error) = served {
         eprintln!("pushflow: could not serve as {role}: {error}");

@@ -1,24 +1,29 @@
-//! The snapshot: a copy of the calling program as it was at `init()`, for the start method `fork`.
+//! The zygote: a fork of the calling program as it was at `init()`, for the start method `fork`.
 //!
-//! # Why it is made at once
+//! # Why `init()` makes it
 //! A process can be forked safely only while it has one thread, and a program that runs workflows has several. So
-//! `init()`, which comes first, forks a copy then and there. The copy sleeps and shares its memory with the program, so
-//! that it costs next to nothing until it is needed; most programs never need it.
+//! `init()`, which the program calls first, forks the zygote. The zygote sleeps and shares its memory with the program,
+//! so it costs next to nothing until a pool needs it. Most programs never need it.
 //!
 //! # States
-//! - *asleep*: it waits for its program to end, or to say [`ToSnapshot::Guardian`].
-//! - *asked*: it makes a copy of its own that is the program's child, as a guardian that was executed would be, and
-//!   that goes on as the guardian; its keepers then make workers that are copies of that. It answers, and sleeps again.
-//! - *over*: its program has ended (death signal, end of its socket, and pidfd, so that a program that is killed,
-//!   that calls `exec`, or whose children keep the socket open, is seen to end), and so does it.
+//! - *asleep*: the zygote waits for [`ToZygote::Guardian`] and for the end of the program.
+//! - *asked*: the zygote forks itself. The fork is a child of the program, as an executed guardian would be, and
+//!   becomes the guardian. The keepers of this guardian start workers that are forks of the guardian. The zygote
+//!   answers with [`FromZygote`] and is asleep again.
+//! - *ended*: the program has ended, so the zygote exits. It has three signs of that end: its death signal, a pidfd of
+//!   the program, and the end of its socket. Together they cover a program that is killed, that calls `exec`, or whose
+//!   children keep the socket open.
 //!
-//! A program that waits for all of its children waits for neither snapshot nor guardian: both are *unnoticed*.
+//! A program that waits for all of its children waits neither for the zygote nor for a guardian forked by it: neither
+//! sends SIGCHLD when it ends ([`fork_without_sigchld`]).
 //!
 //! # What it must not keep
-//! It leads a session of its own and has every signal blocked from before it was made, so that no Ctrl-C is for it. Each
-//! file of the program is replaced by `/dev/null` under its number: nobody waits for the end of a pipe because of it,
-//! and what in a worker still writes to a file of the program's writes into no file of the worker's. It leaves without
-//! exit handlers.
+//! - Signals: the zygote leads a session of its own, and all signals are blocked from before the fork on. A Ctrl-C does
+//!   nothing to it.
+//! - Files: each file of the program is replaced by `/dev/null` under the same number. So the zygote keeps no pipe open
+//!   whose end someone waits for. And since the number stays taken, code in a worker that writes to a file of the
+//!   program never writes into a file of the worker.
+//! - Exit handlers: the zygote exits without them.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -31,21 +36,21 @@ use nix::unistd::{Pid, getpid, getppid};
 use pushflow_os::fork::run_and_exit;
 use pushflow_os::limits::name_limit;
 use pushflow_os::{Fork, PidFd, SeqPacket, files, fork_with_clone_parent, fork_without_sigchld};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 
-use crate::client::zygote;
-use crate::messages::{FromSnapshot, ToSnapshot};
+use crate::client::zygote_handle;
+use crate::messages::{FromZygote, ToZygote};
 use crate::server;
 use crate::worker_program::WorkerProgram;
 
-/// Makes the snapshot of this program, the first time. Where that is not possible, the start method `fork` says why.
-pub fn take(worker: WorkerProgram) {
-    static TAKEN: Once = Once::new();
-    TAKEN.call_once(|| zygote::note(make(worker)));
+/// Forks the zygote of this program at the first call. If that fails, pools with the start method `fork` report why.
+pub fn start_zygote(worker: WorkerProgram) {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| zygote_handle::note(make(worker)));
 }
 
 fn make(worker: WorkerProgram) -> io::Result<SeqPacket> {
-    // What is not written yet would be written by every copy.
+    // Otherwise each fork would write the buffered output once more.
     io::stdout().flush().ok();
     files::flush_c_streams();
     let (ours, theirs) = SeqPacket::pair()?;
@@ -54,38 +59,42 @@ fn make(worker: WorkerProgram) -> io::Result<SeqPacket> {
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let forked = fork_without_sigchld();
     if let Ok(Fork::Child) = forked {
-        run_and_exit(|| i32::from(Snapshot::begin(pid, theirs, program, worker).and_then(Snapshot::sleep).is_err()));
+        run_and_exit(|| i32::from(Zygote::begin(pid, theirs, program, worker).and_then(Zygote::sleep).is_err()));
     }
     mask.thread_set_mask()?;
     forked.map(|_| ours).map_err(name_limit)
 }
 
-struct Snapshot {
+/// The zygote process.
+struct Zygote {
+    /// The socket to the program.
     socket: SeqPacket,
+    /// The program, which is the parent.
     program: PidFd,
-    /// Numbers at which the program had files.
+    /// The numbers at which the program had files.
     inherited: Vec<RawFd>,
     worker: WorkerProgram,
 }
 
-impl Snapshot {
-    fn begin(parent: Pid, socket: SeqPacket, program: PidFd, worker: WorkerProgram) -> io::Result<Snapshot> {
+impl Zygote {
+    /// Turns the fork into the zygote.
+    fn begin(parent: Pid, socket: SeqPacket, program: PidFd, worker: WorkerProgram) -> io::Result<Zygote> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         if getppid() != parent {
             return Err(io::Error::other("the program has ended"));
         }
         nix::unistd::setsid()?;
-        nix::sys::prctl::set_name(c"pushflow-snap")?;
+        nix::sys::prctl::set_name(c"pushflow-zygote")?;
         nix::unistd::chdir("/")?;
-        zygote::note(Err(io::Error::other("this process is itself such a copy")));
+        zygote_handle::note(Err(io::Error::other("this process is itself such a copy")));
         let own = [socket.as_fd().as_raw_fd(), program.as_fd().as_raw_fd()];
         let mut inherited = files::open_numbers()?;
         inherited.retain(|number| !own.contains(number));
         files::replace_by_null(&inherited)?;
-        Ok(Snapshot { socket, program, inherited, worker })
+        Ok(Zygote { socket, program, inherited, worker })
     }
 
-    /// Until the program has ended.
+    /// Answers requests until the program has ended.
     fn sleep(self) -> io::Result<()> {
         loop {
             let mut files =
@@ -97,10 +106,10 @@ impl Snapshot {
             if files[0].revents().is_some_and(|events| !events.is_empty()) {
                 return Ok(());
             }
-            match courier::receive(&self.socket, false) {
-                Ok(Some((ToSnapshot::Guardian, files))) => {
+            match fd_message::receive(&self.socket, false) {
+                Ok(Some((ToZygote::Guardian, files))) => {
                     let answer = self.fork_guardian(files);
-                    courier::send(&self.socket, &answer, &[])?;
+                    fd_message::send(&self.socket, &answer, &[])?;
                 }
                 Ok(None) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -109,15 +118,17 @@ impl Snapshot {
         }
     }
 
-    fn fork_guardian(&self, mut files: Vec<OwnedFd>) -> FromSnapshot {
-        let Some(socket) = files.pop() else { return FromSnapshot::NotForked { errno: Errno::EINVAL as i32 } };
+    /// Forks a guardian that serves on the file of the request.
+    fn fork_guardian(&self, mut files: Vec<OwnedFd>) -> FromZygote {
+        let Some(socket) = files.pop() else { return FromZygote::NotForked { errno: Errno::EINVAL as i32 } };
         match fork_with_clone_parent() {
-            Ok(Fork::Parent(pid)) => FromSnapshot::Forked { pid: pid.as_raw().unsigned_abs() },
+            Ok(Fork::Parent(pid)) => FromZygote::Forked { pid: pid.as_raw().unsigned_abs() },
             Ok(Fork::Child) => run_and_exit(|| i32::from(self.be_guardian(SeqPacket::from_fd(socket)).is_err())),
-            Err(error) => FromSnapshot::NotForked { errno: error.raw_os_error().unwrap_or(Errno::EIO as i32) },
+            Err(error) => FromZygote::NotForked { errno: error.raw_os_error().unwrap_or(Errno::EIO as i32) },
         }
     }
 
+    /// The whole life of the guardian.
     fn be_guardian(&self, socket: SeqPacket) -> io::Result<()> {
         let kept = self.inherited.iter().copied().chain([socket.as_fd().as_raw_fd()]);
         files::close_all_except(&kept.collect::<Vec<_>>())?;

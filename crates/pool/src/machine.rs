@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
-use pushflow_guardian::{Guardian, GuardianError};
+use pushflow_guardian::{GuardianClient, GuardianError};
 use pushflow_model::StartMethod;
 use pushflow_os::{PidFd, SharedWords};
 
@@ -43,5 +43,5 @@ impl Machine {
 /// # Errors
 /// When there is no worker program, or it is of another build.
 pub fn worker_program(explicit: Option<&Path>) -> Result<PathBuf, GuardianError> {
-    Ok(Guardian::shared(explicit, StartMethod::Spawn)?.program.clone())
+    Ok(GuardianClient::shared(explicit, StartMethod::Spawn)?.program.clone())
 }

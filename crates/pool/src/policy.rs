@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pushflow_guardian::OnOrphan;
+use pushflow_guardian::OnSchedulerExit;
 use pushflow_model::{Family, PoolType, ProcessClass};
 
 /// The rules of one process pool, or of a single process (`docs/parity.md` P97, P108; the original's tables in its
@@ -115,8 +115,8 @@ impl Policy {
 
     /// What happens to a worker when the process that has the pool has ended without an exit: a daemonic worker is
     /// ended at once, any other may finish its attempt within the grace.
-    pub(crate) fn on_orphan(&self, grace: Duration) -> OnOrphan {
-        if self.class.daemonic { OnOrphan::End } else { OnOrphan::after(grace) }
+    pub(crate) fn on_scheduler_exit(&self, grace: Duration) -> OnSchedulerExit {
+        if self.class.daemonic { OnSchedulerExit::End } else { OnSchedulerExit::after(grace) }
     }
 }
 
@@ -132,7 +132,11 @@ mod tests {
         for policy in POLICIES.into_iter().chain(single) {
             let daemonic = policy.class.daemonic;
             assert_eq!(policy.at_exit == AtExit::Terminate, daemonic, "{policy:?}");
-            assert_eq!(policy.on_orphan(Duration::from_secs(30)) == OnOrphan::End, daemonic, "{policy:?}");
+            assert_eq!(
+                policy.on_scheduler_exit(Duration::from_secs(30)) == OnSchedulerExit::End,
+                daemonic,
+                "{policy:?}"
+            );
             assert_eq!(policy.class.may_start(Family::Multiprocessing), !daemonic, "{policy:?}");
             assert_eq!(policy.class.may_start(Family::ConcurrentFutures), !daemonic, "{policy:?}");
             assert!(policy.class.may_start(Family::Billiard), "{policy:?}");

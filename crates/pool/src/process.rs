@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushflow_green::Cancellation;
-use pushflow_guardian::{Guardian, Source};
+use pushflow_guardian::{GuardianClient, ProcessSource};
 use pushflow_model::{AttemptId, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
@@ -110,7 +110,7 @@ impl ProcessPool {
     ) -> Result<ProcessPool, OpenError> {
         pushflow_green::settle()?;
         let rules = file_limits::fitted(rules)?;
-        let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
+        let guardian = GuardianClient::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_token()?;
         let lifecycle = Arc::<Lifecycle>::default();
@@ -124,7 +124,7 @@ impl ProcessPool {
                 policy,
                 marker: marker.clone(),
                 python: python(options),
-                on_orphan: policy.on_orphan(options.orphan_grace),
+                on_scheduler_exit: policy.on_scheduler_exit(options.orphan_grace),
                 slabs: SlabStore::default(),
                 reader_threads: ReaderThreads::new(),
                 source: source(options.start_method),
@@ -247,10 +247,10 @@ impl AtProcessExit for ExitHandler {
 }
 
 /// What the guardian makes workers of.
-fn source(method: StartMethod) -> Source {
+fn source(method: StartMethod) -> ProcessSource {
     match method {
-        StartMethod::Default | StartMethod::Spawn => Source::Program,
-        StartMethod::Forkserver | StartMethod::Fork => Source::Guardian,
+        StartMethod::Default | StartMethod::Spawn => ProcessSource::Program,
+        StartMethod::Forkserver | StartMethod::Fork => ProcessSource::Guardian,
     }
 }
 

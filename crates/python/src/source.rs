@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
-use pushflow_guardian::{Launch, Warm, current_process};
+use pushflow_guardian::{Launch, WarmStart, current_process};
 use pushflow_model::{PythonOptions, TaskModule};
 
 /// The modules, in the order in which they import each other. One whose name ends in `?` is compiled when it is
@@ -103,7 +103,7 @@ pub(super) fn launch(options: &PythonOptions, mode: Mode, channel: OwnedFd) -> L
     let process = current_process();
     let unset = THREADS.iter().filter(|name| std::env::var_os(name).is_none());
     let environment = unset.map(|name| (OsString::from(name), OsString::from("1"))).collect();
-    let warm = (options.warm && mode == Mode::Own).then(|| Warm {
+    let warm = (options.warm && mode == Mode::Own).then(|| WarmStart {
         arguments: arguments(options, WARM, "", process.daemonic),
         modules: options.modules.clone(),
         name: process.name.clone(),

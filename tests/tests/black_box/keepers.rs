@@ -57,7 +57,7 @@ fn a_keeper_that_is_stopped_by_its_process_goes_on() {
 
 /// More of them than one sweep looks at.
 #[test]
-fn strays_are_killed_while_the_run_goes_on() {
+fn orphans_are_killed_while_the_run_goes_on() {
     let leaves = format!("for i in $(seq 300); do setsid sleep 1000 & done; {SAYS_ITS_PID}; wait");
     let folder = folder_with(&[("leaves", &leaves), ("waits", &format!("touch $HERE/waiting; {WAITS}"))]);
     let running = Program::pushflow_run(folder.graph()).args(["--workers", "2"]).start();
@@ -71,9 +71,9 @@ fn strays_are_killed_while_the_run_goes_on() {
         });
         all
     };
-    wait_until("all that is to become a stray", SOON, || sleepers().len() == 300);
+    wait_until("all that is to become an orphan", SOON, || sleepers().len() == 300);
     kill_keeper(&folder, "pid");
-    wait_until("the end of the strays", SOON, || sleepers().is_empty());
+    wait_until("the end of the orphans", SOON, || sleepers().is_empty());
     folder.write("go", "");
     let finished = running.wait();
     finished.assert_code(1).assert_error("was killed with its keeper, the process that watches it");

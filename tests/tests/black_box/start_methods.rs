@@ -226,7 +226,7 @@ fn fork_is_refused_where_another_worker_program_is_named() {
 fn the_copy_that_init_made_ends_with_its_program() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGABRT] {
         let running = program("fork", json!({})).env(BEGINNING, "sleep").start();
-        let copy = running.wait_for_process("pushflow-snap");
+        let copy = running.wait_for_process("pushflow-zygote");
         assert_eq!(copy.parent, running.pid());
         running.signal(signal);
         running.wait();

@@ -1,6 +1,7 @@
-//! The guardian of a worker: that of its scheduler, over a socket that the worker was started with.
+//! The guardian of a worker: the guardian of its scheduler, over a socket that the worker was started with.
 //!
-//! It is connected to when the worker first needs a process, and then for good: there is one socket.
+//! The worker has one socket and one [`GuardianClient`], which it makes when it first needs a process and then keeps.
+//! If that fails, the worker has no guardian: it never starts one of its own, which nobody would end with the worker.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,28 +12,34 @@ use pushflow_os::SeqPacket;
 use pushflow_os::limits::name_limit;
 use pushflow_protocol::GuardianAddress;
 
-use super::start::GuardianError;
-use super::{Guardian, Origin, SEND_TIMEOUT};
+use super::error::GuardianError;
+use super::{GuardianClient, Origin, SEND_TIMEOUT};
 
 static INHERITED: Mutex<Inherited> = Mutex::new(Inherited::None);
 
+/// The guardian that the calling process was started with.
 enum Inherited {
     /// This process is no worker.
     None,
-    /// Nothing was asked of it yet.
+    /// The worker has needed no process yet.
     Unused(SeqPacket, GuardianAddress),
-    Connected(Arc<Guardian>),
-    /// It could not be connected to, for this reason. There is no other socket.
-    Lost(GuardianAddress, String),
+    /// The worker has a client.
+    Connected(Arc<GuardianClient>),
+    /// The client could not be made, for this reason.
+    Failed(GuardianAddress, String),
 }
 
-/// From now on this process, a worker, asks that guardian for processes.
-pub fn inherit(socket: SeqPacket, address: GuardianAddress) {
+/// Makes the guardian at the other end of `socket` the guardian of this process, a worker.
+pub(crate) fn inherit(socket: SeqPacket, address: GuardianAddress) {
     *INHERITED.lock().unwrap_or_else(PoisonError::into_inner) = Inherited::Unused(socket, address);
 }
 
-/// The guardian of this process if it is a worker; `worker` is the program that workers are to run, if one was named.
-pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<Guardian>>, GuardianError> {
+/// The guardian of this process, or `None` if this process is no worker.
+///
+/// # Errors
+/// When `worker`, the program that was named for workers, is not the program of this worker, or the client can't be
+/// made.
+pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<GuardianClient>>, GuardianError> {
     let mut inherited = INHERITED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(guardian) = inherited.guardian()? else { return Ok(None) };
     let named = worker.and_then(|worker| std::path::absolute(worker).ok());
@@ -43,8 +50,8 @@ pub(super) fn guardian(worker: Option<&Path>) -> Result<Option<Arc<Guardian>>, G
 }
 
 impl Inherited {
-    /// Connects to it when it is needed first.
-    fn guardian(&mut self) -> Result<Option<Arc<Guardian>>, GuardianError> {
+    /// The client; made at the first call.
+    fn guardian(&mut self) -> Result<Option<Arc<GuardianClient>>, GuardianError> {
         let (next, answer) = match std::mem::replace(self, Inherited::None) {
             Inherited::None => return Ok(None),
             Inherited::Connected(guardian) => (Inherited::Connected(guardian.clone()), Ok(Some(guardian))),
@@ -52,12 +59,12 @@ impl Inherited {
                 Ok(guardian) => (Inherited::Connected(guardian.clone()), Ok(Some(guardian))),
                 Err(error) => {
                     let reason = name_limit(error).to_string();
-                    (Inherited::Lost(address.clone(), reason.clone()), Err(unable(&address, reason)))
+                    (Inherited::Failed(address.clone(), reason.clone()), Err(unable(&address, reason)))
                 }
             },
-            Inherited::Lost(address, reason) => {
+            Inherited::Failed(address, reason) => {
                 let error = unable(&address, reason.clone());
-                (Inherited::Lost(address, reason), Err(error))
+                (Inherited::Failed(address, reason), Err(error))
             }
         };
         *self = next;
@@ -65,11 +72,11 @@ impl Inherited {
     }
 }
 
-fn connect(socket: SeqPacket, address: &GuardianAddress) -> io::Result<Arc<Guardian>> {
+fn connect(socket: SeqPacket, address: &GuardianAddress) -> io::Result<Arc<GuardianClient>> {
     socket.set_send_timeout(SEND_TIMEOUT)?;
     let pid = Pid::from_raw(i32::try_from(address.pid).unwrap_or_default());
     let (program, run_directory) = (PathBuf::from(&address.program), address.run_directory.clone());
-    Guardian::connect(program, run_directory, pid, socket, Origin::Inherited).map(Arc::new)
+    GuardianClient::connect(program, run_directory, pid, socket, Origin::Inherited).map(Arc::new)
 }
 
 fn unable(address: &GuardianAddress, reason: String) -> GuardianError {

@@ -1,58 +1,60 @@
-//! [`Sending`]: how messages are sent to the guardian, whose files may have to wait for room.
+//! [`RequestSender`]: sends messages to the guardian, and waits where too many files are in flight.
 //!
-//! Files on their way count for a limit of the user until they are taken, whoever is to take them. So when there is no room
-//! a message is tried again for a while: altogether, not each of them, since whoever sends may be the thread that does all
-//! else for a pool. Nobody else waits meanwhile.
+//! The kernel limits how many files a user may have in messages that nobody has received yet (`ETOOMANYREFS`), whoever
+//! is to receive them. A message that meets this limit is sent again for a while. The wait is limited for all messages
+//! together, not for each, since the sender may be the thread that does all other work of a pool. Senders do not wait
+//! for each other.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use pushflow_os::SeqPacket;
-use pushflow_protocol::courier::Letter;
+use pushflow_protocol::fd_message::FdMessage;
 
 use crate::messages::ToGuardian;
 
-/// How long files wait for room on their way.
+/// How long messages are sent again, from the first message that met the limit on.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked whether there is room.
+/// The pause between two attempts to send a message.
 const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Limits of this process or of its user, which say nothing of the guardian.
+/// Errors of `sendmsg` for a limit of this process or of its user. After them the guardian can still be reached.
 const LIMITS: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ETOOMANYREFS, Errno::ENOMEM, Errno::ENOBUFS];
 
 /// Why a message was not sent.
 #[derive(Debug)]
-pub(super) enum Unsent {
-    /// A limit of this process kept it from that; others may be sent.
+pub(super) enum SendError {
+    /// A limit of this process or of its user prevented it. Other messages may be sent.
     Limit(Errno),
     /// The guardian can't be reached.
     Broken(io::Error),
 }
 
-impl From<Unsent> for io::Error {
-    fn from(unsent: Unsent) -> io::Error {
-        match unsent {
-            Unsent::Limit(errno) => errno.into(),
-            Unsent::Broken(error) => error,
+impl From<SendError> for io::Error {
+    fn from(error: SendError) -> io::Error {
+        match error {
+            SendError::Limit(errno) => errno.into(),
+            SendError::Broken(error) => error,
         }
     }
 }
 
-/// Since when there has been no room for files.
+/// Since when too many files have been in flight; `None` after a message with files that was sent.
 #[derive(Debug, Default)]
-pub(super) struct Sending(Mutex<Option<Instant>>);
+pub(super) struct RequestSender(Mutex<Option<Instant>>);
 
-impl Sending {
-    /// Sends a message with some files, and waits for room.
-    pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), Unsent> {
+impl RequestSender {
+    /// Sends a message with some files. Sends it again while too many files are in flight, at most for
+    /// [`ROOM_TIMEOUT`].
+    pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), SendError> {
         let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-        // Nothing of this is about the guardian.
-        let letter = Letter::new(message).map_err(|error| Unsent::Limit(errno_of(&error)))?;
+        // An error here is one of this process.
+        let packed = FdMessage::new(message).map_err(|error| SendError::Limit(errno_of(&error)))?;
         loop {
-            match letter.send(socket, &files, true) {
+            match packed.send(socket, &files, true) {
                 Ok(()) => {
                     if !files.is_empty() {
                         *self.full_since() = None;
@@ -61,40 +63,38 @@ impl Sending {
                 }
                 Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
                     Errno::ETOOMANYREFS if self.waits() => std::thread::sleep(ROOM_INTERVAL),
-                    errno if LIMITS.contains(&errno) => return Err(Unsent::Limit(errno)),
-                    _ => return Err(Unsent::Broken(error)),
+                    errno if LIMITS.contains(&errno) => return Err(SendError::Limit(errno)),
+                    _ => return Err(SendError::Broken(error)),
                 },
             }
         }
     }
 
-    /// Whether room is still waited for.
+    /// Whether a message that met the limit is to be sent again. The first call starts the time.
     fn waits(&self) -> bool {
         let now = Instant::now();
         now < *self.full_since().get_or_insert(now) + ROOM_TIMEOUT
     }
 
-    fn full_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn full_since(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Errors without a number are those of files that may not be so long.
+/// The error number. An error without a number is a message that is longer than a file may be (`RLIMIT_FSIZE`).
 fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EFBIG, Errno::from_raw)
 }
 
 #[cfg(test)]
 mod tests {
-
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+    use super::super::tests::long_request;
+    use super::*;
     use crate::messages::ProcessId;
 
-    use super::super::tests::long_launch;
-    use super::*;
-
-    /// Only where this process is not privileged; else in a process of its own that is not.
+    /// In a process of its own without privileges, since the limit does not apply to privileged processes.
     #[test]
     fn files_that_there_is_no_room_for_on_the_way_are_sent_as_soon_as_there_is() {
         const CHILD: &str = "PUSHFLOW_TEST_FEW_FILES";
@@ -108,7 +108,7 @@ mod tests {
             child.args(dropped.iter().take(if is_root { 3 } else { 0 })).arg("--no-new-privs");
             child.arg(std::env::current_exe().unwrap()).args(["--exact", test]).env(CHILD, "");
             let child = child.output().unwrap();
-            // Whoever is not privileged may not look into the folder that this program is in.
+            // Without privileges the process may not be allowed to read the folder of this program.
             assert!(child.status.success() || [Some(126), Some(127)].contains(&child.status.code()), "{child:?}");
             return;
         }
@@ -123,7 +123,7 @@ mod tests {
             }
         };
         assert_eq!(full.raw_os_error(), Some(Errno::ETOOMANYREFS as i32));
-        let sending = Sending::default();
+        let sending = RequestSender::default();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while sending.full_since().is_none() {
@@ -138,12 +138,12 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_is_waited_for_altogether_and_not_each_time() {
-        let began = |ago| Sending(Mutex::new(Instant::now().checked_sub(ago)));
-        assert!(began(Duration::ZERO).waits() && Sending::default().waits());
+        let began = |ago| RequestSender(Mutex::new(Instant::now().checked_sub(ago)));
+        assert!(began(Duration::ZERO).waits() && RequestSender::default().waits());
         assert!(!began(ROOM_TIMEOUT).waits());
     }
 
-    /// In a process of its own, in which no file may be long.
+    /// In a process of its own, since it lowers the limit of the length of files.
     #[test]
     fn a_message_for_whose_length_there_is_a_limit_says_nothing_of_the_guardian() {
         if !pushflow_isolated_test::is_isolated(
@@ -154,8 +154,8 @@ mod tests {
         let (ours, _theirs) = SeqPacket::pair().unwrap();
         let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
         setrlimit(Resource::RLIMIT_FSIZE, 16, hard).unwrap();
-        let start = ToGuardian::Start { process: ProcessId(1), launch: long_launch() };
-        let sent = Sending::default().send(&ours, &start, &[]);
-        assert!(matches!(sent, Err(Unsent::Limit(Errno::EFBIG))), "{sent:?}");
+        let start = ToGuardian::Start { process: ProcessId(1), request: long_request() };
+        let sent = RequestSender::default().send(&ours, &start, &[]);
+        assert!(matches!(sent, Err(SendError::Limit(Errno::EFBIG))), "{sent:?}");
     }
 }

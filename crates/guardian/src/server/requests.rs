@@ -1,4 +1,4 @@
-//! What clients ask of the guardian, and what becomes of that when they are gone.
+//! The requests of clients, and what happens to their processes when a client ends.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,46 +8,48 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pushflow_os::SeqPacket;
 use pushflow_protocol::GUARDIAN_SOCKET;
-use pushflow_protocol::courier::{self, Delivery};
+use pushflow_protocol::fd_message::{self, Received};
 
-use super::client::{Client, ClientId, Key};
+use super::client::{Client, ClientId, ProcessKey};
 use super::process::Process;
 use super::{Guardian, keeper};
-use crate::messages::{FromGuardian, Launch, StartFailure, ToGuardian};
+use crate::messages::{FromGuardian, StartFailure, StartRequest, ToGuardian};
 
-/// How many messages of one client are heard before the guardian looks at everything else again.
+/// How many messages of one client the guardian handles before it looks at its other sockets again.
 const MESSAGES_AT_ONCE: usize = 64;
 
 impl Guardian {
-    pub(super) fn hear_client(&mut self, id: ClientId) {
+    /// Sends the messages that wait for a client, and handles its requests.
+    pub(super) fn read_client(&mut self, id: ClientId) {
         for _ in 0..MESSAGES_AT_ONCE {
             let Some(client) = self.clients.get_mut(&id) else { return };
-            if client.deliver().is_err() {
-                return self.client_gone(id);
+            if client.send_waiting().is_err() {
+                return self.close_client(id);
             }
-            match courier::receive_delivery(&client.socket, false) {
-                Ok(Some(Delivery::Whole(message, files))) => self.obey(id, message, files),
-                Ok(Some(Delivery::Cut(beginning))) => self.cannot_take(id, &beginning),
+            match fd_message::receive_or_beginning(&client.socket, false) {
+                Ok(Some(Received::Whole(message, files))) => self.handle(id, message, files),
+                Ok(Some(Received::Beginning(beginning))) => self.refuse_incomplete(id, &beginning),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(None) => return self.client_gone(id),
-                Err(_) => return self.client_garbled(id),
+                Ok(None) => return self.close_client(id),
+                Err(_) => return self.reject_client(id),
             }
         }
     }
 
-    fn obey(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
+    /// Handles one request.
+    fn handle(&mut self, client: ClientId, message: ToGuardian, files: Vec<OwnedFd>) {
         match message {
             ToGuardian::Watch => {}
-            ToGuardian::Start { process, launch } => self.start(Key { client, process }, launch, files),
+            ToGuardian::Start { process, request } => self.start(ProcessKey { client, process }, request, files),
             ToGuardian::Signal { process, signal } => {
-                // Nobody signals what is still an order: it is known to have started only when it is none any more.
-                let process = self.processes.get_mut(&Key { client, process });
+                // A process that is still an order gets no signal: no client knows yet that it has started.
+                let process = self.processes.get_mut(&ProcessKey { client, process });
                 if let (Some(process), Ok(signal)) = (process, Signal::try_from(signal)) {
                     process.signal_group(signal);
                 }
             }
             ToGuardian::End { process } => {
-                let id = Key { client, process };
+                let id = ProcessKey { client, process };
                 if !self.cancel_order(id) {
                     self.end(id);
                 }
@@ -55,22 +57,23 @@ impl Guardian {
         }
     }
 
-    /// Files of a message did not come, since no more may be open here. Only what is to start has files.
-    fn cannot_take(&mut self, client: ClientId, beginning: &[u8]) {
+    /// Refuses a request whose files are missing because the guardian may not open more. Only `Start` has files.
+    fn refuse_incomplete(&mut self, client: ClientId, beginning: &[u8]) {
         match ToGuardian::process_to_start(beginning) {
-            Some(process) => self.refuse(Key { client, process }, StartFailure::Errno(Errno::EMFILE as i32)),
-            None => self.client_garbled(client),
+            Some(process) => self.refuse(ProcessKey { client, process }, StartFailure::Errno(Errno::EMFILE as i32)),
+            None => self.reject_client(client),
         }
     }
 
-    fn start(&mut self, id: Key, launch: Launch, files: Vec<OwnedFd>) {
+    /// Starts a process, or refuses it.
+    fn start(&mut self, id: ProcessKey, request: StartRequest, files: Vec<OwnedFd>) {
         let Some(client) = self.clients.get(&id.client) else { return };
         if self.processes.contains_key(&id) || self.warm.has_order(id) {
-            // A name that is used twice: whoever says that is no client.
-            return self.client_garbled(id.client);
+            // The name is used twice, which no client does.
+            return self.reject_client(id.client);
         }
-        let refused = match client.may_start(launch.class) {
-            true => self.make_or_fork(id, launch, files),
+        let refused = match client.may_start(request.class) {
+            true => self.make_or_fork(id, request, files),
             false => Some(StartFailure::Daemonic),
         };
         if let Some(reason) = refused {
@@ -78,18 +81,24 @@ impl Guardian {
         }
     }
 
-    pub(super) fn fork_keeper(&mut self, id: Key, mut launch: Launch, mut files: Vec<OwnedFd>) -> io::Result<()> {
-        let drains = files.split_off(launch.numbers.len().min(files.len()));
-        let own_client = match launch.class {
+    /// Forks a keeper that starts the process. A worker gets a socket to the guardian and becomes a client.
+    pub(super) fn fork_keeper(
+        &mut self,
+        id: ProcessKey,
+        mut request: StartRequest,
+        mut files: Vec<OwnedFd>,
+    ) -> io::Result<()> {
+        let drains = files.split_off(request.numbers.len().min(files.len()));
+        let own_client = match request.class {
             Some(class) => {
                 let (ours, theirs) = SeqPacket::pair()?;
                 files.push(theirs.into_fd());
-                launch.numbers.push(GUARDIAN_SOCKET);
+                request.numbers.push(GUARDIAN_SOCKET);
                 Some(Client::new(ours, Some(class)))
             }
             None => None,
         };
-        let (pid, reports) = keeper::fork(&launch, &files, &self.forked_workers)?;
+        let (pid, reports) = keeper::fork(&request, &files, &self.forked_worker_setup)?;
         let own_client = own_client.map(|client| {
             let client_id = ClientId(self.next_client);
             self.next_client += 1;
@@ -98,51 +107,55 @@ impl Guardian {
             client_id
         });
         self.by_keeper.insert(pid, id);
-        self.processes.insert(id, Process::new(pid, reports, drains, launch.on_orphan, own_client));
+        self.processes.insert(id, Process::new(pid, reports, drains, request.on_scheduler_exit, own_client));
         Ok(())
     }
 
-    /// What the scheduler asked for is ended by its lifetime rule; what a worker asked for, at once.
-    pub(super) fn client_gone(&mut self, id: ClientId) {
+    /// Removes a client that has ended. The processes that it had asked for are ended: at once if it was a worker, by
+    /// the rule of each ([`OnSchedulerExit`](crate::OnSchedulerExit)) if it was the scheduler.
+    pub(super) fn close_client(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
         self.forget_orders_of(id);
         if id == ClientId::SCHEDULER {
-            let waits_for_our_end = self.hear_last_words(&client);
+            let waits_for_our_end = self.handle_last_requests(&client);
             self.scheduler = None;
             let now = Instant::now();
             let owned = self.processes.iter_mut().filter(|(key, _)| key.client == id);
-            owned.for_each(|(_, process)| process.orphan(now));
+            owned.for_each(|(_, process)| process.scheduler_exited(now));
             self.close_warm();
-            // Any other hears, by the end of its socket, that it has no guardian any more.
+            // Otherwise the socket is closed here, by which the scheduler learns that it has no guardian any more.
             self.former_scheduler = waits_for_our_end.then_some(client);
         } else {
             self.owned_by(id).into_iter().for_each(|owned| self.end(owned));
         }
     }
 
-    /// It said what no client says: a task has written into its worker's socket, say. That worker is of no use any more.
-    pub(super) fn client_garbled(&mut self, id: ClientId) {
+    /// Ends a client that has sent bytes that are no request. A task may have written into the socket of its worker,
+    /// which can't be used any more.
+    pub(super) fn reject_client(&mut self, id: ClientId) {
         if let Some(&worker) = self.workers.get(&id) {
-            self.tell(worker.client, &FromGuardian::Garbled { process: worker.process });
+            self.send(worker.client, &FromGuardian::Garbled { process: worker.process });
             self.end(worker);
         }
-        self.client_gone(id);
+        self.close_client(id);
     }
 
-    pub(super) fn refuse(&mut self, id: Key, reason: StartFailure) {
-        self.tell(id.client, &FromGuardian::NotStarted { process: id.process, reason });
-        self.tell(id.client, &FromGuardian::Gone { process: id.process });
+    /// Tells a client that a process is not started.
+    pub(super) fn refuse(&mut self, id: ProcessKey, reason: StartFailure) {
+        self.send(id.client, &FromGuardian::NotStarted { process: id.process, reason });
+        self.send(id.client, &FromGuardian::Gone { process: id.process });
     }
 
-    /// What the scheduler still asked to be ended or signalled, before it was gone, is not for its lifetime rule. Whether it
-    /// says nothing more, as it does when it has no more use for this guardian.
-    fn hear_last_words(&mut self, scheduler: &Client) -> bool {
+    /// Handles the requests that the scheduler sent before its end. Those for signals and ends still apply; nothing is
+    /// started any more. Returns whether the socket has ended without an error, as it does when the scheduler waits for
+    /// the exit of the guardian.
+    fn handle_last_requests(&mut self, scheduler: &Client) -> bool {
         loop {
-            match courier::receive_delivery(&scheduler.socket, false) {
-                Ok(Some(Delivery::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
-                    self.obey(ClientId::SCHEDULER, message, files);
+            match fd_message::receive_or_beginning(&scheduler.socket, false) {
+                Ok(Some(Received::Whole(message @ (ToGuardian::Signal { .. } | ToGuardian::End { .. }), files))) => {
+                    self.handle(ClientId::SCHEDULER, message, files);
                 }
-                // Nothing is started any more, whether its files came or not.
+                // A start, with all of its files or not.
                 Ok(Some(_)) => {}
                 Ok(None) => return true,
                 Err(_) => return false,
@@ -150,16 +163,17 @@ impl Guardian {
         }
     }
 
-    pub(super) fn owned_by(&self, client: ClientId) -> Vec<Key> {
+    /// The processes that a client has asked for.
+    pub(super) fn owned_by(&self, client: ClientId) -> Vec<ProcessKey> {
         self.processes.keys().copied().filter(|key| key.client == client).collect()
     }
 
-    /// A client that can't be told is gone.
-    pub(super) fn tell(&mut self, id: ClientId, message: &FromGuardian) {
+    /// Sends a message to a client, if it has not ended. A client that can't be sent to is taken for ended.
+    pub(super) fn send(&mut self, id: ClientId, message: &FromGuardian) {
         if let Some(client) = self.clients.get_mut(&id)
-            && client.tell(message).is_err()
+            && client.send(message).is_err()
         {
-            self.client_gone(id);
+            self.close_client(id);
         }
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use pushflow_execute::Runner;
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{GuardedLauncher, Guardian, Interrupter, OnOrphan, ProcessEvent, Started, StopListener};
+use pushflow_guardian::{
+    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, ProcessEvent, StartedProcesses, StopListener,
+};
 use pushflow_model::{AttemptId, StartMethod};
 use pushflow_python::SharedPython;
 
@@ -19,10 +21,10 @@ pub(super) const KILL_TIME: Duration = Duration::from_millis(500);
 
 pub(super) struct Processes {
     /// `None` if the attempts of the pool start no processes.
-    guardian: Option<Arc<Guardian>>,
-    on_orphan: OnOrphan,
+    guardian: Option<Arc<GuardianClient>>,
+    on_scheduler_exit: OnSchedulerExit,
     /// The processes of running attempts.
-    started: Arc<Started>,
+    started: Arc<StartedProcesses>,
     python: Option<Arc<SharedPython>>,
 }
 
@@ -33,12 +35,12 @@ impl Processes {
     /// When there is to be a guardian and is none.
     pub(super) fn open(options: &PoolOptions, with_processes: bool) -> Result<Processes, OpenError> {
         let guardian = match with_processes {
-            true => Some(Guardian::shared(options.worker.as_deref(), StartMethod::Spawn)?),
+            true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
             false => None,
         };
         Ok(Processes {
             guardian,
-            on_orphan: OnOrphan::after(options.orphan_grace),
+            on_scheduler_exit: OnSchedulerExit::after(options.orphan_grace),
             started: Arc::default(),
             python: None,
         })
@@ -85,8 +87,8 @@ impl Processes {
 
     fn launcher(&self, stops: impl FnOnce() -> StopListener) -> Option<GuardedLauncher> {
         let guardian = self.guardian.clone()?;
-        let (on_orphan, started) = (self.on_orphan, self.started.clone());
-        Some(GuardedLauncher { guardian, on_orphan, started, stops: Some(stops()) })
+        let (on_scheduler_exit, started) = (self.on_scheduler_exit, self.started.clone());
+        Some(GuardedLauncher { guardian, on_scheduler_exit, started, stops: Some(stops()) })
     }
 }
 

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use pushflow_guardian::{
-    BUILD, Guardian, GuardianLaunch, OnOrphan, ProcessEvent, ProcessId, Source, StartFailure, role,
+    BUILD, GuardianClient, OnSchedulerExit, ProcessEvent, ProcessId, ProcessSource, StartFailure, StartRequest, role,
 };
 use pushflow_model::{AttemptId, NO_CHILDREN, PythonOptions};
 use pushflow_os::limits::name_limit;
 use pushflow_os::{SeqPacket, SharedWords};
-use pushflow_protocol::courier;
+use pushflow_protocol::fd_message;
 use pushflow_protocol::slabs::{SchedulerSide, SlabStore};
 use pushflow_protocol::transport::{self, FromWorkerReceiver, ToWorkerSender, TransportError};
 use pushflow_protocol::{
@@ -35,15 +35,15 @@ use crate::policy::Policy;
 
 /// Starts the workers of a pool, all with the same settings.
 pub(super) struct WorkerLauncher {
-    pub(super) guardian: Arc<Guardian>,
+    pub(super) guardian: Arc<GuardianClient>,
     pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
     /// The memory in which long values are sent.
     pub(super) slabs: SlabStore,
     pub(super) reader_threads: ReaderThreads,
-    pub(super) on_orphan: OnOrphan,
-    pub(super) source: Source,
+    pub(super) on_scheduler_exit: OnSchedulerExit,
+    pub(super) source: ProcessSource,
 }
 
 /// How long the pool waits at its end for reader threads whose workers have ended.
@@ -136,14 +136,14 @@ impl WorkerLauncher {
         }
     }
 
-    fn launch(&self, worker: WorkerId) -> io::Result<GuardianLaunch> {
+    fn launch(&self, worker: WorkerId) -> io::Result<StartRequest> {
         let program = self.guardian.program.as_os_str();
         let variable = |name: &str, value: OsString| (OsString::from(name), Some(value));
         let environment = std::env::vars_os().map(|(name, value)| (name, Some(value))).chain([
             variable(role::ROLE, role::WORKER.into()),
             variable(role::RUN_DIRECTORY, self.guardian.run_directory.clone()),
         ]);
-        Ok(GuardianLaunch {
+        Ok(StartRequest {
             source: self.source.clone(),
             program: program.to_owned(),
             arguments: vec![program.to_owned(), format!("pushflow-worker-{}", worker.0).into()],
@@ -151,7 +151,7 @@ impl WorkerLauncher {
             directory: Some(std::env::current_dir()?.into()),
             numbers: vec![0, 1, 2, CONTROL_SOCKET, SHARED_WORDS],
             drains: 2,
-            on_orphan: self.on_orphan,
+            on_scheduler_exit: self.on_scheduler_exit,
             class: Some(self.policy.class),
         })
     }
@@ -229,7 +229,7 @@ enum HandshakeError {
 type Connection = (ToWorkerSender, FromWorkerReceiver);
 
 fn handshake(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Connection, HandshakeError> {
-    let hello: Hello = match courier::receive(&control, true) {
+    let hello: Hello = match fd_message::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
         Ok(None) => return Err(HandshakeError::Ended),
         Err(error) => {

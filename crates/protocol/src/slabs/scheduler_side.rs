@@ -11,7 +11,7 @@ use pushflow_os::slab::page_size;
 use super::packed::{EncodedData, PackedData, SlabWriter, WriteTo, open, pack};
 use super::reference::{Reference, SlabFile, SlabId, whole_pages};
 use super::store::{Lease, SlabStore};
-use crate::courier::Letter;
+use crate::fd_message::FdMessage;
 use crate::transport::TransportError;
 
 /// The memory that one worker may read and write. All of it is free again when this is dropped, after the worker has
@@ -146,8 +146,8 @@ impl SchedulerSide {
     fn send_slab(&mut self, slab: SlabId) -> Option<()> {
         if !self.sent_slabs.contains(&slab) {
             let file = self.store.file(slab)?;
-            Letter::new(&SlabFile { slab })
-                .and_then(|letter| letter.send(&self.control, &[file.as_fd()], false))
+            FdMessage::new(&SlabFile { slab })
+                .and_then(|message| message.send(&self.control, &[file.as_fd()], false))
                 .ok()?;
             self.sent_slabs.insert(slab);
         }

@@ -30,7 +30,7 @@ use super::packed::{EncodedData, PackedData, SlabWriter, WriteTo, open, pack};
 use super::reference::{Reference, SlabFile, SlabId, whole_pages};
 use super::store::MAX_SHARED_BYTES;
 use super::written::{Naming, WrittenTable};
-use crate::courier;
+use crate::fd_message;
 use crate::transport::TransportError;
 
 /// For how many results like the last one the worker requests memory.
@@ -115,7 +115,7 @@ impl WorkerSide {
     fn view(&self, slab: SlabId) -> Option<View> {
         let mut known = lock(&self.slabs);
         while !known.contains_key(&slab) {
-            let (SlabFile { slab: received }, mut files) = courier::receive(&self.control, false).ok()??;
+            let (SlabFile { slab: received }, mut files) = fd_message::receive(&self.control, false).ok()??;
             known.insert(received, View::open(files.pop()?).ok()?);
         }
         known.get(&slab).cloned()

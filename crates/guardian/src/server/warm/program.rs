@@ -1,6 +1,6 @@
-//! One warm interpreter: its start, its orders, its end.
+//! [`WarmProgram`]: one warm interpreter, its start, its orders and its end.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -15,17 +15,18 @@ use pushflow_model::TaskModule;
 use pushflow_os::{SeqPacket, process_tree};
 
 use super::super::keeper;
-use super::{Order, Spare};
-use crate::messages::{Launch, Source, WORKER_PID, Warm};
+use super::order::{Order, Spare, texts};
+use crate::messages::{ProcessSource, StartRequest, WORKER_PID, WarmStart};
 
-/// The file at which it finds the socket for orders.
+/// The number at which a warm interpreter finds the socket for orders.
 const ORDERS: RawFd = 3;
-/// What keepers execute, in the run directory: a link, so that they have this name from the beginning.
+/// The name of the link in the run directory that keepers execute. It gives them this name from the first instruction
+/// on.
 const KEEPER_LINK: &str = "pushflow-keep";
-/// How many processes below one that is ended are looked at.
+/// How many descendants of a warm interpreter are examined when it is ended.
 const BUDGET: usize = 256;
 
-/// All that copies of one interpreter have in common.
+/// The parts of a request that all forks of one warm interpreter have in common.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Recipe {
     program: OsString,
@@ -36,17 +37,19 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    pub(super) fn new(launch: &Launch, warm: &Warm) -> Recipe {
-        let common = launch.environment.iter().filter(|(name, _)| name != WORKER_PID);
+    /// The recipe of a request. The variable [`WORKER_PID`] is not part of it.
+    pub(super) fn new(request: &StartRequest, warm: &WarmStart) -> Recipe {
+        let common = request.environment.iter().filter(|(name, _)| name != WORKER_PID);
         Recipe {
-            program: launch.program.clone(),
+            program: request.program.clone(),
             arguments: warm.arguments.clone(),
             modules: warm.modules.clone(),
             environment: common.cloned().collect(),
-            directory: launch.directory.clone(),
+            directory: request.directory.clone(),
         }
     }
 
+    /// The modules to import.
     pub(super) fn modules(&self) -> &[TaskModule] {
         &self.modules
     }
@@ -56,40 +59,48 @@ impl Recipe {
 pub(super) struct WarmProgram {
     pub(super) recipe: Recipe,
     pub(super) pid: Pid,
-    /// `None` once it has closed it.
+    /// The socket for orders; `None` after its end.
     pub(super) socket: Option<SeqPacket>,
-    /// It has said that it is warm.
+    /// Whether it has said that it is warm.
     pub(super) is_warm: bool,
-    /// It has been killed.
+    /// Whether the guardian has killed it.
     pub(super) is_ending: bool,
-    /// What it has not answered.
+    /// The open orders.
     pub(super) orders: Vec<Order>,
+    /// The spare that was forked, or is being forked.
     pub(super) spare: Option<Spare>,
-    /// The number of its last order.
+    /// The number of its last order among all orders of the guardian.
     pub(super) last_order: u64,
+    /// The path of the program that keepers execute.
     keeper: PathBuf,
 }
 
 impl WarmProgram {
-    /// Starts one; what it prints while it starts and imports goes where the process prints that is to be made first.
-    pub(super) fn start(recipe: Recipe, source: &[u8], launch: &Launch, files: &[OwnedFd]) -> io::Result<WarmProgram> {
+    /// Starts a warm interpreter. Until its imports are done it prints to the standard output and error of the first
+    /// process that it is to fork.
+    pub(super) fn start(
+        recipe: Recipe,
+        source: &[u8],
+        request: &StartRequest,
+        files: &[OwnedFd],
+    ) -> io::Result<WarmProgram> {
         let [_, stdout, stderr] = files else { return Err(io::Error::from(io::ErrorKind::InvalidInput)) };
         let keeper = keeper_link()?;
         let (ours, theirs) = SeqPacket::pair()?;
         let files = [memory_file(source)?, stdout.try_clone()?, stderr.try_clone()?, theirs.into_fd()];
-        let launch = Launch {
-            source: Source::Program,
+        let request = StartRequest {
+            source: ProcessSource::Program,
             arguments: recipe.arguments.clone(),
             numbers: vec![0, 1, 2, ORDERS],
-            ..launch.clone()
+            ..request.clone()
         };
-        let pid = keeper::fork_child(&launch, &files)?;
+        let pid = keeper::fork_child(&request, &files)?;
         let (is_warm, is_ending) = (false, false);
         let (socket, orders) = (Some(ours), Vec::new());
         Ok(WarmProgram { recipe, pid, socket, is_warm, is_ending, orders, spare: None, last_order: 0, keeper })
     }
 
-    /// One that is warm, for tests: there is no process.
+    /// A warm interpreter without a process, for tests.
     #[cfg(test)]
     pub(super) fn pretended(recipe: Recipe, pid: Pid, orders: Vec<Order>) -> WarmProgram {
         let (is_warm, is_ending) = (true, false);
@@ -97,15 +108,15 @@ impl WarmProgram {
         WarmProgram { recipe, pid, socket: None, is_warm, is_ending, orders, spare: None, last_order: 0, keeper }
     }
 
-    /// Orders a process: where its keeper will report.
-    pub(super) fn send(&self, launch: &Launch, files: &[OwnedFd]) -> io::Result<SeqPacket> {
-        let (Source::Warm(warm), Some(channel)) = (&launch.source, files.first()) else {
+    /// Orders a process. Returns the socket on which its keeper will report.
+    pub(super) fn send(&self, request: &StartRequest, files: &[OwnedFd]) -> io::Result<SeqPacket> {
+        let (ProcessSource::Warm(warm), Some(channel)) = (&request.source, files.first()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         self.send_for(&warm.name, &[channel.as_fd()])
     }
 
-    /// Orders a process that nobody needs yet.
+    /// Orders a spare. Returns the socket on which its keeper will report.
     pub(super) fn send_for_spare(&self) -> io::Result<SeqPacket> {
         self.send_for("", &[])
     }
@@ -118,43 +129,31 @@ impl WarmProgram {
         Ok(ours)
     }
 
-    /// When an order, or a spare that is being made, takes too long.
+    /// The time at which an order, or a spare that is being forked, is overdue.
     pub(super) fn due(&self) -> Option<Instant> {
         let spare = self.spare.iter().filter(|spare| spare.keeper.is_none()).map(|spare| spare.due);
         self.orders.iter().map(|order| order.due).chain(spare).min()
     }
 
+    /// Whether this is the keeper of its spare.
     pub(super) fn is_keeper_of_spare(&self, pid: Pid) -> bool {
         self.spare.as_ref().is_some_and(|spare| spare.keeper == Some(pid))
     }
 
-    /// Kills it, and what its imports have started. What it leaves to the guardian meanwhile is a stray.
+    /// Kills the warm interpreter, and the processes that its imports have started. A descendant that this pass misses
+    /// becomes an orphan.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
         self.spare = None;
         process_tree::kill_descendants(self.pid, BUDGET);
-        // Its pid is its own until it is reaped, so that no look is needed that may have no file left.
+        // By pid, which needs no file descriptor. The interpreter has not been reaped, so no other process can have its
+        // pid.
         kill(self.pid, Signal::SIGKILL).ok();
     }
 }
 
-impl Order {
-    /// Sends a process that was made what it is to be, and the worker's files.
-    pub(super) fn hand_over(&self) -> io::Result<()> {
-        let Source::Warm(warm) = &self.launch.source else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let worker = self.launch.environment.iter().rfind(|(name, _)| name == WORKER_PID);
-        let worker = worker.and_then(|(_, pid)| pid.as_deref()).unwrap_or(OsStr::new(""));
-        let files: Vec<BorrowedFd<'_>> = self.files.iter().map(AsFd::as_fd).collect();
-        self.reports.send(&texts(&[warm.name.as_bytes(), worker.as_bytes()]), &files, false)
-    }
-}
-
-/// Texts in a message, each ended by a zero byte.
-fn texts(texts: &[&[u8]]) -> Vec<u8> {
-    texts.iter().flat_map(|text| text.iter().copied().chain([0])).collect()
-}
-
-/// The program that this process runs, under the name of keepers. Not by its path: there may be another file by now.
+/// Makes a link with the name of keepers to the program that this process runs, if there is none. The link leads over
+/// `/proc`, since the path of the program may lead to another file by now.
 fn keeper_link() -> io::Result<PathBuf> {
     let link = std::env::current_dir()?.join(KEEPER_LINK);
     match std::os::unix::fs::symlink(Path::new("/proc").join(getpid().to_string()).join("exe"), &link) {
@@ -164,7 +163,7 @@ fn keeper_link() -> io::Result<PathBuf> {
     Ok(link)
 }
 
-/// A file of these bytes, to be read from its beginning.
+/// A memory file of these bytes, at its beginning.
 fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"pushflow python", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(bytes)?;

@@ -1,9 +1,11 @@
-//! Messages over a [`SeqPacket`], with files: how the scheduler, the guardian and its keepers talk, and how a worker
-//! says hello.
+//! [`FdMessage`]: messages with file descriptors over a [`SeqPacket`] (`SOCK_SEQPACKET` with `SCM_RIGHTS`).
 //!
-//! A message that is too long for a packet goes into a memory file that travels with it, so that there is no limit to
-//! the arguments of a command but the kernel's. Its beginning is in the packet nevertheless: where the receiver may have no
-//! more files open, that is all it gets.
+//! The guardian talks in this way to its clients, keepers and zygote; a worker sends its `Hello` in this way, and the
+//! scheduler sends the files of slabs.
+//!
+//! A message that is longer than a packet goes into a memory file that travels with the packet. So the arguments of a
+//! command have no limit but the kernel's. The packet holds the beginning of the message nevertheless: a receiver that
+//! may not open more files gets only this beginning.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -16,46 +18,46 @@ use pushflow_os::socket::MAX_MESSAGE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The first byte of a packet that holds its message.
+/// The first byte of a packet that holds the message.
 const INLINE: u8 = 0;
-/// The first byte of a packet whose message is in its first file.
+/// The first byte of a packet whose first file holds the message.
 const IN_FILE: u8 = 1;
 
-/// How much of a message is in the packet where the whole is in a file.
+/// How many bytes of a message are in the packet if the message is in a file.
 const BEGINNING: usize = 32;
 
-/// What has come from the other side.
+/// A message that was received.
 #[derive(Debug)]
-pub enum Delivery<M> {
+pub enum Received<M> {
     /// A message with its files.
     Whole(M, Vec<OwnedFd>),
-    /// The beginning of a message, or all of it; files are missing, since this process may have no more open.
-    Cut(Vec<u8>),
+    /// The beginning of an encoded message, or all of it. Files are missing, since this process may not open more.
+    Beginning(Vec<u8>),
 }
 
-/// A message ready to be sent, so that one that can't be sent now can be sent later.
+/// An encoded message. It can be sent again after a send that has failed.
 #[derive(Debug)]
-pub struct Letter {
+pub struct FdMessage {
     packet: Vec<u8>,
     memory: Option<File>,
 }
 
-impl Letter {
-    /// Writes a message down.
+impl FdMessage {
+    /// Encodes a message.
     ///
     /// # Errors
-    /// When there are no file descriptors left for a long one, or no file may be so long.
-    pub fn new<M: Serialize>(message: &M) -> io::Result<Letter> {
+    /// When a long message finds no free file descriptor, or is longer than a file may be.
+    pub fn new<M: Serialize>(message: &M) -> io::Result<FdMessage> {
         let packet = postcard::to_extend(message, vec![INLINE]).map_err(io::Error::other)?;
         if packet.len() <= MAX_MESSAGE {
-            return Ok(Letter { packet, memory: None });
+            return Ok(FdMessage { packet, memory: None });
         }
         require_file_length(packet.len() as u64)?;
         let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
         let mut memory = File::from(nix::sys::memfd::memfd_create(c"pushflow message", flags)?);
         memory.write_all(&packet[1..])?;
         memory.rewind()?;
-        Ok(Letter { packet: [&[IN_FILE], &packet[1..=BEGINNING]].concat(), memory: Some(memory) })
+        Ok(FdMessage { packet: [&[IN_FILE], &packet[1..=BEGINNING]].concat(), memory: Some(memory) })
     }
 
     /// Sends the message with some files.
@@ -68,36 +70,39 @@ impl Letter {
     }
 }
 
-/// Sends one message with some files, waiting for room.
+/// Sends one message with some files. Waits until the socket takes it.
 ///
 /// # Errors
 /// Those of [`SeqPacket::send`].
 pub fn send<M: Serialize>(socket: &SeqPacket, message: &M, files: &[BorrowedFd<'_>]) -> io::Result<()> {
-    Letter::new(message)?.send(socket, files, true)
+    FdMessage::new(message)?.send(socket, files, true)
 }
 
-/// Receives one message with its files; `None` when the other side is gone.
+/// Receives one message with its files. Returns `None` at the end of the socket.
 ///
 /// # Errors
-/// Those of [`SeqPacket::receive`]; `InvalidData` for what is no such message; `EMFILE` for one whose files did not all
-/// come.
+/// Those of [`SeqPacket::receive`]; `InvalidData` for bytes that are no such message; `EMFILE` if files are missing
+/// because this process may not open more.
 pub fn receive<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-    match receive_delivery(socket, blocking)? {
-        Some(Delivery::Whole(message, files)) => Ok(Some((message, files))),
-        Some(Delivery::Cut(_)) => Err(Errno::EMFILE.into()),
+    match receive_or_beginning(socket, blocking)? {
+        Some(Received::Whole(message, files)) => Ok(Some((message, files))),
+        Some(Received::Beginning(_)) => Err(Errno::EMFILE.into()),
         None => Ok(None),
     }
 }
 
-/// Like [`receive`], for who can do something with a message whose files did not all come.
+/// Like [`receive`], but returns the beginning of a message whose files are missing.
 ///
 /// # Errors
-/// Those of [`receive`] but `EMFILE`.
-pub fn receive_delivery<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool) -> io::Result<Option<Delivery<M>>> {
+/// Those of [`receive`] except `EMFILE`.
+pub fn receive_or_beginning<M: DeserializeOwned>(
+    socket: &SeqPacket,
+    blocking: bool,
+) -> io::Result<Option<Received<M>>> {
     let Some(mut packet) = socket.receive(blocking)? else { return Ok(None) };
     if packet.is_truncated {
         packet.bytes.remove(0);
-        return Ok(Some(Delivery::Cut(packet.bytes)));
+        return Ok(Some(Received::Beginning(packet.bytes)));
     }
     let message = match packet.bytes[0] {
         INLINE => postcard::from_bytes(&packet.bytes[1..]),
@@ -109,7 +114,7 @@ pub fn receive_delivery<M: DeserializeOwned>(socket: &SeqPacket, blocking: bool)
         _ => Err(postcard::Error::DeserializeBadEncoding),
     };
     let message = message.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(Some(Delivery::Whole(message, packet.files)))
+    Ok(Some(Received::Whole(message, packet.files)))
 }
 
 #[cfg(test)]
@@ -136,12 +141,12 @@ mod tests {
         }
     }
 
-    /// In a process of its own, which may have no more files.
+    /// In a process of its own, since it lowers the limit of open files.
     #[test]
     fn of_a_message_whose_files_did_not_come_there_is_its_beginning() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         if !pushflow_isolated_test::is_isolated(
-            "courier::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning",
+            "fd_message::tests::of_a_message_whose_files_did_not_come_there_is_its_beginning",
         ) {
             return;
         }
@@ -151,10 +156,10 @@ mod tests {
         for message in ["short".to_owned(), "x".repeat(1_000_000)] {
             send(&left, &message, &[writer.as_fd()]).unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
-            let delivery = receive_delivery::<String>(&right, true).unwrap().unwrap();
+            let received = receive_or_beginning::<String>(&right, true).unwrap().unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
             let whole = postcard::to_stdvec(&message).unwrap();
-            let Delivery::Cut(beginning) = delivery else { panic!("{delivery:?}") };
+            let Received::Beginning(beginning) = received else { panic!("{received:?}") };
             assert!(whole.starts_with(&beginning) && beginning.len() >= whole.len().min(BEGINNING), "{beginning:?}");
         }
     }
