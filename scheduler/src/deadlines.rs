@@ -101,11 +101,6 @@ pub(crate) fn limit_exceeded(limit: Duration, ended: Option<TaskError>) -> TaskE
     TaskError { kind, type_name, message, ..error }
 }
 
-/// The error of an attempt that was interrupted while it waited for the delay of its retry.
-pub(crate) fn interrupted_before_start() -> TaskError {
-    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
-}
-
 /// The error of an attempt that was interrupted and has not ended within the patience of its pool.
 pub(crate) fn abandoned() -> TaskError {
     TaskError::new(

@@ -194,16 +194,13 @@ pub fn examine(settings: &Settings) -> Examination {
 }
 
 fn options(settings: &Settings) -> PoolOptions {
-    PoolOptions {
-        max_workers: Some(1),
-        start_timeout: settings.limit,
-        worker: settings.worker.clone(),
-        ..PoolOptions::default()
-    }
+    let mut options = PoolOptions::new().max_workers(1).start_timeout(settings.limit);
+    options.worker = settings.worker.clone();
+    options
 }
 
 fn start_worker(settings: &Settings, start_method: StartMethod) -> Result<(), String> {
-    let pool = TaskPool::open(PoolType::Process, &PoolOptions { start_method, ..options(settings) });
+    let pool = TaskPool::open(PoolType::Process, &options(settings).start_method(start_method));
     pool.map(drop).map_err(|error| error.to_string())
 }
 
@@ -212,7 +209,7 @@ type Answers = Arc<Mutex<HashMap<String, TaskResult>>>;
 
 fn ask(settings: &Settings) -> Result<Python, String> {
     let python = preflight::python(None, &settings.python).map_err(|error| error.to_string())?;
-    let options = PoolOptions { python: Some(python), ..options(settings) };
+    let options = options(settings).python(python);
     let pool = TaskPool::open(PoolType::Process, &options).map_err(|error| error.to_string())?;
     let answers = Answers::default();
     let submit = |what: &str, task: TaskSpec, inputs: Data| {

@@ -158,7 +158,7 @@ pub use pushflow_model::{
 pub use pushflow_model::{PoolType, StartMethod, UnknownPoolType, UnknownStartMethod};
 pub use pushflow_pool::{
     AtExit, NestedPools, OpenError, POLICIES, Pending, Policy, PoolClosed, PoolOptions, Process, ProcessFamily,
-    ProcessKind, Stream, TaskPool, TaskResult, default_pool,
+    ProcessKind, Stream, SubmitError, TaskPool, TaskResult, default_pool,
 };
 pub use pushflow_python::{PythonError, find_interpreter};
 pub use pushflow_worker::init;

@@ -100,8 +100,8 @@ impl PythonClasses {
     fn open(&self, folder: &Path, sender: crossbeam_channel::Sender<PoolEvent>) -> Result<Box<dyn Pool>, String> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let python = python(Some(&folder), &self.python).map_err(|error| error.to_string())?;
-        let worker = self.worker.clone();
-        let options = PoolOptions { max_workers: Some(1), python: Some(python), worker, ..PoolOptions::default() };
+        let mut options = PoolOptions::new().max_workers(1).python(python);
+        options.worker = self.worker.clone();
         let sink = move |events: Vec<PoolEvent>| events.into_iter().for_each(|event| drop(sender.send(event)));
         let sink: EventSink = Arc::new(sink);
         let given_up = Cancellation::new();

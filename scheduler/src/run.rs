@@ -370,7 +370,7 @@ impl Run {
         self.running.remove(attempt);
         let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { return };
         if self.delayed.remove(attempt) {
-            let error = deadlines::interrupted_before_start();
+            let error = TaskError::interrupted_before_start();
             self.self_sender.send(RunInput::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
         } else if !self.interrupted.contains(attempt) {
             self.interrupted.set(attempt, Instant::now() + self.pools.patience(actor));

@@ -51,7 +51,7 @@ impl Observer for HearsOfBlocked {
 fn a_task_that_holds_the_thread_is_reported_once_while_it_does() {
     let observer = Arc::<HearsOfBlocked>::default();
     let limit = Duration::from_millis(10);
-    let pool_options = PoolOptions { blocking_limit: limit, ..PoolOptions::default() };
+    let pool_options = PoolOptions::new().blocking_limit(limit);
     let options = green().pool_options(pool_options).observer(observer.clone());
     assert!(one_task(TaskSpec::rust("holds_the_thread")).run(Data::new(), &options).unwrap().is_finished());
     let heard = observer.0.lock().unwrap();

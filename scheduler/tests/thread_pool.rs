@@ -32,8 +32,8 @@ fn panics() {
 }
 
 #[task]
-fn returns_a_number() -> i64 {
-    7
+fn returns_what_cannot_travel() -> u64 {
+    u64::MAX
 }
 
 #[task]
@@ -211,9 +211,9 @@ fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
     let (kind, message) = run("add_one");
     assert_eq!(kind, ErrorKind::BadInput);
     assert!(message.contains("needs the input \"value\""), "{message}");
-    let (kind, message) = run("returns_a_number");
+    let (kind, message) = run("returns_what_cannot_travel");
     assert_eq!(kind, ErrorKind::BadResult);
-    assert!(message.contains("returned an integer, but a mapping"), "{message}");
+    assert!(message.contains("returned what can't travel"), "{message}");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_run_that_never_reaches_its_end_has_stalled() {
 
 /// A short grace, for tests of tasks that do not end.
 fn impatient() -> PoolOptions {
-    PoolOptions { interrupt_grace: Duration::from_millis(50), ..PoolOptions::default() }
+    PoolOptions::new().interrupt_grace(Duration::from_millis(50))
 }
 
 /// A run whose only task has begun before the run's deadline; how early that deadline may be depends on the machine.
@@ -359,7 +359,7 @@ fn an_attempt_that_can_not_be_ended_is_left_behind_and_another_thread_takes_the_
     workflow.connect(start, stuck).unwrap();
     workflow.connect_on_error(stuck, after).unwrap();
     workflow.connect(after, stop).unwrap();
-    let pool_options = PoolOptions { max_workers: Some(1), ..impatient() };
+    let pool_options = impatient().max_workers(1);
     let options = with_short_limit().pool_options(pool_options);
     let outcome = workflow.run(Data::new().with("value", 1).with("test", 1), &options).unwrap();
     RELEASE[1].store(true, Ordering::Relaxed);
@@ -387,7 +387,7 @@ fn the_time_that_an_attempt_waits_for_a_worker_does_not_count() {
         let task = workflow.task(name, TaskSpec::rust("sleeps_until_cancelled")).unwrap();
         workflow.connect(start, task).unwrap();
     }
-    let pool_options = PoolOptions { max_workers: Some(1), ..PoolOptions::default() };
+    let pool_options = PoolOptions::new().max_workers(1);
     let outcome = workflow.run(Data::new(), &with_short_limit().pool_options(pool_options)).unwrap();
     let failed: Vec<_> = outcome.ending.errors.iter().map(|error| error.name.as_str()).collect();
     assert_eq!(failed, names);

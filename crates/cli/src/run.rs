@@ -96,16 +96,14 @@ fn python(arguments: &RunArguments) -> PythonSettings {
 
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
     let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress)?, QUEUE)?;
-    let pool_options = PoolOptions {
-        max_workers: arguments.workers.map(|workers| workers as usize),
-        scaling: !arguments.no_scaling,
-        max_tasks_per_worker: arguments.max_tasks_per_worker.map(|tasks| tasks as usize),
-        interrupt_grace: arguments.interrupt_grace,
-        orphan_grace: arguments.orphan_grace,
-        start_method: arguments.start_method,
-        worker: arguments.worker.clone(),
-        ..PoolOptions::default()
-    };
+    let mut pool_options = PoolOptions::new()
+        .scaling(!arguments.no_scaling)
+        .interrupt_grace(arguments.interrupt_grace)
+        .orphan_grace(arguments.orphan_grace)
+        .start_method(arguments.start_method);
+    pool_options.max_workers = arguments.workers.map(|workers| workers as usize);
+    pool_options.max_tasks_per_worker = arguments.max_tasks_per_worker.map(|tasks| tasks as usize);
+    pool_options.worker = arguments.worker.clone();
     let outputs = match arguments.output {
         OutputSelection::Last => Outputs::Last,
         OutputSelection::Ends => Outputs::Ends,

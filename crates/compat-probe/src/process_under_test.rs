@@ -65,10 +65,8 @@ impl ProcessUnderTest {
             ProcessUnderTest::CfPool => in_pool(PoolType::Process, start_method),
             ProcessUnderTest::NdCfPool => in_pool(PoolType::NdProcess, start_method),
             ProcessUnderTest::MpProcess => in_process(by_default, start_method),
-            ProcessUnderTest::NdMpProcess => in_process(ProcessKind { daemon: false, ..by_default }, start_method),
-            ProcessUnderTest::BProcess => {
-                in_process(ProcessKind { family: ProcessFamily::Billiard, ..by_default }, start_method)
-            }
+            ProcessUnderTest::NdMpProcess => in_process(by_default.daemon(false), start_method),
+            ProcessUnderTest::BProcess => in_process(by_default.family(ProcessFamily::Billiard), start_method),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn run_program(
     let program = launch.argv.first().cloned().unwrap_or_default();
     check_arguments(&launch)?;
     if interrupter.is_interrupted() {
-        return Err(TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it began"));
+        return Err(TaskError::interrupted_before_start());
     }
     let pipes = redirect(&mut launch, output).map_err(|error| lost(&program, &error))?;
     let child = launcher.launch(launch).map_err(|error| error.into_task_error(&program))?;

@@ -29,8 +29,18 @@ use crate::context::TaskContext;
 /// give the task its name.
 ///
 /// # What it returns
-/// Any value that serde writes as a map with text keys (a struct, a `HashMap`), a `Value` that is a map, `Data`, or `()`
-/// for no entries; or a `Result` of these with any error type that converts to `Box<dyn Error>`, such as `String`.
+/// Anything that serde serializes, or a `Result` of that with any error type that converts to `Box<dyn Error>`, such as
+/// `String`. The returned value becomes the outputs of the task, by its form:
+///
+/// | returned | outputs |
+/// |---|---|
+/// | a map with text keys: a struct, a `HashMap`, a [`Value`] that is a map | each field or entry under its name |
+/// | [`Data`] | its entries |
+/// | `()` | none |
+/// | any other value: a number, a text, a `Vec`, a tuple, `None` | the value under the name `return_value` |
+///
+/// An `Option` has the form of its content, and `None` is the `return_value` null. [`Data::returned`] makes the outputs the
+/// Rust value again.
 ///
 /// # Options
 /// `#[task(name = "other.name")]` registers the function under another name. `#[task(crate = path)]` gives the path of
@@ -166,7 +176,8 @@ pub fn find_task(name: &str) -> Result<&'static RegisteredTask, FindTaskError> {
 ///
 /// # Errors
 /// `NotFound` when not exactly one task has the name, `BadInput` when the inputs do not fit the parameters, `Raised` when
-/// the task returns an `Err`, `Panicked` when it panics, `BadResult` when the value that it returns is no mapping.
+/// the task returns an `Err`, `Panicked` when it panics, `BadResult` when the returned value can't travel (an integer
+/// beyond 64 bits, say).
 pub fn run_rust(name: &str, inputs: &Data, context: &TaskContext) -> Result<Data, TaskError> {
     let task = find_task(name).map_err(|error| TaskError::new(ErrorKind::NotFound, error.to_string()))?;
     panics::catch(|| (task.run)(inputs, context))

@@ -34,7 +34,7 @@ fn int(data: &Data, name: &str) -> Option<i64> {
     data.value(name).expect("it decodes").and_then(Value::as_int)
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Greeting {
     text: String,
 }
@@ -202,11 +202,110 @@ fn too_large() -> Result<HashMap<String, u64>, String> {
     Ok(HashMap::from([("value".to_owned(), u64::MAX)]))
 }
 
+#[task(crate = pushflow_execute)]
+fn double_text(value: String) -> String {
+    value.repeat(2)
+}
+
+#[task(crate = pushflow_execute)]
+fn squares(limit: i64) -> Vec<i64> {
+    (0..limit).map(|number| number * number).collect()
+}
+
+#[task(crate = pushflow_execute)]
+fn pair() -> (i64, String) {
+    (1, "one".to_owned())
+}
+
+#[task(crate = pushflow_execute)]
+fn half(value: i64) -> Option<i64> {
+    (value % 2 == 0).then_some(value / 2)
+}
+
+#[task(crate = pushflow_execute)]
+fn greet_if(name: Option<String>) -> Option<Greeting> {
+    name.map(|text| Greeting { text })
+}
+
+macro_rules! checked {
+    ($($name:ident: $type:ty = $value:expr;)*) => {
+        $(
+            #[task(crate = pushflow_execute)]
+            fn $name(fail: bool) -> Result<$type, String> {
+                if fail { Err("asked to fail".to_owned()) } else { Ok($value) }
+            }
+        )*
+    };
+}
+
+checked! {
+    checked_int: i64 = 42;
+    checked_text: String = "text".to_owned();
+    checked_list: Vec<i64> = vec![0, 1, 4];
+    checked_pair: (i64, String) = (1, "one".to_owned());
+    checked_option: Option<i64> = None;
+    checked_unit: () = ();
+    checked_struct: Greeting = Greeting { text: "hello".to_owned() };
+}
+
+/// The one entry of a result that is no map.
+fn return_value(name: &str, inputs: Data) -> Value {
+    let result = result(name, inputs);
+    assert_eq!(result.len(), 1, "{result:?}");
+    result.value("return_value").expect("it decodes").expect("it is there").clone()
+}
+
 #[test]
-fn a_result_that_is_no_mapping_is_refused() {
-    let message = "returned an integer, but a mapping of names to values is expected: return a struct or a map";
-    assert_fails("answer", Data::new(), ErrorKind::BadResult, &format!(r#"task "answer" {message}"#));
-    assert!(failure("perhaps", Data::new()).message.starts_with(r#"task "perhaps" returned null, but"#));
+fn a_result_that_is_no_map_is_the_entry_return_value() {
+    assert_eq!(return_value("answer", Data::new()), Value::Int(42));
+    assert_eq!(return_value("double_text", Data::new().with("value", "ab")), Value::from("abab"));
+    assert_eq!(return_value("squares", Data::new().with("limit", 3)), Value::from([0, 1, 4]));
+    assert_eq!(return_value("pair", Data::new()), Value::from(vec![Value::Int(1), Value::from("one")]));
+    assert_eq!(return_value("half", Data::new().with("value", 8)), Value::Int(4));
+    assert_eq!(return_value("half", Data::new().with("value", 7)), Value::Null);
+    let pass = |value: Value| return_value("pass_value", Data::new().with("value", value));
+    assert_eq!(pass(Value::Float(1.5)), Value::Float(1.5));
+}
+
+#[task(crate = pushflow_execute)]
+fn pass_value(value: Value) -> Value {
+    value
+}
+
+#[test]
+fn an_optional_struct_has_its_fields_as_outputs_or_is_null() {
+    assert_eq!(text(&result("greet_if", Data::new().with("name", "you")), "text"), Some("you"));
+    assert_eq!(return_value("greet_if", Data::new()), Value::Null);
+    assert_eq!(return_value("perhaps", Data::new()), Value::Null);
+}
+
+#[test]
+fn a_result_in_a_result_is_the_same_or_the_error() {
+    let succeeds = || Data::new().with("fail", false);
+    let fails = || Data::new().with("fail", true);
+    assert_eq!(return_value("checked_int", succeeds()), Value::Int(42));
+    assert_eq!(return_value("checked_text", succeeds()), Value::from("text"));
+    assert_eq!(return_value("checked_list", succeeds()), Value::from([0, 1, 4]));
+    assert_eq!(return_value("checked_pair", succeeds()), Value::from(vec![Value::Int(1), Value::from("one")]));
+    assert_eq!(return_value("checked_option", succeeds()), Value::Null);
+    assert!(result("checked_unit", succeeds()).is_empty());
+    assert_eq!(text(&result("checked_struct", succeeds()), "text"), Some("hello"));
+    for name in ["int", "text", "list", "pair", "option", "unit", "struct"] {
+        assert_fails(&format!("checked_{name}"), fails(), ErrorKind::Raised, "asked to fail");
+    }
+}
+
+#[test]
+fn outputs_become_the_returned_value_again() {
+    assert_eq!(result("answer", Data::new()).returned(), Ok(42));
+    assert_eq!(result("pair", Data::new()).returned(), Ok((1, "one".to_owned())));
+    assert_eq!(result("half", Data::new().with("value", 7)).returned(), Ok(None::<i64>));
+    assert_eq!(result("nothing", Data::new()).returned(), Ok(()));
+    let greeting = Greeting { text: "you".to_owned() };
+    assert_eq!(result("greet_if", Data::new().with("name", "you")).returned(), Ok(Some(greeting)));
+    assert_eq!(result("greet_if", Data::new()).returned(), Ok(None::<Greeting>));
+    let increased = result("increment", Data::new().with("value", 1));
+    assert_eq!(increased.returned(), Ok(HashMap::from([("value".to_owned(), 2)])));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod de;
 mod error;
 mod integer;
 mod key;
+mod returned;
 mod ser;
 mod serde_impls;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConvertError;
 pub(crate) use integer::too_large;
+pub use returned::RETURN_VALUE;
 pub(crate) use serde_impls::ValueSeed;
 
 use crate::{MAX_DEPTH, Value};

@@ -27,7 +27,7 @@ mod value;
 
 pub use attempt_id::AttemptId;
 pub use codec::{APART_ABOVE, CodecError, MAX_DEPTH};
-pub use convert::{ConvertError, from_value, to_value};
+pub use convert::{ConvertError, RETURN_VALUE, from_value, to_value};
 pub use data::{Apart, Data, Form, Key, Outline, Payload, decode_joined, encode_apart};
 pub use duration::{DurationError, parse_duration};
 pub use exit::{Exit, signal_name};

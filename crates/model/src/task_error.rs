@@ -88,6 +88,11 @@ impl TaskError {
         }
     }
 
+    /// The error of an attempt that was interrupted before its task started.
+    pub fn interrupted_before_start() -> Self {
+        TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
+    }
+
     /// The notes that were added to the error, oldest first.
     pub fn notes(&self) -> &[String] {
         self.details.as_ref().map_or(&[], |details| &details.notes)

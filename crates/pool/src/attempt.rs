@@ -1,4 +1,4 @@
-//! [`Pool`]: where attempts run, what it is given and what it tells.
+//! [`Pool`]: the interface of every pool, with the attempts that it runs and the events that it reports.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,20 +8,23 @@ use pushflow_model::{AttemptId, Data, Exit, TaskError, TaskSpec};
 
 use crate::error::OpenError;
 
-/// One execution of a task, to be run.
+/// One execution of a task.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Unique among the attempts of the pool.
     pub id: AttemptId,
-    /// The name of the actor that asked for it.
+    /// The name of the actor whose task it is.
     pub actor: Arc<str>,
-    /// What to run.
+    /// The task.
     pub task: Arc<TaskSpec>,
     /// The arguments.
     pub inputs: Data,
 }
 
-/// Which standard stream of a task something was printed on.
+/// The outcome of an attempt: the result of its task, or how it failed.
+pub type TaskResult = Result<Data, TaskError>;
+
+/// A standard stream of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// Standard output.
@@ -30,35 +33,35 @@ pub enum Stream {
     Stderr,
 }
 
-/// What a pool tells about its attempts and workers.
+/// An event of a pool, about one of its attempts or workers.
 ///
 /// Every attempt that was submitted ends in exactly one `Finished` or `Failed`.
 #[derive(Clone, Debug)]
 pub enum PoolEvent {
-    /// An attempt runs. May be told a millisecond late, with what came next.
+    /// An attempt runs. The event may come a millisecond late, together with the next one.
     Started {
         /// The attempt.
         attempt: AttemptId,
-        /// The process it runs in; the scheduler's own on the thread and green pools.
+        /// The process in which it runs; on the thread and green pools, the scheduler's own.
         pid: u32,
     },
-    /// An attempt of which it was told that it runs had not begun when its worker died or gave it back: it waits again,
-    /// and `Started` is told again.
+    /// An attempt whose start was reported had not started when its worker died or gave it back. It waits again, and
+    /// its start is reported again.
     Requeued {
         /// The attempt.
         attempt: AttemptId,
     },
     /// A worker printed something while it ran an attempt.
     Output {
-        /// The attempt; `None` for what a worker printed before its first.
+        /// The attempt; `None` before the worker's first attempt.
         attempt: Option<AttemptId>,
-        /// Where to.
+        /// The stream on which it was printed.
         stream: Stream,
-        /// What, not necessarily whole lines or valid text.
+        /// The printed bytes, not necessarily whole lines or valid text.
         bytes: Vec<u8>,
     },
-    /// A process that works for an attempt was stopped by a signal (SIGSTOP, say): the attempt does nothing until that is
-    /// continued, or the attempt is interrupted, whose last step ends stopped processes too.
+    /// A signal stopped a process that works for an attempt (SIGSTOP, say). The attempt does nothing until the process
+    /// is continued. An interrupt ends the attempt nevertheless: its last step ends stopped processes too.
     ProcessStopped {
         /// The attempt.
         attempt: AttemptId,
@@ -67,7 +70,7 @@ pub enum PoolEvent {
         /// The signal's number.
         signal: i32,
     },
-    /// A process that was stopped goes on.
+    /// A stopped process that works for an attempt goes on.
     ProcessContinued {
         /// The attempt.
         attempt: AttemptId,
@@ -85,7 +88,7 @@ pub enum PoolEvent {
     Failed {
         /// The attempt.
         attempt: AttemptId,
-        /// How.
+        /// How it failed.
         error: TaskError,
     },
     /// A worker process waits for attempts.
@@ -97,36 +100,46 @@ pub enum PoolEvent {
     WorkerEnded {
         /// Its pid.
         pid: u32,
-        /// How.
+        /// How it ended.
         exit: Exit,
     },
-    /// An attempt has held the one thread of the green pool for long, so that no other could run; told once per attempt,
-    /// while it still does.
+    /// An attempt holds the one thread of the green pool for long, so that no other attempt can run. Reported once per
+    /// attempt, while it holds the thread.
     Blocked {
         /// The attempt.
         attempt: AttemptId,
-        /// For how long, at least.
+        /// How long it has held the thread, at least.
         held: Duration,
     },
-    /// The pool can't go on: attempts that were submitted have failed, and so will others.
+    /// The pool can't run attempts any more: the submitted ones have failed, and later ones will.
     Broken {
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
 
-/// Where a pool tells what happens: called on threads of the pool, with several events at a time, in their order.
+impl PoolEvent {
+    /// The end of an attempt.
+    pub(crate) fn ended(attempt: AttemptId, outcome: TaskResult) -> PoolEvent {
+        match outcome {
+            Ok(result) => PoolEvent::Finished { attempt, result },
+            Err(error) => PoolEvent::Failed { attempt, error },
+        }
+    }
+}
+
+/// Receives the events of a pool. It is called on threads of the pool, with several events at a time, in their order.
 pub type EventSink = Arc<dyn Fn(Vec<PoolEvent>) + Send + Sync>;
 
 /// A place where attempts run.
 ///
-/// A pool tells what happens to the [`EventSink`] that it was opened with. Dropping a pool ends what still runs in it.
+/// A pool reports to the [`EventSink`] with which it was opened. A dropped pool ends its running attempts.
 pub trait Pool: Send {
-    /// Hands over attempts; they start in this order as workers become free.
+    /// Submits attempts, which start in this order as workers become free.
     fn submit(&self, attempts: Vec<Attempt>);
 
-    /// Has the interpreter ready before the first Python task, where it is one for the whole pool and none was ready when the
-    /// pool was opened.
+    /// Starts the Python interpreter before the first Python task, on pools that have one interpreter for all tasks and
+    /// do not start it when they are opened.
     ///
     /// # Errors
     /// When the interpreter can't be used.
@@ -134,23 +147,24 @@ pub trait Pool: Send {
         Ok(())
     }
 
-    /// Asks an attempt to end. One that has not started fails at once; one that runs is interrupted, and where that is
-    /// possible its worker is killed after the grace period. Nothing happens if it has ended.
+    /// Asks an attempt to end. An attempt that has not started fails at once. A running attempt is interrupted; after
+    /// the grace its worker is killed, where the pool can do that. Nothing happens if the attempt has ended.
     fn interrupt(&self, attempt: AttemptId);
 
-    /// Gives up an attempt that did not end within the patience after its interrupt: nothing more is told of it, and
-    /// where a thread is stuck in it, another one takes that one's place.
+    /// Gives up an attempt that did not end within the patience after its interrupt. Nothing more is reported about the
+    /// attempt. If a thread is stuck in it, another thread takes that thread's place.
     fn give_up(&self, attempt: AttemptId);
 
-    /// Interrupts every attempt that runs, by the pool's own account: one of which it has not been told yet that it has
-    /// started is among them. What waits is run nevertheless.
+    /// Interrupts every running attempt, also those whose start has not been reported yet. Waiting attempts are run
+    /// nevertheless.
     fn interrupt_running(&self);
 
-    /// Takes no more attempts, waits for what runs until the deadline, then ends it; `true` if nothing is left.
+    /// Takes no more attempts, waits for the submitted ones until the deadline, then ends those that still run. Returns
+    /// whether all have ended by the deadline.
     fn close(&mut self, deadline: Option<Instant>) -> bool;
 
-    /// How long after an interrupt an attempt may still take to be reported as ended; one that takes longer can't be
-    /// ended by this pool.
+    /// How long after an interrupt the end of the attempt may take to be reported. An attempt that takes longer can't
+    /// be ended by this pool.
     fn patience(&self) -> Duration;
 
     /// How many workers there are now.

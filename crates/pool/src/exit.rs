@@ -2,12 +2,12 @@
 //!
 //! # The protocol
 //! The first pool that is opened registers an exit handler and starts a thread, which waits. When `main` returns or
-//! panics, or something calls `exit`, the handler wakes the thread and waits for it (`pushflow_os::ExitHook` says why it does
-//! no more). The thread tells each open pool that the process exits, then waits until each has nothing left, as its policy and
-//! options say: running attempts are waited for, or get SIGTERM and their grace. Then the exit goes on.
+//! panics, or something calls `exit`, the handler wakes the thread and waits for it (`pushflow_os::ExitHook` says why
+//! the handler does no more). The thread begins the end of each open pool, and then waits until each pool has ended, as
+//! its policy and options say: running attempts are waited for, or get SIGTERM and their grace. Then the exit goes on.
 //!
-//! That wait has no deadline of its own where `wait_on_exit_timeout` sets none: that is what waiting for running tasks
-//! means. A signal still ends the process, and then the guardian applies the rule for orphans.
+//! The wait has a deadline only if `wait_on_exit_timeout` sets one. A signal still ends the process, and then the
+//! guardian applies the rule for orphans.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,7 +20,7 @@ use pushflow_os::ExitHook;
 pub(crate) trait AtProcessExit: Send {
     /// Begins to end the pool.
     fn begin(&self);
-    /// Waits until nothing is left of it; what time it allows itself counts from `since`.
+    /// Waits until the pool has ended; its timeout counts from `since`.
     fn finish(&self, since: Instant);
 }
 
@@ -35,7 +35,7 @@ fn open_pools() -> MutexGuard<'static, Option<OpenPools>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While it lives, the exit of the process ends a pool first.
+/// While this exists, the exit of the process ends the pool first.
 #[derive(Debug)]
 pub(crate) struct Registration(u64);
 
@@ -63,10 +63,10 @@ impl Drop for Registration {
     }
 }
 
-/// The thread's life.
+/// Runs the thread.
 fn end_pools_at_exit(mut hook: ExitHook) {
     hook.wait_for_exit();
-    // Whoever closes a pool meanwhile need not wait for the others.
+    // Taken out, so that a thread that closes a pool meanwhile does not wait for the others.
     let pools: Vec<_> = open_pools().iter_mut().flat_map(|open| std::mem::take(&mut open.pools)).collect();
     let since = Instant::now();
     pools.iter().for_each(|(_, pool)| pool.begin());

@@ -1,7 +1,7 @@
 //! The pools whose attempts run in this process: on threads, or as green tasks on one.
 
 mod green;
-mod python;
+mod processes;
 mod thread;
 
 pub use green::GreenPool;

@@ -1,4 +1,4 @@
-//! [`Machine`]: what runs need of the machine and of this program, asked of them.
+//! [`Machine`]: the abilities of the machine and of this program that runs need.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,29 +8,29 @@ use pushflow_guardian::{GuardianClient, GuardianError};
 use pushflow_model::StartMethod;
 use pushflow_os::{PidFd, SharedWords};
 
-use crate::process::room;
+use crate::process::file_limits;
 
-/// What the machine and this program can do.
+/// The abilities of the machine and of this program.
 #[derive(Debug)]
 pub struct Machine {
-    /// How many files this process may have open, and how many it could ask for.
+    /// The soft and the hard limit of open files of this process.
     pub open_files: io::Result<(u64, u64)>,
-    /// How many workers of a process pool fit into that.
+    /// How many workers of a process pool fit into the soft limit.
     pub workers_that_fit: io::Result<usize>,
     /// Whether memory can be shared between processes (`memfd_create`).
     pub shared_memory: io::Result<()>,
-    /// Whether processes have files (`pidfd_open`).
+    /// Whether processes can be opened as files (`pidfd_open`).
     pub pidfds: io::Result<()>,
     /// Whether this program was built so that a panic ends it, and with it the worker of a task that panics.
     pub panics_abort: bool,
 }
 
 impl Machine {
-    /// Looks.
+    /// Finds them out.
     pub fn look() -> Machine {
         Machine {
             open_files: getrlimit(Resource::RLIMIT_NOFILE).map_err(io::Error::from),
-            workers_that_fit: room::workers_that_fit(),
+            workers_that_fit: file_limits::workers_that_fit(),
             shared_memory: SharedWords::new().map(drop),
             pidfds: PidFd::open(nix::unistd::getpid()).map(drop),
             panics_abort: cfg!(panic = "abort"),
@@ -38,10 +38,10 @@ impl Machine {
     }
 }
 
-/// The worker program that pools take, found and started as they do.
+/// The worker program that pools use, found and started as pools do.
 ///
 /// # Errors
-/// When there is none, or it is of another build.
+/// When there is no worker program, or it is of another build.
 pub fn worker_program(explicit: Option<&Path>) -> Result<PathBuf, GuardianError> {
     Ok(GuardianClient::shared(explicit, StartMethod::Spawn)?.program.clone())
 }

@@ -1,4 +1,4 @@
-//! [`NestedPools`]: pools and processes of a task.
+//! [`NestedPools`]: pools and single processes that a task opens.
 
 use pushflow_execute::TaskContext;
 use pushflow_model::{Data, PoolType, TaskSpec};
@@ -9,15 +9,15 @@ use crate::policy::ProcessKind;
 use crate::single_process::Process;
 use crate::task_pool::TaskPool;
 
-/// What a task's [`TaskContext`] opens for tasks of that task.
+/// Opens pools and starts processes inside a task, by the task's [`TaskContext`].
 pub trait NestedPools {
-    /// Opens a pool for tasks of this task: waiting for one of them ends when this attempt is to end.
+    /// Opens a pool for tasks that this task submits. Waiting for them ends when this attempt is to end.
     ///
     /// # Errors
     /// Those of [`TaskPool::open`]; `daemonic processes are not allowed to have children` where they are not.
     fn open_pool(&self, pool: PoolType, options: &PoolOptions) -> Result<TaskPool, OpenError>;
 
-    /// Starts a single process for a task of this task: waiting for it ends when this attempt is to end.
+    /// Starts a single process for a task of this task. Waiting for the process ends when this attempt is to end.
     ///
     /// # Errors
     /// Those of [`Process::start`]; `daemonic processes are not allowed to have children` where they are not.

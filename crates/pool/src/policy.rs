@@ -1,26 +1,29 @@
-//! The policy table: how the worker processes of each pool, and single processes, live and die. One engine reads it;
-//! nothing else differs between them.
+//! The policy table: the rules of the worker processes of each pool, and of single processes. One engine serves all of
+//! them, and they differ in nothing but these rules.
 
 use std::time::Duration;
 
 use pushflow_guardian::OnSchedulerExit;
 use pushflow_model::{Family, PoolType, ProcessClass};
 
-/// The rules of one process pool, or of a single process (`parity.md` P97, P108; the original's tables in its README).
+/// The rules of one process pool, or of a single process (`docs/parity.md` P97, P108; the original's tables in its
+/// README).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Policy {
     /// The name of the pool, or of the kind of single process; its workers are named after it.
     pub name: &'static str,
-    /// Its workers' family, and whether they are daemonic: that decides which children their tasks may have, and that
-    /// they end at once when the process that has the pool is gone.
+    /// The workers' family, and whether they are daemonic. Both decide which children their tasks may have. Daemonic
+    /// workers end at once when the process that has the pool has ended.
     pub class: ProcessClass,
-    /// What becomes of running attempts when the process that has the pool exits.
+    /// What happens to running attempts when the process that has the pool exits.
     pub at_exit: AtExit,
 }
 
-/// What becomes of the running attempts of an open pool when its process exits: `main` returns, or something calls
-/// `exit`. Attempts that have not begun are dropped.
+/// What happens to the running attempts of an open pool when its process exits: `main` returns, or something calls
+/// `exit`. Attempts that have not started are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AtExit {
     /// The exit waits until they have ended.
     Wait,
@@ -28,43 +31,76 @@ pub enum AtExit {
     Terminate,
 }
 
-/// The library of the original's that a single process belongs to.
+/// The Python library to which a single process of the original belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ProcessFamily {
     /// `multiprocessing`: daemonic processes may not start one.
     #[default]
     Multiprocessing,
-    /// `billiard`: everybody may start one.
+    /// `billiard`: every process may start one.
     Billiard,
 }
 
-/// What a single process is to be.
+/// The kind of a single process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ProcessKind {
     /// Its family.
     pub family: ProcessFamily,
-    /// Whether it is daemonic: ended at the exit of this process, which else waits for it; and not allowed to have
-    /// children but those of the billiard family and commands.
+    /// Whether it is daemonic. This process ends a daemonic process at its exit, and waits for any other. A daemonic
+    /// process may have no children but those of the billiard family and commands.
     pub daemon: bool,
 }
 
-const fn policy(name: &'static str, family: Family, daemonic: bool, at_exit: AtExit) -> Policy {
-    Policy { name, class: ProcessClass { family, daemonic }, at_exit }
+impl ProcessKind {
+    /// A process of the family multiprocessing that is not daemonic.
+    pub fn new() -> ProcessKind {
+        ProcessKind::default()
+    }
+
+    /// Sets [`ProcessKind::family`](field@ProcessKind::family).
+    #[must_use]
+    pub fn family(mut self, family: ProcessFamily) -> ProcessKind {
+        self.family = family;
+        self
+    }
+
+    /// Sets [`ProcessKind::daemon`](field@ProcessKind::daemon).
+    #[must_use]
+    pub fn daemon(mut self, daemon: bool) -> ProcessKind {
+        self.daemon = daemon;
+        self
+    }
 }
 
-/// The table of pools; for single processes see [`Policy::of_process`].
+/// The rules of every process pool, in the order of the pool types; for single processes see [`Policy::of_process`].
 pub const POLICIES: [Policy; 5] = [
-    policy(PoolType::Process.name(), Family::ConcurrentFutures, false, AtExit::Wait),
-    policy(PoolType::NdProcess.name(), Family::ConcurrentFutures, false, AtExit::Wait),
-    policy(PoolType::Multiprocessing.name(), Family::Multiprocessing, true, AtExit::Terminate),
-    policy(PoolType::NdMultiprocessing.name(), Family::Multiprocessing, false, AtExit::Wait),
-    policy(PoolType::Billiard.name(), Family::Billiard, true, AtExit::Terminate),
+    of_process_pool(PoolType::Process),
+    of_process_pool(PoolType::NdProcess),
+    of_process_pool(PoolType::Multiprocessing),
+    of_process_pool(PoolType::NdMultiprocessing),
+    of_process_pool(PoolType::Billiard),
 ];
 
+const fn of_process_pool(pool: PoolType) -> Policy {
+    match Policy::of(pool) {
+        Some(policy) => policy,
+        None => panic!("this pool has no worker processes"),
+    }
+}
+
 impl Policy {
-    /// The rules of a pool; `None` where attempts do not run in processes of their own.
-    pub fn of(pool: PoolType) -> Option<&'static Policy> {
-        POLICIES.iter().find(|policy| policy.name == pool.name())
+    /// The rules of a pool; `None` if its attempts do not run in processes of their own.
+    pub const fn of(pool: PoolType) -> Option<Policy> {
+        let (family, daemonic, at_exit) = match pool {
+            PoolType::Process | PoolType::NdProcess => (Family::ConcurrentFutures, false, AtExit::Wait),
+            PoolType::Multiprocessing => (Family::Multiprocessing, true, AtExit::Terminate),
+            PoolType::NdMultiprocessing => (Family::Multiprocessing, false, AtExit::Wait),
+            PoolType::Billiard => (Family::Billiard, true, AtExit::Terminate),
+            PoolType::Thread | PoolType::Gevent => return None,
+        };
+        Some(Policy { name: pool.name(), class: ProcessClass { family, daemonic }, at_exit })
     }
 
     /// The rules of a single process: those of the pools of its family, daemonic as asked.
@@ -73,11 +109,12 @@ impl Policy {
             ProcessFamily::Multiprocessing => ("mpprocess", Family::Multiprocessing),
             ProcessFamily::Billiard => ("bprocess", Family::Billiard),
         };
-        policy(name, family, kind.daemon, if kind.daemon { AtExit::Terminate } else { AtExit::Wait })
+        let at_exit = if kind.daemon { AtExit::Terminate } else { AtExit::Wait };
+        Policy { name, class: ProcessClass { family, daemonic: kind.daemon }, at_exit }
     }
 
-    /// What becomes of a worker when the process that has the pool is gone without an exit: a daemonic one is ended at
-    /// once, another one may finish its attempt within the grace.
+    /// What happens to a worker when the process that has the pool has ended without an exit: a daemonic worker is
+    /// ended at once, any other may finish its attempt within the grace.
     pub(crate) fn on_scheduler_exit(&self, grace: Duration) -> OnSchedulerExit {
         if self.class.daemonic { OnSchedulerExit::End } else { OnSchedulerExit::after(grace) }
     }

@@ -1,13 +1,13 @@
 //! [`Process`]: a single process that runs one task, of the family multiprocessing or billiard.
 //!
-//! It is a pool of one worker that is closed from the beginning, but for one attempt: the same engine, guardian and
-//! rules, so that nothing is told twice how a process lives and dies.
+//! A single process is a pool of one worker that is closed for all attempts but one. So its start, its exit, its output
+//! and its end as an orphan are those of the pools, and the policy table is the only place of the rules.
 //!
 //! # States
-//! A process *runs* from its start until its worker has ended, nothing below it is left, and it is known how its task
-//! ended; then it is *over*, for good. Being over is one moment: a join that ends with it finds the exit code and the
-//! outcome. What makes it over is the last act of the pool's thread, which every end of a worker leads to, a guardian
-//! that was lost included: so no join waits for ever for a process that is gone.
+//! A process *runs* from its start until its worker and all processes below the worker have ended, and the outcome of
+//! its task is known. Then it has *ended*. Its end is one moment: a join that returns finds the exit code and the
+//! outcome. The pool's runner sets the end when it is dropped, and it is dropped after every end of a worker, also when
+//! the guardian is lost. So no join waits for ever for a process that does not exist any more.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,27 +15,27 @@ use std::time::{Duration, Instant};
 use pushflow_green::{Cancellation, Monitor};
 use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError, TaskSpec};
 
-use crate::attempt::{Attempt, PoolEvent};
+use crate::attempt::{Attempt, PoolEvent, TaskResult};
 use crate::error::OpenError;
 use crate::options::PoolOptions;
 use crate::policy::{AtExit, Policy, ProcessKind};
 use crate::process::ProcessPool;
-use crate::task_pool::{TaskResult, print_output};
+use crate::task_output::print_output;
 
-/// The exit code of a process of whose end nothing could be seen: Python's own, when its fork server is gone.
-const UNSEEN: i32 = 255;
+/// The exit code of a process whose end could not be observed. Python has the same one when its fork server has ended.
+const UNKNOWN_EXIT_CODE: i32 = 255;
 
-/// A single process that runs one task, the original's `Process` of `multiprocessing` and `billiard` (`parity.md` P108,
-/// P109). The pid stays the same, and nothing of it is left when it is over.
+/// A single process that runs one task, the original's `Process` of `multiprocessing` and `billiard` (`docs/parity.md`
+/// P108, P109). Its pid stays the same, and none of its processes is left when it has ended.
 ///
-/// Dropped while it runs, it is treated as at the exit of this process: waited for as [`PoolOptions::wait_on_exit`] and
-/// `wait_on_exit_timeout` say; a daemonic one gets SIGTERM, and SIGKILL after [`PoolOptions::interrupt_grace`].
+/// A process that is dropped while it runs is treated as at the exit of this process: it is waited for as
+/// [`PoolOptions::wait_on_exit`](field@PoolOptions::wait_on_exit) and `wait_on_exit_timeout` say. A daemonic process
+/// gets SIGTERM, and SIGKILL after [`PoolOptions::interrupt_grace`](field@PoolOptions::interrupt_grace).
 ///
 /// ```no_run
-/// use pushflow_pool::{PoolOptions, Process, ProcessKind};
 /// use pushflow_execute::task;
-/// use pushflow_model::TaskSpec;
-/// use pushflow_model::Data;
+/// use pushflow_model::{Data, TaskSpec};
+/// use pushflow_pool::{PoolOptions, Process, ProcessKind};
 ///
 /// #[task(crate = pushflow_execute)]
 /// fn exits() {
@@ -43,50 +43,49 @@ const UNSEEN: i32 = 255;
 /// }
 ///
 /// // `pushflow::init()` comes first thing in `main`.
-/// let process =
-///     Process::start(ProcessKind::default(), &PoolOptions::default(), TaskSpec::rust("exits"), Data::new())?;
+/// let process = Process::start(ProcessKind::new(), &PoolOptions::new(), TaskSpec::rust("exits"), Data::new())?;
 /// assert!(process.join(None));
 /// assert_eq!(process.exitcode(), Some(3));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Process {
     pool: ProcessPool,
-    shared: Arc<Monitor<State>>,
+    shared: Arc<Monitor<ProcessState>>,
     pid: u32,
     name: &'static str,
     daemonic: bool,
     /// How long a drop waits.
     limit: Option<Duration>,
-    /// The attempt in which it was started: waiting ends when that is to end.
+    /// The attempt in which the process was started: waiting ends when that attempt is to end.
     cancellation: Option<Cancellation>,
 }
 
 #[derive(Default)]
-struct State {
+struct ProcessState {
     pid: Option<u32>,
     exit: Option<Exit>,
     outcome: Option<TaskResult>,
-    over: bool,
+    ended: bool,
 }
 
-/// Held by the pool's thread to its end.
-struct LastAct(Arc<Monitor<State>>);
+/// Sets the end of the process. It is held by the sink of the pool, which the runner drops last.
+struct EndGuard(Arc<Monitor<ProcessState>>);
 
-impl Drop for LastAct {
+impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.change(|state| state.over = true);
+        self.0.change(|state| state.ended = true);
     }
 }
 
 impl Process {
     /// Starts a process for a task, and waits until it runs.
     ///
-    /// Of the options those about workers count: `start_method`, `worker`, `python`, `start_timeout`, `interrupt_grace`,
-    /// `orphan_grace`, and the three about the exit.
+    /// Of the options, those about workers are used: `start_method`, `worker`, `python`, `start_timeout`,
+    /// `interrupt_grace`, `orphan_grace`, and the three about the exit.
     ///
     /// # Errors
-    /// When there is no worker program, it is of another build, or it can't be started; in a daemonic process, unless it
-    /// is of the billiard family.
+    /// When there is no worker program, the program is of another build or can't be started; in a daemonic process,
+    /// unless the new process is of the billiard family.
     pub fn start(kind: ProcessKind, options: &PoolOptions, task: TaskSpec, inputs: Data) -> Result<Process, OpenError> {
         Process::start_within(kind, options, task, inputs, None)
     }
@@ -99,19 +98,19 @@ impl Process {
         cancellation: Option<&Cancellation>,
     ) -> Result<Process, OpenError> {
         let policy = Policy::of_process(kind);
-        let shared = Arc::<Monitor<State>>::default();
+        let shared = Arc::<Monitor<ProcessState>>::default();
         if let Some(cancellation) = cancellation {
             cancellation.wakes(&shared);
         }
         let attempt = Attempt { id: AttemptId(1), actor: policy.name.into(), task: Arc::new(task), inputs };
-        let told = LastAct(shared.clone());
+        let guard = EndGuard(shared.clone());
         let events = Arc::new(move |events: Vec<PoolEvent>| {
             let events = print_output(events);
-            told.0.change(|state| state.take_in(events));
+            guard.0.change(|state| state.handle(events));
         });
         let pool = ProcessPool::open_for(policy, options, attempt, events, &cancellation.cloned().unwrap_or_default())?;
-        // It is told in the same breath that the pool is open and which process that is.
-        let pid = shared.wait(None, |state| state.pid.or(state.over.then_some(0))).unwrap_or_default();
+        // The pool is open when its worker is ready; the same events report the pid.
+        let pid = shared.wait(None, |state| state.pid.or(state.ended.then_some(0))).unwrap_or_default();
         Ok(Process {
             pool,
             shared,
@@ -123,12 +122,12 @@ impl Process {
         })
     }
 
-    /// What it is called inside, such as `mpprocess-1`.
+    /// The name that the process has for its task, such as `mpprocess-1`.
     pub fn name(&self) -> String {
         format!("{}-1", self.name)
     }
 
-    /// Its pid, also when it is over.
+    /// Its pid, also when it has ended.
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -140,41 +139,43 @@ impl Process {
 
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
-        self.shared.look(|state| !state.over)
+        self.shared.look(|state| !state.ended)
     }
 
-    /// Waits until it is over, at most `limit`: whether it is.
+    /// Waits until the process has ended, at most `limit`. Returns whether it has.
     ///
-    /// In a task it also ends, with `false`, when the task's own attempt is to end.
+    /// In a task the wait also ends, with `false`, when the task's own attempt is to end.
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let given_up = || self.cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
-        let found = self.shared.wait(deadline, |state| (state.over || given_up()).then_some(state.over));
+        let found = self.shared.wait(deadline, |state| (state.ended || given_up()).then_some(state.ended));
         found.unwrap_or(false)
     }
 
-    /// Sends SIGTERM, which ends it unless its task handles that in its own way: a command gets it, too.
+    /// Sends SIGTERM to the process and to the command that it runs. The process ends unless its task handles the
+    /// signal.
     pub fn terminate(&self) {
         self.pool.terminate();
     }
 
-    /// Sends SIGKILL to it and everything below it.
+    /// Sends SIGKILL to the process and all processes below it.
     pub fn kill(&self) {
         self.pool.kill();
     }
 
-    /// How it ended, once it is over, as Python has it: 0, 1 if its task failed, what its task gave to `exit`, or the
-    /// number of the signal that killed it, negative. 255 where its end could not be seen.
+    /// The exit code, once the process has ended, as Python has it: 0, 1 if the task failed, the code that the task
+    /// gave to `exit`, or the negative number of the signal that killed the process. 255 if the end could not be
+    /// observed.
     pub fn exitcode(&self) -> Option<i32> {
-        self.shared.look(|state| state.over.then(|| exitcode(state.exit, state.outcome.as_ref())))
+        self.shared.look(|state| state.ended.then(|| exitcode(state.exit, state.outcome.as_ref())))
     }
 
-    /// What its task came to, once it is over.
+    /// The outcome of its task, once the process has ended.
     ///
     /// # Errors
     /// However the attempt failed.
     pub fn result(&self) -> Option<TaskResult> {
-        self.shared.look(|state| state.over.then(|| state.outcome.clone().unwrap_or_else(|| Err(unseen()))))
+        self.shared.look(|state| state.ended.then(|| state.outcome.clone().unwrap_or_else(|| Err(unknown_end()))))
     }
 }
 
@@ -183,15 +184,15 @@ impl Drop for Process {
         if self.daemonic {
             self.pool.begin_exit();
         }
-        // A daemonic one is killed when its grace is over.
+        // A daemonic process is killed after its grace.
         self.join(if self.daemonic { None } else { self.limit });
         self.pool.abort();
     }
 }
 
-impl State {
-    /// Called on the pool's thread.
-    fn take_in(&mut self, events: Vec<PoolEvent>) {
+impl ProcessState {
+    /// Takes in events, on a thread of the pool.
+    fn handle(&mut self, events: Vec<PoolEvent>) {
         for event in events {
             match event {
                 PoolEvent::WorkerStarted { pid } => self.pid = Some(pid),
@@ -209,12 +210,12 @@ fn exitcode(exit: Option<Exit>, outcome: Option<&TaskResult>) -> i32 {
         Some(Exit::Code(0)) => i32::from(!matches!(outcome, Some(Ok(_)))),
         Some(Exit::Code(code)) => code,
         Some(Exit::Signal(number)) => -number,
-        Some(Exit::Unknown) | None => UNSEEN,
+        Some(Exit::Unknown) | None => UNKNOWN_EXIT_CODE,
     }
 }
 
-/// Every attempt is reported; this is for the pool whose thread panicked.
-fn unseen() -> TaskError {
+/// The outcome when none was reported: the thread of the pool has panicked.
+fn unknown_end() -> TaskError {
     TaskError::new(ErrorKind::WorkerLost, "the process ended, and it could not be seen how")
 }
 
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_python() {
-        let (good, bad) = (Ok(Data::new()), Err(unseen()));
+        let (good, bad) = (Ok(Data::new()), Err(unknown_end()));
         assert_eq!(exitcode(Some(Exit::Code(0)), Some(&good)), 0);
         assert_eq!(exitcode(Some(Exit::Code(0)), Some(&bad)), 1);
         assert_eq!(exitcode(Some(Exit::Code(3)), Some(&bad)), 3);

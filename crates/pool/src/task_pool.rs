@@ -1,34 +1,32 @@
-//! [`TaskPool`]: a pool for tasks without a workflow, inside another task too.
+//! [`TaskPool`]: a pool for tasks without a workflow, also inside another task.
 //!
 //! # States
-//! An attempt is *open* from its submission until the pool tells how it ended; then its outcome waits for whoever holds
-//! its [`Pending`], or goes to its callback, exactly once. Callbacks are called one after another on a thread of their
-//! own, which is started for the first of them: whatever they do, the pool goes on. Who joins the pool waits for them, too,
-//! but on that thread.
+//! An attempt is *open* from its submission until the pool reports its end. Then its outcome waits for its [`Pending`],
+//! or goes to its callback, exactly once. Callbacks are called one after another on a thread of their own, which is
+//! started for the first of them; so the pool goes on whatever they do. A join waits for the callbacks, too, but not on
+//! their thread.
 
-use std::collections::HashMap;
-use std::io;
-use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod pending;
+mod state;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::ThreadId;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pushflow_green::{Cancellation, Monitor};
-use pushflow_model::{AttemptId, Data, ErrorKind, PoolType, TaskError, TaskSpec};
+use pushflow_green::Cancellation;
+use pushflow_model::{AttemptId, Data, PoolType, TaskSpec};
 
-use crate::attempt::{Attempt, EventSink, Pool, PoolEvent, Stream};
+pub use self::pending::Pending;
+use self::state::{Recipient, SharedState, StartThread, TaskPoolState, start_thread};
+use crate::attempt::{Attempt, EventSink, Pool, PoolEvent, TaskResult};
 use crate::error::OpenError;
 use crate::in_process::{GreenPool, ThreadPool};
 use crate::options::PoolOptions;
 use crate::process::ProcessPool;
+use crate::task_output::print_output;
 
-/// Opens a pool of any type; `with_processes` says whether commands are to run on a pool of threads. When `opening` is
-/// cancelled, the pool is given up.
+/// Opens a pool of any type. `with_processes` says whether the attempts of the pools `thread` and `gevent` may start
+/// processes: commands and a Python interpreter. When `opening` is cancelled, the opening ends.
 ///
 /// # Errors
 /// Those of the pool; [`OpenError::GivenUp`].
@@ -46,70 +44,50 @@ pub fn open_pool(
     })
 }
 
-/// What an attempt came to.
-pub type TaskResult = Result<Data, TaskError>;
-
-/// A pool that runs single tasks (`parity.md` P103-P105).
+/// A pool that runs single tasks (`docs/parity.md` P103-P105).
 ///
-/// Dropped, it waits for everything that was submitted, unless [`PoolOptions::wait_on_exit`] and its companions say
-/// otherwise.
+/// A dropped pool waits for all submitted tasks, unless [`PoolOptions::wait_on_exit`](field@PoolOptions::wait_on_exit)
+/// and the two options after it say otherwise.
 ///
 /// ```no_run
-/// use pushflow_pool::{PoolOptions, TaskPool};
-/// use pushflow_model::PoolType;
 /// use pushflow_execute::task;
-/// use pushflow_model::TaskSpec;
-/// use pushflow_model::Data;
+/// use pushflow_model::{Data, PoolType};
+/// use pushflow_pool::{PoolOptions, TaskPool};
 ///
 /// #[task(crate = pushflow_execute)]
-/// fn double(number: i64) -> Data {
-///     Data::new().with("number", 2 * number)
+/// fn double(number: i64) -> i64 {
+///     2 * number
 /// }
 ///
 /// // `pushflow::init()` comes first thing in `main`.
-/// let pool = TaskPool::open(PoolType::Thread, &PoolOptions::default())?;
-/// let result = pool.submit(TaskSpec::rust("double"), Data::new().with("number", 21))?.wait()?;
-/// assert_eq!(result.value("number")?, Some(&42.into()));
+/// let pool = TaskPool::open(PoolType::Thread, &PoolOptions::new())?;
+/// let doubled: i64 = pool.submit(double::spec(), Data::new().with("number", 21))?.wait_as()?;
+/// assert_eq!(doubled, 42);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TaskPool {
     pool: Mutex<Option<Box<dyn Pool>>>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     options: PoolOptions,
     next: AtomicU64,
 }
 
-/// Waiting for a change lets other green tasks run, where a green task waits.
-type Shared = Monitor<State>;
-
-#[derive(Default)]
-struct State {
-    closed: bool,
-    open: HashMap<AttemptId, Taker>,
-    outcomes: HashMap<AttemptId, TaskResult>,
-    callbacks: Option<Sender<(Callback, TaskResult)>>,
-    /// How many callbacks have not returned.
-    calls: usize,
-    /// The thread that calls them.
-    caller: Option<ThreadId>,
-    /// The attempt in which the pool was opened: waiting ends when that is to end.
-    cancellation: Option<Cancellation>,
-}
-
-type Callback = Box<dyn FnOnce(TaskResult) + Send>;
-
-/// Who is to get an outcome.
-enum Taker {
-    Pending,
-    /// Its `Pending` was dropped.
-    Nobody,
-    Callback(Callback),
-}
-
-/// Nothing can be submitted: the pool was closed.
+/// The error of a submission to a closed pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pool is closed and takes no more tasks")]
 pub struct PoolClosed;
+
+/// Why a task with a callback can't be submitted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The pool was closed.
+    #[error(transparent)]
+    Closed(#[from] PoolClosed),
+    /// The thread that calls the callbacks can't be started.
+    #[error("no thread for callbacks could be started: {0}")]
+    NoThread(#[source] std::io::Error),
+}
 
 impl TaskPool {
     /// Opens a pool.
@@ -125,60 +103,66 @@ impl TaskPool {
         options: &PoolOptions,
         cancellation: Option<&Cancellation>,
     ) -> Result<TaskPool, OpenError> {
-        let shared = Arc::new(Shared::new(State { cancellation: cancellation.cloned(), ..State::default() }));
-        if let Some(cancellation) = cancellation {
-            cancellation.wakes(&shared);
-        }
-        let told = shared.clone();
-        let sink = move |events: Vec<PoolEvent>| {
-            let events = print_output(events);
-            if !events.is_empty() {
-                told.change(|state| events.into_iter().for_each(|event| state.take_in(event)));
+        let opening = cancellation.cloned().unwrap_or_default();
+        TaskPool::over(options, cancellation, start_thread, |events| open_pool(pool, options, true, events, &opening))
+    }
+
+    /// Opens the pool that runs the attempts, and gives it the sink of its events.
+    fn over(
+        options: &PoolOptions,
+        cancellation: Option<&Cancellation>,
+        start_thread: StartThread,
+        open: impl FnOnce(EventSink) -> Result<Box<dyn Pool>, OpenError>,
+    ) -> Result<TaskPool, OpenError> {
+        let shared = SharedState::new(cancellation.cloned(), start_thread);
+        let sink = {
+            let shared = shared.clone();
+            move |events: Vec<PoolEvent>| {
+                let events = print_output(events);
+                if !events.is_empty() {
+                    shared.change(|state| events.into_iter().for_each(|event| state.handle(event)));
+                }
             }
         };
-        let pool = open_pool(pool, options, true, Arc::new(sink), &cancellation.cloned().unwrap_or_default())?;
+        let pool = open(Arc::new(sink))?;
         Ok(TaskPool { pool: Mutex::new(Some(pool)), shared, options: options.clone(), next: AtomicU64::new(1) })
     }
 
-    /// Submits a task; its outcome is to be waited for, or not.
+    /// Submits a task. The callback receives its outcome, once, on a thread of the pool that calls nothing else: it may
+    /// use the pool, and one that panics harms nobody.
     ///
     /// # Errors
-    /// When the pool was closed.
-    pub fn submit(&self, task: TaskSpec, inputs: Data) -> Result<Pending<'_>, PoolClosed> {
-        let attempt = self.submit_for(task, inputs, Taker::Pending)?;
-        Ok(Pending { pool: self, attempt, taken: false })
-    }
-
-    /// Submits a task; the callback gets its outcome, once, on a thread of the pool. One that panics harms nobody.
-    ///
-    /// # Errors
-    /// When the pool was closed.
+    /// When the pool was closed; when there is no thread for callbacks.
     pub fn submit_then(
         &self,
         task: TaskSpec,
         inputs: Data,
         callback: impl FnOnce(TaskResult) + Send + 'static,
-    ) -> Result<(), PoolClosed> {
-        let shared = Arc::downgrade(&self.shared);
-        self.shared.look(|state| state.start_callbacks(shared));
-        self.submit_for(task, inputs, Taker::Callback(Box::new(callback))).map(drop)
+    ) -> Result<(), SubmitError> {
+        self.shared.start_callbacks().map_err(SubmitError::NoThread)?;
+        self.submit_for(task, inputs, Recipient::Callback(Box::new(callback)))?;
+        Ok(())
     }
 
-    fn submit_for(&self, task: TaskSpec, inputs: Data, taker: Taker) -> Result<AttemptId, PoolClosed> {
+    fn submit_for(&self, task: TaskSpec, inputs: Data, recipient: Recipient) -> Result<AttemptId, PoolClosed> {
         let id = AttemptId(self.next.fetch_add(1, Ordering::Relaxed));
         let pool = self.lock();
-        self.shared.look(|state| match state.closed {
-            true => Err(PoolClosed),
-            false => Ok(state.open.insert(id, taker)),
+        self.shared.look(|state| {
+            if state.closed {
+                return Err(PoolClosed);
+            }
+            state.add(id, recipient);
+            Ok(())
         })?;
         let attempt = Attempt { id, actor: format!("task {id}").into(), task: Arc::new(task), inputs };
         pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
         Ok(id)
     }
 
-    /// Interrupts what runs; what waits is run nevertheless, and the pool can still be used (`parity.md` P105).
+    /// Interrupts the running tasks. Waiting tasks are run nevertheless, and the pool can still be used
+    /// (`docs/parity.md` P105).
     pub fn interrupt(&self) {
-        // Which ones run only the pool knows: that they have started is told a moment later.
+        // Only the pool below knows which attempts run: their starts are reported a moment later.
         if let Some(pool) = &*self.lock() {
             pool.interrupt_running();
         }
@@ -189,17 +173,17 @@ impl TaskPool {
         self.shared.look(|state| state.closed = true);
     }
 
-    /// Waits until everything that was submitted has ended and every callback has returned, at most `limit`: whether that
-    /// is so. A callback itself does not wait for callbacks.
+    /// Waits until all submitted tasks have ended and all callbacks have returned, at most `limit`. Returns whether
+    /// they have. Called in a callback, it waits for the tasks only.
     ///
-    /// In a task it also ends, with `false`, when the task's own attempt is to end.
+    /// In a task the wait also ends, with `false`, when the task's own attempt is to end.
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        self.wait(deadline, |state| state.is_done().then_some(())).is_some()
+        self.shared.wait(deadline, |state| state.is_done().then_some(())).is_some()
     }
 
-    /// Takes no more tasks, waits for those that were submitted, at most `limit`, and ends the rest: whether there was
-    /// none. With `interrupt`, what runs is interrupted first.
+    /// Takes no more tasks, waits for the submitted ones, at most `limit`, and ends those that still run. Returns
+    /// whether none did. With `interrupt`, running tasks are interrupted first.
     pub fn shutdown(&self, limit: Option<Duration>, interrupt: bool) -> bool {
         self.close();
         if interrupt {
@@ -208,22 +192,12 @@ impl TaskPool {
         let in_time = self.join(limit);
         let pool = self.lock().take();
         if let Some(mut pool) = pool {
-            // What is idle has time to leave by itself; what still runs has had its time.
+            // Idle workers have time to leave by themselves; running tasks have had their time.
             let leave = if in_time { CLOSE_TIME } else { Duration::ZERO };
             pool.close(Some(Instant::now() + leave));
-            self.shared.change(State::leave_behind);
+            self.shared.change(TaskPoolState::leave_behind);
         }
         in_time
-    }
-
-    /// Waits until `look` finds something; `None` when the deadline or the end of the attempt around this came first.
-    fn wait<R>(&self, deadline: Option<Instant>, mut look: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
-        let found = |state: &mut State| match look(state) {
-            None if state.is_cancelled() => Some(None),
-            None => None,
-            found => Some(found),
-        };
-        self.shared.wait(deadline, found).flatten()
     }
 
     /// How many workers there are now.
@@ -242,7 +216,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 impl Drop for TaskPool {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The pool itself does then what it does when the process exits.
+            // The drop of the pool below does then the same as an exit of the process.
             drop(self.lock().take());
             return;
         }
@@ -251,160 +225,5 @@ impl Drop for TaskPool {
     }
 }
 
-impl State {
-    /// Called on a thread of the pool.
-    fn take_in(&mut self, event: PoolEvent) {
-        match event {
-            PoolEvent::Finished { attempt, result } => self.end(attempt, Ok(result)),
-            PoolEvent::Failed { attempt, error } => self.end(attempt, Err(error)),
-            PoolEvent::ProcessStopped { attempt, pid, signal } => {
-                let signal = pushflow_model::signal_name(signal);
-                tracing::warn!(%attempt, pid, signal, "a process was stopped: its task does nothing until it goes on");
-            }
-            _ => {}
-        }
-    }
-
-    /// What has not ended with the pool runs on, on threads of this process, where nobody can end it; nobody waits for it
-    /// either.
-    fn leave_behind(&mut self) {
-        for attempt in self.open.keys().copied().collect::<Vec<_>>() {
-            let message =
-                "the pool was shut down while the attempt ran on a thread, which can't be ended: it is left behind";
-            self.end(attempt, Err(TaskError::new(ErrorKind::Stopped, message)));
-        }
-    }
-
-    /// Starts the thread that calls callbacks, the first time; it ends with the pool.
-    fn start_callbacks(&mut self, shared: Weak<Shared>) {
-        if self.callbacks.is_some() {
-            return;
-        }
-        let (sender, receiver) = crossbeam_channel::unbounded::<(Callback, TaskResult)>();
-        let call = move || {
-            for (callback, outcome) in receiver {
-                if catch_unwind(AssertUnwindSafe(|| callback(outcome))).is_err() {
-                    tracing::error!("a callback of a task panicked");
-                }
-                // Without the pool nobody waits for it.
-                if let Some(shared) = shared.upgrade() {
-                    shared.change(|state| state.calls -= 1);
-                }
-            }
-        };
-        match std::thread::Builder::new().name("pushflow-callbacks".into()).spawn(call) {
-            Ok(thread) => (self.callbacks, self.caller) = (Some(sender), Some(thread.thread().id())),
-            Err(error) => tracing::error!(%error, "there is no thread for callbacks: they are called by the pool's"),
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        let calls = self.calls > 0 && self.caller != Some(std::thread::current().id());
-        self.open.is_empty() && !calls
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
-    }
-
-    fn end(&mut self, attempt: AttemptId, outcome: TaskResult) {
-        match self.open.remove(&attempt) {
-            Some(Taker::Pending) => drop(self.outcomes.insert(attempt, outcome)),
-            Some(Taker::Callback(callback)) => match &self.callbacks {
-                Some(callbacks) => {
-                    self.calls += 1;
-                    callbacks.send((callback, outcome)).ok();
-                }
-                None => callback(outcome),
-            },
-            Some(Taker::Nobody) | None => {}
-        }
-    }
-}
-
-/// Prints what tasks have printed, and gives the other events. With no lock held: somebody who reads too slowly must not
-/// hold up whoever asks the pool.
-pub(crate) fn print_output(events: Vec<PoolEvent>) -> Vec<PoolEvent> {
-    let mut others = Vec::with_capacity(events.len());
-    for event in events {
-        match event {
-            PoolEvent::Output { stream: Stream::Stdout, bytes, .. } => print(io::stdout(), &bytes),
-            PoolEvent::Output { stream: Stream::Stderr, bytes, .. } => print(io::stderr(), &bytes),
-            other => others.push(other),
-        }
-    }
-    others
-}
-
-/// What tasks print goes where this process prints, past the standard library's lock and buffer: the program may hold
-/// that lock while it waits for the pool. That nobody reads it is no error of the task.
-fn print(file: impl AsFd, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match nix::unistd::write(&file, bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => {
-                let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
-                poll(&mut polled, PollTimeout::NONE).ok();
-            }
-            Err(_) => return,
-        }
-    }
-}
-
-/// A task that was submitted.
-#[must_use = "the outcome is dropped with it"]
-pub struct Pending<'a> {
-    pool: &'a TaskPool,
-    attempt: AttemptId,
-    taken: bool,
-}
-
-impl Pending<'_> {
-    /// Waits for the outcome.
-    ///
-    /// # Errors
-    /// However the attempt failed. In a task, [`ErrorKind::Stopped`] when the task's own attempt is to end; the one
-    /// that was waited for is interrupted then.
-    pub fn wait(self) -> TaskResult {
-        match self.wait_timeout(None) {
-            Ok(outcome) => outcome,
-            Err(pending) => {
-                pending.interrupt();
-                Err(TaskError::new(ErrorKind::Stopped, "the attempt that waited for this task was interrupted"))
-            }
-        }
-    }
-
-    /// Waits for the outcome, at most `limit`; gives itself back when that was too short.
-    ///
-    /// # Errors
-    /// The task that has not ended.
-    pub fn wait_timeout(mut self, limit: Option<Duration>) -> Result<TaskResult, Self> {
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let outcome = self.pool.wait(deadline, |state| state.outcomes.remove(&self.attempt));
-        self.taken = outcome.is_some();
-        outcome.ok_or(self)
-    }
-
-    /// Asks the attempt to end; it fails at once if it has not started.
-    pub fn interrupt(&self) {
-        if let Some(pool) = &*self.pool.lock() {
-            pool.interrupt(self.attempt);
-        }
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        if self.taken {
-            return;
-        }
-        self.pool.shared.look(|state| {
-            state.outcomes.remove(&self.attempt);
-            if let Some(taker) = state.open.get_mut(&self.attempt) {
-                *taker = Taker::Nobody;
-            }
-        });
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! What every pool in the scheduler's own process promises, on threads and on green tasks, and what is so on green tasks
-//! alone. The whole program is in the green environment.
+//! The behaviour of every pool in the scheduler's own process, on threads and on green tasks, and the behaviour of
+//! green tasks alone. The whole program is in the green environment.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,18 +17,18 @@ use pushflow_pool::{Attempt, EventSink, Pool, PoolEvent, PoolOptions, ThreadPool
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What a pool has told.
+/// The events that a pool has reported.
 #[derive(Default)]
-struct Told {
+struct PoolRecord {
     started: Vec<u64>,
     ended: HashMap<u64, Vec<Result<Data, TaskError>>>,
     blocked: Vec<u64>,
 }
 
-/// A pool, and what it tells.
+/// A pool, and the events that it reports.
 struct Open {
     pool: Box<dyn Pool>,
-    told: Arc<Monitor<Told>>,
+    record: Arc<Monitor<PoolRecord>>,
 }
 
 /// The pools that share the scheduler's process.
@@ -36,32 +36,28 @@ const POOLS: [&str; 2] = ["thread", "gevent"];
 
 fn open(name: &str, max_workers: usize) -> Open {
     enable().unwrap();
-    let options = PoolOptions {
-        max_workers: Some(max_workers),
-        blocking_limit: Duration::from_millis(20),
-        ..PoolOptions::default()
-    };
-    let told = Arc::<Monitor<Told>>::default();
+    let options = PoolOptions::new().max_workers(max_workers).blocking_limit(Duration::from_millis(20));
+    let record = Arc::<Monitor<PoolRecord>>::default();
     let sink: EventSink = {
-        let told = told.clone();
-        Arc::new(move |events| told.change(|told| events.into_iter().for_each(|event| note(told, event))))
+        let record = record.clone();
+        Arc::new(move |events| record.change(|record| events.into_iter().for_each(|event| note(record, event))))
     };
     let pool: Box<dyn Pool> = match name {
         "thread" => Box::new(ThreadPool::open(&options, false, sink).unwrap()),
         _ => Box::new(GreenPool::open(&options, false, sink).unwrap()),
     };
-    Open { pool, told }
+    Open { pool, record }
 }
 
-fn note(told: &mut Told, event: PoolEvent) {
+fn note(record: &mut PoolRecord, event: PoolEvent) {
     match event {
         PoolEvent::Started { attempt, pid } => {
             assert_eq!(pid, std::process::id());
-            told.started.push(attempt.0);
+            record.started.push(attempt.0);
         }
-        PoolEvent::Finished { attempt, result } => told.ended.entry(attempt.0).or_default().push(Ok(result)),
-        PoolEvent::Failed { attempt, error } => told.ended.entry(attempt.0).or_default().push(Err(error)),
-        PoolEvent::Blocked { attempt, .. } => told.blocked.push(attempt.0),
+        PoolEvent::Finished { attempt, result } => record.ended.entry(attempt.0).or_default().push(Ok(result)),
+        PoolEvent::Failed { attempt, error } => record.ended.entry(attempt.0).or_default().push(Err(error)),
+        PoolEvent::Blocked { attempt, .. } => record.blocked.push(attempt.0),
         other => panic!("{other:?}"),
     }
 }
@@ -76,25 +72,25 @@ impl Open {
         self.pool.submit(ids.into_iter().map(attempt).collect());
     }
 
-    /// Waits until as many attempts have started.
+    /// Waits until so many attempts have started.
     fn wait_for_started(&self, count: usize) {
-        self.told.wait(None, |told| (told.started.len() >= count).then_some(()));
+        self.record.wait(None, |record| (record.started.len() >= count).then_some(()));
     }
 
-    /// Waits until as many attempts have ended, and gives their ends.
+    /// Waits until so many attempts have ended, and returns their outcomes.
     fn wait_for_ends(&self, count: usize) -> HashMap<u64, Result<Data, TaskError>> {
-        self.told.wait(None, |told| (told.ended.len() >= count).then_some(()));
-        self.told.look(|told| {
+        self.record.wait(None, |record| (record.ended.len() >= count).then_some(()));
+        self.record.look(|record| {
             let only = |(&id, ends): (&u64, &Vec<Result<Data, TaskError>>)| {
                 assert_eq!(ends.len(), 1, "attempt {id} ended {} times", ends.len());
                 (id, ends[0].clone())
             };
-            told.ended.iter().map(only).collect()
+            record.ended.iter().map(only).collect()
         })
     }
 
     fn kind(&self, id: u64) -> ErrorKind {
-        self.told.wait(None, |told| Some(told.ended.get(&id)?[0].clone().unwrap_err().kind)).unwrap()
+        self.record.wait(None, |record| Some(record.ended.get(&id)?[0].clone().unwrap_err().kind)).unwrap()
     }
 }
 
@@ -113,7 +109,7 @@ fn waits(context: &TaskContext) -> Result<(), Cancelled> {
     context.sleep(HOUR)
 }
 
-/// How many of these run now, and how many did at most.
+/// How many attempts of the next task run now, and how many ran at most.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
@@ -125,7 +121,7 @@ fn waits_and_is_counted(context: &TaskContext) -> Result<(), Cancelled> {
     waited
 }
 
-/// Opened by a test for its own attempts, by their numbers.
+/// The numbers of the attempts whose gate is open; each test opens the gates of its own attempts.
 static GATES: Mutex<Vec<i64>> = Mutex::new(Vec::new());
 
 #[task(crate = pushflow_execute)]
@@ -143,7 +139,7 @@ fn attempts_start_in_the_order_in_which_they_were_submitted() {
         open.submit(50..100, "double");
         let ends = open.wait_for_ends(100);
         assert_eq!(ends[&99].as_ref().unwrap().value("number").unwrap(), Some(&Value::Int(198)));
-        assert_eq!(open.told.look(|told| told.started.clone()), (0..100).collect::<Vec<_>>(), "{name}");
+        assert_eq!(open.record.look(|record| record.started.clone()), (0..100).collect::<Vec<_>>(), "{name}");
     }
 }
 
@@ -174,13 +170,13 @@ fn no_more_run_at_a_time_than_max_workers_says() {
         MOST.store(0, Ordering::SeqCst);
         open.submit(0..10, "waits_and_is_counted");
         open.wait_for_started(3);
-        // Each that ends makes room for one.
+        // Each attempt that ends makes room for another.
         for id in 0..7 {
             open.pool.interrupt(AttemptId(id));
             open.wait_for_started(usize::try_from(id).unwrap() + 4);
             assert_eq!(open.kind(id), ErrorKind::Stopped);
         }
-        assert_eq!(open.told.look(|told| told.started.len()), 10, "{name}");
+        assert_eq!(open.record.look(|record| record.started.len()), 10, "{name}");
         assert_eq!((open.pool.workers(), MOST.load(Ordering::SeqCst)), (3, 3), "{name}");
         (7..10).for_each(|id| open.pool.interrupt(AttemptId(id)));
         open.wait_for_ends(10);
@@ -208,7 +204,7 @@ fn an_interrupt_ends_what_waits_in_the_queue_at_once_and_the_pool_goes_on() {
         open.submit([held], "ignores_its_end_until_the_gate_opens");
         open.submit([1, 2], "double");
         open.wait_for_started(1);
-        // The one thread is held, so that only who interrupts can say it.
+        // The one thread is held, so only the interrupting thread can report the end.
         open.pool.interrupt(AttemptId(1));
         assert_eq!(open.kind(1), ErrorKind::Stopped);
         open.pool.interrupt(AttemptId(1));
@@ -255,10 +251,10 @@ fn a_pool_that_is_dropped_ends_its_attempts_and_leaves_behind_what_does_not_end(
         open.submit([held], "ignores_its_end_until_the_gate_opens");
         open.submit([2], "double");
         open.wait_for_started(2);
-        let (told, pool) = (open.told.clone(), std::mem::replace(&mut open.pool, Box::new(Nothing)));
+        let (record, pool) = (open.record.clone(), std::mem::replace(&mut open.pool, Box::new(Nothing)));
         drop(pool);
-        told.wait(None, |told| told.ended.contains_key(&2).then_some(()));
-        // On green tasks the first one has its turn only when the other lets it.
+        record.wait(None, |record| record.ended.contains_key(&2).then_some(()));
+        // On green tasks the first attempt has its turn only when the second one gives way.
         GATES.lock().unwrap().push(held.cast_signed());
         open.wait_for_ends(3);
         assert_eq!((open.kind(0), open.kind(2)), (ErrorKind::Stopped, ErrorKind::Stopped), "{name}");
@@ -287,7 +283,7 @@ impl Pool for Nothing {
 // ----- on green tasks alone -----
 
 #[test]
-fn ten_thousand_attempts_run_at_a_time_and_hear_of_their_interrupts() {
+fn ten_thousand_attempts_run_at_a_time_and_see_their_interrupts() {
     const COUNT: u64 = 10_000;
     let open = open("gevent", 20_000);
     open.submit(0..COUNT, "waits");
@@ -296,7 +292,7 @@ fn ten_thousand_attempts_run_at_a_time_and_hear_of_their_interrupts() {
     (0..COUNT).for_each(|id| open.pool.interrupt(AttemptId(id)));
     let ends = open.wait_for_ends(10_000);
     assert!(ends.values().all(|end| end.as_ref().unwrap_err().kind == ErrorKind::Stopped));
-    // One thread runs them all, and one watches.
+    // One thread runs all of them, and one watches.
     assert!(open.pool.patience() > Duration::ZERO);
 }
 
@@ -313,7 +309,7 @@ fn waits_at_each_yield_point() -> Result<Data, String> {
 }
 
 #[test]
-fn an_interrupt_is_heard_at_each_yield_point() {
+fn an_interrupt_is_seen_at_each_yield_point() {
     let open = open("gevent", 1);
     open.submit([0], "waits_at_each_yield_point");
     open.wait_for_started(1);
@@ -324,12 +320,12 @@ fn an_interrupt_is_heard_at_each_yield_point() {
     assert_eq!(result.value("ends").unwrap(), Some(&Value::from(expected)));
 }
 
-/// How often a pool has told that a task holds the thread.
+/// How often a pool has reported that a task holds the thread.
 static REPORTS: AtomicUsize = AtomicUsize::new(0);
 /// Whether the task below holds the thread a second time.
 static HOLDS_AGAIN: AtomicBool = AtomicBool::new(false);
 
-/// Holds the thread twice, each time until something is reported.
+/// Holds the thread twice, each time until a report comes.
 #[task(crate = pushflow_execute)]
 fn holds_the_thread_twice(context: &TaskContext) -> Result<(), Cancelled> {
     for reports in 0..2 {
@@ -347,23 +343,24 @@ fn a_task_that_holds_the_thread_is_reported_once_and_one_that_waits_is_not() {
     let first = open("gevent", 3);
     first.submit([1, 3], "waits");
     first.submit([2], "holds_the_thread_twice");
-    // When this one has started, on the one thread, the others wait. Before, a busy machine may have held them up.
+    // When the third attempt has started, on the one thread, the others wait. Before, a busy machine may have held them
+    // up.
     first.wait_for_started(3);
-    let of_others = || first.told.look(|told| told.blocked.iter().filter(|&&id| id != 2).count());
+    let of_others = || first.record.look(|record| record.blocked.iter().filter(|&&id| id != 2).count());
     let before = of_others();
-    first.told.wait(None, |told| told.blocked.contains(&2).then_some(()));
+    first.record.wait(None, |record| record.blocked.contains(&2).then_some(()));
     REPORTS.store(1, Ordering::Relaxed);
     while !HOLDS_AGAIN.load(Ordering::Relaxed) {
         std::thread::yield_now();
     }
-    // What begins later in another pool is reported; by then, the second time would have been.
+    // An attempt that starts later in another pool is reported; by then, the second report would have come.
     let other = open("gevent", 1);
     other.submit([4000], "ignores_its_end_until_the_gate_opens");
-    assert_eq!(other.told.wait(None, |told| told.blocked.first().copied()), Some(4000));
+    assert_eq!(other.record.wait(None, |record| record.blocked.first().copied()), Some(4000));
     GATES.lock().unwrap().push(4000);
     REPORTS.store(2, Ordering::Relaxed);
-    first.told.wait(None, |told| told.ended.contains_key(&2).then_some(()));
-    assert_eq!(first.told.look(|told| told.blocked.iter().filter(|&&id| id == 2).count()), 1);
+    first.record.wait(None, |record| record.ended.contains_key(&2).then_some(()));
+    assert_eq!(first.record.look(|record| record.blocked.iter().filter(|&&id| id == 2).count()), 1);
     assert_eq!(of_others(), before);
 }
 
@@ -386,7 +383,7 @@ fn an_attempts_span_is_left_while_it_waits() {
             metadata.name() == "attempt"
         }
         fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-            // Asked each time, since the other threads have no such dispatcher.
+            // `enabled` is asked each time, since the other threads have no such dispatcher.
             Interest::sometimes()
         }
         fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -406,7 +403,7 @@ fn an_attempts_span_is_left_while_it_waits() {
         }
     }
 
-    // Only the attempts of this test's pool are looked at: the dispatcher is set in the task, for its thread.
+    // Only attempts of this test's pool are observed: a task sets the dispatcher, for its own thread.
     let spans = Arc::<Spans>::default();
     SPANS.lock().unwrap().replace(tracing::Dispatch::new(spans.clone()));
     let open = open("gevent", 2);
@@ -424,9 +421,9 @@ static SPANS: Mutex<Option<tracing::Dispatch>> = Mutex::new(None);
 #[task(crate = pushflow_execute)]
 fn sets_the_dispatcher() {
     let dispatch = SPANS.lock().unwrap().take().unwrap();
-    // For as long as the thread lives.
+    // The dispatcher stays for as long as the thread lives.
     std::mem::forget(tracing::dispatcher::set_default(&dispatch));
-    // The span of this very attempt was looked at before.
+    // The interest in the span of this attempt was cached before.
     tracing::callsite::rebuild_interest_cache();
 }
 
@@ -447,7 +444,7 @@ fn measures_attempts_in_bulk() {
                 let ended = ended.clone();
                 Arc::new(move |events| {
                     let ends = events.iter().filter(|event| !matches!(event, PoolEvent::Started { .. })).count() as u64;
-                    // Nobody is woken but at the end.
+                    // The waiting thread is woken at the end only.
                     let is_last = ended.look(|count| {
                         *count += ends;
                         *count == COUNT
@@ -478,7 +475,7 @@ fn measures_attempts_in_bulk() {
     }
 }
 
-/// What all threads of this process have used: a machine that is busy otherwise does not change it much.
+/// The processor time of all threads of this process, which other load on the machine changes little.
 fn cpu_time() -> Duration {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
     let micros = |time: nix::sys::time::TimeVal| {

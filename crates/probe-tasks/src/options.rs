@@ -8,11 +8,11 @@ use pushflow_pool::{PoolOptions, ProcessFamily, ProcessKind};
 /// The options of a pool or process of the probe: one worker with this start method, which ends at once when the process
 /// that opened it ends.
 pub fn pool_options(start_method: StartMethod) -> PoolOptions {
-    PoolOptions { max_workers: Some(1), orphan_grace: Duration::ZERO, start_method, ..PoolOptions::default() }
+    PoolOptions::new().max_workers(1).orphan_grace(Duration::ZERO).start_method(start_method)
 }
 
 /// The kind of single process that the tasks start: not daemonic, which is the original's default.
 pub(crate) fn kind(billiard: bool) -> ProcessKind {
     let family = if billiard { ProcessFamily::Billiard } else { ProcessFamily::Multiprocessing };
-    ProcessKind { family, daemon: false }
+    ProcessKind::new().family(family)
 }

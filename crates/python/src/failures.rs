@@ -19,13 +19,14 @@ pub(crate) fn not_started(interpreter: &OsStr, error: LaunchError) -> TaskError 
     TaskError::new(ErrorKind::NotFound, message)
 }
 
-/// The error of an attempt that was interrupted before its task began. `imports` is the module that the interpreter
+/// The error of an attempt that was interrupted before its task started. `imports` is the module that the interpreter
 /// imported at that moment.
 pub(crate) fn interrupted_before_start(imports: Option<&str>) -> TaskError {
-    let import = imports
-        .map(|module| format!(", while the Python interpreter imported the module {module:?}"))
-        .unwrap_or_default();
-    TaskError::new(ErrorKind::Stopped, format!("the attempt was interrupted before it began{import}"))
+    let mut error = TaskError::interrupted_before_start();
+    if let Some(module) = imports {
+        error.message += &format!(", while the Python interpreter imported the module {module:?}");
+    }
+    error
 }
 
 /// The error of an attempt whose task raised this exception after the attempt was interrupted.

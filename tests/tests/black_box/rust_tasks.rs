@@ -41,9 +41,18 @@ fn an_err_is_an_error_on_every_pool() {
 }
 
 #[test]
-fn a_result_that_is_no_mapping_is_an_error_on_every_pool() {
+fn a_result_that_cannot_travel_is_an_error_on_every_pool() {
     for pool in ["process", "thread", "gevent"] {
-        assert_failure(pool, "returns_a_number", "BadResult", "");
+        assert_failure(pool, "returns_what_cannot_travel", "BadResult", "returned what can't travel");
+    }
+}
+
+#[test]
+fn a_result_that_is_no_map_is_the_output_return_value_on_every_pool() {
+    for pool in ["process", "thread", "gevent"] {
+        let report = test_program(&json!({"task": "returns_a_number", "pool": pool})).run().assert_code(0).json();
+        assert_eq!(report["runs"][0]["ending"], "Finished", "{report}");
+        assert_eq!(report["runs"][0]["result"], json!({"return_value": 7}), "{report}");
     }
 }
 

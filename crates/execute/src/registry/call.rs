@@ -254,7 +254,7 @@ impl Output<Data> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be the result of a task",
     label = "serde can't write this",
-    note = "a task returns `Data`, `()`, or what serde serializes as a map, also in a `Result`: add `#[derive(serde::Serialize)]` to `{Self}`"
+    note = "a task returns `Data`, `()`, or what serde serializes, also in a `Result`: add `#[derive(serde::Serialize)]` to `{Self}`"
 )]
 pub trait TaskOutput: Serialize {}
 
@@ -263,7 +263,7 @@ impl<T: Serialize> TaskOutput for T {}
 
 /// Every other output, through serde.
 pub trait PackOutput<T> {
-    /// The entries of what serde writes as a map.
+    /// The entries of what serde writes as a map; else the one entry `return_value`.
     fn pack(self, call: &Call<'_>) -> TaskResult
     where
         T: TaskOutput;
@@ -275,13 +275,6 @@ impl<T> PackOutput<T> for Output<T> {
         T: TaskOutput,
     {
         let value = to_value(&self.0).map_err(|error| call.bad_result(&format!("what can't travel: {error}")))?;
-        entries(value, call)
+        Ok(Data::from_returned(value))
     }
-}
-
-fn entries(value: Value, call: &Call<'_>) -> TaskResult {
-    let found = value.type_name();
-    Data::from_map(value).ok_or_else(|| {
-        call.bad_result(&format!("{found}, but a mapping of names to values is expected: return a struct or a map"))
-    })
 }

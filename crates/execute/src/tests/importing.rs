@@ -135,7 +135,7 @@ fn an_interrupt_during_an_import_ends_the_wait_and_names_the_module() {
         runner.run(&task("tasks", "run"), &Data::new(), &interrupter).unwrap_err()
     });
     let message =
-        "the attempt was interrupted before it began, while the Python interpreter imported the module \"tasks\"";
+        "the attempt was interrupted before it started, while the Python interpreter imported the module \"tasks\"";
     assert_error(&error, ErrorKind::Stopped, "Stopped", message);
     assert_eq!(children(), "");
 }

@@ -106,10 +106,10 @@ fn an_attempt_that_is_interrupted_before_it_begins_does_not_begin() {
     let interrupter = Interrupter::new();
     interrupter.interrupt();
     let error = python.runner.run(&task("tasks", "run"), &Data::new(), &interrupter).unwrap_err();
-    assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it began");
+    assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it started");
     assert!(!python.folder.path().join("tasks.py.ran").exists());
     let error = python.runner.run(&TaskSpec::command(["true"]), &Data::new(), &interrupter).unwrap_err();
-    assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it began");
+    assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it started");
 }
 
 #[test]
@@ -209,6 +209,6 @@ fn an_interpreter_that_does_not_start_is_given_up_when_interrupted() {
     let mut runner = Runner::new(Arc::new(DirectLauncher), Some(options));
     let file = folder.path().join("python3.ready");
     let error = interrupted(&mut runner, &task("tasks", "run"), &Data::new(), &file).unwrap_err();
-    assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it began");
+    assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it started");
     assert_eq!(children(), "");
 }

@@ -163,7 +163,7 @@ fn one_that_was_interrupted_before_the_interpreter_was_ready_leaves_it_to_the_ot
             let late = scope.spawn(|| call(&mut new_runner(), "pid", &Interrupter::new()));
             wait_for(&folder, "starts");
             interrupter.interrupt();
-            let message = "the attempt was interrupted before it began";
+            let message = "the attempt was interrupted before it started";
             assert_error(&early.join().unwrap(), ErrorKind::Stopped, "Stopped", message);
             folder.write("go", "");
             let late = late.join().unwrap();

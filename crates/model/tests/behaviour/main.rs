@@ -8,6 +8,7 @@
 //! - `json`: values and JSON
 //! - `opaque`: opaque values and their views
 //! - `payload`: the forms of a payload, merging data, and that no payload gets into a log
+//! - `returned`: the result of a task function and the value that it returned
 //! - `values`: values for the other tests
 
 mod codec;
@@ -18,4 +19,5 @@ mod from;
 mod json;
 mod opaque;
 mod payload;
+mod returned;
 mod values;

@@ -1,96 +1,90 @@
 //! [`GreenPool`]: attempts as green tasks on one thread of the scheduler's own process.
 //!
 //! # States
-//! An attempt waits in the queue, or runs as a green task, or is over. There is a green task for each attempt, up to the
-//! limit; it takes the first attempt of the queue when it begins, so that attempts start in their order and one that has
-//! not begun can be interrupted at once, also while the thread is held. When it ends it makes room for the next.
+//! An attempt waits in the queue, or runs as a green task, or has ended. Each attempt gets a green task, up to the
+//! limit. A green task takes the first attempt of the queue when it has its first turn: so attempts start in their
+//! order, and an attempt that has not started can be interrupted at once, even while a task holds the thread. A green
+//! task that ends makes room for the next one.
 //!
-//! All Python tasks run in one interpreter process, patched by gevent, in a greenlet each, while their green tasks here wait
-//! for the answer.
+//! All Python tasks run in one interpreter process, patched by gevent, in a greenlet each, while their green tasks here
+//! wait for the answer.
 //!
-//! An attempt that is interrupted sees that where it next waits, or looks. The process of a command that does not end is
-//! killed after the grace by the watchdog's thread, which no task can hold. When the pool is dropped, tasks that do not
-//! end are left behind, and the thread with them; what they still produce is dropped.
+//! An interrupted attempt sees the interrupt when it next waits, or when it asks its context. The process of a command
+//! that does not end is killed after the grace by the watchdog's thread, which no task can hold. When the pool is
+//! dropped, tasks that do not end are left behind, and the thread with them; their results are dropped.
+//!
+//! Each pool has a thread of its own, where gevent has one for a process. So a task that never lets other tasks run
+//! holds up its own pool only, and the thread that is left behind with it harms no other pool.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_execute::{Runner, execute};
+use pushflow_execute::execute;
 use pushflow_green::{
     Cancellation, Environment, Executor, Heartbeat, Job, Monitor, STACK_BYTES, Waker, Watchdog, WatchdogListener,
     begin_attempt, environment, settle,
 };
-use pushflow_guardian::{
-    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, StartedProcesses, StopListener,
-};
-use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
-use pushflow_python::SharedPython;
+use pushflow_guardian::{Interrupter, StopListener};
+use pushflow_model::{AttemptId, Data, ErrorKind, TaskError};
 
+use super::processes::{KILL_TIME, Processes, as_pool_event};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::error::OpenError;
-use crate::in_process::python::{as_pool_event, shared_python, start_shared};
+use crate::error::{OpenError, closed_before_start};
 use crate::options::PoolOptions;
-use crate::process::room;
+use crate::process::file_limits;
 
-/// Why nothing can run any more.
-const HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
+/// Why the pool can't run attempts any more.
+const THREAD_HELD: &str = "the thread of the pool \"gevent\" is held by a task that was interrupted and does not end";
 
-/// How long the end of a command that was killed after its grace may take to be seen.
-const KILL_TIME: Duration = Duration::from_millis(500);
-
-/// How many green tasks wait for their first turn at most, while the queue has more for them: what is few stays in the
+/// How many green tasks wait for their first turn at most, even if more attempts are queued: so few stay in the
 /// processor's cache.
-const AHEAD: usize = 64;
+const MAX_UNSTARTED: usize = 64;
 
-/// A pool of green tasks on one thread of the scheduler's own process (`parity.md` P97, type `gevent`).
+/// A pool of green tasks on one thread of the scheduler's own process (`docs/parity.md` P97, type `gevent`).
 ///
-/// Each pool has a thread of its own. A task that blocks it, or computes for long, keeps all others of the pool waiting,
-/// and is reported as [`PoolEvent::Blocked`].
+/// Each pool has a thread of its own. A task that blocks the thread, or computes for long, keeps all other tasks of the
+/// pool waiting, and is reported as [`PoolEvent::Blocked`].
 pub struct GreenPool {
-    shared: Arc<Shared>,
+    shared: Arc<GreenPoolShared>,
     watchdog: Watchdog,
     interrupt_grace: Duration,
 }
 
-struct Shared {
-    state: Monitor<State>,
+struct GreenPoolShared {
+    state: Monitor<GreenPoolState>,
     executor: Executor,
     heartbeat: Arc<Heartbeat>,
     events: EventSink,
-    guardian: Option<Arc<GuardianClient>>,
-    on_scheduler_exit: OnSchedulerExit,
-    /// The processes of running attempts.
-    started: Arc<StartedProcesses>,
-    python: Option<Arc<SharedPython>>,
-    /// Asking for it at each attempt would be a system call.
+    processes: Processes,
+    /// Kept, since each `getpid` is a system call.
     pid: u32,
     limit: usize,
 }
 
 #[derive(Default)]
-struct State {
+struct GreenPoolState {
     queue: VecDeque<Attempt>,
-    running: HashMap<AttemptId, Running>,
-    /// How many green tasks there are: those of running attempts, and those that have yet to take one.
+    running: HashMap<AttemptId, RunningAttempt>,
+    /// How many green tasks there are: those of running attempts, and those that have not taken an attempt yet.
     tasks: usize,
     closed: bool,
-    /// The thread is held by a task that does not end.
+    /// A task that does not end holds the thread.
     broken: bool,
 }
 
 /// An attempt that runs.
-struct Running {
+struct RunningAttempt {
     interrupter: Interrupter,
     waker: Waker,
     is_python: bool,
-    /// Whether it was reported that it holds the thread.
+    /// Whether the attempt was reported as blocking.
     was_reported: bool,
 }
 
 impl GreenPool {
-    /// Opens a pool. Where commands are to run (`with_processes`), the guardian is started for them.
+    /// Opens a pool. With `with_processes` the guardian is started, for commands and the Python interpreter.
     ///
     /// # Errors
     /// In the plain environment; when there is to be a guardian and is none; when there are no threads left.
@@ -100,32 +94,23 @@ impl GreenPool {
         }
         settle()?;
         let options = &options.bounded();
-        let guardian = match with_processes {
-            true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
-            false => None,
-        };
+        let processes = Processes::open(options, with_processes)?;
         let heartbeat = Arc::<Heartbeat>::default();
-        let started = Arc::<StartedProcesses>::default();
         let limit = match options.python {
-            Some(_) if with_processes => room::fitted_green_tasks(options)?,
+            Some(_) if with_processes => file_limits::fitted_green_tasks(options)?,
             _ => options.green_limit(),
         };
         let executor = Executor::start(STACK_BYTES, heartbeat.clone())?;
-        let shared = Arc::new_cyclic(|shared| Shared {
+        let shared = Arc::new_cyclic(|shared| GreenPoolShared {
             state: Monitor::default(),
             executor,
             heartbeat: heartbeat.clone(),
             events,
-            python: shared_python(
-                guardian.as_ref(),
+            processes: processes.with_python(
                 options,
                 Environment::Green,
-                &started,
-                Shared::interpreter_listener(shared.clone()),
+                GreenPoolShared::interpreter_listener(shared.clone()),
             ),
-            guardian,
-            on_scheduler_exit: OnSchedulerExit::after(options.orphan_grace),
-            started,
             pid: std::process::id(),
             limit,
         });
@@ -140,12 +125,12 @@ impl GreenPool {
     }
 }
 
-impl State {
-    /// How many more green tasks the queue needs and the limit allows; they are counted from now on.
+impl GreenPoolState {
+    /// How many more green tasks the queue needs and the limit allows. They count as existing from now on.
     fn tasks_to_add(&mut self, limit: usize) -> usize {
-        let untaken = self.tasks - self.running.len();
-        let room = AHEAD.saturating_sub(untaken).min(limit.saturating_sub(self.tasks));
-        let wanted = self.queue.len().saturating_sub(untaken).min(room);
+        let unstarted = self.tasks - self.running.len();
+        let room = MAX_UNSTARTED.saturating_sub(unstarted).min(limit.saturating_sub(self.tasks));
+        let wanted = self.queue.len().saturating_sub(unstarted).min(room);
         self.tasks += wanted;
         wanted
     }
@@ -155,25 +140,25 @@ impl State {
     }
 }
 
-impl Shared {
-    fn tell(&self, event: PoolEvent) {
+impl GreenPoolShared {
+    fn report(&self, event: PoolEvent) {
         (self.events)(vec![event]);
     }
 
-    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
-    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+    /// Reports, for each running Python task, that a signal stopped their common interpreter, or that it goes on.
+    fn interpreter_listener(shared: Weak<GreenPoolShared>) -> StopListener {
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
-            let told = shared.state.look(|state| {
+            let reports = shared.state.look(|state| {
                 let python = state.running.iter().filter(|(_, running)| running.is_python);
                 python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
             });
-            told.into_iter().for_each(|event| shared.tell(event));
+            reports.into_iter().for_each(|event| shared.report(event));
         })
     }
 
     fn fail(&self, attempt: AttemptId, kind: ErrorKind, message: &str) {
-        self.tell(PoolEvent::Failed { attempt, error: TaskError::new(kind, message) });
+        self.report(PoolEvent::Failed { attempt, error: TaskError::new(kind, message) });
     }
 
     fn spawn(self: &Arc<Self>, count: usize) {
@@ -183,33 +168,29 @@ impl Shared {
         }));
     }
 
-    /// The whole life of a green task.
+    /// Runs a green task.
     fn run_next(self: &Arc<Self>, stack: io::Result<()>) {
         let Some((attempt, interrupter)) = self.take() else { return };
         let id = attempt.id;
         if let Err(error) = stack {
             let message = format!("no stack could be made for the task ({error})");
-            return self.over(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
+            return self.end(id, Err(TaskError::new(ErrorKind::WorkerLost, message)));
         }
         begin_attempt(id.0, interrupter.cancellation());
-        self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
-        let mut runner = self.guardian.clone().map(|guardian| {
+        self.report(PoolEvent::Started { attempt: id, pid: self.pid });
+        let mut runner = self.processes.runner(|| {
             let events = self.events.clone();
-            let stops: StopListener = Arc::new(move |event| {
-                as_pool_event(id, event).into_iter().for_each(|event| events(vec![event]));
-            });
-            let (on_scheduler_exit, started) = (self.on_scheduler_exit, self.started.clone());
-            let launcher = Arc::new(GuardedLauncher { guardian, on_scheduler_exit, started, stops: Some(stops) });
-            Runner::of_pool(launcher, self.python.as_ref())
+            Arc::new(move |event| as_pool_event(id, event).into_iter().for_each(|event| events(vec![event])))
         });
         let named = (attempt.actor.clone(), id);
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
-        // The inputs go before the result is told, so that whoever merges them owns them alone.
+        // The inputs are dropped before the result is reported, so that a merge of both need not copy.
         drop(attempt);
-        self.over(id, ended);
+        self.end(id, ended);
     }
 
-    /// The first attempt of the queue, and a task for the next; `None` if it was taken out meanwhile.
+    /// Takes the first attempt of the queue, and spawns green tasks for the next ones; `None` if the queue is empty,
+    /// since an attempt was interrupted meanwhile.
     fn take(self: &Arc<Self>) -> Option<(Attempt, Interrupter)> {
         let (taken, more) = self.state.look(|state| {
             let Some(attempt) = state.queue.pop_front() else {
@@ -217,7 +198,7 @@ impl Shared {
                 return (None, 0);
             };
             let interrupter = Interrupter::new();
-            let running = Running {
+            let running = RunningAttempt {
                 interrupter: interrupter.clone(),
                 waker: Waker::current(),
                 is_python: attempt.task.is_python(),
@@ -230,37 +211,34 @@ impl Shared {
         taken
     }
 
-    fn over(self: &Arc<Self>, attempt: AttemptId, ended: Result<Data, TaskError>) {
+    fn end(self: &Arc<Self>, attempt: AttemptId, ended: Result<Data, TaskError>) {
         let more = self.state.change(|state| {
             state.tasks -= 1;
             if state.running.remove(&attempt).is_some() {
-                self.tell(match ended {
-                    Ok(result) => PoolEvent::Finished { attempt, result },
-                    Err(error) => PoolEvent::Failed { attempt, error },
-                });
+                self.report(PoolEvent::ended(attempt, ended));
             }
             state.tasks_to_add(self.limit)
         });
         self.spawn(more);
     }
 
-    /// Fails everything, since the thread will not come back.
+    /// Fails all attempts, since the task that holds the thread does not end.
     fn break_down(&self) {
         self.state.change(|state| {
             state.broken = true;
             let queued = std::mem::take(&mut state.queue).into_iter().map(|attempt| attempt.id);
             let running = std::mem::take(&mut state.running).into_keys();
-            queued.chain(running).for_each(|attempt| self.fail(attempt, ErrorKind::WorkerLost, HELD));
-            self.tell(PoolEvent::Broken { reason: HELD.to_owned() });
+            queued.chain(running).for_each(|attempt| self.fail(attempt, ErrorKind::WorkerLost, THREAD_HELD));
+            self.report(PoolEvent::Broken { reason: THREAD_HELD.to_owned() });
         });
     }
 
-    /// Fails what waits and interrupts what runs.
+    /// Fails the waiting attempts and interrupts the running ones.
     fn abort(&self) {
         let running: Vec<(Interrupter, Waker)> = self.state.change(|state| {
             state.closed = true;
             for attempt in std::mem::take(&mut state.queue) {
-                self.fail(attempt.id, ErrorKind::Stopped, "the pool was closed before the attempt started");
+                self.report(PoolEvent::Failed { attempt: attempt.id, error: closed_before_start() });
             }
             state.running.values().map(|running| (running.interrupter.clone(), running.waker.clone())).collect()
         });
@@ -271,19 +249,19 @@ impl Shared {
     }
 }
 
-impl WatchdogListener for Shared {
+impl WatchdogListener for GreenPoolShared {
     fn blocked(&self, label: u64, held: Duration) {
         let attempt = AttemptId(label);
         self.state.look(|state| {
             if let Some(running) = state.running.get_mut(&attempt).filter(|running| !running.was_reported) {
                 running.was_reported = true;
-                self.tell(PoolEvent::Blocked { attempt, held });
+                self.report(PoolEvent::Blocked { attempt, held });
             }
         });
     }
 
     fn grace_ended(&self, attempt: u64) {
-        let find = |state: &mut State| Some(state.running.get(&AttemptId(attempt))?.interrupter.clone());
+        let find = |state: &mut GreenPoolState| Some(state.running.get(&AttemptId(attempt))?.interrupter.clone());
         if let Some(interrupter) = self.state.look(find) {
             interrupter.kill();
         }
@@ -295,8 +273,8 @@ impl Pool for GreenPool {
         let shared = &self.shared;
         let more = shared.state.look(|state| {
             let refusal = match state {
-                State { broken: true, .. } => Some((ErrorKind::WorkerLost, HELD)),
-                State { closed: true, .. } => Some((ErrorKind::Stopped, "the pool was closed")),
+                GreenPoolState { broken: true, .. } => Some((ErrorKind::WorkerLost, THREAD_HELD)),
+                GreenPoolState { closed: true, .. } => Some((ErrorKind::Stopped, "the pool was closed")),
                 _ => None,
             };
             if let Some((kind, message)) = refusal {
@@ -316,7 +294,7 @@ impl Pool for GreenPool {
             }
             let position = state.queue.iter().position(|waiting| waiting.id == attempt)?;
             state.queue.remove(position);
-            self.shared.fail(attempt, ErrorKind::Stopped, "the attempt was interrupted before it started");
+            self.shared.report(PoolEvent::Failed { attempt, error: TaskError::interrupted_before_start() });
             None
         });
         if let Some((interrupter, waker)) = running {
@@ -327,7 +305,7 @@ impl Pool for GreenPool {
     }
 
     fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
-        start_shared(self.shared.python.as_deref(), opening)
+        self.shared.processes.start_python(opening)
     }
 
     fn interrupt_running(&self) {
@@ -335,7 +313,7 @@ impl Pool for GreenPool {
         running.into_iter().for_each(|attempt| self.interrupt(attempt));
     }
 
-    /// A task that holds the thread keeps all others from ever going on: then everything fails, and the pool with it.
+    /// If the attempt holds the thread, no other attempt can go on: all attempts fail, and the pool is broken.
     fn give_up(&self, attempt: AttemptId) {
         let shared = &self.shared;
         let gave_up = shared.state.change(|state| {
@@ -368,8 +346,8 @@ impl Pool for GreenPool {
 impl Drop for GreenPool {
     fn drop(&mut self) {
         self.shared.abort();
-        // Nobody is left who would wait for the grace of a command.
-        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
+        // No thread waits for the grace of a command any more.
+        self.shared.processes.end_all();
         self.shared.executor.close();
     }
 }

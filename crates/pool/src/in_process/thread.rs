@@ -1,103 +1,84 @@
 //! [`ThreadPool`]: attempts on threads of the scheduler's own process.
 //!
-//! Nothing is encoded and no process is started but those of commands, which the guardian starts. The price: a task that
-//! exits or corrupts memory takes the scheduler along, and one that never returns can be asked to end, not made to. Python
-//! tasks run in one interpreter process that all threads share: there the price is paid by each other.
+//! Values are not encoded, and the only processes are those of commands, which the guardian starts. The price: a task
+//! that exits or corrupts memory takes the scheduler along, and a task that never returns can be asked to end, but not
+//! be ended. Python tasks run in one interpreter process that all threads share: a Python task that crashes takes the
+//! others along.
 //!
 //! # States
-//! An attempt waits in the queue, or runs on one thread, or is over. A thread takes the next attempt, or waits for one; with
-//! scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not end are left
-//! behind; what they still produce is dropped. A thread whose attempt was given up is not counted any more: another one
-//! takes its place, and it leaves if it ever comes back.
+//! An attempt waits in the queue, or runs on one thread, or has ended. A thread takes the next attempt, or waits for
+//! one; with scaling it leaves after it has waited for long. When the pool is dropped, threads whose attempts do not
+//! end are left behind, and their results are dropped. A thread whose attempt was given up is not counted any more:
+//! another thread takes its place, and the thread leaves if its attempt ever ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_execute::{Runner, execute};
+use pushflow_execute::execute;
 use pushflow_green::{Cancellation, Environment};
-use pushflow_guardian::{
-    GuardedLauncher, GuardianClient, Interrupter, OnSchedulerExit, StartedProcesses, StopListener,
-};
-use pushflow_model::{AttemptId, Data, ErrorKind, StartMethod, TaskError};
-use pushflow_python::SharedPython;
+use pushflow_guardian::{Interrupter, StopListener};
+use pushflow_model::{AttemptId, Data, ErrorKind, TaskError};
 
+use super::processes::{KILL_TIME, Processes, as_pool_event};
 use crate::attempt::{Attempt, EventSink, Pool, PoolEvent};
-use crate::error::OpenError;
-use crate::in_process::python::{as_pool_event, shared_python, start_shared};
+use crate::error::{OpenError, closed_before_start};
 use crate::options::PoolOptions;
 
-/// How long the end of a command that was killed after its grace may take to be seen.
-const KILL_TIME: Duration = Duration::from_millis(500);
-
-/// A pool of threads of the scheduler's own process (`parity.md` P97, type `thread`).
+/// A pool of threads of the scheduler's own process (`docs/parity.md` P97, type `thread`).
 pub struct ThreadPool {
-    shared: Arc<Shared>,
+    shared: Arc<ThreadPoolShared>,
     interrupt_grace: Duration,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct ThreadPoolShared {
+    state: Mutex<ThreadPoolState>,
     changed: Condvar,
     events: EventSink,
-    guardian: Option<Arc<GuardianClient>>,
-    on_scheduler_exit: OnSchedulerExit,
-    /// The processes of running attempts.
-    started: Arc<StartedProcesses>,
-    /// Asking for it at each attempt would be a system call.
+    processes: Processes,
+    /// Kept, since each `getpid` is a system call.
     pid: u32,
-    python: Option<Arc<SharedPython>>,
     limit: usize,
-    /// How long an idle thread stays; for ever without scaling.
+    /// How long an idle thread stays; `None` without scaling: for ever.
     idle_timeout: Option<Duration>,
 }
 
 #[derive(Default)]
-struct State {
+struct ThreadPoolState {
     queue: VecDeque<Attempt>,
-    running: HashMap<AttemptId, Running>,
+    running: HashMap<AttemptId, RunningAttempt>,
     threads: usize,
     idle: usize,
-    /// How many threads wait for the end of an attempt that was interrupted.
+    /// How many threads wait for the end of an interrupted attempt.
     graces: usize,
     closed: bool,
 }
 
 /// An attempt that runs.
-struct Running {
+struct RunningAttempt {
     interrupter: Interrupter,
     is_python: bool,
 }
 
 impl ThreadPool {
-    /// Opens a pool. Where commands are to run (`with_processes`), the guardian is started for them.
+    /// Opens a pool. With `with_processes` the guardian is started, for commands and the Python interpreter.
     ///
     /// # Errors
     /// When there is to be a guardian and is none.
     pub fn open(options: &PoolOptions, with_processes: bool, events: EventSink) -> Result<ThreadPool, OpenError> {
         let options = &options.bounded();
         pushflow_green::settle()?;
-        let guardian = match with_processes {
-            true => Some(GuardianClient::shared(options.worker.as_deref(), StartMethod::Spawn)?),
-            false => None,
-        };
-        let (on_scheduler_exit, started) =
-            (OnSchedulerExit::after(options.orphan_grace), Arc::<StartedProcesses>::default());
-        let shared = Arc::new_cyclic(|shared| Shared {
+        let processes = Processes::open(options, with_processes)?;
+        let shared = Arc::new_cyclic(|shared| ThreadPoolShared {
             state: Mutex::default(),
             changed: Condvar::new(),
             events,
-            python: shared_python(
-                guardian.as_ref(),
+            processes: processes.with_python(
                 options,
                 Environment::Plain,
-                &started,
-                Shared::interpreter_listener(shared.clone()),
+                ThreadPoolShared::interpreter_listener(shared.clone()),
             ),
-            guardian,
-            on_scheduler_exit,
-            started,
             pid: std::process::id(),
             limit: options.worker_limit(),
             idle_timeout: options.scaling.then_some(options.idle_timeout),
@@ -106,71 +87,67 @@ impl ThreadPool {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl ThreadPoolShared {
+    fn lock(&self) -> MutexGuard<'_, ThreadPoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: PoolEvent) {
+    fn report(&self, event: PoolEvent) {
         (self.events)(vec![event]);
     }
 
-    /// Starts as many threads as there is work for and the limit allows.
-    fn grow(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+    /// Starts as many threads as the queue needs and the limit allows.
+    fn grow(self: &Arc<Self>, state: &mut ThreadPoolState) -> std::io::Result<()> {
         while state.threads < self.limit && state.idle < state.queue.len() {
             let shared = self.clone();
-            std::thread::Builder::new().name("pushflow-task".into()).spawn(move || shared.work())?;
+            std::thread::Builder::new().name("pushflow-task".into()).spawn(move || shared.run_thread())?;
             state.threads += 1;
-            // It counts as idle until it takes its first attempt, so that the next look does not start another for it.
+            // The thread counts as idle until it takes its first attempt, so that no second thread is started for that
+            // one.
             state.idle += 1;
         }
         Ok(())
     }
 
-    /// A thread's whole life.
-    fn work(self: Arc<Self>) {
+    /// Runs a thread of the pool.
+    fn run_thread(self: Arc<Self>) {
         let runs = Arc::<AtomicU64>::default();
-        let mut runner = self.guardian.clone().map(|guardian| {
-            let (on_scheduler_exit, started) = (self.on_scheduler_exit, self.started.clone());
-            let stops = Some(self.stop_listener(runs.clone()));
-            let launcher = Arc::new(GuardedLauncher { guardian, on_scheduler_exit, started, stops });
-            Runner::of_pool(launcher, self.python.as_ref())
-        });
+        let mut runner = self.processes.runner(|| self.stop_listener(runs.clone()));
         while let Some((attempt, interrupter)) = self.next() {
             let id = attempt.id;
             runs.store(id.0, Ordering::Release);
-            self.tell(PoolEvent::Started { attempt: id, pid: self.pid });
+            self.report(PoolEvent::Started { attempt: id, pid: self.pid });
             let named = (attempt.actor.clone(), id);
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
-            // The inputs go before the result is told, so that whoever merges them owns them alone.
+            // The inputs are dropped before the result is reported, so that a merge of both need not copy.
             drop(attempt);
-            if !self.over(id, ended) {
+            if !self.end(id, ended) {
                 return;
             }
         }
     }
 
-    /// Tells that the command of the attempt that a thread `runs` was stopped by a signal, or goes on.
+    /// Reports that a signal stopped the command of the attempt that a thread `runs`, or that the command goes on.
     fn stop_listener(self: &Arc<Self>, runs: Arc<AtomicU64>) -> StopListener {
-        // The guardian keeps it as long as the command, and must not keep the pool, which keeps the guardian.
+        // The guardian keeps the listener as long as the command. It must not keep the pool, which keeps the guardian.
         let shared = Arc::downgrade(self);
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
-            let told = as_pool_event(AttemptId(runs.load(Ordering::Acquire)), event);
-            told.into_iter().for_each(|event| shared.tell(event));
+            let reports = as_pool_event(AttemptId(runs.load(Ordering::Acquire)), event);
+            reports.into_iter().for_each(|event| shared.report(event));
         })
     }
 
-    /// Tells that every Python task was stopped with the interpreter of all of them, or goes on.
-    fn interpreter_listener(shared: Weak<Shared>) -> StopListener {
+    /// Reports, for each running Python task, that a signal stopped their common interpreter, or that it goes on.
+    fn interpreter_listener(shared: Weak<ThreadPoolShared>) -> StopListener {
         Arc::new(move |event| {
             let Some(shared) = shared.upgrade() else { return };
-            let running = |state: &State| {
+            let running = |state: &ThreadPoolState| {
                 let python = state.running.iter().filter(|(_, running)| running.is_python);
                 python.filter_map(|(attempt, _)| as_pool_event(*attempt, event)).collect::<Vec<_>>()
             };
-            let told = running(&shared.lock());
-            told.into_iter().for_each(|event| shared.tell(event));
+            let reports = running(&shared.lock());
+            reports.into_iter().for_each(|event| shared.report(event));
         })
     }
 
@@ -181,7 +158,7 @@ impl Shared {
         loop {
             if let Some(attempt) = state.queue.pop_front() {
                 let interrupter = Interrupter::new();
-                let running = Running { interrupter: interrupter.clone(), is_python: attempt.task.is_python() };
+                let running = RunningAttempt { interrupter: interrupter.clone(), is_python: attempt.task.is_python() };
                 state.running.insert(attempt.id, running);
                 state.idle -= 1;
                 return Some((attempt, interrupter));
@@ -200,44 +177,41 @@ impl Shared {
         }
     }
 
-    /// An attempt has ended: whether its thread may go on. One that was given up has been replaced.
-    fn over(&self, attempt: AttemptId, ended: Result<Data, TaskError>) -> bool {
+    /// Reports the end of an attempt. Returns whether its thread may go on: a thread whose attempt was given up was
+    /// replaced.
+    fn end(&self, attempt: AttemptId, ended: Result<Data, TaskError>) -> bool {
         let mut state = self.lock();
         if state.running.remove(&attempt).is_none() {
             return false;
         }
         state.idle += 1;
-        self.tell(match ended {
-            Ok(result) => PoolEvent::Finished { attempt, result },
-            Err(error) => PoolEvent::Failed { attempt, error },
-        });
+        self.report(PoolEvent::ended(attempt, ended));
         if state.closed || state.graces > 0 {
             self.changed.notify_all();
         }
         true
     }
 
-    /// Has a thread for everything that waits; where not even one can be started, what waits fails.
-    fn staff(self: &Arc<Self>, state: &mut State) {
+    /// Starts threads for the waiting attempts. If the pool has no thread and none can be started, the attempts fail.
+    fn start_threads(self: &Arc<Self>, state: &mut ThreadPoolState) {
         if let Err(error) = self.grow(state)
             && state.threads == 0
         {
             let reason = format!("no thread could be started ({error})");
             for attempt in std::mem::take(&mut state.queue) {
                 let error = TaskError::new(ErrorKind::WorkerLost, reason.clone());
-                self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+                self.report(PoolEvent::Failed { attempt: attempt.id, error });
             }
         }
         self.changed.notify_all();
     }
 
-    /// Fails what waits and interrupts what runs.
+    /// Fails the waiting attempts and interrupts the running ones.
     fn abort(&self) {
         let mut state = self.lock();
         state.closed = true;
         for attempt in std::mem::take(&mut state.queue) {
-            let error = TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started");
-            self.tell(PoolEvent::Failed { attempt: attempt.id, error });
+            self.report(PoolEvent::Failed { attempt: attempt.id, error: closed_before_start() });
         }
         state.running.values().for_each(|running| running.interrupter.interrupt());
         self.changed.notify_all();
@@ -248,7 +222,7 @@ impl Pool for ThreadPool {
     fn submit(&self, attempts: Vec<Attempt>) {
         let mut state = self.shared.lock();
         state.queue.extend(attempts);
-        self.shared.staff(&mut state);
+        self.shared.start_threads(&mut state);
     }
 
     fn interrupt(&self, attempt: AttemptId) {
@@ -260,22 +234,21 @@ impl Pool for ThreadPool {
             self.kill_after_grace(attempt, interrupter);
         } else if let Some(position) = state.queue.iter().position(|waiting| waiting.id == attempt) {
             state.queue.remove(position);
-            let error = TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started");
-            self.shared.tell(PoolEvent::Failed { attempt, error });
+            self.shared.report(PoolEvent::Failed { attempt, error: TaskError::interrupted_before_start() });
         }
     }
 
-    /// Its thread is not counted any more, and leaves if it ever comes back.
+    /// The attempt's thread is not counted any more, and leaves if the attempt ever ends.
     fn give_up(&self, attempt: AttemptId) {
         let mut state = self.shared.lock();
         if state.running.remove(&attempt).is_some() {
             state.threads -= 1;
-            self.shared.staff(&mut state);
+            self.shared.start_threads(&mut state);
         }
     }
 
     fn start_python(&self, opening: &Cancellation) -> Result<(), OpenError> {
-        start_shared(self.shared.python.as_deref(), opening)
+        self.shared.processes.start_python(opening)
     }
 
     fn interrupt_running(&self) {
@@ -312,13 +285,13 @@ impl Pool for ThreadPool {
 }
 
 impl ThreadPool {
-    /// The process of a command that does not end by itself is killed, and with it the wait of its thread.
+    /// Kills the process of a command that does not end within its grace, so that the thread of the attempt goes on.
     fn kill_after_grace(&self, attempt: AttemptId, interrupter: Interrupter) {
         let (shared, grace) = (self.shared.clone(), self.interrupt_grace);
         let kill = move || {
             let mut state = shared.lock();
             state.graces += 1;
-            let runs = |state: &mut State| state.running.contains_key(&attempt);
+            let runs = |state: &mut ThreadPoolState| state.running.contains_key(&attempt);
             let waited = shared.changed.wait_timeout_while(state, grace, runs);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.graces -= 1;
@@ -335,7 +308,7 @@ impl ThreadPool {
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.abort();
-        // Nobody is left who would wait for the grace of a command.
-        self.shared.guardian.iter().for_each(|guardian| self.shared.started.end_all(guardian));
+        // No thread waits for the grace of a command any more.
+        self.shared.processes.end_all();
     }
 }

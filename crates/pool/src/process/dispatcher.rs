@@ -1,47 +1,51 @@
-//! The dispatcher: which worker gets which attempt, and what the end of a worker means. A pure state machine.
+//! The dispatcher: a pure state machine that assigns attempts to workers and decides what the end of a worker means.
 //!
-//! It owns no process, thread, clock or channel: [`Dispatcher::on`] takes what happened and when, and says what is to be
-//! done. The runner beside it (`runner.rs`) does it.
+//! The dispatcher owns no process, thread, clock or channel. [`Dispatcher::on`] takes an event and its time, and
+//! returns actions. The engine (`engine.rs`) performs them.
 //!
 //! # The states of a worker
-//! - *starting*: from `Start` until it says that it is ready; ended when that takes too long.
-//! - *serving*: has attempts to run, in the order in which it was given them, or is idle. While a signal has stopped it
-//!   (`stop.rs`) it is given nothing.
-//! - *leaving*: told to go, by closing its channel or by ending its tree: since the pool closes, it was idle for long, or it
-//!   has run as many attempts as a worker may.
-//! - *dead*: its process has ended, or its channel. When both are known (or the channel has had its time to be read to
-//!   its end), and what it printed has been read, it is *buried*: its attempts are settled. It is forgotten when nothing
-//!   below it is left.
+//! - *starting*: from the action `Start` until the event `Ready`. A worker that takes too long to start is ended.
+//! - *serving*: the worker has attempts to run, in the order of their assignment, or is idle. While a signal has
+//!   stopped the worker (`stop.rs`), nothing is assigned to it.
+//! - *leaving*: the dispatcher closed the worker's channel or asked for the end of its process tree, because the pool
+//!   closes, the worker was idle for long, or it has run as many attempts as a worker may.
+//! - *settled*: the worker's process has exited, its channel is closed (or has had its time to be read to its end), its
+//!   output has been read, and each of its attempts was reported or queued again. The worker is removed when no process
+//!   of its tree is left.
 //!
 //! # The states of an attempt
 //! - *queued*.
-//! - *given* to a worker. While attempts are short (`pace.rs`), a worker is given several, since its waking up is the
-//!   whole cost of a small task; what it has not begun is asked back when another worker is idle. Interrupted, an attempt
-//!   that has begun has its grace; then the worker's group gets SIGTERM, and a moment later its tree is ended.
-//! - *settling*: it has been answered for, but what it printed has not all been read yet; the report waits for that a
-//!   moment, so that it comes last, and that of a failure can hold the last lines.
-//! - *over*: reported, exactly once.
+//! - *assigned* to a worker. While attempts are short (`prefetch.rs`), a worker is assigned several at a time, since
+//!   most of the cost of a small task is to wake the worker. When another worker is idle, attempts that the first
+//!   worker has not started are asked back. An interrupted attempt has its grace once it has started; then the worker's
+//!   process group gets SIGTERM, and a moment later the worker's process tree is ended.
+//! - *answered*: the worker has sent the answer, but the output of the attempt has not been read to its end. The report
+//!   waits for the output a moment, so that it comes last, and so that the report of a failure holds the last lines.
+//! - *reported*, exactly once.
 //!
-//! # What the end of the pool means
-//! Closing lets everything that was submitted run to its end. The exit of the process that has the pool (`exit.rs`) drops
-//! what has not begun, and waits for what has, or ends it, as the policy of the pool says. Aborting ends everything now.
-//! A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is given up after a while.
+//! # The end of the pool
+//! A close lets every submitted attempt run to its end. The exit of the process that has the pool (`exit.rs`) drops the
+//! attempts that have not started; those that have are waited for or ended, as the policy of the pool says. An abort
+//! ends everything now. A worker that can't be ended (the guardian is stopped, or the process hangs in the kernel) is
+//! given up after a while.
 //!
-//! # What the death of a worker means
-//! It writes the attempt that it begins into memory that outlives it, and before that what it has answered. So at its
-//! death it is known what it had begun and not ended: that is lost with it. What it had not begun goes back to the head
-//! of the queue, without spending a try; but an attempt whose workers keep dying before they can begin it is lost too.
-//! Workers that die before they are ready are counted, and after a few in a row the pool is broken: starting more would
-//! never end. While others serve it goes on with those, and tries again once a second.
+//! # The death of a worker
+//! A worker writes the attempt that it starts into memory that outlives the worker, and its unsent answers before that.
+//! So after the worker's death it is known which attempts had started and had no answer: those are lost with the
+//! worker. Attempts that had not started return to the head of the queue, without spending a try. But an attempt whose
+//! workers keep dying before they start it is lost too. Workers that die before they are ready are counted: after a few
+//! in a row the pool is broken, since it would start workers for ever. While other workers serve, the pool goes on with
+//! those, and tries to start workers again once a second.
 
-mod death;
+mod assign;
 mod exit;
+mod loss;
 mod message;
-mod pace;
-mod share;
+mod prefetch;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -49,36 +53,46 @@ use std::time::Instant;
 
 use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError};
 
-pub(super) use self::death::MAX_FAILED_STARTS;
-use self::exit::Exiting;
-pub(super) use self::message::{Action, Event, Rules, WorkerId};
-use self::pace::Pace;
-use self::worker::{Death, Given, Interrupted, Settling, State, Worker};
+pub(super) use self::message::{Action, Event, MAX_FAILED_STARTS, Rules, WorkerId};
+use self::prefetch::PrefetchDepth;
+use self::worker::{AnsweredAttempt, AssignedAttempt, Interruption, ProcessExit, Worker, WorkerState};
 use crate::attempt::{Attempt, PoolEvent};
+use crate::error::closed_before_start;
 
 /// See the module's documentation.
 pub(super) struct Dispatcher {
     rules: Rules,
     next_worker: u64,
     workers: BTreeMap<WorkerId, Worker>,
-    queue: VecDeque<Queued>,
-    /// Which worker has an attempt that is given or settling.
-    holders: HashMap<AttemptId, WorkerId>,
-    pace: Pace,
+    queue: VecDeque<QueuedAttempt>,
+    /// The worker of each attempt that is assigned or answered.
+    assigned_to: HashMap<AttemptId, WorkerId>,
+    prefetch: PrefetchDepth,
     failed_starts: u32,
-    /// When a worker may be started again after that, while others serve.
-    starts_again: Option<Instant>,
+    /// While other workers serve: when a worker may be started again after failed starts.
+    retry_starts_at: Option<Instant>,
     broken: Option<String>,
     closing: bool,
-    exiting: Exiting,
+    exit_mode: ExitMode,
     ready: bool,
 }
 
+/// What the exit of the process that has the pool does to running attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExitMode {
+    /// The process does not exit.
+    No,
+    /// Running attempts are waited for.
+    Wait,
+    /// Workers with running attempts get SIGTERM, and the attempts get their grace.
+    Terminate,
+}
+
 /// An attempt that waits for a worker.
-struct Queued {
+struct QueuedAttempt {
     attempt: Attempt,
-    /// How many workers have died with it before they began it.
-    unbegun: u8,
+    /// How many workers have died with the attempt before they started it.
+    losses_before_start: u8,
 }
 
 impl Dispatcher {
@@ -88,18 +102,18 @@ impl Dispatcher {
             next_worker: 1,
             workers: BTreeMap::new(),
             queue: VecDeque::new(),
-            holders: HashMap::new(),
-            pace: Pace::default(),
+            assigned_to: HashMap::new(),
+            prefetch: PrefetchDepth::default(),
             failed_starts: 0,
-            starts_again: None,
+            retry_starts_at: None,
             broken: None,
             closing: false,
-            exiting: Exiting::No,
+            exit_mode: ExitMode::No,
             ready: false,
         }
     }
 
-    /// Starts the workers that are there from the beginning.
+    /// Starts the first worker; without scaling, all workers.
     pub(super) fn open(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let first = if self.rules.scaling { 1 } else { self.rules.max_workers };
         for _ in 0..first {
@@ -112,7 +126,7 @@ impl Dispatcher {
         self.ready
     }
 
-    /// Why the pool can't go on, if it can't.
+    /// The reason, if the pool is broken.
     pub(super) fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }
@@ -122,17 +136,17 @@ impl Dispatcher {
         self.workers.len()
     }
 
-    /// Whether this worker is still to be talked to.
-    pub(super) fn wants(&self, worker: WorkerId) -> bool {
-        self.workers.get(&worker).is_some_and(Worker::stays)
+    /// Whether messages may still be sent to this worker.
+    pub(super) fn accepts_messages(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(Worker::is_usable)
     }
 
-    /// Whether everything has ended after a close.
+    /// Whether the pool was closed, and no worker and no attempt is left.
     pub(super) fn is_over(&self) -> bool {
         self.closing && self.workers.is_empty() && self.queue.is_empty()
     }
 
-    /// What happened, and what is to be done about it.
+    /// Handles an event, and adds the actions that follow from it.
     pub(super) fn on(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match event {
             Event::Submit(attempts) => self.submit(attempts, actions),
@@ -142,9 +156,9 @@ impl Dispatcher {
             Event::Exit { terminate } => self.exit(terminate, now, actions),
             Event::Terminate => self.terminate(actions),
             Event::Abort => self.abort(now, actions),
-            Event::Started { worker, pid } => self.with(worker, |worker| worker.pid = Some(pid)),
+            Event::Started { worker, pid } => self.with_worker(worker, |worker| worker.pid = Some(pid)),
             Event::Refused { worker, reason, fatal } => self.refused(worker, reason, fatal, now, actions),
-            Event::Unreachable { worker: id, reason } => self.with(id, |worker| {
+            Event::Unreachable { worker: id, reason } => self.with_worker(id, |worker| {
                 worker.fault.get_or_insert(reason);
                 worker.end(id, now, actions);
             }),
@@ -159,44 +173,44 @@ impl Dispatcher {
             Event::NotSent { worker, attempt, error } => self.not_sent(worker, attempt, error, now, actions),
             Event::ChannelClosed { worker, garbage } => self.channel_closed(worker, garbage, now, actions),
             Event::Output { worker, stream, attempt, bytes } => {
-                self.with(worker, |worker| worker.printed(stream, attempt, &bytes));
+                self.with_worker(worker, |worker| worker.printed(stream, attempt, &bytes));
                 actions.push(Action::Report(PoolEvent::Output { attempt, stream, bytes }));
             }
             Event::OutputEnd { worker, stream, attempt } => {
-                self.with(worker, |worker| worker.read_to_the_end(stream, attempt));
-                self.report_settled(worker, now, actions);
+                self.with_worker(worker, |worker| worker.read_to_the_end(stream, attempt));
+                self.report_completed(worker, now, actions);
             }
-            Event::OutputDrained { worker } => self.with(worker, |worker| worker.drained = true),
+            Event::OutputDrained { worker } => self.with_worker(worker, |worker| worker.output_drained = true),
             Event::Exited { worker, exit, peak_memory_kib, begun } => {
-                self.exited(worker, Death { exit, peak_memory_kib, begun, at: now }, actions);
+                self.exited(worker, ProcessExit { exit, peak_memory_kib, begun, at: now }, actions);
             }
             Event::Unkillable { pids } => {
                 tracing::error!(?pids, "a task left processes of another user, which can't be ended");
             }
             Event::Stopped { worker, pid, signal } => self.stopped(worker, pid, signal, actions),
             Event::Continued { worker, pid } => self.continued(worker, pid, now, actions),
-            Event::Gone { worker } => self.gone(worker, now),
+            Event::Reaped { worker } => self.reaped(worker, now),
             Event::GuardianLost { pid } => self.guardian_lost(pid, actions),
             Event::Tick => {}
         }
-        self.pass_time(now, actions);
-        self.bury(now, actions);
-        self.dispatch(now, actions);
+        self.apply_timeouts(now, actions);
+        self.settle_dead_workers(now, actions);
+        self.assign(now, actions);
     }
 
-    /// Whether one of the workers may leave.
+    /// Whether a worker may leave without being the last one.
     fn has_spare(&self) -> bool {
-        self.workers.values().filter(|worker| worker.stays()).count() > 1
+        self.workers.values().filter(|worker| worker.is_usable()).count() > 1
     }
 
-    /// When `Tick` is due if nothing happens before.
+    /// When `Tick` is due if no event comes before.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let spare = self.has_spare();
         let others = self.next_ask_back().into_iter().chain(self.next_start());
         self.workers.values().filter_map(|worker| worker.next_tick(&self.rules, spare)).chain(others).min()
     }
 
-    fn with(&mut self, worker: WorkerId, change: impl FnOnce(&mut Worker)) {
+    fn with_worker(&mut self, worker: WorkerId, change: impl FnOnce(&mut Worker)) {
         if let Some(worker) = self.workers.get_mut(&worker) {
             change(worker);
         }
@@ -206,7 +220,9 @@ impl Dispatcher {
 
     fn submit(&mut self, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
         match &self.broken {
-            None => self.queue.extend(attempts.into_iter().map(|attempt| Queued { attempt, unbegun: 0 })),
+            None => {
+                self.queue.extend(attempts.into_iter().map(|attempt| QueuedAttempt { attempt, losses_before_start: 0 }))
+            }
             Some(reason) => {
                 let error = broken_error(reason);
                 actions.extend(attempts.into_iter().map(|attempt| report_failed(attempt.id, error.clone())));
@@ -217,35 +233,35 @@ impl Dispatcher {
     fn interrupt(&mut self, attempt: AttemptId, now: Instant, actions: &mut Vec<Action>) {
         if let Some(position) = self.queue.iter().position(|queued| queued.attempt.id == attempt) {
             self.queue.remove(position);
-            actions.push(report_failed(attempt, interrupted_before_start()));
-        } else if let Some(&id) = self.holders.get(&attempt)
+            actions.push(report_failed(attempt, TaskError::interrupted_before_start()));
+        } else if let Some(&id) = self.assigned_to.get(&attempt)
             && let Some(worker) = self.workers.get_mut(&id)
-            && let Some(given) = worker.given_mut(attempt)
-            && matches!(given.interrupt, Interrupted::No)
+            && let Some(assigned) = worker.assigned_mut(attempt)
+            && matches!(assigned.interruption, Interruption::None)
         {
-            given.interrupt = Interrupted::Asked(now);
+            assigned.interruption = Interruption::Requested(now);
             actions.push(Action::Interrupt { worker: id, attempt });
         }
     }
 
-    /// Interrupts what each worker runs.
+    /// Interrupts the attempt that each worker runs.
     pub(super) fn interrupt_running(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (&id, worker) in &mut self.workers {
-            if let Some(given) = worker.given.front_mut()
-                && matches!(given.interrupt, Interrupted::No)
+            if let Some(assigned) = worker.assigned.front_mut()
+                && matches!(assigned.interruption, Interruption::None)
             {
-                given.interrupt = Interrupted::Asked(now);
-                actions.push(Action::Interrupt { worker: id, attempt: given.attempt.id });
+                assigned.interruption = Interruption::Requested(now);
+                actions.push(Action::Interrupt { worker: id, attempt: assigned.attempt.id });
             }
         }
     }
 
-    /// Ends everything that is still there.
+    /// Fails the queued attempts and ends every worker.
     pub(super) fn abort(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.closing = true;
-        self.fail_queue(&TaskError::new(ErrorKind::Stopped, "the pool was closed before the attempt started"), actions);
+        self.fail_queue(&closed_before_start(), actions);
         for (&id, worker) in &mut self.workers {
-            worker.given.iter_mut().for_each(|given| given.interrupt = Interrupted::Ended);
+            worker.assigned.iter_mut().for_each(|assigned| assigned.interruption = Interruption::EndRequested);
             worker.end(id, now, actions);
         }
     }
@@ -254,16 +270,16 @@ impl Dispatcher {
         actions.extend(self.queue.drain(..).map(|queued| report_failed(queued.attempt.id, error.clone())));
     }
 
-    /// Takes an attempt from the worker that has answered for it; `None` if it has answered before.
-    fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<Given> {
+    /// Takes an attempt from the worker that has sent its answer; `None` if an answer came before.
+    fn take_answered(&mut self, id: WorkerId, attempt: AttemptId, now: Instant) -> Option<AssignedAttempt> {
         let worker = self.workers.get_mut(&id)?;
-        let given = worker.take(attempt)?;
-        self.pace.sample(now.saturating_duration_since(worker.news));
-        worker.news = now;
-        Some(given)
+        let assigned = worker.take(attempt)?;
+        self.prefetch.record(now.saturating_duration_since(worker.last_progress));
+        worker.last_progress = now;
+        Some(assigned)
     }
 
-    /// The worker has answered: told at once if nothing that was printed is still to be read.
+    /// Handles the answer for an attempt. It is reported at once if the attempt's output has been read to its end.
     fn answered(
         &mut self,
         id: WorkerId,
@@ -273,9 +289,9 @@ impl Dispatcher {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let Some(given) = self.take_answered(id, attempt, now) else { return };
-        self.with(id, |worker| worker.settling.push(Settling::new(given, answer, marked, now)));
-        self.report_settled(id, now, actions);
+        let Some(assigned) = self.take_answered(id, attempt, now) else { return };
+        self.with_worker(id, |worker| worker.answered.push(AnsweredAttempt::new(assigned, answer, marked, now)));
+        self.report_completed(id, now, actions);
     }
 
     fn not_sent(
@@ -287,60 +303,58 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) {
         if self.take_answered(id, attempt, now).is_some() {
-            self.holders.remove(&attempt);
+            self.assigned_to.remove(&attempt);
             actions.push(report_failed(attempt, error));
-            self.with(id, |worker| {
-                worker.taken -= 1;
-                actions.extend(worker.announce_first());
+            self.with_worker(id, |worker| {
+                worker.assigned_total -= 1;
+                actions.extend(worker.report_first_started());
             });
         }
     }
 
-    /// Reports the attempts of a worker whose output has been read, or has had its time, and then the one that it runs.
-    fn report_settled(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+    /// Reports the answered attempts of a worker whose output has been read or has had its time, and then the start of
+    /// the attempt that the worker runs.
+    fn report_completed(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        if worker.settling.is_empty() {
+        if worker.answered.is_empty() {
             return;
         }
-        let settled = worker.settled(now);
+        let settled = worker.take_completed(now);
         self.report(settled, actions);
-        self.with(id, |worker| actions.extend(worker.announce_first()));
+        self.with_worker(id, |worker| actions.extend(worker.report_first_started()));
     }
 
     fn report(&mut self, settled: Vec<(AttemptId, Result<Data, TaskError>)>, actions: &mut Vec<Action>) {
         for (attempt, answer) in settled {
-            self.holders.remove(&attempt);
-            actions.push(match answer {
-                Ok(result) => Action::Report(PoolEvent::Finished { attempt, result }),
-                Err(error) => report_failed(attempt, error),
-            });
+            self.assigned_to.remove(&attempt);
+            actions.push(Action::Report(PoolEvent::ended(attempt, answer)));
         }
     }
 
     fn given_back(&mut self, id: WorkerId, attempts: &[AttemptId], actions: &mut Vec<Action>) {
-        self.with(id, |worker| worker.given.iter_mut().for_each(|given| given.asked_back = false));
+        self.with_worker(id, |worker| worker.assigned.iter_mut().for_each(|assigned| assigned.asked_back = false));
         for &attempt in attempts.iter().rev() {
             let Some(worker) = self.workers.get_mut(&id) else { return };
-            let Some(given) = worker.take(attempt) else { continue };
-            worker.taken -= 1;
-            self.holders.remove(&attempt);
-            if matches!(given.interrupt, Interrupted::No) {
-                let unbegun = given.unbegun;
-                self.requeue(given, unbegun, actions);
+            let Some(assigned) = worker.take(attempt) else { continue };
+            worker.assigned_total -= 1;
+            self.assigned_to.remove(&attempt);
+            if matches!(assigned.interruption, Interruption::None) {
+                let losses_before_start = assigned.losses_before_start;
+                self.requeue(assigned, losses_before_start, actions);
             } else {
-                // The worker had forgotten it when the interrupt came, and will say nothing of it.
-                actions.push(report_failed(attempt, interrupted_before_start()));
+                // The worker had given the attempt back before the interrupt arrived, so no answer will come.
+                actions.push(report_failed(attempt, TaskError::interrupted_before_start()));
             }
         }
-        self.with(id, |worker| actions.extend(worker.announce_first()));
+        self.with_worker(id, |worker| actions.extend(worker.report_first_started()));
     }
 
-    /// An attempt that no worker has begun waits again, before all others.
-    fn requeue(&mut self, given: Given, unbegun: u8, actions: &mut Vec<Action>) {
-        if given.announced {
-            actions.push(Action::Report(PoolEvent::Requeued { attempt: given.attempt.id }));
+    /// Puts an attempt that no worker has started before all others in the queue.
+    fn requeue(&mut self, assigned: AssignedAttempt, losses_before_start: u8, actions: &mut Vec<Action>) {
+        if assigned.start_reported {
+            actions.push(Action::Report(PoolEvent::Requeued { attempt: assigned.attempt.id }));
         }
-        self.queue.push_front(Queued { attempt: given.attempt, unbegun });
+        self.queue.push_front(QueuedAttempt { attempt: assigned.attempt, losses_before_start });
     }
 
     // ----- workers -----
@@ -354,12 +368,12 @@ impl Dispatcher {
 
     fn worker_ready(&mut self, id: WorkerId, pid: u32, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        // One that is being ended, since it took too long, has not been started.
-        if matches!(worker.state, State::Starting { .. }) && !worker.is_being_ended() {
-            worker.state = State::Serving;
-            worker.news = now;
+        // A worker that is being ended because it took too long counts as not started.
+        if matches!(worker.state, WorkerState::Starting { .. }) && !worker.is_being_ended() {
+            worker.state = WorkerState::Serving;
+            worker.last_progress = now;
             self.ready = true;
-            (self.failed_starts, self.starts_again) = (0, None);
+            (self.failed_starts, self.retry_starts_at) = (0, None);
             worker.pid = Some(pid);
             if worker.exit.is_none() {
                 actions.push(Action::Report(PoolEvent::WorkerStarted { pid }));
@@ -383,33 +397,33 @@ impl Dispatcher {
         if worker.fault.is_none() {
             worker.fault = garbage;
         }
-        if !matches!(worker.state, State::Leaving { .. }) {
-            // A worker that can't be heard is of no use, whatever it still does.
+        if !matches!(worker.state, WorkerState::Leaving { .. }) {
+            // No answer of this worker could arrive.
             worker.end(id, now, actions);
         }
     }
 
-    fn exited(&mut self, id: WorkerId, death: Death, actions: &mut Vec<Action>) {
+    fn exited(&mut self, id: WorkerId, exit: ProcessExit, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.exit = Some(death);
+        worker.exit = Some(exit);
         actions.push(Action::DrainOutput(id));
         if let Some(pid) = worker.pid {
-            actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit: death.exit }));
+            actions.push(Action::Report(PoolEvent::WorkerEnded { pid, exit: exit.exit }));
         }
     }
 
-    fn gone(&mut self, id: WorkerId, now: Instant) {
-        self.with(id, |worker| {
-            // A process that was never started is gone without an exit report, and had a channel and output no more
-            // than that. What another has said may still be on its way.
+    fn reaped(&mut self, id: WorkerId, now: Instant) {
+        self.with_worker(id, |worker| {
+            // Without an exit report, the process was never started, so it had neither channel nor output. Messages of
+            // a process that exited may still be on their way.
             if worker.exit.is_none() {
-                worker.exit = Some(Death { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
+                worker.exit = Some(ProcessExit { exit: Exit::Unknown, peak_memory_kib: 0, begun: None, at: now });
                 worker.channel_closed = true;
             }
-            worker.drained |= worker.pid.is_none();
-            worker.gone = true;
+            worker.output_drained |= worker.pid.is_none();
+            worker.reaped = true;
         });
-        if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, State::Buried)) {
+        if self.workers.get(&id).is_some_and(|worker| matches!(worker.state, WorkerState::Settled)) {
             self.workers.remove(&id);
         }
     }
@@ -422,17 +436,17 @@ impl Dispatcher {
         self.lose_everything(reason, actions);
     }
 
-    /// Nothing more will be heard of any worker: what has been answered is told, the rest is lost.
+    /// No message of any worker will arrive any more: the answered attempts are reported, all others are lost.
     pub(super) fn lose_everything(&mut self, reason: String, actions: &mut Vec<Action>) {
         self.break_down(reason.clone(), actions);
-        let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::settle_all).collect();
+        let answered: Vec<_> = self.workers.values_mut().flat_map(Worker::take_all_answered).collect();
         self.report(answered, actions);
         let error = broken_error(&reason);
-        actions.extend(self.holders.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));
+        actions.extend(self.assigned_to.drain().map(|(attempt, _)| report_failed(attempt, error.clone())));
         self.workers.clear();
     }
 
-    /// From now on nothing can run here.
+    /// The pool can't run attempts any more: queued and later ones fail.
     fn break_down(&mut self, reason: String, actions: &mut Vec<Action>) {
         if self.broken.is_none() {
             self.fail_queue(&broken_error(&reason), actions);
@@ -448,8 +462,4 @@ fn report_failed(attempt: AttemptId, error: TaskError) -> Action {
 
 fn broken_error(reason: &str) -> TaskError {
     TaskError::new(ErrorKind::WorkerLost, reason)
-}
-
-fn interrupted_before_start() -> TaskError {
-    TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
 }

@@ -1,21 +1,23 @@
-//! The engine: the dispatcher behind a lock, and how it is driven by whatever thread something happens on.
+//! The engine: the dispatcher behind a lock. Any thread on which an event arrives passes it to the dispatcher, and
+//! performs the actions that follow.
 //!
-//! # Who does what
-//! What makes a task start or end is done at once, on the thread that hears of it: whoever submits hands the attempt to a
-//! worker, the thread that hears a worker's answer gives that worker the next attempt and tells the owner. Waking a thread
-//! costs more than a small task. Whatever may take a while is a [`Chore`] of the runner (`runner.rs`), a thread of its
-//! own: all that is asked of the guardian and of the output's reader, and what time alone brings.
+//! # Threads
+//! Attempts are started and ended on the thread on which the event arrives, because to wake another thread costs more
+//! than a small task. The thread that submits an attempt sends it to a worker. The reader thread that receives a
+//! worker's answer sends the next attempt to that worker, and delivers the report to the pool's owner. Actions that may
+//! take a while go to the runner (`runner.rs`), which has a thread of its own, as [`RunnerCommand`]s: all requests to
+//! the guardian and to the output thread. The runner also sends the dispatcher its ticks.
 //!
 //! # Rules
-//! - With the lock held nothing waits: a worker is sent no more than surely fits (`window.rs` of the protocol), and
-//!   nothing is asked of the guardian, whose listeners take this lock.
-//! - The owner is told without the lock, by one thread at a time, in the order of what happened: who finds that another
-//!   one tells leaves its part to that one. An owner may be slow (it prints), so only threads of the pool tell, never the
-//!   one that submits.
-//! - That attempts have started may wait a moment for what comes next: often that is the end of one, and each telling
-//!   wakes a thread.
-//! - The runner sleeps until [`State::runner_wakes`]; who needs it earlier sends it [`Input::Wake`], once. What is told
-//!   at once by the thread that heard of it needs no runner.
+//! - No thread waits while it holds the lock. The engine sends a worker no more bytes than surely fit into the channel
+//!   (`window.rs` of the protocol), and sends the guardian no request, since the guardian's listeners take this lock.
+//! - Reports are delivered without the lock, by one thread at a time, in the order of their events. A thread that finds
+//!   another one delivering leaves its reports to that thread. The owner may be slow (it prints), so only threads of
+//!   the pool deliver, never the thread that submits.
+//! - Reports of started attempts may wait a moment for the next report, since each delivery wakes a thread. Often the
+//!   next report is the end of the attempt.
+//! - The runner sleeps until [`EngineState::runner_wakes`]. A thread that needs it earlier sends [`RunnerInput::Wake`],
+//!   once. Reports that a thread of the pool delivers itself need no runner.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,70 +30,78 @@ use pushflow_model::{AttemptId, ErrorKind, TaskError};
 use pushflow_protocol::transport::{ToWorkerSender, TransportError};
 use pushflow_protocol::{Job, ToWorker};
 
-use super::Progress;
 use super::dispatcher::{Action, Dispatcher, Event, WorkerId};
-use super::runner::Input;
+use super::lifecycle::Lifecycle;
 use crate::attempt::{Attempt, EventSink, PoolEvent};
 
-/// How long the report that an attempt has started may wait for company.
+/// How long the report of a started attempt may wait for another report.
 const START_REPORT_DELAY: Duration = Duration::from_millis(1);
 
-/// What the runner is to do.
+/// A message to the runner.
+pub(super) enum RunnerInput {
+    /// An event about a worker's process, for the dispatcher.
+    Event(Event),
+    /// The runner has work, or must wake earlier than it planned.
+    Wake,
+}
+
+/// A command to the runner.
 #[derive(Debug)]
-pub(super) enum Chore {
+pub(super) enum RunnerCommand {
     /// Start a worker; `first` if none has been ready yet.
     Start { worker: WorkerId, first: bool },
-    /// Send a signal to its process group.
+    /// Send a signal to the worker's process group.
     Signal(WorkerId, Signal),
-    /// End its tree.
+    /// End the worker's process tree.
     End(WorkerId),
-    /// Read what it has printed, without waiting for more.
+    /// Read the output that the worker left in its pipes, without waiting for more.
     DrainOutput(WorkerId),
 }
 
-/// What a worker has said.
-pub(super) struct Heard {
+/// Messages of a worker that arrived together.
+pub(super) struct WorkerMessages {
     pub(super) worker: WorkerId,
     pub(super) events: Vec<Event>,
-    /// It needs room for results of so many bytes.
-    pub(super) rooms: Vec<u64>,
-    /// How many frames it has received.
+    /// The worker asks for grants of memory, for results of so many bytes.
+    pub(super) grant_requests: Vec<u64>,
+    /// How many frames the worker has received.
     pub(super) frames: u64,
 }
 
-/// What the runner is to look at next.
-pub(super) struct Agenda {
-    pub(super) chores: Vec<Chore>,
-    /// When time alone will bring something.
+/// The next work of the runner.
+pub(super) struct RunnerWork {
+    pub(super) commands: Vec<RunnerCommand>,
+    /// When the runner is to send a tick, if nothing reaches it before.
     pub(super) due: Option<Instant>,
-    /// The pool was closed and nothing of it is left.
-    pub(super) over: bool,
+    /// The pool was closed, and no worker and no attempt is left.
+    pub(super) finished: bool,
 }
 
 pub(super) struct Engine {
-    state: Mutex<State>,
-    /// Held by who tells; empty when the pool is over: that the owner's end is dropped tells it so.
+    state: Mutex<EngineState>,
+    /// Where reports go; locked by the thread that delivers. Dropped when the pool has ended: a channel in the sink
+    /// shows the owner by its end that no more reports will come.
     owner: Mutex<Option<EventSink>>,
-    to_runner: Sender<Input>,
-    /// Told when the pool can be used, or why it can't.
-    progress: Arc<Progress>,
+    to_runner: Sender<RunnerInput>,
+    /// Is changed when the pool can be used, or when it is known why it can't.
+    lifecycle: Arc<Lifecycle>,
     worker_count: Arc<AtomicUsize>,
 }
 
-struct State {
+struct EngineState {
     dispatcher: Dispatcher,
-    /// How the workers are reached that can be.
+    /// The channels of the workers that can be reached.
     senders: HashMap<WorkerId, ToWorkerSender>,
-    /// What is still to be told, in this order.
+    /// The reports that are still to be delivered, in this order.
     reports: Vec<PoolEvent>,
-    /// When it is to be told at the latest.
-    tell_by: Option<Instant>,
-    /// A thread tells, and looks once more when it has: nobody else needs to come for that.
-    telling: bool,
-    chores: Vec<Chore>,
-    /// Until when the runner sleeps if nobody wakes it; `None`: for ever.
+    /// When the reports are to be delivered at the latest.
+    deliver_by: Option<Instant>,
+    /// A thread delivers reports, and looks for more afterwards: the runner need not wake for them.
+    delivering: bool,
+    commands: Vec<RunnerCommand>,
+    /// Until when the runner sleeps if no thread wakes it; `None` if for ever.
     runner_wakes: Option<Instant>,
-    /// The runner is awake, or was sent a word.
+    /// The runner is awake, or was sent a [`RunnerInput::Wake`].
     runner_woken: bool,
     opening: bool,
 }
@@ -100,80 +110,80 @@ impl Engine {
     pub(super) fn new(
         dispatcher: Dispatcher,
         events: EventSink,
-        to_runner: Sender<Input>,
-        progress: Arc<Progress>,
+        to_runner: Sender<RunnerInput>,
+        lifecycle: Arc<Lifecycle>,
         worker_count: Arc<AtomicUsize>,
     ) -> Engine {
-        let state = State {
+        let state = EngineState {
             dispatcher,
             senders: HashMap::new(),
             reports: Vec::new(),
-            tell_by: None,
-            telling: false,
-            chores: Vec::new(),
+            deliver_by: None,
+            delivering: false,
+            commands: Vec::new(),
             runner_wakes: None,
             runner_woken: true,
             opening: true,
         };
-        Engine { state: Mutex::new(state), owner: Mutex::new(Some(events)), to_runner, progress, worker_count }
+        Engine { state: Mutex::new(state), owner: Mutex::new(Some(events)), to_runner, lifecycle, worker_count }
     }
 
-    /// Starts the workers that are there from the beginning.
+    /// Starts the first workers.
     pub(super) fn open(&self) {
         drop(self.drive(|state, now, actions| state.dispatcher.open(now, actions)));
     }
 
-    /// Something happened, on a thread that must not wait for the owner to be told.
+    /// Handles an event on a thread that must not wait for the owner: another thread delivers the reports.
     pub(super) fn on(&self, event: Event) {
         let mut state = self.drive(|state, now, actions| state.dispatcher.on(event, now, actions));
-        self.leave_telling(&mut state);
+        self.schedule_delivery(&mut state);
     }
 
-    /// These things happened, on a thread of the pool.
+    /// Handles events on a thread of the pool, which delivers the reports.
     pub(super) fn on_all(&self, events: impl IntoIterator<Item = Event>) {
-        let all = |state: &mut State, now, actions: &mut _| {
-            events.into_iter().for_each(|event| state.take_in(event, now, actions));
+        let all = |state: &mut EngineState, now, actions: &mut _| {
+            events.into_iter().for_each(|event| state.handle(event, now, actions));
         };
-        self.tell(self.drive(all));
+        self.deliver(self.drive(all));
     }
 
-    /// A worker can be talked to.
+    /// Adds the channel to a worker that has connected.
     pub(super) fn connected(&self, worker: WorkerId, sender: ToWorkerSender) {
         let mut state = self.lock();
-        if state.dispatcher.wants(worker) {
+        if state.dispatcher.accepts_messages(worker) {
             state.senders.insert(worker, sender);
         }
     }
 
-    /// A worker said something.
-    pub(super) fn heard(&self, heard: Heard) {
+    /// Handles messages of a worker, on its reader thread.
+    pub(super) fn received(&self, received: WorkerMessages) {
         let state = self.drive(|state, now, actions| {
-            heard.events.into_iter().for_each(|event| state.take_in(event, now, actions));
-            if let Some(sender) = state.senders.get_mut(&heard.worker) {
-                let granted = heard.rooms.iter().try_for_each(|&bytes| sender.grant(bytes));
-                let sent = granted.and(sender.acknowledged(heard.frames));
-                state.note_sent(heard.worker, sent, actions);
+            received.events.into_iter().for_each(|event| state.handle(event, now, actions));
+            if let Some(sender) = state.senders.get_mut(&received.worker) {
+                let granted = received.grant_requests.iter().try_for_each(|&bytes| sender.grant(bytes));
+                let sent = granted.and(sender.acknowledged(received.frames));
+                state.check_sent(received.worker, sent, actions);
             }
         });
-        self.tell(state);
+        self.deliver(state);
     }
 
-    /// What the runner has to do and until when it may sleep; asked again when that is done.
-    pub(super) fn agenda(&self) -> Agenda {
+    /// The next work of the runner, and until when it may sleep. The runner asks again when the work is done.
+    pub(super) fn next_work(&self) -> RunnerWork {
         let mut state = self.lock();
-        let chores = std::mem::take(&mut state.chores);
-        let over = state.dispatcher.is_over();
+        let commands = std::mem::take(&mut state.commands);
+        let finished = state.dispatcher.is_over();
         state.runner_wakes = state.due();
-        // With chores it comes back before it sleeps.
-        state.runner_woken = !chores.is_empty();
-        if over {
+        // With commands the runner asks again before it sleeps.
+        state.runner_woken = !commands.is_empty();
+        if finished {
             state.senders.clear();
         }
-        Agenda { chores, due: state.runner_wakes, over }
+        RunnerWork { commands, due: state.runner_wakes, finished }
     }
 
-    /// Something happens, and all that follows from it but the telling.
-    fn drive(&self, happen: impl FnOnce(&mut State, Instant, &mut Vec<Action>)) -> MutexGuard<'_, State> {
+    /// Changes the state, and performs all that follows but the delivery of reports.
+    fn drive(&self, happen: impl FnOnce(&mut EngineState, Instant, &mut Vec<Action>)) -> MutexGuard<'_, EngineState> {
         let now = Instant::now();
         let mut state = self.lock();
         let mut actions = Vec::new();
@@ -182,57 +192,58 @@ impl Engine {
         state.note_reports(now);
         self.worker_count.store(state.dispatcher.workers(), Ordering::Relaxed);
         if state.opening {
-            self.say_whether_open(&mut state);
+            self.report_opened(&mut state);
         }
-        if state.has_chores() || state.sleeps_beyond(state.dispatcher.next_tick()) {
+        if state.has_runner_work() || state.runner_sleeps_past(state.dispatcher.next_tick()) {
             self.wake_runner(&mut state);
         }
         state
     }
 
-    fn wake_runner(&self, state: &mut State) {
+    fn wake_runner(&self, state: &mut EngineState) {
         if !state.runner_woken {
             state.runner_woken = true;
-            // That the runner has ended means that nothing is left to do.
-            self.to_runner.send(Input::Wake).ok();
+            // If the runner has ended, no work is left.
+            self.to_runner.send(RunnerInput::Wake).ok();
         }
     }
 
-    /// What this thread does not tell the runner will, in time.
-    fn leave_telling(&self, state: &mut State) {
-        if state.sleeps_beyond(state.tell_by) {
+    /// Has the runner deliver, in time, the reports that this thread does not deliver.
+    fn schedule_delivery(&self, state: &mut EngineState) {
+        if state.runner_sleeps_past(state.deliver_by) {
             self.wake_runner(state);
         }
     }
 
-    /// Tells the owner what there is to tell, unless another thread does so, or it may wait.
-    fn tell<'a>(&'a self, mut state: MutexGuard<'a, State>) {
-        while state.has_to_tell() {
+    /// Delivers the reports, unless another thread does so, or they may wait.
+    fn deliver<'a>(&'a self, mut state: MutexGuard<'a, EngineState>) {
+        while state.must_deliver() {
             drop(state);
             let owner = match self.owner.try_lock() {
                 Ok(owner) => owner,
                 Err(TryLockError::Poisoned(owner)) => owner.into_inner(),
-                // That one looks again when it has told its part.
+                // The thread that delivers looks again when it has delivered its reports.
                 Err(TryLockError::WouldBlock) => return,
             };
-            self.tell_all(owner.as_ref());
+            self.deliver_all(owner.as_ref());
             drop(owner);
             state = self.lock();
         }
-        self.leave_telling(&mut state);
+        self.schedule_delivery(&mut state);
     }
 
-    fn tell_all(&self, owner: Option<&EventSink>) {
+    fn deliver_all(&self, owner: Option<&EventSink>) {
         loop {
             let reports = self.lock().take_reports();
             match owner {
-                Some(tell) if !reports.is_empty() => tell(reports),
+                Some(sink) if !reports.is_empty() => sink(reports),
                 _ => return,
             }
         }
     }
 
-    /// Nobody drives the workers any more: what has no answer is lost, and they leave.
+    /// Fails every attempt without an answer, and closes the workers' channels so that they leave: the runner has
+    /// ended.
     pub(super) fn lose_everything(&self, reason: &str) {
         drop(self.drive(|state, _, actions| {
             state.dispatcher.lose_everything(reason.to_owned(), actions);
@@ -240,31 +251,31 @@ impl Engine {
         }));
     }
 
-    /// The pool is over: what is left is told, and nothing after that.
+    /// Delivers the last reports, and drops the sink.
     pub(super) fn close(&self) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
-        self.tell_all(owner.as_ref());
+        self.deliver_all(owner.as_ref());
         *owner = None;
     }
 
-    fn say_whether_open(&self, state: &mut State) {
+    fn report_opened(&self, state: &mut EngineState) {
         let opened = match state.dispatcher.broken() {
             Some(reason) => Err(reason.to_owned()),
             None if state.dispatcher.is_ready() => Ok(()),
             None => return,
         };
         state.opening = false;
-        self.progress.change(|stage| stage.opened = Some(opened));
+        self.lifecycle.change(|state| state.opened = Some(opened));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, EngineState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
-        if let Event::Gone { worker } = event {
+impl EngineState {
+    fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        if let Event::Reaped { worker } = event {
             self.senders.remove(&worker);
         }
         self.dispatcher.on(event, now, actions);
@@ -275,9 +286,9 @@ impl State {
             for action in std::mem::take(actions) {
                 match action {
                     Action::Start(worker) => {
-                        // Until a worker has been ready it is not known whether the interpreter can be started.
+                        // Until a worker has been ready, it is not known whether the interpreter can be started.
                         let first = !self.dispatcher.is_ready();
-                        self.chores.push(Chore::Start { worker, first });
+                        self.commands.push(RunnerCommand::Start { worker, first });
                     }
                     Action::Run { worker, attempts } => self.run_attempts(worker, attempts, actions),
                     Action::AskBack { worker, attempts } => {
@@ -287,9 +298,9 @@ impl State {
                         self.send(worker, &ToWorker::Interrupt { attempt }, actions);
                     }
                     Action::Dismiss(worker) => drop(self.senders.remove(&worker)),
-                    Action::Signal(worker, signal) => self.chores.push(Chore::Signal(worker, signal)),
-                    Action::End(worker) => self.chores.push(Chore::End(worker)),
-                    Action::DrainOutput(worker) => self.chores.push(Chore::DrainOutput(worker)),
+                    Action::Signal(worker, signal) => self.commands.push(RunnerCommand::Signal(worker, signal)),
+                    Action::End(worker) => self.commands.push(RunnerCommand::End(worker)),
+                    Action::DrainOutput(worker) => self.commands.push(RunnerCommand::DrainOutput(worker)),
                     Action::Report(event) => self.reports.push(event),
                 }
             }
@@ -297,7 +308,7 @@ impl State {
     }
 
     fn run_attempts(&mut self, worker: WorkerId, attempts: Vec<Attempt>, actions: &mut Vec<Action>) {
-        // A worker that can't be sent to is gone: its channel and its exit say so.
+        // Without a channel the worker has ended, or is being ended: another event says so.
         let Some(sender) = self.senders.get_mut(&worker) else { return };
         let mut jobs = Vec::with_capacity(attempts.len());
         for Attempt { id, actor, task, inputs } in attempts {
@@ -305,7 +316,7 @@ impl State {
                 Ok(inputs) => {
                     jobs.push(Job { attempt: id, actor: actor.to_string(), task: (*task).clone(), inputs });
                 }
-                // The attempt fails; the worker has not heard of it.
+                // The attempt fails; it was not sent.
                 Err(error) => {
                     let message = format!("the inputs can't be sent to a worker: {error}");
                     let error = TaskError::new(ErrorKind::BadInput, message);
@@ -318,7 +329,7 @@ impl State {
         }
         let attempts: Vec<AttemptId> = jobs.iter().map(|job| job.attempt).collect();
         match sender.send(&ToWorker::Run(jobs)) {
-            // The worker has not heard of them.
+            // None of the attempts was sent.
             Err(error @ TransportError::Unwritable(_)) => {
                 for attempt in attempts {
                     let message = format!("the task can't be sent to a worker: {error}");
@@ -326,20 +337,20 @@ impl State {
                     self.dispatcher.on(Event::NotSent { worker, attempt, error }, Instant::now(), actions);
                 }
             }
-            sent => self.note_sent(worker, sent, actions),
+            sent => self.check_sent(worker, sent, actions),
         }
     }
 
     fn send(&mut self, worker: WorkerId, message: &ToWorker, actions: &mut Vec<Action>) {
         if let Some(sender) = self.senders.get_mut(&worker) {
             let sent = sender.send(message);
-            self.note_sent(worker, sent, actions);
+            self.check_sent(worker, sent, actions);
         }
     }
 
-    /// That a worker is gone its channel and its exit say. One that can't be sent to for another reason is of no use: what
-    /// it was given might never reach it.
-    fn note_sent(&mut self, worker: WorkerId, sent: Result<(), TransportError>, actions: &mut Vec<Action>) {
+    /// Ends a worker to which nothing can be sent: its attempts might never reach it. For a closed channel nothing is
+    /// done, since the reader thread and the exit report say that the worker has ended.
+    fn check_sent(&mut self, worker: WorkerId, sent: Result<(), TransportError>, actions: &mut Vec<Action>) {
         match sent {
             Ok(()) | Err(TransportError::Closed) => {}
             Err(error) => {
@@ -350,48 +361,48 @@ impl State {
         }
     }
 
-    // ----- telling -----
+    // ----- reports -----
 
-    /// Whether what is to be told says no more than that attempts have started.
-    fn are_starts(&self) -> bool {
+    /// Whether all reports are of started attempts.
+    fn only_starts(&self) -> bool {
         self.reports.iter().all(|event| matches!(event, PoolEvent::Started { .. }))
     }
 
-    /// Something was added to what is to be told.
+    /// Sets when the reports are to be delivered, after reports were added.
     fn note_reports(&mut self, now: Instant) {
         if self.reports.is_empty() {
             return;
         }
-        let by = if self.are_starts() { now + START_REPORT_DELAY } else { now };
-        self.tell_by = Some(self.tell_by.map_or(by, |before| before.min(by)));
+        let by = if self.only_starts() { now + START_REPORT_DELAY } else { now };
+        self.deliver_by = Some(self.deliver_by.map_or(by, |before| before.min(by)));
     }
 
-    fn has_to_tell(&self) -> bool {
-        let is_due = || self.tell_by.is_some_and(|by| by <= Instant::now());
-        !self.reports.is_empty() && (!self.are_starts() || is_due())
+    fn must_deliver(&self) -> bool {
+        let is_due = || self.deliver_by.is_some_and(|by| by <= Instant::now());
+        !self.reports.is_empty() && (!self.only_starts() || is_due())
     }
 
     fn take_reports(&mut self) -> Vec<PoolEvent> {
-        self.telling = !self.reports.is_empty();
-        self.tell_by = None;
+        self.delivering = !self.reports.is_empty();
+        self.deliver_by = None;
         std::mem::take(&mut self.reports)
     }
 
     // ----- the runner -----
 
-    fn has_chores(&self) -> bool {
-        !self.chores.is_empty() || self.dispatcher.is_over()
+    fn has_runner_work(&self) -> bool {
+        !self.commands.is_empty() || self.dispatcher.is_over()
     }
 
-    /// Whether the runner would sleep through this moment.
-    fn sleeps_beyond(&self, due: Option<Instant>) -> bool {
+    /// Whether the runner sleeps longer than until this moment.
+    fn runner_sleeps_past(&self, due: Option<Instant>) -> bool {
         due.is_some_and(|due| self.runner_wakes.is_none_or(|wakes| due < wakes))
     }
 
-    /// When time alone will bring something.
+    /// When the runner is to wake by itself.
     fn due(&self) -> Option<Instant> {
-        let tell_by = self.tell_by.filter(|_| !self.telling);
-        self.dispatcher.next_tick().into_iter().chain(tell_by).min()
+        let deliver_by = self.deliver_by.filter(|_| !self.delivering);
+        self.dispatcher.next_tick().into_iter().chain(deliver_by).min()
     }
 }
 

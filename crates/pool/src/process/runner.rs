@@ -1,5 +1,5 @@
-//! The runner: the thread that does the engine's chores, which may wait for the guardian, and tells it what the guardian says
-//! of processes, and that time has passed.
+//! The runner: the thread of a pool that follows the engine's commands, which may wait for the guardian, and passes the
+//! guardian's reports about processes, and the ticks of the clock, to the engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,43 +7,35 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_guardian::ProcessId;
 
+use super::connection::WorkerLauncher;
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Agenda, Chore, Engine};
-use super::link::WorkerKind;
+use super::engine::{Engine, RunnerCommand, RunnerInput, RunnerWork};
 use super::output::OutputReader;
 
-/// How many inputs are handled before the time is looked at again.
+/// How many inputs are handled before the clock is looked at again.
 const BATCH: usize = 256;
 
-/// What reaches the runner.
-pub(super) enum Input {
-    /// Something happened.
-    Event(Event),
-    /// There are chores.
-    Wake,
-}
-
-pub(super) struct Runner {
+pub(super) struct PoolRunner {
     pub(super) engine: Arc<Engine>,
-    pub(super) kind: WorkerKind,
+    pub(super) launcher: WorkerLauncher,
     pub(super) output: OutputReader,
-    pub(super) inputs: Receiver<Input>,
-    /// Handed to who hears what becomes of a worker's process.
-    pub(super) to_self: Sender<Input>,
-    /// What the guardian calls the workers.
+    pub(super) inputs: Receiver<RunnerInput>,
+    /// For the guardian's listeners, which send their reports to this runner.
+    pub(super) to_self: Sender<RunnerInput>,
+    /// The guardian's ids of the workers' processes.
     pub(super) processes: HashMap<WorkerId, ProcessId>,
 }
 
-impl Runner {
-    /// Runs until the pool was closed and nothing of it is left.
+impl PoolRunner {
+    /// Runs until the pool was closed, and no worker and no attempt is left.
     pub(super) fn run(mut self) {
         loop {
-            let Agenda { chores, due, over } = self.engine.agenda();
-            if over {
-                return self.kind.receivers.wait();
+            let RunnerWork { commands, due, finished } = self.engine.next_work();
+            if finished {
+                return self.launcher.reader_threads.wait();
             }
-            if !chores.is_empty() {
-                chores.into_iter().for_each(|chore| self.perform(chore));
+            if !commands.is_empty() {
+                commands.into_iter().for_each(|command| self.perform(command));
                 continue;
             }
             let received = match due {
@@ -53,55 +45,55 @@ impl Runner {
             let events = match received {
                 Ok(input) => self.events(input),
                 Err(RecvTimeoutError::Timeout) => vec![Event::Tick],
-                // This thread holds a sender itself, so that the channel can't be closed.
+                // Unreachable: this thread holds a sender itself.
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             self.engine.on_all(events);
         }
     }
 
-    /// This and what else has come meanwhile.
-    fn events(&mut self, first: Input) -> Vec<Event> {
+    /// The events of this input and of those that have arrived meanwhile.
+    fn events(&mut self, first: RunnerInput) -> Vec<Event> {
         let inputs = std::iter::once(first).chain(self.inputs.try_iter()).take(BATCH);
         let events = inputs.filter_map(|input| match input {
-            Input::Event(event) => Some(event),
-            Input::Wake => None,
+            RunnerInput::Event(event) => Some(event),
+            RunnerInput::Wake => None,
         });
         let events: Vec<Event> = events.collect();
         for event in &events {
-            if let Event::Gone { worker } = event {
+            if let Event::Reaped { worker } = event {
                 self.processes.remove(worker);
             }
         }
         events
     }
 
-    fn perform(&mut self, chore: Chore) {
-        match chore {
-            Chore::Start { worker, first } => self.start(worker, first),
-            Chore::Signal(worker, signal) => {
+    fn perform(&mut self, command: RunnerCommand) {
+        match command {
+            RunnerCommand::Start { worker, first } => self.start(worker, first),
+            RunnerCommand::Signal(worker, signal) => {
                 if let Some(&process) = self.processes.get(&worker) {
-                    self.kind.guardian.signal(process, signal);
+                    self.launcher.guardian.signal(process, signal);
                 }
             }
-            Chore::End(worker) => {
+            RunnerCommand::End(worker) => {
                 if let Some(&process) = self.processes.get(&worker) {
-                    self.kind.guardian.end(process);
+                    self.launcher.guardian.end(process);
                 }
             }
-            Chore::DrainOutput(worker) => self.output.drain(worker),
+            RunnerCommand::DrainOutput(worker) => self.output.drain(worker),
         }
     }
 
     fn start(&mut self, worker: WorkerId, first: bool) {
-        match self.kind.start(worker, first, &self.engine, &self.to_self) {
+        match self.launcher.start(worker, first, &self.engine, &self.to_self) {
             Ok(started) => {
                 self.processes.insert(worker, started.process);
                 self.output.add(worker, started);
             }
             Err(error) => {
                 let reason = format!("it could not be asked for ({error})");
-                self.engine.on_all([Event::Refused { worker, reason, fatal: false }, Event::Gone { worker }]);
+                self.engine.on_all([Event::Refused { worker, reason, fatal: false }, Event::Reaped { worker }]);
             }
         }
     }

@@ -56,11 +56,14 @@ impl Case<'_> {
                 Some(PythonOptions::new(interpreter, Vec::new()))
             }
         };
-        Ok(PoolOptions { max_workers: Some(WORKERS), scaling: false, python, ..PoolOptions::default() })
+        let mut options = PoolOptions::new().max_workers(WORKERS).scaling(false);
+        options.python = python;
+        Ok(options)
     }
 
     fn run_options(&self) -> Measured<RunOptions> {
-        let pool_options = PoolOptions { python: None, ..self.pool_options()? };
+        let mut pool_options = self.pool_options()?;
+        pool_options.python = None;
         Ok(RunOptions::new().pool(self.pool).pool_options(pool_options).timeout(LIMIT))
     }
 

@@ -50,13 +50,11 @@ impl Settings {
     fn options(&self, watcher: Arc<Watcher>) -> Result<RunOptions, Box<dyn std::error::Error>> {
         let text = |name: &str, default| self.0[name].as_str().unwrap_or(default).to_owned();
         let milliseconds = |name: &str| self.0[name].as_u64().map(Duration::from_millis);
-        let defaults = PoolOptions::default();
-        let mut options = RunOptions::new().pool(text("pool", "process").parse()?).pool_options(PoolOptions {
-            max_workers: Some(self.0["workers"].as_u64().map_or(Ok(1), usize::try_from)?),
-            start_method: text("start_method", "default").parse()?,
-            interrupt_grace: milliseconds("grace_ms").unwrap_or(defaults.interrupt_grace),
-            ..defaults
-        });
+        let mut pool_options = PoolOptions::new()
+            .max_workers(self.0["workers"].as_u64().map_or(Ok(1), usize::try_from)?)
+            .start_method(text("start_method", "default").parse()?);
+        pool_options.interrupt_grace = milliseconds("grace_ms").unwrap_or(pool_options.interrupt_grace);
+        let mut options = RunOptions::new().pool(text("pool", "process").parse()?).pool_options(pool_options);
         options.timeout = milliseconds("timeout_ms");
         Ok(if self.0["unwatched"] == true { options } else { options.observer(watcher) })
     }

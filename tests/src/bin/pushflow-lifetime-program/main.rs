@@ -52,17 +52,16 @@ impl Settings {
     /// times in milliseconds. There are two workers from the start to the end.
     fn options(&self) -> Result<PoolOptions, Failure> {
         let defaults = PoolOptions::default();
-        Ok(PoolOptions {
-            max_workers: Some(2),
-            scaling: false,
-            start_method: self.text("start_method").unwrap_or("default").parse()?,
-            interrupt_grace: self.duration("interrupt_grace").unwrap_or(defaults.interrupt_grace),
-            orphan_grace: self.duration("orphan_grace").unwrap_or(defaults.orphan_grace),
-            wait_on_exit: self.is("wait_on_exit").unwrap_or(defaults.wait_on_exit),
-            wait_on_exit_timeout: self.duration("wait_on_exit_timeout"),
-            interrupt_on_exit: self.is("interrupt_on_exit").unwrap_or(defaults.interrupt_on_exit),
-            ..defaults
-        })
+        let mut options = PoolOptions::new()
+            .max_workers(2)
+            .scaling(false)
+            .start_method(self.text("start_method").unwrap_or("default").parse()?)
+            .interrupt_grace(self.duration("interrupt_grace").unwrap_or(defaults.interrupt_grace))
+            .orphan_grace(self.duration("orphan_grace").unwrap_or(defaults.orphan_grace))
+            .wait_on_exit(self.is("wait_on_exit").unwrap_or(defaults.wait_on_exit))
+            .interrupt_on_exit(self.is("interrupt_on_exit").unwrap_or(defaults.interrupt_on_exit));
+        options.wait_on_exit_timeout = self.duration("wait_on_exit_timeout");
+        Ok(options)
     }
 
     /// The task that keeps a worker busy, with `nested` in a pool of this type that it has.

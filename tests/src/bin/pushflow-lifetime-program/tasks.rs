@@ -86,7 +86,7 @@ fn busy_actor(folder: String, manner: String, children: bool, context: &TaskCont
 #[task]
 fn nests(folder: String, pool: String, start_method: String, context: &TaskContext) -> Result<(), Failure> {
     say(Path::new(&folder), "outer", std::process::id().to_string());
-    let options = PoolOptions { start_method: start_method.parse()?, max_workers: Some(1), ..PoolOptions::default() };
+    let options = PoolOptions::new().start_method(start_method.parse()?).max_workers(1);
     let nested = context.open_pool(pool.parse()?, &options)?;
     let inputs = Data::new()
         .with("folder", folder)

@@ -32,7 +32,7 @@ fn main() {
     let (_, check) = CHECKS.iter().find(|(other, _)| other == name).expect("there is such a workflow");
     let start_method = start_method.parse().expect("there is such a start method");
     let pool = pool.parse().expect("there is such a pool");
-    let pool_options = PoolOptions { start_method, ..PoolOptions::default() };
+    let pool_options = PoolOptions::new().start_method(start_method);
     check(&RunOptions::new().pool(pool).pool_options(pool_options));
     println!("ok");
 }

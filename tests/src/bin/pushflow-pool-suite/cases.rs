@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pushflow::{Data, ErrorKind, PoolClosed, PoolOptions, TaskPool, TaskResult, TaskSpec, Value};
+use pushflow::{Data, ErrorKind, PoolClosed, TaskPool, TaskResult, TaskSpec, Value};
 
 use crate::{HANG, Suite, echo, number, outcome, submit, wait_until};
 
@@ -207,9 +207,9 @@ fn serves_many_submitters(suite: &Suite) {
 /// Without a wait, with a short one and with an interrupt: a pool that is dropped ends what runs.
 fn heeds_the_options_about_its_end(suite: &Suite) {
     let ends = [
-        PoolOptions { wait_on_exit: false, ..suite.options.clone() },
-        PoolOptions { wait_on_exit_timeout: Some(Duration::from_millis(10)), ..suite.options.clone() },
-        PoolOptions { interrupt_on_exit: true, ..suite.options.clone() },
+        suite.options.clone().wait_on_exit(false),
+        suite.options.clone().wait_on_exit_timeout(Duration::from_millis(10)),
+        suite.options.clone().interrupt_on_exit(true),
     ];
     for (index, options) in ends.into_iter().enumerate() {
         let pool = suite.open_with(options);
@@ -244,15 +244,15 @@ fn waits_for_callbacks(suite: &Suite) {
 
 /// For ever is longer than any clock can count.
 fn takes_times_without_end(suite: &Suite) {
-    let pool = suite.open_with(PoolOptions {
-        interrupt_grace: Duration::MAX,
-        orphan_grace: Duration::MAX,
-        idle_timeout: Duration::MAX,
-        blocking_limit: Duration::MAX,
-        start_timeout: Duration::MAX,
-        wait_on_exit_timeout: Some(Duration::MAX),
-        ..suite.options.clone()
-    });
+    let options = suite.options.clone();
+    let options = options
+        .interrupt_grace(Duration::MAX)
+        .orphan_grace(Duration::MAX)
+        .idle_timeout(Duration::MAX)
+        .blocking_limit(Duration::MAX)
+        .start_timeout(Duration::MAX)
+        .wait_on_exit_timeout(Duration::MAX);
+    let pool = suite.open_with(options);
     let pending = submit(&pool, "runs_until_interrupted", suite.named("endless"));
     suite.wait_for("endless");
     pending.interrupt();

@@ -24,7 +24,7 @@ struct Suite {
 impl Suite {
     /// The pool, with at most so many workers.
     fn open(&self, workers: usize) -> TaskPool {
-        self.open_with(PoolOptions { max_workers: Some(workers), ..self.options.clone() })
+        self.open_with(self.options.clone().max_workers(workers))
     }
 
     fn open_with(&self, options: PoolOptions) -> TaskPool {
@@ -104,7 +104,7 @@ fn main() {
     let [case, pool, scaling] = &arguments[..] else { panic!("usage: CASE POOL scaling|fixed") };
     let suite = Suite {
         pool: pool.parse().expect("the pool exists"),
-        options: PoolOptions { scaling: scaling == "scaling", orphan_grace: Duration::ZERO, ..PoolOptions::default() },
+        options: PoolOptions::new().scaling(scaling == "scaling").orphan_grace(Duration::ZERO),
         folder: tempfile::tempdir().expect("a temporary folder can be made"),
     };
     let cases = cases::CASES.iter().chain(&scaling::CASES);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pushflow::{PoolOptions, PoolType, TaskPool};
+use pushflow::{PoolType, TaskPool};
 
 use crate::cases::Case;
 use crate::{Suite, echo, number, outcome, submit, wait_until};
@@ -44,11 +44,8 @@ fn grows(suite: &Suite) {
 
 /// With scaling idle workers leave, but the last; without it all stay.
 fn shrinks(suite: &Suite) {
-    let pool = suite.open_with(PoolOptions {
-        max_workers: Some(3),
-        idle_timeout: Duration::from_millis(20),
-        ..suite.options.clone()
-    });
+    let options = suite.options.clone();
+    let pool = suite.open_with(options.max_workers(3).idle_timeout(Duration::from_millis(20)));
     let waiting = ["a", "b", "c"].map(|name| submit(&pool, "waits", suite.named(name)));
     ["a", "b", "c"].iter().for_each(|name| suite.wait_for(name));
     suite.go();
@@ -67,7 +64,7 @@ fn shrinks(suite: &Suite) {
 /// once, and no task is lost with them.
 fn recycles(suite: &Suite) {
     const MOST: usize = 3;
-    let options = PoolOptions { max_workers: Some(2), max_tasks_per_worker: Some(MOST), ..suite.options.clone() };
+    let options = suite.options.clone().max_workers(2).max_tasks_per_worker(MOST);
     let pool = suite.open_with(options);
     suite.go();
     let waits = || submit(&pool, "waits", suite.named("a"));
@@ -98,7 +95,7 @@ fn hears_sigint(suite: &Suite) {
 /// Run where few files may be open: a pool of a fixed number of workers that do not fit is refused; one that grows has
 /// fewer.
 fn says_what_does_not_fit(suite: &Suite) {
-    let options = PoolOptions { max_workers: Some(1000), ..suite.options.clone() };
+    let options = suite.options.clone().max_workers(1000);
     match TaskPool::open(suite.pool, &options) {
         Ok(pool) => {
             assert!(suite.options.scaling, "a fixed number that does not fit is refused");

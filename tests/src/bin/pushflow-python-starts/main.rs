@@ -22,7 +22,7 @@ const MODULES: [&[&str]; 3] = [&[], &["json"], &["numpy"]];
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     pushflow::init();
     // One thread per library, in copies too: with more there is no warm interpreter.
-    let pool = TaskPool::open(PoolType::Process, &PoolOptions { max_workers: Some(1), ..PoolOptions::default() })?;
+    let pool = TaskPool::open(PoolType::Process, &PoolOptions::new().max_workers(1))?;
     let result = pool.submit(TaskSpec::rust("measures"), Data::new())?.wait()?;
     println!("{}", result.value("report")?.and_then(|report| report.as_str()).unwrap_or_default());
     Ok(())

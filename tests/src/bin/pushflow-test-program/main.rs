@@ -40,6 +40,11 @@ fn returns_a_number() -> i64 {
 }
 
 #[task]
+fn returns_what_cannot_travel() -> u64 {
+    u64::MAX
+}
+
+#[task]
 fn exits(code: i32) {
     std::process::exit(code);
 }
@@ -253,13 +258,11 @@ impl Settings {
     /// `orphan_grace_ms`.
     fn options(&self, watcher: Arc<Watcher>) -> Result<RunOptions, Box<dyn std::error::Error>> {
         let defaults = PoolOptions::default();
-        let pool_options = PoolOptions {
-            max_workers: self.number("workers").and_then(|workers| usize::try_from(workers).ok()),
-            start_method: self.text("start_method").unwrap_or("default").parse()?,
-            interrupt_grace: self.number("grace_ms").map_or(defaults.interrupt_grace, Duration::from_millis),
-            orphan_grace: self.number("orphan_grace_ms").map_or(defaults.orphan_grace, Duration::from_millis),
-            ..defaults
-        };
+        let mut pool_options = PoolOptions::new()
+            .start_method(self.text("start_method").unwrap_or("default").parse()?)
+            .interrupt_grace(self.number("grace_ms").map_or(defaults.interrupt_grace, Duration::from_millis))
+            .orphan_grace(self.number("orphan_grace_ms").map_or(defaults.orphan_grace, Duration::from_millis));
+        pool_options.max_workers = self.number("workers").and_then(|workers| usize::try_from(workers).ok());
         let pool = self.text("pool").unwrap_or("process").parse()?;
         let mut options = RunOptions::new().pool(pool).pool_options(pool_options).observer(watcher);
         options.timeout = self.number("timeout_ms").map(Duration::from_millis);

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pushflow::{
-    Data, NestedPools, PoolOptions, PoolType, ProcessFamily, ProcessKind, PythonOptions, TaskContext, TaskPool,
-    TaskSpec, current_process, task,
+    Data, NestedPools, PoolOptions, PoolType, ProcessKind, PythonOptions, TaskContext, TaskPool, TaskSpec,
+    current_process, task,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -52,12 +52,12 @@ fn nests_for_ever(pool: String, file: String, context: &TaskContext) -> Result<(
 /// Opens a pool, or starts a single process, whose interpreter is this program, which never is ready.
 #[task]
 fn nests_slowly(what: String, python: String, context: &TaskContext) -> Result<(), Failure> {
-    let python = Some(PythonOptions::new(python, Vec::new()));
-    let options = PoolOptions { python, max_workers: Some(1), ..PoolOptions::default() };
+    let options = PoolOptions::new().python(PythonOptions::new(python, Vec::new())).max_workers(1);
     match what.as_str() {
         "process of its own" => {
-            let kind = ProcessKind { family: ProcessFamily::Multiprocessing, daemon: false };
-            context.start_process(kind, &options, TaskSpec::rust("says_who_it_is"), Data::new()).map(drop)?;
+            context
+                .start_process(ProcessKind::new(), &options, TaskSpec::rust("says_who_it_is"), Data::new())
+                .map(drop)?;
         }
         pool => drop(context.open_pool(pool.parse::<PoolType>()?, &options)?),
     }
@@ -81,8 +81,8 @@ fn nests_until_another_has_run(file: String, context: &TaskContext) -> Result<()
 /// Runs this program so often at a time, as commands of a pool in this process.
 #[task]
 fn runs_commands(program: String, count: i64, context: &TaskContext) -> Result<(), Failure> {
-    let max_workers = Some(usize::try_from(count)?);
-    let nested = context.open_pool(PoolType::Thread, &PoolOptions { max_workers, ..PoolOptions::default() })?;
+    let options = PoolOptions::new().max_workers(usize::try_from(count)?);
+    let nested = context.open_pool(PoolType::Thread, &options)?;
     let command = || nested.submit(TaskSpec::command([program.as_str()]), Data::new());
     let pending = (0..count).map(|_| command()).collect::<Result<Vec<_>, _>>()?;
     Ok(pending.into_iter().try_for_each(|pending| pending.wait().map(drop))?)
@@ -96,6 +96,6 @@ fn waits_for_a_file(file: String) {
 }
 
 fn open(pool: &str, start_method: &str, context: &TaskContext) -> Result<TaskPool, Failure> {
-    let options = PoolOptions { start_method: start_method.parse()?, max_workers: Some(1), ..PoolOptions::default() };
+    let options = PoolOptions::new().start_method(start_method.parse()?).max_workers(1);
     Ok(context.open_pool(pool.parse::<PoolType>()?, &options)?)
 }

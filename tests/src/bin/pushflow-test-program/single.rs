@@ -22,12 +22,10 @@ fn starts_a_process(
     context: &TaskContext,
 ) -> Result<Data, Failure> {
     let family = if family == "billiard" { ProcessFamily::Billiard } else { ProcessFamily::Multiprocessing };
-    let options = PoolOptions {
-        start_method: start_method.as_deref().unwrap_or("default").parse()?,
-        interrupt_grace: Duration::from_secs(2),
-        orphan_grace: Duration::ZERO,
-        ..PoolOptions::default()
-    };
+    let options = PoolOptions::new()
+        .start_method(start_method.as_deref().unwrap_or("default").parse()?)
+        .interrupt_grace(Duration::from_secs(2))
+        .orphan_grace(Duration::ZERO);
     let task = match command {
         Some(command) => TaskSpec::command(["sh", "-c", &command]),
         None => TaskSpec::rust(task.ok_or("there is no task")?),
@@ -35,7 +33,7 @@ fn starts_a_process(
     // Whatever the tasks take that are run like this.
     let inputs = Data::new().with("code", 3).with("file", file.clone().unwrap_or_default());
     let inputs = inputs.with("pool", "process").with("start_method", "default").with("task", "says_who_it_is");
-    let process = context.start_process(ProcessKind { family, daemon }, &options, task, inputs)?;
+    let process = context.start_process(ProcessKind::new().family(family).daemon(daemon), &options, task, inputs)?;
     if let Some(file) = file {
         while !std::path::Path::new(&file).exists() {
             context.sleep(Duration::from_millis(2))?;

@@ -49,13 +49,11 @@ pub(crate) fn take(steps: &[Value], settings: &Value) -> Result<Value, Failure> 
 fn open(settings: &Value, folder: &Path) -> Result<TaskPool, Failure> {
     let text = |name: &str, default| settings[name].as_str().unwrap_or(default);
     let python = || PythonOptions::new(std::env::var_os("PUSHFLOW_PYTHON").unwrap_or_default(), vec![folder.into()]);
-    let options = PoolOptions {
-        max_workers: Some(settings["workers"].as_u64().map_or(2, |workers| usize::try_from(workers).unwrap_or(2))),
-        start_method: text("start_method", "default").parse()?,
-        interrupt_grace: Duration::from_millis(200),
-        python: (settings["python"] == true).then(python),
-        ..PoolOptions::default()
-    };
+    let mut options = PoolOptions::new()
+        .max_workers(settings["workers"].as_u64().map_or(2, |workers| usize::try_from(workers).unwrap_or(2)))
+        .start_method(text("start_method", "default").parse()?)
+        .interrupt_grace(Duration::from_millis(200));
+    options.python = (settings["python"] == true).then(python);
     Ok(TaskPool::open(text("pool", "process").parse()?, &options)?)
 }
 

@@ -34,7 +34,7 @@ fn goes_wild(folder: String, sleep_ms: u64) -> Result<(), Failure> {
 /// The same in a process of a pool of its own.
 #[task]
 fn goes_wild_in_a_pool(folder: String, sleep_ms: u64, context: &TaskContext) -> Result<(), Failure> {
-    let options = PoolOptions { max_workers: Some(1), ..PoolOptions::default() };
+    let options = PoolOptions::new().max_workers(1);
     let nested = context.open_pool(PoolType::Billiard, &options)?;
     let inputs = Data::new().with("folder", folder).with("sleep_ms", i64::try_from(sleep_ms)?);
     nested.submit(TaskSpec::rust("goes_wild"), inputs)?.wait()?;
@@ -102,7 +102,7 @@ fn shows_itself(folder: String) -> Result<Data, Failure> {
 /// The same in a process of a pool of its own.
 #[task]
 fn shows_its_child(pool: String, method: String, folder: String, context: &TaskContext) -> Result<Data, Failure> {
-    let options = PoolOptions { start_method: method.parse()?, max_workers: Some(1), ..PoolOptions::default() };
+    let options = PoolOptions::new().start_method(method.parse()?).max_workers(1);
     let nested = context.open_pool(pool.parse()?, &options)?;
     let result = nested.submit(TaskSpec::rust("shows_itself"), Data::new().with("folder", folder))?.wait()?;
     Ok(result.with("outer", i64::from(std::process::id())))

@@ -1,4 +1,4 @@
-//! What the dispatcher is told and what it asks for.
+//! The messages of the dispatcher: its rules, the events that it handles, and the actions that it asks for.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,30 +8,33 @@ use pushflow_model::{AttemptId, Data, Exit, TaskError};
 
 use crate::attempt::{Attempt, PoolEvent, Stream};
 
-/// Names a worker of the pool; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::process) struct WorkerId(pub(in crate::process) u64);
+/// How many workers in a row may end before they are ready.
+pub(crate) const MAX_FAILED_STARTS: u32 = 3;
 
-/// What the dispatcher is told once.
+/// The number of a worker of the pool; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct WorkerId(pub(crate) u64);
+
+/// The options of a pool as the dispatcher needs them.
 #[derive(Clone, Debug)]
-pub(in crate::process) struct Rules {
-    pub(in crate::process) max_workers: usize,
-    pub(in crate::process) scaling: bool,
-    pub(in crate::process) interrupt_grace: Duration,
-    pub(in crate::process) idle_timeout: Duration,
+pub(crate) struct Rules {
+    pub(crate) max_workers: usize,
+    pub(crate) scaling: bool,
+    pub(crate) interrupt_grace: Duration,
+    pub(crate) idle_timeout: Duration,
     /// How many attempts a worker may run before it is replaced.
-    pub(in crate::process) max_tasks: usize,
-    pub(in crate::process) start_timeout: Duration,
+    pub(crate) max_tasks: usize,
+    pub(crate) start_timeout: Duration,
     /// The Python interpreter that a worker starts before it is ready.
-    pub(in crate::process) interpreter: Option<PathBuf>,
-    pub(in crate::process) wait_on_exit: bool,
-    pub(in crate::process) interrupt_on_exit: bool,
-    /// How many workers may end before they begin an attempt that they were given.
-    pub(in crate::process) max_unbegun: u8,
+    pub(crate) interpreter: Option<PathBuf>,
+    pub(crate) wait_on_exit: bool,
+    pub(crate) interrupt_on_exit: bool,
+    /// How many workers may end before they start an attempt that was assigned to them.
+    pub(crate) max_losses_before_start: u8,
 }
 
 impl Rules {
-    /// Why a worker that takes longer than it may to start has failed.
+    /// The error of a worker that was not ready within `start_timeout`.
     pub(super) fn not_ready(&self) -> String {
         let seconds = self.start_timeout.as_secs_f64();
         match &self.interpreter {
@@ -44,82 +47,83 @@ impl Rules {
     }
 }
 
-/// What happened.
+/// An event: a request of the pool's owner, or a report about a worker.
 #[derive(Debug)]
-pub(in crate::process) enum Event {
+pub(crate) enum Event {
     /// Attempts to run.
     Submit(Vec<Attempt>),
     /// An attempt is to end.
     Interrupt(AttemptId),
-    /// Every attempt that runs is to end; what waits is run nevertheless.
+    /// Every running attempt is to end; waiting attempts are run nevertheless.
     InterruptRunning,
     /// No more attempts will come.
     Close,
-    /// The process that has the pool exits, or drops the pool; with `terminate`, what runs gets SIGTERM, and its grace.
+    /// The process that has the pool exits, or drops the pool. With `terminate`, workers with running attempts get
+    /// SIGTERM, and the attempts get their grace.
     Exit { terminate: bool },
-    /// What runs gets SIGTERM, and whatever time it takes then.
+    /// Every worker gets SIGTERM. Nothing is done if it does not end.
     Terminate,
-    /// What still runs is to be ended.
+    /// Every worker is to be ended.
     Abort,
     /// The worker's process runs.
     Started { worker: WorkerId, pid: u32 },
-    /// The worker could not be started, or is not one; it is to be ended.
+    /// The worker could not be started, or its process is no worker of this build; it is to be ended.
     Refused { worker: WorkerId, reason: String, fatal: bool },
     /// Nothing can be sent to the worker any more, for this reason; it is to be ended.
     Unreachable { worker: WorkerId, reason: String },
-    /// The worker waits for attempts; it may be heard before its keeper, and after its end.
+    /// The worker waits for attempts. This event may come before `Started`, and after `Exited`.
     Ready { worker: WorkerId, pid: u32 },
     /// The worker's attempt succeeded; with `marked`, a marker ends what it printed.
     Finished { worker: WorkerId, attempt: AttemptId, result: Data, marked: bool },
     /// The worker's attempt failed; `marked` as above.
     Failed { worker: WorkerId, attempt: AttemptId, error: TaskError, marked: bool },
-    /// The attempt was never sent, since its inputs can't be.
+    /// The attempt was never sent, since it can't be encoded.
     NotSent { worker: WorkerId, attempt: AttemptId, error: TaskError },
-    /// Nothing more comes over the worker's channel.
+    /// No more messages come over the worker's channel; `garbage` says why, if they could not be read.
     ChannelClosed { worker: WorkerId, garbage: Option<String> },
-    /// The worker had not begun these, and has forgotten them.
+    /// The worker had not started these attempts, and has forgotten them.
     GivenBack { worker: WorkerId, attempts: Vec<AttemptId> },
-    /// The worker printed something, during this attempt; before its first if there is none.
+    /// The worker printed something, during this attempt; `None` before its first attempt.
     Output { worker: WorkerId, stream: Stream, attempt: Option<AttemptId>, bytes: Vec<u8> },
-    /// What the worker printed during this attempt has been read to its end.
+    /// The output of the worker during this attempt has been read to its end.
     OutputEnd { worker: WorkerId, stream: Stream, attempt: AttemptId },
-    /// What the dead worker had printed has been read.
+    /// The output of the worker, which has exited, has been read to its end.
     OutputDrained { worker: WorkerId },
-    /// The worker's process has ended; `begun` is the last attempt that it began.
+    /// The worker's process has exited; `begun` is the last attempt that it started.
     Exited { worker: WorkerId, exit: Exit, peak_memory_kib: u64, begun: Option<AttemptId> },
     /// Processes of another user that the worker started can't be ended.
     Unkillable { pids: Vec<u32> },
     /// The worker, or a process that works for it, was stopped by this signal.
     Stopped { worker: WorkerId, pid: u32, signal: i32 },
-    /// What was stopped goes on.
+    /// A stopped process goes on.
     Continued { worker: WorkerId, pid: u32 },
-    /// Nothing of the worker is left.
-    Gone { worker: WorkerId },
+    /// No process of the worker's tree is left.
+    Reaped { worker: WorkerId },
     /// The guardian was killed, and with it every worker.
     GuardianLost { pid: u32 },
-    /// Nothing but that time has passed.
+    /// Time has passed.
     Tick,
 }
 
-/// What is to be done.
+/// An action that the dispatcher asks for.
 #[derive(Debug)]
-pub(in crate::process) enum Action {
+pub(crate) enum Action {
     /// Start a worker.
     Start(WorkerId),
-    /// Give it these attempts, to be run in this order.
+    /// Send these attempts to the worker, which runs them in this order.
     Run { worker: WorkerId, attempts: Vec<Attempt> },
-    /// Ask it to give back those of these that it has not begun.
+    /// Ask the worker to give back those of these attempts that it has not started.
     AskBack { worker: WorkerId, attempts: Vec<AttemptId> },
-    /// Ask it to interrupt the attempt.
+    /// Ask the worker to interrupt the attempt.
     Interrupt { worker: WorkerId, attempt: AttemptId },
-    /// Close its channel, so that it leaves.
+    /// Close the worker's channel, so that it leaves.
     Dismiss(WorkerId),
-    /// Send a signal to its process group.
+    /// Send a signal to the worker's process group.
     Signal(WorkerId, Signal),
-    /// End its tree.
+    /// End the worker's process tree.
     End(WorkerId),
-    /// Read what it has printed, without waiting for more.
+    /// Read the output that the worker left in its pipes, without waiting for more.
     DrainOutput(WorkerId),
-    /// Tell the pool's owner.
+    /// Report this to the pool's owner.
     Report(PoolEvent),
 }

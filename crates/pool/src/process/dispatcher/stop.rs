@@ -1,4 +1,4 @@
-//! What it means that a signal has stopped a worker (SIGSTOP, say), or a process that works for it.
+//! Workers, and processes that work for them, that a signal has stopped (SIGSTOP, say).
 
 use std::time::Instant;
 
@@ -7,17 +7,19 @@ use super::message::{Action, WorkerId};
 use crate::attempt::PoolEvent;
 
 impl Dispatcher {
-    /// Attempts that wait for what was stopped end when that goes on or is ended: whoever waits for them is told.
+    /// Reports that a process was stopped, for each attempt of its worker: the attempts end only when the process is
+    /// continued or ended.
     pub(super) fn stopped(&mut self, id: WorkerId, pid: u32, signal: i32, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.stopped |= worker.pid == Some(pid);
-        let waiting = worker.given.iter().map(|given| given.attempt.id);
+        let waiting = worker.assigned.iter().map(|assigned| assigned.attempt.id);
         actions.extend(waiting.map(|attempt| Action::Report(PoolEvent::ProcessStopped { attempt, pid, signal })));
     }
 
-    /// A worker that has nothing to run and is stopped would never be given anything again.
-    pub(super) fn end_what_is_stopped_and_idle(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for (&id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.stopped && worker.given.is_empty()) {
+    /// Ends workers that are stopped and idle: no attempt would ever be assigned to them.
+    pub(super) fn end_stopped_idle_workers(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (&id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.stopped && worker.assigned.is_empty())
+        {
             worker.fault.get_or_insert_with(|| "it was stopped by a signal".to_owned());
             worker.end(id, now, actions);
         }
@@ -27,9 +29,9 @@ impl Dispatcher {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.pid == Some(pid) {
             worker.stopped = false;
-            worker.news = now;
+            worker.last_progress = now;
         }
-        let waiting = worker.given.iter().map(|given| given.attempt.id);
+        let waiting = worker.assigned.iter().map(|assigned| assigned.attempt.id);
         actions.extend(waiting.map(|attempt| Action::Report(PoolEvent::ProcessContinued { attempt, pid })));
     }
 }

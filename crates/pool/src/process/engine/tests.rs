@@ -1,5 +1,5 @@
-//! The engine without workers: who tells the owner, and when. Attempts that are interrupted before they begin are what there
-//! is to tell.
+//! The engine without workers: which thread delivers reports to the owner, and when. The reports are of attempts that
+//! are interrupted before they start.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::PoolOptions;
 use crate::process::rules;
 
-fn engine(owner: impl Fn(Vec<PoolEvent>) + Send + Sync + 'static) -> (Engine, Receiver<Input>) {
+fn engine(owner: impl Fn(Vec<PoolEvent>) + Send + Sync + 'static) -> (Engine, Receiver<RunnerInput>) {
     let (to_runner, inputs) = unbounded();
     let dispatcher = Dispatcher::new(rules(&PoolOptions::default()));
     let engine = Engine::new(dispatcher, Arc::new(owner), to_runner, Arc::default(), Arc::default());
@@ -18,7 +18,7 @@ fn engine(owner: impl Fn(Vec<PoolEvent>) + Send + Sync + 'static) -> (Engine, Re
     (engine, inputs)
 }
 
-/// An attempt that is submitted and interrupted: there is something to tell of it.
+/// The events of an attempt that is submitted and interrupted: its failure is reported.
 fn interrupted(id: u64) -> [Event; 2] {
     let task = Arc::new(TaskSpec::rust("task"));
     let attempt = Attempt { id: AttemptId(id), actor: "actor".into(), task, inputs: Data::new() };
@@ -34,17 +34,17 @@ fn failed(events: Vec<PoolEvent>) -> Vec<u64> {
 }
 
 #[test]
-fn an_owner_that_blocks_holds_up_neither_submitters_nor_threads_that_hear_workers() {
-    let (told, reports) = unbounded();
+fn an_owner_that_blocks_holds_up_neither_submitters_nor_reader_threads() {
+    let (sent, reports) = unbounded();
     let (go_on, gate) = unbounded::<()>();
     let (engine, _inputs) = engine(move |events| {
-        told.send(failed(events)).unwrap();
+        sent.send(failed(events)).unwrap();
         gate.recv().unwrap();
     });
     std::thread::scope(|scope| {
         scope.spawn(|| engine.on_all(interrupted(1)));
         assert_eq!(reports.recv().unwrap(), [1]);
-        // The owner is in its gate now.
+        // The owner waits at its gate now.
         let (returned, others) = unbounded();
         let engine = &engine;
         scope.spawn(move || {
@@ -61,7 +61,7 @@ fn an_owner_that_blocks_holds_up_neither_submitters_nor_threads_that_hear_worker
 }
 
 #[test]
-fn reports_of_many_threads_are_all_told_by_one_at_a_time_and_in_order() {
+fn reports_of_many_threads_are_delivered_by_one_thread_at_a_time_and_in_order() {
     const THREADS: u64 = 8;
     const EACH: u64 = 500;
     let all = Arc::new(Mutex::new(Vec::new()));
@@ -77,41 +77,41 @@ fn reports_of_many_threads_are_all_told_by_one_at_a_time_and_in_order() {
             scope.spawn(move || (0..EACH).for_each(|number| engine.on_all(interrupted(thread * EACH + number))));
         }
     });
-    let told = all.lock().unwrap();
+    let reported = all.lock().unwrap();
     for thread in 0..THREADS {
-        let own: Vec<u64> = told.iter().copied().filter(|id| id / EACH == thread).collect();
+        let own: Vec<u64> = reported.iter().copied().filter(|id| id / EACH == thread).collect();
         assert!(own.iter().copied().eq(thread * EACH..(thread + 1) * EACH), "thread {thread}: {own:?}");
     }
 }
 
 #[test]
-fn whoever_submits_leaves_the_telling_to_the_runner_and_wakes_it_once() {
-    let (told, reports) = unbounded();
-    let (engine, inputs) = engine(move |events| told.send(failed(events)).unwrap());
-    // Its chores are done, and it goes to sleep.
-    while !engine.agenda().chores.is_empty() {}
+fn a_submitting_thread_leaves_the_delivery_to_the_runner_and_wakes_it_once() {
+    let (sent, reports) = unbounded();
+    let (engine, inputs) = engine(move |events| sent.send(failed(events)).unwrap());
+    // The runner follows its commands, and goes to sleep.
+    while !engine.next_work().commands.is_empty() {}
     (1..3).flat_map(interrupted).for_each(|event| engine.on(event));
     assert!(reports.is_empty());
-    assert_eq!(inputs.try_iter().filter(|input| matches!(input, Input::Wake)).count(), 1);
-    assert!(engine.agenda().due.is_some_and(|due| due <= Instant::now()), "it need not sleep");
+    assert_eq!(inputs.try_iter().filter(|input| matches!(input, RunnerInput::Wake)).count(), 1);
+    assert!(engine.next_work().due.is_some_and(|due| due <= Instant::now()), "it need not sleep");
     engine.on_all([Event::Tick]);
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [[1, 2]]);
 }
 
 #[test]
-fn a_thread_that_tells_what_it_heard_wakes_nobody() {
-    let (told, reports) = unbounded();
-    let (engine, inputs) = engine(move |events| told.send(failed(events)).unwrap());
-    while !engine.agenda().chores.is_empty() {}
+fn a_thread_that_delivers_its_reports_wakes_no_other() {
+    let (sent, reports) = unbounded();
+    let (engine, inputs) = engine(move |events| sent.send(failed(events)).unwrap());
+    while !engine.next_work().commands.is_empty() {}
     engine.on_all(interrupted(1));
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [[1]]);
     assert!(inputs.is_empty());
 }
 
 #[test]
-fn the_last_reports_are_told_and_then_the_owner_is_let_go() {
-    let (told, reports) = unbounded();
-    let (engine, _inputs) = engine(move |events| told.send(failed(events)).unwrap());
+fn the_last_reports_are_delivered_and_then_the_sink_is_dropped() {
+    let (sent, reports) = unbounded();
+    let (engine, _inputs) = engine(move |events| sent.send(failed(events)).unwrap());
     interrupted(1).into_iter().for_each(|event| engine.on(event));
     engine.close();
     engine.on_all(interrupted(2));
@@ -120,11 +120,11 @@ fn the_last_reports_are_told_and_then_the_owner_is_let_go() {
 }
 
 #[test]
-fn a_worker_that_nothing_can_be_sent_to_is_ended_and_one_that_is_gone_says_so_itself() {
+fn a_worker_that_nothing_can_be_sent_to_is_ended_unless_its_channel_is_closed() {
     let (engine, _inputs) = engine(|_| {});
     let note = |sent| {
         let mut actions = Vec::new();
-        engine.lock().note_sent(WorkerId(1), sent, &mut actions);
+        engine.lock().check_sent(WorkerId(1), sent, &mut actions);
         actions
     };
     assert!(note(Ok(())).is_empty());

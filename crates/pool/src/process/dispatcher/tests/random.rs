@@ -1,40 +1,40 @@
-//! Whatever happens in whatever order, no attempt is lost or run twice, none waits while a worker is idle, and everything
-//! comes to an end.
+//! For any events in any order, no attempt is lost or run twice, no attempt waits while a worker is idle, and the pool
+//! comes to its end.
 //!
-//! What happens is chosen at random; the owner of the pool (`owner.rs`) says after each event what must be true.
+//! The events are chosen at random. After each event the checked pool (`checked_pool.rs`) checks what must be true.
 
 use std::io::Write;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::owner::{Account, Owner};
-use super::pretence::{Pretended, WAYS};
+use super::checked_pool::{AttemptRecord, CheckedPool};
+use super::fake_worker::{FakeWorker, ROUTES};
 use super::*;
 
-/// The variable that holds the seed of a run that is to be repeated, as for the black-box tests.
+/// The variable with the seed of a run that is to be repeated, as for the black-box tests.
 const SEED: &str = "PUSHFLOW_TEST_SEED";
 
-/// What happens next.
+/// The next step of the test.
 #[derive(Clone, Debug)]
 enum Choice {
     Submit(u8),
     Interrupt(u8),
     /// The worker of this rank takes a step.
     Act(u8, u8),
-    /// Something arrives that is on its way from the worker of this rank.
+    /// The next event of the worker of this rank arrives over this route.
     Deliver(u8, u8),
-    /// The worker of this rank dies; whether its channel closes with it.
+    /// The worker of this rank dies; the flag says whether its channel closes with it.
     Die(u8, bool),
     FailToStart(u8, bool),
-    Babble(u8),
-    /// A signal stops the worker of this rank, or it goes on.
+    SendGarbage(u8),
+    /// A signal stops the worker of this rank, or the worker goes on.
     Stop(u8, bool),
-    /// Milliseconds.
+    /// So many milliseconds pass.
     Pass(u16),
     Close,
     Abort,
-    /// The process exits; whether what runs is terminated.
+    /// The process exits; the flag says whether running attempts are terminated.
     Exit(bool),
     LoseGuardian,
 }
@@ -44,10 +44,10 @@ fn choice() -> impl Strategy<Value = Choice> {
         60 => (1u8..6).prop_map(Choice::Submit),
         40 => any::<u8>().prop_map(Choice::Interrupt),
         300 => (any::<u8>(), any::<u8>()).prop_map(|(rank, choice)| Choice::Act(rank, choice)),
-        300 => (any::<u8>(), any::<u8>()).prop_map(|(rank, way)| Choice::Deliver(rank, way)),
+        300 => (any::<u8>(), any::<u8>()).prop_map(|(rank, route)| Choice::Deliver(rank, route)),
         20 => (any::<u8>(), any::<bool>()).prop_map(|(rank, closes)| Choice::Die(rank, closes)),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(rank, exists)| Choice::FailToStart(rank, exists)),
-        4 => any::<u8>().prop_map(Choice::Babble),
+        4 => any::<u8>().prop_map(Choice::SendGarbage),
         8 => (any::<u8>(), any::<bool>()).prop_map(|(rank, stops)| Choice::Stop(rank, stops)),
         50 => (0u16..3).prop_map(Choice::Pass),
         30 => (0u16..3000).prop_map(Choice::Pass),
@@ -58,7 +58,7 @@ fn choice() -> impl Strategy<Value = Choice> {
     ]
 }
 
-impl Owner {
+impl CheckedPool {
     fn choose(&mut self, choice: Choice) {
         let of_interest = self.processes.iter().filter(|(_, process)| !process.is_over()).map(|(&id, _)| id);
         let of_interest: Vec<WorkerId> = of_interest.collect();
@@ -70,9 +70,9 @@ impl Owner {
                 let process = process(rank).and_then(|id| self.processes.get_mut(&id));
                 process.into_iter().for_each(|process| process.act(choice, &mut self.begun));
             }
-            Choice::Deliver(rank, way) => {
-                let way = WAYS[usize::from(way) % WAYS.len()];
-                let event = process(rank).and_then(|id| self.processes.get_mut(&id)?.deliver(way));
+            Choice::Deliver(rank, route) => {
+                let route = ROUTES[usize::from(route) % ROUTES.len()];
+                let event = process(rank).and_then(|id| self.processes.get_mut(&id)?.deliver(route));
                 event.into_iter().for_each(|event| self.on(event));
             }
             Choice::Die(rank, closes) => {
@@ -81,7 +81,9 @@ impl Owner {
             Choice::FailToStart(rank, exists) => {
                 process(rank).into_iter().for_each(|id| self.process(id, |process| process.fail_to_start(exists)));
             }
-            Choice::Babble(rank) => process(rank).into_iter().for_each(|id| self.process(id, Pretended::babble)),
+            Choice::SendGarbage(rank) => {
+                process(rank).into_iter().for_each(|id| self.process(id, FakeWorker::send_garbage))
+            }
             Choice::Pass(millis) => self.pass(Duration::from_millis(millis.into())),
             Choice::Close | Choice::Abort => {
                 self.closing = true;
@@ -100,18 +102,18 @@ impl Owner {
     }
 
     fn submit(&mut self, count: u8) {
-        let first = self.accounts.len() as u64 + 1;
+        let first = self.attempts.len() as u64 + 1;
         let ids = first..first + u64::from(count);
-        self.accounts.extend(ids.clone().map(|id| (AttemptId(id), Account::default())));
+        self.attempts.extend(ids.clone().map(|id| (AttemptId(id), AttemptRecord::default())));
         self.on(Event::Submit(ids.map(attempt).collect()));
     }
 
-    /// Any attempt, or one of the last ones, which are more likely to be under way.
+    /// Interrupts any attempt, or one of the last ones, which are more likely not to have ended.
     fn interrupt(&mut self, which: u8) {
-        let last = self.accounts.len() as u64;
+        let last = self.attempts.len() as u64;
         let id = if which.is_multiple_of(4) { u64::from(which) } else { last.saturating_sub(u64::from(which) % 16) };
-        if let Some(account) = self.accounts.get_mut(&AttemptId(id)) {
-            account.interrupted = true;
+        if let Some(record) = self.attempts.get_mut(&AttemptId(id)) {
+            record.interrupted = true;
             self.on(Event::Interrupt(AttemptId(id)));
         }
     }
@@ -119,7 +121,7 @@ impl Owner {
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.on(Event::Tick);
-        // As the runner does: what is due is due at once, and not for ever.
+        // As the runner does: a tick that is due comes at once, and after it no tick is due for ever.
         for _ in 0..100 {
             if self.dispatcher.next_tick().is_none_or(|at| self.now < at) {
                 return;
@@ -129,7 +131,7 @@ impl Owner {
         panic!("time alone changes nothing, and is waited for");
     }
 
-    /// Everybody does what is asked of them and everything arrives; time passes for what only waits.
+    /// All workers perform their commands, all events arrive, and time passes for all timeouts.
     fn come_to_an_end(&mut self) {
         self.closing = true;
         self.on(Event::Close);
@@ -142,8 +144,8 @@ impl Owner {
                     let process = self.processes.get_mut(&worker).expect("none is ever forgotten");
                     process.act(choice, &mut self.begun);
                 }
-                for way in WAYS {
-                    while let Some(event) = self.processes.get_mut(&worker).and_then(|process| process.deliver(way)) {
+                for route in ROUTES {
+                    while let Some(event) = self.processes.get_mut(&worker).and_then(|process| process.deliver(route)) {
                         self.on(event);
                     }
                 }
@@ -154,13 +156,14 @@ impl Owner {
     }
 }
 
-/// So many cases of the seed in the environment, or else of the clock; the seed is printed, also when they pass.
+/// So many cases, with the seed of the environment variable, or else of the clock. The seed is printed even if they
+/// pass.
 fn seeded(cases: u32) -> ProptestConfig {
     let seed = match std::env::var(SEED) {
         Ok(seed) => seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed:?}: {error}")),
         Err(_) => u64::from(std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").subsec_nanos()),
     };
-    // The test harness collects what the macros print, and shows it only of tests that fail.
+    // The test harness captures the output of the print macros, and shows it of failed tests only.
     writeln!(std::io::stderr(), "dispatcher: {SEED}={seed}").ok();
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -177,13 +180,13 @@ proptest! {
         max_tasks in prop_oneof![Just(usize::MAX), 1usize..8],
     ) {
         let idle_timeout = Duration::from_secs(idle_seconds);
-        let mut owner = Owner::open(Rules { max_workers, scaling, idle_timeout, max_tasks, ..rules() });
+        let mut pool = CheckedPool::open(Rules { max_workers, scaling, idle_timeout, max_tasks, ..rules() });
         for choice in choices {
-            owner.choose(choice);
+            pool.choose(choice);
         }
-        owner.come_to_an_end();
-        let lost: Vec<_> = owner.accounts.iter().filter(|(_, account)| !account.ended).map(|(id, _)| id).collect();
+        pool.come_to_an_end();
+        let lost: Vec<_> = pool.attempts.iter().filter(|(_, record)| !record.ended).map(|(id, _)| id).collect();
         prop_assert!(lost.is_empty(), "lost: {:?}", lost);
-        prop_assert!(owner.dispatcher.holders.is_empty(), "nothing is left of what has ended");
+        prop_assert!(pool.dispatcher.assigned_to.is_empty(), "nothing is left of what has ended");
     }
 }

@@ -1,9 +1,11 @@
-//! One worker from its start to its end: the process, the handshake, and the thread that receives what it says.
+//! The connection to one worker: its launch, the handshake, and the reader thread that receives its messages.
 //!
-//! The thread does nothing but receive, so that a worker that is stopped, slow or says garbage holds up itself alone. It
-//! ends with the worker: every file it waits on has its other end in that process. Last it reads what the worker had said
-//! and not sent. The pool waits for these threads when it
-//! ends, so that nothing of it is left: no file, and no memory that was lent.
+//! A reader thread does nothing but receive, so that a worker that is stopped, slow or sends garbage holds up itself
+//! alone. The thread ends with its worker: every file on which it waits has its other end in the worker's process. At
+//! last it reads the replies that the worker had not sent. The pool waits for its reader threads when it ends, so that
+//! no file and no lent memory is left.
+//!
+//! A worker program of another build is refused: messages are no format that two builds share.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -28,43 +30,43 @@ use pushflow_protocol::{
 };
 
 use super::dispatcher::{Event, WorkerId};
-use super::engine::{Engine, Heard};
-use super::runner::Input;
+use super::engine::{Engine, RunnerInput, WorkerMessages};
 use crate::policy::Policy;
 
-/// What every worker of a pool is started with.
-pub(super) struct WorkerKind {
+/// Starts the workers of a pool, all with the same settings.
+pub(super) struct WorkerLauncher {
     pub(super) guardian: Arc<GuardianClient>,
     pub(super) policy: Policy,
     pub(super) marker: String,
     pub(super) python: Option<PythonOptions>,
-    /// The memory in which long values travel.
+    /// The memory in which long values are sent.
     pub(super) slabs: SlabStore,
-    pub(super) receivers: Receivers,
+    pub(super) reader_threads: ReaderThreads,
     pub(super) on_scheduler_exit: OnSchedulerExit,
     pub(super) source: ProcessSource,
 }
 
-/// How long the pool waits at its end for threads whose workers are gone.
-const RECEIVERS_END: Duration = Duration::from_secs(1);
+/// How long the pool waits at its end for reader threads whose workers have ended.
+const READER_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Knows whether a thread still receives from a worker: each has a clone of the sender, through which nothing is sent.
-pub(super) struct Receivers(Sender<()>, Receiver<()>);
+/// The reader threads of a pool. Each holds a clone of the sender, through which nothing is sent: when all threads have
+/// ended, the channel is closed.
+pub(super) struct ReaderThreads(Sender<()>, Receiver<()>);
 
-impl Receivers {
-    pub(super) fn new() -> Receivers {
+impl ReaderThreads {
+    pub(super) fn new() -> ReaderThreads {
         let (alive, ended) = crossbeam_channel::bounded(0);
-        Receivers(alive, ended)
+        ReaderThreads(alive, ended)
     }
 
-    /// Waits for the end of all threads. Those of workers that could not be ended are left behind.
+    /// Waits for the end of all threads. The threads of workers that could not be ended are left behind.
     pub(super) fn wait(self) {
         drop(self.0);
-        self.1.recv_timeout(RECEIVERS_END).ok();
+        self.1.recv_timeout(READER_THREADS_TIMEOUT).ok();
     }
 }
 
-/// A worker that was asked for.
+/// A worker whose launch the guardian was asked for.
 pub(super) struct StartedWorker {
     pub(super) process: ProcessId,
     pub(super) stdout: PipeReader,
@@ -72,8 +74,8 @@ pub(super) struct StartedWorker {
     pub(super) shared: Arc<SharedWords>,
 }
 
-impl WorkerKind {
-    /// Asks the guardian for a worker, and starts the thread that receives what it says.
+impl WorkerLauncher {
+    /// Asks the guardian to launch a worker, and starts the worker's reader thread.
     ///
     /// # Errors
     /// When there are no file descriptors or threads left.
@@ -82,7 +84,7 @@ impl WorkerKind {
         worker: WorkerId,
         start_python: bool,
         engine: &Arc<Engine>,
-        inputs: &Sender<Input>,
+        inputs: &Sender<RunnerInput>,
     ) -> io::Result<StartedWorker> {
         let (stdout, their_stdout) = io::pipe()?;
         let (stderr, their_stderr) = io::pipe()?;
@@ -101,9 +103,9 @@ impl WorkerKind {
         let receiver = {
             let words = shared.clone();
             let (settings, slabs, engine) = (self.settings(worker, start_python), self.slabs.clone(), engine.clone());
-            let alive = self.receivers.0.clone();
+            let alive = self.reader_threads.0.clone();
             move || {
-                receive(worker, shake_hands(control, settings, slabs), &words, &engine);
+                run_reader(worker, handshake(control, settings, slabs), &words, &engine);
                 drop(alive);
             }
         };
@@ -113,7 +115,7 @@ impl WorkerKind {
             .map_err(name_limit)?;
         let listener = {
             let (inputs, guardian, shared) = (inputs.clone(), self.guardian.pid(), shared.clone());
-            move |event| drop(inputs.send(Input::Event(process_event(worker, guardian, &shared, event))))
+            move |event| drop(inputs.send(RunnerInput::Event(process_event(worker, guardian, &shared, event))))
         };
         let process = self.guardian.launch(self.launch(worker)?, &files, Box::new(listener));
         Ok(StartedWorker { process, stdout, stderr, shared })
@@ -168,7 +170,7 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
         ProcessEvent::Stopped { pid, signal } => Event::Stopped { worker, pid, signal },
         ProcessEvent::Continued { pid } => Event::Continued { worker, pid },
         ProcessEvent::Exited { exit, peak_memory_kib } => {
-            let begun = begun(shared);
+            let begun = last_begun(shared);
             Event::Exited { worker, exit, peak_memory_kib, begun }
         }
         ProcessEvent::Garbled => {
@@ -176,91 +178,93 @@ fn process_event(worker: WorkerId, guardian: u32, shared: &SharedWords, event: P
             Event::Refused { worker, reason, fatal: false }
         }
         ProcessEvent::Unkillable { pids } => Event::Unkillable { pids },
-        ProcessEvent::Gone => Event::Gone { worker },
+        ProcessEvent::Gone => Event::Reaped { worker },
         ProcessEvent::GuardianLost => Event::GuardianLost { pid: guardian },
     }
 }
 
-/// The last attempt that the worker has begun. What a task writes there by accident is no attempt that it was given.
-pub(super) fn begun(shared: &SharedWords) -> Option<AttemptId> {
+/// The last attempt that the worker has started. If a task overwrites the shared memory by accident, the number is that
+/// of no assigned attempt.
+pub(super) fn last_begun(shared: &SharedWords) -> Option<AttemptId> {
     Some(AttemptId(shared.word(CURRENT_ATTEMPT).load(Ordering::Acquire))).filter(|begun| begun.0 > 0)
 }
 
-/// The receiving thread's whole life.
-fn receive(worker: WorkerId, met: Result<Ends, Refusal>, shared: &SharedWords, engine: &Engine) {
-    let end = match met {
+/// Runs a reader thread.
+fn run_reader(worker: WorkerId, handshake: Result<Connection, HandshakeError>, shared: &SharedWords, engine: &Engine) {
+    let end = match handshake {
         Ok((sender, mut receiver)) => {
             engine.connected(worker, sender);
-            let garbage = match hear_all(worker, &mut receiver, engine) {
+            let garbage = match read_until_end(worker, &mut receiver, engine) {
                 TransportError::Closed => None,
                 error => Some(error.to_string()),
             };
-            engine.on_all(unheard(worker, &receiver, shared));
+            engine.on_all(read_unsent(worker, &receiver, shared));
             Event::ChannelClosed { worker, garbage }
         }
-        Err(Refusal::Ended) => Event::ChannelClosed { worker, garbage: None },
-        Err(Refusal::Wrong { reason, fatal }) => Event::Refused { worker, reason, fatal },
+        Err(HandshakeError::Ended) => Event::ChannelClosed { worker, garbage: None },
+        Err(HandshakeError::Wrong { reason, fatal }) => Event::Refused { worker, reason, fatal },
     };
     engine.on_all([end]);
 }
 
-/// Hears a worker until it can't be heard any more: why.
-fn hear_all(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &Engine) -> TransportError {
+/// Receives messages of a worker until none can come any more, and returns the reason.
+fn read_until_end(worker: WorkerId, receiver: &mut FromWorkerReceiver, engine: &Engine) -> TransportError {
     loop {
-        match hear(worker, receiver) {
-            Ok(heard) => engine.heard(heard),
+        match read_messages(worker, receiver) {
+            Ok(received) => engine.received(received),
             Err(end) => return end,
         }
     }
 }
 
-/// Why there will be no talk with a worker.
-enum Refusal {
-    /// It has ended; its exit report says more.
+/// Why there is no connection to a worker.
+enum HandshakeError {
+    /// The worker has ended; its exit report says how.
     Ended,
-    /// It is not what it should be.
+    /// The process is no worker of this build.
     Wrong { reason: String, fatal: bool },
 }
 
-/// How a worker is talked to.
-type Ends = (ToWorkerSender, FromWorkerReceiver);
+/// Both directions of the channel to a worker.
+type Connection = (ToWorkerSender, FromWorkerReceiver);
 
-fn shake_hands(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Ends, Refusal> {
+fn handshake(control: SeqPacket, settings: WorkerSettings, slabs: SlabStore) -> Result<Connection, HandshakeError> {
     let hello: Hello = match fd_message::receive(&control, true) {
         Ok(Some((hello, _))) => hello,
-        Ok(None) => return Err(Refusal::Ended),
-        Err(error) => return Err(Refusal::Wrong { reason: format!("it did not say hello ({error})"), fatal: true }),
+        Ok(None) => return Err(HandshakeError::Ended),
+        Err(error) => {
+            return Err(HandshakeError::Wrong { reason: format!("it did not say hello ({error})"), fatal: true });
+        }
     };
     if hello.build != BUILD {
         let reason = format!("it is of another build ({}, not {BUILD}): rebuild the worker program", hello.build);
-        return Err(Refusal::Wrong { reason, fatal: true });
+        return Err(HandshakeError::Wrong { reason, fatal: true });
     }
-    transport::connect(hello.server, settings, SchedulerSide::new(slabs, control)).map_err(|_| Refusal::Ended)
+    transport::connect(hello.server, settings, SchedulerSide::new(slabs, control)).map_err(|_| HandshakeError::Ended)
 }
 
-/// The next things that a worker says.
-fn hear(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<Heard, TransportError> {
-    let mut heard = receiver.receive()?;
-    let (mut events, mut rooms) = (Vec::with_capacity(heard.messages.len()), Vec::new());
-    for message in heard.messages.drain(..) {
+/// Waits for the next messages of a worker.
+fn read_messages(worker: WorkerId, receiver: &mut FromWorkerReceiver) -> Result<WorkerMessages, TransportError> {
+    let mut received = receiver.receive()?;
+    let (mut events, mut grant_requests) = (Vec::with_capacity(received.messages.len()), Vec::new());
+    for message in received.messages.drain(..) {
         match message {
-            FromWorker::RequestGrant { bytes } => rooms.push(bytes),
+            FromWorker::RequestGrant { bytes } => grant_requests.push(bytes),
             message => events.extend(event(worker, receiver, message)?),
         }
     }
-    let frames = heard.frames;
-    receiver.settle(heard)?;
-    Ok(Heard { worker, events, rooms, frames })
+    let frames = received.frames;
+    receiver.settle(received)?;
+    Ok(WorkerMessages { worker, events, grant_requests, frames })
 }
 
-/// What the worker had said and not sent when its channel ended: answers of attempts that had ended, as far as they can be
-/// read.
-fn unheard(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
+/// The replies that the worker had not sent when its channel ended, as far as they can be read.
+fn read_unsent(worker: WorkerId, receiver: &FromWorkerReceiver, shared: &SharedWords) -> Vec<Event> {
     let events = receiver.unsent_replies(shared).into_iter().map_while(|message| event(worker, receiver, message).ok());
     events.flatten().collect()
 }
 
-/// What it means that a worker says this; nothing happens when it asks for room.
+/// The event that a message of a worker is for the dispatcher; `None` for a request for a grant.
 fn event(
     worker: WorkerId,
     receiver: &FromWorkerReceiver,
@@ -268,7 +272,7 @@ fn event(
 ) -> Result<Option<Event>, TransportError> {
     Ok(Some(match message {
         FromWorker::Ready { pid } => Event::Ready { worker, pid },
-        // It leaves; what it printed before is said with the reason then.
+        // The worker leaves by itself; the error quotes what it printed.
         FromWorker::Unable { reason } => Event::Refused { worker, reason, fatal: false },
         FromWorker::Finished { attempt, result, marked } => {
             Event::Finished { worker, attempt, result: receiver.open(result)?, marked }

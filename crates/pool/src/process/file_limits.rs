@@ -1,28 +1,29 @@
-//! How many workers there is room for under the limit of open files (`ulimit -n`).
+//! How many workers the limit of open files allows (`ulimit -n`).
 //!
-//! Each worker takes some files of the process that has the pool, and no more of the guardian, whose limit is no lower.
-//! A pool that reached it would fail in the middle, and with it whatever else the program opens. So it is looked at when a
-//! pool is opened: a pool that grows is then kept smaller, one of a fixed number that does not fit is refused.
+//! Each worker takes some files of the process that has the pool. It takes no more of the guardian, whose limit is no
+//! lower. A pool that reached the limit would fail in the middle, and with it all else that the program opens. So the
+//! limit is checked when a pool is opened: a pool that scales gets fewer workers, and a fixed number that does not fit
+//! is refused.
 
 use std::io;
 
 use nix::sys::resource::{Resource, getrlimit};
 use pushflow_os::files;
 
-use super::OpenError;
 use super::dispatcher::Rules;
-use crate::PoolOptions;
+use crate::error::OpenError;
+use crate::options::PoolOptions;
 
 /// The files of a worker: two pipes, memory, and the ends of its channels.
 const FILES_PER_WORKER: usize = 5;
 /// The files that are left for everything else, such as the start of a worker, slabs, and the program's own.
 const RESERVE: usize = 48;
 
-/// The files of a Python task on the pool `gevent`: its channel, whose other end is open until the interpreter has it. The
-/// interpreter has the same limit, and one file a task.
+/// The files of a Python task on the pool `gevent`: both ends of its channel, of which one is open until the
+/// interpreter has received it. The interpreter has the same limit, and takes one file per task.
 const FILES_PER_GREEN_TASK: usize = 2;
 
-/// How many green tasks may run at a time on a pool with Python tasks; the others wait.
+/// How many green tasks may run at a time on a pool with Python tasks; all others wait.
 pub(crate) fn fitted_green_tasks(options: &PoolOptions) -> io::Result<usize> {
     let (limit, wanted) = (limit(), options.green_limit());
     let fit = room_for(FILES_PER_GREEN_TASK)?.max(1);
@@ -36,15 +37,15 @@ pub(crate) fn fitted_green_tasks(options: &PoolOptions) -> io::Result<usize> {
     Ok(wanted.min(fit))
 }
 
-/// The rules with as many workers as there is room for.
+/// Limits the rules to as many workers as the files allow.
 ///
 /// # Errors
-/// When a fixed number does not fit, or not even one.
+/// When a fixed number of workers does not fit, or not even one worker fits.
 pub(super) fn fitted(rules: Rules) -> Result<Rules, OpenError> {
     fit_into(rules, room_for(FILES_PER_WORKER)?, limit())
 }
 
-/// How many workers of a process pool there is room for.
+/// How many workers of a process pool the files of this process allow.
 pub(crate) fn workers_that_fit() -> io::Result<usize> {
     room_for(FILES_PER_WORKER)
 }
@@ -69,7 +70,7 @@ fn fit_into(rules: Rules, fit: usize, limit: usize) -> Result<Rules, OpenError> 
     Ok(Rules { max_workers: fit, ..rules })
 }
 
-/// How many files may be open; one that can't be known is none.
+/// How many files may be open. If the system does not say, there is no limit.
 fn limit() -> usize {
     getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| usize::try_from(soft).ok()).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! [`Tail`]: the last lines of what was printed.
+//! [`LastLines`]: the last lines of a worker's standard error, which the report of a failure quotes.
 
 use std::collections::VecDeque;
 
@@ -7,16 +7,16 @@ const MAX_LINES: usize = 20;
 /// How many bytes of one line are kept.
 const MAX_LINE_BYTES: usize = 1000;
 
-/// The last lines of a stream, whatever was printed before them.
+/// The last lines of a stream; earlier lines are dropped.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tail {
+pub(super) struct LastLines {
     lines: VecDeque<Vec<u8>>,
-    /// Whether the last line has had its end.
+    /// Whether the last line is complete.
     complete: bool,
 }
 
-impl Tail {
-    /// More was printed.
+impl LastLines {
+    /// Adds text that was printed after the text before.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let text = part.strip_suffix(b"\n").unwrap_or(part);
@@ -46,13 +46,13 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept_however_they_arrive() {
-        let mut tail = Tail::default();
+        let mut lines = LastLines::default();
         for number in 0..100 {
-            tail.push(format!("line {number}").as_bytes());
-            tail.push(b"\n");
+            lines.push(format!("line {number}").as_bytes());
+            lines.push(b"\n");
         }
-        tail.push(b"unfinished");
-        let lines = tail.into_lines();
+        lines.push(b"unfinished");
+        let lines = lines.into_lines();
         assert_eq!(lines.len(), MAX_LINES);
         assert_eq!(lines[0], "line 81");
         assert_eq!(lines[19], "unfinished");
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_takes_no_more_than_its_room() {
-        let mut tail = Tail::default();
+        let mut lines = LastLines::default();
         for _ in 0..1000 {
-            tail.push(&[b'x'; 1000]);
+            lines.push(&[b'x'; 1000]);
         }
-        assert_eq!(tail.into_lines(), ["x".repeat(MAX_LINE_BYTES)]);
+        assert_eq!(lines.into_lines(), ["x".repeat(MAX_LINE_BYTES)]);
     }
 }

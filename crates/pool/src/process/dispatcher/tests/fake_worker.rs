@@ -1,14 +1,14 @@
-//! A pretended machine: worker processes, and what is on its way from them.
+//! [`FakeWorker`]: a worker process that exists only in the test, with the events that are on their way from it.
 //!
-//! What a worker says, what the guardian reports of it and what the output reader has read come over three ways, each in
-//! its own order, any of them late: an answer may be on its way when its worker's death is already known. Commands to a
-//! worker are on their way, too, until it obeys them.
+//! The messages of a worker, the guardian's reports about it and the output that was read arrive over three routes.
+//! Each route keeps its order, and any of them may be late: an answer may still be on its way when the worker's death
+//! is known. Commands to a worker are on their way, too, until it performs them.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
 
-/// What a worker was asked to do and has not done.
+/// A command that a worker has not performed yet.
 enum Command {
     Run(Vec<AttemptId>),
     AskBack(Vec<AttemptId>),
@@ -16,54 +16,54 @@ enum Command {
     Leave,
 }
 
-/// One of the ways over which events come.
+/// A route over which events arrive.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Way {
+pub(super) enum Route {
     Worker,
     Guardian,
     Reader,
 }
 
-pub(super) const WAYS: [Way; 3] = [Way::Worker, Way::Guardian, Way::Reader];
+pub(super) const ROUTES: [Route; 3] = [Route::Worker, Route::Guardian, Route::Reader];
 
-/// Whether a task does not end when it is interrupted.
+/// Whether the task of this attempt ignores an interrupt.
 pub(super) fn is_stubborn(attempt: AttemptId) -> bool {
     attempt.0.is_multiple_of(3)
 }
 
-/// A pretended worker, from the moment at which it was asked for.
-pub(super) struct Pretended {
+/// A fake worker, from the action `Start` on.
+pub(super) struct FakeWorker {
     id: WorkerId,
     events: [VecDeque<Event>; 3],
     commands: VecDeque<Command>,
-    started: Started,
+    started: StartState,
     ready: bool,
     inbox: VecDeque<AttemptId>,
     running: Option<AttemptId>,
     interrupted: bool,
-    /// What it has written into the shared memory.
+    /// The attempt that it has noted in shared memory.
     begun: Option<AttemptId>,
-    /// Answers that wait for company, in memory that is read when its channel is closed.
+    /// Answers that are sent with the next ones; they are in memory that is read when its channel is closed.
     unsent: Vec<Event>,
-    /// What it says is no message any more.
+    /// It sends garbage, so its messages do not arrive any more.
     mute: bool,
     dead: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Started {
+enum StartState {
     No,
-    Told,
-    Heard,
+    Sent,
+    Received,
 }
 
-impl Pretended {
-    pub(super) fn new(id: WorkerId) -> Pretended {
-        Pretended {
+impl FakeWorker {
+    pub(super) fn new(id: WorkerId) -> FakeWorker {
+        FakeWorker {
             id,
             events: [const { VecDeque::new() }; 3],
             commands: VecDeque::new(),
-            started: Started::No,
+            started: StartState::No,
             ready: false,
             inbox: VecDeque::new(),
             running: None,
@@ -75,32 +75,32 @@ impl Pretended {
         }
     }
 
-    fn tell(&mut self, way: Way, event: Event) {
-        if !(self.mute && matches!(way, Way::Worker)) {
-            self.events[way as usize].push_back(event);
+    fn emit(&mut self, route: Route, event: Event) {
+        if !(self.mute && matches!(route, Route::Worker)) {
+            self.events[route as usize].push_back(event);
         }
     }
 
-    /// The next event that arrives over this way.
-    pub(super) fn deliver(&mut self, way: Way) -> Option<Event> {
-        let event = self.events[way as usize].pop_front()?;
+    /// Takes the next event that arrives over this route.
+    pub(super) fn deliver(&mut self, route: Route) -> Option<Event> {
+        let event = self.events[route as usize].pop_front()?;
         if matches!(event, Event::Started { .. }) {
-            self.started = Started::Heard;
+            self.started = StartState::Received;
         }
         Some(event)
     }
 
-    /// Whether nothing will ever come from it again.
+    /// Whether no event of it will arrive any more.
     pub(super) fn is_over(&self) -> bool {
         self.dead && self.events.iter().all(VecDeque::is_empty)
     }
 
     /// Whether an answer for this attempt is on its way.
     pub(super) fn has_answered(&self, attempt: AttemptId) -> bool {
-        self.events[Way::Worker as usize].iter().any(|event| answer_of(event) == Some(attempt))
+        self.events[Route::Worker as usize].iter().any(|event| answer_of(event) == Some(attempt))
     }
 
-    // ----- what the dispatcher asks for -----
+    // ----- actions of the dispatcher -----
 
     pub(super) fn run(&mut self, attempts: Vec<AttemptId>) {
         self.commands.push_back(Command::Run(attempts));
@@ -118,7 +118,7 @@ impl Pretended {
         self.commands.push_back(Command::Leave);
     }
 
-    /// Some workers catch the signal, or are stopped.
+    /// SIGTERM: every second worker ends by it; the others catch the signal, or are stopped.
     pub(super) fn terminate(&mut self) {
         if self.id.0.is_multiple_of(2) {
             self.die(true);
@@ -126,90 +126,90 @@ impl Pretended {
     }
 
     pub(super) fn drain_output(&mut self) {
-        self.tell(Way::Reader, Event::OutputDrained { worker: self.id });
+        self.emit(Route::Reader, Event::OutputDrained { worker: self.id });
     }
 
-    /// Its process ends; its channel may be held open by something that it left behind.
+    /// Its process exits. A process that it left behind may hold its channel open.
     pub(super) fn die(&mut self, closes: bool) {
         if std::mem::replace(&mut self.dead, true) {
             return;
         }
         let (worker, begun) = (self.id, self.begun);
         self.start();
-        self.tell(Way::Guardian, Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun });
-        self.tell(Way::Guardian, Event::Gone { worker });
+        self.emit(Route::Guardian, Event::Exited { worker, exit: Exit::Signal(9), peak_memory_kib: 0, begun });
+        self.emit(Route::Guardian, Event::Reaped { worker });
         if closes {
             self.send();
-            self.tell(Way::Worker, Event::ChannelClosed { worker, garbage: None });
+            self.emit(Route::Worker, Event::ChannelClosed { worker, garbage: None });
         }
     }
 
-    /// It can't be started, or is refused once it runs.
+    /// Its start fails: no process is started, or the process that runs is refused.
     pub(super) fn fail_to_start(&mut self, exists: bool) {
         if self.ready || self.dead {
             return;
         }
         let (worker, reason) = (self.id, "it is of another build".to_owned());
         self.mute = true;
-        if exists || self.started != Started::No {
+        if exists || self.started != StartState::No {
             self.start();
-            self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
+            self.emit(Route::Guardian, Event::Refused { worker, reason, fatal: false });
         } else {
             self.dead = true;
-            self.tell(Way::Guardian, Event::Refused { worker, reason, fatal: false });
-            self.tell(Way::Guardian, Event::Gone { worker });
+            self.emit(Route::Guardian, Event::Refused { worker, reason, fatal: false });
+            self.emit(Route::Guardian, Event::Reaped { worker });
         }
     }
 
-    /// A signal stops it, or it goes on. What it has said before is still on its way, and it does not matter here that it
-    /// says more.
+    /// A signal stops it, or it goes on. Its messages from before are still on their way, and it does not matter to
+    /// these tests that a stopped worker sends more.
     pub(super) fn stop(&mut self, stops: bool) {
-        if self.started == Started::No || self.dead {
+        if self.started == StartState::No || self.dead {
             return;
         }
         let (worker, pid) = (self.id, self.id.0 as u32);
         let stopped = Event::Stopped { worker, pid, signal: 19 };
-        self.tell(Way::Guardian, if stops { stopped } else { Event::Continued { worker, pid } });
+        self.emit(Route::Guardian, if stops { stopped } else { Event::Continued { worker, pid } });
     }
 
-    /// What it says makes no sense from here on.
-    pub(super) fn babble(&mut self) {
+    /// It sends garbage from now on.
+    pub(super) fn send_garbage(&mut self) {
         if self.ready && !self.dead {
             let garbage = Some("garbage".to_owned());
             self.send();
-            self.tell(Way::Worker, Event::ChannelClosed { worker: self.id, garbage });
+            self.emit(Route::Worker, Event::ChannelClosed { worker: self.id, garbage });
             self.mute = true;
         }
     }
 
-    // ----- what it does by itself -----
+    // ----- its own steps -----
 
     fn start(&mut self) {
-        if self.started == Started::No {
-            self.started = Started::Told;
-            self.tell(Way::Guardian, Event::Started { worker: self.id, pid: self.id.0 as u32 });
+        if self.started == StartState::No {
+            self.started = StartState::Sent;
+            self.emit(Route::Guardian, Event::Started { worker: self.id, pid: self.id.0 as u32 });
         }
     }
 
-    /// Its next step, whichever it is; an attempt that it begins is noted.
+    /// Takes its next step. An attempt that it starts is added to `begun`.
     pub(super) fn act(&mut self, choice: u8, begun: &mut BTreeSet<AttemptId>) {
         if self.dead {
             return;
         }
         self.start();
-        if self.started == Started::Heard && !self.ready {
+        if self.started == StartState::Received && !self.ready {
             self.ready = true;
-            return self.tell(Way::Worker, Event::Ready { worker: self.id, pid: self.id.0 as u32 });
+            return self.emit(Route::Worker, Event::Ready { worker: self.id, pid: self.id.0 as u32 });
         }
         match choice % 4 {
-            0 => self.obey(),
+            0 => self.perform(),
             1 => self.send(),
             _ if self.running.is_some() => self.end_attempt(choice),
             _ => self.begin_attempt(begun),
         }
     }
 
-    fn obey(&mut self) {
+    fn perform(&mut self) {
         let worker = self.id;
         match self.commands.pop_front() {
             Some(Command::Run(attempts)) => self.inbox.extend(attempts),
@@ -217,13 +217,13 @@ impl Pretended {
                 let attempts = self.inbox.iter().copied().filter(|id| asked.contains(id)).collect();
                 self.inbox.retain(|id| !asked.contains(id));
                 self.send();
-                self.tell(Way::Worker, Event::GivenBack { worker, attempts });
+                self.emit(Route::Worker, Event::GivenBack { worker, attempts });
             }
             Some(Command::Interrupt(attempt)) if self.running == Some(attempt) => self.interrupted = true,
             Some(Command::Interrupt(attempt)) if self.inbox.contains(&attempt) => {
                 self.inbox.retain(|&id| id != attempt);
                 self.send();
-                self.tell(Way::Worker, Event::GivenBack { worker, attempts: vec![attempt] });
+                self.emit(Route::Worker, Event::GivenBack { worker, attempts: vec![attempt] });
             }
             Some(Command::Leave) => self.die(true),
             Some(Command::Interrupt(_)) | None => {}
@@ -242,11 +242,11 @@ impl Pretended {
         let (worker, marked) = (self.id, choice.is_multiple_of(3));
         if marked {
             let bytes = b"printed\n".to_vec();
-            self.tell(Way::Reader, Event::Output { worker, stream: Stream::Stderr, attempt: Some(attempt), bytes });
-            self.tell(Way::Reader, Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
-            // One in two is never read to its end on both streams.
+            self.emit(Route::Reader, Event::Output { worker, stream: Stream::Stderr, attempt: Some(attempt), bytes });
+            self.emit(Route::Reader, Event::OutputEnd { worker, stream: Stream::Stderr, attempt });
+            // The output of every second attempt is never read to its end on both streams.
             if choice.is_multiple_of(2) {
-                self.tell(Way::Reader, Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
+                self.emit(Route::Reader, Event::OutputEnd { worker, stream: Stream::Stdout, attempt });
             }
         }
         let error = || TaskError::new(ErrorKind::Raised, "no");
@@ -260,11 +260,11 @@ impl Pretended {
     }
 
     fn send(&mut self) {
-        std::mem::take(&mut self.unsent).into_iter().for_each(|event| self.tell(Way::Worker, event));
+        std::mem::take(&mut self.unsent).into_iter().for_each(|event| self.emit(Route::Worker, event));
     }
 }
 
-/// The attempt that this is the answer for.
+/// The attempt whose answer the event is.
 pub(super) fn answer_of(event: &Event) -> Option<AttemptId> {
     match event {
         Event::Finished { attempt, .. } | Event::Failed { attempt, .. } | Event::NotSent { attempt, .. } => {
