@@ -47,7 +47,7 @@ fn a_link_to_an_actor_of_another_workflow_is_refused() {
 #[test]
 fn a_name_that_is_no_pool_is_refused_with_the_nearest_one() {
     let error = "tread".parse::<PoolType>().unwrap_err();
-    assert_eq!(error.to_string(), "there is no pool \"tread\": did you mean \"thread\"?");
+    assert_eq!(error.to_string(), "there is no pool \"tread\"; did you mean \"thread\"?");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_wrong_environment_is_refused_where_the_run_begins_unless_the_options_name_a
         return;
     }
     let error = one_task("double").run(inputs(), &RunOptions::new()).unwrap_err();
-    let message = "PUSHFLOW_ENVIRONMENT: there is no environment \"gren\": did you mean \"green\"?";
+    let message = "PUSHFLOW_ENVIRONMENT: there is no environment \"gren\"; did you mean \"green\"?";
     assert_eq!(error.to_string(), message);
     assert!(matches!(error, RunError::Pool(_)), "{error:?}");
     // The pool refuses it too, when it is opened.

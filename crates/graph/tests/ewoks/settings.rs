@@ -93,7 +93,7 @@ fn a_setting_that_makes_no_sense_is_refused() {
         (node(r#"{"timeout": 5}"#), r#"node "a": a node that runs no task can't have "timeout"; leave it out"#),
         (node(r#"{"pool": "thread"}"#), r#"node "a": a node that runs no task can't have "pool"; leave it out"#),
         (node(r#"{"retries": 1}"#), r#"node "a": a node that runs no task can't have "retries"; leave it out"#),
-        (own(r#"{"rust": "x", "pool": "proces"}"#), r#"node "a": there is no pool "proces": did you mean "process"?"#),
+        (own(r#"{"rust": "x", "pool": "proces"}"#), r#"node "a": there is no pool "proces"; did you mean "process"?"#),
         (own(r#"{"rust": "x", "retries": -1}"#), r#"node "a": "retries" must be a whole number from 0 to 4294967295"#),
         (
             own(r#"{"rust": "x", "retries": "3"}"#),
