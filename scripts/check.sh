@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # What every change must pass; people and CI run the same.
 #
-#   scripts/check.sh [all | format | lint | doc | deny | advisories | test]...
+#   scripts/check.sh [all | format | lint | doc | deny | advisories | test | black-box]...
 #
-# Without an argument: all, which is everything but the advisories, since these need the network each time.
+# Without an argument: all, which is everything but the advisories, since these need the network each time. The part
+# test has the tests of each crate and the README's examples; black-box has the long tests with real processes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 2,6p' "$0"
+    sed -n 's/^# \{0,1\}//; 2,7p' "$0"
 }
 
 heading() {
@@ -25,15 +26,28 @@ check_lint() {
 
 check_doc() {
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
-    same_example
+    same_examples
 }
 
-# The README shows the example as it is, but for the line that says what the file is for.
-same_example() {
-    local example=scheduler/examples/getting_started.rs
-    if ! diff <(awk '/^```rust$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md) \
-        <(sed '1,/^$/d' "$example"); then
-        echo "the first Rust block of README.md is not $example (above: < README, > example)" >&2
+# block KIND FILE: the text of the file's first code block of that kind.
+block() {
+    awk -v fence="\`\`\`$1" '$0 == fence { inside = 1; next } $0 == "```" && inside { exit } inside' "$2"
+}
+
+# The pages show examples as they are: the Rust one but for the line that says what the file is for, and one function of
+# the Python one.
+same_examples() {
+    local rust=scheduler/examples/getting_started.rs graph=examples/look.yaml tasks=examples/look.py
+    same "the first Rust block of docs/rust.md is not $rust" <(block rust docs/rust.md) <(sed '1,/^$/d' "$rust")
+    same "the YAML block of README.md is not $graph" <(block yaml README.md) "$graph"
+    same "the Python block of README.md is not in $tasks" <(block python README.md) \
+        <(awk '/^def / { inside = /^def look\(/ } inside && NF' "$tasks")
+}
+
+# same SENTENCE SHOWN FILE: says the sentence where the two differ.
+same() {
+    if ! diff "$2" "$3"; then
+        printf '%s (above: < page, > example)\n' "$1" >&2
         return 1
     fi
 }
@@ -47,15 +61,32 @@ check_advisories() {
 }
 
 check_test() {
+    prepare_tests
+    cargo test --workspace --exclude pushflow-tests
+    run_black_box --test black_box -- examples:: --skip ewoks_examples::
+}
+
+check_black_box() {
+    prepare_tests
+    run_black_box --test black_box --test process_rules
+}
+
+prepare_tests() {
     if ! command -v python3 > /dev/null; then
         echo "the tests run Python tasks: install python3 (3.8 or newer) first" >&2
         return 1
     fi
     python_with_libraries
+    # Much of their time tests wait, for programs and for the end of time limits: half as many again as there are cores.
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}
+}
+
+# run_black_box ARGUMENT...: of the whole workspace, since of one package alone cargo takes other features of the libraries,
+# and builds them all again.
+run_black_box() {
     # The black-box tests start the programs, which cargo test does not build for another package.
     cargo build --workspace --bins
-    # Much of their time tests wait, for programs and for the end of time limits: half as many again as there are cores.
-    RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))} cargo test --workspace
+    cargo test --workspace "$@"
 }
 
 # Makes the interpreter of the tests, a virtual environment that is used again, unless PUSHFLOW_PYTHON names one. Without
@@ -79,7 +110,7 @@ has_cargo_deny() {
 run_part() {
     local part=$1
     case $part in
-        format | lint | doc | deny | advisories | test) ;;
+        format | lint | doc | deny | advisories | test | black-box) ;;
         *)
             printf 'check.sh: there is no part "%s"\n' "$part" >&2
             usage >&2
@@ -93,7 +124,7 @@ run_part() {
         return
     fi
     trap 'printf "\ncheck.sh: failed: %s\n" "$part" >&2' EXIT
-    "check_$part"
+    "check_${part//-/_}"
     trap - EXIT
     passed+=("$part")
 }
@@ -104,7 +135,7 @@ case ${parts[*]} in
         usage
         exit
         ;;
-    all) parts=(format lint doc deny test) ;;
+    all) parts=(format lint doc deny test black-box) ;;
 esac
 for part in "${parts[@]}"; do run_part "$part"; done
 

@@ -1,4 +1,4 @@
-//! The getting-started workflow: one task between start and stop, run on isolated worker processes.
+//! The getting-started workflow: one task between start and stop, run in an isolated worker process.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,7 +11,7 @@ fn greet(name: String) -> Data {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Started again as a worker, this program serves its tasks here and goes no further.
+    // Each worker process is this program, started again: there this call runs the tasks, and never returns.
     pushflow::init();
 
     let mut workflow = Workflow::new("getting started");
@@ -21,12 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     workflow.connect(start, greeter)?;
     workflow.connect(greeter, stop)?;
 
-    let options =
-        RunOptions { pool: PoolType::Process, timeout: Some(Duration::from_secs(15)), ..RunOptions::default() };
-    let outcome = workflow.run(Data::new().with("name", "World"), &options)?;
-    assert!(outcome.is_finished(), "{:?}: {:?}", outcome.ending, outcome.errors);
+    let options = RunOptions::new().pool(PoolType::Process).timeout(Duration::from_secs(15));
+    let result = workflow.run(Data::new().with("name", "World"), &options)?.into_result()?;
 
-    let result = outcome.result.ok_or("nothing reached the stop actor")?;
     let reply = result.value("reply")?.and_then(Value::as_str);
     println!("{}", reply.unwrap_or("no reply"));
     assert_eq!(reply, Some("Hello World!"));

@@ -1,12 +1,12 @@
-//! What is due for attempts, and when: [`Deadlines`]; how long an attempt may take: [`TimeLimits`]; and the error of one
-//! that took longer: [`overran`]. Nothing here owns a clock or waits.
+//! Time limits of attempts: [`TimeLimits`] says how long an attempt may take, [`Deadlines`] which attempts are due
+//! when, and [`limit_exceeded`] is the error of an attempt that took longer. Nothing here owns a clock or waits.
 //!
 //! # The rules of a time limit
-//! - It counts from the moment at which the run hears that the attempt runs, not from its submission. An attempt that had
-//!   not begun when its worker died waits again, and its time begins anew.
-//! - When it is over, what the pool had told by then still counts, in full. If the attempt has not ended by that, it is
-//!   interrupted, and has failed: what it still returns is dropped. How it ends is up to the pool: by itself, by a signal,
-//!   or not at all, on a thread; then it is given up.
+//! - The time counts from the moment at which the run receives the pool's event that the attempt started, not from its
+//!   submission. An attempt that had not begun when its worker died waits again, and its time begins anew.
+//! - When the time is over, the run still handles all events that the pool had sent by then. If the attempt has not
+//!   ended by these, the run interrupts it, and it has failed: a result that it still returns is dropped. How the
+//!   attempt ends is up to the pool: by itself, by a signal, or on a thread perhaps never; then the run abandons it.
 //! - An attempt is interrupted once, by its own limit or by the end of the run, whichever comes first.
 
 use std::collections::{BTreeSet, HashMap};
@@ -22,20 +22,20 @@ pub(crate) struct TimeLimits {
 }
 
 impl TimeLimits {
-    /// Those of the graph's actors, and the one for all others.
+    /// The limits of the graph's actors, and the general limit for all others.
     pub(crate) fn new(graph: &Graph, general: Option<Duration>) -> TimeLimits {
         TimeLimits { general, own: graph.time_limits().collect() }
     }
 
-    /// How long an attempt of this actor may take, if not as long as it likes.
+    /// How long an attempt of this actor may take; `None` without a limit.
     pub(crate) fn of(&self, actor: ActorId) -> Option<Duration> {
         self.own.get(&actor).copied().or(self.general)
     }
 }
 
-/// Attempts, each with the moment at which something is due for it.
+/// Attempts, each with the moment at which it is due.
 ///
-/// Each change costs the logarithm of how many there are; an attempt that was removed leaves nothing behind.
+/// Each change costs the logarithm of the number of attempts. An attempt that was removed takes no memory.
 #[derive(Default)]
 pub(crate) struct Deadlines {
     by_time: BTreeSet<(Instant, AttemptId)>,
@@ -43,31 +43,31 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// The attempt is due then, and not when it was due before.
+    /// Sets when the attempt is due, in place of an earlier moment.
     pub(crate) fn set(&mut self, attempt: AttemptId, at: Instant) {
         self.remove(attempt);
         self.by_attempt.insert(attempt, at);
         self.by_time.insert((at, attempt));
     }
 
-    /// The attempt is not due any more.
+    /// Removes the attempt.
     pub(crate) fn remove(&mut self, attempt: AttemptId) {
         if let Some(at) = self.by_attempt.remove(&attempt) {
             self.by_time.remove(&(at, attempt));
         }
     }
 
-    /// Whether the attempt is due at some time.
+    /// Whether the attempt has a moment at which it is due.
     pub(crate) fn contains(&self, attempt: AttemptId) -> bool {
         self.by_attempt.contains_key(&attempt)
     }
 
-    /// When the first one is due.
+    /// When the first attempt is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|&(at, _)| at)
     }
 
-    /// Takes out those that are due by now, the first ones first.
+    /// Takes out the attempts that are due at `now`, in the order of their moments.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<AttemptId> {
         let mut due = Vec::new();
         while let Some(&(at, attempt)) = self.by_time.first()
@@ -79,16 +79,16 @@ impl Deadlines {
         due
     }
 
-    /// All of them are due at this moment.
+    /// Sets the moment of all attempts.
     pub(crate) fn set_all(&mut self, at: Instant) {
         let attempts: Vec<AttemptId> = self.by_attempt.keys().copied().collect();
         attempts.into_iter().for_each(|attempt| self.set(attempt, at));
     }
 }
 
-/// The error of an attempt that was interrupted since it took longer than its limit, and then ended like this: `None` if
-/// it returned something. What is known of its end is kept, beside the message.
-pub(crate) fn overran(limit: Duration, ended: Option<TaskError>) -> TaskError {
+/// The error of an attempt that was interrupted at its time limit and then failed with the error `ended`, or returned a
+/// result (`None`). It keeps what `ended` says of the process and the traceback.
+pub(crate) fn limit_exceeded(limit: Duration, ended: Option<TaskError>) -> TaskError {
     let start = format!("the attempt ran longer than its limit of {} s and was interrupted", limit.as_secs_f64());
     let Some(error) = ended else {
         return TaskError::new(ErrorKind::TimedOut, format!("{start}: what it returned after that was dropped"));
@@ -101,13 +101,13 @@ pub(crate) fn overran(limit: Duration, ended: Option<TaskError>) -> TaskError {
     TaskError { kind, type_name, message, ..error }
 }
 
-/// The error of an attempt that was interrupted while it waited for its time.
+/// The error of an attempt that was interrupted while it waited for the delay of its retry.
 pub(crate) fn interrupted_before_start() -> TaskError {
     TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")
 }
 
-/// The error of an attempt that was interrupted and has not ended in the time that its pool takes for that.
-pub(crate) fn left_behind() -> TaskError {
+/// The error of an attempt that was interrupted and has not ended within the patience of its pool.
+pub(crate) fn abandoned() -> TaskError {
     TaskError::new(
         ErrorKind::Stopped,
         "the attempt was interrupted and still runs: a task in the scheduler's own process, or in the interpreter that \
@@ -180,15 +180,15 @@ mod tests {
     fn the_error_says_the_limit_and_how_the_attempt_ended_and_keeps_what_is_known_of_that() {
         let limit = Duration::from_millis(1500);
         let begin = "the attempt ran longer than its limit of 1.5 s and was interrupted: ";
-        let dropped = overran(limit, None);
+        let dropped = limit_exceeded(limit, None);
         assert_eq!((dropped.kind, dropped.type_name.as_str()), (ErrorKind::TimedOut, "TimedOut"));
         assert_eq!(dropped.message, format!("{begin}what it returned after that was dropped"));
         let mut lost = TaskError::new(ErrorKind::Stopped, "the worker process (pid 7) was killed");
         (lost.pid, lost.stderr) = (Some(7), vec!["a line".to_owned()]);
-        let told = overran(limit, Some(lost.clone()));
-        assert_eq!(told.message, format!("{begin}the worker process (pid 7) was killed"));
-        assert_eq!((told.kind, told.pid, told.stderr), (ErrorKind::TimedOut, lost.pid, lost.stderr));
-        let raised = overran(limit, Some(TaskError::new(ErrorKind::Panicked, "no way")));
+        let replaced = limit_exceeded(limit, Some(lost.clone()));
+        assert_eq!(replaced.message, format!("{begin}the worker process (pid 7) was killed"));
+        assert_eq!((replaced.kind, replaced.pid, replaced.stderr), (ErrorKind::TimedOut, lost.pid, lost.stderr));
+        let raised = limit_exceeded(limit, Some(TaskError::new(ErrorKind::Panicked, "no way")));
         assert_eq!(raised.message, format!("{begin}panic: no way"));
     }
 }

@@ -1,4 +1,4 @@
-//! [`Delayed`]: attempts that wait for their time, since what they try again failed a moment ago.
+//! [`DelayedAttempts`]: retries that wait for their delay before they are submitted.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,35 +9,35 @@ use pushflow_pool::Attempt;
 
 use crate::deadlines::Deadlines;
 
-/// Attempts, each with the moment at which it is to be submitted.
+/// Attempts, each with the moment at which the run submits it.
 #[derive(Default)]
-pub(crate) struct Delayed {
+pub(crate) struct DelayedAttempts {
     attempts: HashMap<AttemptId, (ActorId, Attempt)>,
     times: Deadlines,
 }
 
-impl Delayed {
-    /// The attempt is to be submitted when that much time has passed from now on.
+impl DelayedAttempts {
+    /// Adds an attempt that is due when `delay` has passed from now on.
     pub(crate) fn add(&mut self, (actor, attempt): (ActorId, Attempt), delay: Duration) {
         let now = Instant::now();
-        // A delay that is too long for the clock is one that nobody will see the end of.
+        // A delay that the clock can't express is longer than any run.
         let at = now.checked_add(delay).unwrap_or(now + FOREVER);
         self.times.set(attempt.id, at);
         self.attempts.insert(attempt.id, (actor, attempt));
     }
 
-    /// Forgets an attempt: whether it waited.
+    /// Removes an attempt. Returns whether it waited here.
     pub(crate) fn remove(&mut self, attempt: AttemptId) -> bool {
         self.times.remove(attempt);
         self.attempts.remove(&attempt).is_some()
     }
 
-    /// When the first one is due.
+    /// When the first attempt is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.times.next()
     }
 
-    /// Takes out those that are due by now, the first ones first.
+    /// Takes out the attempts that are due at `now`, in the order of their moments.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(ActorId, Attempt)> {
         self.times.take_due(now).into_iter().filter_map(|attempt| self.attempts.remove(&attempt)).collect()
     }

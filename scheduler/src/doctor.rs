@@ -1,7 +1,7 @@
-//! [`examine`]: what runs need, and whether it is there: found, started and asked by the very ways of runs.
+//! [`examine`]: whether this machine has what runs need. It finds and starts each part in the way in which a run does.
 //!
-//! The interpreter is asked by Python tasks on a pool with one worker: so what is said of it is what tasks would find. All
-//! that is started belongs to pools, which end before this returns; each has the time limit.
+//! Python tasks on a pool with one worker ask the interpreter, so that the answers are what a task would see. All
+//! processes belong to pools that end before [`examine`] returns, within the time limit of each.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,13 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pushflow_guardian::BUILD;
-use pushflow_model::{Data, ErrorKind, PoolType, PythonTask, Returns, StartMethod, TaskSpec, Value};
-use pushflow_pool::{Machine, PoolOptions, TaskPool, TaskResult, worker_program};
-use pushflow_python::{ChosenBy, choose_interpreter};
+use pushflow_model::{Data, Value};
+use pushflow_model::{ErrorKind, PythonTask, Returns, TaskSpec};
+use pushflow_model::{PoolType, StartMethod};
+use pushflow_pool::{PoolOptions, TaskPool, TaskResult, worker_program};
+use pushflow_python::choose_interpreter;
 
-use crate::{PythonSettings, preflight};
+use crate::options::PythonSettings;
+use crate::preflight;
 
-/// The Python packages that are looked for, and what they are for.
+pub use pushflow_pool::Machine;
+pub use pushflow_python::ChosenBy;
+
+/// The Python packages that are looked for, each with its purpose.
 const PACKAGES: [(&str, &str); 4] = [
     ("numpy", "arrays"),
     ("ewokscore", "ewoks task classes"),
@@ -23,75 +29,100 @@ const PACKAGES: [(&str, &str); 4] = [
     ("billiard", "processes inside tasks of daemonic pools"),
 ];
 
-/// Which Python and worker are meant, as for a run.
+/// Which Python interpreter and worker program to examine.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
-    /// Where Python is, and where its modules are.
+    /// The Python interpreter, and where it finds modules.
     pub python: PythonSettings,
-    /// The worker program, instead of the usual look-up.
+    /// The worker program, instead of the usual look-up ([`PoolOptions::worker`]).
     pub worker: Option<PathBuf>,
-    /// How long each thing that is started may take.
+    /// How long each process that is started may take.
     pub limit: Duration,
 }
 
-/// What was found.
+impl Settings {
+    /// The interpreter and the worker program that a run without options uses.
+    pub fn new(limit: Duration) -> Settings {
+        Settings { python: PythonSettings::default(), worker: None, limit }
+    }
+
+    /// Sets [`Settings::python`].
+    #[must_use]
+    pub fn python(mut self, settings: PythonSettings) -> Settings {
+        self.python = settings;
+        self
+    }
+
+    /// Sets [`Settings::worker`].
+    #[must_use]
+    pub fn worker(mut self, program: impl Into<PathBuf>) -> Settings {
+        self.worker = Some(program.into());
+        self
+    }
+}
+
+/// The result of [`examine`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Examination {
-    /// The build of this program; workers must be of the same.
+    /// The build of this program; workers must be of the same build.
     pub build: &'static str,
     /// The worker program, or why there is none.
     pub worker: Result<PathBuf, String>,
-    /// The start methods, and why those that do not work do not.
+    /// Each start method, with the reason if it does not work.
     pub start_methods: Vec<(StartMethod, Result<(), String>)>,
-    /// What chose the interpreter, and where it is.
+    /// What chose the interpreter, and its path; `None` if there is none.
     pub interpreter: Option<(ChosenBy, PathBuf)>,
-    /// What it says of itself, or why there is none that can be used.
+    /// The interpreter's own answers, or why it can't be used.
     pub python: Result<Python, String>,
-    /// What the machine can do.
+    /// The limits and abilities of the machine.
     pub machine: Machine,
 }
 
-/// What an interpreter says of itself.
+/// A Python interpreter, by its own answers.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Python {
-    /// Its file, as it knows it.
+    /// `sys.executable`.
     pub executable: String,
-    /// Such as `3.11.7`.
+    /// The version, such as `3.11.7`.
     pub version: String,
-    /// Where it, or its virtual environment, is installed.
+    /// The folder of its installation or of its virtual environment.
     pub prefix: String,
-    /// Where the Python is that a virtual environment is made of; the same as `prefix` outside of one.
+    /// The installation from which a virtual environment was made; the same as `prefix` outside of one.
     pub base_prefix: String,
-    /// Where it looks for modules, in this order.
+    /// The folders in which it looks for modules, in this order.
     pub search_path: Vec<String>,
-    /// The packages that were looked for.
+    /// The packages that some tasks need.
     pub packages: Vec<Package>,
 }
 
-/// A Python package that was looked for.
+/// A Python package that some tasks need.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Package {
     /// Its name.
     pub name: &'static str,
     /// What it is for.
     pub purpose: &'static str,
-    /// Whether it is there.
+    /// Whether it is installed and works.
     pub state: PackageState,
 }
 
-/// Whether a package is there.
+/// Whether a package is installed and works. These are all the states there are, so the enum is exhaustive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackageState {
-    /// It was imported, and is of this version if it has one.
+    /// The interpreter imported it; with its version, if it has one.
     There(Option<String>),
     /// It is not installed.
     Missing,
-    /// It is there, but importing it fails.
+    /// It is installed, but importing it fails with this message.
     Broken(String),
 }
 
 impl Examination {
-    /// What keeps runs from working, a sentence each.
+    /// The reasons why runs can't work here, a sentence each.
     pub fn problems(&self) -> Vec<String> {
         let spawn = self.start_methods.iter().find(|(method, _)| *method == StartMethod::Spawn);
         let kernel = |what: &str, error: &std::io::Error| {
@@ -119,7 +150,7 @@ impl Examination {
         problems
     }
 
-    /// What some runs would stumble over, a sentence each.
+    /// The reasons why some runs can't work here, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         let others = self.start_methods.iter().filter(|(method, _)| *method != StartMethod::Spawn);
@@ -142,7 +173,6 @@ impl Examination {
 
 /// Looks at everything.
 pub fn examine(settings: &Settings) -> Examination {
-    // Kept, so that what follows uses the same guardian.
     let worker = worker_program(settings.worker.as_deref()).map_err(|error| error.to_string());
     let start_methods = match &worker {
         Ok(_) => [StartMethod::Spawn, StartMethod::Forkserver, StartMethod::Fork]
@@ -180,7 +210,7 @@ fn start_worker(settings: &Settings, start_method: StartMethod) -> Result<(), St
     pool.map(drop).map_err(|error| error.to_string())
 }
 
-/// What the tasks that ask returned, by what they were asked for.
+/// The results of the tasks that ask the interpreter, by the name of the question.
 type Answers = Arc<Mutex<HashMap<String, TaskResult>>>;
 
 fn ask(settings: &Settings) -> Result<Python, String> {

@@ -1,4 +1,4 @@
-//! [`WorkflowEvent`]: what happens in a run, for whoever wants to know.
+//! [`WorkflowEvent`]: what happens in a run, for its observers.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use pushflow_graph::ActorId;
 use pushflow_model::{AttemptId, Exit, TaskError};
 use pushflow_pool::Stream;
 
-use crate::EndingKind;
+use crate::reactor::EndingKind;
 
-/// Names a run, on this machine and in this hour at least: the process's pid and a count.
+/// Names a run by the pid of its process and a count. It is unique on this machine until the system uses the pid again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunId {
     pub(crate) pid: u32,
@@ -24,20 +24,22 @@ impl fmt::Display for RunId {
 
 /// Something that happened in a run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WorkflowEvent {
-    /// Which run.
+    /// The run.
     pub run: RunId,
-    /// When, since the run began.
+    /// The time since the run began.
     pub at: Duration,
-    /// What.
+    /// What happened.
     pub kind: EventKind,
 }
 
 /// What happened.
 ///
 /// Every attempt that was submitted ends in one `AttemptFinished` or `AttemptFailed`; the last event of a run is
-/// `RunEnded`. Payloads are not in here, only their sizes.
+/// `RunEnded`. Events hold neither inputs nor results.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum EventKind {
     /// The run began.
     RunStarted {
@@ -53,17 +55,18 @@ pub enum EventKind {
     WorkerEnded {
         /// Its pid.
         pid: u32,
-        /// How.
+        /// How it ended.
         exit: Exit,
     },
-    /// An actor asked for an attempt, which waits for a worker now.
+    /// An attempt was submitted, and waits for a worker, or for the delay of its retry.
     AttemptSubmitted {
         /// The actor.
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
     },
-    /// An attempt runs. Told again in the odd case that its worker died before it had begun it.
+    /// An attempt runs. The event comes again if a worker dies before it has begun the attempt, and another worker
+    /// starts it.
     AttemptStarted {
         /// The actor.
         actor: ActorId,
@@ -74,15 +77,15 @@ pub enum EventKind {
     },
     /// An attempt printed something.
     Output {
-        /// The actor and attempt; `None` for what a worker printed outside of any.
+        /// The actor and attempt; `None` for output that a worker printed outside of any attempt.
         attempt: Option<(ActorId, AttemptId)>,
-        /// Where to.
+        /// Standard output or standard error.
         stream: Stream,
-        /// What: not necessarily whole lines or valid text.
+        /// The output: not necessarily whole lines or valid text.
         bytes: Vec<u8>,
     },
-    /// A process that works for an attempt was stopped by a signal (SIGSTOP, say): the attempt does nothing until that is
-    /// continued or ended; a deadline or a stop ends it.
+    /// A signal, such as SIGSTOP, stopped a process that works for an attempt. The attempt does nothing until that
+    /// process is continued or ended; a deadline or a stop of the run ends it.
     ProcessStopped {
         /// The actor.
         actor: ActorId,
@@ -93,7 +96,7 @@ pub enum EventKind {
         /// The signal's name, such as `SIGSTOP`.
         signal: String,
     },
-    /// A process that was stopped goes on.
+    /// A stopped process was continued.
     ProcessContinued {
         /// The actor.
         actor: ActorId,
@@ -115,21 +118,21 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
-        /// How.
+        /// Its error.
         error: TaskError,
     },
     /// An error handler or a status actor set the status of the run.
     Status {
-        /// To what.
+        /// The status.
         status: String,
     },
-    /// The run was asked to stop.
+    /// A user or a signal asked the run to stop.
     Stopping {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// An attempt has held the one thread of the pool `gevent` for long, so that no other could run; told once per
-    /// attempt, while it still does.
+    /// An attempt has held the one thread of the pool `gevent` for longer than [`crate::PoolOptions::blocking_limit`],
+    /// so that no other could run. The event comes once for each such attempt, while it still holds the thread.
     AttemptBlocked {
         /// The actor.
         actor: ActorId,
@@ -138,19 +141,19 @@ pub enum EventKind {
         /// For how long, at least.
         held: Duration,
     },
-    /// The pool can't go on.
+    /// A pool can't go on.
     PoolBroken {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// This many events were not delivered to a lossy observer, since it was too slow.
+    /// A [`crate::Lossy`] observer was too slow for this many events, and did not receive them.
     Dropped {
-        /// How many.
+        /// The number of events.
         events: u64,
     },
     /// The run is over.
     RunEnded {
-        /// How.
+        /// How it ended.
         ending: EndingKind,
     },
 }

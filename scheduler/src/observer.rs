@@ -1,30 +1,49 @@
-//! [`Observer`]: who hears of a run's events, and [`Lossy`], which keeps a slow one from slowing the run down.
+//! [`Observer`]: receives a run's events; [`Lossy`]: keeps a slow observer from slowing the run down.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::{EventKind, WorkflowEvent};
+use crate::event::{EventKind, WorkflowEvent};
 
-/// How long the end of a lossy observer waits for it to take in what it has.
+/// How long the drop of a [`Lossy`] waits until its observer has handled the queued events.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Hears of everything that happens in a run.
+/// Receives each event of a run. A closure is an observer, and so is an `Arc` of one.
 ///
-/// It is called on the thread that drives the run, and the run waits for it: an observer that may be slow, or that writes
-/// where somebody may not read, belongs into a [`Lossy`].
+/// The thread that drives the run calls the observer, and waits for it. An observer that may be slow, or that writes to
+/// a pipe that nobody may read, belongs into a [`Lossy`].
 pub trait Observer: Send + Sync {
-    /// Something happened.
+    /// Handles one event.
     fn observe(&self, event: &WorkflowEvent);
 }
 
-/// Passes events to an observer on a thread of its own, through a queue that holds so many; what does not fit is dropped,
-/// counted, and said by [`EventKind::Dropped`].
+/// A closure is an observer.
 ///
-/// When it is dropped it waits a moment, at most a second, until what is queued has been taken in.
+/// ```
+/// use pushflow::{RunOptions, WorkflowEvent};
+///
+/// let options = RunOptions::new().observer(|event: &WorkflowEvent| println!("{:?}", event.kind));
+/// ```
+impl<F: Fn(&WorkflowEvent) + Send + Sync> Observer for F {
+    fn observe(&self, event: &WorkflowEvent) {
+        self(event);
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn observe(&self, event: &WorkflowEvent) {
+        (**self).observe(event);
+    }
+}
+
+/// Calls an observer on a thread of its own, through a queue of limited length. Events that do not fit are dropped and
+/// counted; [`EventKind::Dropped`] has their number.
+///
+/// The drop of a `Lossy` waits, at most a second, until the observer has handled the queued events.
 pub struct Lossy {
     queue: Option<Sender<WorkflowEvent>>,
     dropped: AtomicU64,
@@ -32,7 +51,7 @@ pub struct Lossy {
 }
 
 impl Lossy {
-    /// A queue of this many events in front of an observer.
+    /// An observer behind a queue of at most `capacity` events.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -68,7 +87,7 @@ impl Drop for Lossy {
         self.queue = None;
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((thread, finished)) = thread {
-            // Nothing is ever sent: the channel ends with the thread.
+            // No message is ever sent: the channel closes when the thread ends.
             if finished.recv_timeout(FINISH_TIMEOUT) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
                 thread.join().ok();
             }
@@ -80,9 +99,8 @@ impl Drop for Lossy {
 mod tests {
     use super::*;
     use crate::RunId;
-    use std::sync::Arc;
 
-    /// Takes one event in for each permit.
+    /// Handles one event for each permit.
     struct Gated {
         permits: Receiver<()>,
         seen: Arc<Mutex<Vec<EventKind>>>,

@@ -1,76 +1,107 @@
-//! [`Outcome`]: how a run ended; [`RunError`]: why it could not begin.
+//! [`Outcome`]: how a run ended, and [`RunFailure`]: the same as an error.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
-use pushflow_execute::FindTaskError;
-use pushflow_graph::GraphError;
 use pushflow_model::Data;
-use pushflow_pool::OpenError;
 
-use crate::{ActorError, EndingKind, Execution, Output, RunId, StopSignal};
+use crate::event::RunId;
+use crate::reactor::{ActorError, Ending, EndingKind};
+use crate::stop_signals::StopSignal;
 
-/// How a run ended, with its result and every error that nothing handled.
+/// How a run ended, with its result and every error that no handler took.
+///
+/// It displays itself as one sentence, such as `the run failed after 0.3 s`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
-    /// Which run.
+    /// The run.
     pub run: RunId,
-    /// How it ended.
-    pub ending: EndingKind,
-    /// What reached the stop actor, however the run ended; `None` if nothing did. The last good result, or if there is
-    /// none the first that came from a failure, which has an entry `WorkflowException`.
-    pub result: Option<Data>,
-    /// What else was asked for ([`crate::Outputs`]).
-    pub outputs: Vec<Output>,
-    /// Each execution, if that was asked for ([`crate::Outputs::All`]).
-    pub executions: Vec<Execution>,
-    /// How many executions there were before those listed.
-    pub more_outputs: u64,
-    /// The last text that an error handler or status actor set the run's status to.
-    pub status: Option<String>,
-    /// For a stalled run: what waits for what, one sentence each.
-    pub stalled: Vec<String>,
-    /// How many errors were handled: something was triggered by them.
-    pub handled_errors: u64,
-    /// The first of the errors that were handled, at most [`crate::Limits::errors`].
-    pub handled: Vec<ActorError>,
-    /// The errors that nothing handled, in the order in which they came.
-    pub errors: Vec<ActorError>,
-    /// How many errors there were beyond those listed.
-    pub more_errors: u64,
-    /// The signal that came first, of those on which the run was to be stopped ([`crate::RunOptions::stop_signals`]).
-    pub signal: Option<StopSignal>,
-    /// How long it took.
+    /// How long the run took, with the opening of its pools.
     pub elapsed: Duration,
+    /// The first signal that arrived, of those that stop the run ([`crate::RunOptions::stop_signals`]).
+    pub signal: Option<StopSignal>,
+    /// How the run ended, with its result and its errors.
+    pub ending: Ending,
 }
 
 impl Outcome {
-    /// Whether everything that was triggered ran, without an error that nothing handled.
+    /// Whether everything that was triggered ran, without an error that no handler took.
     pub fn is_finished(&self) -> bool {
-        self.ending == EndingKind::Finished
+        self.ending.kind == EndingKind::Finished
+    }
+
+    /// The data that reached the stop actor, however the run ended; see [`Ending::result`].
+    pub fn result(&self) -> Option<&Data> {
+        self.ending.result.as_ref()
+    }
+
+    /// The errors that no handler took, in the order in which they came; see [`Ending::errors`].
+    pub fn errors(&self) -> &[ActorError] {
+        &self.ending.errors
+    }
+
+    /// The result of a run that finished: the data that reached the stop actor, without any entry if nothing reached
+    /// it.
+    ///
+    /// # Errors
+    /// When the run did not finish. The error names how the run ended and each actor error.
+    pub fn into_result(self) -> Result<Data, RunFailure> {
+        if self.is_finished() { Ok(self.ending.result.unwrap_or_default()) } else { Err(RunFailure(Box::new(self))) }
     }
 }
 
-/// Why a run could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The graph is not complete.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    /// A task does not exist in this program.
-    #[error("actor {actor:?}: {source}")]
-    Task {
-        /// The actor whose task it is.
-        actor: String,
-        /// What is known about it.
-        source: FindTaskError,
-    },
-    /// The signals on which the run is to be stopped can't be heard.
-    #[error("signals can't be heard: {0}")]
-    Signals(std::io::Error),
-    /// The pool can't be opened.
-    #[error(transparent)]
-    Pool(#[from] OpenError),
-    /// There is no Python interpreter.
-    #[error("{0}")]
-    Python(String),
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.elapsed.as_secs_f64();
+        match &self.ending.kind {
+            EndingKind::Finished => write!(f, "the run finished after {seconds:.1} s"),
+            EndingKind::Failed => write!(f, "the run failed after {seconds:.1} s"),
+            EndingKind::TimedOut => write!(f, "the run timed out after {seconds:.1} s"),
+            EndingKind::Stopped { reason } => write!(f, "the run was stopped after {seconds:.1} s: {reason}"),
+            EndingKind::Stalled => {
+                write!(f, "the run stalled: nothing is left to do, and {}", self.ending.stalled.join("; "))
+            }
+        }
+    }
 }
+
+/// A run that did not finish, as an error; see [`Outcome::into_result`].
+///
+/// It displays the outcome and, each on a line of its own, the actor errors that no handler took. Its `Debug` form is
+/// the same text, since that is what `unwrap` and a `main` that returns it print.
+#[derive(Clone)]
+pub struct RunFailure(Box<Outcome>);
+
+impl RunFailure {
+    /// The outcome of the run.
+    pub fn outcome(&self) -> &Outcome {
+        &self.0
+    }
+
+    /// Gives the outcome of the run back.
+    pub fn into_outcome(self) -> Outcome {
+        *self.0
+    }
+}
+
+impl fmt::Display for RunFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { ending, .. } = self.outcome();
+        write!(f, "{}", self.outcome())?;
+        ending.errors.iter().try_for_each(|error| write!(f, "\n  {error}"))?;
+        match ending.more_errors {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more errors"),
+        }
+    }
+}
+
+impl fmt::Debug for RunFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for RunFailure {}

@@ -1,21 +1,22 @@
-//! [`Pools`]: the pools of one run: the one that the run asked for, and those that nodes ask for.
+//! [`Pools`]: the pools of one run: the usual pool, which its options name, and those that single actors name.
 //!
-//! Each pool that some task runs on is opened once, with the same options. A run without tasks has the one that it asked
-//! for, so that what is wrong with that is said.
+//! A run opens each pool that some task runs on once, all with the same options. A run without tasks opens the usual
+//! pool, so that an error of its options is reported.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pushflow_graph::{ActorId, Graph};
-use pushflow_model::{AttemptId, PoolType};
+use pushflow_model::AttemptId;
+use pushflow_model::PoolType;
 use pushflow_pool::{Attempt, Pool};
 
-/// On which pool the attempts of a task actor run.
+/// The pool on which the attempts of a task actor run.
 pub(crate) fn pool_type(graph: &Graph, actor: ActorId, usual: PoolType) -> PoolType {
     graph.pool_of(actor).and_then(|name| name.parse().ok()).unwrap_or(usual)
 }
 
-/// The pools of a run that is to begin on this one.
+/// The pools that a run of the graph needs, each once.
 pub(crate) fn needed(graph: &Graph, usual: PoolType) -> Vec<PoolType> {
     let mut needed = Vec::new();
     for (actor, _) in graph.tasks() {
@@ -27,15 +28,15 @@ pub(crate) fn needed(graph: &Graph, usual: PoolType) -> Vec<PoolType> {
     if needed.is_empty() { vec![usual] } else { needed }
 }
 
-/// Open pools, and which of them is whose.
+/// Open pools, and the pool of each task actor.
 pub(crate) struct Pools {
     pools: Vec<Box<dyn Pool>>,
-    /// Of the actors that are not on the first one.
+    /// The index of the pool of each task actor that is not on the first pool.
     others: HashMap<ActorId, usize>,
 }
 
 impl Pools {
-    /// These pools, for the actors of a graph.
+    /// These pools, for the task actors of a graph.
     pub(crate) fn new(pools: Vec<(PoolType, Box<dyn Pool>)>, graph: &Graph, usual: PoolType) -> Pools {
         let place = |actor| {
             let wanted = pool_type(graph, actor, usual);
@@ -46,7 +47,7 @@ impl Pools {
         Pools { pools: pools.into_iter().map(|(_, pool)| pool).collect(), others }
     }
 
-    /// In place of those that were given up while they were opened.
+    /// No pools, for a run whose opening was cancelled.
     pub(crate) fn none() -> Pools {
         Pools { pools: Vec::new(), others: HashMap::new() }
     }
@@ -64,7 +65,7 @@ impl Pools {
         self.pools[self.place(actor)].as_ref()
     }
 
-    /// Hands over attempts, in this order on each pool.
+    /// Submits attempts to their pools, in this order on each pool.
     pub(crate) fn submit(&self, attempts: Vec<(ActorId, Attempt)>) {
         let mut shares: Vec<Vec<Attempt>> = self.pools.iter().map(|_| Vec::new()).collect();
         for (actor, attempt) in attempts {
@@ -90,7 +91,7 @@ impl Pools {
         self.of(actor).patience()
     }
 
-    /// See [`Pool::close`]: each pool in its turn, all of them until the same moment.
+    /// See [`Pool::close`]: closes one pool after the other, all with the same deadline.
     pub(crate) fn close(&mut self, deadline: Instant) {
         for pool in &mut self.pools {
             pool.close(Some(deadline));

@@ -1,4 +1,4 @@
-//! What can be known before a run, and the pools for it: the tasks, the interpreter, the worker program.
+//! The checks before a run, of its options, its Rust tasks and its interpreter, and the opening of its pools.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -7,17 +7,23 @@ use std::path::Path;
 use pushflow_execute::{find_task, own_tasks};
 use pushflow_graph::{ActorId, Graph};
 use pushflow_green::Cancellation;
-use pushflow_model::{EwoksTask, EwoksWork, PoolType, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
-use pushflow_pool::{EventSink, Policy, Pool};
+use pushflow_model::PoolType;
+use pushflow_model::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
+use pushflow_pool::{EventSink, OpenError, Policy, Pool, default_pool};
 use pushflow_python::find_interpreter;
 
+use crate::error::RunError;
+use crate::options::{PythonSettings, RunOptions};
 use crate::pools::{self, Pools};
-use crate::{PythonSettings, RunError, RunOptions};
 
-/// How many bytes the names of modules to import before the first task may have: every interpreter is told them.
+/// The most bytes of all names of modules that an interpreter imports before its first task; each interpreter receives
+/// the names.
 const MODULES_SIZE: usize = 16 * 1024;
 
-/// Checks the tasks of the graph, and opens the pools that they are to run on.
+/// Checks the tasks of the graph, and opens the pools on which they run.
+///
+/// # Errors
+/// When the options name no pool and the environment is wrong; when a task, the interpreter or a pool can't be had.
 pub(crate) fn open_pools(
     graph: &Graph,
     folder: Option<&Path>,
@@ -25,12 +31,18 @@ pub(crate) fn open_pools(
     events: &EventSink,
     opening: &Cancellation,
 ) -> Result<Pools, RunError> {
+    let usual = options.pool.map_or_else(default_pool, Ok).map_err(OpenError::from)?;
     let open = |pool| {
-        let share = Share { graph, pool, usual: options.pool };
+        let share = Share { graph, pool, usual };
         Ok((pool, open_pool(&share, folder, options, events.clone(), opening)?))
     };
-    let pools = pools::needed(graph, options.pool).into_iter().map(open).collect::<Result<_, RunError>>()?;
-    Ok(Pools::new(pools, graph, options.pool))
+    let pools = pools::needed(graph, usual).into_iter().map(open).collect::<Result<_, RunError>>()?;
+    Ok(Pools::new(pools, graph, usual))
+}
+
+/// Refuses options that contradict each other.
+pub(crate) fn check_options(options: &RunOptions) -> Result<(), RunError> {
+    if options.pool_options.python.is_some() { Err(RunError::PythonTwice) } else { Ok(()) }
 }
 
 /// The tasks of a graph that run on one of its pools.
@@ -75,21 +87,22 @@ fn has_commands(share: &Share<'_>) -> bool {
     share.tasks().any(|(_, task)| !matches!(task, TaskSpec::Rust { .. }))
 }
 
-/// In this process every Rust task must be one of this program's. In workers it is the worker program that must know it,
-/// which is this program exactly where it has tasks of its own.
+/// Checks that the Rust tasks exist, where this program can know that: in this process they must be tasks of this
+/// program. In workers they must be tasks of the worker program, which is this program exactly if it has tasks of its
+/// own.
 fn check_rust_tasks(share: &Share<'_>) -> Result<(), RunError> {
     if Policy::of(share.pool).is_some() && own_tasks().next().is_none() {
         return Ok(());
     }
     for (id, task) in share.tasks() {
         if let TaskSpec::Rust { name } = task {
-            find_task(name).map_err(|source| RunError::Task { actor: share.name(id), source })?;
+            find_task(name).map_err(|error| RunError::Task { actor: share.name(id), error })?;
         }
     }
     Ok(())
 }
 
-/// Whether a task runs in a Python interpreter, be it as a script.
+/// Whether a task runs in a Python interpreter, also as a script.
 fn needs_python(task: &TaskSpec) -> bool {
     match task {
         TaskSpec::Python(_) | TaskSpec::Ewoks(_) => true,
@@ -98,7 +111,7 @@ fn needs_python(task: &TaskSpec) -> bool {
     }
 }
 
-/// The module that a task needs, and what it wants of it.
+/// The module that a task needs, and the function or class in it.
 fn module(task: &TaskSpec) -> Option<(&str, &str)> {
     match task {
         TaskSpec::Python(PythonTask { module, function, .. }) => Some((module, function)),
@@ -111,8 +124,8 @@ fn module(task: &TaskSpec) -> Option<(&str, &str)> {
     }
 }
 
-/// The modules of the pool's Python tasks, each once, as far as there is room: what is left out is imported when a task
-/// needs it.
+/// The modules of the pool's Python tasks, each once, up to [`MODULES_SIZE`]. An interpreter imports the others when a
+/// task needs them.
 fn modules(share: &Share<'_>) -> Vec<TaskModule> {
     let (mut known, mut modules, mut left) = (HashSet::new(), Vec::new(), MODULES_SIZE);
     for (_, task) in share.tasks() {
@@ -129,7 +142,7 @@ fn modules(share: &Share<'_>) -> Vec<TaskModule> {
     modules
 }
 
-/// The interpreter, and where it finds modules: the graph file's folder, then what the user named.
+/// The interpreter, and where it finds modules: in the graph file's folder, then in the folders of the settings.
 pub(crate) fn python(folder: Option<&Path>, settings: &PythonSettings) -> Result<PythonOptions, RunError> {
     let interpreter =
         find_interpreter(settings.interpreter.as_deref()).map_err(|error| RunError::Python(error.to_string()))?;

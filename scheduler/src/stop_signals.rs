@@ -1,9 +1,9 @@
-//! Stopping runs on signals (`parity.md` P91-P93).
+//! Stopping runs on signals (`docs/parity.md` P91-P93).
 //!
-//! Runs that want to be stopped on a signal are listed here, with one watch for each signal that any of them wants. A
-//! thread, started with the first, hears the signals and asks every run that wants one to stop; at the second signal
-//! that a run wants, it is killed. When the last run that wants a signal has ended, the signal has its former action
-//! again. All of this works from any thread.
+//! A registry lists the runs that subscribe to signals, and has one watch for each signal with a subscriber. One
+//! thread, started with the first subscription, receives the signals. It asks each subscriber of a signal to stop at
+//! the first signal, and kills it at the second. When the last subscriber of a signal has ended, the signal has its
+//! former action again. A run may subscribe from any thread.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,21 +14,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::sys::signal::Signal;
 use pushflow_os::{SignalWatch, signal_pipe};
 
-use crate::StopHandle;
+use crate::stop_handle::StopHandle;
 
-/// A signal on which a run is stopped.
+/// A signal that stops a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StopSignal {
-    /// SIGINT: what Ctrl-C sends.
+    /// SIGINT, which Ctrl-C sends.
     Interrupt,
-    /// SIGTERM: what `kill` and batch systems send.
+    /// SIGTERM, which `kill` and batch systems send.
     Terminate,
-    /// SIGHUP: what is sent when a terminal is closed. It stays ignored where it is, as under `nohup`.
+    /// SIGHUP, which the closing of a terminal sends. A program that ignores SIGHUP, as under `nohup`, goes on ignoring
+    /// it.
     HangUp,
 }
 
 impl StopSignal {
-    /// All of them.
+    /// All stop signals.
     pub const ALL: [StopSignal; 3] = [StopSignal::Interrupt, StopSignal::Terminate, StopSignal::HangUp];
 
     /// The name, such as `SIGINT`.
@@ -49,7 +51,8 @@ impl StopSignal {
         }
     }
 
-    /// A shell's background job ignores SIGINT, and is still meant by who sends it one; `nohup` means what it says.
+    /// Watches SIGINT also where it is ignored: a shell's background jobs ignore it, but somebody who sends SIGINT to
+    /// such a job means it. SIGHUP stays ignored, since that is what `nohup` is for.
     fn watch(self) -> io::Result<Option<SignalWatch>> {
         match self {
             StopSignal::Interrupt | StopSignal::Terminate => SignalWatch::start(self.signal()).map(Some),
@@ -64,15 +67,15 @@ impl StopSignal {
 
 #[derive(Default)]
 struct Registry {
-    runs: HashMap<u64, Listed>,
+    runs: HashMap<u64, Subscriber>,
     /// `None` for a signal that stays ignored.
     watches: HashMap<StopSignal, Option<SignalWatch>>,
 }
 
-struct Listed {
+struct Subscriber {
     wanted: Vec<StopSignal>,
     run: StopHandle,
-    /// The number of the first signal that came; 0 before.
+    /// The number of the first signal that arrived; 0 before.
     first: Arc<AtomicI32>,
 }
 
@@ -83,17 +86,17 @@ fn registry() -> MutexGuard<'static, Option<Registry>> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While it lives, a run is stopped on the signals that it wants.
-pub(crate) struct Listening {
+/// The subscription of a run to signals. Its drop ends it.
+pub(crate) struct SignalSubscription {
     id: u64,
     first: Arc<AtomicI32>,
 }
 
-impl Listening {
-    /// From now on `run` is stopped on these signals.
-    pub(crate) fn start(wanted: &[StopSignal], run: StopHandle) -> io::Result<Listening> {
+impl SignalSubscription {
+    /// Subscribes a run to these signals.
+    pub(crate) fn start(wanted: &[StopSignal], run: StopHandle) -> io::Result<SignalSubscription> {
         if let Some(pipe) = signal_pipe()? {
-            std::thread::Builder::new().name("pushflow-signals".into()).spawn(move || hear(pipe))?;
+            std::thread::Builder::new().name("pushflow-signals".into()).spawn(move || dispatch_signals(pipe))?;
         }
         let (id, first) = (NEXT.fetch_add(1, Ordering::Relaxed), Arc::<AtomicI32>::default());
         let mut guard = registry();
@@ -103,40 +106,40 @@ impl Listening {
                 watch.insert(signal.watch()?);
             }
         }
-        registry.runs.insert(id, Listed { wanted: wanted.to_vec(), run, first: first.clone() });
-        Ok(Listening { id, first })
+        registry.runs.insert(id, Subscriber { wanted: wanted.to_vec(), run, first: first.clone() });
+        Ok(SignalSubscription { id, first })
     }
 
-    /// The signal that came first, if one did.
+    /// The signal that arrived first, if any did.
     pub(crate) fn first(&self) -> Option<StopSignal> {
         StopSignal::from_number(self.first.load(Ordering::Relaxed))
     }
 }
 
-impl Drop for Listening {
+impl Drop for SignalSubscription {
     fn drop(&mut self) {
         if let Some(registry) = registry().as_mut() {
             registry.runs.remove(&self.id);
             let runs = &registry.runs;
-            registry.watches.retain(|signal, _| runs.values().any(|listed| listed.wanted.contains(signal)));
+            registry.watches.retain(|signal, _| runs.values().any(|subscriber| subscriber.wanted.contains(signal)));
         }
     }
 }
 
-/// The thread's life: as long as the process, since its pipe is never closed.
-fn hear(mut pipe: PipeReader) {
+/// Passes signals on to the runs, as long as the process lives: the pipe is never closed.
+fn dispatch_signals(mut pipe: PipeReader) {
     let mut number = [0];
     while pipe.read_exact(&mut number).is_ok() {
         let Some(signal) = StopSignal::from_number(i32::from(number[0])) else { continue };
         let registry = registry();
-        for listed in registry.iter().flat_map(|registry| registry.runs.values()) {
-            if !listed.wanted.contains(&signal) {
+        for subscriber in registry.iter().flat_map(|registry| registry.runs.values()) {
+            if !subscriber.wanted.contains(&signal) {
                 continue;
             }
-            if listed.first.compare_exchange(0, signal.number(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                listed.run.stop(format!("{} was received", signal.name()));
+            if subscriber.first.compare_exchange(0, signal.number(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                subscriber.run.stop(format!("{} was received", signal.name()));
             } else {
-                listed.run.kill();
+                subscriber.run.kill();
             }
         }
     }

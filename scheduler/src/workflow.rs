@@ -9,16 +9,19 @@ use pushflow_graph::ewoks::{self, LoadError, LoadOptions};
 use pushflow_graph::{ActorId, Behaviour, Graph, GraphError, Link, Retries, Router, Submodel, Task, Warning};
 use pushflow_model::{Data, PoolType, Value};
 
-use crate::classes::with_classes;
-use crate::{Outcome, Run, RunError, RunOptions};
+use crate::error::RunError;
+use crate::options::RunOptions;
+use crate::outcome::Outcome;
+use crate::python_classes::with_classes;
+use crate::run::Run;
 
-/// Actors and the links between them, ready to be run as often as you like.
+/// Actors and the links between them, which can be run any number of times, also at the same time.
 ///
-/// See the crate's documentation for an example.
+/// See the crate's documentation for examples.
 #[derive(Clone, Debug)]
 pub struct Workflow {
     graph: Arc<Graph>,
-    /// Where the graph file was: modules and scripts are looked for there first.
+    /// The folder of the graph file, where modules and scripts are looked up first.
     folder: Option<PathBuf>,
 }
 
@@ -31,12 +34,12 @@ impl Workflow {
     /// Loads an ewoks graph file (JSON or YAML); see `docs/ewoks.md`.
     ///
     /// # Errors
-    /// When the file can't be read, or is no such graph.
+    /// When the file can't be read, or is no ewoks graph.
     pub fn load(path: impl AsRef<Path>) -> Result<Workflow, LoadError> {
         Workflow::load_with(path, &LoadOptions::default())
     }
 
-    /// Loads an ewoks graph file with values for inputs of its nodes, or from a folder of its own.
+    /// Loads an ewoks graph file with values for inputs of its nodes, or with a root folder for relative file names.
     ///
     /// ```no_run
     /// use pushflow::{Input, LoadOptions, Workflow};
@@ -47,7 +50,7 @@ impl Workflow {
     /// ```
     ///
     /// # Errors
-    /// As [`Workflow::load`]; when an input is for a node that is not there.
+    /// As [`Workflow::load`]; when an input names a node that is not in the graph.
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Workflow, LoadError> {
         let path = ewoks::find_file(path.as_ref(), options);
         let graph = ewoks::load_file_with(path.as_ref(), &with_classes(options))?;
@@ -55,8 +58,8 @@ impl Workflow {
         Ok(Workflow { graph: Arc::new(graph), folder })
     }
 
-    /// Reads an ewoks graph (JSON or YAML) from anything that can be read; `name` is what messages call it. Relative file
-    /// names in it, and Python modules, are looked for in the root folder of the options, else in the current folder.
+    /// Reads an ewoks graph (JSON or YAML) from a reader; messages call the graph `name`. Relative file names in the
+    /// graph, and Python modules, are looked up in the root folder of the options, or else in the current folder.
     ///
     /// # Errors
     /// As [`Workflow::load_with`].
@@ -66,7 +69,7 @@ impl Workflow {
         Ok(Workflow { graph: Arc::new(graph), folder: std::path::absolute(folder).ok() })
     }
 
-    /// What the workflow is called.
+    /// The name of the workflow.
     pub fn name(&self) -> &str {
         &self.graph.name
     }
@@ -76,23 +79,15 @@ impl Workflow {
         &self.graph
     }
 
-    pub(crate) fn shared_graph(&self) -> Arc<Graph> {
-        self.graph.clone()
-    }
-
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
-    }
-
-    /// A running workflow keeps the graph that it began with.
+    /// The graph, for changes. A run keeps the graph with which it began.
     fn edit(&mut self) -> &mut Graph {
         Arc::make_mut(&mut self.graph)
     }
 
-    /// Adds the start actor, to which the run's inputs go.
+    /// Adds the start actor, which receives the run's inputs.
     ///
     /// # Errors
-    /// When there is one.
+    /// When the workflow has a start actor.
     pub fn start(&mut self) -> Result<ActorId, GraphError> {
         self.edit().add_start("Start actor")
     }
@@ -100,7 +95,7 @@ impl Workflow {
     /// Adds the stop actor, which keeps the result.
     ///
     /// # Errors
-    /// When there is one.
+    /// When the workflow has a stop actor.
     pub fn stop(&mut self) -> Result<ActorId, GraphError> {
         self.edit().add_stop("Stop actor")
     }
@@ -121,8 +116,8 @@ impl Workflow {
         self.edit().add_fork(name)
     }
 
-    /// Adds an actor that looks at the entry `item` and passes data on from the port that has its value, or from the port
-    /// "other" (`parity.md` P44-P51).
+    /// Adds an actor that looks at the entry `item` of its data and passes the data on from the port with that value,
+    /// or from the port "other" (`docs/parity.md` P44-P51).
     ///
     /// # Errors
     /// When there is an actor of that name.
@@ -135,8 +130,8 @@ impl Workflow {
         self.edit().add_router(name, Router::new(item, ports))
     }
 
-    /// Adds an actor that waits for one arrival on each of its links, passes them on merged in link order, and then waits
-    /// for the next of each (`parity.md` P52-P54).
+    /// Adds an actor that waits for one arrival on each of its links, merges them in link order, passes the result on,
+    /// and then waits for the next arrival on each link (`docs/parity.md` P52-P54).
     ///
     /// # Errors
     /// When there is an actor of that name.
@@ -144,7 +139,7 @@ impl Workflow {
         self.edit().add_join(name)
     }
 
-    /// Adds an actor that sets the status of the run to "error" and passes data on (`parity.md` P59).
+    /// Adds an actor that sets the status of the run to "error" and passes data on (`docs/parity.md` P59).
     ///
     /// # Errors
     /// When there is an actor of that name.
@@ -152,7 +147,7 @@ impl Workflow {
         self.edit().add_error_handler(name)
     }
 
-    /// Adds an actor that sets the status of the run to a text and passes data on (`parity.md` P60).
+    /// Adds an actor that sets the status of the run to a text and passes data on (`docs/parity.md` P60).
     ///
     /// # Errors
     /// When there is an actor of that name.
@@ -160,7 +155,7 @@ impl Workflow {
         self.edit().add_status(name, Some(status.into()))
     }
 
-    /// Adds an actor of one's own, which says for each trigger what goes on; see [`Behaviour`].
+    /// Adds an actor of your own, which returns for each trigger the data that goes on; see [`Behaviour`].
     ///
     /// # Errors
     /// When there is an actor of that name.
@@ -175,13 +170,14 @@ impl Workflow {
     /// Adds a copy of a graph with ports ([`Graph::add_port`]) as a submodel; see [`Graph::add_submodel`].
     ///
     /// # Errors
-    /// When it has a start or stop actor, or a join with less than two links; when a name is taken.
+    /// When the graph has a start or stop actor, or a join with less than two links; when a name is taken.
     pub fn submodel(&mut self, name: impl Into<String>, graph: &Graph) -> Result<Submodel, GraphError> {
         self.edit().add_submodel(name, graph)
     }
 
-    /// Triggers an actor whenever another one fails, with what had reached that one and the entry `WorkflowException`
-    /// (`errorMessage`, `traceBack`) on top. An error that triggers something is handled, and does not fail the run.
+    /// Triggers the actor `handler` whenever `source` fails, with the data that had reached `source` and the entry
+    /// `WorkflowException` (`errorMessage`, `traceBack`) on top. An error that triggers a handler does not fail the
+    /// run.
     ///
     /// # Errors
     /// As [`Workflow::connect`].
@@ -189,15 +185,16 @@ impl Workflow {
         self.link(source, handler, Link::on_error())
     }
 
-    /// Triggers an actor whenever any other one fails, after the failing one's own handlers and its submodels'.
+    /// Triggers an actor whenever any other actor fails, after the handlers of that actor and of the submodels around
+    /// it.
     ///
     /// # Errors
-    /// When the handler is not of this workflow, or can't be one: the start actor, or a join.
+    /// When the handler is not of this workflow, or is the start actor or a join.
     pub fn on_error(&mut self, handler: ActorId) -> Result<(), GraphError> {
         self.edit().on_error(handler)
     }
 
-    /// Triggers an actor of this workflow whenever one in the submodel fails, after the submodel's own handlers.
+    /// Triggers an actor of this workflow whenever an actor in the submodel fails, after the submodel's own handlers.
     ///
     /// # Errors
     /// As [`Workflow::on_error`].
@@ -208,12 +205,13 @@ impl Workflow {
     /// Keeps the errors of an actor from the handlers of its submodel and workflow.
     ///
     /// # Errors
-    /// When it is not of this workflow.
+    /// When the actor is not of this workflow.
     pub fn contain_errors(&mut self, actor: ActorId) -> Result<(), GraphError> {
         self.edit().contain_errors(actor)
     }
 
-    /// Limits how often an actor, and with it any cycle through it, may run in one run; see [`crate::Limits::max_rounds`].
+    /// Limits how often an actor, and with it any cycle through it, may run in one run; see
+    /// [`crate::Limits::max_rounds`].
     ///
     /// # Errors
     /// When it is not of this workflow.
@@ -229,8 +227,8 @@ impl Workflow {
         self.edit().limit_time(actor, time)
     }
 
-    /// Has a task actor tried again when it fails; see [`Retries`]. Only the last failure is that of the actor; those
-    /// before it are told as handled ones.
+    /// Retries the task of an actor when it fails; see [`Retries`]. Only the last failure is that of the actor; the
+    /// earlier ones are listed as handled.
     ///
     /// # Errors
     /// When it is not of this workflow, or runs no task.
@@ -238,8 +236,8 @@ impl Workflow {
         self.edit().retry(actor, retries)
     }
 
-    /// Has the attempts of a task actor run on this pool, whatever the pool of the run is. Each pool of a run has the
-    /// options of that run, its number of workers among them.
+    /// Runs the attempts of a task actor on this pool, whatever the pool of the run is. All pools of a run have the
+    /// same options, also the same number of workers.
     ///
     /// # Errors
     /// When it is not of this workflow, or runs no task.
@@ -247,10 +245,11 @@ impl Workflow {
         self.edit().run_on(actor, pool.name())
     }
 
-    /// Links two actors: what the source hands on triggers the target.
+    /// Links two actors: the data that the source hands on triggers the target.
     ///
     /// # Errors
-    /// When an end is not of this workflow, or the link makes no sense there.
+    /// When an end is not of this workflow, or the link does not fit its ends: out of the stop actor, into the start
+    /// actor, out of a router without a port.
     pub fn connect(&mut self, source: ActorId, target: ActorId) -> Result<(), GraphError> {
         self.link(source, target, Link::direct())
     }
@@ -271,24 +270,26 @@ impl Workflow {
         self.edit().connect(source, target, link).map(drop)
     }
 
-    /// What looks like a mistake in the workflow, though it may run: each warning names the actor and says what to do.
+    /// Finds what looks like a mistake in the workflow, though it may run. Each warning names the actor and says what
+    /// to do.
     pub fn check(&self) -> Vec<Warning> {
         self.graph.check()
     }
 
-    /// Runs the workflow, from its start actor with these inputs, to its end.
+    /// Runs the workflow to its end; its start actor receives `inputs`.
     ///
     /// # Errors
-    /// When it can't begin; once it has begun, everything that happens is in the outcome.
+    /// When the run can't begin. Once it has begun, every error is in the outcome.
     pub fn run(&self, inputs: Data, options: &RunOptions) -> Result<Outcome, RunError> {
         Ok(self.prepare(inputs, options)?.wait())
     }
 
-    /// Opens the pool for a run, which [`Run::wait`] then drives, so that it can be stopped from elsewhere.
+    /// Opens the pools for a run, which [`Run::wait`] then drives. Its [`Run::stop_handle`] stops it from another
+    /// thread.
     ///
     /// # Errors
     /// When the run can't begin.
     pub fn prepare(&self, inputs: Data, options: &RunOptions) -> Result<Run, RunError> {
-        Run::prepare(self, inputs, options)
+        Run::prepare(self.graph.clone(), self.folder.as_deref(), inputs, options)
     }
 }

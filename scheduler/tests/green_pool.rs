@@ -1,4 +1,4 @@
-//! The tests of `thread_pool.rs` in the green environment, and what is so on the pool `gevent` alone.
+//! The tests of `thread_pool.rs` in the green environment, and tests of the pool `gevent` alone.
 
 #[path = "thread_pool.rs"]
 mod thread_pool;
@@ -25,7 +25,7 @@ fn green() -> RunOptions {
     RunOptions::default()
 }
 
-/// Whether the observer has heard of the task that holds the thread.
+/// Whether the observer has received the event about the task that holds the thread.
 static HEARD: AtomicBool = AtomicBool::new(false);
 
 #[task]
@@ -51,11 +51,8 @@ impl Observer for HearsOfBlocked {
 fn a_task_that_holds_the_thread_is_reported_once_while_it_does() {
     let observer = Arc::<HearsOfBlocked>::default();
     let limit = Duration::from_millis(10);
-    let options = RunOptions {
-        pool_options: PoolOptions { blocking_limit: limit, ..PoolOptions::default() },
-        observers: vec![observer.clone()],
-        ..green()
-    };
+    let pool_options = PoolOptions { blocking_limit: limit, ..PoolOptions::default() };
+    let options = green().pool_options(pool_options).observer(observer.clone());
     assert!(one_task(TaskSpec::rust("holds_the_thread")).run(Data::new(), &options).unwrap().is_finished());
     let heard = observer.0.lock().unwrap();
     let [(attempt, held)] = &heard[..] else { panic!("{heard:?}") };
@@ -65,8 +62,8 @@ fn a_task_that_holds_the_thread_is_reported_once_while_it_does() {
 
 #[test]
 fn once_a_pool_is_open_the_plain_environment_can_t_be_chosen_any_more() {
-    let pool = PoolType::Gevent;
-    one_task(TaskSpec::rust("add_one")).run(Data::new().with("value", 1), &RunOptions { pool, ..green() }).unwrap();
+    let options = green().pool(PoolType::Gevent);
+    one_task(TaskSpec::rust("add_one")).run(Data::new().with("value", 1), &options).unwrap();
     assert_eq!(
         green::choose(green::Environment::Plain).unwrap_err().to_string(),
         "the environment can't be changed to plain any more: a pool was opened in the green one; choose it before the \

@@ -1,6 +1,6 @@
-//! Long loops and large graphs: what they cost in memory.
+//! The memory of long loops and large graphs.
 //!
-//! One test after the other, since memory is that of the whole process.
+//! The tests run one after the other, since they measure the memory of the whole process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ fn memory() -> u64 {
 }
 
 fn on_threads() -> RunOptions {
-    RunOptions { pool: PoolType::Thread, ..RunOptions::default() }
+    RunOptions::new().pool(PoolType::Thread)
 }
 
 /// Counts, and looks at the memory after one round in a hundred and at the end.
@@ -58,7 +58,7 @@ fn a_loop_of_a_million_rounds_keeps_its_memory() {
     workflow.connect_port(router, ROUNDS, stop).unwrap();
     workflow.connect_port(router, "other", counter).unwrap();
     let outcome = workflow.run(Data::new(), &on_threads()).unwrap();
-    assert_eq!(outcome.result.unwrap().value("round").unwrap(), Some(&Value::Int(ROUNDS)));
+    assert_eq!(outcome.into_result().unwrap().value("round").unwrap(), Some(&Value::Int(ROUNDS)));
     let (early, late) = (count.early.load(Ordering::Relaxed), count.late.load(Ordering::Relaxed));
     println!("memory after 1 % of the rounds: {early} bytes, at the end: {late} bytes");
     assert!(early > 0 && late <= early + (early / 20).max(2 << 20), "{early} bytes became {late}");
@@ -83,7 +83,7 @@ fn a_graph_of_a_million_actors_builds_checks_and_runs() {
     assert_eq!(workflow.check(), []);
     let outcome = workflow.run(Data::new().with("x", 1), &on_threads()).unwrap();
     let ran = memory();
-    assert!(outcome.is_finished(), "{:?}", outcome.errors);
+    assert!(outcome.is_finished(), "{:?}", outcome.errors());
     let of_each = |bytes: u64| bytes.saturating_sub(before) / ACTORS as u64;
     println!("bytes per actor: {} built, {} after a run", of_each(built), of_each(ran));
     assert!(of_each(built) < 1024, "{} bytes", of_each(built));

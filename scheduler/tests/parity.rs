@@ -1,4 +1,4 @@
-//! `docs/parity.md` keeps its word: each row is there once, and each test that it names exists.
+//! Checks of `docs/parity.md`: each row is there once, and each test that it names exists.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

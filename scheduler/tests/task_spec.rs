@@ -45,8 +45,8 @@ fn run(tasks: impl IntoIterator<Item = TaskSpec>, inputs: Data) -> Data {
     }
     let stop = workflow.stop().unwrap();
     workflow.connect(last, stop).unwrap();
-    let options = RunOptions { pool: PoolType::Thread, ..RunOptions::default() };
-    workflow.run(inputs, &options).unwrap().result.expect("the run finishes")
+    let options = RunOptions::new().pool(PoolType::Thread);
+    workflow.run(inputs, &options).unwrap().ending.result.expect("the run finishes")
 }
 
 #[test]

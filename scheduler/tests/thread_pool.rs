@@ -1,6 +1,6 @@
 //! Workflows built from code, in this very process: outcomes, errors, deadlines, stops and events.
 //!
-//! On threads; and once more as green tasks, since `green_pool.rs` is this file in another program.
+//! The tests run on threads, and once more as green tasks: `green_pool.rs` includes this file.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancell
     context.sleep(Duration::from_secs(3600))
 }
 
-/// End the tasks that ignore their cancellation, once the tests are over; each test has its own.
+/// End the tasks that ignore their cancellation, at the end of their test; each test has its own flag.
 static RELEASE: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 #[task]
@@ -51,7 +51,7 @@ fn ignores_cancellation(test: usize) {
     }
 }
 
-/// How often the task below was begun.
+/// How often `sleeps_the_first_time` has begun.
 static TRIES: AtomicUsize = AtomicUsize::new(0);
 
 #[task]
@@ -63,7 +63,7 @@ fn sleeps_the_first_time(context: &TaskContext) -> Result<Data, pushflow::Cancel
     Ok(Data::new().with("tries", i64::try_from(tries).unwrap_or_default()))
 }
 
-/// Returns as if nothing had been asked of it.
+/// Returns a result although it was cancelled.
 #[task]
 fn returns_when_cancelled(context: &TaskContext) -> Data {
     let slept = context.sleep(Duration::from_secs(3600));
@@ -76,13 +76,13 @@ fn panics_when_cancelled(context: &TaskContext) {
 }
 
 fn in_this_process() -> RunOptions {
-    RunOptions { pool: pool(), ..RunOptions::default() }
+    RunOptions::new().pool(pool())
 }
 
 fn pool() -> PoolType {
     if module_path!().starts_with("green_pool") {
         pushflow::green::enable().unwrap();
-        assert_eq!(RunOptions::default().pool, PoolType::Gevent);
+        assert_eq!(pushflow::default_pool(), Ok(PoolType::Gevent));
         PoolType::Gevent
     } else {
         PoolType::Thread
@@ -101,12 +101,12 @@ fn one_task(name: &str) -> Workflow {
 }
 
 fn only_error(outcome: &Outcome) -> (&str, ErrorKind, &str) {
-    let [error] = &outcome.errors[..] else { panic!("one error: {:?}", outcome.errors) };
+    let [error] = &outcome.ending.errors[..] else { panic!("one error: {:?}", outcome.ending.errors) };
     (&error.name, error.error.kind, &error.error.message)
 }
 
 fn value(outcome: &Outcome, name: &str) -> Option<Value> {
-    outcome.result.as_ref().and_then(|result| result.value(name).unwrap().cloned())
+    outcome.ending.result.as_ref().and_then(|result| result.value(name).unwrap().cloned())
 }
 
 #[test]
@@ -190,18 +190,18 @@ fn the_outcome_has_what_each_end_delivered_if_that_is_asked_for() {
         workflow.connect(start, task).unwrap();
         workflow.connect(task, stop).unwrap();
     }
-    let options = RunOptions { outputs: Outputs::Ends, ..in_this_process() };
+    let options = in_this_process().outputs(Outputs::Ends);
     let outcome = workflow.run(Data::new().with("value", 1), &options).unwrap();
-    let names: Vec<_> = outcome.outputs.iter().map(|output| output.name.as_str()).collect();
+    let names: Vec<_> = outcome.ending.outputs.iter().map(|output| output.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
-    assert_eq!(outcome.outputs[1].data.value("value").unwrap(), Some(&Value::Int(2)));
+    assert_eq!(outcome.ending.outputs[1].data.value("value").unwrap(), Some(&Value::Int(2)));
 }
 
 #[test]
 fn each_kind_of_failure_ends_the_run_as_failed_and_says_what_happened() {
     let run = |name: &str| {
         let outcome = one_task(name).run(Data::new().with("message", "it is Monday"), &in_this_process()).unwrap();
-        assert_eq!(outcome.ending, EndingKind::Failed, "{name}");
+        assert_eq!(outcome.ending.kind, EndingKind::Failed, "{name}");
         let (actor, kind, message) = only_error(&outcome);
         assert_eq!(actor, "the task");
         (kind, message.to_owned())
@@ -239,24 +239,24 @@ fn a_run_that_never_reaches_its_end_has_stalled() {
     workflow.stop().unwrap();
     workflow.connect(start, task).unwrap();
     let outcome = workflow.run(Data::new().with("value", 1), &in_this_process()).unwrap();
-    assert_eq!(outcome.ending, EndingKind::Stalled);
-    assert_eq!(outcome.stalled, ["nothing reached the stop actor"]);
+    assert_eq!(outcome.ending.kind, EndingKind::Stalled);
+    assert_eq!(outcome.ending.stalled, ["nothing reached the stop actor"]);
 }
 
-/// A grace that is not waited for in vain for long, for tasks that do not end.
+/// A short grace, for tests of tasks that do not end.
 fn impatient() -> PoolOptions {
     PoolOptions { interrupt_grace: Duration::from_millis(50), ..PoolOptions::default() }
 }
 
-/// A run whose only task has begun at its deadline; how early that may be depends on the machine.
+/// A run whose only task has begun before the run's deadline; how early that deadline may be depends on the machine.
 fn run_to_deadline(workflow: &Workflow, inputs: &Data, options: &RunOptions) -> Outcome {
     let run = |millis| {
-        let timeout = Some(Duration::from_millis(millis));
-        let outcome = workflow.run(inputs.clone(), &RunOptions { timeout, ..options.clone() }).unwrap();
-        assert_eq!(outcome.ending, EndingKind::TimedOut);
+        let timeout = Duration::from_millis(millis);
+        let outcome = workflow.run(inputs.clone(), &options.clone().timeout(timeout)).unwrap();
+        assert_eq!(outcome.ending.kind, EndingKind::TimedOut);
         outcome
     };
-    let has_begun = |outcome: &Outcome| !outcome.errors[0].error.message.contains("before it started");
+    let has_begun = |outcome: &Outcome| !outcome.ending.errors[0].error.message.contains("before it started");
     [50, 1000, 10_000].into_iter().map(run).find(has_begun).expect("it begins within ten seconds")
 }
 
@@ -270,7 +270,7 @@ fn a_task_that_looks_at_its_cancellation_ends_at_the_deadline() {
 
 #[test]
 fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
-    let options = RunOptions { pool_options: impatient(), ..in_this_process() };
+    let options = in_this_process().pool_options(impatient());
     let inputs = Data::new().with("test", 0);
     let outcome = run_to_deadline(&one_task("ignores_cancellation"), &inputs, &options);
     RELEASE[0].store(true, Ordering::Relaxed);
@@ -278,9 +278,9 @@ fn a_task_that_ignores_its_cancellation_is_reported_and_left_behind() {
     assert!(message.contains("it is left behind"), "{message}");
 }
 
-/// With a limit for each attempt that every one of them exceeds.
+/// Options with a time limit that every attempt of these tests exceeds.
 fn with_short_limit() -> RunOptions {
-    RunOptions { attempt_timeout: Some(Duration::from_millis(20)), ..in_this_process() }
+    in_this_process().attempt_timeout(Duration::from_millis(20))
 }
 
 /// A limit that no attempt reaches in a test.
@@ -297,12 +297,12 @@ fn an_attempt_that_takes_longer_than_its_limit_has_failed_whatever_it_makes_of_t
     ];
     for (name, end) in cases {
         let outcome = one_task(name).run(Data::new(), &with_short_limit()).unwrap();
-        assert_eq!(outcome.ending, EndingKind::Failed, "the run itself had no deadline");
+        assert_eq!(outcome.ending.kind, EndingKind::Failed, "the run itself had no deadline");
         let (actor, kind, message) = only_error(&outcome);
         assert_eq!((actor, kind), ("the task", ErrorKind::TimedOut), "{message}");
         assert_eq!(message, format!("{OVERRAN}{end}"));
-        assert_eq!(outcome.errors[0].error.pid, Some(std::process::id()));
-        assert!(outcome.result.is_none());
+        assert_eq!(outcome.ending.errors[0].error.pid, Some(std::process::id()));
+        assert!(outcome.ending.result.is_none());
     }
 }
 
@@ -312,23 +312,21 @@ fn an_actors_own_limit_wins_over_the_general_one() {
         let mut workflow = one_task("sleeps_until_cancelled");
         let task = workflow.graph().find("the task").unwrap();
         workflow.limit_time(task, own).unwrap();
-        let options = RunOptions { attempt_timeout: Some(general), timeout, ..in_this_process() };
-        workflow.run(Data::new(), &options).unwrap().ending
+        let mut options = in_this_process().attempt_timeout(general);
+        options.timeout = timeout;
+        workflow.run(Data::new(), &options).unwrap().ending.kind
     };
     let short = Duration::from_millis(20);
     assert_eq!(limited(LONG, short, None), EndingKind::Failed, "the attempt's own limit");
-    assert_eq!(
-        limited(short, LONG, Some(10 * short)),
-        EndingKind::TimedOut,
-        "the run's deadline, not the general limit"
-    );
+    let ending = limited(short, LONG, Some(10 * short));
+    assert_eq!(ending, EndingKind::TimedOut, "the run's deadline, not the general limit");
 }
 
 #[test]
 fn an_attempt_that_ends_within_its_limit_is_as_if_there_was_none() {
-    let options = RunOptions { attempt_timeout: Some(LONG), ..in_this_process() };
+    let options = in_this_process().attempt_timeout(LONG);
     assert!(one_task("add_one").run(Data::new().with("value", 1), &options).unwrap().is_finished());
-    let options = RunOptions { attempt_timeout: Some(Duration::MAX), ..in_this_process() };
+    let options = in_this_process().attempt_timeout(Duration::MAX);
     assert!(one_task("add_one").run(Data::new().with("value", 1), &options).unwrap().is_finished());
 }
 
@@ -345,8 +343,8 @@ fn an_attempt_that_took_too_long_is_handled_like_any_failure_and_may_be_tried_ag
     workflow.limit_time(task, Duration::from_millis(100)).unwrap();
     let outcome = workflow.run(Data::new(), &in_this_process()).unwrap();
     assert!(outcome.is_finished(), "{outcome:?}");
-    assert_eq!(value(&outcome, "tries"), Some(Value::Int(outcome.handled_errors as i64 + 1)));
-    assert!(outcome.handled_errors >= 1);
+    assert_eq!(value(&outcome, "tries"), Some(Value::Int(outcome.ending.handled_errors as i64 + 1)));
+    assert!(outcome.ending.handled_errors >= 1);
     let Some(Value::Map(exception)) = value(&outcome, "WorkflowException") else { panic!("{outcome:?}") };
     let message = exception.get("errorMessage").and_then(Value::as_str).unwrap();
     assert!(message.starts_with("the attempt ran longer than its limit of 0.1 s"), "{message}");
@@ -362,7 +360,7 @@ fn an_attempt_that_can_not_be_ended_is_left_behind_and_another_thread_takes_the_
     workflow.connect_on_error(stuck, after).unwrap();
     workflow.connect(after, stop).unwrap();
     let pool_options = PoolOptions { max_workers: Some(1), ..impatient() };
-    let options = RunOptions { pool_options, ..with_short_limit() };
+    let options = with_short_limit().pool_options(pool_options);
     let outcome = workflow.run(Data::new().with("value", 1).with("test", 1), &options).unwrap();
     RELEASE[1].store(true, Ordering::Relaxed);
     if pool() == PoolType::Gevent {
@@ -380,7 +378,7 @@ fn an_attempt_that_can_not_be_ended_is_left_behind_and_another_thread_takes_the_
 
 #[test]
 fn the_time_that_an_attempt_waits_for_a_worker_does_not_count() {
-    // One after the other on one thread, each ends by its own limit: only what runs is late.
+    // The attempts run one after the other on one thread, and each ends by its own limit: waiting does not count.
     let mut workflow = Workflow::new("waiting");
     let start = workflow.start().unwrap();
     workflow.stop().unwrap();
@@ -390,17 +388,17 @@ fn the_time_that_an_attempt_waits_for_a_worker_does_not_count() {
         workflow.connect(start, task).unwrap();
     }
     let pool_options = PoolOptions { max_workers: Some(1), ..PoolOptions::default() };
-    let outcome = workflow.run(Data::new(), &RunOptions { pool_options, ..with_short_limit() }).unwrap();
-    let failed: Vec<_> = outcome.errors.iter().map(|error| error.name.as_str()).collect();
+    let outcome = workflow.run(Data::new(), &with_short_limit().pool_options(pool_options)).unwrap();
+    let failed: Vec<_> = outcome.ending.errors.iter().map(|error| error.name.as_str()).collect();
     assert_eq!(failed, names);
-    for failure in &outcome.errors {
+    for failure in &outcome.ending.errors {
         assert_eq!(failure.error.message, format!("{OVERRAN}the attempt was cancelled"), "it had begun");
     }
 }
 
 #[test]
 fn an_attempt_that_was_late_when_the_run_was_stopped_is_told_as_both() {
-    let options = RunOptions { pool_options: PoolOptions::default(), ..with_short_limit() };
+    let options = with_short_limit();
     let run = one_task("ignores_cancellation").prepare(Data::new().with("test", 2), &options).unwrap();
     let handle = run.stop_handle();
     let stopper = std::thread::spawn(move || {
@@ -412,7 +410,7 @@ fn an_attempt_that_was_late_when_the_run_was_stopped_is_told_as_both() {
     });
     let outcome = run.wait();
     stopper.join().unwrap();
-    assert_eq!(outcome.ending, EndingKind::Stopped { reason: "it is enough".into() });
+    assert_eq!(outcome.ending.kind, EndingKind::Stopped { reason: "it is enough".into() });
     let (_, kind, message) = only_error(&outcome);
     assert_eq!(kind, ErrorKind::Stopped);
     assert!(message.starts_with("the attempt was still running when the run was stopped"), "{message}");
@@ -426,7 +424,7 @@ fn a_stop_from_another_thread_ends_the_run_and_says_why() {
     let stopper = std::thread::spawn(move || handle.stop("the shift is over"));
     let outcome = run.wait();
     stopper.join().unwrap();
-    assert_eq!(outcome.ending, EndingKind::Stopped { reason: "the shift is over".into() });
+    assert_eq!(outcome.ending.kind, EndingKind::Stopped { reason: "the shift is over".into() });
 }
 
 #[test]
@@ -437,10 +435,8 @@ fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
     workflow.connect(start, task).unwrap();
     let stop = workflow.stop().unwrap();
     workflow.connect(task, stop).unwrap();
-    let options = RunOptions {
-        pool_options: PoolOptions { worker: Some("/no/such/worker".into()), ..PoolOptions::default() },
-        ..in_this_process()
-    };
+    let mut options = in_this_process();
+    options.pool_options.worker = Some("/no/such/worker".into());
     let error = workflow.run(Data::new(), &options).unwrap_err();
     assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
 }
@@ -469,7 +465,7 @@ impl Observer for Recorder {
 #[test]
 fn observers_hear_of_everything_in_order() {
     let recorder = Arc::<Recorder>::default();
-    let options = RunOptions { observers: vec![recorder.clone()], ..in_this_process() };
+    let options = in_this_process().observer(recorder.clone());
     one_task("add_one").run(Data::new().with("value", 1), &options).unwrap();
     let heard = recorder.0.lock().unwrap().clone();
     let expected = ["run of add_one started", "1 submitted", "1 started", "1 finished", "run ended: Finished"];
@@ -490,14 +486,13 @@ impl Observer for RaisesOnStart {
 #[test]
 fn a_run_is_stopped_on_the_signals_it_names_and_others_are_left_alone() {
     let raises = Arc::new(RaisesOnStart(nix::sys::signal::Signal::SIGTERM));
-    let options =
-        RunOptions { stop_signals: vec![StopSignal::Terminate], observers: vec![raises], ..in_this_process() };
-    // From a thread that is not the main one, and twice: what the first run changed was put back after it.
+    let options = in_this_process().stop_signals([StopSignal::Terminate]).observer(raises);
+    // From a thread that is not the main one, and twice: the end of the first run restores the action of the signal.
     let stopped = one_task("sleeps_until_cancelled");
     for _ in 0..2 {
         let unconcerned = one_task("add_one").prepare(Data::new().with("value", 1), &in_this_process()).unwrap();
         let outcome = stopped.run(Data::new(), &options).unwrap();
-        assert_eq!(outcome.ending, EndingKind::Stopped { reason: "SIGTERM was received".into() });
+        assert_eq!(outcome.ending.kind, EndingKind::Stopped { reason: "SIGTERM was received".into() });
         assert_eq!(outcome.signal, Some(StopSignal::Terminate));
         assert!(unconcerned.wait().is_finished());
     }

@@ -17,11 +17,11 @@ pub(crate) fn examine(arguments: &DoctorArguments) -> u8 {
         write_line(&format!("error: {error}"));
         return exit::USAGE;
     }
-    let found = look(&Settings {
-        python: PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() },
-        worker: arguments.worker.clone(),
-        limit: arguments.timeout,
-    });
+    let mut python = PythonSettings::new().path(&arguments.python_path);
+    python.interpreter = arguments.python.clone();
+    let mut settings = Settings::new(arguments.timeout).python(python);
+    settings.worker = arguments.worker.clone();
+    let found = look(&settings);
     let text = match arguments.format {
         OutputFormat::Text => as_text(&found),
         OutputFormat::Json => format!("{}\n", as_json(&found)),
@@ -80,7 +80,7 @@ fn python_lines(python: &Python) -> impl Iterator<Item = String> {
     };
     let first = [format!("  version: {}", python.version), format!("  executable: {}", python.executable), place];
     let folders = python.search_path.iter().map(|folder| format!("    {folder}"));
-    let packages = python.packages.iter().map(|Package { name, purpose, state }| match state {
+    let packages = python.packages.iter().map(|Package { name, purpose, state, .. }| match state {
         PackageState::There(version) => format!("  {name}: {}", version.as_deref().unwrap_or("of unknown version")),
         PackageState::Missing => format!("  {name}: not there (it is for {purpose})"),
         PackageState::Broken(_) => format!("  {name}: can't be imported"),

@@ -21,13 +21,14 @@ const SIGNALLED: u8 = 128;
 pub(crate) fn code(ending: &EndingKind, signal: Option<StopSignal>) -> u8 {
     match ending {
         EndingKind::Finished => FINISHED,
-        EndingKind::Failed => FAILED,
         EndingKind::TimedOut => TIMED_OUT,
         EndingKind::Stalled => STALLED,
         EndingKind::Stopped { .. } => match signal.and_then(|signal| u8::try_from(signal.number()).ok()) {
             Some(signal) => SIGNALLED + signal,
             None => FAILED,
         },
+        // `Failed`, and any kind that this program does not know yet.
+        _ => FAILED,
     }
 }
 

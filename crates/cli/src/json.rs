@@ -1,4 +1,4 @@
-//! `--format json`: one object about the whole run (`docs/ewoks.md`, "The result as JSON"). A test pins the form of the
+//! `--format json`: one object about the whole run (`docs/command-line.md`, "The result as JSON"). A test pins the form of the
 //! object. A change of an entry that is there needs a new number under `schema`.
 
 use std::fmt::Write;
@@ -24,10 +24,10 @@ pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: OutputSelec
     object.insert("schema".to_owned(), json!(SCHEMA_VERSION));
     object.insert("run".to_owned(), json!(outcome.run.to_string()));
     object.insert("workflow".to_owned(), json!(workflow.name()));
-    object.insert("outcome".to_owned(), json!(ending(&outcome.ending)));
+    object.insert("outcome".to_owned(), json!(ending(&outcome.ending.kind)));
     object.insert("result".to_owned(), result(outcome, output)?);
     if output == OutputSelection::All {
-        object.insert("nodes".to_owned(), nodes(&outcome.executions)?);
+        object.insert("nodes".to_owned(), nodes(&outcome.ending.executions)?);
     }
     object.insert("errors".to_owned(), errors(outcome));
     object.insert("seconds".to_owned(), json!(outcome.elapsed.as_secs_f64()));
@@ -37,20 +37,21 @@ pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: OutputSelec
 fn ending(kind: &EndingKind) -> &'static str {
     match kind {
         EndingKind::Finished => "finished",
-        EndingKind::Failed => "failed",
         EndingKind::TimedOut => "timed_out",
         EndingKind::Stopped { .. } => "stopped",
         EndingKind::Stalled => "stalled",
+        // `Failed`, and any kind that this program does not know yet.
+        _ => "failed",
     }
 }
 
 /// The last good result, or the last good result of each end node. Of a failed run, data from a failed task is left out.
 fn result(outcome: &Outcome, output: OutputSelection) -> Result<Json, CodecError> {
-    let is_good = |data: &&Data| outcome.ending != EndingKind::Failed || data.named(EXCEPTION).is_none();
+    let is_good = |data: &&Data| outcome.ending.kind != EndingKind::Failed || data.named(EXCEPTION).is_none();
     if output != OutputSelection::Ends {
-        return outcome.result.as_ref().filter(is_good).map_or(Ok(json!({})), object);
+        return outcome.ending.result.as_ref().filter(is_good).map_or(Ok(json!({})), object);
     }
-    let ends = outcome.outputs.iter().filter(|end| is_good(&&end.data));
+    let ends = outcome.ending.outputs.iter().filter(|end| is_good(&&end.data));
     let ends: Map<String, Json> =
         ends.map(|end| Ok((end.name.clone(), object(&end.data)?))).collect::<Result<_, _>>()?;
     Ok(Json::Object(ends))
@@ -96,9 +97,9 @@ fn status(kind: ErrorKind) -> &'static str {
 
 /// Every error that the outcome lists, handled or not, in the order of the attempts.
 fn errors(outcome: &Outcome) -> Json {
-    let unhandled = outcome.errors.iter().map(|error| (error, false));
+    let unhandled = outcome.ending.errors.iter().map(|error| (error, false));
     let mut all: Vec<(&ActorError, bool)> =
-        unhandled.chain(outcome.handled.iter().map(|error| (error, true))).collect();
+        unhandled.chain(outcome.ending.handled.iter().map(|error| (error, true))).collect();
     all.sort_by_key(|(error, _)| error.attempt.map(|attempt| attempt.0));
     let described = |(error, handled): (&ActorError, bool)| {
         let TaskError { type_name, message, .. } = &error.error;

@@ -1,6 +1,6 @@
 //! The result of a run as text, the summary of a graph for `--dry-run`, and the messages about errors.
 
-use pushflow::{ActorError, CodecError, Data, EndingKind, Execution, Outcome, Payload, Value, Workflow};
+use pushflow::{ActorError, CodecError, Data, Execution, Outcome, Payload, Value, Workflow};
 use serde_json::json;
 
 use crate::arguments::{OutputFormat, OutputSelection};
@@ -22,8 +22,8 @@ pub(crate) fn as_text(outcome: &Outcome, output: OutputSelection) -> Result<Stri
         Ok(format!("{title}:\n{entries}"))
     };
     match output {
-        OutputSelection::Last => outcome.result.as_ref().map_or(Ok(String::new()), entries),
-        OutputSelection::Ends => outcome.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
+        OutputSelection::Last => outcome.ending.result.as_ref().map_or(Ok(String::new()), entries),
+        OutputSelection::Ends => outcome.ending.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
         OutputSelection::All => {
             let execution = |Execution { name, attempt, result, .. }: &Execution| {
                 let attempt = attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
@@ -32,7 +32,7 @@ pub(crate) fn as_text(outcome: &Outcome, output: OutputSelection) -> Result<Stri
                     Err(error) => Ok(format!("{name}{attempt}: {error}\n")),
                 }
             };
-            outcome.executions.iter().map(execution).collect()
+            outcome.ending.executions.iter().map(execution).collect()
         }
     }
 }
@@ -97,8 +97,8 @@ pub(crate) fn describe(workflow: &Workflow, format: OutputFormat) -> Result<Stri
 
 /// Prints the errors of a run on standard error, and the ending of a run that did not finish.
 pub(crate) fn explain(outcome: &Outcome) {
-    if let Some(first) = outcome.handled.first() {
-        let more = match outcome.handled_errors {
+    if let Some(first) = outcome.ending.handled.first() {
+        let more = match outcome.ending.handled_errors {
             1 => String::new(),
             2 => "; so was 1 more, which --format json lists".to_owned(),
             count => format!("; so were {} more, which --format json lists", count - 1),
@@ -106,26 +106,14 @@ pub(crate) fn explain(outcome: &Outcome) {
         let at = first.attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
         write_line(&format!("note: an error of {}{at} was handled: {}{more}", first.name, first.error));
     }
-    for error in &outcome.errors {
+    for error in &outcome.ending.errors {
         explain_error(error);
     }
-    if outcome.more_errors > 0 {
-        write_line(&format!("pushflow: and {} more errors", outcome.more_errors));
+    if outcome.ending.more_errors > 0 {
+        write_line(&format!("pushflow: and {} more errors", outcome.ending.more_errors));
     }
-    let seconds = outcome.elapsed.as_secs_f64();
-    match &outcome.ending {
-        EndingKind::Finished => {}
-        EndingKind::Failed => write_line(&format!("pushflow: the run failed after {seconds:.1} s")),
-        EndingKind::TimedOut => write_line(&format!("pushflow: the run timed out after {seconds:.1} s")),
-        EndingKind::Stopped { reason } => {
-            write_line(&format!("pushflow: the run was stopped after {seconds:.1} s: {reason}"));
-        }
-        EndingKind::Stalled => {
-            write_line(&format!(
-                "pushflow: the run stalled: nothing is left to do, and {}",
-                outcome.stalled.join("; ")
-            ));
-        }
+    if !outcome.is_finished() {
+        write_line(&format!("pushflow: {outcome}"));
     }
 }
 

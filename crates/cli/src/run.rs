@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pushflow::{
-    CodecError, Data, Limits, LoadOptions, Lossy, Outputs, PoolOptions, PythonClasses, PythonSettings, RunOptions,
-    StopSignal, Workflow, green,
+    CodecError, Data, LoadOptions, Lossy, Outputs, PoolOptions, PythonClasses, PythonSettings, RunOptions, StopSignal,
+    Workflow, green,
 };
 
 use crate::arguments::{OutputFormat, OutputSelection, RunArguments};
@@ -41,7 +41,7 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     let run = workflow.prepare(Data::new(), &options(arguments, &workflow)?)?;
     let outcome = run.wait();
     report::explain(&outcome);
-    let code = exit::code(&outcome.ending, outcome.signal);
+    let code = exit::code(&outcome.ending.kind, outcome.signal);
     let text = match arguments.format {
         OutputFormat::Text => report::as_text(&outcome, arguments.output),
         OutputFormat::Json => json::of_run(&workflow, &outcome, arguments.output),
@@ -65,12 +65,9 @@ fn load(arguments: &RunArguments) -> Result<Workflow, Box<dyn Error>> {
     let inputs = inputs::of(arguments)?;
     folders_are_there("--root-dir", arguments.root_dir.as_slice())?;
     folders_are_there("--python-path", &arguments.python_path)?;
-    let usual = PythonClasses::default();
-    let classes = PythonClasses {
-        python: python(arguments),
-        worker: arguments.worker.clone(),
-        limit: arguments.attempt_timeout.unwrap_or(usual.limit),
-    };
+    let mut classes = PythonClasses::new().python(python(arguments));
+    classes.worker = arguments.worker.clone();
+    classes.limit = arguments.attempt_timeout.unwrap_or(classes.limit);
     let mut options = LoadOptions::default().with_inputs(inputs).with_classes(Arc::new(classes));
     options.root.clone_from(&arguments.root_dir);
     Ok(if inputs::is_standard_input(&arguments.graph) {
@@ -92,33 +89,37 @@ pub(crate) fn folders_are_there(option: &str, folders: &[PathBuf]) -> Result<(),
 }
 
 fn python(arguments: &RunArguments) -> PythonSettings {
-    PythonSettings { interpreter: arguments.python.clone(), path: arguments.python_path.clone() }
+    let mut settings = PythonSettings::new().path(&arguments.python_path);
+    settings.interpreter = arguments.python.clone();
+    settings
 }
 
 fn options(arguments: &RunArguments, workflow: &Workflow) -> Result<RunOptions, Box<dyn Error>> {
     let printer = Lossy::new(TaskOutput::new(workflow, arguments.progress)?, QUEUE)?;
-    Ok(RunOptions {
-        pool: arguments.pool.unwrap_or_else(|| pushflow::RunOptions::default().pool),
-        pool_options: PoolOptions {
-            max_workers: arguments.workers.map(|workers| workers as usize),
-            scaling: !arguments.no_scaling,
-            max_tasks_per_worker: arguments.max_tasks_per_worker.map(|tasks| tasks as usize),
-            interrupt_grace: arguments.interrupt_grace,
-            orphan_grace: arguments.orphan_grace,
-            start_method: arguments.start_method,
-            worker: arguments.worker.clone(),
-            ..PoolOptions::default()
-        },
-        timeout: arguments.timeout,
-        attempt_timeout: arguments.attempt_timeout,
-        stop_signals: StopSignal::ALL.to_vec(),
-        python: python(arguments),
-        observers: vec![Arc::new(printer)],
-        outputs: match arguments.output {
-            OutputSelection::Last => Outputs::Last,
-            OutputSelection::Ends => Outputs::Ends,
-            OutputSelection::All => Outputs::All,
-        },
-        limits: Limits { max_rounds: arguments.max_rounds, ..Limits::default() },
-    })
+    let pool_options = PoolOptions {
+        max_workers: arguments.workers.map(|workers| workers as usize),
+        scaling: !arguments.no_scaling,
+        max_tasks_per_worker: arguments.max_tasks_per_worker.map(|tasks| tasks as usize),
+        interrupt_grace: arguments.interrupt_grace,
+        orphan_grace: arguments.orphan_grace,
+        start_method: arguments.start_method,
+        worker: arguments.worker.clone(),
+        ..PoolOptions::default()
+    };
+    let outputs = match arguments.output {
+        OutputSelection::Last => Outputs::Last,
+        OutputSelection::Ends => Outputs::Ends,
+        OutputSelection::All => Outputs::All,
+    };
+    let mut options = RunOptions::new()
+        .pool_options(pool_options)
+        .stop_signals(StopSignal::ALL)
+        .python(python(arguments))
+        .observer(printer)
+        .outputs(outputs);
+    options.pool = arguments.pool;
+    options.timeout = arguments.timeout;
+    options.attempt_timeout = arguments.attempt_timeout;
+    options.limits.max_rounds = arguments.max_rounds;
+    Ok(options)
 }

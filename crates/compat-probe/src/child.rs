@@ -47,7 +47,7 @@ fn end_with(parent: u32) -> Result<(), Box<dyn Error>> {
 }
 
 fn run(pool: PoolType, task: ProbeTask, start_method: StartMethod) -> Verdict {
-    let options = RunOptions { pool, pool_options: pool_options(start_method), ..RunOptions::default() };
+    let options = RunOptions::new().pool(pool).pool_options(pool_options(start_method));
     let run = || workflow(task)?.run(task.inputs(VALUE, start_method), &options);
     match run() {
         Ok(outcome) => judge(task, &outcome),
@@ -67,17 +67,17 @@ fn workflow(task: ProbeTask) -> Result<Workflow, RunError> {
 }
 
 fn judge(task: ProbeTask, outcome: &Outcome) -> Verdict {
-    if let Some(error) = outcome.errors.first() {
+    if let Some(error) = outcome.errors().first() {
         return match &*error.error.message {
             REFUSAL => Verdict::Refused(REFUSAL.to_owned()),
             _ => Verdict::Failed(error.error.to_string()),
         };
     }
-    match &outcome.result {
+    match outcome.result() {
         Some(result) if outcome.is_finished() => match task.check(VALUE, result) {
             Ok(()) => Verdict::Ok,
             Err(reason) => Verdict::Failed(reason),
         },
-        _ => Verdict::Failed(format!("the run ended as {:?}", outcome.ending)),
+        _ => Verdict::Failed(format!("the run ended as {:?}", outcome.ending.kind)),
     }
 }

@@ -1,8 +1,8 @@
-//! [`Join`]: what a join keeps, and when it has one arrival of each link (`parity.md` P52-P54, repaired).
+//! [`Join`]: what a join keeps, and when it has one arrival of each link (`docs/parity.md` P52-P54, repaired).
 //!
-//! Each link has a queue of its own. A *round* takes the oldest arrival of each and merges them in link order, a later
-//! link's entries over an earlier one's, whatever the order in which they came. What arrives on a link that has delivered
-//! already waits there for the next round. So a join is right in loops, and a fast link is never mistaken for two.
+//! Each link has a queue of its own. A *round* takes the oldest arrival of each queue and merges them in link order, a
+//! later link's entries over an earlier one's, whatever the order of their arrival. A second arrival on a link waits in
+//! its queue for the next round. So a join works in loops, and two arrivals on one link never complete a round.
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ impl Join {
         Join { links: (0..links).map(|_| VecDeque::new()).collect(), missing: links, kept: 0 }
     }
 
-    /// How many arrivals wait for others.
+    /// How many arrivals wait for a round.
     pub(super) fn kept(&self) -> usize {
         self.kept
     }
@@ -33,7 +33,7 @@ impl Join {
         self.links.iter().map(VecDeque::len)
     }
 
-    /// Keeps one arrival; the merged data of a round, if it completes one. It can't complete two.
+    /// Keeps one arrival. Returns the merged data of the round that it completes, if it does; it can't complete two.
     pub(super) fn arrive(&mut self, link: u32, data: Data) -> Option<Data> {
         let queue = &mut self.links[link as usize];
         self.missing -= usize::from(queue.is_empty());

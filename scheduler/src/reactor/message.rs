@@ -1,104 +1,150 @@
-//! What the caller tells the reactor and what the reactor asks of the caller.
+//! [`Event`]s, from the caller to the reactor, and [`Action`]s, from the reactor to the caller.
 
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
 use pushflow_model::{AttemptId, Data, TaskError};
 
-use super::{ActorError, Ending};
+use super::ending::{ActorError, Ending};
 
-/// Something that happened.
+/// What has happened, for the reactor.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The run begins: the start actor is triggered with the run's inputs.
     Begin,
-    /// An attempt ended well.
+    /// An attempt succeeded.
     Finished {
-        /// Which one.
+        /// The attempt.
         attempt: AttemptId,
-        /// What its task returned.
+        /// The result of its task.
         result: Data,
     },
     /// An attempt failed, its worker was lost, or its interruption took effect.
     Failed {
-        /// Which one.
+        /// The attempt.
         attempt: AttemptId,
-        /// How.
+        /// How it failed.
         error: TaskError,
     },
     /// The run's deadline passed.
     Deadline,
-    /// Somebody wants the run to end when what runs now has ended: from here on tasks fail instead of being run, and take
-    /// their error path.
+    /// A user asked the run to end when its attempts in flight have ended: from here on, a task that would run fails
+    /// instead and takes its error path.
     SoftStopAsked {
-        /// Why, in the words of who asked.
+        /// The reason that the user gave.
         reason: String,
     },
-    /// Somebody wants the run to end.
+    /// A user asked the run to end.
     StopAsked {
-        /// Why, in the words of who asked.
+        /// The reason that the user gave.
         reason: String,
     },
     /// The answer to [`Action::Continue`].
     Continue,
 }
 
-/// Something that the caller is to do.
+/// What the caller is to do.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Run the task of an actor ([`pushflow_graph::Task::work`]), and report how it ended, once.
+    /// Run the task of an actor ([`pushflow_graph::Task::work`]), and report the end of that attempt once.
     Submit {
-        /// What to call it in the report.
+        /// The attempt, for the report.
         attempt: AttemptId,
-        /// Whose task.
+        /// The actor.
         actor: ActorId,
-        /// What the task gets.
+        /// The inputs of the task.
         inputs: Data,
-        /// How long to wait before; not zero only where the task is tried again.
+        /// How long to wait before the attempt is submitted; more than zero only for a retry.
         delay: Duration,
     },
-    /// End an open attempt early; how it ended is reported as ever. At most once for each attempt.
+    /// Interrupt an attempt in flight, and report its end as ever. Given at most once for each attempt.
     Interrupt {
-        /// Which one.
+        /// The attempt.
         attempt: AttemptId,
     },
-    /// More triggers are queued than one step handles: look for other events first, then send [`Event::Continue`].
+    /// More triggers are queued than one step handles: hand over the events that have arrived, then
+    /// [`Event::Continue`].
     Continue,
-    /// Nothing to do: an actor that needs no attempt did its part (all but tasks, and identities).
+    /// For information: an actor that submits no attempt has handed its data on. Every actor but one whose task is an
+    /// attempt.
     Passed {
-        /// Which one.
+        /// The actor.
         actor: ActorId,
     },
-    /// Nothing to do: an actor failed.
+    /// For information: an actor failed.
     Failed {
-        /// Which one, and how.
+        /// The actor, and how it failed.
         failure: Box<ActorError>,
-        /// Whether something was triggered by it, or the task is tried again; if not, the [`Ending`] lists it again.
+        /// Whether the failure triggered a handler, or the task is tried again. If neither, [`Ending::errors`] lists
+        /// it.
         handled: bool,
     },
-    /// The status of the run is this text now; it has no other effect.
+    /// The status of the run is this text from now on. The status has no other effect.
     Status(String),
-    /// The run is over. The last action of each run, given once.
+    /// The run is over: the last action of each run, given once.
     Finish(Box<Ending>),
 }
 
-/// How much a run may hold at once.
+/// How much a run may hold at once, and how often an actor may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Triggers handled in one step before the reactor asks to be continued; at least 1, by default 1024.
     pub triggers_per_step: usize,
-    /// Queued triggers, open attempts and buffered arrivals together; by default 1,000,000. A run that has more, such
-    /// as a cycle of forks that feeds itself twice, is ended as failed (`TooManyTriggers`) before it takes all memory.
+    /// Queued triggers, attempts in flight and buffered arrivals together; by default 1,000,000. A run that has more,
+    /// such as a cycle of forks that feeds itself twice, fails (`TooManyTriggers`) before it takes all memory.
     pub under_way: usize,
-    /// Errors that the ending lists, the first ones; by default 1000. More are counted.
+    /// How many errors the ending lists, the first ones; by default 1000. Further errors are only counted.
     pub errors: usize,
-    /// How often one actor may run in one run, and so how often any cycle may go round; by default as often as it likes. A
-    /// run in which one is to run more often is ended as failed (`TooManyRounds`). An actor may have a limit of its own
+    /// How often one actor may run in one run, and so how often any cycle may go round; no limit by default. When an
+    /// actor is triggered more often, the run fails (`TooManyRounds`). An actor may have a limit of its own
     /// ([`pushflow_graph::Graph::limit_rounds`]).
     pub max_rounds: Option<u64>,
-    /// Executions whose outputs the ending lists where it lists all ([`super::Outputs::All`]), the last ones; by default
-    /// 10,000. More are counted.
+    /// How many executions the ending lists with [`super::Outputs::All`], the last ones; by default 10,000. Earlier
+    /// ones are only counted.
     pub outputs: usize,
+}
+
+impl Limits {
+    /// The default limits.
+    pub fn new() -> Limits {
+        Limits::default()
+    }
+
+    /// Sets [`Limits::triggers_per_step`].
+    #[must_use]
+    pub fn triggers_per_step(mut self, triggers: usize) -> Limits {
+        self.triggers_per_step = triggers;
+        self
+    }
+
+    /// Sets [`Limits::under_way`].
+    #[must_use]
+    pub fn under_way(mut self, triggers: usize) -> Limits {
+        self.under_way = triggers;
+        self
+    }
+
+    /// Sets [`Limits::errors`].
+    #[must_use]
+    pub fn errors(mut self, errors: usize) -> Limits {
+        self.errors = errors;
+        self
+    }
+
+    /// Sets [`Limits::max_rounds`].
+    #[must_use]
+    pub fn max_rounds(mut self, rounds: u64) -> Limits {
+        self.max_rounds = Some(rounds);
+        self
+    }
+
+    /// Sets [`Limits::outputs`].
+    #[must_use]
+    pub fn outputs(mut self, executions: usize) -> Limits {
+        self.outputs = executions;
+        self
+    }
 }
 
 impl Default for Limits {
@@ -107,22 +153,22 @@ impl Default for Limits {
     }
 }
 
-/// What a reactor has counted since its run began.
+/// The counts of a reactor since its run began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Triggers handled.
     pub triggers: u64,
     /// Attempts submitted.
     pub submitted: u64,
-    /// Attempts that ended, well or not.
+    /// Attempts that ended, by success or failure.
     pub ended: u64,
-    /// Attempts submitted and not ended, at this moment.
+    /// Attempts in flight, at this moment.
     pub open: usize,
     /// Triggers that wait to be handled, at this moment.
     pub queued: usize,
-    /// Arrivals that wait for the first execution of their actor or for the round of a join, at this moment.
+    /// Arrivals that wait for the first execution of their actor, or for a round of a join, at this moment.
     pub buffered: usize,
-    /// Events that had no meaning: a second report for one attempt, a report for an attempt never submitted, a second
-    /// [`Event::Begin`].
+    /// Events that the reactor ignored: a second report for one attempt, a report for an attempt that was never
+    /// submitted, a second [`Event::Begin`].
     pub ignored: u64,
 }

@@ -1,5 +1,5 @@
-//! [`Plan`]: the graph of a run, compiled once: for each actor its links out, in flat memory and in the order to take
-//! them, what hears of its failures, and where it keeps what arrives.
+//! [`Plan`]: the graph of a run, compiled once. It has for each actor its links out, in flat memory and in the order in
+//! which the run takes them, the handlers of its failures, and the slots for its arrivals.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,155 +7,117 @@ use std::sync::Arc;
 use pushflow_graph::{Actor, ActorId, ActorKind, Arrival, Graph, Link, LinkId, Mapping, Router};
 use pushflow_model::{Data, Key, TaskError};
 
-use super::arrive::{Keep, Merge};
-use super::failure::{exception_key, instance_key};
+use super::error_data::ErrorKeys;
 use super::handlers::Handlers;
 use super::join::Join;
-use super::missing;
-use super::route::Ports;
+use super::links::{Delivery, InputSlot, OutLink};
+use super::merge::{InputState, Merge};
+use super::missing_data;
+use super::router_ports::RouterPorts;
 
-/// The entry in which ppf nodes hand on everything (`ewoks_format.md`, `ppfmethod`).
+/// The entry in which ppf nodes hand on everything (`docs/ewoks.md`).
 const TRAVELLING: &str = "_ppfdict";
 
-/// The graph of a run and what follows from it.
+/// The graph of a run, with what the run looks up often.
 #[derive(Debug)]
 pub(super) struct Plan {
     graph: Arc<Graph>,
     nodes: Vec<Node>,
-    exits: Vec<Exit>,
-    /// Of the routers only.
-    ports: Vec<Ports>,
-    /// The actors that keep arrivals, in the order of their [`Keep`]s.
-    keepers: Vec<ActorId>,
+    out_links: Vec<OutLink>,
+    /// One for each router.
+    ports: Vec<RouterPorts>,
+    /// The actors that keep arrivals, in the order of their [`InputState`]s.
+    stateful_actors: Vec<ActorId>,
     handlers: Handlers,
     /// The key of [`TRAVELLING`], made once.
     pub(super) travelling: Key,
-    /// Whether some inputs may be there and missing.
+    /// Whether a task of the graph may hand on `MISSING_DATA`; see `missing_data`.
     pub(super) may_miss: bool,
-    /// The key of what says that data comes from a failure, made once.
-    pub(super) exception: Key,
-    /// The key of the entry that has the error itself.
-    pub(super) instance: Key,
+    pub(super) error_keys: ErrorKeys,
 }
 
 /// One actor.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// The first of its links out, in connect order; a router's grouped by port; those for errors last.
+    /// The index of its first link out. The links are in connect order, a router's grouped by port; error links are
+    /// last.
     first: u32,
-    /// The first of those for errors.
+    /// The index of its first error link.
     errors: u32,
     end: u32,
-    /// Which of the routers' ports are its own, if it is one.
+    /// The index of its ports, if it is a router.
     ports: u32,
-    /// Where it keeps arrivals, if it does.
-    keep: u32,
+    /// The index of its input state, if it keeps arrivals.
+    input_state: u32,
 }
 
-/// The links into an actor that keeps what arrives.
+/// How many slots of each kind an actor has that keeps arrivals.
 #[derive(Debug, Default)]
-struct Entrances {
+struct SlotCounts {
     required: usize,
     cached: usize,
     joined: usize,
-}
-
-/// One link out of an actor.
-#[derive(Debug)]
-pub(super) struct Exit {
-    pub(super) link: LinkId,
-    pub(super) target: ActorId,
-    pub(super) way: Way,
-    /// Whether it is always taken and hands on everything, so that nobody need look at the link itself.
-    pub(super) plain: bool,
-}
-
-/// What becomes of what arrives on a link: an [`Arrival`], with the place where it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// It runs the target at once.
-    Direct,
-    /// It is merged with what the target keeps there.
-    Kept(Place),
-    /// It reaches the stop actor, from this one.
-    End(ActorId),
-}
-
-/// Where an actor keeps what arrives on one of its links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// With the run's own inputs.
-    Start,
-    /// As the latest of the required link of this number.
-    Required(u32),
-    /// As the latest of the cached optional link of this number.
-    Cached(u32),
-    /// As one of the arrivals on optional links that are not cached.
-    Loose,
-    /// Until a round takes it, as an arrival on the join's link of this number.
-    Joined(u32),
 }
 
 impl Plan {
     pub(super) fn new(graph: Arc<Graph>) -> Self {
         let mut plan = Plan {
             nodes: vec![Node::default(); graph.actor_count()],
-            exits: Vec::with_capacity(graph.link_count()),
+            out_links: Vec::with_capacity(graph.link_count()),
             ports: Vec::new(),
-            keepers: Vec::new(),
+            stateful_actors: Vec::new(),
             handlers: Handlers::new(&graph),
             travelling: Key::from(TRAVELLING),
-            may_miss: missing::is_possible(&graph),
-            exception: exception_key(),
-            instance: instance_key(),
+            may_miss: missing_data::is_possible(&graph),
+            error_keys: ErrorKeys::new(),
             graph: graph.clone(),
         };
-        let ways = plan.ways();
+        let deliveries = plan.deliveries();
         for (id, actor) in graph.actors() {
-            plan.add_exits(id, actor, &ways);
+            plan.add_out_links(id, actor, &deliveries);
         }
         plan
     }
 
-    /// What becomes of what arrives on each link; finds the actors that keep something.
-    fn ways(&mut self) -> Vec<Way> {
+    /// How the data of each link reaches its target. Also finds the actors that keep arrivals.
+    fn deliveries(&mut self) -> Vec<Delivery> {
         let graph = self.graph.clone();
-        let mut entrances: HashMap<ActorId, Entrances> = HashMap::new();
-        let way = |(_, source, target, link): (LinkId, ActorId, ActorId, &Link)| {
-            let place = match graph.actor(target).kind {
-                ActorKind::Stop => return Way::End(source),
-                ActorKind::Join => entrances.entry(target).or_default().joined(),
-                _ if link.arrival == Arrival::Direct => return Way::Direct,
-                _ => entrances.entry(target).or_default().place(link.arrival),
+        let mut counts: HashMap<ActorId, SlotCounts> = HashMap::new();
+        let delivery = |(_, source, target, link): (LinkId, ActorId, ActorId, &Link)| {
+            let slot = match graph.actor(target).kind {
+                ActorKind::Stop => return Delivery::End(source),
+                ActorKind::Join => counts.entry(target).or_default().joined_slot(),
+                _ if link.arrival == Arrival::Direct => return Delivery::Direct,
+                _ => counts.entry(target).or_default().slot(link.arrival),
             };
-            Way::Kept(place)
+            Delivery::Kept(slot)
         };
-        let ways = graph.links().map(way).collect();
-        self.keepers = entrances.into_keys().collect();
-        self.keepers.sort_unstable();
-        ways
+        let deliveries = graph.links().map(delivery).collect();
+        self.stateful_actors = counts.into_keys().collect();
+        self.stateful_actors.sort_unstable();
+        deliveries
     }
 
-    fn add_exits(&mut self, id: ActorId, actor: &Actor, ways: &[Way]) {
-        let first = self.exits.len();
+    fn add_out_links(&mut self, id: ActorId, actor: &Actor, deliveries: &[Delivery]) {
+        let first = self.out_links.len();
         let (on_error, usual): (Vec<_>, Vec<_>) =
             self.graph.outgoing(id).into_iter().partition(|&(link, _)| self.graph.link(link).on_error);
         let errors = first + usual.len();
         for (link, target) in usual.into_iter().chain(on_error) {
             let Link { conditions, mapping, .. } = self.graph.link(link);
             let plain = conditions.is_empty() && *mapping == Mapping::All;
-            self.exits.push(Exit { link, target, way: ways[link.index()], plain });
+            self.out_links.push(OutLink { link, target, delivery: deliveries[link.index()], plain });
         }
         let small = |index: usize| u32::try_from(index).expect("actors and links are counted in 32 bits");
         self.nodes[id.index()] = Node {
             first: small(first),
             errors: small(errors),
-            end: small(self.exits.len()),
+            end: small(self.out_links.len()),
             ports: small(self.ports.len()),
-            keep: small(self.keepers.binary_search(&id).unwrap_or_default()),
+            input_state: small(self.stateful_actors.binary_search(&id).unwrap_or_default()),
         };
         if matches!(actor.kind, ActorKind::Router(_)) {
-            self.ports.push(Ports::group(&self.graph, &mut self.exits[first..errors], first));
+            self.ports.push(RouterPorts::group(&self.graph, &mut self.out_links[first..errors], first));
         }
     }
 
@@ -167,78 +129,78 @@ impl Plan {
         self.graph.actor(id)
     }
 
-    /// What each actor that keeps arrivals has of them, before there are any.
-    pub(super) fn keeps(&self) -> Vec<Keep> {
-        self.keepers.iter().map(|&id| self.keep(id)).collect()
+    /// The input states at the begin of a run, in the order of [`Plan::stateful_actors`].
+    pub(super) fn input_states(&self) -> Vec<InputState> {
+        self.stateful_actors.iter().map(|&id| self.input_state(id)).collect()
     }
 
-    fn keep(&self, id: ActorId) -> Keep {
+    fn input_state(&self, id: ActorId) -> InputState {
         let incoming = self.graph.incoming(id);
         if matches!(self.actor(id).kind, ActorKind::Join) {
-            return Keep::Join(Join::new(incoming.len()));
+            return InputState::Join(Join::new(incoming.len()));
         }
         let count = |wanted: fn(Arrival) -> bool| {
             incoming.iter().filter(|(link, _)| wanted(self.graph.link(*link).arrival)).count()
         };
-        Keep::Merge(Merge::new(
+        InputState::Merge(Merge::new(
             count(|arrival| arrival == Arrival::Required),
             count(|arrival| arrival == Arrival::Optional { cached: true }),
         ))
     }
 
-    /// Which of the [`Plan::keeps`] is that of an actor that keeps arrivals.
-    pub(super) fn place_of_keep(&self, id: ActorId) -> usize {
-        self.nodes[id.index()].keep as usize
+    /// The index among [`Plan::input_states`] of an actor that keeps arrivals.
+    pub(super) fn input_state_index(&self, id: ActorId) -> usize {
+        self.nodes[id.index()].input_state as usize
     }
 
-    /// The actors that keep arrivals, in the order of [`Plan::keeps`].
-    pub(super) fn keepers(&self) -> &[ActorId] {
-        &self.keepers
+    /// The actors that keep arrivals, in the order of [`Plan::input_states`].
+    pub(super) fn stateful_actors(&self) -> &[ActorId] {
+        &self.stateful_actors
     }
 
     /// The links that are taken when an actor is done.
-    pub(super) fn exits(&self, id: ActorId) -> &[Exit] {
+    pub(super) fn out_links(&self, id: ActorId) -> &[OutLink] {
         let node = &self.nodes[id.index()];
-        &self.exits[node.first as usize..node.errors as usize]
+        &self.out_links[node.first as usize..node.errors as usize]
     }
 
     /// The links that are taken when an actor fails.
-    pub(super) fn error_exits(&self, id: ActorId) -> &[Exit] {
+    pub(super) fn error_links(&self, id: ActorId) -> &[OutLink] {
         let node = &self.nodes[id.index()];
-        &self.exits[node.errors as usize..node.end as usize]
+        &self.out_links[node.errors as usize..node.end as usize]
     }
 
-    /// What the scopes of an actor trigger when it fails.
-    pub(super) fn hearing(&self, id: ActorId) -> impl Iterator<Item = ActorId> {
-        self.handlers.hearing(id)
+    /// The handlers in the scopes of an actor that its failure triggers.
+    pub(super) fn scope_handlers(&self, id: ActorId) -> impl Iterator<Item = ActorId> {
+        self.handlers.scope_handlers(id)
     }
 
-    /// Whether anything may hear of the failure of an actor.
+    /// Whether a failure of the actor may trigger another actor.
     pub(super) fn has_error_path(&self, id: ActorId) -> bool {
-        !self.error_exits(id).is_empty() || self.hearing(id).next().is_some()
+        !self.error_links(id).is_empty() || self.scope_handlers(id).next().is_some()
     }
 
-    /// The links out of a router that this data leaves by.
-    pub(super) fn chosen_exits(&self, id: ActorId, router: &Router, data: &Data) -> Result<&[Exit], TaskError> {
+    /// The links of the port by which this data leaves a router.
+    pub(super) fn links_of_port(&self, id: ActorId, router: &Router, data: &Data) -> Result<&[OutLink], TaskError> {
         let ports = &self.ports[self.nodes[id.index()].ports as usize];
-        Ok(&self.exits[ports.choose(router, data)?])
+        Ok(&self.out_links[ports.choose(router, data)?])
     }
 }
 
-impl Entrances {
+impl SlotCounts {
     /// A place for what arrives on one more link.
-    fn place(&mut self, arrival: Arrival) -> Place {
+    fn slot(&mut self, arrival: Arrival) -> InputSlot {
         match arrival {
-            Arrival::Direct | Arrival::Optional { cached: false } => Place::Loose,
-            Arrival::Start => Place::Start,
-            Arrival::Required => Place::Required(next(&mut self.required)),
-            Arrival::Optional { cached: true } => Place::Cached(next(&mut self.cached)),
+            Arrival::Direct | Arrival::Optional { cached: false } => InputSlot::Loose,
+            Arrival::Start => InputSlot::Start,
+            Arrival::Required => InputSlot::Required(next(&mut self.required)),
+            Arrival::Optional { cached: true } => InputSlot::Cached(next(&mut self.cached)),
         }
     }
 
     /// A place for what arrives on one more link of a join.
-    fn joined(&mut self) -> Place {
-        Place::Joined(next(&mut self.joined))
+    fn joined_slot(&mut self) -> InputSlot {
+        InputSlot::Joined(next(&mut self.joined))
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Rounds`]: how often each actor has run, where that is limited.
 //!
-//! The limit is on the executions of one actor in one run, whatever triggered them: the cycle that goes round most often
-//! meets it first, and the error names that cycle. Nothing is counted in a run without limits.
+//! The limit is on the executions of one actor in one run, whatever triggered them. The cycle that goes round most
+//! often reaches the limit first, and the error names that cycle. A run without limits counts nothing.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,9 +14,9 @@ const NAMED: usize = 10;
 /// How often each actor has run.
 #[derive(Debug)]
 pub(super) struct Rounds {
-    /// Per actor; empty where nothing is limited.
+    /// One for each actor; empty in a run without limits.
     counts: Vec<u64>,
-    /// For actors without a limit of their own.
+    /// The limit of actors without one of their own.
     limit: u64,
     own: HashMap<ActorId, u64>,
 }
@@ -29,7 +29,7 @@ impl Rounds {
         Rounds { counts, limit: limit.unwrap_or(u64::MAX), own }
     }
 
-    /// Counts one execution; the limit, if it is one too many.
+    /// Counts one execution. Returns the limit of the actor if this execution exceeds it.
     pub(super) fn count(&mut self, actor: ActorId) -> Option<u64> {
         let count = self.counts.get_mut(actor.index())?;
         *count += 1;
@@ -38,7 +38,7 @@ impl Rounds {
     }
 }
 
-/// The error of an actor that was to run more often than it may.
+/// The error of an actor that was triggered more often than its limit.
 pub(super) fn too_many(graph: &Graph, actor: ActorId, limit: u64) -> TaskError {
     let why = match cycle_through(graph, actor) {
         Some(cycle) => format!("the cycle {} has not ended by then", shown(graph, &cycle)),
@@ -53,7 +53,7 @@ pub(super) fn too_many(graph: &Graph, actor: ActorId, limit: u64) -> TaskError {
     error
 }
 
-/// A shortest cycle through an actor, from it to the last one before it.
+/// A shortest cycle through an actor: from that actor to the one before it.
 fn cycle_through(graph: &Graph, actor: ActorId) -> Option<Vec<ActorId>> {
     let mut came_from: HashMap<ActorId, ActorId> = HashMap::new();
     let mut next = VecDeque::from([actor]);

@@ -1,46 +1,47 @@
-//! Why nothing goes on: which end was not reached, and which join waits for whom.
+//! Why a run has stalled: nothing reached the stop actor, or a join waits for other actors.
 
 use pushflow_graph::Origin;
 
 use super::Reactor;
-use super::arrive::Keep;
 use super::join::Join;
+use super::merge::InputState;
 use super::plan::Plan;
 
 /// How many joins an explanation names.
 const NAMED: usize = 20;
 
 impl Reactor {
-    /// What a run with nothing left to do still waits for, one sentence each; nothing if it is simply done.
-    pub(super) fn unmet(&self, plan: &Plan) -> Vec<String> {
+    /// Why a run with nothing left to do has stalled, one sentence each; empty if it has not.
+    pub(super) fn stall_reasons(&self, plan: &Plan) -> Vec<String> {
         if plan.graph().origin() != Origin::Code {
             return Vec::new();
         }
         let joins = self.waiting_joins(plan);
         match (&self.result, joins.is_empty()) {
             (None, true) => vec!["nothing reached the stop actor".to_owned()],
-            // A branch that failed and was handled does not deliver: that is what its handler is for.
-            (Some(_), _) if self.handled > 0 => Vec::new(),
+            // A branch whose failure was handled does not deliver to its join; its handler decides what happens
+            // instead.
+            (Some(_), _) if self.errors.handled_count > 0 => Vec::new(),
             _ => joins,
         }
     }
 
-    /// Each join that has something and waits for more, one sentence each.
+    /// One sentence for each join that keeps an arrival and waits for others.
     pub fn waiting(&self) -> Vec<String> {
         self.waiting_joins(&self.plan)
     }
 
-    /// Each join that keeps something, with what it waits for.
+    /// One sentence for each join that keeps an arrival, with the actors that it waits for.
     pub(super) fn waiting_joins(&self, plan: &Plan) -> Vec<String> {
         let mut sentences: Vec<String> = Vec::new();
         let mut more = 0;
-        for (&actor, keep) in plan.keepers().iter().zip(&self.keeps) {
-            match keep {
-                Keep::Join(join) if join.kept() > 0 && sentences.len() < NAMED => {
+        for (&actor, state) in plan.stateful_actors().iter().zip(&self.input_states) {
+            match state {
+                InputState::Join(join) if join.kept() > 0 && sentences.len() < NAMED => {
                     let sources = plan.graph().incoming(actor).into_iter().map(|(_, source)| &plan.actor(source).name);
                     sentences.push(sentence(&plan.actor(actor).name, join, sources));
                 }
-                Keep::Join(join) if join.kept() > 0 => more += 1,
+                InputState::Join(join) if join.kept() > 0 => more += 1,
                 _ => {}
             }
         }

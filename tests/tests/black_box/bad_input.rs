@@ -166,8 +166,8 @@ fn a_wrong_option_or_value_is_said() {
     assert_refused(run(&["--wrokers", "3"]), "'--wrokers'").assert_error("'--workers'");
     assert_refused(run(&["--workers", "0"]), "'--workers <N>'");
     assert_refused(
-        run(&["--timeout", "5"]),
-        "'5' for '--timeout <TIME>': a time is a number and its unit, such as 400ms",
+        run(&["--timeout", "five"]),
+        "'five' for '--timeout <TIME>': a time is a number and its unit, such as 400ms",
     );
     assert_refused(run(&["--format", "xml"]), "'--format <FORMAT>'").assert_error("json");
     assert_refused(run(&["name"]), "'name' for '[NAME=VALUE]...': an input is written NAME=VALUE");

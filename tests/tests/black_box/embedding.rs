@@ -25,9 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     workflow.connect(start, actor)?;
     workflow.connect(actor, stop)?;
     let outcome = workflow.run(Data::new().with("name", "World"), &RunOptions::default())?;
-    assert!(outcome.is_finished(), "{outcome:?}");
-    let result = outcome.result.ok_or("no result")?;
-    println!("{}", result.to_json()?);
+    println!("{}", outcome.into_result()?.to_json()?);
     eprintln!("this is {}", std::process::id());
     Ok(())
 }
@@ -43,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     workflow.connect(start, actor)?;
     workflow.connect(actor, stop)?;
     match workflow.run(Data::new(), &RunOptions::default()) {
-        Ok(outcome) => println!("{}", outcome.result.ok_or("no result")?.to_json()?),
+        Ok(outcome) => println!("{}", outcome.into_result()?.to_json()?),
         Err(error) => {
             eprintln!("error: {error}");
             std::process::exit(2);

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use pushflow::PoolType;
-use pushflow_tests::binaries::{build_folder, cargo, example, python};
+use pushflow_tests::binaries::{build_folder, cargo, example, python, workspace};
 use pushflow_tests::folder::Folder;
 use pushflow_tests::libraries::is_there;
 use pushflow_tests::run::Program;
@@ -42,6 +42,23 @@ fn the_loop_counts_to_its_limit() {
     let finished = Program::pushflow_run(example("loop.json")).args(["limit=10", "--format", "json"]).run();
     let expected = json!({"_ppfdict": {"value": 10, "limit": 10, "again": false}});
     assert_eq!(finished.assert_code(0).result(), expected);
+}
+
+#[test]
+fn the_look_takes_one_branch_and_its_handler_answers_a_path_that_is_not_there() {
+    let look = |path: &str| {
+        let input = format!("path={path}");
+        let finished = Program::pushflow_run(example("look.yaml"))
+            .in_folder(workspace())
+            .args([input.as_str(), "--format", "json"])
+            .run();
+        finished.assert_code(0).result()
+    };
+    let file = json!({"path": "rustfmt.toml", "is_folder": false, "bytes": 45, "lines": 2});
+    assert_eq!(look("rustfmt.toml")["_ppfdict"], file);
+    let folder = look("scheduler/examples");
+    assert_eq!(folder["_ppfdict"]["entries"], json!(["getting_started.rs"]));
+    assert_eq!(look("nowhere")["return_value"], "sorry: [Errno 2] No such file or directory: 'nowhere'");
 }
 
 #[test]

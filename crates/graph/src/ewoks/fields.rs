@@ -2,11 +2,10 @@
 
 use std::sync::LazyLock;
 
-use pushflow_model::{Map, Value};
+use pushflow_model::{Map, Value, nearest};
 
 use super::error::{Element, LoadError, LoadResult};
 use super::location::Location;
-use pushflow_model::nearest;
 
 /// The attributes of one object, and the location of the object.
 pub(super) struct Fields<'a> {

@@ -5,8 +5,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::error::{LoadError, LoadResult, Position};
 use pushflow_model::nearest;
+
+use super::error::{LoadError, LoadResult, Position};
 
 /// The extensions that the name of a graph file may lack.
 const EXTENSIONS: &[&str] = &[".json", ".yml", ".yaml"];

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pushflow_model::{Key, Payload, Value};
+use pushflow_model::{Key, Payload, Value, did_you_mean};
 
 use super::error::{Element, LoadError, LoadResult};
 use super::fields::Fields;
@@ -13,7 +13,6 @@ use super::read::{Entries, NodeEntry};
 use super::source::{Source, Syntax, syntax};
 use super::start_nodes::StartNodes;
 use super::{document, parameters, raw};
-use pushflow_model::did_you_mean;
 
 const ITEM: &[&str] = &["name", "value", "id", "label", "task_identifier", "all"];
 

@@ -6,9 +6,10 @@ mod yaml;
 
 use std::sync::Arc;
 
+use path::PathSegment;
+
 use super::error::{Element, LoadError, Problem};
 use super::source::{Source, Syntax};
-use path::PathSegment;
 
 /// The location of a value: the part of the graph that it belongs to, and the path to it in the text.
 #[derive(Clone, Debug)]

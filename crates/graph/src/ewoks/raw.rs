@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 
-use pushflow_model::{Map, Value};
+use pushflow_model::{Map, Value, did_you_mean};
 
 use super::error::{Element, LoadResult};
 use super::fields::Fields;
 use super::location::Location;
 use super::{attributes, settings};
-use pushflow_model::did_you_mean;
 
 /// A graph before its graph nodes are resolved.
 pub(super) struct RawGraph {

@@ -10,8 +10,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pushflow_model::{Map, Opaque, Value};
-use pushflow_model::{PICKLE_CODEC, PYTHON_CODEC};
+use pushflow_model::{Map, Opaque, PICKLE_CODEC, PYTHON_CODEC, Value};
 
 use super::error::LoadResult;
 use super::fields::Fields;

@@ -4,8 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pushflow_model::Value;
-use pushflow_model::{CommandTask, TaskSpec};
+use pushflow_model::{CommandTask, TaskSpec, Value, parse_duration};
 
 use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
@@ -21,7 +20,7 @@ const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
 const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
 
 /// How a time is written, for messages.
-const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\" or \"1h\"";
+const TIME: &str = "a number of seconds, or a text such as \"400ms\", \"1.5s\", \"2m\", \"1h30m\" or \"1d\"";
 
 /// Refuses settings of an object that can't have any.
 pub(super) fn refuse(fields: &Fields<'_>, advice: &str) -> LoadResult<()> {
@@ -164,31 +163,17 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> LoadResult<()> {
 
 fn time(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<Duration>> {
     let Some(value) = fields.get(name) else { return Ok(None) };
-    let seconds = match value {
-        Value::Int(seconds) => Some(*seconds as f64),
-        Value::Float(seconds) => Some(*seconds),
-        Value::Str(text) => seconds(text),
+    let time = match value {
+        Value::Int(seconds) => Duration::try_from_secs_f64(*seconds as f64).ok(),
+        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+        Value::Str(text) => parse_duration(text).ok(),
         _ => None,
     };
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.map(Some).ok_or_else(|| not_a_time(fields, name))
+    time.filter(|time| !time.is_zero()).map(Some).ok_or_else(|| not_a_time(fields, name))
 }
 
 fn not_a_time(fields: &Fields<'_>, name: &'static str) -> Box<LoadError> {
     fields.wrong(name, format!("{name:?} must be a time above zero: {TIME}"))
-}
-
-/// The seconds of a text such as `400ms`, `1.5s`, `2m` or `1h`.
-fn seconds(text: &str) -> Option<f64> {
-    let unit_at = text.find(|letter: char| letter != '.' && !letter.is_ascii_digit())?;
-    let unit = match &text[unit_at..] {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    text[..unit_at].parse::<f64>().ok().map(|number| number * unit)
 }
 
 fn rounds(fields: &Fields<'_>) -> LoadResult<Option<u64>> {

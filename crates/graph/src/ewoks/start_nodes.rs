@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-use pushflow_model::Key;
-use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, TaskSpec};
+use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, Key, TaskSpec};
 
 use super::end_nodes::positions_where;
 use super::error::LoadResult;

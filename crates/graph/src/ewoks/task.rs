@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
-use pushflow_model::{Map, Value};
+use pushflow_model::{
+    EwoksClass, EwoksTask, EwoksWork, Map, PythonTask, Returns, ScriptTask, TaskSpec, Value, did_you_mean,
+};
 
 use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
 use super::file::Folders;
 use super::settings;
 use crate::{Passing, Work};
-use pushflow_model::did_you_mean;
 
 /// The attributes of older files for these two: the name is the task type, and the value is the identifier.
 const OLD_SPELLINGS: &[&str] = &["class", "graph", "method", "notebook", "ppfmethod", "ppfport", "script", "task"];

@@ -87,8 +87,8 @@ fn a_setting_that_makes_no_sense_is_refused() {
     let cases = [
         (node(r#"{"max_rounds": 0}"#), r#"node "a": "max_rounds" must be a whole number above zero"#),
         (
-            node(r#"{"timeout": "5"}"#),
-            r#"node "a": "timeout" must be a time above zero: a number of seconds, or a text such as "400ms", "1.5s", "2m" or "1h""#,
+            node(r#"{"timeout": "five"}"#),
+            r#"node "a": "timeout" must be a time above zero: a number of seconds, or a text such as "400ms", "1.5s", "2m", "1h30m" or "1d""#,
         ),
         (node(r#"{"timeout": 5}"#), r#"node "a": a node that runs no task can't have "timeout"; leave it out"#),
         (node(r#"{"pool": "thread"}"#), r#"node "a": a node that runs no task can't have "pool"; leave it out"#),

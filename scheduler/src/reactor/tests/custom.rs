@@ -1,4 +1,4 @@
-//! Actors of the user's own.
+//! Custom actors.
 
 use pushflow_graph::Behaviour;
 

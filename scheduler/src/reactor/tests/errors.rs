@@ -1,4 +1,4 @@
-//! Handlers: what hears of a failure, in which order and with what, and what becomes of the run.
+//! Handlers: which actors a failure triggers, in which order and with what data, and how the run ends.
 
 use super::*;
 
@@ -171,7 +171,7 @@ fn a_status_actor_sets_the_status_and_passes_on_and_the_last_status_counts() {
     assert_eq!((run.result(), run.ending().status.as_deref()), ("x=1".to_owned(), Some("nearly there")));
 }
 
-/// The result after these arrivals at the stop actor: good ones `x=N`, or failures.
+/// The result after these arrivals at the stop actor: good ones as `x=N`, and failures.
 fn result_of(arrivals: &[Result<i64, i64>]) -> String {
     let names: Vec<String> = (0..arrivals.len()).map(|index| index.to_string()).collect();
     let net = names.iter().fold(Net::code().start().stop(), |net, name| {

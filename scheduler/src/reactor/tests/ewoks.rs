@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Every named task feeds `end` by its link, and is started by the run.
+/// Each named task is triggered by the run and leads to `end` by its link.
 fn gather(links: &[(&str, Link)]) -> Run {
     let net = links.iter().fold(Net::code().start().task("end", Passing::Result), |net, (name, link)| {
         net.task(name, Passing::Result).link("start", name, arriving(Arrival::Start)).link(name, "end", link.clone())
@@ -10,7 +10,7 @@ fn gather(links: &[(&str, Link)]) -> Run {
     net.begin(nothing())
 }
 
-/// The executions of `end` that this result leads to.
+/// The executions of `end` that this result triggers.
 fn executions(run: &mut Run, name: &str, entry: &str, value: i64) -> Vec<String> {
     run.asked();
     run.finish(name, data(&[(entry, value)]));

@@ -1,4 +1,4 @@
-//! Every failure of an actor is that actor's failure, and never silent.
+//! Every failure of an actor is that actor's failure, and is reported.
 
 use super::*;
 

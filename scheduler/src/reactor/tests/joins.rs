@@ -1,4 +1,4 @@
-//! Joins: one arrival of each link a round, right in loops, and clear about what they wait for.
+//! Joins: they take one arrival of each link a round, work in loops, and name the actors that they wait for.
 
 use super::*;
 

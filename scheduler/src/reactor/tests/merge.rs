@@ -1,12 +1,13 @@
-//! The merge rule by itself, against a slow reading of the original's `InputMergeActor` (`parity.md` P147, P148).
+//! The merge rule by itself, against a slow transcription of the original's `InputMergeActor` (`docs/parity.md` P147,
+//! P148).
 
 use proptest::prelude::*;
 
-use super::super::arrive::{Merge, Ready};
-use super::super::plan::Place;
+use super::super::links::InputSlot;
+use super::super::merge::{Merge, Ready};
 use super::*;
 
-/// The original's rule in the original's shape: lists, and a merge from scratch at each execution.
+/// The original's rule in the original's data structures: lists, and a merge from scratch at each execution.
 #[derive(Default)]
 struct Original {
     start: Vec<Data>,
@@ -23,13 +24,13 @@ impl Original {
         Original { required: none(required), cached: none(cached), ..Original::default() }
     }
 
-    fn arrive(&mut self, place: Place, data: Data) -> Vec<String> {
-        match place {
-            Place::Start => self.start.push(data),
-            Place::Required(slot) => _ = self.required.insert(slot, Some(data)),
-            Place::Cached(slot) => _ = self.cached.insert(slot, Some(data)),
-            Place::Loose if self.has_run => self.retained = Some(data),
-            Place::Loose | Place::Joined(_) => self.buffer.push(data),
+    fn arrive(&mut self, slot: InputSlot, data: Data) -> Vec<String> {
+        match slot {
+            InputSlot::Start => self.start.push(data),
+            InputSlot::Required(slot) => _ = self.required.insert(slot, Some(data)),
+            InputSlot::Cached(slot) => _ = self.cached.insert(slot, Some(data)),
+            InputSlot::Loose if self.has_run => self.retained = Some(data),
+            InputSlot::Loose | InputSlot::Joined(_) => self.buffer.push(data),
         }
         if self.required.values().any(Option::is_none) {
             return Vec::new();
@@ -66,12 +67,12 @@ fn runs(ready: Ready) -> Vec<String> {
 const REQUIRED: u32 = 2;
 const CACHED: u32 = 2;
 
-fn places() -> impl Strategy<Value = Place> {
+fn slots() -> impl Strategy<Value = InputSlot> {
     prop_oneof![
-        1 => Just(Place::Start),
-        2 => (0..REQUIRED).prop_map(Place::Required),
-        2 => (0..CACHED).prop_map(Place::Cached),
-        2 => Just(Place::Loose),
+        1 => Just(InputSlot::Start),
+        2 => (0..REQUIRED).prop_map(InputSlot::Required),
+        2 => (0..CACHED).prop_map(InputSlot::Cached),
+        2 => Just(InputSlot::Loose),
     ]
 }
 
@@ -79,16 +80,16 @@ proptest! {
     #[test]
     fn any_arrivals_run_the_actor_as_the_original_would(
         required in 0..=REQUIRED,
-        arrivals in prop::collection::vec((places(), prop::collection::btree_map("[a-d]", 0..100_i64, 0..4)), 0..40),
+        arrivals in prop::collection::vec((slots(), prop::collection::btree_map("[a-d]", 0..100_i64, 0..4)), 0..40),
     ) {
         let mut merge = Merge::new(required as usize, CACHED as usize);
         let mut original = Original::new(required, CACHED);
-        for (place, entries) in arrivals {
-            if matches!(place, Place::Required(slot) if slot >= required) {
+        for (slot, entries) in arrivals {
+            if matches!(slot, InputSlot::Required(slot) if slot >= required) {
                 continue;
             }
             let data = entries.into_iter().fold(Data::new(), |data, (name, value)| data.with(name, value));
-            prop_assert_eq!(runs(merge.arrive(place, data.clone())), original.arrive(place, data));
+            prop_assert_eq!(runs(merge.arrive(slot, data.clone())), original.arrive(slot, data));
             prop_assert_eq!(merge.buffered(), if original.has_run { 0 } else { original.buffer.len() });
         }
     }

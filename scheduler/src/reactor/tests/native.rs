@@ -189,3 +189,12 @@ fn a_link_that_is_alone_gets_the_data_itself() {
     let payload_after = std::ptr::from_ref(inputs.named("x").expect("it is still there"));
     assert!(std::ptr::eq(payload_before, payload_after), "the map was copied on its way");
 }
+
+#[test]
+fn a_run_of_an_empty_graph_ends_at_once_as_stalled() {
+    let mut reactor = Reactor::new(Arc::new(Graph::new("nothing")), nothing(), Limits::default());
+    let mut actions = Vec::new();
+    reactor.on(Event::Begin, Duration::ZERO, &mut actions);
+    let Some(Action::Finish(ending)) = actions.pop() else { panic!("an empty graph ends at once") };
+    assert_eq!(ending.kind, EndingKind::Stalled);
+}

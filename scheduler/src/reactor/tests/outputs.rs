@@ -1,4 +1,4 @@
-//! What an ending lists beside the result.
+//! The outputs that an ending lists beside the result.
 
 use super::super::{Execution, Outputs};
 use super::*;
@@ -14,7 +14,7 @@ fn listed(run: &Run) -> Vec<String> {
     run.ending().outputs.iter().map(|output| format!("{} {}", output.name, show(&output.data))).collect()
 }
 
-/// `start` -> `a` -> `stop`, `start` -> `b` -> `stop`, and the failures of `b` there, too.
+/// `start` -> `a` -> `stop`, `start` -> `b` -> `stop`, and the failures of `b` go to `stop`, too.
 fn two_ends() -> Net {
     let net = Net::code().start().task("a", Passing::Merged).task("b", Passing::Merged).stop();
     net.chain(&["start", "a", "stop"]).chain(&["start", "b", "stop"]).chain(&["start", "b"]).on_error("b", "stop")

@@ -1,4 +1,4 @@
-//! Random graphs, orders and failures: what holds for every run.
+//! Properties of every run, on random graphs, with random orders and failures.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ enum Shape {
     Task(Passing),
     Identity(Passing),
     Fork,
-    /// By the entry `x`, with a port for 0.
+    /// A router by the entry `x`, with a port for 0.
     Router,
 }
 
@@ -26,7 +26,7 @@ struct Edge {
     mapped: bool,
 }
 
-/// What the test does next.
+/// The next step of the test.
 #[derive(Clone, Copy, Debug)]
 enum Move {
     Finish { which: usize, x: i64 },
@@ -143,7 +143,7 @@ impl Run {
         }
     }
 
-    /// As many moves of one kind as there is something to do.
+    /// Repeats one kind of move until no attempt is open.
     fn drain(&mut self, next: Move) {
         while !self.open.is_empty() {
             self.act(next);
@@ -217,13 +217,13 @@ proptest! {
     }
 }
 
-/// The edge, if it goes forwards; each arrival runs its target with data of its own, or all must arrive.
+/// The edge, if it goes forwards. Its arrivals run the target each with data of its own, or are all required.
 fn race_free(edge: Edge, merged: bool) -> Option<Edge> {
     let arrival = if merged { Arrival::Required } else { Arrival::Direct };
     (edge.source < edge.target).then_some(Edge { arrival, ..edge })
 }
 
-/// As [`build`], with the run's inputs going only where nothing else arrives.
+/// As [`build`], but the run's inputs go only to actors without another link in.
 fn build_race_free(shapes: &[Shape], edges: &[Edge]) -> Net {
     let mut net = build(shapes, edges);
     let fed = |index: usize| edges.iter().any(|edge| edge.target == index);

@@ -1,7 +1,7 @@
-//! The reactor against a slow, obvious interpreter, on random cyclic graphs with routers, joins, forks, handlers and failing
-//! tasks, whatever the order in which attempts end.
+//! The reactor against a slow, obvious interpreter, on random cyclic graphs with routers, joins, forks, handlers and
+//! failing tasks, whatever the order in which attempts end.
 //!
-//! Both are told the same story, and what they ask for must be the same, step by step, to the end.
+//! Both receive the same events, and must ask for the same attempts, step by step, to the end.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ enum Kind {
     Handler,
 }
 
-/// From an actor to another, or to the stop actor; on errors or not. Of a router: from the port 0, or from "other".
+/// A link from an actor to another, or to the stop actor; on errors or not. A router's leaves the port 0, or "other".
 #[derive(Clone, Copy, Debug)]
 struct Edge {
     source: usize,
@@ -33,7 +33,7 @@ struct Edge {
 struct Case {
     kinds: Vec<Kind>,
     edges: Vec<Edge>,
-    /// Where the run begins.
+    /// The actors that the start actor triggers.
     first: Vec<usize>,
     /// The workflow's handlers; `None` is the stop actor.
     handlers: Vec<Option<usize>>,
@@ -84,11 +84,11 @@ impl Case {
             };
             net = net.link(&edge.source.to_string(), &name(edge.target), link);
         }
-        self.hearing().iter().fold(net, |net, handler| net.handler(&name(*handler)))
+        self.scope_handlers().iter().fold(net, |net, handler| net.handler(&name(*handler)))
     }
 
-    /// The workflow's handlers that may be some.
-    fn hearing(&self) -> Vec<Option<usize>> {
+    /// The handlers of the workflow, without those that can't be handlers.
+    fn scope_handlers(&self) -> Vec<Option<usize>> {
         let may = |handler: &&Option<usize>| handler.is_none_or(|index| self.kinds[index] != Kind::Join);
         self.handlers.iter().filter(may).copied().collect()
     }
@@ -106,7 +106,7 @@ impl Case {
     }
 }
 
-/// Who sent something to a join: the start actor by its n-th link, or the n-th edge.
+/// The sender of an arrival at a join: the start actor by its n-th link, or the n-th edge.
 type Sender = (bool, usize);
 
 struct Reference<'a> {
@@ -119,7 +119,7 @@ struct Reference<'a> {
     result: Option<Entries>,
     unhandled: bool,
     handled: bool,
-    /// An actor ran too often.
+    /// Whether an actor was triggered more often than its limit.
     outran: bool,
 }
 
@@ -233,7 +233,7 @@ impl<'a> Reference<'a> {
         let before = self.queue.len();
         self.send(self.edges_of(actor, true), &entries);
         if self.case.is_usual(actor) {
-            for handler in self.case.hearing() {
+            for handler in self.case.scope_handlers() {
                 self.queue.push_back((handler, (true, usize::MAX), entries.clone()));
             }
         }
@@ -243,7 +243,7 @@ impl<'a> Reference<'a> {
         self.log.push(format!("{} {actor}", if handled { "handled" } else { "failed" }));
     }
 
-    /// The open attempt of that number ends, well with a new `x` or not.
+    /// Ends the open attempt of that number: with a new `x`, or as a failure.
     fn end(&mut self, which: usize, x: Option<i64>) {
         let (actor, mut entries) = self.open.remove(which);
         match x {
@@ -267,7 +267,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// A text without the words of a router's failure, which the reference does not know.
+/// A text without the message of a router's failure, which the reference does not know.
 fn plain(text: &str) -> String {
     match text.split_once("the entry") {
         Some((before, rest)) => {

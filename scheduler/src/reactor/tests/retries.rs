@@ -1,4 +1,4 @@
-//! Tasks that are tried again when they fail.
+//! Retries of tasks that fail.
 
 use pushflow_graph::Retries;
 

@@ -1,4 +1,4 @@
-//! The soft stop: what runs ends as it would, and what would run takes its error path.
+//! The soft stop: attempts in flight end as they would, and a task that would run takes its error path.
 
 use super::*;
 

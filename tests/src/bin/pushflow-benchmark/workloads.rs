@@ -61,7 +61,7 @@ impl Case<'_> {
 
     fn run_options(&self) -> Measured<RunOptions> {
         let pool_options = PoolOptions { python: None, ..self.pool_options()? };
-        Ok(RunOptions { pool: self.pool, pool_options, timeout: Some(LIMIT), ..RunOptions::default() })
+        Ok(RunOptions::new().pool(self.pool).pool_options(pool_options).timeout(LIMIT))
     }
 
     // ----- pools -----
@@ -156,9 +156,9 @@ impl Case<'_> {
         let began = Instant::now();
         let outcome = workflow.run(inputs, &options)?;
         let seconds = began.elapsed().as_secs_f64();
-        match (outcome.ending, outcome.result) {
+        match (outcome.ending.kind, outcome.ending.result) {
             (EndingKind::Finished, Some(result)) => Ok((seconds, result)),
-            (ending, _) => Err(format!("{} ended as {ending:?}: {:?}", self.name(), outcome.errors).into()),
+            (ending, _) => Err(format!("{} ended as {ending:?}: {:?}", self.name(), outcome.ending.errors).into()),
         }
     }
 

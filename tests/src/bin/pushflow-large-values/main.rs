@@ -51,18 +51,14 @@ impl Settings {
         let text = |name: &str, default| self.0[name].as_str().unwrap_or(default).to_owned();
         let milliseconds = |name: &str| self.0[name].as_u64().map(Duration::from_millis);
         let defaults = PoolOptions::default();
-        Ok(RunOptions {
-            pool: text("pool", "process").parse()?,
-            timeout: milliseconds("timeout_ms"),
-            pool_options: PoolOptions {
-                max_workers: Some(self.0["workers"].as_u64().map_or(Ok(1), usize::try_from)?),
-                start_method: text("start_method", "default").parse()?,
-                interrupt_grace: milliseconds("grace_ms").unwrap_or(defaults.interrupt_grace),
-                ..defaults
-            },
-            observers: if self.0["unwatched"] == true { Vec::new() } else { vec![watcher] },
-            ..RunOptions::default()
-        })
+        let mut options = RunOptions::new().pool(text("pool", "process").parse()?).pool_options(PoolOptions {
+            max_workers: Some(self.0["workers"].as_u64().map_or(Ok(1), usize::try_from)?),
+            start_method: text("start_method", "default").parse()?,
+            interrupt_grace: milliseconds("grace_ms").unwrap_or(defaults.interrupt_grace),
+            ..defaults
+        });
+        options.timeout = milliseconds("timeout_ms");
+        Ok(if self.0["unwatched"] == true { options } else { options.observer(watcher) })
     }
 
     /// `inputs`; and `value_bytes`, the size of the input `value`.
@@ -97,15 +93,15 @@ fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
     let watcher = Arc::<Watcher>::default();
     let outcome = settings.workflow()?.run(settings.inputs()?, &settings.options(watcher.clone())?)?;
     let mut result = serde_json::Map::new();
-    for (key, payload) in outcome.result.iter().flatten() {
+    for (key, payload) in outcome.result().into_iter().flatten() {
         let value = match payload.value()? {
             pushflow::Value::Bytes(bytes) => json!({"bytes": bytes.len(), "whole": tasks::is_sample(bytes)}),
             value => serde_json::to_value(value)?,
         };
         result.insert(key.to_string(), value);
     }
-    let errors: Vec<String> = outcome.errors.iter().map(|error| error.error.to_string()).collect();
-    let ending = format!("{:?}", outcome.ending);
+    let errors: Vec<String> = outcome.errors().iter().map(|error| error.error.to_string()).collect();
+    let ending = format!("{:?}", outcome.ending.kind);
     let microseconds = u64::try_from(outcome.elapsed.as_micros())?;
     drop(outcome);
     let facts = std::mem::take(&mut *watcher.0.lock().expect("nobody panics with the lock"));

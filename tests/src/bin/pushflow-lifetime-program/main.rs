@@ -141,10 +141,9 @@ fn run_workflow(settings: &Settings) -> Result<ExitCode, Failure> {
         workflow.connect(actor, stop)?;
     }
     let stop_signals = if settings.is("stop_signals") == Some(true) { vec![StopSignal::Interrupt] } else { vec![] };
-    let options =
-        RunOptions { pool: settings.pool()?, pool_options: settings.options()?, stop_signals, ..RunOptions::default() };
+    let options = RunOptions::new().pool(settings.pool()?).pool_options(settings.options()?).stop_signals(stop_signals);
     let outcome = workflow.run(settings.inputs(""), &options)?;
-    println!("{:?}", outcome.ending);
+    println!("{:?}", outcome.ending.kind);
     Ok(outcome.signal.map_or(ExitCode::SUCCESS, |signal| {
         ExitCode::from(128 + u8::try_from(signal.number()).expect("signals have small numbers"))
     }))

@@ -31,10 +31,8 @@ fn main() {
     let [name, pool, start_method] = &arguments[..] else { panic!("not three arguments: {arguments:?}") };
     let (_, check) = CHECKS.iter().find(|(other, _)| other == name).expect("there is such a workflow");
     let start_method = start_method.parse().expect("there is such a start method");
-    check(&RunOptions {
-        pool: pool.parse().expect("there is such a pool"),
-        pool_options: PoolOptions { start_method, ..PoolOptions::default() },
-        ..RunOptions::default()
-    });
+    let pool = pool.parse().expect("there is such a pool");
+    let pool_options = PoolOptions { start_method, ..PoolOptions::default() };
+    check(&RunOptions::new().pool(pool).pool_options(pool_options));
     println!("ok");
 }

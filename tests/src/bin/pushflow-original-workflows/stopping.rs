@@ -53,7 +53,7 @@ fn stopped_by(
     let inputs = Data::new().with("counter", 0).with("door", folder.path("door").display().to_string());
     let (options, begun) =
         watching(options, move |event| matches!(event, EventKind::AttemptStarted { actor, .. } if *actor == second));
-    let run = workflow.prepare(inputs, &RunOptions { timeout: Some(HANG), ..options }).unwrap();
+    let run = workflow.prepare(inputs, &options.timeout(HANG)).unwrap();
     let handle = run.stop_handle();
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -76,10 +76,10 @@ pub fn softly(options: &RunOptions) {
             handle.stop_softly("stopped by user");
             handle.explain();
         });
-        assert_eq!(outcome.ending, EndingKind::Stopped { reason: "stopped by user".to_owned() });
+        assert_eq!(outcome.ending.kind, EndingKind::Stopped { reason: "stopped by user".to_owned() });
         assert_eq!(value(&outcome, "counter"), Some(Value::Int(2)));
         assert!(exception(&outcome).unwrap().ends_with("stopped by user"));
-        assert_eq!((outcome.status.as_deref(), outcome.errors.len()), (Some("error"), 0));
+        assert_eq!((outcome.ending.status.as_deref(), outcome.ending.errors.len()), (Some("error"), 0));
     }
     runs_normally(&tasks.0, options);
 }
@@ -91,8 +91,8 @@ pub fn by_force(options: &RunOptions) {
         handle.stop("stopped by user");
         handle.explain();
     });
-    assert_eq!(outcome.ending, EndingKind::Stopped { reason: "stopped by user".to_owned() });
-    assert!(outcome.result.is_none());
+    assert_eq!(outcome.ending.kind, EndingKind::Stopped { reason: "stopped by user".to_owned() });
+    assert!(outcome.ending.result.is_none());
     runs_normally(&tasks.0, options);
 }
 

@@ -1,6 +1,5 @@
 //! The tasks of these workflows, and what the checks share.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -61,11 +60,11 @@ pub fn watching(
     wanted: impl Fn(&EventKind) -> bool + Send + Sync + 'static,
 ) -> (RunOptions, Receiver<()>) {
     let (sender, happened) = channel();
-    (RunOptions { observers: vec![Arc::new(Watcher { wanted, sender })], ..options.clone() }, happened)
+    (options.clone().observer(Watcher { wanted, sender }), happened)
 }
 
 pub fn value(outcome: &Outcome, name: &str) -> Option<Value> {
-    outcome.result.as_ref().and_then(|result| result.value(name).unwrap().cloned())
+    outcome.ending.result.as_ref().and_then(|result| result.value(name).unwrap().cloned())
 }
 
 /// The message of the error that the result comes from.

@@ -37,7 +37,7 @@ pub fn an_error(options: &RunOptions) {
     let outcome = workflow.run(named("Tom"), options).unwrap();
     assert_eq!(exception(&outcome).as_deref(), Some("a task that always fails"));
     assert_eq!(value(&outcome, "name"), Some("Tom".into()));
-    assert_eq!((outcome.ending, outcome.handled_errors), (EndingKind::Finished, 1));
+    assert_eq!((outcome.ending.kind, outcome.ending.handled_errors), (EndingKind::Finished, 1));
 }
 
 pub fn a_submodel(options: &RunOptions) {
@@ -56,10 +56,10 @@ pub fn an_error_in_a_submodel(options: &RunOptions) {
 
 pub fn a_timeout(options: &RunOptions) {
     let workflow = around_submodel("greet_after");
-    let short = RunOptions { timeout: Some(Duration::from_millis(50)), ..options.clone() };
+    let short = options.clone().timeout(Duration::from_millis(50));
     let outcome = workflow.run(named("Dog").with("sleep", true), &short).unwrap();
-    assert_eq!(outcome.ending, EndingKind::TimedOut);
-    assert!(outcome.result.is_none());
+    assert_eq!(outcome.ending.kind, EndingKind::TimedOut);
+    assert!(outcome.ending.result.is_none());
     let outcome = workflow.run(named("Dog").with("sleep", false), options).unwrap();
     assert_eq!(value(&outcome, "reply"), Some("Hello Dog!".into()));
 }

@@ -35,7 +35,7 @@ fn options(settings: &Settings) -> Result<RunOptions, Failure> {
 
 fn open(settings: &Settings) -> Result<TaskPool, Failure> {
     let options = options(settings)?;
-    Ok(TaskPool::open(options.pool, &options.pool_options)?)
+    Ok(TaskPool::open(options.pool.ok_or("the settings name no pool")?, &options.pool_options)?)
 }
 
 /// One run of the wild workflow.

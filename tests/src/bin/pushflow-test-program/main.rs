@@ -253,20 +253,18 @@ impl Settings {
     /// `orphan_grace_ms`.
     fn options(&self, watcher: Arc<Watcher>) -> Result<RunOptions, Box<dyn std::error::Error>> {
         let defaults = PoolOptions::default();
-        Ok(RunOptions {
-            pool: self.text("pool").unwrap_or("process").parse()?,
-            timeout: self.number("timeout_ms").map(Duration::from_millis),
-            attempt_timeout: self.number("attempt_timeout_ms").map(Duration::from_millis),
-            pool_options: PoolOptions {
-                max_workers: self.number("workers").and_then(|workers| usize::try_from(workers).ok()),
-                start_method: self.text("start_method").unwrap_or("default").parse()?,
-                interrupt_grace: self.number("grace_ms").map_or(defaults.interrupt_grace, Duration::from_millis),
-                orphan_grace: self.number("orphan_grace_ms").map_or(defaults.orphan_grace, Duration::from_millis),
-                ..defaults
-            },
-            observers: vec![watcher],
-            ..RunOptions::default()
-        })
+        let pool_options = PoolOptions {
+            max_workers: self.number("workers").and_then(|workers| usize::try_from(workers).ok()),
+            start_method: self.text("start_method").unwrap_or("default").parse()?,
+            interrupt_grace: self.number("grace_ms").map_or(defaults.interrupt_grace, Duration::from_millis),
+            orphan_grace: self.number("orphan_grace_ms").map_or(defaults.orphan_grace, Duration::from_millis),
+            ..defaults
+        };
+        let pool = self.text("pool").unwrap_or("process").parse()?;
+        let mut options = RunOptions::new().pool(pool).pool_options(pool_options).observer(watcher);
+        options.timeout = self.number("timeout_ms").map(Duration::from_millis);
+        options.attempt_timeout = self.number("attempt_timeout_ms").map(Duration::from_millis);
+        Ok(options)
     }
 
     /// `inputs`.
@@ -353,7 +351,7 @@ fn memory() -> usize {
 
 fn describe(outcome: &Outcome) -> Value {
     let errors: Vec<Value> = outcome
-        .errors
+        .errors()
         .iter()
         .map(|error| {
             json!({
@@ -365,8 +363,8 @@ fn describe(outcome: &Outcome) -> Value {
             })
         })
         .collect();
-    let result = outcome.result.as_ref().and_then(|result| result.to_json().ok());
-    json!({"ending": format!("{:?}", outcome.ending), "result": result, "errors": errors})
+    let result = outcome.result().and_then(|result| result.to_json().ok());
+    json!({"ending": format!("{:?}", outcome.ending.kind), "result": result, "errors": errors})
 }
 
 /// `runs` of the workflow, one after the other; a sample `every` so many attempts. With `steps`, no workflow: see

@@ -1,48 +1,52 @@
-//! [`Keep`]: what an actor keeps of what arrived on its links, and when it runs with what: a [`Join`] or a [`Merge`].
+//! [`InputState`]: what an actor keeps of its arrivals, and which executions an arrival triggers.
 //!
-//! A merge is the rule of ewoks graphs (`ewoks_format.md`, "Execution"; `parity.md` P147, P148). Each link into an actor has one
-//! way in which its data is kept:
+//! A merge is the rule of ewoks graphs (`docs/ewoks.md`; `docs/parity.md` P147, P148). Each link into an actor keeps
+//! its data in one of four ways:
 //!
-//! - *start*: the run's own inputs; all of them are kept, a later one on top of an earlier one.
-//! - *required*: the latest of each link is kept for ever.
-//! - *cached* (optional): the latest of each link is kept for ever, once there is one.
-//! - *loose* (optional): kept one by one until the actor has run; from then on only the last one of all loose links.
+//! - *start*: the run's own inputs. All of them are kept, a later one on top of an earlier one.
+//! - *required*: the latest data of each link is kept for the whole run.
+//! - *cached* (optional): the latest data of each link is kept for the whole run, once there is any.
+//! - *loose* (optional): each arrival is kept until the actor has run. From then on only the last arrival of all loose
+//!   links is kept.
 //!
-//! The actor runs at an arrival, on whatever link, when each required link has delivered at least once. The first time
-//! it runs once for each loose arrival kept until then, in their order, or once if there is none; the last of them is
-//! retained. Afterwards it runs once for each arrival, with the loose arrival retained by then.
+//! An arrival on any link runs the actor when each required link has delivered at least once. The first time, the actor
+//! runs once for each loose arrival kept until then, in their order, or once if there is none, and the last of them
+//! stays kept. Later it runs once for each arrival, with the loose arrival kept by then.
 //!
-//! Its inputs are, later over earlier: start, required in link order, cached in link order, one loose arrival.
+//! The inputs of the actor are, later over earlier: start, required in link order, cached in link order, one loose
+//! arrival.
 //!
-//! What arrives on links that run their target at once is never kept and does not come here.
+//! Links of the arrival `Direct` run their target at once: their data never comes here.
 
 use pushflow_model::Data;
 
 use super::join::Join;
-use super::plan::Place;
+use super::links::InputSlot;
 
-/// What one actor keeps of its arrivals, by its rule.
+/// What one actor keeps of its arrivals.
 #[derive(Debug)]
-pub(super) enum Keep {
+pub(super) enum InputState {
     Merge(Merge),
     Join(Join),
 }
 
-impl Keep {
-    /// How many arrivals wait for others.
+impl InputState {
+    /// How many arrivals wait for arrivals on other links.
     pub(super) fn waiting(&self) -> usize {
         match self {
-            Keep::Merge(merge) => merge.buffered(),
-            Keep::Join(join) => join.kept(),
+            InputState::Merge(merge) => merge.buffered(),
+            InputState::Join(join) => join.kept(),
         }
     }
 
     /// Keeps one arrival and says what the actor can do now.
-    pub(super) fn arrive(&mut self, place: Place, data: Data) -> Ready {
-        match (self, place) {
-            (Keep::Join(join), Place::Joined(link)) => join.arrive(link, data).map_or(Ready::NotYet, Ready::Once),
-            (Keep::Merge(merge), place) => merge.arrive(place, data),
-            (Keep::Join(_), _) => unreachable!("each link into a join has a number there"),
+    pub(super) fn arrive(&mut self, slot: InputSlot, data: Data) -> Ready {
+        match (self, slot) {
+            (InputState::Join(join), InputSlot::Joined(link)) => {
+                join.arrive(link, data).map_or(Ready::NotYet, Ready::Once)
+            }
+            (InputState::Merge(merge), slot) => merge.arrive(slot, data),
+            (InputState::Join(_), _) => unreachable!("each link into a join has a number there"),
         }
     }
 }
@@ -58,12 +62,12 @@ pub(super) struct Merge {
     loose: Loose,
 }
 
-/// The arrivals on loose links.
+/// The arrivals on the loose links of one actor.
 #[derive(Debug)]
 enum Loose {
     /// Before the first execution: all of them.
     Buffered(Vec<Data>),
-    /// After it: the last one, if any.
+    /// After the first execution: the last one, if any.
     Retained(Option<Data>),
 }
 
@@ -76,7 +80,7 @@ impl Default for Loose {
 /// What an arrival lets an actor do.
 #[derive(Debug)]
 pub(super) enum Ready {
-    /// Something required has not arrived.
+    /// A required link has not delivered.
     NotYet,
     /// Run once with these inputs.
     Once(Data),
@@ -99,8 +103,8 @@ impl Merge {
     }
 
     /// Keeps one arrival and says what the actor can do now.
-    pub(super) fn arrive(&mut self, place: Place, data: Data) -> Ready {
-        self.keep(place, data);
+    pub(super) fn arrive(&mut self, slot: InputSlot, data: Data) -> Ready {
+        self.keep(slot, data);
         if self.missing > 0 {
             return Ready::NotYet;
         }
@@ -114,16 +118,16 @@ impl Merge {
         }
     }
 
-    fn keep(&mut self, place: Place, data: Data) {
-        match place {
-            Place::Start => self.start = Some(self.start.take().unwrap_or_default().merged(&data)),
-            Place::Required(slot) => {
+    fn keep(&mut self, slot: InputSlot, data: Data) {
+        match slot {
+            InputSlot::Start => self.start = Some(self.start.take().unwrap_or_default().merged(&data)),
+            InputSlot::Required(slot) => {
                 if self.required[slot as usize].replace(data).is_none() {
                     self.missing -= 1;
                 }
             }
-            Place::Cached(slot) => self.cached[slot as usize] = Some(data),
-            Place::Loose | Place::Joined(_) => match &mut self.loose {
+            InputSlot::Cached(slot) => self.cached[slot as usize] = Some(data),
+            InputSlot::Loose | InputSlot::Joined(_) => match &mut self.loose {
                 Loose::Buffered(waiting) => waiting.push(data),
                 Loose::Retained(last) => *last = Some(data),
             },

@@ -1,13 +1,20 @@
-//! [`within`]: a time limit while pools are opened, before there is anything else to wait for.
+//! [`with_timeout`]: a time limit for the opening of pools, which comes before the run's own loop.
 
 use std::io;
 use std::time::Duration;
 
 use pushflow_green::Cancellation;
 
-/// Opens something, whose opening is cancelled when this much time has passed. Afterwards it is cancelled in any case, so
-/// that nothing waits for it any more.
-pub(crate) fn within<T>(limit: Option<Duration>, opening: &Cancellation, open: impl FnOnce() -> T) -> io::Result<T> {
+/// Calls `open`, and cancels `opening` when `limit` has passed. In the end it cancels `opening` in any case, which ends
+/// the timer's thread.
+///
+/// # Errors
+/// When no thread can be started for the timer.
+pub(crate) fn with_timeout<T>(
+    limit: Option<Duration>,
+    opening: &Cancellation,
+    open: impl FnOnce() -> T,
+) -> io::Result<T> {
     std::thread::scope(|scope| {
         let _ends_timer = Cancelled(opening);
         if let Some(limit) = limit {
@@ -21,7 +28,7 @@ pub(crate) fn within<T>(limit: Option<Duration>, opening: &Cancellation, open: i
     })
 }
 
-/// However the opening ends.
+/// Cancels when it is dropped, also by a panic of `open`.
 struct Cancelled<'a>(&'a Cancellation);
 
 impl Drop for Cancelled<'_> {

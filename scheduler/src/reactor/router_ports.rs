@@ -1,47 +1,47 @@
-//! [`Ports`]: which links a router's data leaves by.
+//! [`RouterPorts`]: by which links data leaves a router.
 //!
-//! The router looks at one entry of its data and finds the port for it ([`Router::port_of`]); the data leaves by the
-//! links of that port. Where there are none it leaves by those of the port "other" (`parity.md` P50), and where there
-//! are none either the router fails.
+//! The router looks at one entry of its data and finds the port for its value ([`Router::port_of`]). The data leaves by
+//! the links of that port; if the port has none, by those of the port "other" (`docs/parity.md` P50). If that has none
+//! either, the router fails.
 
 use std::ops::Range;
 
 use pushflow_graph::{Graph, Port, Router};
 use pushflow_model::{Data, ErrorKind, TaskError, Value};
 
-use super::plan::Exit;
+use super::links::OutLink;
 
 /// How long a text may be for a message to quote it, in bytes.
 const QUOTED: usize = 40;
 
 /// The links of one router, by port.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub(super) struct RouterPorts {
     /// Each port that has a link, as the router spells it, with its links.
     links: Vec<(Port, Range<usize>)>,
 }
 
-impl Ports {
-    /// Sorts a router's links by port, those of one port in connect order; `first` is the place of the first of them.
-    pub(super) fn group(graph: &Graph, exits: &mut [Exit], first: usize) -> Self {
-        let port = |exit: &Exit| graph.link(exit.link).port.clone().unwrap_or(Port::Other);
+impl RouterPorts {
+    /// Sorts a router's links by port, those of one port in connect order; `first` is the index of the first of them.
+    pub(super) fn group(graph: &Graph, out_links: &mut [OutLink], first: usize) -> Self {
+        let port = |link_out: &OutLink| graph.link(link_out.link).port.clone().unwrap_or(Port::Other);
         let mut links: Vec<(Port, Range<usize>)> = Vec::new();
-        for exit in &*exits {
-            let port = port(exit);
+        for link_out in &*out_links {
+            let port = port(link_out);
             if links.iter().all(|(known, _)| *known != port) {
                 links.push((port, 0..0));
             }
         }
-        exits.sort_by_cached_key(|exit| links.iter().position(|(known, _)| *known == port(exit)));
+        out_links.sort_by_cached_key(|link_out| links.iter().position(|(known, _)| *known == port(link_out)));
         let mut end = first;
         for (known, range) in &mut links {
-            *range = end..end + exits.iter().filter(|exit| port(exit) == *known).count();
+            *range = end..end + out_links.iter().filter(|link_out| port(link_out) == *known).count();
             end = range.end;
         }
-        Ports { links }
+        RouterPorts { links }
     }
 
-    /// The links that this data leaves by.
+    /// The links by which this data leaves.
     pub(super) fn choose(&self, router: &Router, data: &Data) -> Result<Range<usize>, TaskError> {
         let port = router.port_of(data).map_err(|error| {
             bad_input(format!("the entry {:?} that the router looks at can't be decoded: {error}", router.item))

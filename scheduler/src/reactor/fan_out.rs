@@ -1,7 +1,7 @@
-//! Which links out of an actor are taken, and what travels on them.
+//! Fan-out: which links out of an actor are taken, and with what data.
 //!
 //! A link is taken when all its conditions hold. The links of one execution are taken together or not at all: when a
-//! condition can't be looked at or a mapping names an output that is not there, the source fails and triggers nothing.
+//! condition can't decode its output, or a mapping names a missing output, the source fails and triggers nothing.
 
 use std::collections::VecDeque;
 
@@ -9,72 +9,73 @@ use pushflow_graph::{FieldMap, Link, Mapping};
 use pushflow_model::{Data, ErrorKind, TaskError};
 
 use super::Trigger;
-use super::plan::{Exit, Plan};
+use super::links::OutLink;
+use super::plan::Plan;
 
 /// How many outputs a message lists.
 const LISTED: usize = 20;
 
-/// What an actor hands on.
+/// The data that an actor hands on.
 #[derive(Debug)]
-pub(super) struct Handed {
-    /// What travels.
+pub(super) struct Outgoing {
+    /// The data of the links.
     pub(super) data: Data,
-    /// What conditions look at, where that is not `data`: the entries of the travelling dictionary.
+    /// The data that conditions look at, where that is not `data`: the entries of the travelling dictionary.
     pub(super) seen: Option<Data>,
 }
 
-impl From<Data> for Handed {
+impl From<Data> for Outgoing {
     fn from(data: Data) -> Self {
-        Handed { data, seen: None }
+        Outgoing { data, seen: None }
     }
 }
 
-/// Why an actor can't hand on what it has, and what that is.
+/// Why an actor can't hand its data on, with that data.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct FanOutError {
     pub(super) error: TaskError,
     pub(super) data: Data,
 }
 
 /// Queues a trigger for each link that is taken.
-pub(super) fn spread(
+pub(super) fn fan_out(
     plan: &Plan,
-    exits: &[Exit],
-    handed: Handed,
+    out_links: &[OutLink],
+    outgoing: Outgoing,
     queue: &mut VecDeque<Trigger>,
-) -> Result<(), Box<Refused>> {
-    if let [only] = exits
+) -> Result<(), Box<FanOutError>> {
+    if let [only] = out_links
         && only.plain
     {
-        queue.push_back(Trigger { target: only.target, way: only.way, data: handed.data });
+        queue.push_back(Trigger { target: only.target, delivery: only.delivery, data: outgoing.data });
         return Ok(());
     }
     let before = queue.len();
-    let taken = exits.iter().try_for_each(|exit| {
-        if let Some(data) = travelling(plan, exit, &handed)? {
-            queue.push_back(Trigger { target: exit.target, way: exit.way, data });
+    let taken = out_links.iter().try_for_each(|link_out| {
+        if let Some(data) = travelling(plan, link_out, &outgoing)? {
+            queue.push_back(Trigger { target: link_out.target, delivery: link_out.delivery, data });
         }
         Ok(())
     });
     taken.map_err(|error| {
         queue.truncate(before);
-        Box::new(Refused { error, data: handed.data })
+        Box::new(FanOutError { error, data: outgoing.data })
     })
 }
 
-/// What travels on one link; none if it is not taken.
-fn travelling(plan: &Plan, exit: &Exit, handed: &Handed) -> Result<Option<Data>, TaskError> {
-    if exit.plain {
-        return Ok(Some(handed.data.clone()));
+/// The data for the target of one link; `None` if the link is not taken.
+fn travelling(plan: &Plan, link_out: &OutLink, outgoing: &Outgoing) -> Result<Option<Data>, TaskError> {
+    if link_out.plain {
+        return Ok(Some(outgoing.data.clone()));
     }
-    let link = plan.graph().link(exit.link);
-    let target = || plan.actor(exit.target).name.as_str();
-    if !is_taken(link, handed.seen.as_ref().unwrap_or(&handed.data), target)? {
+    let link = plan.graph().link(link_out.link);
+    let target = || plan.actor(link_out.target).name.as_str();
+    if !is_taken(link, outgoing.seen.as_ref().unwrap_or(&outgoing.data), target)? {
         return Ok(None);
     }
     match &link.mapping {
-        Mapping::All => Ok(Some(handed.data.clone())),
-        Mapping::Fields(fields) => mapped(fields, &handed.data, target).map(Some),
+        Mapping::All => Ok(Some(outgoing.data.clone())),
+        Mapping::Fields(fields) => mapped(fields, &outgoing.data, target).map(Some),
     }
 }
 

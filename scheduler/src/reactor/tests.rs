@@ -143,13 +143,13 @@ fn mapping(link: Link, fields: &[(&str, &str)]) -> Link {
     link.with_mapping(Mapping::Fields(fields.iter().map(field).collect()))
 }
 
-/// A run and what it asked for so far.
+/// A run, with the actions that its reactor has asked for.
 struct Run {
     reactor: Reactor,
     now: Duration,
-    /// Attempts that were asked for and have not been answered: whose, and with what.
+    /// The attempts in flight: the name of the actor, and the inputs.
     open: BTreeMap<AttemptId, (String, Data)>,
-    /// What was asked for, in order, such as `submit a x=1`.
+    /// The actions, in order, such as `submit a x=1`.
     log: Vec<String>,
     /// Whether the reactor waits for [`Event::Continue`].
     owed: bool,
@@ -157,7 +157,7 @@ struct Run {
 }
 
 impl Run {
-    /// One event, and nothing else.
+    /// Hands one event to the reactor.
     fn send(&mut self, event: Event) {
         let mut actions = Vec::new();
         self.reactor.on(event, self.now, &mut actions);
@@ -167,7 +167,7 @@ impl Run {
         }
     }
 
-    /// One event, then as many continuations as are asked for.
+    /// Hands one event to the reactor, then as many continuations as it asks for.
     fn tell(&mut self, event: Event) {
         self.send(event);
         while std::mem::take(&mut self.owed) {
@@ -197,7 +197,7 @@ impl Run {
     }
 
     fn name(&self, actor: ActorId) -> String {
-        self.reactor.graph().actor(actor).name.clone()
+        self.reactor.plan.actor(actor).name.clone()
     }
 
     /// The oldest open attempt of an actor.
@@ -210,14 +210,14 @@ impl Run {
         show(&self.open[&self.open_of(name)].1)
     }
 
-    /// The oldest open attempt of an actor ends well.
+    /// Ends the oldest open attempt of an actor with a result.
     fn finish(&mut self, name: &str, result: Data) {
         let attempt = self.open_of(name);
         self.open.remove(&attempt);
         self.tell(Event::Finished { attempt, result });
     }
 
-    /// The oldest open attempt of an actor fails.
+    /// Fails the oldest open attempt of an actor.
     fn fail(&mut self, name: &str, kind: ErrorKind) {
         let attempt = self.open_of(name);
         self.open.remove(&attempt);
@@ -228,12 +228,12 @@ impl Run {
         self.tell(Event::StopAsked { reason: "enough".to_owned() });
     }
 
-    /// The log since the last look at it.
+    /// Takes the log.
     fn asked(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
-    /// The executions that were submitted since the last look at the log.
+    /// Takes the log, and keeps the submitted attempts only.
     fn submitted(&mut self) -> Vec<String> {
         let log = self.asked();
         log.iter().filter_map(|line| line.strip_prefix("submit ")).map(str::to_owned).collect()
@@ -266,7 +266,8 @@ fn nothing() -> Data {
     Data::new()
 }
 
-/// The entries in the order of their names, such as `a=1 b=text`, without the error itself that `WorkflowException` is about.
+/// The entries in the order of their names, such as `a=1 b=text`, without the error itself that `WorkflowException` is
+/// about.
 fn show(data: &Data) -> String {
     let shown = data.iter().filter(|(key, _)| key.as_name() != Some("WorkflowExceptionInstance"));
     let mut entries: Vec<String> = shown.map(|(key, payload)| format!("{key}={}", show_payload(payload))).collect();

@@ -1,17 +1,17 @@
-//! `MISSING_DATA` of ewokscore: what a task class hands on for an output that it has not set.
+//! `MISSING_DATA` of ewokscore: the value that a task class hands on for an output that it has not set.
 //!
-//! Task classes are told of it. For all other tasks of an ewoks graph such an input is not there: neither what arrived nor
-//! the default below it.
+//! Task classes receive it. For every other task of an ewoks graph an input with this value is absent, together with
+//! any default of the same name.
 
 use pushflow_graph::{Graph, Work};
 use pushflow_model::{Data, Key, Payload, TaskSpec, Value};
 
 const TYPE: &str = "ewokscore.missing_data.MissingData";
 
-/// It is short: what is longer is not looked into.
+/// Its encoded form is short: a longer payload is not decoded to look for it.
 const LONGEST: usize = 512;
 
-/// Whether the graph has tasks that may hand it on.
+/// Whether the graph has tasks that may hand on `MISSING_DATA`.
 pub(super) fn is_possible(graph: &Graph) -> bool {
     graph.tasks().any(|(_, task)| matches!(task, TaskSpec::Ewoks(_)))
 }
@@ -21,7 +21,7 @@ pub(super) fn is_of_ewoks(work: &Work) -> bool {
     matches!(work, Work::Attempt(TaskSpec::Ewoks(_)))
 }
 
-/// The inputs without those that are missing.
+/// The inputs without those that are `MISSING_DATA`.
 pub(super) fn without(mut inputs: Data) -> Data {
     let missing: Vec<Key> =
         inputs.iter().filter(|(_, payload)| is_missing(payload)).map(|(key, _)| key.clone()).collect();

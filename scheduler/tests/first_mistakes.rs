@@ -1,0 +1,111 @@
+//! The first mistakes of somebody who uses the library: each is refused before a task runs, and the message says what
+//! to correct.
+
+use pushflow::{Data, GraphError, PoolType, PythonOptions, RunError, RunOptions, TaskSpec, Workflow, task};
+
+#[task]
+fn double(number: i64) -> Data {
+    Data::new().with("number", 2 * number)
+}
+
+/// Start, one task, stop.
+fn one_task(task: &str) -> Workflow {
+    let mut workflow = Workflow::new("one task");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let actor = workflow.task("doubler", TaskSpec::rust(task)).unwrap();
+    workflow.connect(start, actor).unwrap();
+    workflow.connect(actor, stop).unwrap();
+    workflow
+}
+
+fn inputs() -> Data {
+    Data::new().with("number", 21)
+}
+
+#[test]
+fn a_task_name_that_is_not_there_is_refused_with_the_nearest_one() {
+    let error = one_task("dubble").run(inputs(), &RunOptions::new().pool(PoolType::Thread)).unwrap_err();
+    assert!(matches!(error, RunError::Task { .. }), "{error:?}");
+    let message = error.to_string();
+    assert!(message.starts_with("actor \"doubler\": no task named \"dubble\" is in this program"), "{message}");
+    assert!(message.contains("\"double\"") && message.contains("pushflow::init()"), "{message}");
+    assert!(std::error::Error::source(&error).is_none(), "its text is in the message already");
+}
+
+#[test]
+fn a_link_to_an_actor_of_another_workflow_is_refused() {
+    let mut workflow = one_task("double");
+    let start = workflow.graph().start().unwrap();
+    let elsewhere = Workflow::new("another").task("doubler", TaskSpec::rust("double")).unwrap();
+    let error = workflow.connect(start, elsewhere).unwrap_err();
+    assert!(matches!(error, GraphError::ForeignActor { .. }), "{error:?}");
+    let message = "the target of the link from \"Start\" is not an actor of graph \"test\": pass an id that this graph gave \
+                   when the actor was added to it";
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn a_name_that_is_no_pool_is_refused_with_the_nearest_one() {
+    let error = "tread".parse::<PoolType>().unwrap_err();
+    assert_eq!(error.to_string(), "there is no pool \"tread\": did you mean \"thread\"?");
+}
+
+#[test]
+fn a_wrong_environment_is_refused_where_the_run_begins_unless_the_options_name_a_pool() {
+    let test = "a_wrong_environment_is_refused_where_the_run_begins_unless_the_options_name_a_pool";
+    const VARIABLE: &str = "PUSHFLOW_ENVIRONMENT";
+    if std::env::var_os(VARIABLE).is_none_or(|value| value != "gren") {
+        // Once more in a process of its own, since a test can't set a variable of its own process.
+        let program = std::env::current_exe().unwrap();
+        let child = std::process::Command::new(program).args(["--exact", test]).env(VARIABLE, "gren").output().unwrap();
+        assert!(child.status.success() && String::from_utf8_lossy(&child.stdout).contains("1 passed"), "{child:?}");
+        return;
+    }
+    let error = one_task("double").run(inputs(), &RunOptions::new()).unwrap_err();
+    let message = "PUSHFLOW_ENVIRONMENT: there is no environment \"gren\": did you mean \"green\"?";
+    assert_eq!(error.to_string(), message);
+    assert!(matches!(error, RunError::Pool(_)), "{error:?}");
+    // The pool refuses it too, when it is opened.
+    let error = one_task("double").run(inputs(), &RunOptions::new().pool(PoolType::Thread)).unwrap_err();
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn an_interpreter_in_the_options_of_the_pool_is_refused() {
+    let mut options = RunOptions::new().pool(PoolType::Thread);
+    options.pool_options.python = Some(PythonOptions::new("python3", Vec::new()));
+    let error = one_task("double").run(inputs(), &options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "RunOptions::pool_options.python must be None: name the interpreter in RunOptions::python, which counts for all \
+         pools of the run"
+    );
+}
+
+#[test]
+fn a_run_that_did_not_finish_has_no_result_and_says_why() {
+    let options = RunOptions::new().pool(PoolType::Thread);
+    let failure = one_task("double").run(Data::new(), &options).unwrap().into_result().unwrap_err();
+    let message = failure.to_string();
+    let (ending, error) = message.split_once("\n  ").unwrap();
+    assert!(ending.starts_with("the run failed after "), "{message}");
+    assert!(error.starts_with("actor \"doubler\" (attempt 1): BadInput: "), "{message}");
+    assert!(std::error::Error::source(&failure).is_none(), "its text is in the message already");
+    assert_eq!(format!("{failure:?}"), message);
+    assert_eq!(failure.into_outcome().errors()[0].name, "doubler");
+    let result = one_task("double").run(inputs(), &options).unwrap().into_result().unwrap();
+    assert_eq!(result.value("number").unwrap(), Some(&42.into()));
+}
+
+#[test]
+fn a_closure_observes_a_run() {
+    let (sender, events) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let observer =
+        move |event: &pushflow::WorkflowEvent| sender.lock().unwrap().send(format!("{:?}", event.kind)).unwrap();
+    let options = RunOptions::new().pool(PoolType::Thread).observer(observer);
+    assert!(format!("{options:?}").contains("observers: 1"), "{options:?}");
+    one_task("double").run(inputs(), &options).unwrap();
+    drop(options);
+    assert_eq!(events.iter().last().unwrap(), "RunEnded { ending: Finished }");
+}
