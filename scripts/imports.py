@@ -20,6 +20,7 @@ CRATES = [
     ["crates/cli"],
     ["crates/compat-probe"],
     ["scheduler"],
+    ["crates/reactor"],
     ["worker"],
     ["crates/probe-tasks"],
     ["crates/pool"],

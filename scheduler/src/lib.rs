@@ -120,7 +120,6 @@ mod outcome;
 mod pools;
 mod preflight;
 mod python_classes;
-mod reactor;
 mod run;
 mod run_input;
 mod stop_handle;
@@ -161,9 +160,9 @@ pub use pushflow_pool::{
     ProcessKind, Stream, TaskPool, TaskResult, default_pool,
 };
 pub use pushflow_python::{PythonError, find_interpreter};
+pub use pushflow_reactor::{ActorError, Ending, EndingKind, Execution, Limits, Output, Outputs};
 pub use pushflow_worker::init;
 pub use python_classes::PythonClasses;
-pub use reactor::{ActorError, Ending, EndingKind, Execution, Limits, Output, Outputs};
 pub use run::Run;
 pub use stop_handle::StopHandle;
 pub use stop_signals::StopSignal;
