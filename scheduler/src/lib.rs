@@ -145,7 +145,7 @@ pub use pushflow_graph::{
     Work,
 };
 pub use pushflow_green::{Cancellation, Cancelled};
-pub use pushflow_guardian::{CurrentProcess, GuardianError, current_process, lookup::LookupError};
+pub use pushflow_guardian::{CurrentProcess, GuardianError, LateInit, current_process, lookup::LookupError};
 pub use pushflow_model::{
     AttemptId, CommandTask, ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, Exit, Family,
     ProcessClass, PythonOptions, PythonTask, Returns, ScriptTask, TaskError, TaskModule, TaskSpec,

@@ -10,6 +10,7 @@ mod client;
 
 mod current;
 mod interrupt;
+mod late_init;
 mod launch;
 mod launcher;
 pub mod lookup;
@@ -23,10 +24,12 @@ pub use build_id::BUILD;
 pub use client::{Guardian, GuardianError, Listener, ProcessEvent};
 pub use current::{CurrentProcess, become_worker, current_process};
 pub use interrupt::{Guard, Interrupted, Interrupter};
+pub use late_init::{LateInit, note_late_init};
 pub use launch::{
     Child, Launch, LaunchError, Launcher, classify_launch_error, find_program, is_executable, resolve_program,
 };
 pub use launcher::{GuardedLauncher, Started, StopListener, WorkerLauncher};
+pub use lookup::check_own_tasks;
 pub use messages::{
     FromGuardian, FromSnapshot, KeeperReport, Launch as GuardianLaunch, OnOrphan, ProcessId, Source, StartFailure,
     ToGuardian, ToSnapshot, WORKER_PID, Warm,

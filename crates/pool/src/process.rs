@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushflow_green::{Cancellation, Monitor};
-use pushflow_guardian::{Guardian, Source};
+use pushflow_guardian::{Guardian, GuardianError, Source, check_own_tasks};
 use pushflow_model::{AttemptId, NO_CHILDREN, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
@@ -108,6 +108,10 @@ impl ProcessPool {
     ) -> Result<ProcessPool, OpenError> {
         pushflow_green::settle()?;
         let rules = room::fitted(rules)?;
+        // A program without a zygote is refused for the start method `fork` anyway.
+        if options.start_method != StartMethod::Fork {
+            check_own_tasks(options.worker.as_deref()).map_err(GuardianError::from)?;
+        }
         let guardian = Guardian::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_word()?;

@@ -38,6 +38,7 @@
 //! - [`file_limits`]: few open files.
 //! - [`inherited`]: ignored signals, limits and the umask of whoever starts pushflow.
 //! - [`large_values`]: values that are too long for a message.
+//! - [`late_init`]: programs that call `init()` when threads run already.
 //! - [`embedding`]: a crate of somebody else that uses the library.
 //!
 //! Every test starts programs of its own in folders of its own, and asserts that nothing of them is left.
@@ -59,6 +60,7 @@ mod guardians;
 mod inherited;
 mod keepers;
 mod large_values;
+mod late_init;
 mod lifetime;
 mod nested;
 mod node_settings;

@@ -420,6 +420,10 @@ fn begin() {
     pushflow::init();
     match beginning.as_str() {
         "sleep" => std::thread::sleep(Duration::from_secs(3600)),
+        "init twice" => {
+            std::thread::spawn(|| std::thread::sleep(Duration::from_secs(3600)));
+            pushflow::init();
+        }
         "wait" => assert_eq!(nix::sys::wait::wait(), Err(nix::errno::Errno::ECHILD)),
         _ => {}
     }
