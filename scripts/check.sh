@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What every change must pass; people and CI run the same.
 #
-#   scripts/check.sh [all | format | lint | doc | deny | advisories | test | black-box]...
+#   scripts/check.sh [all | format | imports | lint | doc | deny | advisories | test | black-box]...
 #
 # Without an argument: all, which is everything but the advisories, since these need the network each time. The part
 # test has the tests of each crate and the README's examples; black-box has the long tests with real processes.
@@ -18,6 +18,10 @@ heading() {
 
 check_format() {
     cargo fmt --all --check
+}
+
+check_imports() {
+    python3 scripts/imports.py
 }
 
 check_lint() {
@@ -110,7 +114,7 @@ has_cargo_deny() {
 run_part() {
     local part=$1
     case $part in
-        format | lint | doc | deny | advisories | test | black-box) ;;
+        format | imports | lint | doc | deny | advisories | test | black-box) ;;
         *)
             printf 'check.sh: there is no part "%s"\n' "$part" >&2
             usage >&2
@@ -135,7 +139,7 @@ case ${parts[*]} in
         usage
         exit
         ;;
-    all) parts=(format lint doc deny test black-box) ;;
+    all) parts=(format imports lint doc deny test black-box) ;;
 esac
 for part in "${parts[@]}"; do run_part "$part"; done
 

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Checks that imports run downwards only, crate by crate and inside each crate.
 
-    scripts/imports.py [--arrows CRATE]
+    scripts/imports.py [--write | --arrows FOLDER]
 
 Reads the sources of every crate of the workspace, follows each import and each path to the file that defines what it
 names (re-exports are followed, so they are no way round), and prints the crates from top to bottom with their lines.
-Exits with 1 and names the files where two modules import each other, directly or over others, where a crate imports one
-that is not below it in `CRATES`, or where a crate holds more than 18 % of the lines. Tests are left out.
+Tests are left out. Exits with 1 and names the files where two modules import each other, directly or over others; where
+a crate imports one that is not below it in `CRATES`; where a crate holds more than 18 % of the lines; where a module is
+a `mod.rs`; and where ARCHITECTURE.md shows other crates.
+
+--write puts the table into ARCHITECTURE.md; --arrows prints what each file below FOLDER imports.
 """
 
 import pathlib
@@ -32,6 +35,9 @@ CRATES = [
     ["crates/model", "crates/os", "crates/task-macros"],
 ]
 LARGEST = 0.18
+# Members that no program contains.
+TESTS_ONLY = ["crates/isolated-test", "scheduler/examples/with_tokio", "tests"]
+PAGE = ROOT / "ARCHITECTURE.md"
 
 TOKEN = re.compile(
     r"""//[^\n]*|/\*.*?\*/|b?r(?P<hashes>\#*)".*?"(?P=hashes)|b?"(?:\\.|[^"\\])*"|b?'(?:\\.[^']*|[^'\\])'"""
@@ -180,7 +186,7 @@ class Source:
                 depth += 1
             elif word == "}":
                 depth -= 1
-            if at + 1 < len(words) and words[at + 1] == "::" and (at == 0 or words[at - 1] != "::"):
+            if at + 1 < len(words) and words[at + 1] == "::" and (at == 0 or words[at - 1] not in ("::", "in")):
                 path, end = [word], at + 1
                 while words[end] == "::" and re.match(r"\w", words[end + 1]):
                     path.append(words[end + 1])
@@ -294,6 +300,71 @@ def relative(module):
     return str(module.file.relative_to(ROOT))
 
 
+def circle_faults(arrows):
+    faults = []
+    for circle in circles(arrows):
+        inside = set(circle)
+        faults.append(f"a circle of {len(circle)} files:")
+        for module in sorted(circle, key=relative):
+            for target in sorted(arrows[module] & inside, key=relative):
+                faults.append(f"  {relative(module)} imports {relative(target)}")
+    return faults
+
+
+def upward_faults(source, arrows):
+    height = {source.folder[folder]: at for at, line in enumerate(CRATES) for folder in line}
+    faults = []
+    for module, targets in arrows.items():
+        for target in targets:
+            here, there = module.crate.removesuffix("@main"), target.crate.removesuffix("@main")
+            if here != there and height[here] >= height[there]:
+                faults.append(f"an arrow up: {relative(module)} imports {relative(target)}")
+    return faults
+
+
+def layout_faults():
+    """Each member of the workspace stands in `CRATES`, and no module is a `mod.rs`."""
+    listed = {folder for line in CRATES for folder in line} | set(TESTS_ONLY)
+    members = re.search(r"^members = \[(.*?)\]", (ROOT / "Cargo.toml").read_text(), re.M | re.S)[1]
+    members = set(re.findall(r'"(.*?)"', members))
+    faults = [f"{folder} is a member of the workspace that CRATES does not list" for folder in sorted(members - listed)]
+    faults += [f"CRATES lists {folder}, which is no member of the workspace" for folder in sorted(listed - members)]
+    for folder in sorted(members):
+        for file in sorted((ROOT / folder).rglob("mod.rs")):
+            if "target" not in file.relative_to(ROOT).parts:
+                faults.append(f"{file.relative_to(ROOT)}: a module is x.rs beside x/, not x/mod.rs")
+    return faults
+
+
+def size_table(source):
+    """The lines of the table of crates, and the faults of crates that are too large."""
+    lines = {}
+    for module in source.modules.values():
+        name = module.crate.removesuffix("@main")
+        lines[name] = lines.get(name, 0) + len(module.file.read_text().splitlines())
+    total = sum(lines.values())
+    table, faults = [], []
+    for line in CRATES:
+        for folder in line:
+            count = lines[source.folder[folder]]
+            table.append(f"{folder:22} {count:6} lines {100 * count / total:5.1f} %")
+            if count > LARGEST * total:
+                faults.append(f"{folder} has more than {LARGEST:.0%} of the lines")
+    return [*table, f"{'all':22} {total:6} lines"], faults
+
+
+def page_faults(table, write):
+    """ARCHITECTURE.md shows the table; an old number in it is no fault, another crate or order is."""
+    text = PAGE.read_text()
+    before, shown, after = re.split(r"(?<=<!-- imports -->\n)(.*?)(?=<!-- /imports -->)", text, maxsplit=1, flags=re.S)
+    if write:
+        PAGE.write_text(before + "\n".join(["```text", *table, "```", ""]) + after)
+        return []
+    if [line.split()[0] for line in shown.splitlines()[1:-1]] != [line.split()[0] for line in table]:
+        return ["ARCHITECTURE.md shows other crates: run scripts/imports.py --write"]
+    return []
+
+
 def main():
     source = Source()
     arrows = source.arrows()
@@ -302,32 +373,10 @@ def main():
             if relative(module).startswith(sys.argv[2]):
                 print(relative(module), "->", *sorted(relative(t) for t in targets))
         return 0
-    faults = []
-    for circle in circles(arrows):
-        inside = set(circle)
-        faults.append(f"a circle of {len(circle)} files:")
-        for module in sorted(circle, key=relative):
-            for target in sorted(arrows[module] & inside, key=relative):
-                faults.append(f"  {relative(module)} imports {relative(target)}")
-    height = {source.folder[f]: at for at, line in enumerate(CRATES) for f in line if f in source.folder}
-    for module, targets in arrows.items():
-        for target in targets:
-            here, there = module.crate.removesuffix("@main"), target.crate.removesuffix("@main")
-            if here != there and height[here] >= height[there]:
-                faults.append(f"an arrow up: {relative(module)} imports {relative(target)}")
-    lines = {}
-    for module in source.modules.values():
-        name = module.crate.removesuffix("@main")
-        lines[name] = lines.get(name, 0) + len(module.file.read_text().splitlines())
-    total = sum(lines.values())
-    for line in CRATES:
-        for folder in line:
-            if folder in source.folder:
-                count = lines.get(source.folder[folder], 0)
-                print(f"{folder:22} {count:6} lines {100 * count / total:5.1f} %")
-                if count > LARGEST * total:
-                    faults.append(f"{folder} has more than {LARGEST:.0%} of the lines")
-    print(f"{'all':22} {total:6} lines")
+    table, faults = size_table(source)
+    faults += circle_faults(arrows) + upward_faults(source, arrows) + layout_faults()
+    faults += page_faults(table, write=sys.argv[1:2] == ["--write"])
+    print(*table, sep="\n")
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

@@ -9,15 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pushflow_guardian::BUILD;
-use pushflow_model::{Data, Value};
-use pushflow_model::{ErrorKind, PythonTask, Returns, TaskSpec};
-use pushflow_model::{PoolType, StartMethod};
+use pushflow_model::{Data, ErrorKind, PoolType, PythonTask, Returns, StartMethod, TaskSpec, Value};
 use pushflow_pool::{PoolOptions, TaskPool, TaskResult, worker_program};
 use pushflow_python::choose_interpreter;
 
 use crate::options::PythonSettings;
 use crate::preflight;
-
 pub use pushflow_pool::Machine;
 pub use pushflow_python::ChosenBy;
 

@@ -7,13 +7,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pushflow_graph::{ActorId, Graph};
-use pushflow_model::AttemptId;
-use pushflow_model::PoolType;
+use pushflow_model::{AttemptId, PoolType};
 use pushflow_pool::{Attempt, Pool};
 
 /// The pool on which the attempts of a task actor run.
 pub(crate) fn pool_type(graph: &Graph, actor: ActorId, usual: PoolType) -> PoolType {
-    graph.pool_of(actor).and_then(|name| name.parse().ok()).unwrap_or(usual)
+    graph.pool_of(actor).unwrap_or(usual)
 }
 
 /// The pools that a run of the graph needs, each once.

@@ -7,8 +7,7 @@ use std::path::Path;
 use pushflow_execute::{find_task, own_tasks};
 use pushflow_graph::{ActorId, Graph};
 use pushflow_green::Cancellation;
-use pushflow_model::PoolType;
-use pushflow_model::{EwoksTask, EwoksWork, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
+use pushflow_model::{EwoksTask, EwoksWork, PoolType, PythonOptions, PythonTask, ScriptTask, TaskModule, TaskSpec};
 use pushflow_pool::{EventSink, OpenError, Policy, Pool, default_pool};
 use pushflow_python::find_interpreter;
 

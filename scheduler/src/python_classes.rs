@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use pushflow_graph::ewoks::{LoadOptions, TaskClasses, UnknownClass};
 use pushflow_green::Cancellation;
-use pushflow_model::PoolType;
-use pushflow_model::{AttemptId, ErrorKind, EwoksClass, EwoksTask, EwoksWork, TaskError, TaskSpec};
-use pushflow_model::{Data, Value};
+use pushflow_model::{
+    AttemptId, Data, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PoolType, TaskError, TaskSpec, Value,
+};
 use pushflow_pool::{Attempt, EventSink, OpenError, Pool, PoolEvent, PoolOptions, open_pool};
 
 use crate::open_timeout;

@@ -25,8 +25,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, Graph};
 use pushflow_green::Cancellation;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskError, TaskSpec};
+use pushflow_model::{AttemptId, Data, TaskError, TaskSpec};
 use pushflow_pool::{Attempt, EventSink, OpenError, PoolEvent};
 use pushflow_reactor::{Action, Ending, Event, Reactor};
 
@@ -36,7 +35,6 @@ use crate::error::RunError;
 use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::explanation::{Explanation, OpenAttempt};
 use crate::observer::Observer;
-use crate::open_timeout;
 use crate::options::RunOptions;
 use crate::outcome::Outcome;
 use crate::pools::Pools;
@@ -45,6 +43,7 @@ use crate::run_input::RunInput;
 use crate::stop_handle::StopHandle;
 use crate::stop_signals::SignalSubscription;
 use crate::tasks::task_names;
+use crate::{open_timeout, preflight};
 
 /// How many inputs the run handles before it carries out their actions together and looks at the clock.
 const BATCH: usize = 1024;

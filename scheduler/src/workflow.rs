@@ -242,7 +242,7 @@ impl Workflow {
     /// # Errors
     /// When it is not of this workflow, or runs no task.
     pub fn run_on(&mut self, actor: ActorId, pool: PoolType) -> Result<(), GraphError> {
-        self.edit().run_on(actor, pool.name())
+        self.edit().run_on(actor, pool)
     }
 
     /// Links two actors: the data that the source hands on triggers the target.

@@ -50,7 +50,7 @@ fn a_link_to_an_actor_of_another_workflow_is_refused() {
     let elsewhere = Workflow::new("another").task("doubler", TaskSpec::rust("double")).unwrap();
     let error = workflow.connect(start, elsewhere).unwrap_err();
     assert!(matches!(error, GraphError::ForeignActor { .. }), "{error:?}");
-    let message = "the target of the link from \"Start\" is not an actor of graph \"test\": pass an id that this graph gave \
+    let message = "the target of the link from \"Start actor\" is not an actor of graph \"one task\": pass an id that this graph gave \
                    when the actor was added to it";
     assert_eq!(error.to_string(), message);
 }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pushflow_model::Data;
-use pushflow_model::{TaskError, TaskSpec};
+use pushflow_model::{Data, TaskError, TaskSpec};
 
 use crate::Router;
 

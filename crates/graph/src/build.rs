@@ -10,7 +10,6 @@ use crate::{
     Actor, ActorId, ActorKind, Arrival, Behaviour, Graph, GraphError, Link, LinkId, Retries, Router, RunSettings,
     ScopeId, Task, Work,
 };
-use pushflow_model::did_you_mean;
 
 impl Graph {
     /// Adds an actor.
@@ -185,13 +184,13 @@ impl Graph {
         Ok(())
     }
 
-    /// Sets the pool on which the attempts of a task actor run, by its name. It replaces the pool of the run.
+    /// Sets the pool on which the attempts of a task actor run. It replaces the pool of the run.
     ///
     /// # Errors
-    /// When the actor is not of this graph or runs no task; when pushflow has no pool of that name.
-    pub fn run_on(&mut self, actor: ActorId, pool: &str) -> Result<(), GraphError> {
+    /// When the actor is not of this graph or runs no task.
+    pub fn run_on(&mut self, actor: ActorId, pool: PoolType) -> Result<(), GraphError> {
         self.require_task(actor, "a pool", "give it to the tasks")?;
-        self.pools.insert(actor, known_pool(pool)?);
+        self.pools.insert(actor, pool);
         Ok(())
     }
 
@@ -288,15 +287,6 @@ impl Graph {
         let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.identity);
         found.ok_or_else(|| GraphError::ForeignActor { what: what(), graph: self.name.clone() })
     }
-}
-
-/// The pool with this name, as all graphs spell it.
-pub(crate) fn known_pool(name: &str) -> Result<&'static str, GraphError> {
-    let known = PoolType::ALL.map(PoolType::name).into_iter().find(|known| *known == name);
-    known.ok_or_else(|| GraphError::UnknownPool {
-        name: name.to_owned(),
-        hint: did_you_mean(name, PoolType::ALL.map(PoolType::name)),
-    })
 }
 
 fn check_direction(from: &Actor, to: &Actor) -> Result<(), GraphError> {

@@ -9,9 +9,9 @@ mod races;
 mod reachability;
 mod warning;
 
-use crate::{ActorKind, Graph, Port};
 use reachability::Reachability;
 
+use crate::{ActorKind, Graph, Port};
 pub use warning::{Warning, WarningKind};
 
 impl Graph {

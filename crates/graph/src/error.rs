@@ -1,7 +1,5 @@
 //! [`GraphError`]: why a graph can't be built or run.
 
-use pushflow_model::PoolType;
-
 /// Why a graph can't be built or run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -80,14 +78,6 @@ pub enum GraphError {
         /// The ports that it has.
         ports: String,
         /// The port that was probably meant, as the end of a sentence; empty if none is near.
-        hint: String,
-    },
-    /// A pool that pushflow does not have.
-    #[error("there is no pool {name:?}: choose one of {known}{hint}", known = PoolType::ALL.map(PoolType::name).join(", "))]
-    UnknownPool {
-        /// The name asked for.
-        name: String,
-        /// The pool that was probably meant, as the end of a sentence; empty if none is near.
         hint: String,
     },
     /// A start or stop actor is missing.

@@ -51,7 +51,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::Graph;
 use document::parse;
 use error::LoadResult;
 use file::Folders;
@@ -59,6 +58,7 @@ use flatten::Flattener;
 use source::{Source, Syntax, source_of_file, syntax};
 use start_nodes::StartNodes;
 
+use crate::Graph;
 pub use error::{Element, LoadError, Position, Problem};
 pub use input::{Input, InputNodes};
 pub use inputs::parse_inputs;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
-use pushflow_model::TaskSpec;
+use pushflow_model::{PoolType, TaskSpec};
 
 use crate::actor::GraphIdentity;
 use crate::scope::Scopes;
@@ -82,7 +82,7 @@ pub struct Graph {
     pub(crate) rounds: HashMap<ActorId, u64>,
     pub(crate) times: HashMap<ActorId, Duration>,
     pub(crate) retries: HashMap<ActorId, Retries>,
-    pub(crate) pools: HashMap<ActorId, &'static str>,
+    pub(crate) pools: HashMap<ActorId, PoolType>,
     pub(crate) settings: RunSettings,
 }
 
@@ -145,7 +145,7 @@ impl Graph {
     }
 
     /// The name of the pool on which the attempts of a task actor run; `None` for the pool of the run.
-    pub fn pool_of(&self, actor: ActorId) -> Option<&'static str> {
+    pub fn pool_of(&self, actor: ActorId) -> Option<PoolType> {
         self.pools.get(&actor).copied()
     }
 

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use pushflow_model::did_you_mean;
+
 use crate::scope::Scope;
 use crate::{Actor, ActorId, ActorKind, Graph, GraphError, ScopeId};
-use pushflow_model::did_you_mean;
 
 /// A graph that was added to another one, with the ports to connect to.
 #[derive(Clone, Debug)]

@@ -19,18 +19,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
-use pushflow_model::{AttemptId, ErrorKind, TaskError};
-use pushflow_model::{Data, Key, Payload, Value};
+use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, Value};
 
 use super::fan_out::{FanOutError, Outgoing, fan_out};
 use super::in_flight::{InFlight, MergeBase, RetryState};
 use super::links::OutLink;
 use super::message::Action;
-use super::missing_data;
 use super::outputs::Execution;
 use super::phase::Phase;
 use super::plan::Plan;
-use super::{Reactor, Step};
+use super::{Reactor, Step, missing_data};
 
 /// The status that an error handler gives a run.
 const ERROR_STATUS: &str = "error";

@@ -4,8 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use pushflow_graph::ActorId;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskError};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::outputs::{Execution, Output};
 

@@ -1,8 +1,7 @@
 //! [`ErrorKeys`]: the entries of data that comes from a failure (`docs/parity.md` P36, P37, P56).
 
 use bytes::Bytes;
-use pushflow_model::{Data, Key, Map, Opaque, Payload, Value};
-use pushflow_model::{ERROR_CODEC, ErrorCause, TaskError};
+use pushflow_model::{Data, ERROR_CODEC, ErrorCause, Key, Map, Opaque, Payload, TaskError, Value};
 
 /// The entry that marks data that comes from a failure.
 const EXCEPTION: &str = "WorkflowException";

@@ -10,8 +10,7 @@
 //! A run that is closing has no error path: a failure then triggers nothing.
 
 use pushflow_graph::ActorId;
-use pushflow_model::Data;
-use pushflow_model::{AttemptId, TaskError};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::ending::ActorError;
 use super::fan_out::fan_out;

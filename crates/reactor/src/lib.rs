@@ -67,14 +67,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_graph::{ActorId, Graph, Retries};
-use pushflow_model::AttemptId;
-use pushflow_model::Data;
-
-pub use ending::{ActorError, Ending, EndingKind};
-pub use message::{Action, Counts, Event, Limits};
-pub use outputs::{Execution, Output, Outputs};
-
 use error_log::ErrorLog;
 use in_flight::InFlight;
 use links::Delivery;
@@ -82,7 +74,13 @@ use merge::{InputState, Ready};
 use outputs::OutputCollector;
 use phase::{Phase, SoftStop};
 use plan::Plan;
+use pushflow_graph::{ActorId, Graph, Retries};
+use pushflow_model::{AttemptId, Data};
 use rounds::Rounds;
+
+pub use ending::{ActorError, Ending, EndingKind};
+pub use message::{Action, Counts, Event, Limits};
+pub use outputs::{Execution, Output, Outputs};
 
 /// The state machine of one run; see the module for its phases and rules.
 #[derive(Debug)]

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use pushflow_model::Data;
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, TaskError};
 
 use super::ending::EndingKind;
 

@@ -6,8 +6,7 @@
 //! that leads back to a task would go round for ever. Actors that run no task work as ever.
 
 use pushflow_graph::ActorId;
-use pushflow_model::Data;
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{Data, ErrorKind, TaskError};
 
 use super::phase::{Phase, SoftStop};
 use super::{Reactor, Step};

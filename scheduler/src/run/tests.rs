@@ -4,8 +4,7 @@ use std::sync::Mutex;
 
 use pushflow_execute::task;
 use pushflow_graph::Retries;
-use pushflow_model::ErrorKind;
-use pushflow_model::PoolType;
+use pushflow_model::{ErrorKind, PoolType};
 use pushflow_pool::{Pool, Stream};
 
 use super::*;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use pushflow_model::TaskSpec;
-use pushflow_model::Value;
+use pushflow_model::{TaskSpec, Value};
 
 use super::*;
 use crate::{Mapping, Port};
@@ -81,7 +80,7 @@ fn a_setting_for_an_actor_of_another_graph_is_refused_and_named() {
         (message(graph.limit_rounds(elsewhere, 1)), "the actor to limit the rounds of"),
         (message(graph.limit_time(elsewhere, second)), "the actor that is to have a time limit"),
         (message(graph.retry(elsewhere, Retries::of_each(1))), "the actor that is to have retries"),
-        (message(graph.run_on(elsewhere, "thread")), "the actor that is to have a pool"),
+        (message(graph.run_on(elsewhere, PoolType::Thread)), "the actor that is to have a pool"),
         (message(graph.set_label(elsewhere, "label")), "the actor that is to have a label"),
         (message(graph.contain_errors(elsewhere)), "the actor to contain the errors of"),
         (message(graph.on_error(elsewhere)), "the error handler"),

@@ -5,11 +5,10 @@
 //! functions that return a mapping choose their outputs at run time. The outputs of an ewoks class are known to its
 //! interpreter only. With the other rules of [`Passing`] the inputs go on beside the result.
 
-use pushflow_model::{PythonTask, Returns, TaskSpec};
+use pushflow_model::{PythonTask, Returns, TaskSpec, did_you_mean};
 
 use super::warning::{Warning, WarningKind};
 use crate::{ActorKind, Graph, Passing, Task, Work};
-use pushflow_model::did_you_mean;
 
 pub(super) fn warn_of_conditions(graph: &Graph, warnings: &mut Vec<Warning>) {
     for (_, source, target, link) in graph.links().filter(|(.., link)| !link.on_error) {

@@ -4,11 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pushflow_model::{CommandTask, TaskSpec, Value, parse_duration};
+use pushflow_model::{CommandTask, PoolType, TaskSpec, UnknownPoolType, Value, parse_duration};
 
 use super::error::{LoadError, LoadResult};
 use super::fields::Fields;
-use crate::build::known_pool;
 use crate::{Retries, RunSettings};
 
 /// The attribute that holds the settings.
@@ -40,7 +39,7 @@ pub(super) struct NodeSettings {
     /// How often the scheduler tries the node again.
     pub(super) retries: Option<Retries>,
     /// The pool on which the node runs.
-    pub(super) pool: Option<&'static str>,
+    pub(super) pool: Option<PoolType>,
 }
 
 impl NodeSettings {
@@ -105,9 +104,9 @@ fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
     }
 }
 
-fn pool(fields: &Fields<'_>) -> LoadResult<Option<&'static str>> {
+fn pool(fields: &Fields<'_>) -> LoadResult<Option<PoolType>> {
     let Some(name) = fields.text("pool")? else { return Ok(None) };
-    known_pool(name).map(Some).map_err(|error| fields.wrong("pool", error.to_string()))
+    name.parse().map(Some).map_err(|error: UnknownPoolType| fields.wrong("pool", error.to_string()))
 }
 
 /// The task that the settings of a node name: a Rust task or a command.

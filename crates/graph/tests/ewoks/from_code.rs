@@ -5,8 +5,7 @@ use std::time::Duration;
 use pushflow_graph::{
     Arrival, Condition, FieldMap, Graph, GraphError, Link, Mapping, Passing, Retries, RunSettings, Task, Work,
 };
-use pushflow_model::Data;
-use pushflow_model::{PythonTask, Returns, TaskSpec};
+use pushflow_model::{Data, PoolType, PythonTask, Returns, TaskSpec};
 
 use crate::load;
 
@@ -44,7 +43,7 @@ fn from_code() -> Result<Graph, GraphError> {
     graph.set_label(add, "Add")?;
     graph.limit_time(add, Duration::from_secs(10))?;
     graph.limit_rounds(add, 3)?;
-    graph.run_on(add, "thread")?;
+    graph.run_on(add, PoolType::Thread)?;
     graph.retry(add, Retries::default().with_errors(2).with_delay(Duration::from_secs(1)))?;
     let port = graph.add_task("port", Task::new(Work::Identity).with_passing(Passing::Dict))?;
     let rescue = Task::from(python("rescue", Returns::Mapping)).with_passing(Passing::Dict);

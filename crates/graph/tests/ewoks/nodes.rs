@@ -1,8 +1,7 @@
 //! The tasks of nodes and their default inputs.
 
 use pushflow_graph::{Passing, Work};
-use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, PythonTask, Returns, ScriptTask, TaskSpec};
-use pushflow_model::{Key, Value};
+use pushflow_model::{EwoksClass, EwoksTask, EwoksWork, Key, PythonTask, Returns, ScriptTask, TaskSpec, Value};
 
 use crate::{load, one_node, refused, task};
 
