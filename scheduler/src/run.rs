@@ -38,7 +38,6 @@ use crate::observer::Observer;
 use crate::options::RunOptions;
 use crate::outcome::Outcome;
 use crate::pools::Pools;
-use crate::preflight;
 use crate::run_input::RunInput;
 use crate::stop_handle::StopHandle;
 use crate::stop_signals::SignalSubscription;
