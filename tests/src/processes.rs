@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Within this time nothing of a run is left after its scheduler is gone: the promise.
-pub const GONE_WITHIN: Duration = Duration::from_secs(1);
+pub const CLEAN_UP_LIMIT: Duration = Duration::from_secs(1);
 
 /// The pause between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -48,7 +48,7 @@ pub fn wait_since(since: Instant, what: &str, limit: Duration, mut condition: im
 ///
 /// # Errors
 /// What is left.
-pub fn time_to_gone(
+pub fn time_until_none_left(
     since: Instant,
     limit: Duration,
     mut look: impl FnMut() -> Vec<Process>,
@@ -203,19 +203,19 @@ impl Mark {
     /// Asserts that nothing of the run is left, or is gone a moment later.
     ///
     /// # Panics
-    /// When something is still there after [`GONE_WITHIN`].
-    pub fn assert_gone(&self) {
-        self.assert_gone_since(Instant::now());
+    /// When something is still there after [`CLEAN_UP_LIMIT`].
+    pub fn assert_none_left(&self) {
+        self.assert_none_left_since(Instant::now());
     }
 
-    /// Asserts that nothing of the run is left [`GONE_WITHIN`] after a moment, as that of a kill; how long it took, see
-    /// [`time_to_gone`]. A program that has ended and was not waited for is not in the way.
+    /// Asserts that nothing of the run is left [`CLEAN_UP_LIMIT`] after a moment, as that of a kill; how long it took, see
+    /// [`time_until_none_left`]. A program that has ended and was not waited for is not in the way.
     ///
     /// # Panics
     /// When something is still there.
-    pub fn assert_gone_since(&self, since: Instant) -> Duration {
-        let gone = time_to_gone(since, GONE_WITHIN, || self.processes());
-        gone.unwrap_or_else(|left| panic!("still there after {GONE_WITHIN:?}: {left:#?}"))
+    pub fn assert_none_left_since(&self, since: Instant) -> Duration {
+        let gone = time_until_none_left(since, CLEAN_UP_LIMIT, || self.processes());
+        gone.unwrap_or_else(|left| panic!("still there after {CLEAN_UP_LIMIT:?}: {left:#?}"))
     }
 
     /// Kills whatever is left of the run.

@@ -208,7 +208,7 @@ impl Running {
     pub fn wait(self) -> Finished {
         let mark = self.mark.clone();
         let finished = self.wait_for_end();
-        mark.assert_gone();
+        mark.assert_none_left();
         finished.0
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::limits::{argument, long_enough};
-use pushflow_tests::processes::{GONE_WITHIN, Process, wait_since};
+use pushflow_tests::processes::{CLEAN_UP_LIMIT, Process, wait_since};
 use pushflow_tests::random::{Random, say};
 use pushflow_tests::run::{Finished, Program, Running};
 use serde_json::json;
@@ -61,10 +61,10 @@ fn kill_and_assert_gone(running: Running) -> Duration {
     let directories = running.mark().run_directories();
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
-    let gone_after = running.mark().assert_gone_since(killed);
+    let gone_after = running.mark().assert_none_left_since(killed);
     let (finished, rest) = running.wait_for_end();
     assert_eq!(finished.signal(), Some(9));
-    rest.mark().assert_gone_since(killed);
+    rest.mark().assert_none_left_since(killed);
     for directory in directories {
         assert!(!directory.exists(), "{directory:?} is left");
     }
@@ -120,7 +120,7 @@ fn a_running_task_may_finish_when_its_scheduler_is_killed_with_a_grace() {
     let (_, rest) = running.wait_for_end();
     folder.write("go", "");
     folder.wait_for("end");
-    rest.mark().assert_gone();
+    rest.mark().assert_none_left();
     assert_eq!(directories.len(), 1);
     assert!(directories.iter().all(|directory| !directory.exists()));
 }
@@ -132,7 +132,7 @@ fn a_task_that_takes_longer_than_the_grace_is_gone_after_it() {
     folder.wait_for("ready");
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
-    let limit = Duration::from_millis(300) + GONE_WITHIN;
+    let limit = Duration::from_millis(300) + CLEAN_UP_LIMIT;
     wait_since(killed, "the end of the grace", limit, || running.mark().processes().is_empty());
     running.wait_for_end();
 }
@@ -159,7 +159,7 @@ def second(**inputs):
     let (_, rest) = running.wait_for_end();
     folder.write("go", "");
     folder.wait_for("first");
-    rest.mark().assert_gone();
+    rest.mark().assert_none_left();
     assert!(!folder.has("second"));
 }
 
@@ -208,7 +208,7 @@ fn a_daemon_that_a_task_left_is_gone_when_the_scheduler_is_killed() {
     assert!(daemon.is_running());
     let killed = Instant::now();
     kill_and_assert_gone(running);
-    wait_since(killed, "the end of the daemon", GONE_WITHIN, || !daemon.is_running());
+    wait_since(killed, "the end of the daemon", CLEAN_UP_LIMIT, || !daemon.is_running());
 }
 
 // ----- asked to stop -----

@@ -250,5 +250,5 @@ fn the_marks_of_the_tests_work() {
     mark.kill_all();
     child.wait().unwrap();
     assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [i32::try_from(child.id()).unwrap()]);
-    mark.assert_gone();
+    mark.assert_none_left();
 }

@@ -128,7 +128,7 @@ fn a_killed_scheduler_leaves_neither_workers_nor_what_hid_below_them() {
         let workers = running.mark().named("pushflow-test-p");
         assert!(workers.iter().any(|worker| worker.parent == keeper.pid), "{method}: {workers:?}");
         running.signal(Signal::SIGKILL);
-        running.mark().clone().assert_gone();
+        running.mark().clone().assert_none_left();
         let (finished, _left) = running.wait_for_end();
         assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{method}");
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use pushflow::POLICIES;
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::{GONE_WITHIN, Process, time_to_gone};
+use pushflow_tests::processes::{CLEAN_UP_LIMIT, Process, time_until_none_left};
 use pushflow_tests::random::{Random, say};
 use pushflow_tests::run::Running;
 use serde_json::{Value, json};
@@ -53,11 +53,11 @@ fn wild_run(number: usize, folder: &Folder) -> (Value, Duration) {
     });
     if policy.class.daemonic {
         // It has no grace whatever is asked for, and here that is the default, which is long.
-        return (settings, GONE_WITHIN);
+        return (settings, CLEAN_UP_LIMIT);
     }
     let grace = if with_grace { GRACE } else { Duration::ZERO };
     settings["orphan_grace_ms"] = json!(u64::try_from(grace.as_millis()).expect("it is short"));
-    (settings, GONE_WITHIN + grace)
+    (settings, CLEAN_UP_LIMIT + grace)
 }
 
 /// What was seen just before a kill.
@@ -90,13 +90,14 @@ fn kill_scheduler(number: usize, mut random: Random) -> SchedulerKill {
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
     let mut directories = running.mark().run_directories();
-    let gone = time_to_gone(killed, limit, || left(&running, &folder));
+    let gone = time_until_none_left(killed, limit, || left(&running, &folder));
     directories.extend(look.iter().flat_map(|look| look.directories.clone()));
     let gone_after = gone.as_ref().map_or(killed.elapsed(), |time| *time);
-    let gone_after = (gone_after + GONE_WITHIN).saturating_sub(limit);
+    let gone_after = (gone_after + CLEAN_UP_LIMIT).saturating_sub(limit);
     let (_, rest) = running.wait_for_end();
     // What was being started while somebody looked is there now, if it is left.
-    let left = gone.and_then(|_| time_to_gone(killed, limit, || left(&rest, &folder))).err().unwrap_or_default();
+    let left =
+        gone.and_then(|_| time_until_none_left(killed, limit, || left(&rest, &folder))).err().unwrap_or_default();
     left.iter().filter(|process| process.name == "sleep").for_each(Process::kill);
     let wild = fs::read_dir(folder.path("wild")).expect("the folder is there").count();
     let what = format!("kill {number}: {settings}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::kernel_view::Wait;
-use pushflow_tests::processes::{GONE_WITHIN, Process, wait_since, wait_until};
+use pushflow_tests::processes::{CLEAN_UP_LIMIT, Process, wait_since, wait_until};
 use pushflow_tests::run::{Finished, Program, Running};
 use serde_json::{Value, json};
 
@@ -190,7 +190,7 @@ impl Scene {
         if self.place.is_thread() || self.place.is_daemonic() {
             return self.all_ended();
         }
-        wait_since(Instant::now(), "the end of idle workers", GONE_WITHIN, || !self.any_is_idle());
+        wait_since(Instant::now(), "the end of idle workers", CLEAN_UP_LIMIT, || !self.any_is_idle());
         self.ended().1.may_finish()
     }
 
@@ -203,7 +203,7 @@ impl Scene {
 
     /// The same, and everything ends at once.
     pub fn all_ended(self) -> String {
-        self.running.mark().assert_gone_since(Instant::now());
+        self.running.mark().assert_none_left_since(Instant::now());
         let (_, scene) = self.ended();
         scene.assert_not_finished();
         if scene.place.is_thread() { "T ends with the process" } else { "T, c and w are ended at once" }.into()
@@ -214,7 +214,7 @@ impl Scene {
         self.assert_busy();
         self.let_go();
         self.folder.wait_for("busy end");
-        self.running.mark().assert_gone();
+        self.running.mark().assert_none_left();
         "w ends at once; T may finish, then c is ended".into()
     }
 
