@@ -3,8 +3,8 @@
 //! Its argument is a JSON object (see [`Settings`]); it runs a workflow of one of its tasks and prints, as JSON, how that
 //! went.
 
-mod crowd;
 mod misbehaving;
+mod modes;
 mod nested;
 mod single;
 mod submitter;
@@ -434,7 +434,7 @@ fn main() -> ExitCode {
     AFTER_INIT.store(true, Ordering::Relaxed);
     let settings = std::env::args().nth(1).unwrap_or_default();
     let settings = serde_json::from_str(&settings).map_err(Into::into);
-    match settings.map(Settings).and_then(|settings| crowd::run(&settings).unwrap_or_else(|| run(&settings))) {
+    match settings.map(Settings).and_then(|settings| modes::run(&settings).unwrap_or_else(|| run(&settings))) {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS

@@ -22,7 +22,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(10);
 pub(crate) fn run(settings: &Settings) -> Option<Result<Value, Failure>> {
     Some(match settings.text("mode")? {
         "wild" => run_wild(settings),
-        "crowd" => run_crowd(settings),
+        "many tasks" => run_many_tasks(settings),
         "orphans" => run_orphans(settings),
         "hand over" => run_hand_over(settings),
         mode => Err(format!("there is no mode {mode:?}").into()),
@@ -44,7 +44,7 @@ fn run_wild(settings: &Settings) -> Result<Value, Failure> {
 }
 
 /// `count` short tasks in one pool: how many ended how often, how many with their own number, and how others failed.
-fn run_crowd(settings: &Settings) -> Result<Value, Failure> {
+fn run_many_tasks(settings: &Settings) -> Result<Value, Failure> {
     let count = i64::try_from(settings.number("count").unwrap_or(10_000))?;
     let pool = open(settings)?;
     let (sender, outcomes) = mpsc::channel::<(i64, TaskResult)>();
