@@ -33,15 +33,15 @@ fn in_lanes<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 // ----- processes without a mark -----
 
 /// The folder in which tasks let processes loose: a file for each, named by its pid.
-fn wild_folder() -> Folder {
+fn daemon_folder() -> Folder {
     let folder = Folder::new();
-    fs::create_dir(folder.path("wild")).expect("the folder is new");
+    fs::create_dir(folder.path("daemons")).expect("the folder is new");
     folder
 }
 
 /// The processes that were let loose and are still there.
-fn wild(folder: &Folder) -> Vec<Process> {
-    let entries = fs::read_dir(folder.path("wild")).expect("the folder is there");
+fn daemons(folder: &Folder) -> Vec<Process> {
+    let entries = fs::read_dir(folder.path("daemons")).expect("the folder is there");
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     // They have become `sleep`, or are about to; anything else has the number of one that is gone.
     pids.filter_map(Process::find).filter(|p| p.state != 'Z' && ["sleep", "sh", "env"].contains(&&*p.name)).collect()

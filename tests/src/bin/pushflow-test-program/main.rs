@@ -3,12 +3,12 @@
 //! Its argument is a JSON object (see [`Settings`]); it runs a workflow of one of its tasks and prints, as JSON, how that
 //! went.
 
+mod daemons;
 mod misbehaving;
 mod modes;
 mod nested;
 mod single;
 mod submitter;
-mod wild;
 
 use std::collections::HashSet;
 use std::io::Write;

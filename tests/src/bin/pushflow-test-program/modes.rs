@@ -11,7 +11,7 @@ use pushflow_tests::kernel_view::{Holdings, children};
 use pushflow_tests::processes::Process;
 use serde_json::{Value, json};
 
-use crate::{Settings, Watcher, describe, wild};
+use crate::{Settings, Watcher, daemons, describe};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -21,7 +21,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(10);
 /// Does what the mode says; `None` where there is none.
 pub(crate) fn run(settings: &Settings) -> Option<Result<Value, Failure>> {
     Some(match settings.text("mode")? {
-        "wild" => run_wild(settings),
+        "daemons" => run_daemons(settings),
         "many tasks" => run_many_tasks(settings),
         "orphans" => run_orphans(settings),
         "hand over" => run_hand_over(settings),
@@ -39,8 +39,8 @@ fn open(settings: &Settings) -> Result<TaskPool, Failure> {
 }
 
 /// One run of the wild workflow.
-fn run_wild(settings: &Settings) -> Result<Value, Failure> {
-    Ok(describe(&wild::workflow(settings)?.run(settings.inputs()?, &options(settings)?)?))
+fn run_daemons(settings: &Settings) -> Result<Value, Failure> {
+    Ok(describe(&daemons::workflow(settings)?.run(settings.inputs()?, &options(settings)?)?))
 }
 
 /// `count` short tasks in one pool: how many ended how often, how many with their own number, and how others failed.

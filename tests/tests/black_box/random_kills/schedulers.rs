@@ -15,7 +15,7 @@ use pushflow_tests::random::{Random, say};
 use pushflow_tests::run::Running;
 use serde_json::{Value, json};
 
-use super::{METHODS, in_lanes, wild, wild_folder};
+use super::{METHODS, daemon_folder, daemons, in_lanes};
 use crate::test_program;
 
 const SCHEDULER_KILLS: usize = 200;
@@ -33,7 +33,7 @@ struct SchedulerKill {
     had_ended: usize,
     /// The processes just before the kill, where somebody looked.
     alive: Option<usize>,
-    wild: usize,
+    daemons: usize,
     left: Vec<Process>,
     /// How long after the kill nothing was left, or after the end of the grace if there is one.
     gone_after: Duration,
@@ -41,15 +41,15 @@ struct SchedulerKill {
 }
 
 /// The settings of a run, and within which time after the scheduler's death everything is to be gone.
-fn wild_run(number: usize, folder: &Folder) -> (Value, Duration) {
+fn daemon_run(number: usize, folder: &Folder) -> (Value, Duration) {
     let policy = POLICIES[number % POLICIES.len()];
     let method = METHODS[number / POLICIES.len() % METHODS.len()];
     let with_grace = number / (POLICIES.len() * METHODS.len()) % 2 == 1;
     // A third of the runs would never end by themselves.
     let sleep = if number.is_multiple_of(3) { 60_000 } else { 150 };
-    let inputs = json!({"folder": folder.path("wild"), "sleep_ms": sleep});
+    let inputs = json!({"folder": folder.path("daemons"), "sleep_ms": sleep});
     let mut settings = json!({
-        "mode": "wild", "pool": policy.name, "start_method": method, "workers": 2, "inputs": inputs,
+        "mode": "daemons", "pool": policy.name, "start_method": method, "workers": 2, "inputs": inputs,
     });
     if policy.class.daemonic {
         // It has no grace whatever is asked for, and here that is the default, which is long.
@@ -67,7 +67,12 @@ struct Look {
 }
 
 /// A run whose scheduler is to be killed: none if it ends before that.
-fn start_wild(number: usize, settings: &Value, folder: &Folder, moment: Duration) -> Option<(Running, Option<Look>)> {
+fn start_daemon_run(
+    number: usize,
+    settings: &Value,
+    folder: &Folder,
+    moment: Duration,
+) -> Option<(Running, Option<Look>)> {
     let moment = Instant::now() + moment;
     let mut running = test_program(settings).start();
     thread::sleep(moment.saturating_duration_since(Instant::now()));
@@ -78,11 +83,11 @@ fn start_wild(number: usize, settings: &Value, folder: &Folder, moment: Duration
 }
 
 fn kill_scheduler(number: usize, mut random: Random) -> SchedulerKill {
-    let folder = wild_folder();
-    let (settings, limit) = wild_run(number, &folder);
+    let folder = daemon_folder();
+    let (settings, limit) = daemon_run(number, &folder);
     let mut had_ended = 0;
     let (running, look) = loop {
-        match start_wild(number, &settings, &folder, random.time_below(RUN_TIME)) {
+        match start_daemon_run(number, &settings, &folder, random.time_below(RUN_TIME)) {
             Some(started) => break started,
             None => had_ended += 1,
         }
@@ -99,10 +104,10 @@ fn kill_scheduler(number: usize, mut random: Random) -> SchedulerKill {
     let left =
         gone.and_then(|_| time_until_none_left(killed, limit, || left(&rest, &folder))).err().unwrap_or_default();
     left.iter().filter(|process| process.name == "sleep").for_each(Process::kill);
-    let wild = fs::read_dir(folder.path("wild")).expect("the folder is there").count();
+    let daemons = fs::read_dir(folder.path("daemons")).expect("the folder is there").count();
     let what = format!("kill {number}: {settings}");
     let alive = look.map(|look| look.alive);
-    SchedulerKill { what, had_ended, alive, wild, left, gone_after, directories }
+    SchedulerKill { what, had_ended, alive, daemons, left, gone_after, directories }
 }
 
 #[test]
@@ -126,7 +131,7 @@ fn two_hundred_schedulers_killed_at_random_moments_leave_nothing() {
         count(|kill| kill.had_ended),
         looked_at.iter().sum::<usize>(),
         looked_at.len(),
-        count(|kill| kill.wild),
+        count(|kill| kill.daemons),
         count(|kill| kill.left.len()),
         told.len(),
     ));
@@ -134,13 +139,13 @@ fn two_hundred_schedulers_killed_at_random_moments_leave_nothing() {
     let found = kills.iter().filter(|kill| !kill.directories.is_empty()).count();
     assert!(found > kills.len() / 10, "run directories were found of {found} runs only");
     assert_eq!(left_directories, 0);
-    assert!(count(|kill| kill.wild) > 0, "no task was run at all");
+    assert!(count(|kill| kill.daemons) > 0, "no task was run at all");
 }
 
 /// All that is left of a run.
 fn left(running: &Running, folder: &Folder) -> Vec<Process> {
     let mut all = running.mark().processes();
-    all.extend(wild(folder));
+    all.extend(daemons(folder));
     all.sort_by_key(|process| process.pid);
     all.dedup_by_key(|process| process.pid);
     all

@@ -12,7 +12,7 @@ use pushflow_tests::processes::Process;
 use pushflow_tests::random::{Random, say};
 use serde_json::{Value, json};
 
-use super::{wild, wild_folder};
+use super::{daemon_folder, daemons};
 use crate::test_program;
 
 /// The short name of a worker that runs the test program.
@@ -47,9 +47,9 @@ impl fmt::Display for Manner {
 
 /// Some of the tasks let processes loose, too.
 fn kill_while_tasks_run(manner: &Manner, mut random: Random) -> KilledPool {
-    let folder = wild_folder();
+    let folder = daemon_folder();
     let work = u64::try_from(manner.work.as_micros()).expect("it is short");
-    let inputs = json!({"folder": folder.path(""), "wild_every": 500, "abort_every": 0, "work_us": work, "pad": 0});
+    let inputs = json!({"folder": folder.path(""), "daemon_every": 500, "abort_every": 0, "work_us": work, "pad": 0});
     let settings = json!({
         "mode": "many tasks", "pool": manner.pool, "start_method": manner.method, "workers": 4, "count": TASKS,
         "inputs": inputs,
@@ -74,10 +74,10 @@ fn kill_while_tasks_run(manner: &Manner, mut random: Random) -> KilledPool {
         kills.insert(u64::from(worker.pid.unsigned_abs()));
     }
     let report = running.wait().assert_code(0).json();
-    let left = wild(&folder);
+    let left = daemons(&folder);
     left.iter().for_each(Process::kill);
     assert_eq!(left.len(), 0, "what was let loose is left");
-    assert!(fs::read_dir(folder.path("wild")).expect("it is there").count() > 0, "nothing was let loose");
+    assert!(fs::read_dir(folder.path("daemons")).expect("it is there").count() > 0, "no daemon was started");
     KilledPool { what: manner.to_string(), kills, begun: begun(&folder), report }
 }
 
@@ -181,9 +181,9 @@ fn a_task_that_ends_its_worker_is_lost_alone_however_short_the_tasks_before_and_
     // Long results are answered in shared memory.
     let cases = [("process", "spawn", 1, 0), ("billiard", "fork", 2, 0), ("ndprocess", "forkserver", 1, 20_000)];
     for (pool, method, workers, pad) in cases {
-        let folder = wild_folder();
+        let folder = daemon_folder();
         let inputs =
-            json!({"folder": folder.path(""), "wild_every": 0, "abort_every": EVERY, "work_us": 0, "pad": pad});
+            json!({"folder": folder.path(""), "daemon_every": 0, "abort_every": EVERY, "work_us": 0, "pad": pad});
         let settings = json!({
             "mode": "many tasks", "pool": pool, "start_method": method, "workers": workers, "count": COUNT, "inputs": inputs,
         });
