@@ -39,7 +39,7 @@ fn a_process_pool_of_a_program_that_called_init_late_is_refused_with_the_same_se
 fn a_program_that_called_init_late_can_name_another_worker_program() {
     let settings = json!({"task": "state", "pool": "process"});
     let finished = late(&settings).env("PUSHFLOW_WORKER", &binaries().worker).run();
-    // That program does not know the task, as it says itself.
+    // `pushflow-worker` does not know the task, and reports that.
     let error = &finished.assert_code(0).json()["runs"][0]["errors"][0];
     let message = error["message"].as_str().unwrap_or_default();
     assert!(message.starts_with("no task named \"state\" is in this program"), "{finished:#?}");
@@ -51,7 +51,7 @@ fn the_page_that_the_sentence_names_says_what_to_do() {
     assert!(page.contains("### With tokio") && page.contains("pushflow::init();\n    let runtime = tokio::runtime"));
 }
 
-/// A second call, such as one of a library, finds threads and changes nothing.
+/// A second call, such as one by a library, has no effect and no warning, although threads run.
 #[test]
 fn only_the_first_call_of_init_counts() {
     let finished = test_program(&json!({"task": "state"})).env("PUSHFLOW_TEST_BEGINNING", "init twice").run();

@@ -1,5 +1,5 @@
-//! Schedulers are killed at random moments from their start to their end, while their tasks let loose what is hard to
-//! find: whatever it is, it is gone a second later, or as soon as its grace is over.
+//! Schedulers are killed at random moments from their start to their end, while their tasks start daemons. A second later,
+//! or when the grace has passed, no process is left.
 
 use std::collections::HashSet;
 use std::fs;
@@ -26,12 +26,12 @@ const RUN_TIME: Duration = Duration::from_millis(500);
 /// The grace of half the runs on pools that are not daemonic.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// What was found at one kill of a scheduler.
+/// The result of one kill of a scheduler.
 struct SchedulerKill {
     what: String,
-    /// How many runs had ended before their moment came, so that another was started.
+    /// How many runs had ended before the moment of the kill, so that another run was started.
     had_ended: usize,
-    /// The processes just before the kill, where somebody looked.
+    /// The processes just before the kill, if the test listed them.
     alive: Option<usize>,
     daemons: usize,
     left: Vec<Process>,
@@ -40,7 +40,7 @@ struct SchedulerKill {
     directories: HashSet<PathBuf>,
 }
 
-/// The settings of a run, and within which time after the scheduler's death everything is to be gone.
+/// The settings of a run, and the time after the end of its scheduler after which no process may be left.
 fn daemon_run(number: usize, folder: &Folder) -> (Value, Duration) {
     let policy = POLICIES[number % POLICIES.len()];
     let method = METHODS[number / POLICIES.len() % METHODS.len()];
@@ -52,7 +52,7 @@ fn daemon_run(number: usize, folder: &Folder) -> (Value, Duration) {
         "mode": "daemons", "pool": policy.name, "start_method": method, "workers": 2, "inputs": inputs,
     });
     if policy.class.daemonic {
-        // It has no grace whatever is asked for, and here that is the default, which is long.
+        // Daemonic pools have no grace, whatever the settings ask for. The settings ask for the default, which is long.
         return (settings, CLEAN_UP_LIMIT);
     }
     let grace = if with_grace { GRACE } else { Duration::ZERO };
@@ -66,7 +66,7 @@ struct Look {
     directories: HashSet<PathBuf>,
 }
 
-/// A run whose scheduler is to be killed: none if it ends before that.
+/// Starts a run whose scheduler is to be killed; `None` if the run ends before that moment.
 fn start_daemon_run(
     number: usize,
     settings: &Value,
@@ -76,7 +76,7 @@ fn start_daemon_run(
     let moment = Instant::now() + moment;
     let mut running = test_program(settings).start();
     thread::sleep(moment.saturating_duration_since(Instant::now()));
-    // A look takes milliseconds, so that with one there would be no kill in the first of them.
+    // To list the processes takes milliseconds: with a list before each kill, no kill would come in the first of them.
     let look = || Look { alive: left(&running, folder).len(), directories: running.mark().run_directories() };
     let look = (number % 2 == 1).then(look);
     running.is_running().then_some((running, look))
@@ -100,7 +100,7 @@ fn kill_scheduler(number: usize, mut random: Random) -> SchedulerKill {
     let gone_after = gone.as_ref().map_or(killed.elapsed(), |time| *time);
     let gone_after = (gone_after + CLEAN_UP_LIMIT).saturating_sub(limit);
     let (_, rest) = running.wait_for_end();
-    // What was being started while somebody looked is there now, if it is left.
+    // Processes that were being started during the list exist by now, if they are left.
     let left =
         gone.and_then(|_| time_until_none_left(killed, limit, || left(&rest, &folder))).err().unwrap_or_default();
     left.iter().filter(|process| process.name == "sleep").for_each(Process::kill);
@@ -142,7 +142,7 @@ fn two_hundred_schedulers_killed_at_random_moments_leave_nothing() {
     assert!(count(|kill| kill.daemons) > 0, "no task was run at all");
 }
 
-/// All that is left of a run.
+/// All processes of a run that are left.
 fn left(running: &Running, folder: &Folder) -> Vec<Process> {
     let mut all = running.mark().processes();
     all.extend(daemons(folder));

@@ -25,7 +25,7 @@ struct KilledPool {
     what: String,
     /// The workers that were killed, themselves or with their keepers.
     kills: HashSet<u64>,
-    /// The tasks that each worker had begun, by their own account.
+    /// The tasks that each worker had begun, as the tasks wrote down themselves.
     begun: HashMap<u64, Vec<u64>>,
     report: Value,
 }
@@ -35,7 +35,7 @@ struct Manner {
     pool: &'static str,
     method: &'static str,
     work: Duration,
-    /// Whom to kill, of a worker that was chosen.
+    /// The process to kill when a worker was chosen: the worker or its keeper.
     victim: fn(&Process) -> Option<Process>,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Manner {
     }
 }
 
-/// Some of the tasks let processes loose, too.
+/// Runs many tasks in a pool while its processes are killed. Some of the tasks start daemons, too.
 fn kill_while_tasks_run(manner: &Manner, mut random: Random) -> KilledPool {
     let folder = daemon_folder();
     let work = u64::try_from(manner.work.as_micros()).expect("it is short");
@@ -126,7 +126,7 @@ impl KilledPool {
         assert_eq!(twice, 0, "{what}");
         assert!(most_lost <= 1, "{what}: {lost:?}");
         for (pid, numbers) in &lost {
-            // The last one may have been begun and not yet have said so.
+            // The last task may have begun and not have written that down yet.
             let said = begun.get(pid).map_or(&[][..], Vec::as_slice);
             let unsaid = numbers.iter().filter(|number| !said.contains(number)).count();
             assert!(unsaid <= 1, "{what}: the worker {pid} had begun {said:?}, but {numbers:?} were lost");
@@ -148,7 +148,7 @@ fn its_keeper(worker: &Process) -> Option<Process> {
     Process::find(worker.parent).filter(|keeper| keeper.name == "pushflow-keep")
 }
 
-/// All at the same time: most of the time they wait.
+/// Kills in several pools at the same time, since the programs wait most of their time.
 fn kill_in_pools(manners: &[Manner], test: &str) {
     let random = Random::of_test(test);
     run_all(manners, |manner| {
