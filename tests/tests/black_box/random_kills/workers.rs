@@ -30,7 +30,7 @@ struct KilledPool {
     report: Value,
 }
 
-/// How the processes of a pool are made and killed.
+/// How the processes of a pool are started and killed.
 struct Manner {
     pool: &'static str,
     method: &'static str,
