@@ -6,8 +6,7 @@ use std::time::Duration;
 use pushflow_graph::ActorId;
 use pushflow_model::{AttemptId, Exit, TaskError};
 use pushflow_pool::Stream;
-
-use crate::reactor::EndingKind;
+use pushflow_reactor::EndingKind;
 
 /// Names a run by the pid of its process and a count. It is unique on this machine until the system uses the pid again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

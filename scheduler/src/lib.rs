@@ -120,7 +120,6 @@ mod outcome;
 mod pools;
 mod preflight;
 mod python_classes;
-mod reactor;
 mod run;
 mod run_input;
 mod stop_handle;
@@ -146,7 +145,7 @@ pub use pushflow_graph::{
     Work,
 };
 pub use pushflow_green::{Cancellation, Cancelled};
-pub use pushflow_guardian::{CurrentProcess, GuardianError, LookupError, current_process};
+pub use pushflow_guardian::{CurrentProcess, GuardianError, LateInit, LookupError, current_process};
 pub use pushflow_model::{
     AttemptId, CommandTask, ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, Exit, Family,
     ProcessClass, PythonOptions, PythonTask, Returns, ScriptTask, TaskError, TaskModule, TaskSpec,
@@ -161,9 +160,9 @@ pub use pushflow_pool::{
     ProcessKind, Stream, SubmitError, TaskPool, TaskResult, default_pool,
 };
 pub use pushflow_python::{PythonError, find_interpreter};
+pub use pushflow_reactor::{ActorError, Ending, EndingKind, Execution, Limits, Output, Outputs};
 pub use pushflow_worker::init;
 pub use python_classes::PythonClasses;
-pub use reactor::{ActorError, Ending, EndingKind, Execution, Limits, Output, Outputs};
 pub use run::Run;
 pub use stop_handle::StopHandle;
 pub use stop_signals::StopSignal;

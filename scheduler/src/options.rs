@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use pushflow_model::PoolType;
 use pushflow_pool::PoolOptions;
+use pushflow_reactor::{Limits, Outputs};
 
 use crate::observer::Observer;
-use crate::reactor::{Limits, Outputs};
 use crate::stop_signals::StopSignal;
 
 /// How a run is to be done.

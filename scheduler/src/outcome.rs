@@ -5,9 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use pushflow_model::Data;
+use pushflow_reactor::{ActorError, Ending, EndingKind};
 
 use crate::event::RunId;
-use crate::reactor::{ActorError, Ending, EndingKind};
 use crate::stop_signals::StopSignal;
 
 /// How a run ended, with its result and every error that no handler took.
@@ -63,6 +63,8 @@ impl fmt::Display for Outcome {
             EndingKind::Stalled => {
                 write!(f, "the run stalled: nothing is left to do, and {}", self.ending.stalled.join("; "))
             }
+            // For kinds that the reactor may get later.
+            kind => write!(f, "the run ended after {seconds:.1} s: {kind:?}"),
         }
     }
 }

@@ -27,6 +27,7 @@ use pushflow_graph::{ActorId, Graph};
 use pushflow_green::Cancellation;
 use pushflow_model::{AttemptId, Data, TaskError, TaskSpec};
 use pushflow_pool::{Attempt, EventSink, OpenError, PoolEvent};
+use pushflow_reactor::{Action, Ending, Event, Reactor};
 
 use crate::deadlines::{self, Deadlines, TimeLimits};
 use crate::delayed::DelayedAttempts;
@@ -37,7 +38,6 @@ use crate::observer::Observer;
 use crate::options::RunOptions;
 use crate::outcome::Outcome;
 use crate::pools::Pools;
-use crate::reactor::{Action, Ending, Event, Limits, Reactor};
 use crate::run_input::RunInput;
 use crate::stop_handle::StopHandle;
 use crate::stop_signals::SignalSubscription;
@@ -130,7 +130,8 @@ impl Run {
         };
         let tasks = graph.tasks().map(|(id, task)| (id, Arc::new(task.clone()))).collect();
         let names = task_names(&graph);
-        let limits = Limits { max_rounds: options.limits.max_rounds.or(asked.max_rounds), ..options.limits };
+        let mut limits = options.limits;
+        limits.max_rounds = limits.max_rounds.or(asked.max_rounds);
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
             id,

@@ -19,7 +19,7 @@ pub(crate) enum RunInput {
     },
     Kill,
     Explain(Sender<Explanation>),
-    /// From the run itself: the reactor asked for [`crate::reactor::Event::Continue`].
+    /// From the run itself: the reactor asked for [`pushflow_reactor::Event::Continue`].
     Continue,
     /// From the run itself: the times that were due at this moment count now, since all inputs before this one were
     /// handled.

@@ -1,11 +1,19 @@
 //! The first mistakes of somebody who uses the library: each is refused before a task runs, and the message says what
 //! to correct.
 
-use pushflow::{Data, GraphError, PoolType, PythonOptions, RunError, RunOptions, TaskSpec, Workflow, task};
+use pushflow::{
+    Condition, Data, GraphError, Link, Passing, PoolType, PythonOptions, RunError, RunOptions, Task, TaskSpec,
+    WarningKind, Workflow, task,
+};
 
 #[task]
 fn double(number: i64) -> Data {
     Data::new().with("number", 2 * number)
+}
+
+#[task]
+fn five() -> i64 {
+    5
 }
 
 /// Start, one task, stop.
@@ -30,6 +38,9 @@ fn a_task_name_that_is_not_there_is_refused_with_the_nearest_one() {
     assert!(message.starts_with("actor \"doubler\": no task named \"dubble\" is in this program"), "{message}");
     assert!(message.contains("\"double\"") && message.contains("pushflow::init()"), "{message}");
     assert!(std::error::Error::source(&error).is_none(), "its text is in the message already");
+    // Before a process pool is opened, too: workers would not know the task either.
+    let on_processes = one_task("dubble").run(inputs(), &RunOptions::new().pool(PoolType::Process)).unwrap_err();
+    assert_eq!(on_processes.to_string(), message);
 }
 
 #[test]
@@ -108,4 +119,71 @@ fn a_closure_observes_a_run() {
     one_task("double").run(inputs(), &options).unwrap();
     drop(options);
     assert_eq!(events.iter().last().unwrap(), "RunEnded { ending: Finished }");
+}
+
+/// The message of a run of one task that fails, without the line that says how long the run took.
+fn failure(task: &str, inputs: Data) -> String {
+    let outcome = one_task(task).run(inputs, &RunOptions::new().pool(PoolType::Thread)).unwrap();
+    let message = outcome.into_result().unwrap_err().to_string();
+    message.split_once("\n  ").unwrap().1.to_owned()
+}
+
+#[test]
+fn an_input_that_is_missing_or_does_not_fit_fails_the_task_with_its_name() {
+    let missing = "actor \"doubler\" (attempt 1): BadInput: task \"double\" needs the input \"number\", which is missing \
+                   (there is: \"numbr\")";
+    assert_eq!(failure("double", Data::new().with("numbr", 21)), missing);
+    let unfit = "actor \"doubler\" (attempt 1): BadInput: task \"double\": input \"number\" does not fit: expected i64, \
+                 found the text \"x\"";
+    assert_eq!(failure("double", Data::new().with("number", "x")), unfit);
+}
+
+#[test]
+fn a_result_without_names_fails_the_task_and_says_what_to_return() {
+    let message = "actor \"doubler\" (attempt 1): BadResult: task \"five\" returned an integer, but a mapping of names to \
+                   values is expected: return a struct or a map";
+    assert_eq!(failure("five", inputs()), message);
+}
+
+#[test]
+fn a_link_that_does_not_fit_its_ends_is_refused() {
+    let mut workflow = one_task("double");
+    let actor = |workflow: &Workflow, name| workflow.graph().find(name).unwrap();
+    let (start, task, stop) =
+        (actor(&workflow, "Start actor"), actor(&workflow, "doubler"), actor(&workflow, "Stop actor"));
+    let router = workflow.router("router", "number", [1]).unwrap();
+    let refused = [
+        (workflow.connect(stop, task), "a link can't leave the stop actor \"Stop actor\": a run ends there"),
+        (workflow.connect(task, start), "a link can't enter the start actor \"Start actor\": a run begins there"),
+        (workflow.connect(router, task), "a link out of router actor \"router\" needs a port; it has 1, \"other\""),
+        (
+            workflow.connect_port(router, 2, task),
+            "port 2 is not defined for router actor \"router\"; it has 1, \"other\"",
+        ),
+        (
+            workflow.task("doubler", TaskSpec::rust("double")).map(drop),
+            "there are two actors named \"doubler\": give each a name of its own",
+        ),
+    ];
+    for (result, message) in refused {
+        assert_eq!(result.unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
+fn a_condition_on_an_output_that_the_task_never_has_is_a_warning() {
+    let mut workflow = one_task("double");
+    let list = Task::from(TaskSpec::command(["ls", "{folder}"])).with_passing(Passing::Result);
+    let list = workflow.task("list", list).unwrap();
+    let (start, doubler) = (workflow.graph().start().unwrap(), workflow.graph().find("doubler").unwrap());
+    workflow.connect(start, list).unwrap();
+    let succeeded = Link::direct().with_condition(Condition::equals("exitcode", 0));
+    workflow.link(list, doubler, succeeded).unwrap();
+    let warnings = workflow.check();
+    let found: Vec<_> = warnings.iter().filter(|warning| warning.kind == WarningKind::ConditionNeverHolds).collect();
+    let [warning] = found[..] else { panic!("{warnings:?}") };
+    let message = "the link from \"list\" to \"doubler\" is never taken: its condition is on the output \"exitcode\", and \
+                   the task of \"list\" has only stdout, stderr, exit_code: name one of these in the condition; did you \
+                   mean \"exit_code\"?";
+    assert_eq!((warning.actor, warning.to_string().as_str()), (Some(list), message));
 }

@@ -1,4 +1,4 @@
-//! The programs under test, built once by whoever asks first.
+//! The programs under test. The first test that asks for them builds them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ pub struct Binaries {
     pub probe: PathBuf,
 }
 
-/// Builds the programs, unless that was done, and says where they are.
+/// Where the programs are. The first call builds them.
 ///
 /// # Panics
 /// When they can't be built.
@@ -63,7 +63,8 @@ pub fn build_folder() -> PathBuf {
     test.ancestors().nth(2).expect("cargo runs tests from TARGET/PROFILE/deps").to_owned()
 }
 
-/// The Python interpreter behind `PUSHFLOW_PYTHON` or `python3`, which may be a slow script that looks for it.
+/// The executable of the Python interpreter that `PUSHFLOW_PYTHON` or `python3` starts. These may be slow scripts that
+/// look the interpreter up, so the tests start the executable itself.
 ///
 /// # Panics
 /// When there is no such program.

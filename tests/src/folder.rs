@@ -1,4 +1,4 @@
-//! [`Folder`]: a temporary folder with a graph file and what its tasks are made of.
+//! [`Folder`]: a temporary folder for a graph file and the modules and scripts of its tasks.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,8 +23,8 @@ impl Folder {
         Folder(tempfile::Builder::new().prefix("black-box-").tempdir().expect("a temporary folder can be made"))
     }
 
-    /// A folder with a Python module `tasks` and a graph that calls its functions of these names, one node each, named
-    /// like its function and linked to none.
+    /// A folder with a Python module `tasks` and a graph with one node for each of these functions of the module. A node
+    /// is named like its function, and has no links.
     pub fn with_tasks(module: &str, functions: &[&str]) -> Folder {
         let folder = Folder::new();
         folder.write("tasks.py", module);
@@ -48,7 +48,7 @@ impl Folder {
         folder
     }
 
-    /// Where a file of this name is or would be.
+    /// The path of a file of this name, whether it exists or not.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.path().join(name)
     }
@@ -85,12 +85,12 @@ impl Folder {
         self.write("graph.json", graph.to_string())
     }
 
-    /// Whether a file is there.
+    /// Whether a file exists.
     pub fn has(&self, name: &str) -> bool {
         self.path(name).exists()
     }
 
-    /// What is in a file.
+    /// The content of a file.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }

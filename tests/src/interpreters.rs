@@ -1,17 +1,17 @@
-//! Python interpreters that are too old for tasks.
+//! Python interpreters of versions that pushflow refuses because they are too old.
 
 use std::path::{Path, PathBuf};
 
 use crate::binaries::python;
 use crate::folder::Folder;
 
-/// Old ones that may be installed beside others (`pyenv`).
+/// Old versions that `pyenv` may have installed.
 const INSTALLED: [&str; 3] = ["2.7.18", "3.6.15", "3.7.16"];
 
-/// Interpreters that are too old, by their versions: a program in the folder that says it is one, and those that are
-/// installed.
+/// Interpreters that are too old, with their versions: a program in the folder that pretends to be one, and the
+/// [`INSTALLED`] versions that exist on this machine.
 pub fn too_old(folder: &Folder) -> Vec<(String, PathBuf)> {
-    // The interpreter of the tests, which does what it is asked to by `-c` as an older one would.
+    // The interpreter of the tests with another version number. It runs the source that follows `-c`.
     let pretends = format!(
         "#!{}
 import sys

@@ -1,15 +1,15 @@
-//! What a process is to the kernel, and what it holds, as `/proc` shows it to everybody.
+//! The place, the signals and the resources of a process, as `/proc` shows them.
 
 use std::fs;
 
 use nix::libc::SYS_futex;
 use nix::sys::signal::Signal;
 
-/// Signals 32 and 33: the C library keeps them to itself and lets nobody else change them, so that they are as whoever
-/// started the tests has left them.
+/// Signals 32 and 33. The C library reserves them and lets no program change them, so a process has inherited their
+/// state from the program that started the tests.
 const OF_THE_C_LIBRARY: u64 = 0b11 << 31;
 
-/// Where a process stands, and what it does with signals.
+/// The parent, group and session of a process, and its signal sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelView {
     /// The pid of its parent.
@@ -20,9 +20,9 @@ pub struct KernelView {
     pub session: i32,
     /// The signals that it blocks, as a [`signal_set`].
     pub blocked: u64,
-    /// Those that it ignores.
+    /// The signals that it ignores.
     pub ignored: u64,
-    /// Those that it has a handler for.
+    /// The signals for which it has a handler.
     pub caught: u64,
 }
 
@@ -45,34 +45,35 @@ impl KernelView {
     }
 }
 
-/// How the main thread of a process waits for others of its threads.
+/// How the main thread of a process waits for other threads of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Until one of them wakes it.
+    /// Until another thread wakes it.
     ForEver,
-    /// Until then or until a time is over.
+    /// Until another thread wakes it or a time limit passes.
     Limited,
 }
 
 impl Wait {
-    /// That of the process of this pid, if it does wait for threads now: the call of the kernel that it is in.
+    /// How the main thread of this process waits now; `None` if it does not wait for a thread. The system call that the
+    /// thread is in shows it.
     pub fn of(pid: i32) -> Option<Wait> {
         let call = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("a child of the tests may be looked at");
         let mut words = call.split_whitespace();
         if words.next()?.parse() != Ok(SYS_futex) {
             return None;
         }
-        // The fourth argument is the time.
+        // The fourth argument of the call is the time limit.
         Some(if words.nth(3)? == "0x0" { Wait::ForEver } else { Wait::Limited })
     }
 }
 
-/// A set of signals in the form of `/proc`.
+/// A set of signals as `/proc` writes it: signal N is bit N-1.
 pub fn signal_set(signals: &[Signal]) -> u64 {
     signals.iter().map(|&signal| 1 << (signal as i32 - 1)).sum()
 }
 
-/// How much of what must not grow a process holds.
+/// The resources of a process that must not grow with the number of attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holdings {
     /// Its short name.
@@ -83,12 +84,12 @@ pub struct Holdings {
     pub threads: usize,
     /// Mapped segments of files and of shared memory.
     pub mappings: usize,
-    /// Children that have ended and that it has not waited for.
+    /// Children that have ended and for which it has not waited.
     pub zombies: usize,
 }
 
 impl Holdings {
-    /// What the process of this pid holds, if there is one and it may be looked at.
+    /// The resources of the process of this pid; `None` if there is no such process or it may not be examined.
     pub fn of(pid: i32) -> Option<Holdings> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let zombie = |child: &i32| {
@@ -105,13 +106,13 @@ impl Holdings {
     }
 }
 
-/// How many of these mappings, as `/proc/PID/maps` has them, are of a file or of shared memory: those have an inode. What
-/// else there is the allocator has mapped, for as many threads as happened to need memory at the same time.
+/// How many of these mappings (`/proc/PID/maps`) are of a file or of shared memory. Such mappings have an inode. The
+/// allocator has made the others, and their number depends on how many threads needed memory at the same time.
 pub fn mapped_segments(maps: &str) -> usize {
     maps.lines().filter(|line| line.split_whitespace().nth(4).is_some_and(|inode| inode != "0")).count()
 }
 
-/// The children of a process, of all its threads, those included that have ended and are not waited for.
+/// The children of all threads of a process, with the zombies among them.
 pub fn children(pid: i32) -> Vec<i32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());

@@ -1,5 +1,5 @@
-//! What the black-box tests share: the programs under test, the processes of one run, folders with graphs in them, and
-//! running a program so that a hang fails the test.
+//! The library of the black-box tests: the programs under test, the processes of one run, folders with graphs, and
+//! runs of programs in which a hang fails the test.
 
 pub mod binaries;
 pub mod folder;

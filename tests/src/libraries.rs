@@ -1,4 +1,5 @@
-//! Python libraries that tests need. Where the interpreter of the tests lacks one, they say so, and fail in CI.
+//! Python libraries that some tests need. If the interpreter of the tests lacks one, such a test prints that it was
+//! skipped; in CI it fails.
 
 use std::process::{Command, Stdio};
 

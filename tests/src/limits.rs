@@ -1,15 +1,15 @@
-//! [`long_enough`]: time limits for programs that have to begin within them.
+//! [`long_enough`]: time limits that a program must outlast, but within which it must have begun its work.
 
 use std::time::Duration;
 
-/// From one that an idle machine keeps easily to one that any machine keeps.
+/// The limits, in order. On an idle machine a program begins within the first, on any machine within the last.
 const LIMITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
 
-/// Tries a limit, and a longer one where that was over before what it is for had begun: then the answer is `None`, which
-/// says nothing of the program but that the machine is busy.
+/// Calls `attempt` with a limit, and again with a longer limit as long as it returns `None`. `None` means that the limit
+/// passed before the program had begun its work, because the machine is busy.
 ///
 /// # Panics
-/// When it has not begun within the longest.
+/// When the program has not begun within the longest limit.
 pub fn long_enough<R>(attempt: impl FnMut(Duration) -> Option<R>) -> R {
     LIMITS.into_iter().find_map(attempt).expect("it begins within the longest limit")
 }

@@ -1,14 +1,14 @@
-//! Pages of the documentation that the tests write: what is written there is what happened.
+//! Pages of the documentation whose sections are results of tests.
 //!
-//! A page has sections between `<!-- NAME -->` and `<!-- end of NAME -->`. A test asserts that a section is what it found;
-//! run with `PUSHFLOW_WRITE_DOCS=1` it writes the section instead.
+//! A section stands between `<!-- NAME -->` and `<!-- end of NAME -->`. A test asserts that the section is what the test
+//! found. With `PUSHFLOW_WRITE_DOCS=1` the test writes the section instead.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// With this variable set, pages are written instead of compared.
+/// If this variable is set, tests write the sections instead of comparing them.
 const WRITE: &str = "PUSHFLOW_WRITE_DOCS";
 
 /// A Markdown table from its head and rows.
@@ -24,9 +24,9 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 /// Asserts that a section of a page below `docs` has this text, or writes it.
 ///
 /// # Panics
-/// When it has another one, or there is no such section.
+/// When the section has another text, or does not exist.
 pub fn assert_section(page: &str, name: &str, text: &str) {
-    // Two sections may be written at the same time.
+    // Two tests may write sections of one page at the same time.
     static WRITING: Mutex<()> = Mutex::new(());
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);

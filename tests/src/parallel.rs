@@ -1,4 +1,4 @@
-//! Running many small experiments a few at a time, so that a table of them does not take minutes.
+//! Runs many small experiments a few at a time, so that a table of experiments does not take minutes.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -7,13 +7,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// How many run at a time. Most of the time an experiment waits.
+/// How many experiments run at a time. An experiment waits most of its time.
 const AT_A_TIME: usize = 4;
 
-/// Runs every experiment: what each found, in their order.
+/// Runs every experiment and returns the results in the order of the experiments.
 ///
 /// # Panics
-/// When some panicked, after all have run, with the name of each and what it said.
+/// When experiments panicked: after all have run, with the name and the message of each.
 pub fn run_all<E, R>(experiments: &[E], run: impl Fn(&E) -> R + Sync) -> Vec<R>
 where
     E: Display + Sync,

@@ -1,7 +1,8 @@
 //! The processes of one run, as `/proc` shows them.
 //!
-//! Each program under test is started with a [`Mark`] in its environment, which everything that it starts inherits. What
-//! has cleared its environment is found as a descendant of what has not; what is neither is looked for by its pid.
+//! Each program under test is started with a [`Mark`] in its environment, and the processes that it starts inherit the
+//! mark. A process that has cleared its environment is found as a descendant of a process with the mark. A process
+//! without a mark and without such an ancestor is found only by its pid, which the test must know.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -13,22 +14,23 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Within this time nothing of a run is left after its scheduler is gone: the promise.
-pub const GONE_WITHIN: Duration = Duration::from_secs(1);
+/// The promise: this long after the end of its scheduler, no process of a run is left.
+pub const CLEAN_UP_LIMIT: Duration = Duration::from_secs(1);
 
-/// The pause between two looks at a condition.
+/// The pause between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds.
 ///
 /// # Panics
-/// When it does not within the limit.
+/// When it does not hold within the limit.
 pub fn wait_until(what: &str, limit: Duration, condition: impl FnMut() -> bool) {
     wait_since(Instant::now(), what, limit, condition);
 }
 
-/// Waits until a condition holds, with a limit that is counted from a moment: how long after that the look began that
-/// found it so. A look may take long on a busy machine, so that only one that began after the limit is one too late.
+/// Waits until a condition holds, with a limit that is counted from `since`. Returns the time from `since` to the start of
+/// the check that succeeded. A check may take long on a busy machine, so a check counts as late only if it began after
+/// the limit.
 ///
 /// # Panics
 /// When it does not hold within the limit.
@@ -43,12 +45,12 @@ pub fn wait_since(since: Instant, what: &str, limit: Duration, mut condition: im
     }
 }
 
-/// Looks again and again until nothing is left, with a limit that is counted from a moment: how long after that the
-/// look began that found nothing, or what one that began after the limit has found.
+/// Lists the processes that are left until the list is empty, with a limit that is counted from `since`. Returns the time
+/// from `since` to the start of the look that found no process.
 ///
 /// # Errors
-/// What is left.
-pub fn time_to_gone(
+/// The processes that a look found which began after the limit.
+pub fn time_until_none_left(
     since: Instant,
     limit: Duration,
     mut look: impl FnMut() -> Vec<Process>,
@@ -66,7 +68,7 @@ pub fn time_to_gone(
     }
 }
 
-/// A process as it was when it was looked at.
+/// A process, as `/proc` showed it at one moment.
 #[derive(Clone, Debug)]
 pub struct Process {
     /// Its pid.
@@ -77,7 +79,7 @@ pub struct Process {
     pub name: String,
     /// `Z` for a zombie.
     pub state: char,
-    /// When it was started, in the machine's ticks; with the pid it names the process for ever.
+    /// When it was started, in clock ticks since the boot. Together with the pid this identifies the process.
     pub start_time: u64,
 }
 
@@ -107,7 +109,7 @@ impl Process {
         fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
     }
 
-    /// The variable that it was started with.
+    /// The value of an environment variable with which it was started.
     pub fn variable(&self, name: &str) -> Option<String> {
         let environment = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
         let prefix = format!("{name}=");
@@ -115,8 +117,8 @@ impl Process {
         Some(String::from_utf8_lossy(&entry[prefix.len()..]).into_owned())
     }
 
-    /// The run directory, if it is a guardian: that is where it is. One that has just begun is still where its scheduler
-    /// was.
+    /// The run directory, if the process is a guardian: its working directory. A guardian that has just begun still has
+    /// the working directory of its scheduler.
     pub fn run_directory(&self) -> Option<PathBuf> {
         let folder = fs::read_link(format!("/proc/{}/cwd", self.pid)).ok().filter(|_| self.name == "pushflow-guard");
         folder.filter(|folder| folder.to_str().is_some_and(|path| path.starts_with("/tmp/pushflow-")))
@@ -128,7 +130,7 @@ impl Process {
     }
 }
 
-/// A value that the environment of every process of one run has, and of no other.
+/// A value that is in the environment of every process of one run, and of no other process.
 #[derive(Clone, Debug)]
 pub struct Mark(String);
 
@@ -136,7 +138,7 @@ impl Mark {
     /// The variable that holds it.
     pub const VARIABLE: &str = "PUSHFLOW_TEST_MARK";
 
-    /// A mark that nobody had before.
+    /// A new mark, different from all others.
     #[expect(clippy::new_without_default, reason = "each is another one")]
     pub fn new() -> Mark {
         static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -149,7 +151,7 @@ impl Mark {
         &self.0
     }
 
-    /// Every process that has the mark, and every descendant of one.
+    /// Every process with the mark, and every descendant of such a process.
     pub fn processes(&self) -> Vec<Process> {
         let all = all_processes();
         let mut found: HashSet<i32> = all
@@ -176,13 +178,13 @@ impl Mark {
         found
     }
 
-    /// The run's workers, where they are `pushflow-worker`.
+    /// The workers of a run whose worker program is `pushflow-worker`.
     pub fn workers(&self) -> Vec<Process> {
         self.workers_named("pushflow-worker")
     }
 
-    /// The run's workers, which have this short name and are children of keepers. What they start may have that name for
-    /// a moment.
+    /// The workers of the run: the children of keepers that have this short name. The parent is checked because a process
+    /// that a worker starts has the name of the worker until it executes its program.
     pub fn workers_named(&self, name: &str) -> Vec<Process> {
         let all = self.processes();
         let keepers: Vec<i32> =
@@ -192,7 +194,8 @@ impl Mark {
         found
     }
 
-    /// The run directories of the run: where its guardians are, and what its workers were told.
+    /// The run directories of the run: the working directories of its guardians, and the values that its workers have in
+    /// their environment.
     pub fn run_directories(&self) -> HashSet<PathBuf> {
         let processes = self.processes();
         let theirs = processes.iter().filter_map(Process::run_directory);
@@ -200,25 +203,26 @@ impl Mark {
         told.map(PathBuf::from).chain(theirs).collect()
     }
 
-    /// Asserts that nothing of the run is left, or is gone a moment later.
+    /// Asserts that no process of the run is left [`CLEAN_UP_LIMIT`] from now.
     ///
     /// # Panics
-    /// When something is still there after [`GONE_WITHIN`].
-    pub fn assert_gone(&self) {
-        self.assert_gone_since(Instant::now());
+    /// When a process is still there.
+    pub fn assert_none_left(&self) {
+        self.assert_none_left_since(Instant::now());
     }
 
-    /// Asserts that nothing of the run is left [`GONE_WITHIN`] after a moment, as that of a kill; how long it took, see
-    /// [`time_to_gone`]. A program that has ended and was not waited for is not in the way.
+    /// Asserts that no process of the run is left [`CLEAN_UP_LIMIT`] after `since`, such as the moment of a kill. Returns
+    /// the time as [`time_until_none_left`] does. A zombie of the program itself is no failure: its environment can't be
+    /// read.
     ///
     /// # Panics
-    /// When something is still there.
-    pub fn assert_gone_since(&self, since: Instant) -> Duration {
-        let gone = time_to_gone(since, GONE_WITHIN, || self.processes());
-        gone.unwrap_or_else(|left| panic!("still there after {GONE_WITHIN:?}: {left:#?}"))
+    /// When a process is still there.
+    pub fn assert_none_left_since(&self, since: Instant) -> Duration {
+        let gone = time_until_none_left(since, CLEAN_UP_LIMIT, || self.processes());
+        gone.unwrap_or_else(|left| panic!("still there after {CLEAN_UP_LIMIT:?}: {left:#?}"))
     }
 
-    /// Kills whatever is left of the run.
+    /// Kills all processes of the run that are left.
     pub fn kill_all(&self) {
         for _ in 0..100 {
             let left = self.processes();

@@ -1,26 +1,26 @@
-//! [`Random`]: numbers that can be had again, and [`say`], which tells what was counted.
+//! [`Random`]: reproducible random numbers; [`say`]: prints a line also when a test passes.
 //!
-//! Each test that does things at random moments prints its seed; with that seed in the environment it does the same
-//! things at the same moments again.
+//! Each test that acts at random moments prints its seed. With that seed in the environment the test does the same things
+//! at the same moments again.
 
 use std::io::Write;
 use std::time::Duration;
 
-/// The variable that holds the seed of a run that is to be repeated.
+/// The environment variable for the seed of a run that is to be repeated.
 pub const SEED: &str = "PUSHFLOW_TEST_SEED";
 
-/// A line for whoever runs the tests, also when they pass.
+/// Prints a line to standard error, also when the test passes.
 pub fn say(line: &str) {
-    // The test harness collects what the macros print, and shows it only of tests that fail.
+    // The test harness captures the output of `eprintln!`, and shows it only for tests that fail.
     writeln!(std::io::stderr(), "{line}").ok();
 }
 
-/// A source of random numbers (splitmix64), as good as it needs to be to choose moments and victims.
+/// A source of random numbers (splitmix64), good enough to choose moments and processes.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// From the seed in the environment or else the clock; the seed is printed with the name of the test.
+    /// A source with the seed from the environment, or else from the clock. Prints the seed with the name of the test.
     ///
     /// # Panics
     /// When the variable holds no number.
@@ -31,7 +31,7 @@ impl Random {
         )
     }
 
-    /// For a test that does the same each time, unless a seed is given.
+    /// A source with the seed from the environment, or else with this seed, for a test that does the same each time.
     pub fn with_usual_seed(test: &str, usual: u64) -> Random {
         let seed = match std::env::var(SEED) {
             Ok(seed) => seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed:?}: {error}")),
@@ -41,7 +41,7 @@ impl Random {
         Random(seed)
     }
 
-    /// Another source for one of several things that go on at the same time, or one after the other.
+    /// A source of its own for each of several parts of a test, which may run at the same time.
     pub fn branch(&self, number: u64) -> Random {
         let mut branch = Random(self.0 ^ number.wrapping_mul(0xd134_2543_de82_ef95));
         branch.next();
@@ -61,7 +61,7 @@ impl Random {
         usize::try_from(self.next() % limit).expect("it is below a usize")
     }
 
-    /// True so many times out of a hundred.
+    /// True with this probability, in percent.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
@@ -72,7 +72,7 @@ impl Random {
         Duration::from_micros(u64::try_from(self.below(micros)).expect("a usize fits"))
     }
 
-    /// One of these; `None` if there is none.
+    /// One element of the list; `None` if the list is empty.
     pub fn choose<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         if from.is_empty() { None } else { from.get(self.below(from.len())) }
     }

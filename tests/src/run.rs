@@ -1,4 +1,4 @@
-//! Running a program under test: what it prints, how it ends, and that it does end.
+//! Runs a program under test, collects its output and its exit status, and fails if the program hangs.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -15,10 +15,10 @@ use nix::unistd::Pid;
 use crate::binaries::{binaries, python};
 use crate::processes::{Mark, Process, wait_until};
 
-/// What takes longer than this hangs, unless it is said to take long.
+/// After this time a program counts as hanging, unless [`Program::hangs_after`] says otherwise.
 const HANG: Duration = Duration::from_secs(60);
 
-/// Variables of whoever runs the tests that would change what a program does.
+/// Environment variables that would change what a program does, if the user who runs the tests has set them.
 const FOREIGN: [&str; 8] = [
     "PUSHFLOW_ENVIRONMENT",
     "PUSHFLOW_WORKER",
@@ -47,7 +47,7 @@ impl Program {
         }
         command.env("PUSHFLOW_PYTHON", python()).env(Mark::VARIABLE, mark.value());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C at the tests' terminal is not for it.
+        // So that Ctrl-C at the terminal of the tests does not reach it.
         command.process_group(0);
         Program { command, mark, hang: HANG }
     }
@@ -75,7 +75,7 @@ impl Program {
         self
     }
 
-    /// Takes a variable away.
+    /// Removes a variable.
     pub fn without(mut self, name: &str) -> Program {
         self.command.env_remove(name);
         self
@@ -87,25 +87,25 @@ impl Program {
         self
     }
 
-    /// It takes long: it hangs only after this time.
+    /// Sets the time after which the program counts as hanging.
     pub fn hangs_after(mut self, hang: Duration) -> Program {
         self.hang = hang;
         self
     }
 
-    /// It reads this on its standard input.
+    /// Gives it this standard input.
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Program {
         self.command.stdin(stdin);
         self
     }
 
-    /// Its standard output goes there instead of being collected.
+    /// Sends its standard output there instead of collecting it.
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Program {
         self.command.stdout(stdout);
         self
     }
 
-    /// Its standard error goes there instead of being collected.
+    /// Sends its standard error there instead of collecting it.
     pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Program {
         self.command.stderr(stderr);
         self
@@ -114,7 +114,7 @@ impl Program {
     /// Starts it.
     ///
     /// # Panics
-    /// When that is not possible.
+    /// When the program can't be started.
     pub fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let stdout = Collected::start(child.stdout.take());
@@ -128,7 +128,7 @@ impl Program {
     }
 }
 
-/// A program that runs. What is left of it is killed when this is dropped.
+/// A program that runs. Dropping this kills all its processes that are left.
 pub struct Running {
     child: Child,
     mark: Mark,
@@ -143,12 +143,12 @@ impl Running {
         i32::try_from(self.child.id()).expect("a pid fits")
     }
 
-    /// What all its processes have in common.
+    /// The mark of all its processes.
     pub fn mark(&self) -> &Mark {
         &self.mark
     }
 
-    /// Sends it a signal, and to nothing that it started.
+    /// Sends a signal to the program, and to no process that it started.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).expect("it has not been waited for");
     }
@@ -158,12 +158,12 @@ impl Running {
         killpg(Pid::from_raw(self.pid()), signal).expect("it leads a group, and has not been waited for");
     }
 
-    /// Waits until it has said something on standard error.
+    /// Waits until its standard error contains this text.
     pub fn wait_for_error_text(&self, text: &str) {
         wait_until(&format!("{text:?} on standard error"), HANG, || self.stderr.text().contains(text));
     }
 
-    /// Waits until there is a process of this short name, and gives it.
+    /// Waits until the run has a process of this short name, and returns it.
     pub fn wait_for_process(&self, name: &str) -> Process {
         let mut found = None;
         wait_until(&format!("a process {name}"), HANG, || {
@@ -173,8 +173,8 @@ impl Running {
         found.expect("that was waited for")
     }
 
-    /// Waits until there is a guardian, and gives it: it is the program's own child. A keeper that it has just forked has
-    /// its name for a moment, too.
+    /// Waits until the run has a guardian, and returns it. The guardian is the child of the program; a keeper that the
+    /// guardian has just forked has the same name for a moment.
     pub fn wait_for_guardian(&self) -> Process {
         let mut found = None;
         wait_until("a guardian", HANG, || {
@@ -189,7 +189,7 @@ impl Running {
         self.child.try_wait().expect("it is a child of this process").is_none()
     }
 
-    /// Looks at its processes again and again until it has ended.
+    /// Calls `look` again and again until the program has ended.
     ///
     /// # Panics
     /// When it hangs.
@@ -201,18 +201,18 @@ impl Running {
         });
     }
 
-    /// Waits for its end, and asserts that nothing that it started is left.
+    /// Waits for its end, and asserts that no process is left that it started.
     ///
     /// # Panics
-    /// When it hangs, or leaves something behind.
+    /// When it hangs, or leaves a process behind.
     pub fn wait(self) -> Finished {
         let mark = self.mark.clone();
         let finished = self.wait_for_end();
-        mark.assert_gone();
+        mark.assert_none_left();
         finished.0
     }
 
-    /// Waits for its end, whatever it leaves behind, which is killed when the second part of the answer is dropped.
+    /// Waits for its end. It may leave processes behind: dropping the second part of the answer kills them.
     ///
     /// # Panics
     /// When it hangs.
@@ -237,7 +237,7 @@ impl Drop for Running {
     }
 }
 
-/// How a program ended, and what it had said.
+/// The exit status of a program, and its output.
 #[derive(Debug)]
 pub struct Finished {
     status: ExitStatus,
@@ -248,7 +248,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Its exit code; none if a signal killed it.
+    /// Its exit code; `None` if a signal killed it.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -261,36 +261,36 @@ impl Finished {
     /// Asserts its exit code.
     ///
     /// # Panics
-    /// When it is another one.
+    /// When its exit code is another one, or a signal killed it.
     #[track_caller]
     pub fn assert_code(&self, code: i32) -> &Finished {
         assert_eq!(self.code(), Some(code), "{self:#?}");
         self
     }
 
-    /// Asserts that it said this on standard error.
+    /// Asserts that its standard error contains this text.
     ///
     /// # Panics
-    /// When it did not.
+    /// When it does not.
     #[track_caller]
     pub fn assert_error(&self, text: &str) -> &Finished {
         assert!(self.stderr.contains(text), "no {text:?} in {self:#?}");
         self
     }
 
-    /// Standard output as one JSON value.
+    /// Its standard output as one JSON value.
     ///
     /// # Panics
-    /// When it is none.
+    /// When the output is no JSON value.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 
-    /// The result in what `pushflow run --format json` printed.
+    /// The result in the output of `pushflow run --format json`.
     ///
     /// # Panics
-    /// When it printed nothing of that form.
+    /// When the output has no result.
     #[track_caller]
     pub fn result(&self) -> serde_json::Value {
         let object = self.json();
@@ -299,7 +299,7 @@ impl Finished {
     }
 }
 
-/// What comes out of a pipe, collected by a thread.
+/// The bytes from a pipe, which a reader thread collects.
 struct Collected {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -319,7 +319,7 @@ impl Collected {
         String::from_utf8_lossy(&self.bytes.lock().expect("the reader does not panic")).into_owned()
     }
 
-    /// All there was, once every copy of the other end is closed.
+    /// Waits until every copy of the other end is closed, and returns all text from the pipe.
     fn finish(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             wait_until("the end of what the program prints", HANG, || reader.is_finished());

@@ -11,32 +11,52 @@ mod serve;
 mod signals;
 
 use std::process::ExitCode;
+use std::sync::Once;
 
 use pushflow_execute::own_tasks;
 use pushflow_guardian::{
-    WorkerFiles, WorkerProgram, keep_adopted, role, run_guardian, start_zygote, this_program_serves,
+    LateInit, WorkerFiles, WorkerProgram, keep_adopted, note_late_init, role, run_guardian, start_zygote,
+    this_program_serves,
 };
 use pushflow_os::{SeqPacket, environment, files};
 use pushflow_protocol::{CONTROL_SOCKET, GUARDIAN_SOCKET, SHARED_WORDS};
 use pushflow_python::python_source;
 
-/// Makes this program able to serve as its own worker: to be called first thing in `main`.
+/// Makes this program able to serve as its own worker. Call it first thing in `main`, before any thread is started.
 ///
-/// Started by a scheduler as a worker or guardian, the program serves and does not return from here. Started by anybody
-/// else it returns at once; from then on process pools may start this program again as a worker, which is how its own
-/// `#[task]` functions are known there.
+/// If a scheduler has started the program as a worker or guardian, the program serves inside this function and never
+/// returns from it. Otherwise the function returns at once, and from then on process pools may start this program again
+/// as a worker: so its own `#[task]` functions are known there. The function also makes a copy of the program, which
+/// sleeps until the program ends or a pool with the start method `fork` needs it.
 ///
-/// It must come before any thread is started: started as a worker, it ends the program with a message if it does not. It
-/// also makes a copy of the program, which sleeps until the program ends or a pool with the start method `fork` needs
-/// it; in a program that has more threads already, there is none, and that start method is refused.
+/// In a program that has more than one thread already, as it has under `#[tokio::main]`, the function writes a warning
+/// to standard error, once. Tasks on threads run as ever. A program with `#[task]` functions can then open no process
+/// pool, unless another worker program is named, and the start method `fork` is refused. With tokio, call the function
+/// in a plain `fn main` and build the runtime after it.
 pub fn init() {
     match own_role() {
         Some(role) => std::process::exit(i32::from(!serve_as(&role))),
         None => {
-            this_program_serves(own_tasks().next().is_some());
-            start_zygote(WORKER_PROGRAM);
+            static FIRST_CALL: Once = Once::new();
+            FIRST_CALL.call_once(become_own_worker);
         }
     }
+}
+
+/// Records that this program serves as its own worker, or warns that it can't, and makes the zygote.
+fn become_own_worker() {
+    let has_own_tasks = own_tasks().next().is_some();
+    match environment::thread_count() {
+        // In a worker these threads would run before it serves, too, and it would refuse to serve.
+        Ok(threads) if threads > 1 => {
+            let late = LateInit { threads };
+            eprintln!("warning: {late}");
+            note_late_init(late, has_own_tasks);
+        }
+        _ => this_program_serves(has_own_tasks),
+    }
+    // With more threads there is no zygote; the start method `fork` then says why.
+    start_zygote(WORKER_PROGRAM);
 }
 
 /// The `main` of `pushflow-worker`: serves, or says that it is not to be started by hand.

@@ -73,6 +73,7 @@ mod build_id;
 mod client;
 mod current;
 mod interrupt;
+mod late_init;
 mod launch;
 mod launcher;
 mod lookup;
@@ -86,11 +87,12 @@ pub use build_id::BUILD;
 pub use client::{GuardianClient, GuardianError, Listener, ProcessEvent};
 pub use current::{CurrentProcess, become_worker, current_process};
 pub use interrupt::{Interrupted, Interrupter, RegisteredChild};
+pub use late_init::{LateInit, note_late_init};
 pub use launch::{
     Child, Launch, LaunchError, Launcher, classify_launch_error, find_program, is_executable, resolve_program,
 };
 pub use launcher::{GuardedLauncher, StartedProcesses, StopListener, WorkerLauncher};
-pub use lookup::{LookupError, this_program_serves};
+pub use lookup::{LookupError, check_own_tasks, this_program_serves};
 pub use messages::{OnSchedulerExit, ProcessId, ProcessSource, StartFailure, StartRequest, WarmStart};
 pub use server::{keep_adopted, run_guardian};
 pub use worker_program::{WorkerFiles, WorkerProgram};

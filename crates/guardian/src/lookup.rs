@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::late_init::{LateInit, late_init, late_init_of_own_tasks};
 use crate::role::ROLE;
 
 /// The variable with which users choose the worker program.
@@ -57,6 +58,9 @@ pub enum LookupError {
         /// Why.
         reason: String,
     },
+    /// This program would be its own worker, but called `init()` too late.
+    #[error(transparent)]
+    LateInit(#[from] LateInit),
     /// This program was itself started as a worker and has not begun to serve.
     #[error(
         "this program was started as a worker, but opens a pool before it serves: call pushflow::init() first thing in \
@@ -101,8 +105,20 @@ pub(crate) fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, Look
     found.extend(serves.filter(|_| !own_tasks));
     found.extend(on_path(env::var_os("PATH").unwrap_or_default()));
     match found.is_empty() {
-        true => Err(unknown.unwrap_or(LookupError::None)),
+        true => Err(late_init().map(LookupError::from).or(unknown).unwrap_or(LookupError::None)),
         false => Ok(found.into_iter().map(unnamed).collect()),
+    }
+}
+
+/// Checks that the workers of a pool will know the Rust tasks of the running program. `explicit` is the worker program
+/// that the user named for the pool.
+///
+/// # Errors
+/// When the program has tasks of its own, called `init()` too late to be its own worker, and no other was named.
+pub fn check_own_tasks(explicit: Option<&Path>) -> Result<(), LookupError> {
+    match late_init_of_own_tasks() {
+        Some(late) if named_by(explicit).is_none() => Err(late.into()),
+        _ => Ok(()),
     }
 }
 

@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushflow_green::Cancellation;
-use pushflow_guardian::{GuardianClient, ProcessSource};
+use pushflow_guardian::{GuardianClient, GuardianError, ProcessSource, check_own_tasks};
 use pushflow_model::{AttemptId, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
@@ -110,6 +110,10 @@ impl ProcessPool {
     ) -> Result<ProcessPool, OpenError> {
         pushflow_green::settle()?;
         let rules = file_limits::fitted(rules)?;
+        // A program without a zygote is refused for the start method `fork` anyway.
+        if options.start_method != StartMethod::Fork {
+            check_own_tasks(options.worker.as_deref()).map_err(GuardianError::from)?;
+        }
         let guardian = GuardianClient::shared(options.worker.as_deref(), options.start_method)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_token()?;

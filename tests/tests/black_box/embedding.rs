@@ -51,8 +51,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 "#;
 
-/// The folder with the programs `pushflow-embedding-with-init` and `pushflow-embedding-without-init`, in which there is
-/// nothing else.
+const WHOLE_INTERFACE: &str = include_str!("../../fixtures/whole_interface.rs");
+
+/// The programs of the crate.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("pushflow-embedding-with-init", WITH_INIT),
+    ("pushflow-embedding-without-init", WITHOUT_INIT),
+    ("pushflow-embedding-whole-interface", WHOLE_INTERFACE),
+];
+
+/// The folder with the [`PROGRAMS`], in which there is nothing else.
 fn programs() -> &'static Folder {
     static PROGRAMS: LazyLock<Folder> = LazyLock::new(build);
     &PROGRAMS
@@ -69,15 +77,16 @@ fn build() -> Folder {
     );
     fs::create_dir_all(folder.path("src/bin")).unwrap();
     folder.write("Cargo.toml", manifest);
-    folder.write("src/bin/pushflow-embedding-with-init.rs", WITH_INIT);
-    folder.write("src/bin/pushflow-embedding-without-init.rs", WITHOUT_INIT);
+    for (name, source) in PROGRAMS {
+        folder.write(&format!("src/bin/{name}.rs"), source);
+    }
     // The same versions, which are there already.
     fs::copy(workspace().join("Cargo.lock"), folder.path("Cargo.lock")).unwrap();
     let mut cargo = cargo("build");
     cargo.args(["--quiet", "--offline", "--manifest-path"]).arg(folder.path("Cargo.toml"));
     assert!(cargo.status().unwrap().success(), "the crate can't be built");
     let programs = Folder::new();
-    for name in ["pushflow-embedding-with-init", "pushflow-embedding-without-init"] {
+    for (name, _) in PROGRAMS {
         programs.copy_program(&build_folder().join(name));
     }
     programs
@@ -94,6 +103,16 @@ fn with_init_a_program_is_its_own_worker() {
     assert_eq!(result["reply"], "Hello World!");
     assert_eq!(result["executable"].as_str().map(Path::new), Some(&*programs().path("pushflow-embedding-with-init")));
     assert_ne!(finished.stderr, format!("this is {}\n", result["pid"]), "the task ran in the scheduler");
+}
+
+/// What a graph file can say, a program can say with `pushflow` alone: the crate names no other crate of the workspace.
+#[test]
+fn the_whole_interface_is_in_the_crate_pushflow() {
+    let folder = Folder::new();
+    let finished = program("pushflow-embedding-whole-interface").arg(folder.path("")).run();
+    let result = r#"{"sum":"16 and 8 mm = 8 mm by sum","script":"script: --doubled 16\n"}"#;
+    assert_eq!(finished.assert_code(0).stdout, format!("thread: {result}\nprocess: {result}\n"), "{finished:#?}");
+    assert_eq!(finished.stderr, "");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn the_look_takes_one_branch_and_its_handler_answers_a_path_that_is_not_there() 
     let file = json!({"path": "rustfmt.toml", "is_folder": false, "bytes": 45, "lines": 2});
     assert_eq!(look("rustfmt.toml")["_ppfdict"], file);
     let folder = look("scheduler/examples");
-    assert_eq!(folder["_ppfdict"]["entries"], json!(["getting_started.rs"]));
+    assert_eq!(folder["_ppfdict"]["entries"], json!(["getting_started.rs", "with_tokio"]));
     assert_eq!(look("nowhere")["return_value"], "sorry: [Errno 2] No such file or directory: 'nowhere'");
 }
 
@@ -125,15 +125,43 @@ print(*random.integers(8, 120, size=2))";
     assert_on_every_pool("numpy_spot.json", &["seed=5"], &expected);
 }
 
+/// Builds an example. The whole workspace is named, as for `cargo test`: of one package alone, cargo takes other features
+/// of the libraries, and builds them all again.
+#[track_caller]
+fn build(target: [&str; 2]) {
+    assert!(cargo("build").args(["--quiet", "--workspace"]).args(target).status().unwrap().success());
+}
+
 #[test]
 fn the_example_in_rust_runs() {
-    // Of the whole workspace, as `cargo test` has built it: of one package alone, cargo takes other features of the
-    // libraries, and builds them all again.
-    let built = cargo("build").args(["--quiet", "--workspace", "--example", "getting_started"]).status().unwrap();
-    assert!(built.success());
+    build(["--example", "getting_started"]);
     let finished = Program::at(&build_folder().join("examples/getting_started")).run();
     finished.assert_code(0);
     assert!(finished.stdout.contains("Hello World!"), "{finished:?}");
+}
+
+#[test]
+fn the_example_with_tokio_runs() {
+    build(["--bin", "pushflow-with-tokio"]);
+    let finished = Program::at(&build_folder().join("pushflow-with-tokio")).run();
+    let lines = "Hello Ada!\nHello Grace!\nStopped { reason: \"it took too long\" }\n";
+    assert_eq!((finished.assert_code(0).stdout.as_str(), finished.stderr.as_str()), (lines, ""));
+}
+
+/// Whoever follows the first page waits for these crates to be built.
+#[test]
+fn the_first_example_is_built_without_crates_that_only_tests_need() {
+    let tree = ["--package", "pushflow", "--edges", "normal,build,dev", "--prefix", "none", "--offline"];
+    let target = ["--target", "x86_64-unknown-linux-gnu"];
+    let output = Command::new(env!("CARGO")).arg("tree").args(tree).args(target).current_dir(workspace()).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let names = String::from_utf8(output.stdout).unwrap();
+    let has = |name: &str| names.lines().any(|line| line.split(' ').next() == Some(name));
+    assert!(has("pushflow-reactor"), "{names}");
+    for name in ["proptest", "tokio", "pushflow-isolated-test"] {
+        assert!(!has(name), "{name} is built for it");
+    }
 }
 
 /// One `sha256sum` over all files.

@@ -1,4 +1,4 @@
-//! Guardians and their folders: of runs that tasks start, of guardians that are stopped, of guardians that are killed.
+//! Guardians and their run directories: of runs that tasks start, and of guardians that are stopped or killed.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::test_program;
 
-/// A task that says where the run directory is and stays, and tasks that start a run of it: one returns, one stays.
+/// A task that writes down its run directory and stays, and two tasks that start a run of it: one returns, one stays.
 const MODULE: &str = r#"
 import os, subprocess, time
 
@@ -92,7 +92,7 @@ fn runs_in_runs_work_to_any_depth() {
     }
 }
 
-/// A batch system, say, hands the environment of a task on to what outlives the task.
+/// A batch system, for example, gives the environment of a task to programs that outlive the task.
 #[test]
 fn the_folder_of_a_run_that_is_none_of_its_descendants_is_not_used() {
     let folder = folder_with("deep");

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::run::{Program, Running};
@@ -73,6 +74,39 @@ fn python_tasks_and_commands_of_a_parent_that_ignores_its_children_end_and_leave
 #[test]
 fn the_doctor_of_a_parent_that_ignores_its_children_ends() {
     after("trap '' CHLD", &binaries().pushflow).arg("doctor").run().assert_code(0);
+}
+
+/// As a script starts the programs in its background, and some CI systems all programs: neither the programs of tasks nor
+/// their interpreter ignore SIGINT, so that all of them can be interrupted.
+#[test]
+fn tasks_are_interrupted_where_sigint_is_ignored() {
+    let module = r#"
+import os, time
+
+def begun():
+    open(os.path.join(os.path.dirname(__file__), "begun"), "w").close()
+
+def task(**inputs):
+    try:
+        begun()
+        # On threads the exception comes between two steps of Python only.
+        for _ in range(100_000):
+            time.sleep(0.01)
+    finally:
+        open(os.path.join(os.path.dirname(__file__), "interrupted"), "w").close()
+"#;
+    let script =
+        "#!/bin/sh\ntrap ': > \"${0%/*}/interrupted\"; exit 7' INT\n: > \"${0%/*}/begun\"\nsleep 1000 & wait\n";
+    for pool in ["process", "thread"] {
+        for folder in [Folder::with_tasks(module, &["task"]), Folder::with_script(script, json!([]))] {
+            let program = after("trap '' INT", &binaries().pushflow).arg("run").arg(folder.graph());
+            let running = program.args(["--pool", pool, "--interrupt-grace", "1h"]).start();
+            folder.wait_for("begun");
+            running.signal(Signal::SIGINT);
+            running.wait().assert_code(130);
+            assert!(folder.has("interrupted"), "{pool}");
+        }
+    }
 }
 
 // ----- the umask -----

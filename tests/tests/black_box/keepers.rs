@@ -209,7 +209,7 @@ fn what_is_left_of_another_user_is_said_and_not_waited_for() {
         finished.assert_error(&format!("pids=[{}]", sleep.pid));
         wait_until("the guardian's end", SOON, || !guardian.is_running());
         sleep.kill();
-        rest.mark().assert_gone();
+        rest.mark().assert_none_left();
     }
 }
 

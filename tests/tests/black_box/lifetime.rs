@@ -1,17 +1,17 @@
-//! Whatever is killed, and whenever: everything ends, and nothing is left. The scheduler, a worker, the guardian, a task;
-//! by SIGKILL, by a signal that asks, by a deadline.
+//! Whichever process is killed, and at whatever moment: all processes of the run end, and none is left. The tests end the
+//! scheduler, a worker, the guardian and a task, by SIGKILL, by SIGINT or SIGTERM, and by a deadline.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::limits::{argument, long_enough};
-use pushflow_tests::processes::{GONE_WITHIN, Process, wait_since};
+use pushflow_tests::processes::{CLEAN_UP_LIMIT, Process, wait_since};
 use pushflow_tests::random::{Random, say};
 use pushflow_tests::run::{Finished, Program, Running};
 use serde_json::json;
 
-/// A script that sleeps in a child of a child, and says when it does.
+/// A script that sleeps in a child of a child, and writes a file when it does.
 fn sleeper() -> Folder {
     let folder = Folder::new();
     let script = format!("#!/bin/sh\nsh -c 'echo > {:?}; sleep 1000' &\nsleep 1000\n", folder.path("ready"));
@@ -55,16 +55,16 @@ fn ignores_everything() -> Folder {
     python("def task(**inputs):\n    ignore_everything()\n")
 }
 
-/// Kills the scheduler alone, and asserts that nothing of the run is left within the promised time: no process, no
-/// run directory. How long after the kill that was so.
+/// Kills the scheduler alone, and asserts that no process and no run directory is left after the promised time. Returns
+/// the time from the kill until none was left.
 fn kill_and_assert_gone(running: Running) -> Duration {
     let directories = running.mark().run_directories();
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
-    let gone_after = running.mark().assert_gone_since(killed);
+    let gone_after = running.mark().assert_none_left_since(killed);
     let (finished, rest) = running.wait_for_end();
     assert_eq!(finished.signal(), Some(9));
-    rest.mark().assert_gone_since(killed);
+    rest.mark().assert_none_left_since(killed);
     for directory in directories {
         assert!(!directory.exists(), "{directory:?} is left");
     }
@@ -91,7 +91,7 @@ fn nothing_is_left_at_whatever_moment_the_scheduler_is_killed() {
     for round in 0..20_u32 {
         let folder = sleeper();
         let running = Program::pushflow_run(folder.graph()).args(["--orphan-grace", "0s"]).start();
-        // From its very start to well after the script's, and never the same moments twice.
+        // From the start of the program to well after the start of the script, at other moments in each run of the test.
         let jitter = random.time_below(Duration::from_millis(10));
         let moment = Instant::now() + round * Duration::from_millis(10) + jitter;
         while Instant::now() < moment {
@@ -120,7 +120,7 @@ fn a_running_task_may_finish_when_its_scheduler_is_killed_with_a_grace() {
     let (_, rest) = running.wait_for_end();
     folder.write("go", "");
     folder.wait_for("end");
-    rest.mark().assert_gone();
+    rest.mark().assert_none_left();
     assert_eq!(directories.len(), 1);
     assert!(directories.iter().all(|directory| !directory.exists()));
 }
@@ -132,7 +132,7 @@ fn a_task_that_takes_longer_than_the_grace_is_gone_after_it() {
     folder.wait_for("ready");
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
-    let limit = Duration::from_millis(300) + GONE_WITHIN;
+    let limit = Duration::from_millis(300) + CLEAN_UP_LIMIT;
     wait_since(killed, "the end of the grace", limit, || running.mark().processes().is_empty());
     running.wait_for_end();
 }
@@ -159,13 +159,14 @@ def second(**inputs):
     let (_, rest) = running.wait_for_end();
     folder.write("go", "");
     folder.wait_for("first");
-    rest.mark().assert_gone();
+    rest.mark().assert_none_left();
     assert!(!folder.has("second"));
 }
 
 // ----- what tasks leave behind -----
 
-/// Starts a process that is in no session, group or family of the task's, without its files and its environment.
+/// Starts a daemon: it is in another session, group and process tree than the task, without its files and its
+/// environment.
 const DAEMON: &str = "
 def start_daemon():
     if os.fork() == 0:
@@ -208,7 +209,7 @@ fn a_daemon_that_a_task_left_is_gone_when_the_scheduler_is_killed() {
     assert!(daemon.is_running());
     let killed = Instant::now();
     kill_and_assert_gone(running);
-    wait_since(killed, "the end of the daemon", GONE_WITHIN, || !daemon.is_running());
+    wait_since(killed, "the end of the daemon", CLEAN_UP_LIMIT, || !daemon.is_running());
 }
 
 // ----- asked to stop -----
@@ -255,7 +256,7 @@ fn a_task_that_ignores_its_interrupt_is_ended_after_its_grace() {
 #[test]
 fn a_second_sigint_kills_what_ignores_the_first() {
     let folder = ignores_everything();
-    // A grace that is longer than what counts as a hang.
+    // The grace is longer than the time after which a program counts as hanging.
     let running = Program::pushflow_run(folder.graph()).args(["--interrupt-grace", "10m"]).start();
     folder.wait_for("ready");
     running.signal(Signal::SIGINT);
@@ -264,7 +265,7 @@ fn a_second_sigint_kills_what_ignores_the_first() {
     running.wait().assert_code(130);
 }
 
-/// A run comes to its deadline after its task has made this file.
+/// Runs a graph with a deadline that passes after the task has made this file.
 fn times_out(folder: impl Fn() -> Folder, begun: &str) -> Finished {
     long_enough(|limit| {
         let folder = folder();
@@ -330,7 +331,7 @@ fn without_its_guardian_a_run_fails_and_says_so() {
     let guardian = running.wait_for_guardian();
     let directories = running.mark().run_directories();
     guardian.kill();
-    // What is left behind is a named exception, and is ended and removed here.
+    // Processes are left behind in this case, as documented. The test ends them and removes the directory.
     let (finished, _rest) = running.wait_for_end();
     directories.iter().for_each(|directory| drop(std::fs::remove_dir_all(directory)));
     finished.assert_code(1).assert_error("guardian").assert_error(&format!("pid {}", guardian.pid));

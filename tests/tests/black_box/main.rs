@@ -2,29 +2,29 @@
 //!
 //! - [`examples`]: what the README shows.
 //! - [`worker_identity`]: which program runs the tasks.
-//! - [`bad_input`]: what is wrong before or in a run is said in one sentence, with the right exit code.
+//! - [`bad_input`]: mistakes before and in a run are reported in one sentence, with the right exit code.
 //! - [`rust_tasks`]: what `#[task]` functions do to their process, on each pool.
 //! - [`originals`]: the workflows that the original is tested with, on each pool.
 //! - [`original_tasks`]: the Python tasks of the original's own tests, as they are installed.
-//! - [`start_methods`]: workers are the same to everybody, however they are started.
+//! - [`start_methods`]: workers have the same properties, however they are started.
 //! - [`slow_starts`]: interpreters that are slow to start or never do.
 //! - [`graph_files`]: ewoks graph files, and what is printed of their runs.
 //! - [`green_environment`]: the pool `gevent`, chosen and refused, and its commands.
 //! - [`green_python`]: Python tasks on the pool `gevent`.
-//! - [`lifetime`]: whatever is killed, nothing is left, and everything ends.
+//! - [`lifetime`]: whichever process is killed, all processes of the run end and none is left.
 //! - [`nested`]: pools that tasks open.
 //! - [`node_settings`]: nodes with a pool of their own, and nodes that are tried again.
-//! - [`pool_suite`]: what every pool does, asked of each.
+//! - [`pool_suite`]: the suite that every pool passes.
 //! - [`single_process`]: processes that tasks start.
-//! - [`probe`]: what runs on which pool, interrupted and killed too.
+//! - [`probe`]: the compatibility probe: each kind of task on each pool, and the probe interrupted and killed.
 //! - [`deadlines`]: attempts that take longer than they may.
 //! - [`differential`]: random ewoks graphs, here and in the original engine.
-//! - [`doctor`]: what `pushflow doctor` says of good and bad machines.
-//! - [`output`]: what tasks print.
-//! - [`surroundings`]: blocked signals, variables and folders where it is started.
+//! - [`doctor`]: the report of `pushflow doctor` on good and bad machines.
+//! - [`output`]: the output of tasks.
+//! - [`surroundings`]: blocked signals, variables and folders of the program that starts pushflow.
 //! - [`standard_output`]: the result alone, whatever tasks print, and how a run is shown meanwhile.
 //! - [`output_order`]: many short tasks that print.
-//! - [`policy_facts`]: what each process is to the kernel.
+//! - [`policy_facts`]: the parent, group, session and signals of each process.
 //! - [`random_kills`]: SIGKILL at random moments.
 //! - [`orphans`]: many short processes, and threads that end.
 //! - [`python`]: Python tasks on every pool.
@@ -36,11 +36,12 @@
 //! - [`guardians`]: runs that tasks start, and guardians that are stopped or killed, leave no folder behind.
 //! - [`keepers`]: keepers that are stopped or killed, what is left of them, and a scheduler that does not read.
 //! - [`file_limits`]: few open files.
-//! - [`inherited`]: ignored signals, limits and the umask of whoever starts pushflow.
+//! - [`inherited`]: ignored signals, limits and the umask of the program that starts pushflow.
 //! - [`large_values`]: values that are too long for a message.
-//! - [`embedding`]: a crate of somebody else that uses the library.
+//! - [`late_init`]: programs that call `init()` when threads run already.
+//! - [`embedding`]: a crate outside the workspace that uses the library.
 //!
-//! Every test starts programs of its own in folders of its own, and asserts that nothing of them is left.
+//! Every test starts programs of its own in folders of its own, and asserts that no process of them is left.
 
 mod bad_input;
 mod cost;
@@ -59,6 +60,7 @@ mod guardians;
 mod inherited;
 mod keepers;
 mod large_values;
+mod late_init;
 mod lifetime;
 mod nested;
 mod node_settings;
@@ -86,8 +88,8 @@ use std::path::Path;
 
 use pushflow_tests::run::{Finished, Program};
 
-/// The tests' own program, which runs a workflow of one of its tasks; see its source for the settings. It is in the
-/// environment that its pool needs.
+/// The program `pushflow-test-program`, which runs a workflow of one of its tasks; see its source for the settings. It is
+/// started in the environment that its pool needs.
 fn test_program(settings: &serde_json::Value) -> Program {
     let program = Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string());
     if settings["pool"] == "gevent" { program.env("PUSHFLOW_ENVIRONMENT", "green") } else { program }

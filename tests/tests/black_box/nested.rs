@@ -172,7 +172,7 @@ fn what_a_task_has_opened_ends_with_the_scheduler() {
         let running = start_busy_nest(pool, &json!({"orphan_grace_ms": grace}));
         let killed = Instant::now();
         running.signal(nix::sys::signal::Signal::SIGKILL);
-        running.mark().assert_gone_since(killed);
+        running.mark().assert_none_left_since(killed);
         running.wait_for_end();
     }
 }

@@ -1,4 +1,4 @@
-//! What many short processes leave: nothing. And that a worker does not depend on the thread that asked for it.
+//! Many short processes leave nothing behind, and a worker does not depend on the thread that started it.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::test_program;
 
-/// The worker waits for its own children only, so that `Command` in a task loses none; orphans are its keeper's.
+/// The worker waits for its own children only, so that `Command` in a task loses no exit code. The keeper waits for
+/// orphans.
 #[test]
 fn five_thousand_orphans_and_twenty_thousand_tasks_leave_nothing_behind_and_steal_no_child() {
     for (pool, method) in [("process", "spawn"), ("process", "forkserver"), ("billiard", "fork")] {

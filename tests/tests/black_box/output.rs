@@ -1,5 +1,5 @@
-//! What tasks print: passed on line by line under the actor's name, kept for the error of a failed attempt, and never a
-//! reason to wait.
+//! The output of tasks: pushflow passes it on line by line under the name of the actor, keeps the last lines for the error
+//! of a failed attempt, and never makes a run wait for it.
 
 use pushflow_tests::folder::Folder;
 use pushflow_tests::processes::Mark;
@@ -31,7 +31,7 @@ def speaker(**inputs):
     assert_eq!(finished.stdout, "");
 }
 
-/// Three rounds of a loop: what the attempts print has an end of line nowhere.
+/// Three rounds of a loop, whose attempts print text without an end of line.
 #[test]
 fn lines_without_an_end_are_printed_when_their_attempt_ends() {
     let module = r#"
@@ -86,7 +86,7 @@ fn bytes_that_are_no_text_do_no_harm() {
     run(&Folder::with_tasks(module, &["task"])).assert_code(0).assert_error("task| \u{fffd}\u{fffd}\0\n");
 }
 
-/// Both write their lines in halves, at the same time: each has seen the other's first before it goes on.
+/// Both tasks write their lines in halves, at the same time: each sees the first half of the other before it goes on.
 #[test]
 fn lines_of_tasks_that_run_at_the_same_time_are_not_mixed() {
     let module = r#"
@@ -243,12 +243,12 @@ fn a_reader_that_stops_reading_does_not_stop_the_run() {
 
 #[test]
 fn the_marks_of_the_tests_work() {
-    // Were they never found, every assertion that nothing is left would hold.
+    // If processes were never found, every assertion that none is left would hold.
     let mark = Mark::new();
     let mut child = std::process::Command::new("sleep").arg("1000").env(Mark::VARIABLE, mark.value()).spawn().unwrap();
     let found = mark.processes();
     mark.kill_all();
     child.wait().unwrap();
     assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [i32::try_from(child.id()).unwrap()]);
-    mark.assert_gone();
+    mark.assert_none_left();
 }

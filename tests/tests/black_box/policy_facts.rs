@@ -182,12 +182,13 @@ fn commands_and_interpreters_are_to_the_kernel_what_workers_are_and_begin_as_fre
     }
 }
 
-/// A shell's `trap '' SIGNAL` outlasts `exec`: what `nohup` does with SIGHUP, and here with a real-time signal, too.
+/// A signal that a shell ignores (`trap '' SIGNAL`) stays ignored over `exec`. `nohup` ignores SIGHUP, a script SIGINT for
+/// the programs that it starts with `&`; here a real-time signal is ignored, too.
 #[test]
 fn what_is_ignored_where_pushflow_was_started_is_not_ignored_by_commands_and_interpreters() {
     for method in METHODS {
         let folder = facts_program();
-        let script = r#"trap '' HUP USR1 40; exec "$0" run "$@" --workers 2 --start-method "#;
+        let script = r#"trap '' HUP INT USR1 40; exec "$0" run "$@" --workers 2 --start-method "#;
         let program = Program::at(Path::new("/bin/bash")).args(["-c".to_owned(), format!("{script}{method}")]);
         let running = program.arg(&binaries().pushflow).arg(folder.graph()).start();
         for name in ["command", "interpreter"] {

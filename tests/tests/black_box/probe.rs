@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::{GONE_WITHIN, Process, wait_until};
+use pushflow_tests::processes::{CLEAN_UP_LIMIT, Process, wait_until};
 use pushflow_tests::run::{Program, Running};
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn cells(report: &Value) -> &[Value] {
 
 #[test]
 fn every_combination_is_as_good_as_in_the_original_and_none_hangs() {
-    let finished = probe(&["--format", "json"]).hangs_after(GONE_WITHIN * 300).run();
+    let finished = probe(&["--format", "json"]).hangs_after(CLEAN_UP_LIMIT * 300).run();
     let report = finished.assert_code(0).json();
     assert_eq!(cells(&report).len(), 2 * 7 * 7 * 3);
     assert_eq!(report["summary"]["worse"], 0, "{report}");
@@ -132,7 +132,7 @@ fn long_probe(arguments: &[&str]) -> (Running, Process) {
 /// A process that the probe has started for a combination; not the sleeping copy of itself.
 fn wait_for_combination(probe: &Running) -> Process {
     let mut found = None;
-    wait_until("a process of the probe", GONE_WITHIN * 60, || {
+    wait_until("a process of the probe", CLEAN_UP_LIMIT * 60, || {
         let mut children = probe.mark().named(PROBE).into_iter().filter(|process| process.parent == probe.pid());
         found = children.find(|process| process.variable("PUSHFLOW_ENVIRONMENT").is_some());
         found.is_some()
@@ -163,7 +163,7 @@ fn what_hangs_is_ended_at_its_deadline_and_counted() {
     // It may have ended before it was stopped; then another one is taken.
     loop {
         kill(Pid::from_raw(stopped.pid), Signal::SIGSTOP).ok();
-        wait_until("a process that is stopped or gone", GONE_WITHIN * 60, || {
+        wait_until("a process that is stopped or gone", CLEAN_UP_LIMIT * 60, || {
             state(&stopped).is_none_or(|state| state == 'T')
         });
         if state(&stopped) == Some('T') {
@@ -171,7 +171,7 @@ fn what_hangs_is_ended_at_its_deadline_and_counted() {
         }
         stopped = wait_for_combination(&running);
     }
-    wait_until("its end", GONE_WITHIN * 60, || state(&stopped).is_none());
+    wait_until("its end", CLEAN_UP_LIMIT * 60, || state(&stopped).is_none());
     running.signal(Signal::SIGINT);
     let report = running.wait().assert_code(130).json();
     let cell = &cells(&report)[0];
@@ -186,6 +186,6 @@ fn a_probe_that_is_killed_leaves_nothing() {
     let (running, _) = long_probe(&["--pool", "process"]);
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
-    running.mark().assert_gone_since(killed);
+    running.mark().assert_none_left_since(killed);
     running.wait_for_end();
 }

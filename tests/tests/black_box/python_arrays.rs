@@ -1,5 +1,5 @@
-//! Arrays of Python tasks: no socket carries them and no process but an interpreter holds them; what a task does to one is
-//! its own affair; and nothing of them piles up.
+//! Arrays of Python tasks: no socket carries them, and no process but an interpreter holds them. A task that changes an
+//! array changes it for no other task. The memory for arrays does not grow with the number of rounds.
 
 use std::process::{Command, Stdio};
 

@@ -208,6 +208,6 @@ fn a_process_ends_with_the_task_that_started_it() {
     folder.wait_for("ready");
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
-    running.mark().assert_gone_since(killed);
+    running.mark().assert_none_left_since(killed);
     running.wait_for_end();
 }

@@ -63,7 +63,7 @@ fn nothing_is_left_of_a_run_that_is_killed_while_its_interpreter_starts() {
         wait_until("the interpreter was started", SOON, || folder.path("started").exists());
         let killed = Instant::now();
         running.signal(Signal::SIGKILL);
-        running.mark().assert_gone_since(killed);
+        running.mark().assert_none_left_since(killed);
         let (finished, _) = running.wait_for_end();
         assert_eq!(finished.signal(), Some(9), "{pool}");
     }

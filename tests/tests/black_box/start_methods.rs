@@ -1,4 +1,4 @@
-//! However a worker is started, it is the same to the kernel, to its tasks and to the scheduler.
+//! A worker has the same properties for the kernel, its tasks and the scheduler, however it is started.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::test_program;
 
 const METHODS: [&str; 4] = ["default", "spawn", "forkserver", "fork"];
 
-/// What the test program is to do before `init()`.
+/// The variable that says what the test program does before `init()`.
 const BEGINNING: &str = "PUSHFLOW_TEST_BEGINNING";
 
 /// The test program with a start method on top of its settings.
@@ -85,7 +85,7 @@ fn a_worker_has_the_schedulers_variables_and_folder() {
     }
 }
 
-/// With `fork` the numbers of the caller's files stay taken, by `/dev/null`.
+/// With `fork`, `/dev/null` takes the numbers of the files of the caller.
 #[test]
 fn a_worker_has_no_files_but_its_own() {
     let files = |method: &str| {
@@ -99,7 +99,7 @@ fn a_worker_has_no_files_but_its_own() {
     }
 }
 
-/// What a shell had open when it started the scheduler is not for the workers to keep open.
+/// Workers keep no file open that the scheduler inherited from a shell.
 #[test]
 fn a_worker_has_no_files_that_the_scheduler_inherited() {
     for method in METHODS {
@@ -128,7 +128,7 @@ fn a_killed_scheduler_leaves_neither_workers_nor_what_hid_below_them() {
         let workers = running.mark().named("pushflow-test-p");
         assert!(workers.iter().any(|worker| worker.parent == keeper.pid), "{method}: {workers:?}");
         running.signal(Signal::SIGKILL);
-        running.mark().clone().assert_gone();
+        running.mark().clone().assert_none_left();
         let (finished, _left) = running.wait_for_end();
         assert_eq!(finished.signal(), Some(Signal::SIGKILL as i32), "{method}");
     }

@@ -252,7 +252,7 @@ fn a_killed_scheduler_leaves_neither_the_warm_interpreter_nor_what_its_imports_s
     folder.wait_for("began");
     only_warm(&running);
     running.signal(Signal::SIGKILL);
-    running.mark().clone().assert_gone();
+    running.mark().clone().assert_none_left();
     running.wait_for_end();
 }
 
@@ -262,7 +262,7 @@ fn a_killed_scheduler_while_the_imports_go_on_leaves_nothing() {
     let running = run(&folder, "forkserver", 2).args(["--pool", "multiprocessing"]).start();
     folder.wait_for("imported");
     running.signal(Signal::SIGKILL);
-    running.mark().clone().assert_gone();
+    running.mark().clone().assert_none_left();
     running.wait_for_end();
 }
 

@@ -1,9 +1,9 @@
-//! What ends with what: every event of the original's table "process lifetime" and more, on each pool, with workers
-//! started in each way that there is.
+//! Which processes end with which event: every event of the original's table "process lifetime" and more, on each pool,
+//! with each start method.
 //!
-//! Each cell runs a program of its own ([`scene`]). That something *may* finish is shown by letting it, once everything is
-//! over that the event has to end; that it is *ended*, by its end without that. No cell depends on how long something
-//! takes, other than on the promise that nothing is left after a second.
+//! Each cell runs a program of its own ([`scene`]). To show that a task *may* finish, the test lets it finish after all
+//! processes have ended that the event must end. To show that a task *is ended*, the test waits for its end without letting
+//! it finish. No cell depends on how long a step takes, except on the promise that no process is left after a second.
 
 mod parent;
 mod scene;
@@ -24,7 +24,7 @@ use self::signals::To;
 const POOLS: [&str; 6] = ["thread", "process", "ndprocess", "multiprocessing", "ndmultiprocessing", "billiard"];
 const METHODS: [&str; 3] = ["spawn", "forkserver", "fork"];
 
-/// An event: what it is, what the original does, and how to find out what pushflow does.
+/// A row of the table: the event, what the original does, and the experiment that shows what pushflow does.
 struct Row {
     event: &'static str,
     original: &'static str,
@@ -42,7 +42,7 @@ const fn command_line(event: &'static str, original: &'static str, look: fn(Plac
     Row { event, original, look, methods: &["spawn", "forkserver"] }
 }
 
-/// The program is gone, and could not do anything about it.
+/// The program ends in a way that it can't handle.
 static GONE: &[Row] = &[
     row(
         "`kill -9` of the program",
@@ -97,7 +97,7 @@ static EXITS: &[Row] = &[
     row("`abort` with a pool in scope", "not measured", |place| parent::gone_in_scope(place, "abort")),
 ];
 
-/// SIGINT to a run that it is to stop.
+/// SIGINT to a run with SIGINT among its `stop_signals`.
 static STOPS: &[Row] = &[
     row("SIGINT to the program alone", "waits for T, not stopped", |place| signals::stops(place, To::Alone)),
     row("SIGINT to the foreground group", "T is interrupted (thread: waits for T)", |place| {
@@ -160,7 +160,7 @@ impl fmt::Display for Cell {
     }
 }
 
-/// The cells of a row: on threads there is nothing to start.
+/// The cells of a row. Threads have no start method.
 fn cells(row: &'static Row) -> impl Iterator<Item = Cell> {
     let places = POOLS.into_iter().flat_map(|pool| {
         let methods = if pool == "thread" { &row.methods[..1] } else { row.methods };
@@ -169,7 +169,7 @@ fn cells(row: &'static Row) -> impl Iterator<Item = Cell> {
     places.map(move |place| Cell { row, place })
 }
 
-/// What was found on one pool: once if the start method makes no difference.
+/// The result on one pool, written once if all start methods have the same.
 fn in_words(found: &[(&Cell, &String)]) -> String {
     let first = found.first().map_or("", |(_, words)| words);
     if found.iter().all(|(_, words)| *words == first) {
@@ -178,7 +178,7 @@ fn in_words(found: &[(&Cell, &String)]) -> String {
     found.iter().map(|(cell, words)| format!("{}: {words}", cell.place.method)).collect::<Vec<_>>().join("; ")
 }
 
-/// Looks at every cell, and gives the table.
+/// Runs the experiment of every cell, and returns the table.
 fn table(first: &str, rows: &'static [Row]) -> String {
     let cells: Vec<Cell> = rows.iter().flat_map(cells).collect();
     let found = run_all(&cells, |cell| (cell.row.look)(cell.place));

@@ -1,7 +1,7 @@
 //! The process rules, event by event and pool by pool, and the page `docs/process-rules.md`, which these tests write.
 //!
-//! - [`lifetime`]: what ends with what, and what may finish.
-//! - [`submitter`]: what whoever submits a task that misbehaves hears of it.
+//! - [`lifetime`]: which processes end with which event, and which tasks may finish.
+//! - [`submitter`]: what the submitter of a misbehaving task sees.
 
 mod lifetime;
 mod submitter;

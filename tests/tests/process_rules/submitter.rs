@@ -1,8 +1,8 @@
-//! What whoever submits a task that misbehaves hears of it, on each pool: that attempt alone fails, with its reason, and
-//! the pool goes on.
+//! What the submitter of a misbehaving task sees, on each pool: that attempt alone fails, with its reason, and the pool
+//! goes on.
 //!
-//! All rows are taken one after another on one pool, so that each also shows that those before it did no harm. Where the
-//! start method could matter, they are taken with each.
+//! One pool runs all rows one after another, so that each row also shows that the rows before it did no harm. If the start
+//! method could matter, each start method runs the rows.
 
 mod rows;
 
@@ -27,14 +27,14 @@ use self::rows::{PYTHON_TASKS, ROWS, Row, Thread};
 /// Every pool of processes.
 const POOLS: [&str; 5] = ["process", "ndprocess", "multiprocessing", "ndmultiprocessing", "billiard"];
 const METHODS: [&str; 3] = ["spawn", "forkserver", "fork"];
-/// What takes longer than this never comes.
+/// An outcome that takes longer than this counts as missing.
 const HANG: Duration = Duration::from_secs(30);
 
 fn test_program(settings: &Value) -> Program {
     Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-test-program"))).arg(settings.to_string())
 }
 
-/// One program that takes some of the rows on one pool.
+/// One program, which runs some of the rows on one pool.
 struct Experiment {
     pool: &'static str,
     method: &'static str,
@@ -48,17 +48,17 @@ impl fmt::Display for Experiment {
     }
 }
 
-/// What becomes of four more tasks on a pool that goes on.
+/// The outcomes of four more tasks on a pool that goes on.
 const FOUR_MORE: [&str; 4] = ["finished"; 4];
 
-/// What was seen of one row on one pool, with one start method.
+/// The result of one row on one pool, with one start method.
 struct Seen {
     event: &'static str,
     cell: String,
 }
 
 impl Experiment {
-    /// Takes the rows: what was seen of each.
+    /// Runs the rows, and returns the result of each.
     fn run(&self) -> Vec<Seen> {
         let folder = Folder::new();
         folder.write("tasks.py", PYTHON_TASKS);
@@ -113,8 +113,8 @@ fn cell(seen: &Value, folder: &Folder) -> String {
     text
 }
 
-/// What the submitter of the task saw whose worker was killed, before the nap of a second in the other worker was over;
-/// everybody else's finishes.
+/// What the submitter saw of the task whose worker was killed, before the nap of a second in the other worker ended. All
+/// other tasks finish.
 fn victim(seen: &Value, folder: &Folder) -> String {
     let order = seen["order"].as_array().expect("that was looked at");
     let place = |name: &str| order.iter().position(|entry| entry[0] == name);
@@ -300,12 +300,12 @@ fn a_daemon_of_a_task_on_a_thread_outlives_the_program() {
     let (finished, rest) = test_program(&settings).start().wait_for_end();
     let report = finished.assert_code(0).json();
     assert_eq!(report["steps"][0], json!({"seen": {"result": {"fine": true}}, "after": FOUR_MORE}), "{report}");
-    // The guardian and what it knows leave; the daemon is not of its making.
+    // The guardian and its processes end. The guardian did not start the daemon.
     wait_until("the end of all but the daemon", HANG, || rest.mark().processes().len() <= 1);
     assert_eq!(rest.mark().processes().len(), 1);
 }
 
-// ----- what was stopped is never silently waited for -----
+// ----- no run waits silently for a stopped process -----
 
 /// The test program's run of one Rust task that stops itself.
 #[test]
@@ -329,7 +329,7 @@ fn a_rust_task_that_stops_itself_is_told_in_an_event_and_ended_by_the_deadline()
     }
 }
 
-/// What `pushflow run` says of a graph with a task that stops itself.
+/// The output of `pushflow run` for a graph with a task that stops itself.
 fn assert_stop_is_said(folder: &Folder, pool: &str) {
     let environment = if pool == "gevent" { "green" } else { "plain" };
     let finished = long_enough(|limit| {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{self, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use pushflow_green::wait_readable;
 use pushflow_guardian::{Child, Launch, LaunchError, Launcher, classify_launch_error, resolve_program};
 use pushflow_model::Exit;
-use pushflow_os::PidFd;
+use pushflow_os::{PidFd, SignalWatch};
 
 /// Starts processes as children of this process, without forking this process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +31,7 @@ impl Launcher for DirectLauncher {
             command.current_dir(directory);
         }
         command.process_group(0);
+        give_programs_the_default_sigint();
         let mut child =
             command.spawn().map_err(|error| classify_launch_error(error, &program, launch.directory.as_deref()))?;
         let process = match PidFd::open(id(&child)) {
@@ -44,6 +45,23 @@ impl Launcher for DirectLauncher {
         let pid = child.id();
         Ok(Arc::new(DirectChild { pid, process, state: Mutex::new((child, None)) }))
     }
+}
+
+/// Makes sure that programs start with the default action of SIGINT, as the guardian does for those that it starts.
+///
+/// A test process that was started in the background by a script ignores SIGINT, and a program keeps an ignored signal
+/// ignored: `exec` does not change that, and a shell can't trap such a signal. A caught signal gets its default action
+/// in `exec`. So the test process catches SIGINT from now on and does nothing with it, which for itself is the same as
+/// to ignore it.
+fn give_programs_the_default_sigint() {
+    static GIVEN: Once = Once::new();
+    GIVEN.call_once(|| {
+        let unless_ignored = SignalWatch::start_unless_ignored(Signal::SIGINT).expect("SIGINT can be caught");
+        if unless_ignored.is_none() {
+            // Never dropped: dropping restores the ignored signal.
+            std::mem::forget(SignalWatch::start(Signal::SIGINT).expect("SIGINT can be caught"));
+        }
+    });
 }
 
 fn inherited_unless(file: Option<OwnedFd>) -> Stdio {

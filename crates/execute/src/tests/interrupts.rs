@@ -200,6 +200,24 @@ fn a_program_that_succeeds_in_spite_of_an_interrupt_has_succeeded() {
     assert_eq!(value(&result, "stdout"), Value::from("saved\n"));
 }
 
+/// Scripts (`&`), `nohup` and some CI systems start a test program with SIGINT ignored.
+#[test]
+fn programs_are_interrupted_where_the_test_program_was_started_with_sigint_ignored() {
+    let tests = ["a_sleeping_program_is_interrupted", "a_program_that_succeeds_in_spite_of_an_interrupt_has_succeeded"];
+    let tests = tests.map(|test| format!("tests::interrupts::{test}"));
+    let output = std::process::Command::new("/bin/bash")
+        .args(["-c", "trap '' INT; grep SigIgn /proc/$$/status; exec \"$@\"", "bash"])
+        .arg(std::env::current_exe().unwrap())
+        .arg("--exact")
+        .args(tests)
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let ignored = stdout.lines().next().and_then(|line| u64::from_str_radix(line.split_whitespace().last()?, 16).ok());
+    assert!(ignored.is_some_and(|set| set & (1 << (nix::libc::SIGINT - 1)) != 0), "{output:?}");
+    assert!(output.status.success() && stdout.contains("2 passed"), "{output:?}");
+}
+
 #[test]
 fn an_interpreter_that_does_not_start_is_given_up_when_interrupted() {
     let folder = Folder::with("python3", "#!/bin/sh\ntouch $0.ready\nsleep 60\n");

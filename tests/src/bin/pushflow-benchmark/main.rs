@@ -1,8 +1,8 @@
-//! pushflow's side of the benchmark: the workloads that `bench_peers.py` runs on what users would pick instead.
+//! The benchmark of pushflow. `bench_peers.py` runs the same workloads on the libraries that users could choose instead.
 //!
-//! Prints one JSON object a line, as that script does: `value` is the median over the repeats inside one warm process, a
-//! time per item, smaller is better, unless the unit says otherwise. Figures hold only beside others of the same run
-//! (`scripts/bench.sh`).
+//! Prints one JSON object a line, as that script does: `value` is the median over the repeats inside one warm process. It
+//! is a time per item, where smaller is better, unless the unit says otherwise. Compare figures only with those of the same
+//! run (`scripts/bench.sh`).
 
 mod arguments;
 mod tasks;

@@ -19,7 +19,7 @@ const MIB: usize = 1 << 20;
 /// A run that takes longer has hung.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Where and in which language.
+/// The pool and the language of a measurement.
 #[derive(Clone, Copy)]
 struct Case<'a> {
     arguments: &'a Arguments,
@@ -27,7 +27,7 @@ struct Case<'a> {
     language: Language,
 }
 
-/// Runs everything that is wanted.
+/// Runs the workloads that the arguments select.
 pub(crate) fn run(arguments: &Arguments) -> Measured<()> {
     for pool in POOLS {
         for language in Language::ALL {
@@ -190,7 +190,7 @@ impl Case<'_> {
     }
 }
 
-/// The middle one; the values are sorted after that.
+/// The median. Sorts the values.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,7 +1,7 @@
 //! A program whose tasks make, check and hand on long values.
 //!
-//! Its argument is a JSON object (see [`Settings`]); it runs its tasks in a row or in a loop and prints, as JSON, how that
-//! went, and how many files, mappings and slabs it had and how much memory after each attempt.
+//! Its argument is a JSON object (see [`Settings`]). The program runs its tasks in a row or in a loop, and prints as JSON
+//! the outcome, and its files, mappings, slabs and memory after each attempt.
 
 mod tasks;
 
@@ -12,12 +12,12 @@ use std::time::Duration;
 use pushflow::{Data, EventKind, Key, Observer, PoolOptions, RunOptions, TaskSpec, Workflow, WorkflowEvent};
 use serde_json::{Value, json};
 
-/// The argument, with what is the case where nothing is said.
+/// The argument of the program, and the defaults.
 struct Settings(Value);
 
 impl Settings {
-    /// `tasks`: their names, one after another. `loop`: whether to run them again as long as the last one's result says
-    /// `again`; then an error of one of them triggers the last.
+    /// `tasks`: the names of the tasks, in their order. `loop`: whether to run them again as long as the result of the
+    /// last task has a true `again`; then an error of a task triggers the last task.
     fn workflow(&self) -> Result<Workflow, Box<dyn std::error::Error>> {
         let mut workflow = Workflow::new("large values");
         let (start, stop) = (workflow.start()?, workflow.stop()?);
@@ -75,7 +75,7 @@ impl Settings {
     }
 }
 
-/// What this process has after each attempt.
+/// An observer that records the resources of this process after each attempt.
 #[derive(Default)]
 struct Watcher(Mutex<Vec<tasks::Facts>>);
 

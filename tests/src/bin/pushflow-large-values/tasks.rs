@@ -1,4 +1,4 @@
-//! The tasks, and what a process can say of itself.
+//! The tasks, and the resources that a process finds out of itself.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -10,18 +10,18 @@ use pushflow::{Data, List, Value, task};
 use pushflow_tests::kernel_view::mapped_segments;
 use serde::Serialize;
 
-/// What samples repeat: of no length that anything else has.
+/// The pattern that samples repeat. No buffer or page has its length.
 static PATTERN: LazyLock<Vec<u8>> =
     LazyLock::new(|| (0..65_521u32).map(|number| (number ^ (number >> 8)) as u8).collect());
 
-/// So many bytes that can be told from any others.
+/// A sample: this many bytes, which differ from all other contents.
 pub fn sample(bytes: usize) -> Vec<u8> {
     let mut sample = PATTERN.repeat(bytes.div_ceil(PATTERN.len()));
     sample.truncate(bytes);
     sample
 }
 
-/// Whether these are such bytes.
+/// Whether these bytes are a sample.
 pub fn is_sample(bytes: &[u8]) -> bool {
     bytes.chunks(PATTERN.len()).all(|chunk| *chunk == PATTERN[..chunk.len()])
 }
@@ -39,13 +39,13 @@ fn makes(bytes: usize) -> Data {
     Data::new().with("value", Value::Bytes(sample(bytes).into()))
 }
 
-/// Looks at the value, and returns another one that is the same.
+/// Reads the value, and returns a copy.
 #[task]
 fn copies(inputs: Data) -> Result<Data, String> {
     Ok(Data::new().with("value", Value::Bytes(value(&inputs)?.to_vec().into())))
 }
 
-/// Returns the value without a look at it.
+/// Returns the value without reading it.
 #[task]
 fn hands_on(inputs: Data) -> Data {
     inputs.named("value").map(|value| ("value", value.clone())).into_iter().collect()
@@ -57,14 +57,14 @@ fn checks(inputs: Data) -> Result<Data, String> {
     Ok(Data::new().with("value", length))
 }
 
-/// Counts the rounds, without a look at the value.
+/// Counts the rounds, without reading the value.
 #[task]
 fn counts(round: Option<i64>, limit: i64) -> Data {
     let round = round.unwrap_or(0) + 1;
     Data::new().with("round", round).with("again", round < limit)
 }
 
-/// Notes what this process has, and makes the value of the next round.
+/// Records the resources of this process, and makes the value of the next round.
 #[task]
 fn goes_on(inputs: Data) -> Result<Data, String> {
     let number = |name: &str| match inputs.value(name) {
@@ -82,7 +82,8 @@ fn goes_on(inputs: Data) -> Result<Data, String> {
     Ok(result.with("value", Value::Bytes(sample(bytes).into())))
 }
 
-/// Is killed while its result is written: a thread waits until the memory that is written shows among the mappings.
+/// Is killed while its result is written: a thread waits until the shared memory of the result is among the mappings, and
+/// kills the process.
 #[task]
 fn is_killed_while_it_writes() -> Data {
     std::thread::spawn(|| {
@@ -93,7 +94,7 @@ fn is_killed_while_it_writes() -> Data {
             }
         }
     });
-    // Numbers are written one after another, which takes its time.
+    // Numbers are written one by one, which takes long.
     Data::new().with("value", Value::List(List::from_iter((0..2_000_000).map(|number| Value::Int(number << 40)))))
 }
 
@@ -110,7 +111,7 @@ fn stops() {
     std::thread::sleep(Duration::from_secs(3600));
 }
 
-/// What a process has.
+/// The resources of a process.
 #[derive(Debug, Default, Serialize)]
 pub struct Facts {
     files: usize,

@@ -9,10 +9,10 @@ use pushflow::{Data, TaskPool, TaskSpec};
 use crate::tasks::{say, wait_for};
 use crate::{Failure, Settings, meet};
 
-/// The exit code of every exit that the program asks for.
+/// The exit code of the program when it exits by itself.
 const CODE: u8 = 7;
 
-/// Waits for the file `event`, then ends as the setting `then` says; says `leaving` first.
+/// Waits for the file `event`, writes the file `leaving`, and ends as the setting `then` says.
 pub(crate) fn end(settings: &Settings, pool: &TaskPool) -> Result<ExitCode, Failure> {
     let folder = settings.folder();
     wait_for(&folder, "event");
@@ -53,7 +53,7 @@ pub(crate) fn end(settings: &Settings, pool: &TaskPool) -> Result<ExitCode, Fail
             Ok(ExitCode::from(CODE))
         }
         "print too" => {
-            // As `main` does that prints a result.
+            // Like a `main` function that prints a result.
             println!("the program's own words");
             Ok(ExitCode::from(CODE))
         }
@@ -61,8 +61,8 @@ pub(crate) fn end(settings: &Settings, pool: &TaskPool) -> Result<ExitCode, Fail
     }
 }
 
-/// Signals do what they do by default, also where the tests were started by something that ignores them, as `nohup` does
-/// SIGHUP and a shell SIGINT for what it runs in the background.
+/// Gives signals their default actions. The tests may have been started with ignored signals: `nohup` ignores SIGHUP, and a
+/// shell ignores SIGINT for the programs that it runs in the background.
 #[expect(unsafe_code, reason = "there is no safe way to set what a signal does")]
 pub(crate) fn heed_signals() {
     for number in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -71,7 +71,7 @@ pub(crate) fn heed_signals() {
     }
 }
 
-/// From now on a thread waits for SIGTERM and exits, as a program's own handler does.
+/// Starts a thread that waits for SIGTERM and exits, as a handler of the program would.
 pub(crate) fn exit_on_sigterm() -> Result<(), Failure> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);

@@ -1,7 +1,7 @@
-//! A program with a busy pool, which ends, or is ended, in the way that its argument says.
+//! A program with a busy pool, which ends, or is ended, in the way that its argument names.
 //!
-//! The argument is a JSON object (see [`Settings`]). Test and program talk through files in a folder: what either is to
-//! wait for, the other writes, so that nothing depends on how long something takes.
+//! The argument is a JSON object (see [`Settings`]). Test and program exchange messages through files in a folder: each
+//! waits for files that the other writes, so that no result depends on how long a step takes.
 
 mod endings;
 mod tasks;
@@ -17,7 +17,7 @@ use crate::tasks::{say, wait_for};
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// The argument, with what is the case where nothing is said.
+/// The argument of the program, and the defaults.
 pub(crate) struct Settings(Value);
 
 impl Settings {
@@ -38,7 +38,7 @@ impl Settings {
         self.text("folder").unwrap_or(".").into()
     }
 
-    /// `then`: how the program ends, when there is the file `event`.
+    /// `then`: how the program ends when the file `event` exists.
     pub(crate) fn then(&self) -> &str {
         self.text("then").unwrap_or("return")
     }
@@ -64,7 +64,7 @@ impl Settings {
         Ok(options)
     }
 
-    /// The task that keeps a worker busy, with `nested` in a pool of this type that it has.
+    /// The task that keeps a worker busy. With `nested` it runs in a pool of that type, which another task opens.
     fn busy_task(&self) -> Result<(TaskSpec, Data), Failure> {
         let Some(nested) = self.text("nested") else { return Ok((TaskSpec::rust("busy"), self.inputs("busy"))) };
         let inputs = Data::new()
@@ -74,7 +74,7 @@ impl Settings {
         Ok((TaskSpec::rust("nests"), inputs))
     }
 
-    /// What the busy task gets: `manner`, and `children`, which it has where nothing is said.
+    /// The inputs of the busy task: `manner`, and `children`, which is true by default.
     fn inputs(&self, name: &str) -> Data {
         Data::new()
             .with("folder", self.folder().to_string_lossy().into_owned())
@@ -84,7 +84,8 @@ impl Settings {
     }
 }
 
-/// Two tasks that end only together, so that each has a worker of its own: these are written down as `file`.
+/// Runs two tasks that end only together, so that each has a worker of its own. Writes the pids of the workers into
+/// `file`.
 pub(crate) fn meet(pool: &TaskPool, settings: &Settings, file: &str) -> Result<(), Failure> {
     let folder = settings.folder();
     let inputs = |number: i64| {
@@ -103,7 +104,7 @@ pub(crate) fn meet(pool: &TaskPool, settings: &Settings, file: &str) -> Result<(
     Ok(())
 }
 
-/// Opens the pool, learns its two workers, gives one of them the busy task unless `busy` is false, and ends.
+/// Opens the pool, finds out its two workers, submits the busy task unless `busy` is false, and ends.
 fn use_pool(settings: &Settings) -> Result<ExitCode, Failure> {
     let folder = settings.folder();
     let pool = TaskPool::open(settings.pool()?, &settings.options()?)?;
@@ -122,7 +123,7 @@ fn use_pool(settings: &Settings) -> Result<ExitCode, Failure> {
         })?;
         wait_for(&folder, "busy");
     }
-    // A pool that nobody drops, as a static one, unless it is said to be in `scope`.
+    // Like a static pool, this one is never dropped, unless the setting `scope` is true.
     if settings.text("holder") == Some("scope") {
         endings::end(settings, &pool)
     } else {

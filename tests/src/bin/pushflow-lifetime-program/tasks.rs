@@ -1,4 +1,4 @@
-//! The tasks, and how they and the program talk to the test: through files.
+//! The tasks, and the files through which tasks and program exchange messages with the test.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,11 @@ use serde_json::json;
 
 use crate::Failure;
 
-/// The pause between two looks at a condition.
+/// The pause between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Writes a file, which is there only when it is complete. It has to be possible: there is nobody to tell.
+/// Writes a file, which appears only when it is complete. Panics if that is not possible, since no caller could report the
+/// error.
 pub(crate) fn say(folder: &Path, file: &str, text: impl AsRef<[u8]>) {
     let part = folder.join(format!("{file}.part"));
     let written = fs::write(&part, text).and_then(|()| fs::rename(&part, folder.join(file)));
@@ -29,7 +30,7 @@ pub(crate) fn wait_for(folder: &Path, file: &str) {
     }
 }
 
-/// Waits for the other task that meets here; the pid of its own process.
+/// Waits until the other task of the pair runs, too. Returns the pid of this process.
 #[task]
 fn meets(folder: String, file: String, number: i64) -> Data {
     let folder = Path::new(&folder);
@@ -49,10 +50,10 @@ fn prints() {
     (0..2000).for_each(|_| print!("{line}"));
 }
 
-/// Says as `NAME` who its processes are, waits for the file `go`, and says as `NAME end` that it got there.
+/// Writes the pids of its processes into the file `NAME`, waits for the file `go`, and then writes the file `NAME end`.
 ///
-/// When it is asked to end it says so as `NAME interrupted`. `manner`: `plain` ends then; `deaf` does not; `stubborn` does
-/// not end of SIGTERM either.
+/// When it is interrupted it writes the file `NAME interrupted`. With the `manner` `plain` it ends then; with `deaf` it
+/// goes on; with `stubborn` it goes on and ignores SIGTERM, too.
 #[task]
 fn busy(folder: String, name: String, manner: String, children: bool, context: &TaskContext) -> Result<(), Failure> {
     let folder = Path::new(&folder);
@@ -76,13 +77,13 @@ fn busy(folder: String, name: String, manner: String, children: bool, context: &
     Ok(())
 }
 
-/// The same as the task of an actor, whose name it takes.
+/// The same task, with the name of its actor as `NAME`.
 #[task]
 fn busy_actor(folder: String, manner: String, children: bool, context: &TaskContext) -> Result<(), Failure> {
     busy(folder, context.actor().to_owned(), manner, children, context)
 }
 
-/// Runs `busy` in a pool of its own, after it has said as `outer` who it is.
+/// Writes its pid into the file `outer`, and runs `busy` in a pool of its own.
 #[task]
 fn nests(folder: String, pool: String, start_method: String, context: &TaskContext) -> Result<(), Failure> {
     say(Path::new(&folder), "outer", std::process::id().to_string());
@@ -97,8 +98,8 @@ fn nests(folder: String, pool: String, start_method: String, context: &TaskConte
     Ok(())
 }
 
-/// A child that notes SIGTERM as the file `terminated`, and one that nothing leads to: of another session, with a parent
-/// that has ended.
+/// Starts two children: one that writes the file `terminated` at SIGTERM, and a daemon in a session of its own whose
+/// parent has ended.
 fn start_children(folder: &Path, name: &str) -> Result<Vec<u32>, Failure> {
     let near = "trap 'echo > terminated' TERM; echo > \"$0 trap\"; while :; do sleep 0.05; done";
     let near = shell(folder, near, name).spawn()?;
@@ -110,7 +111,7 @@ fn start_children(folder: &Path, name: &str) -> Result<Vec<u32>, Failure> {
     Ok(vec![near.id(), fs::read_to_string(folder.join(file))?.trim().parse()?])
 }
 
-/// A shell that knows its task's name as `$0`, and prints nothing.
+/// A shell that has the name of its task as `$0`, and prints nothing.
 fn shell(folder: &Path, script: &str, name: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script, name]).current_dir(folder);

@@ -11,10 +11,10 @@ use pushflow_tests::folder::Folder;
 
 use crate::tasks::{chain, exception, value, watching};
 
-/// What takes longer than this hangs.
+/// A run that takes longer than this counts as hanging.
 const HANG: Duration = Duration::from_secs(20);
 
-/// Counts; the second one of a run that names a door, a file, waits until it is there.
+/// Counts. If the run names a file as `door`, the second task waits until that file exists.
 #[task]
 fn count(context: &TaskContext, counter: i64, door: Option<String>) -> Result<Data, Cancelled> {
     if let Some(door) = door.filter(|_| counter == 1) {
@@ -25,7 +25,7 @@ fn count(context: &TaskContext, counter: i64, door: Option<String>) -> Result<Da
     Ok(Data::new().with("counter", counter + 1))
 }
 
-/// Three tasks in a row, whose errors an error handler takes to the stop actor; and the second of them.
+/// A workflow of three tasks in a row, with an error handler that leads to the stop actor. Returns the second task, too.
 fn three_tasks() -> (Workflow, ActorId) {
     let mut workflow = Workflow::new("sleep");
     let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());

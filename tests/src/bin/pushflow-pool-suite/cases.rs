@@ -33,7 +33,7 @@ fn submits(suite: &Suite) {
     let (one, two) = (submit(&pool, "echoes", echo(1)), submit(&pool, "echoes", echo("two")));
     assert_eq!(outcome(two).unwrap().value("value").unwrap(), Some(&Value::from("two")));
     assert_eq!(number(outcome(one), "value"), 1);
-    // Whoever does not wait for a task harms nobody.
+    // A task whose outcome nobody waits for does no harm.
     drop(submit(&pool, "echoes", echo(3)));
     assert_eq!(number(outcome(submit(&pool, "echoes", echo(4))), "value"), 4);
 }
@@ -81,7 +81,7 @@ fn interrupts_what_runs(suite: &Suite) {
     let pool = suite.open(2);
     let one = submit(&pool, "runs_until_interrupted", suite.named("a"));
     suite.wait_for("a");
-    // That a task runs is told before what others came to afterwards.
+    // The event that a task has begun comes before the outcomes of later tasks.
     assert_eq!(number(outcome(submit(&pool, "echoes", echo(4))), "value"), 4);
     let other = submit(&pool, "runs_until_interrupted", suite.named("b"));
     suite.wait_for("b");
@@ -173,7 +173,8 @@ fn keeps_the_order(suite: &Suite) {
     assert_eq!(order, (0..50).collect::<Vec<_>>(), "the order of the tasks");
 }
 
-/// Submitting does not wait, there are never more at a time than allowed, and nothing is lost, however long the values.
+/// Submitting does not wait, the number of tasks at a time stays within the limit, and no task is lost, however long the
+/// values are.
 fn takes_more_than_it_can_run(suite: &Suite) {
     let pool = suite.open(2);
     let counting: Vec<_> = (0..200).map(|index| submit(&pool, "counts_itself", suite.named(index))).collect();
@@ -204,7 +205,7 @@ fn serves_many_submitters(suite: &Suite) {
     assert!(pool.join(Some(HANG)));
 }
 
-/// Without a wait, with a short one and with an interrupt: a pool that is dropped ends what runs.
+/// A pool that is dropped ends its running tasks: without a wait, with a short wait, and with an interrupt.
 fn heeds_the_options_about_its_end(suite: &Suite) {
     let ends = [
         suite.options.clone().wait_on_exit(false),
@@ -219,21 +220,21 @@ fn heeds_the_options_about_its_end(suite: &Suite) {
             sender.send(outcome.is_err()).ok();
         });
         suite.wait_for(&name);
-        // An interrupt is for what is known to run.
+        // An interrupt reaches only tasks that have begun.
         wait_until("it to be known that it runs", || !pool.join(Some(Duration::from_millis(20))));
         drop(pool);
         assert_eq!(called.recv_timeout(HANG), Ok(true), "{index}");
     }
 }
 
-/// Also those of tasks that ended long before: they may be the program's last act.
+/// Also callbacks of tasks that ended long before are called: they may be the last thing that the program does.
 fn waits_for_callbacks(suite: &Suite) {
     let pool = suite.open(2);
     let returned = Arc::new(Mutex::new(0));
     for index in 0..3 {
         let returned = returned.clone();
         submit_then(&pool, "echoes", echo(index), move |_| {
-            // Long enough to be overtaken by a join that does not wait.
+            // So long that a join which does not wait would return first.
             std::thread::sleep(Duration::from_millis(20));
             *returned.lock().unwrap() += 1;
         });
@@ -242,7 +243,7 @@ fn waits_for_callbacks(suite: &Suite) {
     assert_eq!(*returned.lock().unwrap(), 3);
 }
 
-/// For ever is longer than any clock can count.
+/// A time limit may be longer than any clock can count.
 fn takes_times_without_end(suite: &Suite) {
     let options = suite.options.clone();
     let options = options

@@ -1,6 +1,7 @@
-//! What every pool does, as cases that know nothing of the pool that they are given.
+//! The suite that every pool passes: its cases do not depend on the type of the pool.
 //!
-//! Arguments: the case, the pool, and `scaling` or `fixed`. It ends with 0 if the case holds, and else says why.
+//! Arguments: the case, the pool, and `scaling` or `fixed`. The exit code is 0 if the case holds; otherwise the program
+//! prints why it does not.
 
 mod cases;
 mod scaling;
@@ -11,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use pushflow::{Data, Pending, PoolOptions, PoolType, TaskPool, TaskResult, TaskSpec, Value};
 
-/// What takes longer than this hangs.
+/// A case that takes longer than this counts as hanging.
 const HANG: Duration = Duration::from_secs(30);
 
-/// A pool to be, for one case.
+/// The pool type, the options and the folder of one case.
 struct Suite {
     pool: PoolType,
     options: PoolOptions,
@@ -22,7 +23,7 @@ struct Suite {
 }
 
 impl Suite {
-    /// The pool, with at most so many workers.
+    /// Opens the pool, with at most this many workers.
     fn open(&self, workers: usize) -> TaskPool {
         self.open_with(self.options.clone().max_workers(workers))
     }
@@ -53,7 +54,7 @@ impl Suite {
         Path::new(self.folder.path()).join(name)
     }
 
-    /// Lets the tasks go that wait.
+    /// Makes the file `go`, for which tasks wait.
     fn go(&self) {
         std::fs::write(self.path("go"), "").expect("the folder can be written to");
     }
@@ -75,7 +76,7 @@ fn submit<'a>(pool: &'a TaskPool, task: &str, inputs: Data) -> Pending<'a> {
     pool.submit(TaskSpec::rust(task), inputs).expect("the pool is open")
 }
 
-/// The outcome, which must come in time.
+/// The outcome of a task, which must come in time.
 fn outcome(pending: Pending<'_>) -> TaskResult {
     pending.wait_timeout(Some(HANG)).unwrap_or_else(|_| panic!("a task did not end within {HANG:?}"))
 }
@@ -85,8 +86,8 @@ fn number(result: TaskResult, name: &str) -> i64 {
     result.value(name).expect("a plain value").and_then(Value::as_int).expect("it is a number")
 }
 
-/// A case that does not hold ends the program at once: unwinding would drop the pool, which waits for tasks that nobody
-/// lets go any more.
+/// A case that does not hold ends the program at once. Unwinding would drop the pool, which would wait for tasks that wait
+/// for the file `go`.
 fn end_when_a_case_fails() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

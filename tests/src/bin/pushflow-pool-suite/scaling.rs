@@ -1,4 +1,4 @@
-//! The cases about the number of workers: for pools of workers, so not for green tasks on one thread.
+//! The cases about the number of workers. They do not apply to green tasks, which run on one thread.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) const CASES: [Case; 5] = [
     ("too_few_files", says_what_does_not_fit),
 ];
 
-/// A worker more for each task that none is idle for, up to the limit; idle ones are used again.
+/// A task starts one more worker if no worker is idle, up to the limit; an idle worker is used again.
 fn grows(suite: &Suite) {
     let pool = suite.open(3);
     let (least, most) = if suite.options.scaling { (1, 3) } else { (3, 3) };
@@ -42,7 +42,7 @@ fn grows(suite: &Suite) {
     assert_eq!(pool.workers(), most);
 }
 
-/// With scaling idle workers leave, but the last; without it all stay.
+/// With scaling all idle workers but one end; without scaling all stay.
 fn shrinks(suite: &Suite) {
     let options = suite.options.clone();
     let pool = suite.open_with(options.max_workers(3).idle_timeout(Duration::from_millis(20)));
@@ -60,8 +60,8 @@ fn shrinks(suite: &Suite) {
     assert_eq!(number(outcome(submit(&pool, "echoes", echo(1))), "value"), 1, "it grows again");
 }
 
-/// Worker processes are replaced when they have run as many tasks as they may, be these under way one by one or all at
-/// once, and no task is lost with them.
+/// A worker process is replaced when it has run as many tasks as it may, whether it runs the tasks one by one or has them
+/// all at once. No task is lost with it.
 fn recycles(suite: &Suite) {
     const MOST: usize = 3;
     let options = suite.options.clone().max_workers(2).max_tasks_per_worker(MOST);
@@ -76,7 +76,7 @@ fn recycles(suite: &Suite) {
     assert!(times.values().all(|&times| times <= MOST), "{times:?}");
 }
 
-/// A worker ignores SIGINT while it is idle, and has it end its task while it runs one.
+/// SIGINT has no effect on an idle worker, and ends the task of a busy worker.
 fn hears_sigint(suite: &Suite) {
     let pool = suite.open(1);
     suite.go();
@@ -92,8 +92,8 @@ fn hears_sigint(suite: &Suite) {
     assert_eq!(worker(), pid, "a busy worker stays, too");
 }
 
-/// Run where few files may be open: a pool of a fixed number of workers that do not fit is refused; one that grows has
-/// fewer.
+/// The limit of open files is low: a pool with a fixed number of workers that do not fit is refused, and a pool that
+/// grows has fewer workers.
 fn says_what_does_not_fit(suite: &Suite) {
     let options = suite.options.clone().max_workers(1000);
     match TaskPool::open(suite.pool, &options) {

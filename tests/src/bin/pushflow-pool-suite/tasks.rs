@@ -8,10 +8,10 @@ use pushflow::{Cancelled, Data, TaskContext, Value, task};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// How long a task waits until it looks again.
+/// The pause between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Gives back what it got.
+/// Returns its inputs.
 #[task]
 fn echoes(value: Value) -> Data {
     Data::new().with("value", value)
@@ -34,14 +34,14 @@ fn panics(message: String) {
     panic!("{message}");
 }
 
-/// Says with a file that it runs, and goes on until it is interrupted.
+/// Writes a file when it runs, and goes on until it is interrupted.
 #[task]
 fn runs_until_interrupted(folder: String, name: String, context: &TaskContext) -> Result<(), Failure> {
     fs::write(Path::new(&folder).join(name), "")?;
     Ok(context.sleep(Duration::from_secs(3600))?)
 }
 
-/// Says with a file that it runs, and goes on until there is a file `go`.
+/// Writes a file when it runs, and goes on until the file `go` exists.
 #[task]
 fn waits(folder: String, name: String, context: &TaskContext) -> Result<Data, Failure> {
     fs::write(Path::new(&folder).join(name), "")?;
@@ -58,7 +58,7 @@ fn notes(folder: String, number: i64) -> Result<(), Failure> {
     Ok(std::io::Write::write_all(&mut file, format!("{number}\n").as_bytes())?)
 }
 
-/// How many of its kind run at the same time, itself included.
+/// The number of tasks of this kind that run at the same time, with this one.
 #[task]
 fn counts_itself(folder: String, number: i64, context: &TaskContext) -> Result<Data, Failure> {
     let own = Path::new(&folder).join(number.to_string());

@@ -1,14 +1,14 @@
-//! A small program that uses pushflow as any program would, with tasks that misbehave, each in its own way.
+//! A small program that uses pushflow, with tasks that misbehave in many ways.
 //!
-//! Its argument is a JSON object (see [`Settings`]); it runs a workflow of one of its tasks and prints, as JSON, how that
-//! went.
+//! Its argument is a JSON object (see [`Settings`]). The program runs a workflow of one of its tasks, and prints the
+//! outcome as JSON.
 
-mod crowd;
+mod daemons;
 mod misbehaving;
+mod modes;
 mod nested;
 mod single;
 mod submitter;
-mod wild;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -61,7 +61,8 @@ fn aborts() {
 
 #[task]
 fn segfaults() {
-    // The first one only makes the runtime's own handler, which looks for stack overflows, step aside.
+    // The first SIGSEGV only makes the handler of the Rust runtime, which looks for stack overflows, restore the default
+    // action.
     while raise(Signal::SIGSEGV).is_ok() {}
 }
 
@@ -85,13 +86,13 @@ fn sleeps_until_cancelled(context: &TaskContext) -> Result<(), pushflow::Cancell
     context.sleep(Duration::from_secs(3600))
 }
 
-/// Neither SIGINT nor SIGTERM reaches it any more.
+/// Ignores SIGINT and SIGTERM.
 #[task]
 fn stops_its_process() -> Result<(), String> {
     raise(Signal::SIGSTOP).map_err(|error| error.to_string())
 }
 
-/// Sleeps for ever the first time; the file says that there was one.
+/// Sleeps for ever the first time, and makes a file, by which later calls know that they are not the first.
 #[task]
 fn sleeps_the_first_time(file: String) -> Result<Data, String> {
     let first = std::fs::OpenOptions::new().write(true).create_new(true).open(file).is_ok();
@@ -120,7 +121,7 @@ fn prints_to_stderr(bytes: usize) -> Data {
     Data::new().with("printed", true)
 }
 
-/// What it leaves behind is in no session, group or tree that has the worker in it, and holds its output open.
+/// Leaves processes behind that are in another session, group and tree than the worker, and keep its output open.
 #[task]
 fn leaves_a_grandchild() -> Result<Data, String> {
     let status = std::process::Command::new("sh").args(["-c", "setsid sh -c 'sleep 1000 & sleep 1000' &"]).status();
@@ -134,7 +135,7 @@ fn who() -> Result<Data, String> {
     Ok(Data::new().with("executable", executable.to_string_lossy().into_owned()).with("pid", pid))
 }
 
-/// What the worker's process is to the kernel.
+/// The attributes that the kernel has of the worker process.
 #[task]
 fn facts() -> Result<Data, String> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
@@ -160,7 +161,7 @@ fn facts() -> Result<Data, String> {
         .with("files", open_files()))
 }
 
-/// What the open files of this process are, one a line, without where a pipe or socket leads.
+/// The targets of the open files of this process, a line each, without the numbers of pipes and sockets.
 fn open_files() -> String {
     let files = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
@@ -171,7 +172,7 @@ fn open_files() -> String {
     targets.join("\n")
 }
 
-/// Starts what no process group or session leads to, says so with a file, and stays.
+/// Starts a process in a session and group of its own, makes a file, and sleeps for ever.
 #[task]
 fn hides_a_child_and_sleeps(file: String) -> Result<(), String> {
     let started = std::process::Command::new("setsid").args(["-f", "sleep", "1000"]).status();
@@ -181,9 +182,9 @@ fn hides_a_child_and_sleeps(file: String) -> Result<(), String> {
     Ok(())
 }
 
-/// The pid of the process that began this program, by exec or as the original of this copy.
+/// The pid of the process that executed this program. In a fork of it, that is the pid of the original.
 static BEFORE_INIT: AtomicU32 = AtomicU32::new(0);
-/// Whether this process went on after `init()`, or is a copy of one that did.
+/// Whether `init()` returned in this process, or in the process of which it is a fork.
 static AFTER_INIT: AtomicBool = AtomicBool::new(false);
 
 #[task]
@@ -201,7 +202,7 @@ fn count(value: i64, limit: i64) -> Data {
 
 // ----- the program -----
 
-/// The argument, with what is the case where nothing is said.
+/// The argument of the program, and the defaults.
 struct Settings(Value);
 
 impl Settings {
@@ -213,9 +214,9 @@ impl Settings {
         self.0[name].as_u64()
     }
 
-    /// `task`: the name of the task. `shape`: `one` actor with it, `wide` for `width` of them side by side, `loop` for
-    /// one that is run as long as its result says `again`, `retry` for one that is run until it does not fail.
-    /// `limits_ms`: the time limits of actors.
+    /// `task`: the name of the task. `shape`: `one` actor that runs it, `wide` for `width` such actors side by side,
+    /// `loop` for an actor that runs again as long as its result has a true `again`, `retry` for an actor that runs
+    /// until it does not fail. `limits_ms`: the time limits of actors.
     fn workflow(&self) -> Result<Workflow, Box<dyn std::error::Error>> {
         let task = || TaskSpec::rust(self.text("task").unwrap_or("who"));
         let mut workflow = Workflow::new("test");
@@ -280,7 +281,7 @@ impl Settings {
     }
 }
 
-/// Counts what happens, and takes a sample of this process after every so many attempts.
+/// An observer that counts events, and takes a sample of this process after every `every` attempts.
 struct Watcher {
     every: usize,
     seen: Mutex<Seen>,
@@ -294,10 +295,10 @@ struct Seen {
     running: HashSet<u64>,
     most_running: usize,
     bytes_printed: usize,
-    /// Which processes were stopped, by which signal.
+    /// The processes that were stopped, and the signal that stopped each.
     stopped: Vec<(u32, String)>,
     attempts_ended: usize,
-    /// Open files, children and kB of memory of this process, after each attempt, or every so many.
+    /// The samples: open files, children and memory (kB) of this process.
     files: Vec<usize>,
     children: Vec<usize>,
     memory: Vec<usize>,
@@ -345,7 +346,7 @@ fn children() -> usize {
     lists.map(|list| list.split_whitespace().count()).sum()
 }
 
-/// What this process holds in memory, in kB.
+/// The resident memory of this process, in kB.
 fn memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -370,8 +371,8 @@ fn describe(outcome: &Outcome) -> Value {
     json!({"ending": format!("{:?}", outcome.ending.kind), "result": result, "errors": errors})
 }
 
-/// `runs` of the workflow, one after the other; a sample `every` so many attempts. With `steps`, no workflow: see
-/// [`submitter`].
+/// Runs the workflow `runs` times, one run after the other, with a sample after every `every` attempts. With `steps` it
+/// runs no workflow: see [`submitter`].
 fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
     if let Some(steps) = settings.0["steps"].as_array() {
         return submitter::take(steps, &settings.0);
@@ -398,14 +399,14 @@ fn run(settings: &Settings) -> Result<Value, Box<dyn std::error::Error>> {
     }))
 }
 
-/// Adds a line to the file that the variable names when this process calls the exit handlers.
+/// An exit handler: adds a line to the file that the variable `PUSHFLOW_TEST_EXITS` names.
 extern "C" fn note_exit() {
     let Some(path) = std::env::var_os("PUSHFLOW_TEST_EXITS") else { return };
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
     file.and_then(|mut file| writeln!(file, "{}", std::process::id())).ok();
 }
 
-/// What a program may do before `init()`, as the variable `PUSHFLOW_TEST_BEGINNING` says.
+/// Calls `init()`, and before or after it does what the variable `PUSHFLOW_TEST_BEGINNING` asks for.
 #[expect(unsafe_code, reason = "the standard library has no way to register an exit handler")]
 fn begin() {
     unsafe extern "C" {
@@ -423,6 +424,10 @@ fn begin() {
     pushflow::init();
     match beginning.as_str() {
         "sleep" => std::thread::sleep(Duration::from_secs(3600)),
+        "init twice" => {
+            std::thread::spawn(|| std::thread::sleep(Duration::from_secs(3600)));
+            pushflow::init();
+        }
         "wait" => assert_eq!(nix::sys::wait::wait(), Err(nix::errno::Errno::ECHILD)),
         _ => {}
     }
@@ -433,7 +438,7 @@ fn main() -> ExitCode {
     AFTER_INIT.store(true, Ordering::Relaxed);
     let settings = std::env::args().nth(1).unwrap_or_default();
     let settings = serde_json::from_str(&settings).map_err(Into::into);
-    match settings.map(Settings).and_then(|settings| crowd::run(&settings).unwrap_or_else(|| run(&settings))) {
+    match settings.map(Settings).and_then(|settings| modes::run(&settings).unwrap_or_else(|| run(&settings))) {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS

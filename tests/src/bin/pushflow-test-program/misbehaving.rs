@@ -1,4 +1,4 @@
-//! Tasks that misbehave in ways that take some work.
+//! Tasks that misbehave in ways that take more code.
 
 use std::io::{self, Write};
 use std::os::fd::{BorrowedFd, RawFd};
@@ -10,14 +10,14 @@ use nix::sys::socket::{MsgFlags, getsockopt, send, sockopt};
 use nix::unistd::{ForkResult, fork, setsid};
 use pushflow::{Data, Map, TaskContext, Value, task};
 
-/// More levels of maps than any value may have that travels.
+/// More nested maps than a value may have in a message.
 pub(crate) fn nested(levels: usize) -> Value {
     (0..levels).fold(Value::Null, |inner, _| Value::Map(Map::from_iter([("inner".to_owned(), inner)])))
 }
 
-/// Says that the task has come as far as it should, and which process runs it.
+/// Writes the pid of this process into a file, which tells the test that the task is ready.
 fn say_ready(file: &str) -> io::Result<()> {
-    // Whoever waits for the file must not find half of it.
+    // The test that waits for the file must not find half of its content.
     let unfinished = Path::new(file).with_extension("unfinished");
     std::fs::write(&unfinished, std::process::id().to_string())?;
     std::fs::rename(unfinished, file)
@@ -70,7 +70,7 @@ fn stops_itself_ready(file: String) -> io::Result<Data> {
     Ok(Data::new().with("fine", true))
 }
 
-/// Another program, or a library in C, closes what it takes for its own.
+/// Closes files of the worker, as a C library may that takes their numbers for its own.
 #[task]
 #[expect(unsafe_code, reason = "closing a number is unsafe, and just what this is about")]
 fn closes_its_output() -> Data {
@@ -89,7 +89,7 @@ fn prints_long_lines(megabytes: usize) -> Data {
     Data::new().with("fine", true)
 }
 
-/// The child returns from the task too, and is waited for.
+/// Forks: parent and child both return from the task, and the parent waits for the child.
 #[task]
 #[expect(unsafe_code, reason = "the standard library has no fork, which is just what this is about")]
 fn forks_and_returns() -> io::Result<Data> {
@@ -104,7 +104,7 @@ fn forks_and_returns() -> io::Result<Data> {
     Ok(Data::new().with("who", who))
 }
 
-/// What it leaves behind has another parent, session and group, and no open file.
+/// Leaves a process behind that has another parent, session and group than the worker, and no open file.
 #[task]
 #[expect(unsafe_code, reason = "the standard library has no fork")]
 fn leaves_a_daemon() -> io::Result<Data> {

@@ -1,4 +1,4 @@
-//! Tasks that have pools of their own.
+//! Tasks that open pools of their own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use pushflow::{
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Who the process is, by its own account.
+/// What the process knows of itself.
 #[task]
 fn says_who_it_is() -> Data {
     let process = current_process();
@@ -20,7 +20,7 @@ fn says_who_it_is() -> Data {
         .with("daemonic", process.daemonic)
 }
 
-/// Runs `task` in a pool of its own, started in that way; its result, with the pid of this process as `outer`.
+/// Runs `task` in a pool of its own with that start method. Returns its result, with the pid of this process as `outer`.
 #[task]
 fn nests(pool: String, start_method: String, task: String, context: &TaskContext) -> Result<Data, Failure> {
     let nested = open(&pool, &start_method, context)?;
@@ -28,7 +28,7 @@ fn nests(pool: String, start_method: String, task: String, context: &TaskContext
     Ok(result.with("outer", i64::from(std::process::id())))
 }
 
-/// A pool in a pool in a pool: as many levels as `depth` says; how many there were.
+/// Opens a pool in a pool in a pool, `depth` levels deep. Returns the number of levels.
 #[task]
 fn nests_deeper(pool: String, start_method: String, depth: i64, context: &TaskContext) -> Result<Data, Failure> {
     if depth == 0 {
@@ -41,7 +41,7 @@ fn nests_deeper(pool: String, start_method: String, depth: i64, context: &TaskCo
     Ok(Data::new().with("levels", levels + 1))
 }
 
-/// Says with a file that its pool's worker is busy for ever, and waits for it.
+/// Makes the worker of its own pool busy for ever, writes a file, and waits for that worker.
 #[task]
 fn nests_for_ever(pool: String, file: String, context: &TaskContext) -> Result<(), Failure> {
     let nested = open(&pool, "default", context)?;
@@ -49,7 +49,7 @@ fn nests_for_ever(pool: String, file: String, context: &TaskContext) -> Result<(
     Ok(())
 }
 
-/// Opens a pool, or starts a single process, whose interpreter is this program, which never is ready.
+/// Opens a pool, or starts a single process, whose interpreter is this program. As an interpreter it never gets ready.
 #[task]
 fn nests_slowly(what: String, python: String, context: &TaskContext) -> Result<(), Failure> {
     let options = PoolOptions::new().python(PythonOptions::new(python, Vec::new())).max_workers(1);
@@ -64,8 +64,8 @@ fn nests_slowly(what: String, python: String, context: &TaskContext) -> Result<(
     Ok(())
 }
 
-/// The first one waits for a process of its own, which waits for the file that the second one writes: on one thread both
-/// end only if the first lets the second run meanwhile.
+/// The first task waits for a process of its own, and that process waits for a file that the second task writes. On one
+/// thread both tasks end only if the second can run while the first waits.
 #[task]
 fn nests_until_another_has_run(file: String, context: &TaskContext) -> Result<(), Failure> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -78,7 +78,7 @@ fn nests_until_another_has_run(file: String, context: &TaskContext) -> Result<()
     if in_time { Ok(()) } else { Err("the pool did not end".into()) }
 }
 
-/// Runs this program so often at a time, as commands of a pool in this process.
+/// Runs this program `count` times at once, as commands of a pool in this process.
 #[task]
 fn runs_commands(program: String, count: i64, context: &TaskContext) -> Result<(), Failure> {
     let options = PoolOptions::new().max_workers(usize::try_from(count)?);

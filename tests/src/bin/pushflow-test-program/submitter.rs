@@ -79,7 +79,7 @@ fn inputs(step: &Value) -> Result<Data, Failure> {
     Ok(inputs)
 }
 
-/// One task: what its submitter hears.
+/// Runs the task of one step, and returns what its submitter sees.
 fn one<'a>(
     pool: &'a TaskPool,
     folder: &Path,
@@ -123,7 +123,7 @@ fn act(what: &str, pending: &Pending<'_>, process: i32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The keeper of a process, once it has reported that the process runs: it waits then, and has one file.
+/// The keeper of a process, when the keeper has reported that the process runs: then it waits, and has one open file.
 fn keeper(process: i32) -> Result<i32, Failure> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -137,7 +137,7 @@ fn keeper(process: i32) -> Result<i32, Failure> {
     Err("the keeper does not wait".into())
 }
 
-/// The process that wrote its pid into this file, once it is stopped if that is asked for.
+/// The process that wrote its pid into this file. With `stopped` the function first waits until the process is stopped.
 fn wait_for_process(ready: &Path, stopped: bool) -> Result<i32, Failure> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -151,7 +151,7 @@ fn wait_for_process(ready: &Path, stopped: bool) -> Result<i32, Failure> {
     Err("the task does not say that it is ready".into())
 }
 
-/// What the kernel says of a process, from its state on.
+/// The fields of `/proc/PID/stat`, from the state on.
 fn stat(process: i32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
@@ -170,7 +170,7 @@ fn describe(outcome: TaskResult) -> Value {
     }
 }
 
-/// What becomes of four more tasks.
+/// The outcomes of four more tasks.
 fn four_more(pool: &TaskPool, python: bool) -> Result<Vec<Value>, Failure> {
     let task = || if python { TaskSpec::python("tasks", "is_fine") } else { TaskSpec::rust("is_fine") };
     let pending: Result<Vec<_>, _> = (0..4).map(|_| pool.submit(task(), Data::new())).collect();
@@ -182,8 +182,8 @@ fn four_more(pool: &TaskPool, python: bool) -> Result<Vec<Value>, Failure> {
     Ok(pending?.into_iter().map(became).collect())
 }
 
-/// Both workers are busy, one with the `victim`, one with a nap of a second, and three more tasks wait. Then the victim's
-/// worker is killed. In which order and how they ended.
+/// Keeps both workers busy, one with the task `victim`, the other with a nap of a second, while three more tasks wait.
+/// Then kills the worker of `victim`. Returns the order in which the tasks ended, and their outcomes.
 fn kill_a_busy_worker(pool: &TaskPool, folder: &Path) -> Result<Value, Failure> {
     let (teller, told) = mpsc::channel();
     let submit = |name: &'static str, task: &str, inputs: Data| {

@@ -49,7 +49,7 @@ const FEATURES: [&str; 34] = [
     "node that never runs",
 ];
 
-/// `parity.md` P155 and P156; and a nested id as a list in a graph that stands in another, which the original leaves a list
+/// `docs/parity.md` P155 and P156; and a nested id as a list in a graph that stands in another, which the original leaves a list
 /// (`docs/ewoks.md`).
 const KNOWN_CRASHES: [&str; 3] =
     ["RecursionError", "TypeError: DiGraph.predecessors() missing", "TypeError: unhashable type: 'list'"];

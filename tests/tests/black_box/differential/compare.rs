@@ -1,6 +1,6 @@
-//! What a run came to, put into one form whoever ran it, and held to what the model says.
+//! The outcome of a run, in one form for both engines, compared with the outcome in the model.
 //!
-//! What is told differently on purpose (`docs/ewoks.md`) is made the same here, and nothing else is:
+//! The engines differ in these points on purpose (`docs/ewoks.md`). Only these are made equal before the comparison:
 //! - an error link's `WorkflowException` has the task's own message here, which the original wraps in a sentence, and a
 //!   traceback that differs by it; so the message is compared, without the wrapping. Of the instance, its presence is;
 //! - with an error that nothing handled and no good result, the result is empty here, and is the error in the original;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::model::{Execution, Expected, POSITION};
 use super::tasks::{EXCEPTION, INSTANCE, MISSING};
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub executions: BTreeMap<String, Vec<Execution>>,
@@ -35,7 +35,7 @@ impl Seen {
         seen
     }
 
-    /// From what `pushflow run --format json --output all` printed.
+    /// Reads the output of `pushflow run --format json --output all`.
     pub fn of_pushflow(object: &Value) -> Self {
         let mut seen = Seen { result: good(&object["result"]), ..Seen::default() };
         for (node, listed) in object["nodes"].as_object().expect("the nodes are listed") {
@@ -50,7 +50,7 @@ impl Seen {
         seen
     }
 
-    /// How this differs from what was expected; nothing if it does not.
+    /// The differences to the expected outcome; empty if there are none.
     pub fn difference(&self, expected: &Expected) -> Option<String> {
         let mut found = Vec::new();
         let none = Vec::new();

@@ -1,7 +1,7 @@
-//! A graph file without graph nodes, by the rules of the format and as slowly as they are told: an account of its own, to
-//! which both engines are held.
+//! Flattens a graph file, so that it has no graph nodes, by a slow and literal reading of the rules of the format. It shares
+//! no code with the engines that are compared with it.
 //!
-//! Where the two are known to differ, a graph is left out, and says why ([`LeftOut`]).
+//! A graph for which the two engines are known to differ is left out, with the reason ([`LeftOut`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +22,11 @@ pub enum LeftOut {
     MissingOutput,
     /// What a condition looks at can't be looked up in a set of Python.
     Unhashable,
-    /// It does not end, or not soon.
+    /// The graph does not end, or not soon.
     Endless,
     /// Its values get long.
     TooLong,
-    /// There are more orders than there is patience for.
+    /// There are too many orders to try.
     TooManyOrders,
     /// Its outcome depends on the order in which things end.
     Timing,
@@ -50,8 +50,8 @@ pub enum Known {
     /// Attributes that a link out of a nested graph gives a node are overridden by those of its graph node there, if that
     /// comes later in the file than the link's source.
     LinkBeforeGraph,
-    /// Where a node is triggered again before it fails, its error link carries what the last trigger brought (`parity.md`
-    /// P33).
+    /// If a node is triggered again before it fails, its error link carries the data of the last trigger there
+    /// (`docs/parity.md` P33).
     OverlappingFailures,
 }
 

@@ -1,7 +1,7 @@
 //! What a graph does, in whatever order its tasks end: all orders are gone through, one step at a time, and a graph whose
 //! executions differ between two of them is left out.
 //!
-//! This is the rule of ewoks graphs (`parity.md` P145-P148, P152), told once more and slowly. A step is either the end of a
+//! This is the rule of ewoks graphs (`docs/parity.md` P145-P148, P152), written a second time in a slow and simple form. A step is either the end of a
 //! task, which makes a *delivery* of each link that is taken, or the next arrival of a delivery. What one task delivers
 //! arrives in the order of its links; between the arrivals of two tasks' deliveries anything may happen, since the original
 //! delivers in the threads in which tasks end. The run's own triggers of the start nodes are deliveries by themselves.

@@ -1,4 +1,4 @@
-//! The original engine, asked for one graph after the other (`original.py`).
+//! The original engine, which runs one graph after the other (`original.py`).
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,7 +11,7 @@ use super::compare::Seen;
 use super::generate::Case;
 use super::scripts;
 
-/// How long the original may take for a graph, in seconds, until it has hung.
+/// The time in seconds after which the original counts as hanging with a graph.
 const PATIENCE: u32 = 30;
 
 /// How the original ended.
@@ -21,7 +21,7 @@ pub enum Ended {
     Hung(String),
 }
 
-/// Processes that run the original, as many as are asked at a time.
+/// Processes that run the original, one for each graph at a time.
 #[derive(Default)]
 pub struct Originals(Mutex<Vec<Original>>);
 
@@ -32,7 +32,7 @@ struct Original {
 }
 
 impl Originals {
-    /// What the original makes of a graph, on its own pool or on the calm one.
+    /// The outcome of a graph in the original, on its own pool or on the calm one.
     pub fn run(&self, case: &Case, pool: &str) -> Ended {
         let idle = self.0.lock().expect("nobody panics with the lock").pop();
         let mut original = idle.unwrap_or_else(Original::start);

@@ -1,13 +1,13 @@
-//! Makes a graph smaller as long as something about it stays as it is.
+//! Makes a graph smaller as long as a property of it holds.
 
 use serde_json::Value;
 
 use super::generate::Case;
 
-/// How often a smaller graph is tried.
+/// The most smaller graphs that are tried.
 const MOST_TRIES: usize = 200;
 
-/// The smallest graph that was found of which it still holds.
+/// The smallest graph found for which the property holds.
 pub fn shrink(case: &Case, holds: impl Fn(&Case) -> bool) -> Case {
     let mut smallest = case.clone();
     let mut tries = 0;
@@ -45,7 +45,7 @@ enum Step {
     Input(usize),
 }
 
-/// What a graph may lose.
+/// The parts that a graph may lose.
 fn removable(case: &Case) -> Vec<Path> {
     let mut paths: Vec<Path> = (0..case.inputs.len()).map(|at| vec![Step::Input(at)]).collect();
     collect(&case.graph, &mut Vec::new(), &mut paths);
@@ -120,7 +120,7 @@ fn without(case: &Case, path: &[Step]) -> Case {
     smaller
 }
 
-/// Drops links with an end that is gone.
+/// Drops links with an end that was dropped.
 fn drop_loose_links(graph: &mut Value) {
     let Some(nodes) = graph.get_mut("nodes").and_then(Value::as_array_mut) else { return };
     nodes.iter_mut().for_each(|node| drop_loose_links(&mut node["task_identifier"]));

@@ -1,4 +1,4 @@
-//! What the tasks of random graphs do, a second time: the first is in `random_tasks.py`, which says what the names mean.
+//! The tasks of random graphs, written a second time. The first version is `random_tasks.py`, which explains the names.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ pub type Data = BTreeMap<String, Value>;
 
 /// The name under which `ppfmethod` tasks hand on everything.
 pub const TRAVELLING: &str = "_ppfdict";
-/// What an error link adds.
+/// The entry that an error link adds.
 pub const EXCEPTION: &str = "WorkflowException";
 /// What an error link adds, too: the exception itself, of which only the presence is compared.
 pub const INSTANCE: &str = "WorkflowExceptionInstance";
@@ -27,9 +27,9 @@ pub enum Form {
     Class,
 }
 
-/// What classes take.
+/// The inputs of classes.
 const NAMES: [&str; 6] = ["x", "y", "z", "p", "q", "s"];
-/// What a class says of a required input that it does not get.
+/// The message of a class that lacks a required input.
 pub const MISSING: &str = "an input is missing";
 
 /// The required inputs of a class.
@@ -50,7 +50,7 @@ pub fn class_outputs(program: &str) -> Vec<String> {
     made.map(str::to_owned).collect()
 }
 
-/// What a task gives for its inputs, or what its error says.
+/// The result of a task for its inputs, or the message of its error.
 pub fn outputs(form: Form, program: &str, inputs: &Data) -> Result<Data, String> {
     let one = |name: &str, value: Value| Data::from([(name.to_owned(), value)]);
     match form {

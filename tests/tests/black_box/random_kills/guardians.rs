@@ -82,7 +82,7 @@ fn kill_guardian(policy: &Policy, method: &str, nested: bool, delay: Duration) -
     let what = format!("the end of the run on {} by {method}, nested: {nested}", policy.name);
     let ended_after = wait_since(killed, &what, ENDS_WITHIN, || !running.is_running());
     let (finished, rest) = running.wait_for_end();
-    rest.mark().assert_gone();
+    rest.mark().assert_none_left();
     // Nobody is left to remove it: a named exception.
     directories.iter().for_each(|directory| drop(fs::remove_dir_all(directory)));
     let lost = format!("the guardian (pid {}) has ended", guardian.pid);
@@ -123,7 +123,7 @@ fn a_run_whose_guardian_is_stopped_ends_nevertheless_and_leaves_nothing() {
             assert!(guardian.is_running(), "nobody has let it go on");
             tell(Signal::SIGCONT);
         }
-        rest.mark().assert_gone();
+        rest.mark().assert_none_left();
     });
 }
 

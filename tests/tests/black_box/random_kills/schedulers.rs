@@ -1,5 +1,5 @@
-//! Schedulers are killed at random moments from their start to their end, while their tasks let loose what is hard to
-//! find: whatever it is, it is gone a second later, or as soon as its grace is over.
+//! Schedulers are killed at random moments from their start to their end, while their tasks start daemons. A second later,
+//! or when the grace has passed, no process is left.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use pushflow::POLICIES;
 use pushflow_tests::folder::Folder;
-use pushflow_tests::processes::{GONE_WITHIN, Process, time_to_gone};
+use pushflow_tests::processes::{CLEAN_UP_LIMIT, Process, time_until_none_left};
 use pushflow_tests::random::{Random, say};
 use pushflow_tests::run::Running;
 use serde_json::{Value, json};
 
-use super::{METHODS, in_lanes, wild, wild_folder};
+use super::{METHODS, daemon_folder, daemons, in_lanes};
 use crate::test_program;
 
 const SCHEDULER_KILLS: usize = 200;
@@ -26,38 +26,38 @@ const RUN_TIME: Duration = Duration::from_millis(500);
 /// The grace of half the runs on pools that are not daemonic.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// What was found at one kill of a scheduler.
+/// The result of one kill of a scheduler.
 struct SchedulerKill {
     what: String,
-    /// How many runs had ended before their moment came, so that another was started.
+    /// How many runs had ended before the moment of the kill, so that another run was started.
     had_ended: usize,
-    /// The processes just before the kill, where somebody looked.
+    /// The processes just before the kill, if the test listed them.
     alive: Option<usize>,
-    wild: usize,
+    daemons: usize,
     left: Vec<Process>,
     /// How long after the kill nothing was left, or after the end of the grace if there is one.
     gone_after: Duration,
     directories: HashSet<PathBuf>,
 }
 
-/// The settings of a run, and within which time after the scheduler's death everything is to be gone.
-fn wild_run(number: usize, folder: &Folder) -> (Value, Duration) {
+/// The settings of a run, and the time after the end of its scheduler after which no process may be left.
+fn daemon_run(number: usize, folder: &Folder) -> (Value, Duration) {
     let policy = POLICIES[number % POLICIES.len()];
     let method = METHODS[number / POLICIES.len() % METHODS.len()];
     let with_grace = number / (POLICIES.len() * METHODS.len()) % 2 == 1;
     // A third of the runs would never end by themselves.
     let sleep = if number.is_multiple_of(3) { 60_000 } else { 150 };
-    let inputs = json!({"folder": folder.path("wild"), "sleep_ms": sleep});
+    let inputs = json!({"folder": folder.path("daemons"), "sleep_ms": sleep});
     let mut settings = json!({
-        "mode": "wild", "pool": policy.name, "start_method": method, "workers": 2, "inputs": inputs,
+        "mode": "daemons", "pool": policy.name, "start_method": method, "workers": 2, "inputs": inputs,
     });
     if policy.class.daemonic {
-        // It has no grace whatever is asked for, and here that is the default, which is long.
-        return (settings, GONE_WITHIN);
+        // Daemonic pools have no grace, whatever the settings ask for. The settings ask for the default, which is long.
+        return (settings, CLEAN_UP_LIMIT);
     }
     let grace = if with_grace { GRACE } else { Duration::ZERO };
     settings["orphan_grace_ms"] = json!(u64::try_from(grace.as_millis()).expect("it is short"));
-    (settings, GONE_WITHIN + grace)
+    (settings, CLEAN_UP_LIMIT + grace)
 }
 
 /// What was seen just before a kill.
@@ -66,23 +66,28 @@ struct Look {
     directories: HashSet<PathBuf>,
 }
 
-/// A run whose scheduler is to be killed: none if it ends before that.
-fn start_wild(number: usize, settings: &Value, folder: &Folder, moment: Duration) -> Option<(Running, Option<Look>)> {
+/// Starts a run whose scheduler is to be killed; `None` if the run ends before that moment.
+fn start_daemon_run(
+    number: usize,
+    settings: &Value,
+    folder: &Folder,
+    moment: Duration,
+) -> Option<(Running, Option<Look>)> {
     let moment = Instant::now() + moment;
     let mut running = test_program(settings).start();
     thread::sleep(moment.saturating_duration_since(Instant::now()));
-    // A look takes milliseconds, so that with one there would be no kill in the first of them.
+    // To list the processes takes milliseconds: with a list before each kill, no kill would come in the first of them.
     let look = || Look { alive: left(&running, folder).len(), directories: running.mark().run_directories() };
     let look = (number % 2 == 1).then(look);
     running.is_running().then_some((running, look))
 }
 
 fn kill_scheduler(number: usize, mut random: Random) -> SchedulerKill {
-    let folder = wild_folder();
-    let (settings, limit) = wild_run(number, &folder);
+    let folder = daemon_folder();
+    let (settings, limit) = daemon_run(number, &folder);
     let mut had_ended = 0;
     let (running, look) = loop {
-        match start_wild(number, &settings, &folder, random.time_below(RUN_TIME)) {
+        match start_daemon_run(number, &settings, &folder, random.time_below(RUN_TIME)) {
             Some(started) => break started,
             None => had_ended += 1,
         }
@@ -90,18 +95,19 @@ fn kill_scheduler(number: usize, mut random: Random) -> SchedulerKill {
     let killed = Instant::now();
     running.signal(Signal::SIGKILL);
     let mut directories = running.mark().run_directories();
-    let gone = time_to_gone(killed, limit, || left(&running, &folder));
+    let gone = time_until_none_left(killed, limit, || left(&running, &folder));
     directories.extend(look.iter().flat_map(|look| look.directories.clone()));
     let gone_after = gone.as_ref().map_or(killed.elapsed(), |time| *time);
-    let gone_after = (gone_after + GONE_WITHIN).saturating_sub(limit);
+    let gone_after = (gone_after + CLEAN_UP_LIMIT).saturating_sub(limit);
     let (_, rest) = running.wait_for_end();
-    // What was being started while somebody looked is there now, if it is left.
-    let left = gone.and_then(|_| time_to_gone(killed, limit, || left(&rest, &folder))).err().unwrap_or_default();
+    // Processes that were being started during the list exist by now, if they are left.
+    let left =
+        gone.and_then(|_| time_until_none_left(killed, limit, || left(&rest, &folder))).err().unwrap_or_default();
     left.iter().filter(|process| process.name == "sleep").for_each(Process::kill);
-    let wild = fs::read_dir(folder.path("wild")).expect("the folder is there").count();
+    let daemons = fs::read_dir(folder.path("daemons")).expect("the folder is there").count();
     let what = format!("kill {number}: {settings}");
     let alive = look.map(|look| look.alive);
-    SchedulerKill { what, had_ended, alive, wild, left, gone_after, directories }
+    SchedulerKill { what, had_ended, alive, daemons, left, gone_after, directories }
 }
 
 #[test]
@@ -125,7 +131,7 @@ fn two_hundred_schedulers_killed_at_random_moments_leave_nothing() {
         count(|kill| kill.had_ended),
         looked_at.iter().sum::<usize>(),
         looked_at.len(),
-        count(|kill| kill.wild),
+        count(|kill| kill.daemons),
         count(|kill| kill.left.len()),
         told.len(),
     ));
@@ -133,13 +139,13 @@ fn two_hundred_schedulers_killed_at_random_moments_leave_nothing() {
     let found = kills.iter().filter(|kill| !kill.directories.is_empty()).count();
     assert!(found > kills.len() / 10, "run directories were found of {found} runs only");
     assert_eq!(left_directories, 0);
-    assert!(count(|kill| kill.wild) > 0, "no task was run at all");
+    assert!(count(|kill| kill.daemons) > 0, "no task was run at all");
 }
 
-/// All that is left of a run.
+/// All processes of a run that are left.
 fn left(running: &Running, folder: &Folder) -> Vec<Process> {
     let mut all = running.mark().processes();
-    all.extend(wild(folder));
+    all.extend(daemons(folder));
     all.sort_by_key(|process| process.pid);
     all.dedup_by_key(|process| process.pid);
     all

@@ -12,7 +12,7 @@ use pushflow_tests::processes::Process;
 use pushflow_tests::random::{Random, say};
 use serde_json::{Value, json};
 
-use super::{wild, wild_folder};
+use super::{daemon_folder, daemons};
 use crate::test_program;
 
 /// The short name of a worker that runs the test program.
@@ -21,21 +21,21 @@ const WORKER: &str = "pushflow-test-p";
 const TASKS: u64 = 10_000;
 
 /// A pool that ran many tasks while its processes were killed one after the other.
-struct Crowd {
+struct KilledPool {
     what: String,
     /// The workers that were killed, themselves or with their keepers.
     kills: HashSet<u64>,
-    /// The tasks that each worker had begun, by their own account.
+    /// The tasks that each worker had begun, as the tasks wrote down themselves.
     begun: HashMap<u64, Vec<u64>>,
     report: Value,
 }
 
-/// How the processes of a crowd are made and killed.
+/// How the processes of a pool are started and killed.
 struct Manner {
     pool: &'static str,
     method: &'static str,
     work: Duration,
-    /// Whom to kill, of a worker that was chosen.
+    /// The process to kill when a worker was chosen: the worker or its keeper.
     victim: fn(&Process) -> Option<Process>,
 }
 
@@ -45,13 +45,13 @@ impl fmt::Display for Manner {
     }
 }
 
-/// Some of the tasks let processes loose, too.
-fn kill_in_a_crowd(manner: &Manner, mut random: Random) -> Crowd {
-    let folder = wild_folder();
+/// Runs many tasks in a pool while its processes are killed. Some of the tasks start daemons, too.
+fn kill_while_tasks_run(manner: &Manner, mut random: Random) -> KilledPool {
+    let folder = daemon_folder();
     let work = u64::try_from(manner.work.as_micros()).expect("it is short");
-    let inputs = json!({"folder": folder.path(""), "wild_every": 500, "abort_every": 0, "work_us": work, "pad": 0});
+    let inputs = json!({"folder": folder.path(""), "daemon_every": 500, "abort_every": 0, "work_us": work, "pad": 0});
     let settings = json!({
-        "mode": "crowd", "pool": manner.pool, "start_method": manner.method, "workers": 4, "count": TASKS,
+        "mode": "many tasks", "pool": manner.pool, "start_method": manner.method, "workers": 4, "count": TASKS,
         "inputs": inputs,
     });
     let mut running = test_program(&settings).start();
@@ -74,11 +74,11 @@ fn kill_in_a_crowd(manner: &Manner, mut random: Random) -> Crowd {
         kills.insert(u64::from(worker.pid.unsigned_abs()));
     }
     let report = running.wait().assert_code(0).json();
-    let left = wild(&folder);
+    let left = daemons(&folder);
     left.iter().for_each(Process::kill);
     assert_eq!(left.len(), 0, "what was let loose is left");
-    assert!(fs::read_dir(folder.path("wild")).expect("it is there").count() > 0, "nothing was let loose");
-    Crowd { what: manner.to_string(), kills, begun: begun(&folder), report }
+    assert!(fs::read_dir(folder.path("daemons")).expect("it is there").count() > 0, "no daemon was started");
+    KilledPool { what: manner.to_string(), kills, begun: begun(&folder), report }
 }
 
 /// The tasks that each worker has begun so far.
@@ -91,11 +91,11 @@ fn begun(folder: &Folder) -> HashMap<u64, Vec<u64>> {
     names.map(|(pid, path)| (pid, numbers(path))).collect()
 }
 
-impl Crowd {
+impl KilledPool {
     /// Every task has ended exactly once, none was begun twice, and what failed had been begun by a worker that was
     /// killed: at most one for each.
     fn assert_only_what_ran_is_lost(&self) {
-        let Crowd { what, kills, begun, report } = self;
+        let KilledPool { what, kills, begun, report } = self;
         let failures = report["failures"].as_array().expect("a list");
         let twice =
             begun.values().map(Vec::len).sum::<usize>() - begun.values().flatten().collect::<HashSet<_>>().len();
@@ -126,7 +126,7 @@ impl Crowd {
         assert_eq!(twice, 0, "{what}");
         assert!(most_lost <= 1, "{what}: {lost:?}");
         for (pid, numbers) in &lost {
-            // The last one may have been begun and not yet have said so.
+            // The last task may have begun and not have written that down yet.
             let said = begun.get(pid).map_or(&[][..], Vec::as_slice);
             let unsaid = numbers.iter().filter(|number| !said.contains(number)).count();
             assert!(unsaid <= 1, "{what}: the worker {pid} had begun {said:?}, but {numbers:?} were lost");
@@ -148,27 +148,27 @@ fn its_keeper(worker: &Process) -> Option<Process> {
     Process::find(worker.parent).filter(|keeper| keeper.name == "pushflow-keep")
 }
 
-/// All at the same time: most of the time they wait.
-fn kill_in_crowds(crowds: &[Manner], test: &str) {
+/// Kills in several pools at the same time, since the programs wait most of their time.
+fn kill_in_pools(manners: &[Manner], test: &str) {
     let random = Random::of_test(test);
-    run_all(crowds, |manner| {
-        let number = crowds.iter().position(|crowd| std::ptr::eq(crowd, manner)).expect("it is one of them");
-        let crowd = kill_in_a_crowd(manner, random.branch(number as u64));
-        crowd.assert_only_what_ran_is_lost();
+    run_all(manners, |manner| {
+        let number = manners.iter().position(|other| std::ptr::eq(other, manner)).expect("it is one of them");
+        let pool = kill_while_tasks_run(manner, random.branch(number as u64));
+        pool.assert_only_what_ran_is_lost();
     });
 }
 
 #[test]
 fn ten_thousand_tasks_end_once_each_while_workers_are_killed_at_random() {
     let manner = |pool, method, work| Manner { pool, method, work, victim: itself };
-    let crowds = [("process", "spawn", LONG), ("billiard", "fork", LONG), ("process", "forkserver", SHORT)];
-    kill_in_crowds(&crowds.map(|(pool, method, work)| manner(pool, method, work)), "workers");
+    let manners = [("process", "spawn", LONG), ("billiard", "fork", LONG), ("process", "forkserver", SHORT)];
+    kill_in_pools(&manners.map(|(pool, method, work)| manner(pool, method, work)), "workers");
 }
 
 #[test]
 fn ten_thousand_tasks_end_once_each_while_keepers_are_killed_at_random() {
     let manner = |pool, method, work| Manner { pool, method, work, victim: its_keeper };
-    kill_in_crowds(&[manner("process", "fork", LONG), manner("billiard", "spawn", SHORT)], "keepers");
+    kill_in_pools(&[manner("process", "fork", LONG), manner("billiard", "spawn", SHORT)], "keepers");
 }
 
 /// Many tasks that take no time are under way in a worker at once: those that have ended keep their results, and those that
@@ -181,11 +181,11 @@ fn a_task_that_ends_its_worker_is_lost_alone_however_short_the_tasks_before_and_
     // Long results are answered in shared memory.
     let cases = [("process", "spawn", 1, 0), ("billiard", "fork", 2, 0), ("ndprocess", "forkserver", 1, 20_000)];
     for (pool, method, workers, pad) in cases {
-        let folder = wild_folder();
+        let folder = daemon_folder();
         let inputs =
-            json!({"folder": folder.path(""), "wild_every": 0, "abort_every": EVERY, "work_us": 0, "pad": pad});
+            json!({"folder": folder.path(""), "daemon_every": 0, "abort_every": EVERY, "work_us": 0, "pad": pad});
         let settings = json!({
-            "mode": "crowd", "pool": pool, "start_method": method, "workers": workers, "count": COUNT, "inputs": inputs,
+            "mode": "many tasks", "pool": pool, "start_method": method, "workers": workers, "count": COUNT, "inputs": inputs,
         });
         let report = test_program(&settings).start().wait().assert_code(0).json();
         let failures = report["failures"].as_array().expect("a list");

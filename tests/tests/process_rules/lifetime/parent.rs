@@ -1,4 +1,4 @@
-//! Events of the program that has the pool: it is gone, exits, panics, or drops the pool.
+//! Events of the program that has the pool: it is killed, exits, panics, or drops the pool.
 
 use nix::sys::signal::Signal;
 use pushflow_tests::kernel_view::Wait;
@@ -13,12 +13,12 @@ const PANICKED: i32 = 101;
 /// Longer than what counts as a hang, in milliseconds.
 const FOR_EVER: u64 = 600_000;
 
-/// A time that is over soon, in milliseconds.
+/// A short time, in milliseconds.
 const SHORT: u64 = 200;
 
-// ----- it is gone without an exit -----
+// ----- the program ends without an exit -----
 
-/// A signal that ends it.
+/// A signal ends the program.
 pub fn killed_by(place: Place, signal: Signal, settings: Value) -> String {
     let scene = Scene::pool(place, settings);
     scene.running.signal(signal);
@@ -32,7 +32,7 @@ pub fn group_killed_by(place: Place, signal: Signal) -> String {
     scene.orphaned()
 }
 
-/// It ends itself, and no exit handler is called.
+/// The program ends itself, and no exit handler is called.
 pub fn gone_by(place: Place, then: &str) -> String {
     let scene = Scene::pool(place, json!({"then": then}));
     scene.begin();
@@ -47,7 +47,7 @@ pub fn killed_without_grace(place: Place) -> String {
     scene.all_ended()
 }
 
-/// While its exit waits for T, or for T's grace after SIGTERM, which T ignores.
+/// The program is killed while its exit waits for T, or for the grace of T, which ignores SIGTERM.
 pub fn killed_while_it_exits(place: Place) -> String {
     if place.is_thread() {
         return "-".into();
@@ -63,7 +63,7 @@ pub fn killed_while_it_exits(place: Place) -> String {
     scene.orphaned()
 }
 
-/// What T has started itself; on threads these are the program's own children.
+/// The processes that T has started itself. On threads these are children of the program.
 pub fn killed_with_children(place: Place) -> String {
     let scene = Scene::pool(place, json!({"children": true}));
     assert_eq!(scene.children.len(), 2);
@@ -77,9 +77,9 @@ pub fn killed_with_children(place: Place) -> String {
     "c is left: it was the program's own child".into()
 }
 
-// ----- it exits with an open pool -----
+// ----- the program exits with an open pool -----
 
-/// It ends in this way, with a pool that nobody drops.
+/// The program ends in this way, and does not drop its pool.
 pub fn exits_by(place: Place, then: &str) -> String {
     let scene = Scene::pool(place, json!({"then": then}));
     scene.begin();
@@ -116,7 +116,8 @@ fn ends_task(place: Place, settings: Value) -> String {
     scene.exit_ends_task(CODE)
 }
 
-/// The exit waits for a time, which is over in one program before T lets it go on, and in another one never.
+/// The exit waits for T with a time limit. In one program the limit passes before T ends; in another the limit is never
+/// reached.
 pub fn exits_in_time(place: Place) -> String {
     let patient = Scene::pool(place, json!({"wait_on_exit_timeout": FOR_EVER}));
     patient.begin();
@@ -124,7 +125,7 @@ pub fn exits_in_time(place: Place) -> String {
     then(meanwhile, ends_task(place, json!({"wait_on_exit_timeout": SHORT})))
 }
 
-/// What happens before and after a time is over.
+/// The results before and after a time limit.
 fn then(before: String, after: String) -> String {
     if before == after { after } else { format!("{before}; {after} when that is over") }
 }
@@ -147,7 +148,7 @@ fn interrupted(scene: Scene) -> String {
     "T is interrupted".into()
 }
 
-// ----- it drops or closes the pool -----
+// ----- the program drops or closes the pool -----
 
 /// `main` returns, and the pool is dropped on the way.
 pub fn drops(place: Place, then: &str) -> String {
@@ -162,14 +163,14 @@ fn drop_waits(scene: Scene, how: Wait) -> String {
     scene.exit_waits(CODE)
 }
 
-/// It exits, and drops nothing.
+/// The program exits, and drops nothing.
 pub fn exits_in_scope(place: Place, then: &str) -> String {
     let scene = Scene::pool(place, json!({"holder": "scope", "then": then}));
     scene.begin();
     scene.exit_by_rule(CODE)
 }
 
-/// It ends itself, and drops nothing.
+/// The program ends itself, and drops nothing.
 pub fn gone_in_scope(place: Place, then: &str) -> String {
     let scene = Scene::pool(place, json!({"holder": "scope", "then": then}));
     scene.begin();
@@ -177,7 +178,7 @@ pub fn gone_in_scope(place: Place, then: &str) -> String {
     scene.orphaned()
 }
 
-/// A panic drops it.
+/// A panic drops the pool.
 pub fn panics_with_pool_in_scope(place: Place) -> String {
     let scene = Scene::pool(place, json!({"holder": "scope", "then": "panic"}));
     scene.begin();
@@ -189,7 +190,7 @@ pub fn drops_impatiently(place: Place) -> String {
     ends_task(place, json!({"holder": "scope", "wait_on_exit": false}))
 }
 
-/// The drop waits for a time, as above.
+/// The drop waits with a time limit, as the exit above.
 pub fn drops_in_time(place: Place) -> String {
     let patient = Scene::pool(place, json!({"holder": "scope", "wait_on_exit_timeout": FOR_EVER}));
     patient.begin();
@@ -206,7 +207,7 @@ pub fn drops_and_interrupts(place: Place) -> String {
 
 // ----- T runs in a pool of a task -----
 
-/// The type of a pool that tasks of this one may have.
+/// A pool type that tasks of this pool may open.
 fn nested(place: Place) -> &'static str {
     if place.is_daemonic() { "billiard" } else { place.pool }
 }

@@ -1,4 +1,4 @@
-//! [`Scene`]: a program with a pool, one worker busy, the other idle, everything known that is to end.
+//! [`Scene`]: a program with a pool of two workers, one busy and one idle, and all processes that must end.
 
 use std::fmt;
 use std::path::Path;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::kernel_view::Wait;
-use pushflow_tests::processes::{GONE_WITHIN, Process, wait_since, wait_until};
+use pushflow_tests::processes::{CLEAN_UP_LIMIT, Process, wait_since, wait_until};
 use pushflow_tests::run::{Finished, Program, Running};
 use serde_json::{Value, json};
 
-/// How long what is to happen, but promises no time, may take on a busy machine.
+/// The time limit, on a busy machine, for steps for which pushflow promises no time.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// The exit code with which the program exits, when it does by itself.
+/// The exit code of the program when it exits by itself.
 pub const CODE: i32 = 7;
 
-/// Where an event is looked at: on which pool, started how.
+/// The pool and the start method of an experiment.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The pool.
@@ -47,7 +47,7 @@ impl Place {
 /// A program with a busy pool.
 pub struct Scene {
     place: Place,
-    /// Where the files are by which test and program talk.
+    /// The folder of the files through which test and program exchange messages.
     pub folder: Folder,
     /// The program: the parent.
     pub running: Running,
@@ -65,7 +65,7 @@ impl Scene {
         Scene::pool_with(place, settings, |program| program)
     }
 
-    /// The same, of a program that is prepared in some way.
+    /// The same, with a program that `prepare` changes before its start.
     pub fn pool_with(place: Place, settings: Value, prepare: impl FnOnce(Program) -> Program) -> Scene {
         let mut scene = Scene::start_with(place, settings, prepare);
         scene.folder.wait_for("workers");
@@ -104,7 +104,7 @@ impl Scene {
     /// A program that is prepared in some way.
     pub fn start_with(place: Place, settings: Value, prepare: impl FnOnce(Program) -> Program) -> Scene {
         let folder = Folder::new();
-        // On threads, what T starts itself is the program's own child, which is nobody's business but the program's.
+        // On threads a process that T starts is a child of the program itself, which pushflow does not end.
         let mut whole = json!({
             "folder": folder.path(""), "pool": place.pool, "start_method": place.method, "children": !place.is_thread(),
         });
@@ -116,12 +116,12 @@ impl Scene {
         Scene { place, folder, running, tasks: Vec::new(), children: Vec::new(), idle: Vec::new() }
     }
 
-    /// What the program has written down.
+    /// The content of a file that the program has written.
     pub fn read(&self, file: &str) -> Value {
         serde_json::from_str(&self.folder.read(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
     }
 
-    /// The pids that the program has written down.
+    /// The pids in a file that the program has written.
     pub fn pids(&self, file: &str) -> Vec<i32> {
         self.read(file).as_array().expect("the program writes a list").iter().map(pid).collect()
     }
@@ -157,7 +157,7 @@ impl Scene {
 
     // ----- what the test finds -----
 
-    /// T and its children are there, and T has got no further.
+    /// T and its children run, and T has not come to its end.
     pub fn assert_busy(&self) {
         for process in self.tasks.iter().chain(&self.children) {
             assert!(process.is_running(), "{process:?} is gone");
@@ -171,12 +171,12 @@ impl Scene {
         assert!(!self.folder.has("busy end"), "T came to its end");
     }
 
-    /// Waits until w is gone: that is how the pool shows that it ends.
+    /// Waits until w has ended, which shows that the pool ends.
     pub fn wait_for_idle_to_leave(&self) {
         wait_until("the end of idle workers", SOON, || !self.any_is_idle());
     }
 
-    /// Waits until the program's main thread waits for others in this way: that is how a drop shows that it waits.
+    /// Waits until the main thread of the program waits for other threads in this way, which shows that a drop waits.
     pub fn wait_for_wait(&self, how: Wait) {
         wait_until("the program to wait", SOON, || Wait::of(self.running.pid()) == Some(how));
     }
@@ -185,36 +185,36 @@ impl Scene {
         self.idle.iter().any(Process::is_running)
     }
 
-    /// The program has just been killed, or is about to end without an exit: what becomes of the rest.
+    /// What becomes of the other processes when the program was killed or ends without an exit.
     pub fn orphaned(self) -> String {
         if self.place.is_thread() || self.place.is_daemonic() {
             return self.all_ended();
         }
-        wait_since(Instant::now(), "the end of idle workers", GONE_WITHIN, || !self.any_is_idle());
+        wait_since(Instant::now(), "the end of idle workers", CLEAN_UP_LIMIT, || !self.any_is_idle());
         self.ended().1.may_finish()
     }
 
-    /// The program is gone; what it has left is in the scene.
+    /// The program has ended; the processes that it left are in the scene.
     pub fn ended(self) -> (Finished, Scene) {
         let Scene { place, folder, running, tasks, children, idle } = self;
         let (finished, running) = running.wait_for_end();
         (finished, Scene { place, folder, running, tasks, children, idle })
     }
 
-    /// The same, and everything ends at once.
+    /// The same, and all processes end at once.
     pub fn all_ended(self) -> String {
-        self.running.mark().assert_gone_since(Instant::now());
+        self.running.mark().assert_none_left_since(Instant::now());
         let (_, scene) = self.ended();
         scene.assert_not_finished();
         if scene.place.is_thread() { "T ends with the process" } else { "T, c and w are ended at once" }.into()
     }
 
-    /// The program is gone, T goes on to its end, and then nothing is left.
+    /// The program has ended, T goes on to its end, and then no process is left.
     fn may_finish(self) -> String {
         self.assert_busy();
         self.let_go();
         self.folder.wait_for("busy end");
-        self.running.mark().assert_gone();
+        self.running.mark().assert_none_left();
         "w ends at once; T may finish, then c is ended".into()
     }
 
@@ -237,7 +237,7 @@ impl Scene {
         if place.is_thread() { "T ends with the process".into() } else { "T is ended".into() }
     }
 
-    /// The program exits with an open pool: what the pool's rule says.
+    /// The program exits with an open pool: asserts the rule of the pool.
     pub fn exit_by_rule(self, code: i32) -> String {
         if self.place.is_thread() || self.place.is_daemonic() {
             return self.exit_ends_task(code);

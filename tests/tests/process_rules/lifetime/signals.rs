@@ -180,7 +180,7 @@ pub fn command_line_killed(place: Place) -> String {
     line.running.signal(Signal::SIGKILL);
     let CommandLine { folder, running, scripts } = line;
     if place.is_daemonic() {
-        running.mark().assert_gone_since(killed);
+        running.mark().assert_none_left_since(killed);
         running.wait_for_end();
         assert!(!folder.has("one.end") && !folder.has("two.end"));
         return "T is ended at once".into();
@@ -190,6 +190,6 @@ pub fn command_line_killed(place: Place) -> String {
     folder.write("go", "");
     folder.wait_for("one.end");
     folder.wait_for("two.end");
-    rest.mark().assert_gone();
+    rest.mark().assert_none_left();
     "T may finish".into()
 }

@@ -1,4 +1,4 @@
-//! The rows of the table: what the task does, and what its submitter must hear.
+//! The rows of the table: what the task does, and what its submitter must see.
 
 use pushflow_tests::folder::Folder;
 use serde_json::Value;
@@ -9,11 +9,11 @@ pub struct Row {
     pub event: &'static str,
     /// The step of the test program as JSON, where `READY` stands for a file of the experiment's folder.
     step: &'static str,
-    /// What the submitter hears on every pool of processes.
+    /// What the submitter sees on every pool of processes.
     pub seen: &'static str,
     /// The same on the pool `thread`.
     pub thread: Thread,
-    /// What was measured of the original.
+    /// What the original did when it was measured.
     pub original: &'static str,
     /// Whether it prints so much that nobody should keep it.
     pub floods: bool,
@@ -23,11 +23,11 @@ pub struct Row {
 pub enum Thread {
     /// The same as on the pools of processes.
     Same,
-    /// The submitter hears this.
+    /// The submitter sees this.
     Sees(&'static str),
     /// The program ends in this way.
     Ends(&'static str),
-    /// It is not in the table's experiments; this says why, or which test shows what happens.
+    /// The experiments of the table leave the row out. The text says why, or names the test that shows what happens.
     Apart(&'static str),
 }
 

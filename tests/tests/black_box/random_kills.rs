@@ -1,9 +1,9 @@
-//! SIGKILL at random moments, to each kind of process in turn, and what is left. The seed is printed; with it in the
-//! environment (`PUSHFLOW_TEST_SEED`) the moments are the same again. Counts are printed.
+//! SIGKILL at random moments, to each kind of process in turn: no process is left. The tests print counts and their seed;
+//! with that seed in the environment (`PUSHFLOW_TEST_SEED`) the moments are the same again.
 //!
-//! - [`schedulers`]: two hundred, on all pools.
-//! - [`workers`]: and their keepers, while ten thousand tasks run.
-//! - [`guardians`]: killed, and stopped.
+//! - [`schedulers`]: two hundred schedulers are killed, on all pools.
+//! - [`workers`]: workers and keepers are killed while ten thousand tasks run.
+//! - [`guardians`]: guardians are killed or stopped.
 
 mod guardians;
 mod schedulers;
@@ -21,7 +21,7 @@ const METHODS: [&str; 3] = ["spawn", "forkserver", "fork"];
 /// How many programs of one test run at the same time.
 const LANES: usize = 4;
 
-/// Does this in so many lanes at a time, with every number below `count`; what it gave.
+/// Calls the function with every number below `count`, in several lanes at a time, and returns the results.
 fn in_lanes<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let lane = |lane| (lane..count).step_by(LANES).map(&work).collect::<Vec<T>>();
     thread::scope(|scope| {
@@ -32,17 +32,17 @@ fn in_lanes<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 
 // ----- processes without a mark -----
 
-/// The folder in which tasks let processes loose: a file for each, named by its pid.
-fn wild_folder() -> Folder {
+/// The folder in which each daemon that a task starts makes a file named by its pid.
+fn daemon_folder() -> Folder {
     let folder = Folder::new();
-    fs::create_dir(folder.path("wild")).expect("the folder is new");
+    fs::create_dir(folder.path("daemons")).expect("the folder is new");
     folder
 }
 
-/// The processes that were let loose and are still there.
-fn wild(folder: &Folder) -> Vec<Process> {
-    let entries = fs::read_dir(folder.path("wild")).expect("the folder is there");
+/// The daemons that still run.
+fn daemons(folder: &Folder) -> Vec<Process> {
+    let entries = fs::read_dir(folder.path("daemons")).expect("the folder is there");
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // They have become `sleep`, or are about to; anything else has the number of one that is gone.
+    // A daemon is `sleep`, or is about to execute it. A process of another name has the pid of a daemon that has ended.
     pids.filter_map(Process::find).filter(|p| p.state != 'Z' && ["sleep", "sh", "env"].contains(&&*p.name)).collect()
 }

@@ -1,11 +1,11 @@
-//! Random ewoks graphs, run by the original engine (`ewoksppf`) and by `pushflow`: each node runs as often, with the same
-//! inputs, and gives the same.
+//! Random ewoks graphs, run by the original engine (`ewoksppf`) and by `pushflow`: in both, each node runs equally often,
+//! with the same inputs and results.
 //!
 //! - [`generate`] makes a graph of [`blocks`] and of the [`tasks`] that `random_tasks.py` has.
-//! - [`flatten`], [`analyse`] and [`model`] say what it comes to, in all orders in which its tasks may end, and leave it
-//!   out if that is not the same: so nothing that is compared depends on timing.
-//! - [`original`] asks the original, which may crash or hang; [`compare`] holds both to the model.
-//! - [`shrink`] makes a graph that fails small; [`census`] counts what there was.
+//! - [`flatten`], [`analyse`] and [`model`] work out the outcome for all orders in which the tasks may end. A graph with
+//!   several outcomes is left out, so that no compared outcome depends on timing.
+//! - [`original`] runs the original, which may crash or hang; [`compare`] compares both engines with the model.
+//! - [`shrink`] makes a graph that fails smaller; [`census`] counts the features of the graphs.
 //!
 //! `PUSHFLOW_TEST_GRAPHS` is how many graphs there are, `PUSHFLOW_TEST_GRAPH` a file with one that failed before.
 
@@ -85,7 +85,7 @@ impl Experiment {
         }
     }
 
-    /// The graph and what it comes to.
+    /// The graph and its outcome in the model.
     fn make(&self, census: &Mutex<Census>) -> (Case, Expected) {
         match self {
             Experiment::Number(_, random) => random_graph(random.clone(), census),
@@ -100,7 +100,7 @@ fn understood(case: &Case) -> Result<(Flat, Expected), LeftOut> {
     Ok((flat, expected))
 }
 
-/// The first random graph that can be compared; of those in which little is to be seen only some.
+/// The first random graph that can be compared. Of the graphs in which little happens, only some are taken.
 fn random_graph(mut random: Random, census: &Mutex<Census>) -> (Case, Expected) {
     let census = || census.lock().expect("nobody panics with the lock");
     loop {
@@ -166,7 +166,7 @@ impl fmt::Display for Differences {
     }
 }
 
-/// What pushflow makes of a graph that is not what it should.
+/// The difference between pushflow and the model, if there is one.
 fn pushflow(case: &Case, pool: &str, expected: &Expected) -> Option<Difference> {
     let folder = Folder::new();
     folder.write("graph.json", case.graph.to_string());
@@ -185,8 +185,8 @@ fn pushflow(case: &Case, pool: &str, expected: &Expected) -> Option<Difference> 
     Seen::of_pushflow(&finished.json()).difference(expected).map(Difference::Other)
 }
 
-/// What the original makes of it; where it breaks, it is asked once more on a calm pool. Where it is known to do something
-/// else it is not asked.
+/// The difference between the original and the model, if there is one. If the original crashes, it runs the graph once
+/// more on a calm pool. Graphs for which the original is known to differ are not run.
 fn original(case: &Case, expected: &Expected, originals: &Originals, broken: &dyn Fn(&Ended)) -> Option<Difference> {
     if expected.known.is_some() {
         return None;
@@ -217,7 +217,7 @@ fn fail(experiment: &Experiment, case: &Case, how: Differences, originals: &Orig
     };
     let is_first = !shrunk.swap(true, Ordering::Relaxed);
     let small = if is_first { shrink::shrink(case, |case| again(case).is_some()) } else { case.clone() };
-    // What does not happen again is told as it was.
+    // A difference that does not happen again is reported as it was.
     let smallest = if is_first { again(&small) } else { None };
     let file = experiment.file();
     fs::create_dir_all(failures()).expect("a folder can be made");

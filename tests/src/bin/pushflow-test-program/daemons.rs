@@ -1,4 +1,4 @@
-//! Tasks that leave behind what is hard to find, and tasks that show themselves to the test.
+//! Tasks that leave daemons behind, which are hard to find, and tasks that report their process to the test.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,42 +13,42 @@ use crate::Settings;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Writes its pid, as the name of a file, into a folder, and then is nobody's: in a session of its own, without its
-/// parent, its environment and any open file.
-const WILD: &str = r#": > "$0/$$"; exec env -i sleep 1000 <&- >&- 2>&-"#;
+/// The script of a daemon. It makes a file named by its pid in a folder, then drops its environment and its open files.
+/// `setsid -f` has given it a session of its own, and has ended its parent.
+const DAEMON_SCRIPT: &str = r#": > "$0/$$"; exec env -i sleep 1000 <&- >&- 2>&-"#;
 
-/// Starts what [`WILD`] says, and returns when it has lost its parent.
-fn let_loose(folder: &str) -> Result<(), Failure> {
-    let started = Command::new("setsid").args(["-f", "sh", "-c", WILD, folder]).status()?;
+/// Starts a daemon with the [`DAEMON_SCRIPT`], and returns when its parent has ended.
+fn start_daemon(folder: &str) -> Result<(), Failure> {
+    let started = Command::new("setsid").args(["-f", "sh", "-c", DAEMON_SCRIPT, folder]).status()?;
     if started.success() { Ok(()) } else { Err(started.to_string().into()) }
 }
 
-/// Lets a process loose and works on for a while.
+/// Starts a daemon, and goes on for a while.
 #[task]
-fn goes_wild(folder: String, sleep_ms: u64) -> Result<(), Failure> {
-    let_loose(&folder)?;
+fn starts_daemon(folder: String, sleep_ms: u64) -> Result<(), Failure> {
+    start_daemon(&folder)?;
     std::thread::sleep(Duration::from_millis(sleep_ms));
     Ok(())
 }
 
 /// The same in a process of a pool of its own.
 #[task]
-fn goes_wild_in_a_pool(folder: String, sleep_ms: u64, context: &TaskContext) -> Result<(), Failure> {
+fn starts_daemon_in_a_pool(folder: String, sleep_ms: u64, context: &TaskContext) -> Result<(), Failure> {
     let options = PoolOptions::new().max_workers(1);
     let nested = context.open_pool(PoolType::Billiard, &options)?;
     let inputs = Data::new().with("folder", folder).with("sleep_ms", i64::try_from(sleep_ms)?);
-    nested.submit(TaskSpec::rust("goes_wild"), inputs)?.wait()?;
+    nested.submit(TaskSpec::rust("starts_daemon"), inputs)?.wait()?;
     Ok(())
 }
 
-/// A short task that gives back its number, after it has noted in the file `begun-PID` that it has begun; every so many
-/// of them let a process loose, or end their own.
+/// A short task that adds its number to the file `begun-PID`, and returns the number. Every `daemon_every`-th task starts
+/// a daemon, and every `abort_every`-th aborts its own process.
 #[task]
 fn tells_its_number(
     number: i64,
     folder: String,
     work_us: u64,
-    wild_every: i64,
+    daemon_every: i64,
     abort_every: i64,
     pad: usize,
 ) -> Result<Data, Failure> {
@@ -59,8 +59,8 @@ fn tells_its_number(
     }
     let mut begun = BEGUN.get().ok_or("the file was just opened")?;
     begun.write_all(format!("{number}\n").as_bytes())?;
-    if wild_every > 0 && number % wild_every == 0 {
-        let_loose(&format!("{folder}/wild"))?;
+    if daemon_every > 0 && number % daemon_every == 0 {
+        start_daemon(&format!("{folder}/daemons"))?;
     }
     if abort_every > 0 && number % abort_every == abort_every - 1 {
         std::process::abort();
@@ -70,24 +70,25 @@ fn tells_its_number(
     Ok(if pad > 0 { result.with("pad", "x".repeat(pad)) } else { result })
 }
 
-/// The workflow `wild`: tasks that let processes loose, themselves, in a command and in a pool of their own.
+/// The workflow `daemons`: tasks that start daemons themselves, in a command, and in a pool of their own.
 pub(crate) fn workflow(settings: &Settings) -> Result<Workflow, Failure> {
-    let mut workflow = Workflow::new("wild");
+    let mut workflow = Workflow::new("daemons");
     let (start, stop) = (workflow.start()?, workflow.stop()?);
     let folder = settings.0["inputs"]["folder"].as_str().ok_or("there is no folder")?;
     let script = r#"setsid -f sh -c "$1" "$0"; sleep 0.1"#;
-    let command = TaskSpec::command(["sh", "-c", script, folder, WILD]);
+    let command = TaskSpec::command(["sh", "-c", script, folder, DAEMON_SCRIPT]);
     let rust = |name| TaskSpec::rust(name);
-    let tasks = [rust("goes_wild"), command, rust("goes_wild_in_a_pool"), rust("goes_wild")];
+    let tasks = [rust("starts_daemon"), command, rust("starts_daemon_in_a_pool"), rust("starts_daemon")];
     for (number, task) in tasks.into_iter().enumerate() {
-        let actor = workflow.task(format!("wild {number}"), task)?;
+        let actor = workflow.task(format!("daemons {number}"), task)?;
         workflow.connect(start, actor)?;
         workflow.connect(actor, stop)?;
     }
     Ok(workflow)
 }
 
-/// Writes its pid to the file `pid` in the folder, and stays until there is a file `go`; what it is by its own account.
+/// Writes its pid to the file `pid` in the folder, and waits for the file `go`. Returns what the process knows of
+/// itself.
 #[task]
 fn shows_itself(folder: String) -> Result<Data, Failure> {
     let folder = Path::new(&folder);
@@ -108,8 +109,8 @@ fn shows_its_child(pool: String, method: String, folder: String, context: &TaskC
     Ok(result.with("outer", i64::from(std::process::id())))
 }
 
-/// Leaves short orphans: one with each of `commands`, whose exit codes it checks, and `more` of them at once. How many
-/// commands ended as they should have.
+/// Leaves orphans that end soon: one from each of `commands`, whose exit codes it checks, and `more` at once. Returns how
+/// many commands had the expected exit code.
 #[task]
 fn leaves_orphans(commands: i64, more: i64) -> Result<Data, Failure> {
     let mut right = 0;

@@ -1,4 +1,4 @@
-//! What the program does instead of running a workflow of one task, as the setting `mode` says.
+//! The modes of the program in which it does something else than to run a workflow of one task (the setting `mode`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -11,18 +11,18 @@ use pushflow_tests::kernel_view::{Holdings, children};
 use pushflow_tests::processes::Process;
 use serde_json::{Value, json};
 
-use crate::{Settings, Watcher, describe, wild};
+use crate::{Settings, Watcher, daemons, describe};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// How long what is left by many short processes may take to be gone.
+/// The time within which the remains of many short processes must have ended.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 
-/// Does what the mode says; `None` where there is none.
+/// Runs the mode that the settings name; `None` if they name none.
 pub(crate) fn run(settings: &Settings) -> Option<Result<Value, Failure>> {
     Some(match settings.text("mode")? {
-        "wild" => run_wild(settings),
-        "crowd" => run_crowd(settings),
+        "daemons" => run_daemons(settings),
+        "many tasks" => run_many_tasks(settings),
         "orphans" => run_orphans(settings),
         "hand over" => run_hand_over(settings),
         mode => Err(format!("there is no mode {mode:?}").into()),
@@ -38,13 +38,14 @@ fn open(settings: &Settings) -> Result<TaskPool, Failure> {
     Ok(TaskPool::open(options.pool.ok_or("the settings name no pool")?, &options.pool_options)?)
 }
 
-/// One run of the wild workflow.
-fn run_wild(settings: &Settings) -> Result<Value, Failure> {
-    Ok(describe(&wild::workflow(settings)?.run(settings.inputs()?, &options(settings)?)?))
+/// One run of the workflow of [`daemons`].
+fn run_daemons(settings: &Settings) -> Result<Value, Failure> {
+    Ok(describe(&daemons::workflow(settings)?.run(settings.inputs()?, &options(settings)?)?))
 }
 
-/// `count` short tasks in one pool: how many ended how often, how many with their own number, and how others failed.
-fn run_crowd(settings: &Settings) -> Result<Value, Failure> {
+/// Runs `count` short tasks in one pool. Reports how many tasks ended how often, how many returned their own number, and
+/// how the others failed.
+fn run_many_tasks(settings: &Settings) -> Result<Value, Failure> {
     let count = i64::try_from(settings.number("count").unwrap_or(10_000))?;
     let pool = open(settings)?;
     let (sender, outcomes) = mpsc::channel::<(i64, TaskResult)>();
@@ -75,8 +76,8 @@ fn run_crowd(settings: &Settings) -> Result<Value, Failure> {
     }))
 }
 
-/// A task that leaves many orphans, then many tasks; what all of the run's processes and its run directory hold, before
-/// and after.
+/// Runs a task that leaves many orphans, then many tasks. Reports the resources of all processes of the run, and the
+/// content of its run directory, before and after.
 fn run_orphans(settings: &Settings) -> Result<Value, Failure> {
     let pool = open(settings)?;
     let many = |count: u64| -> Result<(), Failure> {
@@ -86,7 +87,7 @@ fn run_orphans(settings: &Settings) -> Result<Value, Failure> {
         pending?.into_iter().try_for_each(|pending| pending.wait().map(drop))?;
         Ok(())
     };
-    // What is made once, at the first of many tasks, is no growth.
+    // The first of many tasks makes some files and threads once, which are no growth.
     let pid = || -> Result<Option<i64>, Failure> {
         let who = pool.submit(TaskSpec::rust("who"), Data::new())?.wait()?;
         Ok(who.value("pid")?.and_then(|pid| pid.as_int()))
@@ -108,7 +109,7 @@ fn run_orphans(settings: &Settings) -> Result<Value, Failure> {
     Ok(json!({"before": before, "after": after, "same_worker": same_worker, "result": result.to_json()?}))
 }
 
-/// What the tree of this process holds, once it is as it should be, or after a while.
+/// The resources of the process tree of this process, when they are as expected or the time limit has passed.
 fn settled(is_right: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + SETTLE_TIME;
     loop {
@@ -121,12 +122,12 @@ fn settled(is_right: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-/// Whether any of the processes has a child that it has not waited for.
+/// Whether one of the processes has a zombie child.
 fn has_zombies(holdings: &Value) -> bool {
     holdings["processes"].as_array().into_iter().flatten().any(|process| process["zombies"] != 0)
 }
 
-/// What each process of the tree holds, and what is in each of its run directories.
+/// The resources of each process of the tree, and the content of each of its run directories.
 fn holdings() -> Value {
     let mut found = Vec::new();
     let mut directories = BTreeSet::new();
@@ -143,7 +144,7 @@ fn holdings() -> Value {
     json!({"processes": found, "run_directories": directories.iter().map(|path| entries(path)).collect::<Vec<_>>()})
 }
 
-/// The names of what is in a folder, or why it can't be read.
+/// The names of the files in a folder, or the error why it can't be read.
 fn entries(folder: &Path) -> Value {
     let names = std::fs::read_dir(folder).and_then(|entries| {
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<io::Result<BTreeSet<_>>>()
@@ -151,7 +152,8 @@ fn entries(folder: &Path) -> Value {
     names.map_or_else(|error| json!(error.to_string()), |names| json!(names))
 }
 
-/// Opens a pool and uses it on a thread that ends, then uses it on: the pids of the worker before and after.
+/// Opens a pool on a thread, uses it there, and after the end of that thread on another. Returns the pids of the worker
+/// before and after.
 fn run_hand_over(settings: &Settings) -> Result<Value, Failure> {
     let who = |pool: &TaskPool| -> Result<i64, String> {
         let pending = pool.submit(TaskSpec::rust("who"), Data::new()).map_err(|error| error.to_string())?;
