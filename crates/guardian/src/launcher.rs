@@ -154,7 +154,7 @@ impl Drop for StartedEntry {
 /// worker.
 ///
 /// To the kernel, the parent of such a process is a keeper. The variable `PUSHFLOW_WORKER_PID` tells the process which
-/// worker it works for.
+/// worker it works for. In exchange no process outlives the guardian, and the keeper sees that a process was stopped.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerLauncher;
 

@@ -1,4 +1,8 @@
 //! Which program runs as worker and guardian.
+//!
+//! A program with tasks of its own comes before a `pushflow-worker` beside it, since no other program knows these tasks.
+//! The tasks of the probe, whose names begin with `pushflow.`, do not count: `pushflow-worker` has them too. A program
+//! without tasks of its own takes the small `pushflow-worker` if there is one.
 
 use std::env;
 use std::ffi::OsString;

@@ -3,7 +3,11 @@
 //! # Why `init()` makes it
 //! A process can be forked safely only while it has one thread, and a program that runs workflows has several. So
 //! `init()`, which the program calls first, forks the zygote. The zygote sleeps and shares its memory with the program,
-//! so it costs next to nothing until a pool needs it. Most programs never need it.
+//! so it costs next to nothing until a pool needs it (0.2 ms once). Most programs never need it. A zygote made later
+//! would have another state than that of `init()`, or be a fork of a process with threads.
+//!
+//! For the other start methods the guardian is executed. In both cases a program that opens no pool has no guardian and
+//! no run directory.
 //!
 //! # States
 //! - *asleep*: the zygote waits for [`ToZygote::Guardian`] and for the end of the program.

@@ -4,7 +4,8 @@
 //! # Ownership of bytes
 //! The owner of a slab makes it and gets a [`Region`] of all its bytes. The owner splits and joins regions as it needs.
 //! Each byte belongs to one region, and only code that has the region reads or writes the byte. By messages, the owner
-//! grants the other process ranges to read and ranges to write. The other process maps the slab as a [`View`]. The view
+//! grants the other process ranges to read and ranges to write. No allocator from elsewhere divides a slab: with this
+//! type, code in which two owners have the same byte does not compile. The other process maps the slab as a [`View`]. The view
 //! is read-only but for a range for which a [`ViewWriter`] exists: a task that writes to a wrong address ends its own
 //! process, and changes no value of another one.
 //!

@@ -1,7 +1,7 @@
 //! Which output of a worker belongs to which attempt.
 //!
 //! A worker's standard output and error are pipes whose read ends the scheduler holds. So output that the worker wrote
-//! before it died is not lost with it. Two things say which attempt has written it:
+//! before it died is not lost with it, as messages with output would be. Two things say which attempt has written it:
 //!
 //! - *The shared word* [`CURRENT_ATTEMPT`](crate::CURRENT_ATTEMPT): the worker writes the number of an attempt there
 //!   before the attempt begins.

@@ -4,6 +4,9 @@
 //! to a range of a slab. A slab is a file of memory. The scheduler owns all slabs ([`SlabStore`]). It sends the file
 //! of a slab to a worker once, over the control socket, before the first message that names the slab.
 //!
+//! Each long value has a reference of its own. So a task that looks at one of its inputs passes the others on without a
+//! copy.
+//!
 //! # Inputs
 //! ```text
 //!         the scheduler names it                the worker drops its last copy

@@ -33,6 +33,7 @@ pub const SHARED_WORDS: i32 = 4;
 pub const GUARDIAN_SOCKET: i32 = 5;
 
 /// The shared word into which a worker writes the number of each attempt before the attempt begins; 0 before the first.
+/// It is no message, since a message costs time and may be in transit when the worker dies.
 pub const CURRENT_ATTEMPT: usize = 0;
 
 /// The shared words of standard output and of standard error. Each is not 0 while the scheduler has read output from

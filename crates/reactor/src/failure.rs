@@ -7,6 +7,9 @@
 //! error as an opaque value with its text. The failure is *handled* if it triggered at least one handler; only
 //! unhandled failures make the run fail.
 //!
+//! In the original an actor names its parent handler. Here the errors of each actor reach the handlers of its submodel
+//! and workflow, unless the actor contains its errors.
+//!
 //! A run that is closing has no error path: a failure then triggers nothing.
 
 use pushflow_graph::ActorId;

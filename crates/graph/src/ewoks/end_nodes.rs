@@ -1,4 +1,7 @@
 //! Derives the end nodes: the nodes whose results are results of the run.
+//!
+//! A node whose conditions test for true and for false may be an end node too, in graphs where no node is without links
+//! behind it: existing graphs rely on that, though the documents of ewoks say that the two values cover a boolean.
 
 use std::collections::HashSet;
 

@@ -4,6 +4,9 @@
 //! A graph is flattened from the inside out: first the graphs that it names, each as if it were alone; then the links
 //! and attributes that reach into them; then its default error handlers. Graphs that contain themselves, also over
 //! several files, and graphs beyond the limits below are refused.
+//!
+//! Attributes of a graph node, of a link or of an alias may replace those of the node inside. So nodes and links stay
+//! plain attributes with their location until all of that is done.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -3,6 +3,9 @@
 //! The composer takes the text event by event, without recursion. It copies the value of an alias (`*name`), and limits
 //! how many values a text may grow to. It knows the merge key `<<`. It refuses what has no form as plain data: other
 //! tags, and keys that are neither a text nor a whole number.
+//!
+//! `saphyr-parser` gives the location of each value, leaves the scalars of YAML 1.1 and the limits on depth and aliases
+//! to this file, and no serde front-end does.
 
 mod scalar;
 

@@ -80,6 +80,7 @@ impl GuardianClient {
                 return Err(error);
             }
         };
+        // The wire form has no version. A named program of another build is refused; other candidates are passed over.
         if theirs != BUILD {
             end_failed_start(pid, socket);
             return Err(GuardianError::OtherBuild { path: program.to_owned(), theirs, ours: BUILD.to_owned() });

@@ -4,7 +4,8 @@ It does the same as a worker of ewoksppf (`ewoksppf/ppfrunscript.py`): it makes 
 and returns all its outputs. An output that the task has not set is `MISSING_DATA`, as in ewoksppf. An error of
 ewokscore about a task that it can't make or execute becomes one sentence, or the exception that the task itself raised.
 
-The first such task of an interpreter loads this module, and `ewokscore` with it.
+The first such task of an interpreter compiles this module and loads `ewokscore`, so that the start of an interpreter
+stays short.
 """
 
 import os

@@ -4,7 +4,12 @@ the task writes to it; then the kernel copies the page, and no other process see
 The memory below a mapping does not change until its token is released (see `buffers.py`), which happens when the
 mapping is deleted. A fork of this process may live longer, so before a fork every mapped page is copied.
 
-A mapping keeps no file open: a task may hold any number of mappings, and may close any file.
+A mapping keeps no file open: a task may hold any number of mappings, and may close any file. It is a `mmap` object,
+whose end is the end of all views of it. The object is made without a file, and the slab is then mapped in its place,
+since `mmap` itself keeps the file open before Python 3.13.
+
+The kernel says whether an array was changed: a page of a private mapping that was written to is no longer a page of the
+file. So no library needs to be asked.
 """
 
 import os

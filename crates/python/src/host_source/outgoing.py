@@ -1,6 +1,11 @@
 """Pickles results, and separates their long buffers, which are sent out of band (`buffers.py`).
 
 The pickler hands over the buffers of arrays, and writes contents of 64 KiB and more as pieces of their own.
+
+The interpreter writes the buffers into the slabs of its worker, and not into memory of its own that the worker would
+take over: fresh memory costs four times as much as memory that was used before, and memory of its own would need a way
+back to it through worker, scheduler, another worker and its interpreter. It writes with pwrite(2), which is faster than
+a mapping made for the purpose, and leaves no range of a slab writable for stray pointers of the task.
 """
 
 try:
