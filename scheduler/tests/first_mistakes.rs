@@ -12,8 +12,8 @@ fn double(number: i64) -> Data {
 }
 
 #[task]
-fn five() -> i64 {
-    5
+fn huge() -> u64 {
+    u64::MAX
 }
 
 /// Start, one task, stop.
@@ -139,10 +139,10 @@ fn an_input_that_is_missing_or_does_not_fit_fails_the_task_with_its_name() {
 }
 
 #[test]
-fn a_result_without_names_fails_the_task_and_says_what_to_return() {
-    let message = "actor \"doubler\" (attempt 1): BadResult: task \"five\" returned an integer, but a mapping of names to \
-                   values is expected: return a struct or a map";
-    assert_eq!(failure("five", inputs()), message);
+fn a_result_that_no_value_can_hold_fails_the_task_and_says_why() {
+    let message = "actor \"doubler\" (attempt 1): BadResult: task \"huge\" returned what can't travel: the integer \
+                   18446744073709551615 does not fit 64 bits with sign: pass it as text";
+    assert_eq!(failure("huge", inputs()), message);
 }
 
 #[test]
