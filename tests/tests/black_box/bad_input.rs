@@ -1,5 +1,5 @@
-//! What is wrong with a command line, a graph file, an interpreter or a Python task: one clear sentence, the right exit
-//! code, nothing left running (which every run asserts).
+//! Mistakes in a command line, a graph file, an interpreter or a Python task. Each is reported in one clear sentence
+//! with the right exit code, and leaves no process running (which every run asserts).
 
 use pushflow_tests::folder::Folder;
 use pushflow_tests::run::{Finished, Program};
@@ -9,7 +9,8 @@ use crate::assert_refused;
 
 // ----- known before the run: exit code 2, nothing on standard output -----
 
-/// A graph file with this text is refused with this sentence after its name and the place in it, and no other word.
+/// Asserts that a graph file with this text is refused. After the file's name and the place in it, the message is
+/// exactly this sentence.
 #[track_caller]
 fn assert_graph_refused(text: &str, sentence: &str) {
     let folder = Folder::new();
@@ -118,7 +119,7 @@ fn what_no_graph_can_hold_is_refused_with_its_place() {
 #[test]
 fn a_graph_file_that_may_not_be_read_is_said() {
     let folder = Folder::new();
-    // Not a matter of permissions, which do not bind every user: a socket can't be opened.
+    // Permissions do not bind every user, so the test uses a socket: no user can open it as a file.
     let socket = folder.path("graph.json");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     assert_refused(Program::pushflow_run(&socket), "graph.json: the file can't be read: ");
@@ -202,7 +203,7 @@ fn without_python_tasks_no_interpreter_is_needed() {
 
 // ----- found out by running: exit code 1, the actor named -----
 
-/// The run fails, and says so of this actor with these words.
+/// Asserts that the run fails, and that the error of this actor has these words.
 #[track_caller]
 fn assert_failed(finished: &Finished, actor: &str, words: &str) {
     finished.assert_code(1).assert_error("pushflow: the run failed after");

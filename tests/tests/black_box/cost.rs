@@ -1,4 +1,5 @@
-//! What must not grow with the number of attempts: the scheduler's memory, its open files, its children, the workers.
+//! Quantities that must not grow with the number of attempts: the scheduler's memory, its open files, its children and
+//! the workers.
 
 use std::fs;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::test_program;
 
-/// Runs the tasks of the example, and notes the scheduler's memory at 1 % and at the end of the loop.
+/// A module that runs the tasks of the example, and notes the scheduler's memory at 1 % and at the end of the loop.
 const WATCHED_LOOP: &str = r#"
 import importlib.util, os
 
@@ -92,7 +93,7 @@ fn a_loop_of_a_hundred_thousand_rounds_keeps_memory_and_processes_flat() {
     }
 }
 
-/// The first fifth of the samples, and the last one.
+/// The first fifth of the samples and the last fifth.
 fn both_ends(samples: &[u64]) -> (&[u64], &[u64]) {
     let fifth = samples.len() / 5;
     (&samples[..fifth], &samples[samples.len() - fifth..])
@@ -123,8 +124,8 @@ fn files_and_children_do_not_grow_with_workers_that_die() {
         let samples = numbers(&report[what]);
         assert_eq!(samples.len(), 200);
         let (early, late) = both_ends(&samples);
-        // Workers that start and leave have up to 18 files for a while; what each of 200 would leave, or each of 20 pools,
-        // is there also when they have fewest.
+        // Workers that start and leave have up to 18 files for a while. A file that each of 200 workers or each of 20
+        // pools left behind would be there in the least sample, too.
         let least = |part: &[u64]| *part.iter().min().expect("there are samples");
         assert!(least(late) <= least(early) + 4, "{what}: {samples:?}");
     }

@@ -1,5 +1,5 @@
-//! Attempts that take longer than they may: each kind of task, on each pool, however little it cares; what the others get
-//! to feel of that (nothing), and that the run goes on.
+//! Attempts that run longer than their limit: each kind of task, on each pool, whether or not the task looks at its
+//! interrupt. The other attempts do not notice it, and the run goes on.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::test_program;
 
-/// The run of a graph fails under a limit within which its task has begun and made its file `begun`, and says this of its
-/// one attempt.
+/// Asserts that the one attempt of a run fails at its limit, with an error of this actor that has these words. The
+/// limit leaves the task the time to begin and make its file `begun`.
 #[track_caller]
 fn assert_overran(folder: &Folder, arguments: &[&str], actor: &str, words: &str) -> Finished {
     let (limit, finished) = long_enough(|limit| {
@@ -121,8 +121,8 @@ fn a_rust_task_that_looks_at_its_cancellation_ends_by_itself_on_every_pool() {
     }
 }
 
-/// What ends the process of a task that does not end: SIGTERM; and where that takes longer than a moment, SIGKILL. The
-/// order is the dispatcher's, and tested there.
+/// The signals that may end the process of a task that does not end: SIGTERM, or SIGKILL if SIGTERM takes longer than a
+/// moment. The dispatcher decides the order of the signals, and its own tests cover the order.
 const ENDS: [&str; 2] = ["signal 15 (SIGTERM)", "signal 9 (SIGKILL)"];
 
 #[test]
@@ -153,7 +153,7 @@ fn on_threads_a_rust_task_that_does_not_care_is_left_behind_and_the_rest_of_the_
     assert!(told.contains("its limit of 0.5 s") && told.ends_with("it is left behind"), "{report}");
 }
 
-// ----- the others -----
+// ----- other attempts -----
 
 #[test]
 fn an_attempt_that_was_handled_is_run_again_by_another_worker() {
@@ -189,7 +189,7 @@ fn the_attempts_that_waited_behind_it_on_the_same_worker_are_run_once_by_the_nex
 
 #[test]
 fn attempts_that_wait_for_a_worker_are_not_late() {
-    // One worker, and together they take much longer than each may.
+    // There is one worker, so all attempts together take much longer than the limit of each.
     let settings = json!({
         "task": "sleeps_until_cancelled", "shape": "wide", "width": 5, "workers": 1, "attempt_timeout_ms": 500,
     });

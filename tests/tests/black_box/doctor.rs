@@ -19,7 +19,7 @@ fn as_json(program: Program) -> Value {
     program.args(["--format", "json"]).run().assert_code(0).json()
 }
 
-/// What it says is wrong, with exit code 1; as many things as JSON.
+/// The problems that `doctor` reports, with exit code 1. Asserts that its JSON has equally many.
 #[track_caller]
 fn problems(program: impl Fn() -> Program) -> Vec<String> {
     let finished = program().run();
@@ -30,7 +30,7 @@ fn problems(program: impl Fn() -> Program) -> Vec<String> {
     problems
 }
 
-/// It says this as its only problem.
+/// Asserts that `doctor` reports one problem only, with these words.
 #[track_caller]
 fn assert_problem(program: impl Fn() -> Program, words: &[&str]) {
     assert_one(&problems(program), words);
@@ -44,7 +44,7 @@ fn assert_one(problems: &[String], words: &[&str]) {
     }
 }
 
-/// What the interpreter of the tests says when it is asked directly.
+/// The value of an expression, as the interpreter of the tests prints it when it is asked directly.
 fn said_by_python(expression: &str) -> Value {
     let script = format!("import importlib.metadata, json, platform, sys; print(json.dumps({expression}))");
     let output = Command::new(python()).args(["-c", &script]).output().unwrap();
@@ -150,7 +150,7 @@ fn an_interpreter_that_hangs_is_said_and_ended() {
     let named = format!("the interpreter {} can't be used: ", python.display());
     let (limit, problems) = long_enough(|limit| {
         let problems = problems(|| hangs(&argument(limit)));
-        // On a busy machine workers may be late, too.
+        // On a busy machine the workers may miss the limit, too, and then there are two problems.
         (problems.len() == 1).then_some((limit, problems))
     });
     let late = format!("not ready within {} s", limit.as_secs());
@@ -160,13 +160,13 @@ fn an_interpreter_that_hangs_is_said_and_ended() {
 #[test]
 fn an_interpreter_that_hangs_later_is_said_and_ended() {
     let folder = Folder::new();
-    // It starts, and waits when a task asks for a package.
+    // The interpreter starts, and hangs when a task asks for a package.
     folder.write("numpy.py", "import time\ntime.sleep(600)\n");
     let path = folder.path("");
     let hangs = |limit: &str| doctor().args(["--timeout", limit]).args(["--python-path".as_ref(), path.as_os_str()]);
     let (limit, problems) = long_enough(|limit| {
         let problems = problems(|| hangs(&argument(limit)));
-        // Else it was late before that.
+        // Otherwise the interpreter has missed the limit before a task asked for the package.
         (problems.len() == 1 && !problems[0].contains("not ready within")).then_some((limit, problems))
     });
     let late = format!("can't be used: it does not answer within {} s", limit.as_secs());

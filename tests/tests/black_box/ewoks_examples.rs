@@ -1,8 +1,8 @@
-//! The example workflows of ewokscore and ewoksppf, read from the installed packages, give here what they give there, on
-//! threads, on processes and on daemonic processes.
+//! The example workflows of ewokscore and ewoksppf, read from the installed packages. pushflow gives the same results
+//! as ewoksppf, on threads, on processes and on daemonic processes.
 //!
-//! They need the interpreter that all tests of Python tasks use (`PUSHFLOW_PYTHON`) to have `ewoksppf`. Where it has not,
-//! nothing is tested, and the test says so, and fails in CI.
+//! The tests need `ewoksppf` in the interpreter that all tests of Python tasks use (`PUSHFLOW_PYTHON`). Without it they
+//! test nothing and say so, and fail in CI.
 
 use std::fmt;
 use std::path::Path;
@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 
 pub(crate) const POOLS: [&str; 3] = ["thread", "process", "multiprocessing"];
 
-/// The folder of the script that records what ewoksppf does, and of what its interpreters and ours load at their start.
+/// The folder of the script that records the results of ewoksppf. The folder also has the modules that the interpreters
+/// of ewoksppf and of pushflow load at their start.
 fn scripts() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/black_box/ewoks"))
 }
@@ -47,7 +48,7 @@ fn recorded(interpreter: &str) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
 }
 
-/// A value without what says where an error came from, which is told differently here.
+/// A value without its entries about the origin of an error, which pushflow describes in other words.
 fn without_exceptions(value: &Value) -> Value {
     match value {
         Value::Object(entries) => {
@@ -91,7 +92,8 @@ impl Example<'_> {
         if expected.contains(&result) {
             return;
         }
-        // Of several end nodes the last one counts, and which that is may be a matter of time.
+        // If a graph has several end nodes, the one that ends last gives the result, and this node may depend on
+        // timing.
         let ends = self.result("ends");
         let ends = ends.as_object().expect("they are listed by their ids");
         let is_one = ends.len() > 1 && ends.values().any(|end| expected.contains(end));

@@ -1,7 +1,7 @@
-//! Tasks that `ewokscore` runs, on every pool: classes, generated classes and notebooks; how they fail, what error links
-//! carry, and where a run begins if that depends on a class.
+//! Tasks that `ewokscore` runs, on every pool: classes, generated classes and notebooks. The tests cover how these
+//! tasks fail, which data error links carry, and where a run begins if that depends on a class.
 //!
-//! They need the interpreter of the tests to have `ewokscore`; see [`interpreter_with`].
+//! The tests need `ewokscore` in their interpreter; see [`interpreter_with`].
 
 use pushflow_tests::folder::Folder;
 use pushflow_tests::run::{Finished, Program};
@@ -134,7 +134,7 @@ fn outputs_of_classes_go_on_by_their_names_and_conditions_look_at_them() {
     assert_eq!(finished.json()["nodes"]["never"], Value::Null);
 }
 
-/// As in the original: neither the default below nor anything else is in its place.
+/// As in the original, such an input gets no other value either, not even the default of the node `method` below.
 #[test]
 fn an_output_that_a_class_has_not_set_is_no_input_of_other_tasks() {
     let nodes = json!([
@@ -178,7 +178,7 @@ fn a_class_may_be_generated_on_every_pool() {
     }
 }
 
-/// A loop in which a link enters every node.
+/// A loop of two nodes, so that a link leads to every node.
 fn endless(class_name: &str) -> (Value, Value) {
     let nodes = json!([class("a", class_name, &json!({"a": 1, "b": 1})), class("b", class_name, &json!({"b": 1}))]);
     let link = |source: &str, target: &str| {
@@ -209,7 +209,7 @@ fn a_class_that_tells_no_inputs_is_said_with_its_place() {
     assert_refused(run(), &missing).assert_error(place);
     folder.write("tasks.py", "raise OSError('no disk')");
     assert_refused(run(), &format!("{question}to load it raised OSError: no disk"));
-    // What it has started ends with it.
+    // The `sleep` that the module has started ends with the interpreter.
     folder.write("tasks.py", "import subprocess, time\nsubprocess.Popen(['sleep', '1000'])\ntime.sleep(1000)");
     let late = format!("{question}Python did not tell them within 1s");
     assert_refused(run().args(["--attempt-timeout", "1s"]), &late);

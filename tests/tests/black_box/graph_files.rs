@@ -1,5 +1,5 @@
-//! `pushflow run` on ewoks graph files: inputs, what is printed, and what is only looked at. Its nodes are ports and
-//! commands, so that no Python is needed.
+//! `pushflow run` on ewoks graph files: inputs, output, and dry runs. The nodes are ports and commands, so that the
+//! tests need no Python.
 
 use std::fs::File;
 
@@ -8,7 +8,8 @@ use pushflow_tests::folder::Folder;
 use pushflow_tests::run::Program;
 use serde_json::{Value, json};
 
-/// `a` -> `sh`, a command that prints what the inputs `script` tells it to; and `lonely`, a port.
+/// A graph `a` -> `sh`, in which `sh` is a command that runs the shell script in its input `script`; and `lonely`, a
+/// port.
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.write_graph(
@@ -26,13 +27,13 @@ fn run(folder: &Folder, arguments: &[&str]) -> Program {
     Program::pushflow_run(folder.graph()).args(arguments)
 }
 
-/// The inputs that make `sh` run this.
+/// Writes an inputs file that makes `sh` run this script.
 fn script(folder: &Folder, script: &str) -> String {
     let inputs = json!([{"name": "script", "value": script, "id": "sh"}]);
     folder.write("inputs.json", inputs.to_string()).display().to_string()
 }
 
-/// Replaces what differs from run to run.
+/// Checks the values that differ from run to run, and replaces them.
 fn pinned(mut object: Value) -> Value {
     assert!(object["run"].as_str().is_some_and(|run| run.contains('-')), "{object}");
     assert!(object["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{object}");

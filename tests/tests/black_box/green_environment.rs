@@ -1,4 +1,5 @@
-//! The green environment and the pool `gevent`: how they are chosen and refused, and what commands do there.
+//! The green environment and the pool `gevent`: how a user chooses them, when they are refused, and how commands run
+//! there.
 
 use std::path::PathBuf;
 
@@ -15,12 +16,12 @@ fn hello() -> Folder {
     Folder::with_tasks("def hello(**inputs):\n    return {}\n", &["hello"])
 }
 
-/// An interpreter that finds nothing that was installed, and so no gevent.
+/// An interpreter that finds no installed packages, and so no gevent.
 fn without_gevent(folder: &Folder) -> PathBuf {
     folder.write_program("bare-python", &format!("#!/bin/sh\nexec {} -S \"$@\"\n", python().display()))
 }
 
-/// A graph of scripts side by side.
+/// A graph of scripts that no links connect.
 fn scripts(scripts: &[(&str, &str)]) -> Folder {
     let folder = Folder::new();
     let node = |(name, script): &(&str, &str)| {
@@ -69,7 +70,7 @@ fn the_default_pool_is_gevent_in_the_green_environment_and_the_option_counts_mor
     let folder = hello();
     let bare = without_gevent(&folder);
     let run = || Program::pushflow_run(folder.graph()).args(["--python".as_ref(), bare.as_os_str()]);
-    // On gevent this is refused, so that one sees which pool was taken.
+    // Only the pool `gevent` refuses this interpreter, so a refusal shows which pool was taken.
     let refusal = " has no gevent, which Python tasks on the pool \"gevent\" need: install it with ";
     assert_refused(run().args(["--environment", "green"]), refusal);
     assert_refused(run().env("PUSHFLOW_ENVIRONMENT", "green"), refusal);

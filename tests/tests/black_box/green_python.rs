@@ -1,4 +1,5 @@
-//! Python tasks on the pool `gevent`: thousands at a time in one interpreter, interrupted one by one, lost together.
+//! Python tasks on the pool `gevent`: thousands of them run in one interpreter at a time. Each can be interrupted by
+//! itself, and all are lost if the interpreter ends.
 
 use nix::sys::signal::Signal;
 use pushflow_tests::folder::Folder;
@@ -7,7 +8,7 @@ use pushflow_tests::limits::{argument, long_enough};
 use pushflow_tests::run::{Finished, Program};
 use serde_json::{Value, json};
 
-/// A graph of Python tasks that no link leads to, with a folder for what they write.
+/// A graph of Python tasks that no links connect, with a folder for the files that they write.
 fn side_by_side(module: &str, nodes: impl IntoIterator<Item = Value>) -> Folder {
     let folder = Folder::new();
     folder.write("tasks.py", format!("from pathlib import Path\nhere = Path(__file__).parent\n{module}"));
@@ -39,7 +40,7 @@ fn run_with_files(folder: &Folder, limit: &str) -> Program {
     green(program.arg(pushflow).arg("run").arg(folder.graph()))
 }
 
-/// One entry of each node's dictionary.
+/// The entry of this name in each node's dictionary.
 fn of_all(finished: &Finished, name: &str) -> Vec<Value> {
     let object = finished.assert_code(0).json();
     let nodes = object["nodes"].as_object().expect("every execution is printed");
@@ -117,7 +118,7 @@ def neighbour(**_):
         let mut late = node("late", "late");
         late["pushflow"] = json!({"timeout": limit.as_secs()});
         let folder = side_by_side(module, [late, node("neighbour", "neighbour")]);
-        // Where it is interrupted before it has begun, its neighbour goes on for ever.
+        // A task that is interrupted before it has begun writes no file, and then its neighbour never ends.
         let finished = run(&folder).args(ALL).args(["--timeout", &argument(limit * 2)]).run();
         (finished.code() != Some(3)).then_some((folder, finished))
     });
@@ -186,7 +187,7 @@ fn a_task_that_never_returns_to_python_ends_with_the_run() {
     if !is_there("gevent") {
         return;
     }
-    // Within one call that looks at no signal and gives the interpreter to nobody.
+    // The task stays within one call, which looks at no signal and never lets other threads use the interpreter.
     let module = "
 import time
 def holds(**_):

@@ -1,7 +1,7 @@
-//! Keepers that tasks stop or kill, what is left below these, also as another user or where it is hidden; and a scheduler
-//! that does not read what its guardian says.
+//! Keepers that tasks stop or kill, and the processes that are left below such keepers, even those of another user and
+//! those that `/proc` hides. Also a scheduler that does not read the messages of its guardian.
 //!
-//! Other users need root: without it those tests say so and test nothing.
+//! Processes of other users need root. Without root those tests say so and test nothing.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -19,10 +19,11 @@ use serde_json::json;
 
 use crate::test_program;
 
-/// The time in which a busy machine does what takes an instant.
+/// The limit on a busy machine for steps that otherwise take an instant.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A folder with a graph of nodes that each run the script of their name in the folder, and know that as `$HERE`.
+/// A folder with a graph. Each node runs the script of its name in the folder, and the script knows the folder as
+/// `$HERE`.
 fn folder_with(scripts: &[(&str, &str)]) -> Folder {
     let folder = Folder::new();
     let here = folder.path("").display().to_string();
@@ -55,7 +56,7 @@ fn a_keeper_that_is_stopped_by_its_process_goes_on() {
     }
 }
 
-/// More of them than one sweep looks at.
+/// There are more orphans than one sweep looks at.
 #[test]
 fn orphans_are_killed_while_the_run_goes_on() {
     let leaves = format!("for i in $(seq 300); do setsid sleep 1000 & done; {SAYS_ITS_PID}; wait");
@@ -65,7 +66,7 @@ fn orphans_are_killed_while_the_run_goes_on() {
     folder.wait_for("waiting");
     let sleepers = || {
         let mut all = running.mark().named("sleep");
-        // The other one waits with short ones.
+        // The script `waits` runs short sleeps, which do not count.
         all.retain(|sleep| {
             fs::read(format!("/proc/{}/cmdline", sleep.pid)).is_ok_and(|line| line == b"sleep\x001000\0")
         });
@@ -79,7 +80,7 @@ fn orphans_are_killed_while_the_run_goes_on() {
     finished.assert_code(1).assert_error("was killed with its keeper, the process that watches it");
 }
 
-/// A folder with a program, `waits`, that writes a file and waits for `go`.
+/// A folder with the program `waits`, which writes a file and waits for the file `go`.
 fn folder_that_waits() -> Folder {
     let folder = folder_with(&[]);
     let here = folder.path("").display().to_string();
@@ -95,10 +96,10 @@ fn wait_until_all_have_begun(folder: &Folder, count: usize) {
     wait_until("all commands", SOON, || begun() == count);
 }
 
-/// More than there is room for what the guardian says of them.
+/// So many commands that there is not room for all messages of the guardian about them.
 const COMMANDS: usize = 200;
 
-/// The guardian never blocks: it buries everything though nobody reads what it says, and says it all later.
+/// The guardian never blocks. It reaps every process though nobody reads its messages, and sends all messages later.
 #[test]
 fn a_scheduler_that_is_stopped_does_not_keep_its_guardian_from_working() {
     let folder = folder_that_waits();
@@ -110,7 +111,7 @@ fn a_scheduler_that_is_stopped_does_not_keep_its_guardian_from_working() {
     wait_until_all_have_begun(&folder, COMMANDS);
     running.signal(Signal::SIGSTOP);
     folder.write("go", "");
-    // Zombies count: the guardian has to reap each keeper.
+    // A keeper that is a zombie still counts, so the guardian has to reap each of them.
     wait_until("the end of all keepers", SOON, || running.mark().named("pushflow-keep").is_empty());
     running.signal(Signal::SIGCONT);
     running.wait().assert_code(0);
@@ -128,7 +129,8 @@ fn a_worker_that_is_stopped_does_not_keep_the_guardian_from_working_for_others()
     let tell = |signal| kill(Pid::from_raw(workers[0].pid), signal).expect("it is there");
     tell(Signal::SIGSTOP);
     folder.write("go", "");
-    // Those of both workers' commands end, and those of the workers stay, or one: the other's task has ended.
+    // The keepers of both workers' commands end. At most the keepers of the two workers stay. If the task of the other
+    // worker has ended, only the keeper of the stopped worker stays.
     wait_until("the end of all keepers of commands", SOON, || running.mark().named("pushflow-keep").len() <= 2);
     tell(Signal::SIGCONT);
     let report = running.wait().assert_code(0).json();
@@ -141,7 +143,7 @@ fn is_begun(entry: &fs::DirEntry) -> bool {
 
 // ----- other users -----
 
-/// Whether there can be processes of two users; says so if not.
+/// Whether the test runs as root, and so can have processes of two users; says so if not.
 fn is_root() -> bool {
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !is_root {
@@ -150,8 +152,8 @@ fn is_root() -> bool {
     is_root
 }
 
-/// A folder that everybody may use, with programs that become root's, whoever starts them: `sleep-as-root`, which who
-/// started it may kill, and `become-root`, which is wholly root's with the arguments `--reuid 0`.
+/// A folder that everybody may use, with two programs that run as root, whoever starts them. The user who starts
+/// `sleep-as-root` may kill it. `become-root` belongs wholly to root with the arguments `--reuid 0`.
 fn folder_for_everybody(script: &str) -> Folder {
     let folder = folder_with(&[("script", script)]);
     let set_mode = |path: &Path, mode| {
@@ -171,11 +173,11 @@ fn find(program: &str) -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.exists()).expect("it is installed")
 }
 
-/// What comes before a program that is to run as a user who may do nothing.
+/// The start of a command line that runs a program as a user without any rights.
 const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
 fn run_as_nobody(folder: &Folder, before: &[&str]) -> Running {
-    // Who may do nothing may not look into the folder of the tests' programs either.
+    // A user without rights may not look into the folder of the tests' programs either.
     let pushflow = folder.copy_program(&binaries().pushflow);
     let before = before.iter().chain(&AS_NOBODY).map(PathBuf::from);
     let line: Vec<PathBuf> = before.chain([pushflow, "run".into(), folder.graph()]).collect();
@@ -189,7 +191,7 @@ fn what_is_left_of_another_user_is_said_and_not_waited_for() {
     }
     for killed in [false, true] {
         let waits = if killed { "wait" } else { "" };
-        // Before it is root's it could be ended.
+        // Until `sleep` belongs to root, it could be ended.
         let becomes = "until grep -q sleep /proc/$!/comm; do sleep 0.02; done";
         let script = format!(
             "$HERE/become-root --reuid 0 --clear-groups sleep 1000 > $HERE/out 2>&1 & {becomes}; {SAYS_ITS_PID}; {waits}"
@@ -213,7 +215,7 @@ fn what_is_left_of_another_user_is_said_and_not_waited_for() {
     }
 }
 
-/// With the option `hidepid=2` of `/proc`, what became another user's looks as if it were gone.
+/// With the option `hidepid=2` of `/proc`, a process that became another user's looks as if it had ended.
 #[test]
 fn what_proc_hides_is_ended_too() {
     let can_mount = || Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());

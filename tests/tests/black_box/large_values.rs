@@ -1,4 +1,5 @@
-//! Values that are too long for a message: they arrive whole, cost nothing that grows, and harm nobody when a worker dies.
+//! Values that are too long for a message: they arrive whole, their cost does not grow, and the death of a worker does
+//! no harm to others.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// The program whose tasks these are; see its source for the settings.
+/// The program with the tasks of these tests; see its source for the settings.
 fn program(settings: &Value) -> Program {
     Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-large-values"))).arg(settings.to_string())
 }
@@ -21,7 +22,7 @@ fn run(settings: &Value) -> Value {
     run_within(settings, Duration::from_secs(60))
 }
 
-/// The same, of what takes longer.
+/// Does the same as [`run`], with another limit for runs that take longer.
 fn run_within(settings: &Value, hang: Duration) -> Value {
     let report = program(settings).hangs_after(hang).run().assert_code(0).json();
     assert_eq!(report["after"]["slabs"], 0, "all is unmapped when the pool has ended: {}", report["after"]);
@@ -29,8 +30,9 @@ fn run_within(settings: &Value, hang: Duration) -> Value {
     report
 }
 
-/// The least in the first third and in the last one, without the first rounds, which fetch what the later ones use
-/// again: what is let go of late is more for a moment, what is never let go of is more each time.
+/// The least value in the first third and in the last third. The first rounds do not count, since they fetch the memory
+/// that later rounds use again. Memory that is released late raises the value for a moment only. Memory that is never
+/// released raises the value with each round.
 fn least_at_both_ends(facts: &[Value], what: &str) -> (u64, u64) {
     let facts = &facts[facts.len() / 10..];
     let third = facts.len() / 3;
@@ -74,7 +76,7 @@ fn short_values_need_no_shared_memory_and_long_ones_are_never_touched_by_the_sch
     }
 }
 
-/// After each attempt the scheduler had so many slabs, and had touched none of them.
+/// Asserts that after each attempt the scheduler had this number of slabs, and had touched none of them.
 fn assert_slabs(report: &Value, slabs: u64) {
     let all = report["facts"].as_array().expect("a list");
     assert!(!all.is_empty(), "{report}");
@@ -111,7 +113,8 @@ fn a_worker_that_dies_while_it_writes_or_reads_loses_its_attempt_and_its_memory_
         assert!(reason.contains("was killed by signal 9 (SIGKILL)"), "{reason}");
         let facts = report["facts"].as_array().expect("a list");
         assert_eq!(facts.len(), 18, "one attempt of each task a round, whoever died");
-        // The value of this round and of the next, what the dead worker had until it is buried, and one that is shared.
+        // These slabs are the value of this round and of the next, those of the dead worker until they are released,
+        // and one that is shared.
         let slabs = facts.iter().filter_map(|facts| facts["slabs"].as_u64()).max();
         assert!(slabs.is_some_and(|slabs| slabs <= 6), "{facts:?}");
     }
@@ -124,21 +127,22 @@ fn a_worker_that_is_stopped_holds_up_nobody() {
         let limit = limit.as_millis();
         let report = run(&json!({"tasks": ["makes", "stops"], "timeout_ms": limit, "grace_ms": 300, "inputs": inputs}));
         assert_eq!(report["ending"], "TimedOut", "{report}");
-        // The value was made, and the next task began.
+        // Two facts show that the value was made and the next task began.
         (report["facts"].as_array().map(Vec::len) == Some(2)).then_some(report)
     });
     let errors = report["errors"].to_string();
     assert!(errors.contains("was killed by signal 9 (SIGKILL) after it had been interrupted"), "{report}");
 }
 
-/// The memory that programs may still have, in KiB.
+/// The memory that programs can still get, in KiB.
 fn memory_available() -> u64 {
     let facts = std::fs::read_to_string("/proc/meminfo").expect("there is /proc");
     let line = facts.lines().find_map(|line| line.strip_prefix("MemAvailable:")).expect("every kernel says it");
     line.split_whitespace().next().expect("a number").parse().expect("a number")
 }
 
-/// Slow: 1 GiB is made, written, read and compared. Where there is little memory, it may go another way.
+/// The test is slow: it makes, writes, reads and compares 1 GiB. Where there is little memory, the value may take
+/// another way.
 #[test]
 fn one_gibibyte_goes_through_shared_memory() {
     let settings = json!({"tasks": ["makes", "hands_on", "checks"], "inputs": {"bytes": 1024 * MIB}});

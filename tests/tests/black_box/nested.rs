@@ -1,4 +1,5 @@
-//! Pools that tasks open: who may, who is whose parent, and that they end with the task.
+//! Pools that tasks open: which pools may open which, whose child each process is, and that the pools end with the
+//! task.
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::test_program;
 
-/// Every pool of processes, whether it is daemonic, and whether its processes may be had by daemonic ones.
+/// Every pool of processes, whether its processes are daemonic, and whether a daemonic process may start them.
 const POOLS: [(&str, bool, bool); 5] = [
     ("process", false, false),
     ("ndprocess", false, false),
@@ -102,7 +103,7 @@ fn pools_in_pools_in_pools_work_to_any_depth_that_processes_allow() {
     }
 }
 
-/// The pool of a task is busy for ever, with a child that hides, once there is the file `ready`.
+/// A program with a task whose pool is busy for ever, with a child that hides, once the file `ready` is there.
 fn busy_nest(folder: &Folder, outer: &str, more: &Value) -> Program {
     let inputs = json!({"pool": outer, "file": folder.path("ready")});
     let mut settings = json!({"task": "nests_for_ever", "pool": outer, "inputs": inputs});
@@ -112,7 +113,7 @@ fn busy_nest(folder: &Folder, outer: &str, more: &Value) -> Program {
     test_program(&settings)
 }
 
-/// The same, once it is so.
+/// Starts the program of [`busy_nest`], and waits until its pool is busy.
 fn start_busy_nest(outer: &str, more: &Value) -> Running {
     let folder = Folder::new();
     let running = busy_nest(&folder, outer, more).start();
@@ -146,7 +147,7 @@ fn what_a_task_has_opened_ends_when_the_task_is_interrupted() {
     assert_eq!(report["runs"][0]["ending"], "TimedOut", "{report}");
 }
 
-/// On a thread, which can't be ended: so it hears its interrupt.
+/// The task runs on a thread, which can't be ended, so the task receives its interrupt.
 #[test]
 fn what_a_task_opens_is_given_up_when_the_task_is_interrupted() {
     for what in ["process", "billiard", "process of its own"] {

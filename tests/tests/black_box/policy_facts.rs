@@ -1,7 +1,8 @@
-//! What workers, commands and interpreters are to the kernel, on each pool and with each start method: group, parent,
-//! session, death signal, signals. What the policy table says of them is read from it.
+//! The attributes of workers, commands and interpreters in the kernel, on each pool and with each start method: group,
+//! parent, session, death signal, signals. The test reads the expected values from the policy table where the table has
+//! them.
 //!
-//! Each process is looked at twice: by itself, and by the test while it waits for the file `go`.
+//! Each process is looked at twice: by itself, and by the test while the process waits for the file `go`.
 
 use std::path::Path;
 
@@ -30,8 +31,8 @@ fn process(folder: &Folder, file: &str) -> Process {
     Process::find(pid).expect("it waits to be seen")
 }
 
-/// What the process of a run is to the kernel, once it is where each must be: at the head of its group, in the session
-/// that its guardian leads, below a keeper that is the guardian's.
+/// The kernel's view of a process of a run. Asserts that the process is where each must be: at the head of its group,
+/// in the session that its guardian leads, and below a keeper that is a child of the guardian.
 fn assert_in_its_place(running: &Running, process: &Process, what: &str) -> KernelView {
     let keeper = Process::find(process.parent).expect("the parent of what runs is there");
     assert_eq!(keeper.name, "pushflow-keep", "{what}");
@@ -48,15 +49,17 @@ fn assert_in_its_place(running: &Running, process: &Process, what: &str) -> Kern
     seen
 }
 
-/// A worker as [`assert_in_its_place`] says, with its own handlers, those of a Rust program, and no more.
+/// Asserts what [`assert_in_its_place`] does, and that a worker has its own signal handlers, those of a Rust program,
+/// and no others.
 fn assert_worker(running: &Running, worker: &Process, what: &str) {
     let seen = assert_in_its_place(running, worker, what);
-    // A Rust program hears of stack overflows; a worker, of what `worker/src/signals.rs` says.
+    // A Rust program handles the signals of stack overflows. A worker also handles the signals in
+    // `worker/src/signals.rs`.
     let caught = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGINT, Signal::SIGTERM];
     assert_eq!((seen.ignored, seen.caught), (signal_set(&[Signal::SIGPIPE]), signal_set(&caught)), "{what}: {seen:?}");
 }
 
-/// That a worker says of itself what was seen.
+/// Asserts that a worker reports the same facts about itself as the test has seen.
 fn assert_facts(facts: &Value, worker: &Process, policy: &Policy, what: &str) {
     assert_eq!(facts["pid"], worker.pid, "{what}");
     assert_eq!(facts["group"], worker.pid, "{what}");
@@ -88,7 +91,7 @@ fn every_worker_is_to_the_kernel_what_the_policy_table_and_its_keeper_make_it() 
     }
 }
 
-/// Every pool in every other; the start methods change from pair to pair.
+/// The test covers every pool within every other. The start methods change from pair to pair.
 #[test]
 fn a_nested_worker_is_what_any_worker_is_where_the_policy_table_lets_it_be() {
     let pairs = POLICIES.into_iter().flat_map(|outer| POLICIES.map(|inner| (outer, inner)));
@@ -115,7 +118,8 @@ fn a_nested_worker_is_what_any_worker_is_where_the_policy_table_lets_it_be() {
     }
 }
 
-/// Says in a file what the process is, and waits to be seen; as a program and as a module.
+/// Code that writes the attributes of its process into a file and waits for the test. It runs as a program and as a
+/// module.
 const FACTS: &str = r#"
 import ctypes, json, os, time
 
@@ -143,10 +147,10 @@ if __name__ == "__main__":
     tell("command")
 "#;
 
-/// What every Python program ignores; it catches SIGINT.
+/// The signals that every Python program ignores. It catches SIGINT.
 const IGNORED: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
-/// Where an interpreter prints its traceback: `faulthandler`.
+/// The signals at which `faulthandler` makes an interpreter print its traceback.
 const FATAL: [Signal; 5] = [Signal::SIGILL, Signal::SIGABRT, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGSEGV];
 
 fn facts_program() -> Folder {
@@ -182,8 +186,8 @@ fn commands_and_interpreters_are_to_the_kernel_what_workers_are_and_begin_as_fre
     }
 }
 
-/// A signal that a shell ignores (`trap '' SIGNAL`) stays ignored over `exec`. `nohup` ignores SIGHUP, a script SIGINT for
-/// the programs that it starts with `&`; here a real-time signal is ignored, too.
+/// A signal that a shell ignores (`trap '' SIGNAL`) stays ignored over `exec`. `nohup` ignores SIGHUP. A script ignores
+/// SIGINT for the programs that it starts with `&`. This test ignores a real-time signal, too.
 #[test]
 fn what_is_ignored_where_pushflow_was_started_is_not_ignored_by_commands_and_interpreters() {
     for method in METHODS {

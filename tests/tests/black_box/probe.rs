@@ -1,4 +1,4 @@
-//! The probe: what it finds, and that nothing is left of it, however it ends.
+//! The probe: what it finds, and that it leaves nothing behind, however it ends.
 
 use std::time::Instant;
 
@@ -122,14 +122,14 @@ fn every_kind_of_process_is_daemonic_or_not_as_in_the_original() {
     }
 }
 
-/// A probe that goes on for long, and a process that it has started for a combination.
+/// A probe that runs for a long time, and a process that it has started for a combination.
 fn long_probe(arguments: &[&str]) -> (Running, Process) {
     let running = probe(arguments).args(["--environment", "plain", "--repeat", "1000000", "--format", "json"]).start();
     let combination = wait_for_combination(&running);
     (running, combination)
 }
 
-/// A process that the probe has started for a combination; not the sleeping copy of itself.
+/// A process that the probe has started for a combination, and not the sleeping copy that the probe makes of itself.
 fn wait_for_combination(probe: &Running) -> Process {
     let mut found = None;
     wait_until("a process of the probe", CLEAN_UP_LIMIT * 60, || {
@@ -140,7 +140,7 @@ fn wait_for_combination(probe: &Running) -> Process {
     found.expect("that was waited for")
 }
 
-/// Its state now; none if it is gone.
+/// The present state of a process; `None` if it has ended.
 fn state(process: &Process) -> Option<char> {
     Process::find(process.pid).filter(|now| now.start_time == process.start_time).map(|now| now.state)
 }
@@ -160,7 +160,7 @@ fn an_interrupted_probe_says_what_it_knows_and_leaves_nothing() {
 fn what_hangs_is_ended_at_its_deadline_and_counted() {
     let arguments = ["--pool", "thread", "--task", "bpool", "--start-method", "spawn", "--jobs", "1"];
     let (running, mut stopped) = long_probe(&[&arguments[..], &["--deadline", "1"]].concat());
-    // It may have ended before it was stopped; then another one is taken.
+    // The process may end before it is stopped. Then the test takes another one.
     loop {
         kill(Pid::from_raw(stopped.pid), Signal::SIGSTOP).ok();
         wait_until("a process that is stopped or gone", CLEAN_UP_LIMIT * 60, || {
@@ -177,7 +177,7 @@ fn what_hangs_is_ended_at_its_deadline_and_counted() {
     let cell = &cells(&report)[0];
     assert_eq!((&cell["verdict"], &cell["compared"]), (&json!("hung"), &json!("worse")), "{report}");
     assert_eq!(cell["message"], "it had not ended after 1 s");
-    // On a busy machine others may not end in time either.
+    // On a busy machine other processes may miss the deadline, too.
     assert!(cell["counts"]["hung"].as_u64() >= Some(1), "{report}");
 }
 

@@ -19,7 +19,7 @@ const POOLS: [(&str, bool); 7] = [
     ("gevent", false),
 ];
 
-/// Those on which the interpreter of the tests can run tasks.
+/// The pools on which the interpreter of the tests can run tasks.
 fn pools() -> impl Iterator<Item = (&'static str, bool)> {
     let has_gevent = is_there("gevent");
     POOLS.into_iter().filter(move |&(pool, _)| pool != "gevent" || has_gevent)
@@ -40,12 +40,12 @@ fn on(pool: &str, folder: &Folder) -> Finished {
     program.args(["--pool", pool, "--workers", "2", "--format", "json"]).run()
 }
 
-/// What the last task of the graph added to the travelling dictionary, as JSON.
+/// The travelling dictionary in the result of the run, as JSON.
 fn dictionary(finished: &Finished) -> Value {
     finished.assert_code(0).result()["_ppfdict"].clone()
 }
 
-/// Workers, and their interpreters with them, are replaced by the option of the command line.
+/// The option of the command line replaces workers, and their interpreters with them.
 #[test]
 fn interpreters_are_replaced_after_as_many_tasks_as_a_worker_may_run() {
     let folder = in_a_row(

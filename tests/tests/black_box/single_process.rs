@@ -1,4 +1,4 @@
-//! Single processes of both families: what they are, how they end, and what their parent's exit means to them.
+//! Single processes of both families: their attributes, their end, and the effect of their parent's exit on them.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::test_program;
 const FAMILIES: [&str; 2] = ["multiprocessing", "billiard"];
 const METHODS: [&str; 3] = ["spawn", "forkserver", "fork"];
 
-/// A run on this pool of the task that starts a process, with more settings.
+/// A run, on this pool, of the task that starts a process. `more` has further settings.
 fn start(pool: &str, inputs: &Value, more: &Value) -> Running {
     let mut settings = json!({"task": "starts_a_process", "pool": pool, "inputs": inputs});
     for (name, value) in more.as_object().into_iter().flatten() {
@@ -28,7 +28,7 @@ fn result(finished: &Finished) -> Value {
     report["runs"][0]["result"].clone()
 }
 
-/// What became of a process, started on a thread of the program.
+/// The outcome of a process that a task on a thread starts.
 fn run(inputs: &Value) -> Value {
     result(&start("thread", inputs, &json!({})).wait())
 }
@@ -100,7 +100,8 @@ fn a_join_that_gives_up_leaves_the_process_running_and_a_drop_kills_or_waits() {
             "seen": seen,
         });
         let running = start("thread", &inputs, &json!({}));
-        // A daemonic one is ended by the drop, since nobody lets it go on; another one is waited for.
+        // The drop ends a daemonic process, since the test does not let it go on. The drop of another process waits for
+        // it.
         if !daemon {
             folder.wait_for("seen");
             folder.write("go", "");
@@ -111,7 +112,7 @@ fn a_join_that_gives_up_leaves_the_process_running_and_a_drop_kills_or_waits() {
     }
 }
 
-/// A shell that says it has begun, and at SIGTERM that it has heard.
+/// A shell that makes the file `ready` when it has begun, and the file `heard` when it gets SIGTERM.
 fn hears_sigterm(folder: &Folder, then: &str) -> String {
     let (ready, heard) = (folder.path("ready"), folder.path("heard"));
     format!("trap 'touch {}; {then}' TERM; touch {}; while :; do sleep 0.01; done", heard.display(), ready.display())
@@ -130,7 +131,7 @@ fn a_daemonic_process_gets_sigterm_and_after_the_grace_sigkill_when_its_parent_e
                 }),
                 &json!({}),
             );
-            // That nothing is left of a shell that goes on is asserted with the end.
+            // The end of the run asserts that nothing is left of a shell that goes on.
             running.wait().assert_code(0);
             assert!(folder.path("heard").exists(), "{action} {then:?}");
         }

@@ -1,5 +1,6 @@
-//! The modules of a graph are imported before its first task: by each interpreter with `spawn`, once in all with
-//! `forkserver`, whose interpreters are copies of a warm one. Whatever happens to that one, the run goes on.
+//! The modules of a graph are imported before its first task. With `spawn` each interpreter imports them. With
+//! `forkserver` only the warm interpreter does, and the other interpreters are copies of it. The run goes on whatever
+//! happens to the warm interpreter.
 
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use pushflow_tests::processes::{Process, wait_until};
 use pushflow_tests::run::{Program, Running};
 use serde_json::{Value, json};
 
-/// How long what is to happen soon may take on a busy machine.
+/// The limit on a busy machine for events that otherwise happen soon.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What every module here begins with: notes who imports it, and has tasks that meet.
+/// The start of every module here. It notes which interpreter imports it, and has the task `meets`, which waits until
+/// three tasks have begun.
 const NOTES: &str = "
 import os, sys, time
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,7 +34,7 @@ def meets(**_):
     return {}
 ";
 
-/// Nodes that are linked to none.
+/// Nodes that no links connect.
 fn nodes(functions: &[&str]) -> Value {
     let node = |(number, name): (usize, &&str)| {
         let identifier = format!("tasks.{name}");
@@ -65,7 +67,7 @@ fn distinct(mut lines: Vec<String>) -> usize {
     lines.len()
 }
 
-/// The warm interpreters of a run: children of the guardian that are no keepers.
+/// The warm interpreters of a run: children of the guardian that are not keepers.
 fn warm(running: &Running) -> Vec<Process> {
     let guardian = running.wait_for_guardian();
     let names = ["pushflow-keep", "pushflow-guard"];
@@ -139,8 +141,8 @@ fn what_an_import_prints_belongs_to_the_first_attempt_after_it() {
     }
 }
 
-/// Runs a task and, after it, three at once, with something happening to the warm interpreter before these. One of the
-/// three has the interpreter of the first task, another one the spare that was made in advance.
+/// Runs one task, and after it three at once. `happens` acts on the warm interpreter before the three begin. One of the
+/// three has the interpreter of the first task, and another one has the spare interpreter that was made in advance.
 fn run_through(module: &str, happens: impl Fn(&Running)) -> Folder {
     let folder = folder(module, &[]);
     let links = ["n1", "n2", "n3"].map(|target| json!({"source": "n0", "target": target}));
@@ -164,7 +166,8 @@ def second(**_):
     return {}
 ";
 
-/// The warm interpreter. What it makes is the guardian's child, too, until it has become a keeper.
+/// Waits until there is only one warm interpreter. A process that it makes is a child of the guardian, too, until that
+/// process has become a keeper.
 fn only_warm(running: &Running) -> Process {
     let mut found = Vec::new();
     wait_until("one warm interpreter", SOON, || {
@@ -174,7 +177,7 @@ fn only_warm(running: &Running) -> Process {
     found.into_iter().next().expect("that was waited for")
 }
 
-/// Waits until the copy of the warm interpreter is there that is made in advance: beside that of the first task.
+/// Waits until the copy of the warm interpreter that is made in advance is there, beside the copy for the first task.
 fn wait_for_spare(running: &Running, warm: &Process) {
     wait_until("a spare interpreter", SOON, || running.mark().workers_named(&warm.name).len() == 2);
 }
@@ -206,7 +209,7 @@ fn there_is_no_warm_interpreter_where_an_import_starts_a_thread() {
     let module = "import threading\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n";
     let folder = folder(module, &["meets"; 3]);
     run(&folder, "forkserver", 3).run().assert_code(0);
-    // One that was to be warm, and one for each worker.
+    // The interpreter that was to be warm has imported the module, and so has one interpreter for each worker.
     assert_eq!(lines(&folder, "imported").len(), 4);
     assert_eq!(distinct(lines(&folder, "met")), 3);
 }
@@ -266,7 +269,7 @@ fn a_killed_scheduler_while_the_imports_go_on_leaves_nothing() {
     running.wait_for_end();
 }
 
-/// Each task ends its interpreter, so that the next needs another.
+/// Each task ends its interpreter, so that the next task needs another one.
 #[test]
 fn neither_files_nor_processes_grow_with_the_copies() {
     const COUNT: usize = 30;
@@ -296,14 +299,15 @@ def meets(**_):
     for file in ["counts", "guardian", "warm"] {
         let counts: Vec<u32> = lines(&folder, file).iter().map(|count| count.parse().expect("a number")).collect();
         assert_eq!(counts.len(), COUNT, "{file}");
-        // At any moment one keeper may be leaving, and a spare may be made; what was left behind each time would be more.
+        // At any moment one keeper may be leaving, and a spare may be in the making. Files or processes that each
+        // attempt left behind would be more.
         let least = |part: &[u32]| *part.iter().min().expect("there are some");
         let (early, late) = counts.split_at(COUNT / 2);
         assert!(least(late) <= least(early) + 2, "{file}: {counts:?}");
     }
 }
 
-/// The variables are for numeric libraries, which read them when they are imported.
+/// Numeric libraries read these variables when they are imported.
 #[test]
 fn numeric_libraries_are_told_to_use_one_thread_unless_the_user_says_otherwise() {
     let module = "

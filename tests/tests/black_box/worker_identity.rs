@@ -1,5 +1,5 @@
-//! Which program runs the tasks: `pushflow-worker`, in a process of its own, or whatever was asked for; a program of
-//! another build, or one that is no worker, never.
+//! Which program runs the tasks: `pushflow-worker`, in a process of its own, or the program that the user asked for. A
+//! program of another build, or a program that is no worker, never runs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use pushflow_tests::folder::Folder;
 use pushflow_tests::run::{Finished, Program};
 use serde_json::json;
 
-/// Says whose child the interpreter is.
+/// A task that reports the worker that is the parent of its interpreter, and the interpreter itself.
 const WHO: &str = r#"
 import os
 
@@ -85,10 +85,10 @@ fn a_named_worker_of_another_build_is_refused() {
     assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
 }
 
-/// A program as a task would start it: below a process that works in a run directory, in which the program's own is made
-/// and which nobody else looks into.
+/// The program as a task would start it: below a process that works in a run directory. The program makes its own run
+/// directory in that one, into which no other process looks.
 fn in_run_directory(directory: &Path, program: &Path) -> Program {
-    // Not executed: the shell has to stay above it.
+    // The script has no `exec`, since the shell has to stay above the program.
     let script = "cd \"$PUSHFLOW_RUN_DIRECTORY\" && \"$@\"; exit $?";
     let shell = Program::at(Path::new("/bin/sh")).args(["-c", script, "sh"]);
     shell.arg(program).env("PUSHFLOW_RUN_DIRECTORY", directory)
@@ -101,7 +101,7 @@ fn a_worker_that_is_refused_leaves_no_run_directory() {
     let (stranger, ..) = of_another_build(&other);
     let outer = folder.path("").canonicalize().expect("it is there").join("pushflow-outer");
     fs::create_dir(&outer).expect("the folder can be written to");
-    // Each entry that is made or removed sets this time.
+    // The kernel sets this time whenever an entry of the folder is made or removed.
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
     fs::File::open(&outer).and_then(|outer| outer.set_modified(long_ago)).expect("it is this test's own folder");
     let program = in_run_directory(&outer, &binaries().pushflow).arg("run").arg(folder.graph());
@@ -145,7 +145,7 @@ fn a_named_worker_that_is_missing_is_said_with_where_the_name_comes_from() {
     finished.assert_code(2).assert_error("error: the worker program \"/no/worker\" (PUSHFLOW_WORKER) is not there");
 }
 
-/// A copy of `pushflow-worker` with one digit of its build id changed; the right id and the changed one.
+/// A copy of `pushflow-worker` with one digit of its build id changed; also the right id and the changed one.
 fn of_another_build(folder: &Folder) -> (PathBuf, String, String) {
     let copy = folder.copy_program(&binaries().worker);
     let mut bytes = fs::read(&copy).unwrap();

@@ -1,4 +1,5 @@
-//! What a graph without graph nodes leaves unsaid: which links are required, where a run begins and where it may end.
+//! Works out what a graph without graph nodes leaves open: which links are required, where a run begins and where it
+//! may end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::flatten::{Attributes, Flat, LeftOut, Level, Link, Node, RawLink, is_true, joined, list, merge};
 use super::tasks::{Form, equal, required_inputs};
 
-/// The links of a graph, as they are when it is all there is.
+/// The links of a graph, as if it stood in no other graph and had no further links.
 pub(super) fn links_of(level: &Level) -> Result<Vec<Link>, LeftOut> {
     let links = merge(level.links.clone())?;
     let place = |id: &String| level.nodes.iter().position(|(node, _)| node == id).ok_or(LeftOut::Refused);
@@ -24,12 +25,12 @@ pub(super) fn links_of(level: &Level) -> Result<Vec<Link>, LeftOut> {
     Ok(made)
 }
 
-/// The graph, whose nodes have their inputs from outside.
+/// Completes a graph, and gives its nodes the inputs from outside.
 pub(super) fn finish(level: &Level, inputs: &[Value]) -> Result<Flat, LeftOut> {
     let made = links_of(level)?;
     let mut nodes: Vec<Node> = level.nodes.iter().map(|(id, attributes)| made_node(id, attributes)).collect();
     let ends = ends(&nodes, &made)?;
-    // Which classes have all their inputs may depend on those from outside.
+    // An input from outside may be the last one that a class needs, so `starts` is called again after the loop.
     let first = starts(&level.nodes, &nodes, &made);
     for input in inputs {
         let meant = |place: &usize| is_meant(input, *place, &level.nodes[*place], &first);
@@ -98,7 +99,8 @@ fn made_link(source: usize, target: usize, attributes: &Attributes) -> Result<Li
     Ok(Link { source, target, conditions, named, everything, mapping, filled, on_error, required: true, cached })
 }
 
-/// Whether each link is required: it says so, or it is neither conditional nor for errors and no link above it is optional.
+/// Whether each link is required. The link's attribute `required` decides. Without this attribute, a link is required
+/// if it is neither conditional nor for errors, and no link above it is optional.
 fn required(made: &[Link], raw: &[RawLink], nodes: &[(String, Attributes)]) -> Vec<bool> {
     let word = |link: &Link| {
         let same = |raw: &&RawLink| raw.source == nodes[link.source].0 && raw.target == nodes[link.target].0;
@@ -120,7 +122,7 @@ fn required(made: &[Link], raw: &[RawLink], nodes: &[(String, Attributes)]) -> V
     }
 }
 
-/// For each node, which nodes it is or can be reached from.
+/// For each node and each other node: whether the other is the same node or leads to it over links.
 fn at_or_above(links: &[Link], nodes: usize) -> Vec<Vec<bool>> {
     let mut above: Vec<Vec<bool>> = (0..nodes).map(|node| (0..nodes).map(|other| node == other).collect()).collect();
     let mut changes = true;
@@ -169,7 +171,8 @@ fn ends(nodes: &[Node], links: &[Link]) -> Result<Vec<usize>, LeftOut> {
     if ends.is_empty() { Err(LeftOut::NoEnds) } else { Ok(ends) }
 }
 
-/// Whether the conditions on one of a node's outputs do not cover everything. True and false together do not, as it happens.
+/// Whether the conditions on one of a node's outputs leave values out. Conditions that name true or false always do,
+/// even if they name both.
 fn may_stop(place: usize, nodes: &[Node], links: &[Link]) -> bool {
     let otherwise = &nodes[place].otherwise;
     named_values(place, links).values().any(|values| {
@@ -178,7 +181,7 @@ fn may_stop(place: usize, nodes: &[Node], links: &[Link]) -> bool {
     })
 }
 
-/// The values that the conditions on each output of a node name.
+/// For each output of a node, the values that its conditions name.
 pub fn named_values(place: usize, links: &[Link]) -> BTreeMap<&str, Vec<&Value>> {
     let mut named = BTreeMap::<&str, Vec<&Value>>::new();
     for link in links.iter().filter(|link| link.source == place) {

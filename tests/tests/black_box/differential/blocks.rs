@@ -1,15 +1,15 @@
-//! The blocks that random graphs are made of, and what disturbs them.
+//! The blocks of random graphs, and the random changes to a graph that is made of blocks.
 
 use serde_json::{Value, json};
 
 use super::generate::{Attributes, Block, CONSTANTS, End, Generator, Level, attributes};
 use super::tasks::Form;
 
-/// How deep graphs are nested at most.
+/// The greatest depth of nested graphs.
 const DEEPEST: usize = 3;
 
 impl Generator {
-    /// Blocks one after the other.
+    /// Links this many blocks one after the other.
     pub(super) fn row(&mut self, level: &mut Level, blocks: usize, size: usize) -> Block {
         let mut row = self.block(level, size);
         for _ in 1..blocks {
@@ -49,7 +49,7 @@ impl Generator {
         Block { exits: vec![(entry.clone(), Attributes::new())], entry }
     }
 
-    /// All branches are taken, and waited for.
+    /// A node, branches that are all taken, and a node that waits for all of them.
     fn branches(&mut self, level: &mut Level, size: usize) -> Block {
         let form = self.form();
         let entry = self.task(level, form, &[]);
@@ -67,7 +67,8 @@ impl Generator {
         Block { entry, exits: vec![(meeting, Attributes::new())] }
     }
 
-    /// Nodes one after the other that all lead to one as well, which waits for the last of them; that may come again.
+    /// A chain of nodes, each of which also links to one meeting node. The meeting node waits for the last node of the
+    /// chain, which may run several times.
     fn gathering(&mut self, level: &mut Level) -> Block {
         let form = self.form();
         let meeting = self.task(level, form, &[]);
@@ -79,7 +80,7 @@ impl Generator {
                 json!({"required": false, "cache_if_optional": true}),
                 json!({"required": true}),
             ]);
-            // This one first: it arrives before what comes after it.
+            // This link comes first, so that its delivery arrives before the next node of the chain starts.
             self.link(level, source, &meeting, attributes(&with));
             self.link(level, source, target, attributes(&json!({"map_all_data": true})));
         }
@@ -99,7 +100,7 @@ impl Generator {
         Block { entry: chain[0].clone(), exits: vec![(meeting, Attributes::new())] }
     }
 
-    /// Branches of which some are taken, by what the first node gives.
+    /// Branches of which some are taken, depending on an output of the first node.
     fn choice(&mut self, level: &mut Level, size: usize) -> Block {
         let (output, values, steps, form) = self.question();
         let entry = self.task(level, form, &steps);
@@ -125,7 +126,7 @@ impl Generator {
         Block { entry, exits }
     }
 
-    /// An output with values to branch on, and the steps that make it.
+    /// An output, the values to branch on, and the last steps and the form of a task that makes the output.
     fn question(&mut self) -> (String, Vec<Value>, Vec<String>, Form) {
         let (number, flag) = (self.number(), self.flag());
         match self.random.below(4) {
@@ -190,7 +191,7 @@ impl Generator {
         Block { entry, exits: vec![(last, attributes(&json!({"on_error": true})))] }
     }
 
-    /// A task that may fail, with something that hears of it.
+    /// A task that may fail, usually with a block that handles its errors.
     fn risk(&mut self, level: &mut Level, size: usize) -> Block {
         let number = self.number();
         let step = match self.random.below(4) {
@@ -211,7 +212,7 @@ impl Generator {
         Block { entry, exits }
     }
 
-    /// A graph in the graph.
+    /// A graph node, with the nested graph that it stands for.
     fn nested(&mut self, level: &mut Level, size: usize) -> Block {
         let mut inner = Level { depth: level.depth + 1, ..Level::default() };
         let blocks = 1 + self.random.below(2);
@@ -236,7 +237,7 @@ impl Generator {
         Block { entry, exits }
     }
 
-    /// How links from outside reach a node of a nested graph: through an alias, or by its id.
+    /// The end by which links from outside reach a node of a nested graph: an alias or the id of the node.
     fn door(&mut self, inner: &mut Level, end: &End, graph: &str, is_input: bool) -> End {
         let outside = |name| End { node: graph.to_owned(), inner: Some(name), ..end.clone() };
         let direct = match &end.inner {
@@ -272,7 +273,7 @@ impl Generator {
         End { node: graph.to_owned(), inner: Some(json!(name)), has_attributes, ..end.clone() }
     }
 
-    /// What nobody planned: other links, and attributes on those that are there.
+    /// Adds random links between nodes of any blocks, and random attributes to the links and nodes that are there.
     pub(super) fn disturb(&mut self, level: &mut Level, main: &Block) {
         if level.ends.is_empty() {
             return;
@@ -323,7 +324,7 @@ impl Generator {
         }
     }
 
-    /// A default error handler.
+    /// Makes a node a default error handler: usually a new node, sometimes one of the others.
     fn handler(&mut self, level: &mut Level) {
         let end = if self.random.chance(80) {
             let form = self.form();

@@ -1,4 +1,4 @@
-//! What a number of random graphs had in them, and what became of them.
+//! Counts the features of random graphs, and the outcomes of their runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::model::Expected;
 use super::original::Ended;
 use super::tasks::Form;
 
-/// What of each kind must have occurred.
+/// The features that must occur, each in at least one graph.
 const FEATURES: [&str; 34] = [
     "cycle",
     "condition",
@@ -49,8 +49,9 @@ const FEATURES: [&str; 34] = [
     "node that never runs",
 ];
 
-/// `docs/parity.md` P155 and P156; and a nested id as a list in a graph that stands in another, which the original leaves a list
-/// (`docs/ewoks.md`).
+/// The beginnings of the messages with which the original is known to crash: `docs/parity.md` P155 and P156. The third
+/// crash comes from a nested id that is a list, in a graph that stands in another graph. The original leaves this id a
+/// list (`docs/ewoks.md`).
 const KNOWN_CRASHES: [&str; 3] =
     ["RecursionError", "TypeError: DiGraph.predecessors() missing", "TypeError: unhashable type: 'list'"];
 
@@ -77,17 +78,18 @@ impl Census {
         *self.left_out.entry(why).or_default() += 1;
     }
 
-    /// A graph in which hardly anything happened was not taken.
+    /// Counts a graph that was not taken because hardly anything happens in it.
     pub fn dull(&mut self) {
         self.dull += 1;
     }
 
-    /// Whether the original is known to crash so when it loads a graph: the model has the last word.
+    /// Whether the original is known to crash with this message when it loads a graph. For such a graph the outcome of
+    /// the model counts.
     pub fn is_known(crash: &str) -> bool {
         KNOWN_CRASHES.iter().any(|known| crash.starts_with(known))
     }
 
-    /// The original did not get to the end of a graph.
+    /// Counts a crash or a hang of the original.
     pub fn broken(&mut self, how: &Ended) {
         match how {
             Ended::ByItself(_) => {}
@@ -118,7 +120,7 @@ impl Census {
     }
 
     /// # Panics
-    /// When something never occurred.
+    /// If a feature occurred in no graph.
     pub fn assert_all_occurred(&self) {
         let missing: Vec<_> = FEATURES.iter().filter(|name| !self.features.contains_key(*name)).collect();
         assert!(missing.is_empty(), "no graph had any of these: {missing:?}");
@@ -221,7 +223,7 @@ fn of_file(graph: &Value, depth: usize) -> Vec<&'static str> {
     found
 }
 
-/// A nested graph, which may be a text.
+/// The graph of a graph node, whose `task_identifier` is the graph itself or its JSON text.
 pub fn inner(identifier: &Value) -> Value {
     match identifier {
         Value::String(text) => serde_json::from_str(text).expect("it is a graph"),

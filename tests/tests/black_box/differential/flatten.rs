@@ -1,7 +1,8 @@
-//! Flattens a graph file, so that it has no graph nodes, by a slow and literal reading of the rules of the format. It shares
-//! no code with the engines that are compared with it.
+//! Flattens a graph file: replaces its graph nodes by their contents. The code is a slow and literal reading of the
+//! rules of the format, and shares nothing with the engines that are compared with it.
 //!
-//! A graph for which the two engines are known to differ is left out, with the reason ([`LeftOut`]).
+//! A graph that can't be compared is left out, with the reason ([`LeftOut`]). A graph for which the two engines are
+//! known to differ is not run by the original ([`Known`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,44 +15,46 @@ use super::tasks::{Data, Form};
 /// Why a graph is not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeftOut {
-    /// An attribute that is said twice and differently, or an end that is not there: a refusal.
+    /// The graph is refused, for example because an attribute has two values, or because an end of a link is missing.
     Refused,
-    /// There is no start or no end node: a refusal.
+    /// The graph has no start node or no end node, and is refused.
     NoEnds,
-    /// A link names an output that is not there (`docs/ewoks.md`).
+    /// A link names an output that its source has not made (`docs/ewoks.md`).
     MissingOutput,
-    /// What a condition looks at can't be looked up in a set of Python.
+    /// Python can't look up the value that a condition tests in a set.
     Unhashable,
-    /// The graph does not end, or not soon.
+    /// The graph does not end, or does not end soon.
     Endless,
-    /// Its values get long.
+    /// The values on the links get too long.
     TooLong,
-    /// There are too many orders to try.
+    /// The tasks can end in too many orders to try them all.
     TooManyOrders,
-    /// Its outcome depends on the order in which things end.
+    /// The outcome depends on the order in which tasks end.
     Timing,
 }
 
-/// Why the original does something else (`docs/ewoks.md`).
+/// The reason why the original does something else than pushflow (`docs/ewoks.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Known {
-    /// Of parallel links into or out of a nested graph it keeps the last one.
+    /// Of parallel links into or out of a nested graph, the original keeps only the last one.
     ParallelAcross,
-    /// It connects default handlers before it looks at the links into and out of nested graphs.
+    /// The original connects default handlers before it looks at the links into and out of nested graphs.
     EarlyHandlers,
-    /// It refuses a graph in another, or one without its links into and out of others, that makes two required links for one
-    /// input, although with all its links they are not both required.
+    /// The original checks a nested graph by itself, and a graph before it has its links into and out of nested graphs.
+    /// It refuses the graph if two required links then fill the same input, although not both are required once all
+    /// links are there.
     RefusedAlone,
-    /// What a graph node or a link hands to several nodes is one list there: an input from outside for one of them, or
-    /// attributes that a link gives one of them, reach all.
+    /// Several nodes that get an attribute from one graph node or link share one list in the original. So an input from
+    /// outside for one of these nodes, or attributes that a link gives to one of them, reach all of them.
     SharedAttributes,
-    /// What a node gets in place of something that Python takes for equal (true and 1) does not replace it there.
+    /// The original does not replace an attribute by a value that Python takes for equal (true and 1).
     EqualInPython,
-    /// Attributes that a link out of a nested graph gives a node are overridden by those of its graph node there, if that
-    /// comes later in the file than the link's source.
+    /// A link out of a nested graph gives attributes to a node of another nested graph, whose graph node comes later in
+    /// the file than the link's source. In the original the attributes of that graph node then override those of the
+    /// link.
     LinkBeforeGraph,
-    /// If a node is triggered again before it fails, its error link carries the data of the last trigger there
-    /// (`docs/parity.md` P33).
+    /// If a node is triggered again before it fails, its error link carries the data of the last trigger in the
+    /// original (`docs/parity.md` P33).
     OverlappingFailures,
 }
 
@@ -59,11 +62,11 @@ pub enum Known {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flat {
     pub nodes: Vec<Node>,
-    /// By source, in the order in which they are taken.
+    /// Sorted by source. The links of one source are in the order in which they are taken.
     pub links: Vec<Link>,
     pub starts: Vec<usize>,
     pub ends: Vec<usize>,
-    /// Where the original is known to make another graph of it.
+    /// The reason, if the original is known to make another graph of the file.
     pub known: Option<Known>,
 }
 
@@ -80,14 +83,14 @@ pub struct Node {
 pub struct Link {
     pub source: usize,
     pub target: usize,
-    /// Of several on one output the last.
+    /// From output to value. Of several conditions on one output the last one counts.
     pub conditions: BTreeMap<String, Value>,
-    /// All that the file has.
+    /// All conditions that the file has, as outputs and values.
     pub named: Vec<(String, Value)>,
     pub everything: bool,
-    /// From target input to source output; of several for one input the last.
+    /// From target input to source output. Of several outputs for one input the last one counts.
     pub mapping: BTreeMap<String, String>,
-    /// The inputs that the file has it fill.
+    /// The target inputs that the file maps an output to.
     pub filled: Vec<String>,
     pub on_error: bool,
     pub required: bool,
@@ -110,7 +113,7 @@ pub(super) struct RawLink {
     pub(super) attributes: Attributes,
 }
 
-/// A graph in another: its id, what its node says, and what is in it.
+/// A nested graph: its id, the attributes of its graph node, and its contents.
 type Sub = (String, Attributes, Level);
 
 #[derive(Default)]
@@ -119,7 +122,7 @@ pub(super) struct Level {
     pub(super) links: Vec<RawLink>,
     inputs: Vec<Alias>,
     outputs: Vec<Alias>,
-    /// What nodes get from graph nodes and links, in place of what they have.
+    /// The attributes that nodes get from graph nodes and links. They replace the nodes' own.
     given: BTreeMap<String, Attributes>,
     known: BTreeSet<Known>,
 }
@@ -130,22 +133,23 @@ impl Level {
     }
 }
 
-/// When default error handlers are connected, in a graph with graphs in it.
+/// When default error handlers are connected, in a graph that has nested graphs.
 #[derive(Clone, Copy, PartialEq)]
 enum Handlers {
-    /// When all links are there.
+    /// Once all links are there.
     Late,
-    /// Before there are links into and out of nested graphs, as the original does.
+    /// Before the links into and out of nested graphs are there, as in the original.
     Early,
 }
 
-/// The graph of a file with its inputs.
+/// Flattens the graph of a file, and gives it its inputs from outside.
 pub fn flatten(graph: &Value, inputs: &[Value]) -> Result<Flat, LeftOut> {
     let late = level(graph, Handlers::Late)?;
     let flat = finish(&late, inputs)?;
     let known = late.known.iter().copied().find(|known| match known {
         Known::SharedAttributes => is_changed(graph, inputs),
-        // It looks at them with the handlers that it has connected early.
+        // The original checks a graph after it has connected handlers early, so the graph with early handlers decides
+        // below.
         Known::RefusedAlone => false,
         _ => true,
     });
@@ -157,7 +161,7 @@ pub fn flatten(graph: &Value, inputs: &[Value]) -> Result<Flat, LeftOut> {
     Ok(Flat { known, ..flat })
 }
 
-/// Whether something changes what nodes have got.
+/// Whether inputs from outside or attributes on links may change attributes that nodes share.
 fn is_changed(graph: &Value, inputs: &[Value]) -> bool {
     !inputs.is_empty() || graph.to_string().contains("sub_target_attributes")
 }
@@ -170,7 +174,7 @@ fn object(value: Option<&Value>) -> Attributes {
     value.and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// A node id, nested or not, with colons.
+/// A node id as text. The parts of a nested id are joined with colons.
 pub(super) fn joined(id: &Value) -> String {
     match id {
         Value::Array(parts) => parts.iter().map(joined).collect::<Vec<_>>().join(":"),
@@ -246,7 +250,7 @@ fn level(graph: &Value, when: Handlers) -> Result<Level, LeftOut> {
     Ok(level)
 }
 
-/// Links between the same nodes become one, where the first of them was.
+/// Merges links between the same two nodes into one, at the place of the first of them.
 pub(super) fn merge(links: Vec<RawLink>) -> Result<Vec<RawLink>, LeftOut> {
     let mut merged: Vec<RawLink> = Vec::new();
     for link in links {
@@ -267,7 +271,7 @@ pub(super) fn merge(links: Vec<RawLink>) -> Result<Vec<RawLink>, LeftOut> {
     Ok(merged)
 }
 
-/// Attributes of a graph node that its input nodes get.
+/// Gives attributes of a graph node to its input nodes.
 fn hand_down(id: &str, attributes: &Attributes, sub: &Level, level: &mut Level) {
     let names = ["default_inputs", "force_start_node", "conditions_else_value", "default_error_node"];
     let nodes: BTreeSet<&String> = sub.inputs.iter().map(|alias| &alias.node).collect();
@@ -280,7 +284,7 @@ fn hand_down(id: &str, attributes: &Attributes, sub: &Level, level: &mut Level) 
     }
 }
 
-/// Nodes get what graph nodes and links give them.
+/// Replaces attributes of nodes by those that graph nodes and links give them.
 fn replace(level: &mut Level) {
     for (id, own) in &mut level.nodes {
         for (name, value) in level.given.remove(id).unwrap_or_default() {
@@ -306,8 +310,8 @@ fn are_equal_in_python(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Links with an end in a nested graph: for each graph those into it, then those out of it, the ones with the same other
-/// end together.
+/// The links with an end in a nested graph, in the order in which they are expanded. For each nested graph the links
+/// into it come first, and then those out of it. Links with the same other end stand together.
 fn in_order(crossing: &[RawLink], subs: &[Sub]) -> Vec<RawLink> {
     let mut left: Vec<&RawLink> = crossing.iter().collect();
     let mut ordered = Vec::new();
@@ -325,7 +329,7 @@ fn in_order(crossing: &[RawLink], subs: &[Sub]) -> Vec<RawLink> {
     ordered.into_iter().cloned().collect()
 }
 
-/// The nodes that a name in a nested graph stands for, with what the alias says of links.
+/// The nodes that a name in a nested graph stands for, each with the link attributes of its alias.
 fn meant(graph: &str, name: &str, subs: &[Sub], side: bool) -> Option<Vec<(String, Attributes)>> {
     let (.., sub) = subs.iter().find(|(id, ..)| id == graph)?;
     let aliases = if side { &sub.inputs } else { &sub.outputs };
@@ -383,7 +387,8 @@ fn resolve(alias: &Value, subs: &[Sub], side: bool) -> Vec<Alias> {
     found.into_iter().map(with).collect()
 }
 
-/// Links every node without a handler to the default ones; drops those where there is no such node.
+/// Links every node without an error handler to the default handlers. If every node has one, drops the default handlers
+/// that no link leads to.
 fn connect_handlers(level: &mut Level) {
     let mut handlers: Vec<(String, Attributes)> = Vec::new();
     for (id, attributes) in &mut level.nodes {
@@ -427,7 +432,7 @@ fn reached_from(links: &[RawLink], id: &str) -> BTreeSet<String> {
     above
 }
 
-/// Drops these handlers, if nothing leads to them, and then whatever nothing but a dropped node leads to.
+/// Drops each of these handlers that no link leads to, and then each node that only links from dropped nodes lead to.
 fn drop_unused(level: &mut Level, handlers: BTreeSet<String>) {
     let mut dropped = BTreeSet::new();
     loop {

@@ -1,34 +1,34 @@
-//! Random ewoks graphs: blocks in a row, in branches, in loops, in graphs of their own, with links and attributes here and
-//! there that nobody planned.
+//! Random ewoks graphs: blocks in a row, in branches, in loops and in nested graphs, with some links and attributes at
+//! random places besides.
 //!
-//! A block is entered at one place and left at others. What is made here may depend on timing, never end, or be refused:
-//! the model finds out, and another one is made.
+//! A block is entered at one place and left at others. A generated graph may depend on timing, never end, or be
+//! refused. The model finds that out, and another graph is generated.
 
 use pushflow_tests::random::Random;
 use serde_json::{Map, Value, json};
 
 use super::tasks::{Form, class_outputs};
 
-/// A graph with inputs from outside.
+/// A graph and its inputs from outside.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub graph: Value,
     pub inputs: Vec<Value>,
 }
 
-/// A node that links may reach: by its id, and inside a graph node by another one.
+/// One end of a link: the id of a node and, if that is a graph node, the id of a node or an alias inside it.
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) node: String,
     pub(super) inner: Option<Value>,
     pub(super) form: Form,
-    /// The outputs of a class.
+    /// The outputs, if the node is a class.
     pub(super) gives: Vec<String>,
-    /// Whether an alias that leads here says something of links.
+    /// Whether an alias on the way to this node has link attributes.
     pub(super) has_attributes: bool,
 }
 
-/// What a link out of a block must have.
+/// The attributes of a link. Each exit of a block has those that a link out of it must have.
 pub(super) type Attributes = Map<String, Value>;
 
 pub(super) struct Block {
@@ -36,7 +36,7 @@ pub(super) struct Block {
     pub(super) exits: Vec<(End, Attributes)>,
 }
 
-/// One graph, in others or not.
+/// One graph, nested or not.
 #[derive(Default)]
 pub(super) struct Level {
     pub(super) nodes: Vec<Value>,
@@ -44,7 +44,7 @@ pub(super) struct Level {
     pub(super) inputs: Vec<Value>,
     pub(super) outputs: Vec<Value>,
     pub(super) depth: usize,
-    /// Its own nodes, for links that nobody planned.
+    /// The graph's own nodes, as ends for random links.
     pub(super) ends: Vec<End>,
 }
 
@@ -52,7 +52,7 @@ const NUMBERS: [&str; 3] = ["x", "y", "z"];
 const FLAGS: [&str; 2] = ["p", "q"];
 pub(super) const CONSTANTS: [&str; 9] = ["true", "false", "none", "one", "half", "zero", "two", "text", "empty"];
 
-/// A random graph.
+/// Makes a random graph, with inputs from outside for some of the graphs.
 pub fn generate(random: Random) -> Case {
     let mut generator = Generator { random, next: 0 };
     let mut level = Level::default();
@@ -109,7 +109,7 @@ impl Generator {
         self.one(&FLAGS)
     }
 
-    /// A task whose last steps are these.
+    /// Adds a task whose program ends with these steps.
     pub(super) fn task(&mut self, level: &mut Level, form: Form, last: &[String]) -> End {
         let id = self.id();
         let mut steps: Vec<String> = (0..self.random.below(3)).map(|_| self.step()).collect();
@@ -204,7 +204,6 @@ impl Generator {
         }
     }
 
-    /// Links two nodes.
     pub(super) fn link(&mut self, level: &mut Level, source: &End, target: &End, with: Attributes) {
         let mut link = json!({"source": source.node, "target": target.node});
         let on_error = with.contains_key("on_error");
@@ -228,7 +227,7 @@ impl Generator {
         if let Some(conditions) = link.get_mut("conditions").and_then(Value::as_array_mut)
             && self.random.chance(12)
         {
-            // The last one on an output counts.
+            // Of two conditions on one output the last one counts.
             let other = json!({"source_output": conditions[0]["source_output"], "value": self.random.below(3)});
             conditions.insert(0, other);
         }
@@ -254,7 +253,7 @@ impl Generator {
         })
     }
 
-    /// Inputs from outside.
+    /// Inputs from outside; for most graphs there are none.
     fn inputs(&mut self, level: &Level) -> Vec<Value> {
         if !self.random.chance(40) {
             return Vec::new();
@@ -281,7 +280,7 @@ impl Generator {
     }
 }
 
-/// A link in two, which mean the same.
+/// Splits a link into two that together mean the same.
 fn split(link: &Value) -> Vec<Value> {
     let mut one = link.clone();
     let one_attributes = one.as_object_mut().expect("it is one");

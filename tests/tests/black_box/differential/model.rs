@@ -1,12 +1,13 @@
-//! What a graph does, in whatever order its tasks end: all orders are gone through, one step at a time, and a graph whose
-//! executions differ between two of them is left out.
+//! Works out what a graph does, for every order in which its tasks may end. The model goes through all orders, one step
+//! at a time. A graph whose executions differ between two orders is left out.
 //!
-//! This is the rule of ewoks graphs (`docs/parity.md` P145-P148, P152), written a second time in a slow and simple form. A step is either the end of a
-//! task, which makes a *delivery* of each link that is taken, or the next arrival of a delivery. What one task delivers
-//! arrives in the order of its links; between the arrivals of two tasks' deliveries anything may happen, since the original
-//! delivers in the threads in which tasks end. The run's own triggers of the start nodes are deliveries by themselves.
+//! The rule of ewoks graphs (`docs/parity.md` P145-P148, P152) is written here a second time, in a slow and simple
+//! form. A step is either the end of a task or the next arrival of a delivery. The end of a task makes one *delivery*,
+//! which has an arrival for each link that is taken, in the order of the task's links. Between the arrivals of two
+//! tasks' deliveries anything may happen, since the original delivers in the threads in which tasks end. Each trigger
+//! of a start node by the run itself is a delivery of its own.
 //!
-//! So what depends on timing is left out exactly: nothing else is.
+//! So the model leaves out exactly the graphs that depend on timing, and no others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -17,41 +18,41 @@ use super::analyse::named_values;
 use super::flatten::{Flat, Known, LeftOut, Link};
 use super::tasks::{Data, EXCEPTION, Form, INSTANCE, TRAVELLING, equal, object, outputs};
 
-/// How many executions a graph may have.
+/// The greatest number of executions that a graph may have.
 const MOST_EXECUTIONS: usize = 60;
-/// How many states of a run are looked at.
+/// The greatest number of states of a run that are looked at.
 const MOST_STATES: usize = 1_000;
 
-/// What a `ppfmethod` says of an input that has no name.
+/// The error of a `ppfmethod` that gets an input with a position instead of a name.
 pub const POSITION: &str = "a position";
 
-/// How long the text of what travels on a link may get: in a loop it may double with each round.
+/// The greatest length in bytes of the data on a link, as JSON. In a loop the length may double with each round.
 const LONGEST: usize = 3_000;
 
 /// One execution of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
     pub inputs: Value,
-    /// Or what its error says.
+    /// The outputs, or the message of the error.
     pub outputs: Result<Value, String>,
 }
 
-/// What a run must come to.
+/// The outcome that a run must have.
 #[derive(Debug)]
 pub struct Expected {
-    /// Of each node that runs, in the order in which they end, where there is only one.
+    /// For each node that runs, its executions. They are in the order in which they end, if only one order is possible.
     pub executions: BTreeMap<String, Executions>,
-    /// The result may be any of these.
+    /// A run may have any of these results.
     pub results: Vec<Value>,
-    /// The nodes that fail with what they say and whether that is handled, once for each failure, sorted.
+    /// For each failure the node, the message, and whether an error link handles it; sorted.
     pub errors: Vec<(String, String, bool)>,
     pub states: usize,
-    /// Where the original is known to do something else.
+    /// The reason, if the original is known to do something else.
     pub known: Option<Known>,
 }
 
 impl Expected {
-    /// Whether hardly anything happens.
+    /// Whether the run has so few executions that a comparison shows little.
     pub fn is_dull(&self) -> bool {
         self.executions.values().map(|node| node.list.len()).sum::<usize>() < 4
     }
@@ -60,11 +61,11 @@ impl Expected {
 #[derive(Debug)]
 pub struct Executions {
     pub list: Vec<Execution>,
-    /// Whether they end in this order, and in no other.
+    /// Whether the executions end in this order in every run.
     pub in_order: bool,
 }
 
-/// A number for something that is kept once.
+/// The number of some data in the [`Store`], which keeps equal data once.
 type Id = u32;
 
 #[derive(Default)]
@@ -94,15 +95,15 @@ impl Store {
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Arrival {
-    /// At a start node.
+    /// The run triggers a start node.
     Start(usize),
-    /// On a link.
+    /// Data arrive on a link.
     Link(usize, Id),
-    /// At the end, from a failure or not.
+    /// Data arrive at the end of the run; the flag says whether they come from a failure.
     End(Id, bool),
 }
 
-/// What an execution, by node and by what arrived, comes to.
+/// The outcome of an execution. It depends only on the node and on the data that arrived there.
 #[derive(Clone)]
 struct Done {
     delivery: Vec<Arrival>,
@@ -121,13 +122,13 @@ struct Merge {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct State {
     merges: Vec<Rc<Merge>>,
-    /// Sorted.
+    /// Each node with the data that arrived there; sorted.
     running: Vec<(usize, Id)>,
-    /// Sorted; each with what is next last.
+    /// Sorted. The next arrival of each delivery is the last element.
     deliveries: Vec<Vec<Arrival>>,
-    /// Of each node, what arrived for each execution.
+    /// For each node, the data that arrived for each execution that has ended.
     logs: Vec<Rc<Vec<Id>>>,
-    /// With whether it comes from a failure.
+    /// The flag says whether the result comes from a failure.
     result: Option<(Id, bool)>,
 }
 
@@ -135,11 +136,11 @@ struct Explorer<'a> {
     flat: &'a Flat,
     store: Store,
     done: HashMap<(usize, Id), Done>,
-    /// A node that failed was running twice.
+    /// Whether a node ran twice at the same time and failed in one of these executions.
     has_overlap: bool,
 }
 
-/// What every order of the graph's executions comes to.
+/// Goes through every order of the graph's executions, and returns the outcome.
 pub fn explore(flat: &Flat) -> Result<Expected, LeftOut> {
     let mut explorer = Explorer { flat, store: Store::default(), done: HashMap::new(), has_overlap: false };
     let first = explorer.beginning();
@@ -166,7 +167,7 @@ pub fn explore(flat: &Flat) -> Result<Expected, LeftOut> {
     Ok(explorer.expected(&ends, seen.len()))
 }
 
-/// Whether the same tasks have run with the same inputs, in whatever order.
+/// Whether the same tasks have run with the same inputs, in any order.
 fn same_executions(one: &State, other: &State) -> bool {
     let sorted = |log: &[Id]| {
         let mut log = log.to_vec();
@@ -203,7 +204,7 @@ impl Explorer<'_> {
         links.filter(move |(_, link)| link.target == node && wanted(link)).map(|(at, _)| at)
     }
 
-    /// What may happen next.
+    /// The states that may come next.
     fn steps(&mut self, state: &State) -> Result<Vec<State>, LeftOut> {
         let mut next = Vec::new();
         for at in 0..state.deliveries.len() {
@@ -282,7 +283,7 @@ impl Explorer<'_> {
         Ok(())
     }
 
-    /// What becomes of an execution.
+    /// The outcome of an execution, which is worked out once.
     fn done(&mut self, node: usize, got: Id) -> Result<&Done, LeftOut> {
         if !self.done.contains_key(&(node, got)) {
             let done = self.execute(node, got)?;
@@ -296,7 +297,7 @@ impl Explorer<'_> {
         let node = &flat.nodes[place];
         let got = self.store.get(got).clone();
         let mut inputs = node.defaults.clone();
-        // A gap between positions that arrived hides a default.
+        // If the positions that arrived leave a gap, the gap hides a default for it.
         inputs.extend(with_gaps(&got));
         if is_dictionary(node.form)
             && let Some(Value::Object(dictionary)) = inputs.remove(TRAVELLING)
@@ -380,7 +381,7 @@ fn is_position(name: &str) -> bool {
     name.parse::<usize>().is_ok()
 }
 
-/// The inputs of a method: of the positions before the last one that is there, those that are missing are none.
+/// The inputs of a method. A position that is missing before the last one that is there becomes null (None in Python).
 fn with_gaps(inputs: &Data) -> Data {
     let positions = inputs.keys().filter_map(|name| name.parse::<usize>().ok()).max().map_or(0, |last| last + 1);
     let mut whole: Data = (0..positions).map(|position| (position.to_string(), Value::Null)).collect();

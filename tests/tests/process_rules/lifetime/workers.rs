@@ -1,4 +1,4 @@
-//! Events of workers: they are killed or get signals. The program goes on.
+//! Events of workers: a worker is killed or gets a signal. The program goes on.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,7 +11,7 @@ fn signal(process: &Process, signal: Signal) {
     kill(Pid::from_raw(process.pid), signal).expect("it is there");
 }
 
-/// The worker of T, with T's children, gets a signal that ends it.
+/// A signal ends the worker of T, which has children.
 pub fn busy_worker_ended_by(place: Place, number: Signal) -> String {
     if place.is_thread() {
         return "-".into();
@@ -21,7 +21,7 @@ pub fn busy_worker_ended_by(place: Place, number: Signal) -> String {
     scene.folder.wait_for("outcome");
     assert_lost(&scene, &scene.tasks[0], number);
     wait_until("the end of T's children", SOON, || !scene.children.iter().any(Process::is_running));
-    // The idle worker is still the same, and there is another one again.
+    // The idle worker is still the same, and a new worker is there besides.
     scene.begin();
     let after = workers_after(scene);
     assert!(after.iter().filter(|&&same| same).count() == 1, "the idle worker was replaced");
@@ -38,7 +38,7 @@ fn assert_lost(scene: &Scene, worker: &Process, number: Signal) {
     scene.assert_not_finished();
 }
 
-/// Of the two workers after the event: which were there before.
+/// For each of the two workers after the event, whether it was there before the event.
 fn workers_after(scene: Scene) -> Vec<bool> {
     scene.folder.wait_for("workers after");
     let (before, after) = (scene.pids("workers"), scene.pids("workers after"));
@@ -47,10 +47,11 @@ fn workers_after(scene: Scene) -> Vec<bool> {
     after.iter().map(|pid| before.contains(pid)).collect()
 }
 
-/// Idle workers get SIGKILL or SIGTERM, and then there are four tasks; T, if it is there, holds the other worker.
+/// Idle workers get SIGKILL or SIGTERM, and then four tasks run. If T is there, it holds the other worker.
 fn idle_ended_then_tasks(scene: Scene, number: Signal) {
     scene.idle.iter().for_each(|worker| signal(worker, number));
-    // What is killed begins nothing any more; what is asked to end may, until it has heard of it.
+    // A worker that is killed begins no further task. A worker that is asked to end may begin one, until it has handled
+    // the signal.
     if number != Signal::SIGKILL {
         scene.wait_for_idle_to_leave();
     }
@@ -70,7 +71,7 @@ fn idle_ended_then_tasks(scene: Scene, number: Signal) {
     assert_eq!(finished.stderr, "", "somebody noticed");
 }
 
-/// The idle worker ends, beside T.
+/// A signal ends the idle worker while T runs.
 pub fn idle_worker_ended_by(place: Place, number: Signal) -> String {
     if place.is_thread() {
         return "-".into();
@@ -79,7 +80,7 @@ pub fn idle_worker_ended_by(place: Place, number: Signal) -> String {
     "nobody notices; all finish".into()
 }
 
-/// All workers are idle, and end.
+/// Signals end all workers, which are idle.
 pub fn all_idle_workers_ended_by(place: Place, number: Signal) -> String {
     if place.is_thread() {
         return "-".into();
@@ -88,7 +89,7 @@ pub fn all_idle_workers_ended_by(place: Place, number: Signal) -> String {
     "nobody notices; all finish".into()
 }
 
-/// SIGINT to the idle worker.
+/// The idle worker gets SIGINT.
 pub fn idle_worker_interrupted(place: Place) -> String {
     if place.is_thread() {
         return "-".into();
@@ -101,7 +102,7 @@ pub fn idle_worker_interrupted(place: Place) -> String {
     "ignored".into()
 }
 
-/// SIGINT to the worker of T.
+/// The worker of T gets SIGINT.
 pub fn busy_worker_interrupted(place: Place) -> String {
     if place.is_thread() {
         return "-".into();
@@ -115,7 +116,7 @@ pub fn busy_worker_interrupted(place: Place) -> String {
     "T is interrupted; the pool goes on".into()
 }
 
-/// T comes to this, and the two workers are still there.
+/// Asserts that T has this outcome, and that the two workers are still there.
 fn finish_with_same_workers(scene: Scene, outcome: &Value) {
     scene.folder.wait_for("outcome");
     assert_eq!(scene.read("outcome"), *outcome);
@@ -123,7 +124,7 @@ fn finish_with_same_workers(scene: Scene, outcome: &Value) {
     assert_eq!(workers_after(scene), [true, true], "a worker was replaced");
 }
 
-/// A worker is killed whose task has a pool, in which T runs.
+/// A worker is killed while its task has a pool, in which T runs.
 pub fn worker_with_nested_pool_killed(place: Place) -> String {
     if place.is_thread() {
         return "-".into();
