@@ -95,6 +95,7 @@ impl fmt::Display for RunFailure {
         ending.errors.iter().try_for_each(|error| write!(f, "\n  {error}"))?;
         match ending.more_errors {
             0 => Ok(()),
+            1 => write!(f, "\n  and 1 more error"),
             more => write!(f, "\n  and {more} more errors"),
         }
     }

@@ -30,7 +30,7 @@ use pushflow_python::python_source;
 /// sleeps until the program ends or a pool with the start method `fork` needs it.
 ///
 /// In a program that has more than one thread already, as it has under `#[tokio::main]`, the function writes a warning
-/// to standard error, once. Tasks on threads run as ever. A program with `#[task]` functions can then open no process
+/// to standard error, once. Runs of Rust tasks on threads are as before. A program with `#[task]` functions can then open no process
 /// pool, unless another worker program is named, and the start method `fork` is refused. With tokio, call the function
 /// in a plain `fn main` and build the runtime after it.
 pub fn init() {

@@ -110,7 +110,8 @@ pub(crate) fn explain(outcome: &Outcome) {
         explain_error(error);
     }
     if outcome.ending.more_errors > 0 {
-        write_line(&format!("pushflow: and {} more errors", outcome.ending.more_errors));
+        let more = outcome.ending.more_errors;
+        write_line(&format!("pushflow: and {more} more error{}", if more == 1 { "" } else { "s" }));
     }
     if !outcome.is_finished() {
         write_line(&format!("pushflow: {outcome}"));

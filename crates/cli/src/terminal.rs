@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_clock_goes_on_while_nothing_happens() {
-        let (_screen, written) = begin(ProgressMode::Bar, Duration::from_millis(500));
+        let (_terminal, written) = begin(ProgressMode::Bar, Duration::from_millis(500));
         assert_eq!(written.recv_timeout(HANG).unwrap(), "\r\x1b[K0:00  0 done, 0 running, 0 waiting");
         assert_eq!(written.recv_timeout(HANG).unwrap(), "\r\x1b[K0:01  0 done, 0 running, 0 waiting");
     }

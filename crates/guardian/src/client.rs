@@ -170,7 +170,7 @@ impl Drop for GuardianClient {
             // The guardian may have been stopped by a signal. No one would continue it after the end of this process.
             process.signal(Signal::SIGCONT).ok();
             if !wait_readable(process.as_fd(), END_TIMEOUT) {
-                tracing::error!(guardian = self.pid(), "the guardian is still burying processes");
+                tracing::error!(guardian = self.pid(), "the guardian is still ending processes");
                 reap_later(self.pid, self.run_directory.clone());
             } else {
                 reap_and_clean_up(self.pid, &self.run_directory);

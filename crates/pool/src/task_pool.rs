@@ -139,6 +139,9 @@ impl TaskPool {
         inputs: Data,
         callback: impl FnOnce(TaskResult) + Send + 'static,
     ) -> Result<(), SubmitError> {
+        if self.shared.look(|state| state.closed) {
+            return Err(PoolClosed.into());
+        }
         self.shared.start_callbacks().map_err(SubmitError::NoThread)?;
         self.submit_for(task, inputs, Recipient::Callback(Box::new(callback)))?;
         Ok(())
@@ -147,13 +150,19 @@ impl TaskPool {
     fn submit_for(&self, task: TaskSpec, inputs: Data, recipient: Recipient) -> Result<AttemptId, PoolClosed> {
         let id = AttemptId(self.next.fetch_add(1, Ordering::Relaxed));
         let pool = self.lock();
-        self.shared.look(|state| {
-            if state.closed {
-                return Err(PoolClosed);
+        let refused = self.shared.look(|state| match state.closed {
+            true => Some(recipient),
+            false => {
+                state.add(id, recipient);
+                None
             }
-            state.add(id, recipient);
-            Ok(())
-        })?;
+        });
+        if let Some(recipient) = refused {
+            // Its drop is code of the user, which may use the pool.
+            drop(pool);
+            drop(recipient);
+            return Err(PoolClosed);
+        }
         let attempt = Attempt { id, actor: format!("task {id}").into(), task: Arc::new(task), inputs };
         pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
         Ok(id)

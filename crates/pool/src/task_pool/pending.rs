@@ -108,9 +108,8 @@ impl Pending<'_> {
     }
 }
 
-/// The waker is kept with the attempt, behind the lock of the pool, and is woken by the thread on which the attempt's
-/// end arrives. No thread and no runtime of its own is needed. The executor's waker must not poll in `wake`, as
-/// everywhere.
+/// The waker is kept with the attempt, and the pool's callback thread, which the first poll starts, wakes it without a
+/// lock: a waker may use and drop the pool. No runtime is needed.
 ///
 /// # Panics
 /// Polled again after it was ready.
@@ -120,6 +119,10 @@ impl Future for Pending<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TaskResult> {
         assert!(!self.taken, "a `Pending` is polled again after it was ready");
         let (attempt, waker) = (self.attempt, context.waker().clone());
+        // Where there is no thread, the one on which the attempt's end arrives wakes the future.
+        if let Err(error) = self.pool.shared.start_callbacks() {
+            tracing::debug!(%error, "no thread for callbacks");
+        }
         let (found, unneeded) = self.pool.shared.look(|state| state.poll(attempt, waker));
         drop(unneeded);
         let outcome = match found {

@@ -2,8 +2,11 @@
 //! wait.
 //!
 //! The lock is a [`Monitor`]: a thread or green task that waits for an outcome waits in it, and a future leaves its
-//! waker with its attempt. Code of the user runs without the lock, since it may use the pool: callbacks run on a thread
-//! of their own, and wakers are woken and dropped by the caller of [`SharedState::change`] and [`TaskPoolState::poll`].
+//! waker with its attempt.
+//!
+//! Code of the user may use or drop the pool, so it runs without this lock and without those of the pool below, whose
+//! threads report events with their own lock held: the callbacks' thread calls the callbacks and wakes the wakers. A
+//! waker that is not needed is dropped by the caller of [`TaskPoolState::poll`] and [`TaskPoolState::forget`].
 
 use std::collections::HashMap;
 use std::io;
@@ -25,6 +28,12 @@ pub(super) type StartThread = fn(&str, Box<dyn FnOnce() + Send>) -> io::Result<T
 /// A callback of the user, which receives an outcome.
 pub(super) type Callback = Box<dyn FnOnce(TaskResult) + Send>;
 
+/// Code of the user, for the callbacks' thread.
+pub(super) enum UserCode {
+    Callback(Callback, TaskResult),
+    Wake(Waker),
+}
+
 /// The state of a task pool, shared with the threads of the pool below it.
 pub(super) struct SharedState(Monitor<TaskPoolState>);
 
@@ -34,14 +43,14 @@ pub(super) struct TaskPoolState {
     open: HashMap<AttemptId, Recipient>,
     /// The outcomes that their [`Pending`](super::Pending)s have not taken.
     outcomes: HashMap<AttemptId, TaskResult>,
-    /// To the thread that calls the callbacks, once it was started; the thread ends when this is dropped.
-    callbacks: Option<Sender<(Callback, TaskResult)>>,
+    /// To the thread that calls callbacks and wakes futures, once it was started; the thread ends when this is dropped.
+    callbacks: Option<Sender<UserCode>>,
     unfinished_callbacks: usize,
     callback_thread: Option<ThreadId>,
     start_thread: StartThread,
     /// The attempt in which the pool was opened: waiting ends when that attempt is to end.
     cancellation: Option<Cancellation>,
-    /// To be woken once the lock is released.
+    /// The futures that [`SharedState::change`] hands to the callbacks' thread.
     woken: Vec<Waker>,
 }
 
@@ -84,14 +93,22 @@ impl SharedState {
         self.0.look(look)
     }
 
-    /// Changes the state, wakes those who wait in the monitor, and, with the lock released, the futures whose attempts
-    /// have ended.
+    /// Changes the state, wakes those who wait in the monitor, and has the futures woken whose attempts have ended.
     pub(super) fn change(&self, change: impl FnOnce(&mut TaskPoolState)) {
-        let woken = self.0.change(|state| {
+        let (woken, callbacks) = self.0.change(|state| {
             change(state);
-            std::mem::take(&mut state.woken)
+            let woken = std::mem::take(&mut state.woken);
+            // Its clone costs an atomic operation, which pools without futures need not pay.
+            let callbacks = (!woken.is_empty()).then(|| state.callbacks.clone()).flatten();
+            (woken, callbacks)
         });
-        woken.into_iter().for_each(Waker::wake);
+        for waker in woken {
+            match &callbacks {
+                Some(callbacks) => drop(callbacks.send(UserCode::Wake(waker))),
+                // No thread could be started when the future was polled.
+                None => call(|| waker.wake()),
+            }
+        }
     }
 
     /// Waits until `look` finds something; `None` when the deadline comes first, or the attempt around the pool is to
@@ -109,7 +126,7 @@ impl SharedState {
         self.0.wait(deadline, found).flatten()
     }
 
-    /// Starts the thread that calls the callbacks unless it was started; it ends with the pool.
+    /// Starts the callbacks' thread unless it was started; it ends with the pool.
     ///
     /// # Errors
     /// When there are no threads left.
@@ -174,7 +191,7 @@ impl TaskPoolState {
                 // The thread was started before the attempt was submitted.
                 if let Some(callbacks) = &self.callbacks {
                     self.unfinished_callbacks += 1;
-                    callbacks.send((callback, outcome)).ok();
+                    callbacks.send(UserCode::Callback(callback, outcome)).ok();
                 }
             }
             Some(Recipient::None) | None => {}
@@ -228,20 +245,30 @@ impl TaskPoolState {
     }
 
     fn start_callbacks(&mut self, shared: Weak<SharedState>) -> io::Result<()> {
-        let (sender, receiver) = crossbeam_channel::unbounded::<(Callback, TaskResult)>();
-        let call = move || {
-            for (callback, outcome) in receiver {
-                if catch_unwind(AssertUnwindSafe(|| callback(outcome))).is_err() {
-                    tracing::error!("a callback of a task panicked");
-                }
-                // Nobody waits for callbacks of a pool that was dropped.
-                if let Some(shared) = shared.upgrade() {
-                    shared.change(|state| state.unfinished_callbacks -= 1);
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let run = move || {
+            for code in receiver {
+                match code {
+                    UserCode::Wake(waker) => call(|| waker.wake()),
+                    UserCode::Callback(callback, outcome) => {
+                        call(|| callback(outcome));
+                        // Nobody waits for callbacks of a pool that was dropped.
+                        if let Some(shared) = shared.upgrade() {
+                            shared.change(|state| state.unfinished_callbacks -= 1);
+                        }
+                    }
                 }
             }
         };
-        self.callback_thread = Some((self.start_thread)("pushflow-callbacks", Box::new(call))?);
+        self.callback_thread = Some((self.start_thread)("pushflow-callbacks", Box::new(run))?);
         self.callbacks = Some(sender);
         Ok(())
+    }
+}
+
+/// Calls code of the user, whose panic ends nothing.
+fn call(code: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(code)).is_err() {
+        tracing::error!("a callback of a task panicked");
     }
 }

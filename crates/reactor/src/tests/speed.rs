@@ -1,4 +1,4 @@
-//! The cost of a step. Run by hand: `cargo test --release -p pushflow reactor::tests::speed -- --ignored --nocapture`.
+//! The cost of a step. Run by hand: `cargo test --release -p pushflow-reactor tests::speed -- --ignored --nocapture`.
 
 use std::hint::black_box;
 use std::time::Instant;

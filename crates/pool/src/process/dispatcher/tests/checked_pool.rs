@@ -335,8 +335,8 @@ impl CheckedPool {
     /// Whether the worker is settled: attempts that it had not started, and whose start was not reported, wait again
     /// without a report.
     fn is_settled(&self, worker: WorkerId) -> bool {
-        let buried = |worker: &Worker| matches!(worker.state, WorkerState::Settled);
-        self.dispatcher.workers.get(&worker).is_none_or(buried)
+        let settled = |worker: &Worker| matches!(worker.state, WorkerState::Settled);
+        self.dispatcher.workers.get(&worker).is_none_or(settled)
     }
 
     fn has_work(&self, worker: WorkerId) -> bool {
