@@ -32,6 +32,15 @@ fn passes_the_gate() -> i64 {
     7
 }
 
+/// The same for another test.
+static ANOTHER_GATE: Barrier = Barrier::new(2);
+
+#[task(crate = pushflow_execute, name = "task_pool.passes_another_gate")]
+fn passes_another_gate() -> i64 {
+    ANOTHER_GATE.wait();
+    8
+}
+
 /// A pool of threads without a guardian: it runs no commands.
 fn open_with(cancellation: Option<&Cancellation>, start_thread: StartThread) -> TaskPool {
     let options = PoolOptions::default();
@@ -104,12 +113,43 @@ fn a_pending_task_wakes_its_future_once_and_keeps_only_the_last_waker() {
     drop(wakers);
     assert_eq!(counts.each_ref().map(Arc::strong_count), [1, 2], "the first waker is dropped, the second is kept");
     GATE.wait();
-    // The waker is woken, and with that dropped, after the lock that a join waits for.
+    // The callbacks' thread wakes the waker, and with that drops it.
     while Arc::strong_count(&counts[1]) > 1 {
         std::thread::yield_now();
     }
     assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::SeqCst)), [0, 1]);
     assert_eq!(pending.wait().unwrap().returned(), Ok(7), "what was polled can be waited for, too");
+}
+
+/// Uses a pool while it is woken, says so, and panics.
+struct UsesThePool {
+    pool: std::sync::Weak<TaskPool>,
+    woken: Mutex<mpsc::Sender<usize>>,
+}
+
+impl Wake for UsesThePool {
+    fn wake(self: Arc<Self>) {
+        let pool = self.pool.upgrade().expect("the test has it");
+        pool.interrupt();
+        pool.submit_then(double::spec(), Data::new().with("number", 1), drop).unwrap();
+        self.woken.lock().unwrap().send(pool.workers()).unwrap();
+        panic!("no pool ends by this");
+    }
+}
+
+#[test]
+fn a_waker_may_use_the_pool_and_panic() {
+    let pool = Arc::new(open());
+    let (sender, woken) = mpsc::channel();
+    let waker = UsesThePool { pool: Arc::downgrade(&pool), woken: Mutex::new(sender) };
+    let mut pending = pool.submit(passes_another_gate::spec(), Data::new()).unwrap();
+    assert!(poll_once(&mut pending, &Waker::from(Arc::new(waker))).is_pending());
+    ANOTHER_GATE.wait();
+    // Were the waker woken with a lock of the pool held, the pool would stand still, and this limit would be reached.
+    let workers = woken.recv_timeout(Duration::from_secs(60));
+    assert!(workers.is_ok(), "the waker did not come back");
+    assert_eq!(pending.wait().unwrap().returned(), Ok(8));
+    assert_eq!(doubling(&pool, 21).wait().unwrap().returned(), Ok(42));
 }
 
 #[test]
