@@ -4,13 +4,15 @@
 //! Processes of other users need root. Without root those tests say so and test nothing.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use pushflow_tests::binaries::binaries;
 use pushflow_tests::folder::Folder;
 use pushflow_tests::processes::{Process, wait_until};
@@ -80,15 +82,23 @@ fn orphans_are_killed_while_the_run_goes_on() {
     finished.assert_code(1).assert_error("was killed with its keeper, the process that watches it");
 }
 
-/// A folder with the program `waits`, which writes a file and waits for the file `go`.
+/// A folder with the program `waits`, which writes a file and reads a line from the named pipe `go`. Hundreds of them
+/// wait at a time, so they must not look for a file again and again.
 fn folder_that_waits() -> Folder {
     let folder = folder_with(&[]);
     let here = folder.path("").display().to_string();
-    folder.write_program(
-        "waits",
-        &format!("#!/bin/sh\nHERE={here}\ntouch $HERE/begun.$$\nuntil [ -e $HERE/go ]; do sleep 1; done\n"),
-    );
+    mkfifo(&folder.path("go"), Mode::S_IRWXU).expect("a pipe can be made in the test's own folder");
+    folder.write_program("waits", &format!("#!/bin/sh\nHERE={here}\n: > $HERE/begun.$$\nread line < $HERE/go\n"));
     folder
+}
+
+/// Lets that many programs `waits` go on, also those that have not opened the pipe yet, as long as the pipe is kept.
+#[must_use]
+fn let_go_on(folder: &Folder, count: usize) -> fs::File {
+    // Opened for reading, too, the pipe does not wait for a reader, and keeps the lines that nobody has read yet.
+    let mut go = fs::File::options().read(true).write(true).open(folder.path("go")).expect("the pipe is there");
+    go.write_all("\n".repeat(count).as_bytes()).expect("a pipe has room for so few lines");
+    go
 }
 
 fn wait_until_all_have_begun(folder: &Folder, count: usize) {
@@ -110,7 +120,7 @@ fn a_scheduler_that_is_stopped_does_not_keep_its_guardian_from_working() {
     let running = Program::pushflow_run(folder.graph()).args(["--pool", "thread", "--workers", &workers]).start();
     wait_until_all_have_begun(&folder, COMMANDS);
     running.signal(Signal::SIGSTOP);
-    folder.write("go", "");
+    let _go = let_go_on(&folder, COMMANDS);
     // A keeper that is a zombie still counts, so the guardian has to reap each of them.
     wait_until("the end of all keepers", SOON, || running.mark().named("pushflow-keep").is_empty());
     running.signal(Signal::SIGCONT);
@@ -128,7 +138,7 @@ fn a_worker_that_is_stopped_does_not_keep_the_guardian_from_working_for_others()
     assert_eq!(workers.len(), 2, "{workers:?}");
     let tell = |signal| kill(Pid::from_raw(workers[0].pid), signal).expect("it is there");
     tell(Signal::SIGSTOP);
-    folder.write("go", "");
+    let _go = let_go_on(&folder, 2 * COMMANDS);
     // The keepers of both workers' commands end. At most the keepers of the two workers stay. If the task of the other
     // worker has ended, only the keeper of the stopped worker stays.
     wait_until("the end of all keepers of commands", SOON, || running.mark().named("pushflow-keep").len() <= 2);
