@@ -3,10 +3,10 @@
 #
 #   scripts/bench.sh [--peers FILE] [--python INTERPRETER] [OPTION]...
 #
-# FILE is a script such as bench_peers.py, which prints one JSON object a line and takes the same OPTIONs:
-# --only WORKLOAD,...  --quick  --repeat K. INTERPRETER has what it measures, and runs
-# pushflow's Python tasks too. Without FILE pushflow is measured alone. The two sides take turns, workload by workload,
-# since machines change their speed; a table of the medians and of their ratios comes last.
+# FILE is a Python script that runs the same workloads on other libraries, prints one JSON object a line, and takes the
+# same OPTIONs: --only WORKLOAD,...  --quick  --repeat K. INTERPRETER has those libraries, and runs pushflow's Python
+# tasks too. Without FILE pushflow is measured alone. The two sides take turns, workload by workload, since machines
+# change their speed; a table of the medians and of their ratios comes last.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -30,7 +30,7 @@ use pushflow_guardian::{GuardianClient, GuardianError, ProcessSource, check_own_
 use pushflow_model::{AttemptId, PoolType, PythonOptions, StartMethod};
 use pushflow_protocol::slabs::SlabStore;
 
-use self::connection::{ReaderThreads, WorkerLauncher};
+use self::connection::{ReaderThreads, WorkerFactory};
 use self::dispatcher::{Dispatcher, Event, Rules};
 use self::engine::Engine;
 use self::lifecycle::{Lifecycle, wait_until_ended, wait_until_open};
@@ -123,7 +123,7 @@ impl ProcessPool {
         let engine = Arc::new(Engine::new(dispatcher, events, inputs.clone(), lifecycle.clone(), worker_count.clone()));
         let runner = PoolRunner {
             engine: engine.clone(),
-            launcher: WorkerLauncher {
+            factory: WorkerFactory {
                 guardian,
                 policy,
                 marker: marker.clone(),

@@ -202,7 +202,8 @@ impl PythonHost {
         self.child.pid()
     }
 
-    /// Waits until the interpreter is ready. The first attempt waits too.
+    /// Waits until the interpreter is ready. The first attempt waits too. An interrupt while the interpreter starts gives
+    /// the interpreter up.
     ///
     /// # Errors
     /// When the interpreter can't be used, or the wait was interrupted.
@@ -224,16 +225,17 @@ impl PythonHost {
         is_far_enough: fn(&HostState) -> bool,
         interrupter: &Interrupter,
     ) -> Result<(), TaskError> {
-        if interrupter.is_interrupted() {
-            return Err(interrupted_before_start(None));
-        }
         loop {
             let start = match &self.state {
+                HostState::Starting(start) if !is_far_enough(&self.state) => start.clone(),
+                _ if interrupter.is_interrupted() => return Err(interrupted_before_start(None)),
                 HostState::Lost => return Err(self.lost(ChannelError::Closed)),
-                state if is_far_enough(state) => return Ok(()),
-                HostState::Idle => return Ok(()),
-                HostState::Starting(start) => start.clone(),
+                HostState::Starting(_) | HostState::Idle => return Ok(()),
             };
+            if interrupter.is_interrupted() {
+                self.leave();
+                return Err(interrupted_before_start(start.imports.as_deref()));
+            }
             let limit = self.import_limit;
             // A shared interpreter that was ready once may be held by the task of another attempt.
             let may_be_late = self.was_ready();
@@ -252,10 +254,7 @@ impl PythonHost {
                     let message = format!("the Python interpreter {} {reason}", self.interpreter.display());
                     return Err(self.with_pid(TaskError::new(ErrorKind::NotFound, message)));
                 }
-                Err(ChannelError::GivenUp) if interrupter.is_interrupted() => {
-                    self.leave();
-                    return Err(interrupted_before_start(start.imports.as_deref()));
-                }
+                Err(ChannelError::GivenUp) if interrupter.is_interrupted() => {}
                 Ok(unexpected) => return Err(self.lost(ChannelError::Garbage(format!("{unexpected:?} before a task")))),
                 Err(error) => return Err(self.lost(error)),
             }

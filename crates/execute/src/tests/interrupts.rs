@@ -218,15 +218,29 @@ fn programs_are_interrupted_where_the_test_program_was_started_with_sigint_ignor
     assert!(output.status.success() && stdout.contains("2 passed"), "{output:?}");
 }
 
+/// An interpreter that never says that it runs, which writes a file `python3.ready` when it has started.
+fn interpreter_that_does_not_start(folder: &Folder) -> Runner {
+    let python = folder.write_program("python3", "#!/bin/sh\ntouch $0.ready\nsleep 60\n");
+    Runner::new(Arc::new(DirectLauncher), Some(PythonOptions::new(python, Vec::new())))
+}
+
 #[test]
 fn an_interpreter_that_does_not_start_is_given_up_when_interrupted() {
-    let folder = Folder::with("python3", "#!/bin/sh\ntouch $0.ready\nsleep 60\n");
-    let python = folder.path().join("python3");
-    fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let options = PythonOptions::new(python.clone(), Vec::new());
-    let mut runner = Runner::new(Arc::new(DirectLauncher), Some(options));
+    let folder = Folder::new();
+    let mut runner = interpreter_that_does_not_start(&folder);
     let file = folder.path().join("python3.ready");
     let error = interrupted(&mut runner, &task("tasks", "run"), &Data::new(), &file).unwrap_err();
+    assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it started");
+    assert_eq!(children(), "");
+}
+
+#[test]
+fn an_interpreter_is_given_up_when_the_interrupt_comes_before_the_wait_for_it() {
+    let folder = Folder::new();
+    let mut runner = interpreter_that_does_not_start(&folder);
+    let interrupter = Interrupter::new();
+    interrupter.interrupt();
+    let error = runner.run(&task("tasks", "run"), &Data::new(), &interrupter).unwrap_err();
     assert_error(&error, ErrorKind::Stopped, "Stopped", "the attempt was interrupted before it started");
     assert_eq!(children(), "");
 }

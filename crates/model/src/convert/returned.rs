@@ -32,7 +32,8 @@ impl Data {
     /// The result of a task function as the Rust type that the function returned: the inverse of [`Data::from_returned`].
     ///
     /// If the only entry is [`RETURN_VALUE`], its value becomes a `T`; if that does not fit, or there are other entries,
-    /// all entries become the fields of a `T`. Data without an entry becomes `()` or `None` as well.
+    /// all entries become the fields of a `T`. Data without an entry becomes `()` or `None` as well. A map whose only key
+    /// is [`RETURN_VALUE`] can't be told from a single value: as a [`Value`] it is read as the value under that key.
     ///
     /// ```
     /// use pushflow_model::Data;

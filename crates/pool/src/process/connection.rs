@@ -34,7 +34,7 @@ use super::engine::{Engine, RunnerInput, WorkerMessages};
 use crate::policy::Policy;
 
 /// Starts the workers of a pool, all with the same settings.
-pub(super) struct WorkerLauncher {
+pub(super) struct WorkerFactory {
     pub(super) guardian: Arc<GuardianClient>,
     pub(super) policy: Policy,
     pub(super) marker: String,
@@ -74,7 +74,7 @@ pub(super) struct StartedWorker {
     pub(super) shared: Arc<SharedWords>,
 }
 
-impl WorkerLauncher {
+impl WorkerFactory {
     /// Asks the guardian to launch a worker, and starts the worker's reader thread.
     ///
     /// # Errors

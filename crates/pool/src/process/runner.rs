@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use pushflow_guardian::ProcessId;
 
-use super::connection::WorkerLauncher;
+use super::connection::WorkerFactory;
 use super::dispatcher::{Event, WorkerId};
 use super::engine::{Engine, RunnerCommand, RunnerInput, RunnerWork};
 use super::output::OutputReader;
@@ -17,7 +17,7 @@ const BATCH: usize = 256;
 
 pub(super) struct PoolRunner {
     pub(super) engine: Arc<Engine>,
-    pub(super) launcher: WorkerLauncher,
+    pub(super) factory: WorkerFactory,
     pub(super) output: OutputReader,
     pub(super) inputs: Receiver<RunnerInput>,
     /// For the guardian's listeners, which send their reports to this runner.
@@ -32,7 +32,7 @@ impl PoolRunner {
         loop {
             let RunnerWork { commands, due, finished } = self.engine.next_work();
             if finished {
-                return self.launcher.reader_threads.wait();
+                return self.factory.reader_threads.wait();
             }
             if !commands.is_empty() {
                 commands.into_iter().for_each(|command| self.perform(command));
@@ -73,12 +73,12 @@ impl PoolRunner {
             RunnerCommand::Start { worker, first } => self.start(worker, first),
             RunnerCommand::Signal(worker, signal) => {
                 if let Some(&process) = self.processes.get(&worker) {
-                    self.launcher.guardian.signal(process, signal);
+                    self.factory.guardian.signal(process, signal);
                 }
             }
             RunnerCommand::End(worker) => {
                 if let Some(&process) = self.processes.get(&worker) {
-                    self.launcher.guardian.end(process);
+                    self.factory.guardian.end(process);
                 }
             }
             RunnerCommand::DrainOutput(worker) => self.output.drain(worker),
@@ -86,7 +86,7 @@ impl PoolRunner {
     }
 
     fn start(&mut self, worker: WorkerId, first: bool) {
-        match self.launcher.start(worker, first, &self.engine, &self.to_self) {
+        match self.factory.start(worker, first, &self.engine, &self.to_self) {
             Ok(started) => {
                 self.processes.insert(worker, started.process);
                 self.output.add(worker, started);

@@ -1,8 +1,8 @@
-//! The benchmark of pushflow. `bench_peers.py` runs the same workloads on the libraries that users could choose instead.
+//! The benchmark of pushflow. `scripts/bench.sh --peers FILE` runs the same workloads on the libraries that users could
+//! choose instead.
 //!
-//! Prints one JSON object a line, as that script does: `value` is the median over the repeats inside one warm process. It
-//! is a time per item, where smaller is better, unless the unit says otherwise. Compare figures only with those of the same
-//! run (`scripts/bench.sh`).
+//! Prints one JSON object a line: `value` is the median over the repeats inside one warm process. It is a time per item,
+//! where smaller is better, unless the unit says otherwise. Compare figures only with those of the same run.
 
 mod arguments;
 mod tasks;
