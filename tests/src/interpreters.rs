@@ -9,7 +9,7 @@ use crate::folder::Folder;
 const INSTALLED: [&str; 3] = ["2.7.18", "3.6.15", "3.7.16"];
 
 /// Interpreters that are too old, with their versions: a program in the folder that pretends to be one, and the
-/// [`INSTALLED`] versions that exist on this machine.
+/// `INSTALLED` versions that exist on this machine.
 pub fn too_old(folder: &Folder) -> Vec<(String, PathBuf)> {
     // The interpreter of the tests with another version number. It runs the source that follows `-c`.
     let pretends = format!(
