@@ -10,10 +10,11 @@
 //! - [`sleep`] and [`yield_now`],
 //! - [`channel`], whose two ends may be with green tasks or with threads,
 //! - [`Monitor`], a value with a lock whose changes can be waited for,
+//! - [`Wakes`], what a [`crate::Cancellation`] can wake: a [`Monitor`], or a type of your own,
 //! - [`wait_readable`], for files,
 //! - [`park`] and [`Waker`], of which the others are made.
 
 pub use pushflow_green::{
     Environment, EnvironmentError, Monitor, Receiver, RecvError, SendError, Sender, TryRecvError, UnknownEnvironment,
-    Waker, channel, choose, enable, environment, is_green, park, sleep, wait_readable, yield_now,
+    Waker, Wakes, channel, choose, enable, environment, is_green, park, sleep, wait_readable, yield_now,
 };
