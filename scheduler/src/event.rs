@@ -57,7 +57,7 @@ pub enum EventKind {
         /// How it ended.
         exit: Exit,
     },
-    /// An attempt was submitted, and waits for a worker, or for the delay of its retry.
+    /// An attempt was submitted, and waits for a worker.
     AttemptSubmitted {
         /// The actor.
         actor: ActorId,
@@ -119,6 +119,17 @@ pub enum EventKind {
         attempt: AttemptId,
         /// Its error.
         error: TaskError,
+    },
+    /// A failed attempt is tried again.
+    AttemptRetried {
+        /// The actor.
+        actor: ActorId,
+        /// The attempt that failed.
+        failed: AttemptId,
+        /// The next one.
+        attempt: AttemptId,
+        /// How long the next one waits before it is submitted.
+        delay: Duration,
     },
     /// An error handler or a status actor set the status of the run.
     Status {

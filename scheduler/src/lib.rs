@@ -106,8 +106,6 @@
 //!
 //! [ewoks]: https://ewokscore.readthedocs.io
 
-mod deadlines;
-mod delayed;
 pub mod doctor;
 mod error;
 mod event;

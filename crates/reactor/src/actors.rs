@@ -16,18 +16,18 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
 use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, Value};
 
 use super::fan_out::{FanOutError, Outgoing, fan_out};
-use super::in_flight::{InFlight, MergeBase, RetryState};
+use super::in_flight::{AttemptStage, InFlight, MergeBase, RetryState};
 use super::links::OutLink;
 use super::message::Action;
 use super::outputs::Execution;
 use super::phase::Phase;
 use super::plan::Plan;
+use super::time::limit_exceeded;
 use super::{Reactor, Step, missing_data};
 
 /// The status that an error handler gives a run.
@@ -131,22 +131,27 @@ impl Reactor {
             Passing::Merged | Passing::Dict => MergeBase::Other(inputs.clone()),
         };
         let retry = self.retries.get(&actor).map(|&left| Box::new(RetryState { left, inputs: inputs.clone() }));
-        let attempt = InFlight { actor, submitted: step.now, got, base, retry };
-        self.open_attempt(attempt, inputs, Duration::ZERO, step);
+        let open = InFlight { actor, opened: step.now, got, base, retry, stage: AttemptStage::Queued };
+        let attempt = self.open_attempt(open);
+        step.actions.push(Action::Submit { attempt, actor, inputs });
     }
 
-    /// Asks the caller to submit an attempt when `delay` has passed.
-    pub(super) fn open_attempt(&mut self, open: InFlight, inputs: Data, delay: Duration, step: &mut Step<'_>) {
+    /// Keeps an attempt until it ends, under an id of its own.
+    pub(super) fn open_attempt(&mut self, open: InFlight) -> AttemptId {
         self.counts.submitted += 1;
         let attempt = AttemptId(self.counts.submitted);
-        let actor = open.actor;
         self.open.insert(attempt, open);
-        step.actions.push(Action::Submit { attempt, actor, inputs, delay });
+        attempt
     }
 
     /// Hands on the result of an attempt that succeeded, unless the run is closing.
     pub(super) fn attempt_finished(&mut self, attempt: AttemptId, result: Data, step: &mut Step<'_>) {
-        let Some(InFlight { actor, got, base, .. }) = self.end_attempt(attempt) else { return };
+        let Some(open) = self.end_attempt(attempt) else { return };
+        if let Some((limit, running)) = open.exceeded() {
+            return self.fail_attempt(attempt, open, limit_exceeded(limit, None, running), step);
+        }
+        let InFlight { actor, got, base, .. } = open;
+        step.actions.push(Action::Ended { attempt, actor, error: None });
         let plan = step.plan;
         let ActorKind::Task(task) = &plan.actor(actor).kind else { return };
         if matches!(self.phase, Phase::Closing(_)) {
@@ -173,7 +178,18 @@ impl Reactor {
     /// Retries a failed attempt, or lets its actor fail.
     pub(super) fn attempt_failed(&mut self, attempt: AttemptId, error: TaskError, step: &mut Step<'_>) {
         let Some(open) = self.end_attempt(attempt) else { return };
+        let error = match open.exceeded() {
+            Some((limit, running)) => limit_exceeded(limit, Some(error), running),
+            None => error,
+        };
+        self.fail_attempt(attempt, open, error, step);
+    }
+
+    fn fail_attempt(&mut self, attempt: AttemptId, open: InFlight, error: TaskError, step: &mut Step<'_>) {
         let error = self.with_closing_reason(error, &open);
+        if !matches!(open.stage, AttemptStage::Delayed { .. }) {
+            step.actions.push(Action::Ended { attempt, actor: open.actor, error: Some(Box::new(error.clone())) });
+        }
         self.note_execution(open.actor, Some(attempt), &open.got, Err(&error), step);
         if let Some((open, error)) = self.retry(open, attempt, error, step) {
             self.fail(open.actor, Some(attempt), error, open.got, step);
@@ -203,6 +219,7 @@ impl Reactor {
 
     fn end_attempt(&mut self, attempt: AttemptId) -> Option<InFlight> {
         let ended = self.open.remove(&attempt);
+        self.deadlines.remove(attempt);
         match ended {
             Some(_) => self.counts.ended += 1,
             None => self.counts.ignored += 1,

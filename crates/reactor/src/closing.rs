@@ -9,7 +9,7 @@
 //! - an attempt that failed by itself is listed with its own error.
 
 use pushflow_graph::ActorId;
-use pushflow_model::{ErrorKind, TaskError};
+use pushflow_model::{AttemptId, ErrorKind, TaskError};
 
 use super::ending::{Ending, EndingKind};
 use super::in_flight::InFlight;
@@ -28,7 +28,8 @@ impl Reactor {
         self.phase = Phase::Closing(Closing { kind, since: step.now });
         self.queue.clear();
         self.drop_arrivals();
-        step.actions.extend(self.open.keys().map(|&attempt| Action::Interrupt { attempt }));
+        let open: Vec<AttemptId> = self.open.keys().copied().collect();
+        open.into_iter().for_each(|attempt| self.interrupt(attempt, None, step));
     }
 
     /// Closes a run that holds more than [`super::Limits::under_way`]; `actor` received the last trigger.
@@ -49,7 +50,7 @@ impl Reactor {
     /// The error of an attempt; in a run that is closing, one that says that the attempt was still running, if it was.
     pub(super) fn with_closing_reason(&self, error: TaskError, attempt: &InFlight) -> TaskError {
         match &self.phase {
-            Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt.submitted),
+            Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt.opened),
             _ => error,
         }
     }

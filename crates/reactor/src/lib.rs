@@ -40,6 +40,7 @@
 
 mod actors;
 mod closing;
+mod deadlines;
 mod ending;
 mod error_data;
 mod error_log;
@@ -62,11 +63,14 @@ mod soft_stop;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod time;
+mod times;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadlines::Deadlines;
 use error_log::ErrorLog;
 use in_flight::InFlight;
 use links::Delivery;
@@ -77,10 +81,13 @@ use plan::Plan;
 use pushflow_graph::{ActorId, Graph, Retries};
 use pushflow_model::{AttemptId, Data};
 use rounds::Rounds;
+use times::TimeLimits;
 
 pub use ending::{ActorError, Ending, EndingKind};
+pub use in_flight::{AttemptStatus, Running};
 pub use message::{Action, Counts, Event, Limits};
 pub use outputs::{Execution, Output, Outputs};
+pub use times::Times;
 
 /// The state machine of one run; see the module for its phases and rules.
 #[derive(Debug)]
@@ -103,6 +110,10 @@ pub struct Reactor {
     rounds: Rounds,
     soft_stop: Option<SoftStop>,
     retries: HashMap<ActorId, Retries>,
+    times: Times,
+    limits_of_time: TimeLimits,
+    /// What becomes due for the attempts in flight, by their stage.
+    deadlines: Deadlines,
 }
 
 /// One arrival of data at an actor.
@@ -139,6 +150,9 @@ impl Reactor {
             outputs: OutputCollector::new(Outputs::default(), limits.outputs),
             soft_stop: None,
             retries: plan.graph().retries().collect(),
+            times: Times::default(),
+            limits_of_time: TimeLimits::new(plan.graph(), None),
+            deadlines: Deadlines::default(),
             plan: Arc::new(plan),
         }
     }
@@ -148,6 +162,25 @@ impl Reactor {
     pub fn with_outputs(mut self, wanted: Outputs) -> Self {
         self.outputs = OutputCollector::new(wanted, self.limits.outputs);
         self
+    }
+
+    /// Sets how long the run and its attempts may take. Without this a run has no deadline, and no patience with attempts
+    /// that were interrupted.
+    #[must_use]
+    pub fn with_times(mut self, times: Times) -> Self {
+        self.limits_of_time = TimeLimits::new(self.plan.graph(), times.attempt_timeout);
+        self.times = times;
+        self
+    }
+
+    /// The attempts in flight, in the order in which they were opened.
+    pub fn attempts(&self) -> impl Iterator<Item = AttemptStatus> {
+        self.open.iter().map(|(&attempt, open)| open.status(attempt))
+    }
+
+    /// The actor of an attempt in flight; `None` for one that has ended.
+    pub fn actor_of(&self, attempt: AttemptId) -> Option<ActorId> {
+        self.open.get(&attempt).map(|open| open.actor)
     }
 
     /// The counts up to now.
@@ -169,11 +202,14 @@ impl Reactor {
     fn handle_event(&mut self, event: Event, step: &mut Step<'_>) {
         match event {
             Event::Begin => self.begin(step),
+            Event::Started { attempt, pid } => self.attempt_started(attempt, pid, step),
+            Event::Requeued { attempt } => self.attempt_requeued(attempt),
             Event::Finished { attempt, result } => self.attempt_finished(attempt, result, step),
             Event::Failed { attempt, error } => self.attempt_failed(attempt, error, step),
-            Event::Deadline => self.close(EndingKind::TimedOut, step),
+            Event::Tick => self.tick(step),
             Event::SoftStopAsked { reason } => self.stop_softly(reason),
             Event::StopAsked { reason } => self.close(EndingKind::Stopped { reason }, step),
+            Event::KillAsked => self.kill(step),
             Event::Continue => self.continue_asked = false,
         }
     }

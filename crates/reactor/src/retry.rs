@@ -5,7 +5,8 @@
 
 use pushflow_model::{AttemptId, TaskError};
 
-use super::in_flight::InFlight;
+use super::in_flight::{AttemptStage, InFlight};
+use super::message::Action;
 use super::phase::Phase;
 use super::{Reactor, Step};
 
@@ -23,9 +24,20 @@ impl Reactor {
         let next =
             retry.and_then(|retry| retry.left.take(error.kind).then(|| (retry.inputs.clone(), retry.left.delay)));
         let Some((inputs, delay)) = next else { return Some((open, error)) };
-        self.note_failure(open.actor, Some(attempt), error, true, step);
-        open.submitted = step.now;
-        self.open_attempt(open, inputs, delay, step);
+        let (actor, failed) = (open.actor, attempt);
+        self.note_failure(actor, Some(failed), error, true, step);
+        open.opened = step.now;
+        if delay.is_zero() {
+            open.stage = AttemptStage::Queued;
+            let attempt = self.open_attempt(open);
+            step.actions.push(Action::Retried { failed, attempt, actor, delay });
+            step.actions.push(Action::Submit { attempt, actor, inputs });
+        } else {
+            open.stage = AttemptStage::Delayed { inputs };
+            let attempt = self.open_attempt(open);
+            self.deadlines.set(attempt, step.now.saturating_add(delay));
+            step.actions.push(Action::Retried { failed, attempt, actor, delay });
+        }
         None
     }
 }
