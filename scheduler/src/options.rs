@@ -44,6 +44,9 @@ pub struct RunOptions {
     /// result after its interruption. On the thread pool an attempt that ignores its cancellation keeps its thread, and
     /// the pool starts another thread in its place.
     pub attempt_timeout: Option<Duration>,
+    /// The seed of what is left to chance, which is the jitter of retries ([`crate::Retries::jitter`]); by default another
+    /// one in each run.
+    pub seed: Option<u64>,
     /// The Python interpreter of all pools, and where it finds modules.
     pub python: PythonSettings,
     /// The signals that stop the run; the second signal kills the attempts that still run. None by default
@@ -92,6 +95,13 @@ impl RunOptions {
         self
     }
 
+    /// Sets [`RunOptions::seed`].
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> RunOptions {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Sets [`RunOptions::python`].
     #[must_use]
     pub fn python(mut self, settings: PythonSettings) -> RunOptions {
@@ -137,6 +147,7 @@ impl fmt::Debug for RunOptions {
             pool_options,
             timeout,
             attempt_timeout,
+            seed,
             python,
             stop_signals,
             observers,
@@ -148,6 +159,7 @@ impl fmt::Debug for RunOptions {
             .field("pool_options", pool_options)
             .field("timeout", timeout)
             .field("attempt_timeout", attempt_timeout)
+            .field("seed", seed)
             .field("python", python)
             .field("stop_signals", stop_signals)
             .field("observers", &observers.len())

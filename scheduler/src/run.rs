@@ -16,6 +16,7 @@
 //! order, and the attempts that follow are submitted together.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,7 +121,10 @@ impl Run {
         limits.max_rounds = limits.max_rounds.or(asked.max_rounds);
         let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         let times = pools.patience(Times { deadline: timeout, attempt_timeout, ..Times::default() });
-        let reactor = Reactor::new(graph.clone(), data, limits).with_outputs(options.outputs).with_times(times);
+        // Each `RandomState` has random keys.
+        let seed = options.seed.unwrap_or_else(|| RandomState::new().hash_one(()));
+        let reactor = Reactor::new(graph.clone(), data, limits).with_outputs(options.outputs);
+        let reactor = reactor.with_times(times).with_seed(seed);
         Ok(Run {
             id,
             reactor,

@@ -130,7 +130,8 @@ impl Reactor {
             Passing::Merged if task.defaults.is_empty() => MergeBase::Got,
             Passing::Merged | Passing::Dict => MergeBase::Other(inputs.clone()),
         };
-        let retry = self.retries.get(&actor).map(|&left| Box::new(RetryState { left, inputs: inputs.clone() }));
+        let retry =
+            self.retries.get(&actor).map(|&left| Box::new(RetryState { left, made: 0, inputs: inputs.clone() }));
         let open = InFlight { actor, opened: step.now, got, base, retry, stage: AttemptStage::Queued };
         let attempt = self.open_attempt(open);
         step.actions.push(Action::Submit { attempt, actor, inputs });

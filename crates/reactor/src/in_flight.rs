@@ -104,6 +104,8 @@ pub(super) enum MergeBase {
 pub(super) struct RetryState {
     /// The retries that are left.
     pub(super) left: Retries,
+    /// How many retries there were.
+    pub(super) made: u32,
     /// The inputs of each retry.
     pub(super) inputs: Data,
 }

@@ -110,6 +110,8 @@ pub struct Reactor {
     rounds: Rounds,
     soft_stop: Option<SoftStop>,
     retries: HashMap<ActorId, Retries>,
+    /// Of the jitter of retries.
+    seed: u64,
     times: Times,
     limits_of_time: TimeLimits,
     /// What becomes due for the attempts in flight, by their stage.
@@ -150,6 +152,7 @@ impl Reactor {
             outputs: OutputCollector::new(Outputs::default(), limits.outputs),
             soft_stop: None,
             retries: plan.graph().retries().collect(),
+            seed: 0,
             times: Times::default(),
             limits_of_time: TimeLimits::new(plan.graph(), None),
             deadlines: Deadlines::default(),
@@ -171,6 +174,12 @@ impl Reactor {
         self.limits_of_time = TimeLimits::new(self.plan.graph(), times.attempt_timeout);
         self.times = times;
         self
+    }
+
+    /// Sets the seed of what is left to chance, the jitter of retries; 0 without this.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Reactor { seed, ..self }
     }
 
     /// The attempts in flight, in the order in which they were opened.

@@ -15,7 +15,7 @@ pub(super) const KEY: &str = "pushflow";
 
 const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
 const OF_NODE: &[&str] = &["timeout", "max_rounds", "retries", "pool", "rust", "command"];
-const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
+const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay", "backoff", "jitter"];
 const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
 
 /// How a time is written, for messages.
@@ -94,7 +94,11 @@ fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
             refuse_unknown(&fields, &[OF_RETRIES])?;
             let [errors, crashes, timeouts] = ["errors", "crashes", "timeouts"].map(|name| number(&fields, name));
             let delay = time(&fields, "delay")?.unwrap_or_default();
-            Ok(Some(Retries { errors: errors?, crashes: crashes?, timeouts: timeouts?, delay }))
+            let usual = Retries::default();
+            let backoff = factor(&fields, "backoff")?.unwrap_or(usual.backoff);
+            let jitter = factor(&fields, "jitter")?.unwrap_or(usual.jitter);
+            let retries = Retries { errors: errors?, crashes: crashes?, timeouts: timeouts?, delay, backoff, jitter };
+            retries.mistake().map_or(Ok(Some(retries)), |(name, mistake)| Err(fields.wrong(name, mistake)))
         }
         Some(_) => {
             let message =
@@ -169,6 +173,15 @@ fn time(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<Duration>>
         _ => None,
     };
     time.filter(|time| !time.is_zero()).map(Some).ok_or_else(|| not_a_time(fields, name))
+}
+
+fn factor(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<f64>> {
+    match fields.get(name) {
+        None => Ok(None),
+        Some(Value::Int(number)) => Ok(Some(*number as f64)),
+        Some(Value::Float(number)) => Ok(Some(*number)),
+        Some(other) => Err(fields.wrong(name, format!("{name:?} must be a number, not {}", other.type_name()))),
+    }
 }
 
 fn not_a_time(fields: &Fields<'_>, name: &'static str) -> Box<LoadError> {

@@ -177,6 +177,35 @@ fn a_retry_that_waits_ends_at_once_when_the_run_is_stopped() {
 }
 
 #[test]
+fn each_further_delay_is_longer_and_a_part_of_it_is_left_to_chance() {
+    let retries = Retries::default().with_errors(3).with_delay(seconds(8)).with_backoff(2.0).with_jitter(0.5);
+    let waits = |seed| {
+        let mut net = Net::code().start().task("a", Passing::Merged).chain(&["start", "a"]);
+        let a = net.graph.find("a").unwrap();
+        net.graph.retry(a, retries).unwrap();
+        let mut run = Run::new(Reactor::new(Arc::new(net.graph), nothing(), Limits::default()).with_seed(seed));
+        run.tell(Event::Begin);
+        let mut waits = Vec::new();
+        for _ in 0..3 {
+            let failing = *run.open.keys().next().expect("it was submitted");
+            run.open.remove(&failing);
+            run.tell(failed(failing));
+            let due = run.reactor.next_tick().expect("it waits");
+            waits.push(due - run.now);
+            run.now = due;
+            run.tell(Event::Tick);
+        }
+        waits
+    };
+    let waited = waits(1);
+    for (wait, longest) in waited.iter().zip([8, 16, 32]) {
+        assert!(*wait > seconds(longest / 2) && *wait < seconds(longest), "{waited:?}");
+    }
+    assert_eq!(waited, waits(1), "it follows from the seed");
+    assert_ne!(waited, waits(2));
+}
+
+#[test]
 fn the_patience_of_an_actor_wins_over_that_of_all() {
     let net = Net::code().start().task("a", Passing::Merged).chain(&["start", "a"]);
     let a = net.graph.find("a").unwrap();
