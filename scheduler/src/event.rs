@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, Exit, TaskError};
+use pushflow_model::{AttemptId, Exit, TaskError, TryNumber};
 use pushflow_pool::Stream;
 use pushflow_reactor::EndingKind;
 
@@ -63,6 +63,8 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
+        /// Which execution of the actor it is.
+        tried: TryNumber,
     },
     /// An attempt runs. The event comes again if a worker dies before it has begun the attempt, and another worker
     /// starts it.
@@ -71,6 +73,8 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
+        /// Which execution of the actor it is.
+        tried: TryNumber,
         /// The process it runs in.
         pid: u32,
     },
@@ -110,6 +114,8 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
+        /// Which execution of the actor it is.
+        tried: TryNumber,
     },
     /// An attempt failed.
     AttemptFailed {
@@ -117,6 +123,8 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
+        /// Which execution of the actor it is.
+        tried: TryNumber,
         /// Its error.
         error: TaskError,
     },
@@ -128,6 +136,8 @@ pub enum EventKind {
         failed: AttemptId,
         /// The next one.
         attempt: AttemptId,
+        /// Which execution of the actor the next one is.
+        tried: TryNumber,
         /// How long the next one waits before it is submitted.
         delay: Duration,
     },
@@ -148,6 +158,8 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
+        /// Which execution of the actor it is.
+        tried: TryNumber,
         /// For how long, at least.
         held: Duration,
     },

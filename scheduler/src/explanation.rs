@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use pushflow_model::AttemptId;
+use pushflow_model::{AttemptId, TryNumber};
 
 /// What a run does at one moment. It displays itself as lines of text.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Explanation {
 pub struct OpenAttempt {
     /// The attempt.
     pub attempt: AttemptId,
+    /// Which execution of its actor it is.
+    pub tried: TryNumber,
     /// The name of its actor.
     pub actor: String,
     /// The time since it was submitted.
@@ -49,16 +51,13 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for OpenAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let OpenAttempt { attempt, actor, submitted, .. } = self;
+        let OpenAttempt { actor, submitted, .. } = self;
+        let tried = self.tried.in_parentheses();
         match self.running {
             Some((since, pid)) => {
-                write!(
-                    f,
-                    "{actor:?} (attempt {attempt}) has been running for {:.1} s in process {pid}",
-                    since.as_secs_f64()
-                )
+                write!(f, "{actor:?}{tried} has been running for {:.1} s in process {pid}", since.as_secs_f64())
             }
-            None => write!(f, "{actor:?} (attempt {attempt}) has waited {:.1} s for a worker", submitted.as_secs_f64()),
+            None => write!(f, "{actor:?}{tried} has waited {:.1} s for a worker", submitted.as_secs_f64()),
         }?;
         if self.interrupted { f.write_str(", and was asked to end") } else { Ok(()) }
     }

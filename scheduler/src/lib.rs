@@ -146,7 +146,7 @@ pub use pushflow_green::{Cancellation, Cancelled};
 pub use pushflow_guardian::{CurrentProcess, GuardianError, LateInit, LookupError, current_process};
 pub use pushflow_model::{
     AttemptId, CommandTask, ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, Exit, Family,
-    ProcessClass, PythonOptions, PythonTask, Returns, ScriptTask, TaskError, TaskModule, TaskSpec,
+    ProcessClass, PythonOptions, PythonTask, Returns, ScriptTask, TaskError, TaskModule, TaskSpec, TryNumber,
 };
 pub use pushflow_model::{
     Blob, CodecError, ConvertError, Data, DurationError, JsonError, Key, List, Map, Opaque, Outline, Payload, Value,

@@ -119,7 +119,8 @@ fn question((position, class): (usize, &EwoksClass)) -> Attempt {
     let name = format!("{}.{}", class.module, class.name);
     let work = EwoksWork::InputNames(class.clone());
     let task = TaskSpec::Ewoks(EwoksTask { work, node: name.clone(), label: None });
-    Attempt { id: AttemptId(position as u64), actor: name.into(), task: Arc::new(task), inputs: Data::new() }
+    let (id, tried) = (AttemptId(position as u64), TryNumber::ONLY);
+    Attempt { id, actor: name.into(), tried, task: Arc::new(task), inputs: Data::new() }
 }
 
 /// The required inputs of `count` classes; the number of an attempt is the position of its class.

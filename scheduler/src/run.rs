@@ -230,11 +230,11 @@ impl Run {
     /// Tells observers and the reactor of an event of a pool. What a pool still reports of an attempt that was given up
     /// is told to nobody.
     fn pool_event(&mut self, event: PoolEvent, now: Duration, todo: &mut Todo) {
-        let actor_of = |attempt: AttemptId| self.reactor.actor_of(attempt);
+        let actor_of = |attempt: AttemptId| self.reactor.attempt(attempt).map(|status| status.actor);
         match event {
             PoolEvent::Started { attempt, pid } => {
-                let Some(actor) = actor_of(attempt) else { return };
-                self.notify(EventKind::AttemptStarted { actor, attempt, pid });
+                let Some(AttemptStatus { actor, tried, .. }) = self.reactor.attempt(attempt) else { return };
+                self.notify(EventKind::AttemptStarted { actor, attempt, tried, pid });
                 self.hand_over(Event::Started { attempt, pid }, now, todo);
             }
             PoolEvent::Requeued { attempt } => self.hand_over(Event::Requeued { attempt }, now, todo),
@@ -256,8 +256,8 @@ impl Run {
             PoolEvent::WorkerStarted { pid } => self.notify(EventKind::WorkerStarted { pid }),
             PoolEvent::WorkerEnded { pid, exit } => self.notify(EventKind::WorkerEnded { pid, exit }),
             PoolEvent::Blocked { attempt, held } => {
-                let Some(actor) = actor_of(attempt) else { return };
-                self.notify(EventKind::AttemptBlocked { actor, attempt, held });
+                let Some(AttemptStatus { actor, tried, .. }) = self.reactor.attempt(attempt) else { return };
+                self.notify(EventKind::AttemptBlocked { actor, attempt, tried, held });
             }
             PoolEvent::Broken { reason } => self.notify(EventKind::PoolBroken { reason }),
         }
@@ -269,9 +269,10 @@ impl Run {
         self.reactor.on(event, now, &mut actions);
         for action in actions {
             match action {
-                Action::Submit { attempt, actor, inputs } => {
-                    let attempt = self.attempt(attempt, actor, inputs);
-                    todo.submitted.push((actor, attempt));
+                Action::Submit { attempt: id, actor, tried, inputs } => {
+                    self.notify(EventKind::AttemptSubmitted { actor, attempt: id, tried });
+                    let (name, task) = (self.names[&actor].clone(), self.tasks[&actor].clone());
+                    todo.submitted.push((actor, Attempt { id, actor: name, tried, task, inputs }));
                 }
                 Action::Interrupt { attempt, actor } => {
                     // It may be among those that are not submitted yet.
@@ -293,12 +294,14 @@ impl Run {
     /// Tells observers and the log what the reactor says for information.
     fn tell(&self, information: Action) {
         match information {
-            Action::Ended { attempt, actor, error: None } => self.notify(EventKind::AttemptFinished { actor, attempt }),
-            Action::Ended { attempt, actor, error: Some(error) } => {
-                self.notify(EventKind::AttemptFailed { actor, attempt, error: *error });
+            Action::Ended { attempt, actor, tried, error: None } => {
+                self.notify(EventKind::AttemptFinished { actor, attempt, tried });
             }
-            Action::Retried { failed, attempt, actor, delay } => {
-                self.notify(EventKind::AttemptRetried { actor, failed, attempt, delay });
+            Action::Ended { attempt, actor, tried, error: Some(error) } => {
+                self.notify(EventKind::AttemptFailed { actor, attempt, tried, error: *error });
+            }
+            Action::Retried { failed, attempt, actor, tried, delay } => {
+                self.notify(EventKind::AttemptRetried { actor, failed, attempt, tried, delay });
             }
             Action::Passed { actor } => {
                 tracing::trace!(actor = self.graph.actor(actor).name, "an actor handed its data on");
@@ -313,11 +316,6 @@ impl Run {
             | Action::Continue
             | Action::Finish(_) => {}
         }
-    }
-
-    fn attempt(&self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
-        self.notify(EventKind::AttemptSubmitted { actor, attempt: id });
-        Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
     }
 
     fn submit(&self, todo: &mut Todo) {
@@ -357,6 +355,7 @@ impl Run {
     fn open_attempt(&self, status: AttemptStatus, now: Duration) -> OpenAttempt {
         OpenAttempt {
             attempt: status.attempt,
+            tried: status.tried,
             actor: self.names[&status.actor].to_string(),
             submitted: now.saturating_sub(status.opened),
             running: status.running.map(|running| (now.saturating_sub(running.since), running.pid)),

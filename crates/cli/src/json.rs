@@ -69,11 +69,14 @@ fn nodes(executions: &[Execution]) -> Result<Json, CodecError> {
     Ok(Json::Object(nodes))
 }
 
-fn one(Execution { attempt, inputs, result, .. }: &Execution) -> Result<Json, CodecError> {
+fn one(Execution { attempt, tried, inputs, result, .. }: &Execution) -> Result<Json, CodecError> {
     let attempt = attempt.map(|attempt| attempt.0);
-    let inputs = object(inputs)?;
+    let (inputs, round, number) = (object(inputs)?, tried.round, tried.number);
     Ok(match result {
-        Ok(outputs) => json!({"status": "finished", "attempt": attempt, "inputs": inputs, "outputs": object(outputs)?}),
+        Ok(outputs) => json!({
+            "status": "finished", "attempt": attempt, "round": round, "try": number, "inputs": inputs,
+            "outputs": object(outputs)?,
+        }),
         Err(error) => {
             let TaskError { type_name, message, traceback, .. } = error;
             let cause = |cause: &ErrorCause| json!({"type": cause.type_name, "message": cause.message});
@@ -81,7 +84,10 @@ fn one(Execution { attempt, inputs, result, .. }: &Execution) -> Result<Json, Co
             let described = json!({
                 "type": type_name, "message": message, "traceback": traceback, "notes": error.notes(), "causes": causes,
             });
-            json!({"status": status(error.kind), "attempt": attempt, "inputs": inputs, "error": described})
+            json!({
+                "status": status(error.kind), "attempt": attempt, "round": round, "try": number, "inputs": inputs,
+                "error": described,
+            })
         }
     })
 }
@@ -103,7 +109,10 @@ fn errors(outcome: &Outcome) -> Json {
     all.sort_by_key(|(error, _)| error.attempt.map(|attempt| attempt.0));
     let described = |(error, handled): (&ActorError, bool)| {
         let TaskError { type_name, message, .. } = &error.error;
-        json!({"node": error.name, "type": type_name, "message": message, "handled": handled})
+        let (round, number) = (error.tried.round, error.tried.number);
+        json!({
+            "node": error.name, "round": round, "try": number, "type": type_name, "message": message, "handled": handled,
+        })
     };
     Json::Array(all.into_iter().map(described).collect())
 }

@@ -31,6 +31,7 @@
 //! assert_eq!(result.value("value").unwrap(), Some(&Value::Int(42)));
 //! ```
 
+mod attempt_name;
 mod command;
 mod context;
 mod execute;
@@ -44,6 +45,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use attempt_name::AttemptName;
 pub use context::TaskContext;
 pub use execute::execute;
 #[doc(hidden)]

@@ -112,14 +112,28 @@ impl Retries {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
+    /// How many tries are left after the kind of failure that has most of them.
+    pub fn most(&self) -> u32 {
+        self.errors.max(self.crashes).max(self.timeouts)
+    }
+
+    /// How many tries are left after this kind of failure.
+    pub fn left(mut self, failure: ErrorKind) -> u32 {
+        self.budget(failure).map_or(0, |budget| *budget)
+    }
+
+    fn budget(&mut self, failure: ErrorKind) -> Option<&mut u32> {
+        match failure {
+            ErrorKind::Raised | ErrorKind::Panicked => Some(&mut self.errors),
+            ErrorKind::WorkerLost => Some(&mut self.crashes),
+            ErrorKind::TimedOut => Some(&mut self.timeouts),
+            _ => None,
+        }
+    }
+
     /// Takes one try from the budget for this kind of failure. Returns whether a try was left.
     pub fn take(&mut self, failure: ErrorKind) -> bool {
-        let budget = match failure {
-            ErrorKind::Raised | ErrorKind::Panicked => &mut self.errors,
-            ErrorKind::WorkerLost => &mut self.crashes,
-            ErrorKind::TimedOut => &mut self.timeouts,
-            _ => return false,
-        };
+        let Some(budget) = self.budget(failure) else { return false };
         let left = budget.checked_sub(1);
         *budget = left.unwrap_or(0);
         left.is_some()

@@ -102,7 +102,13 @@ impl Process {
         if let Some(cancellation) = cancellation {
             cancellation.wakes(&shared);
         }
-        let attempt = Attempt { id: AttemptId(1), actor: policy.name.into(), task: Arc::new(task), inputs };
+        let attempt = Attempt {
+            id: AttemptId(1),
+            actor: policy.name.into(),
+            tried: TryNumber::ONLY,
+            task: Arc::new(task),
+            inputs,
+        };
         let guard = EndGuard(shared.clone());
         let events = Arc::new(move |events: Vec<PoolEvent>| {
             let events = print_output(events);

@@ -163,7 +163,8 @@ impl TaskPool {
             drop(recipient);
             return Err(PoolClosed);
         }
-        let attempt = Attempt { id, actor: format!("task {id}").into(), task: Arc::new(task), inputs };
+        let actor = format!("task {id}").into();
+        let attempt = Attempt { id, actor, tried: TryNumber::ONLY, task: Arc::new(task), inputs };
         pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
         Ok(id)
     }

@@ -131,6 +131,8 @@ pub struct Job {
     pub attempt: AttemptId,
     /// The name of the actor that asked for it.
     pub actor: String,
+    /// Which execution of the actor it is.
+    pub tried: TryNumber,
     /// The task to run.
     pub task: TaskSpec,
     /// The encoded inputs.

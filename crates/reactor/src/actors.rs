@@ -18,10 +18,10 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
-use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, Value};
+use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, TryNumber, Value};
 
 use super::fan_out::{FanOutError, Outgoing, fan_out};
-use super::in_flight::{AttemptStage, InFlight, MergeBase, RetryState};
+use super::in_flight::{AttemptStage, ExecutionId, InFlight, MergeBase, RetryState};
 use super::links::OutLink;
 use super::message::Action;
 use super::outputs::Execution;
@@ -57,19 +57,19 @@ impl Reactor {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
                     let outgoing = outgoing(task.passing, inputs, &plan.travelling);
-                    self.note_execution(actor, None, &got, Ok(&outgoing.data), step);
+                    self.note_execution(self.execution_of(actor), &got, Ok(&outgoing.data), step);
                     let done = self.hand_on(plan, plan.out_links(actor), outgoing);
                     done.map_err(|failure| Box::new(FanOutError { data: got, ..*failure }))
                 }
                 Err(error) => {
-                    self.note_execution(actor, None, &got, Err(&error), step);
+                    self.note_execution(self.execution_of(actor), &got, Err(&error), step);
                     Err(Box::new(FanOutError { error, data: got }))
                 }
             },
         };
         match done {
             Ok(()) => step.actions.push(Action::Passed { actor }),
-            Err(failure) => self.fail(actor, None, failure.error, failure.data, step),
+            Err(failure) => self.fail(self.execution_of(actor), failure.error, failure.data, step),
         }
     }
 
@@ -132,9 +132,11 @@ impl Reactor {
         };
         let retry =
             self.retries.get(&actor).map(|&left| Box::new(RetryState { left, made: 0, inputs: inputs.clone() }));
-        let open = InFlight { actor, opened: step.now, got, base, retry, stage: AttemptStage::Queued };
+        let budget = retry.as_ref().map_or(0, |retry| retry.left.most());
+        let tried = TryNumber { round: self.rounds.of(actor), number: 1, of: budget.saturating_add(1) };
+        let open = InFlight { actor, tried, opened: step.now, got, base, retry, stage: AttemptStage::Queued };
         let attempt = self.open_attempt(open);
-        step.actions.push(Action::Submit { attempt, actor, inputs });
+        step.actions.push(Action::Submit { attempt, actor, tried, inputs });
     }
 
     /// Keeps an attempt until it ends, under an id of its own.
@@ -151,8 +153,9 @@ impl Reactor {
         if let Some((limit, running)) = open.exceeded() {
             return self.fail_attempt(attempt, open, limit_exceeded(limit, None, running), step);
         }
-        let InFlight { actor, got, base, .. } = open;
-        step.actions.push(Action::Ended { attempt, actor, error: None });
+        let execution = open.execution(attempt);
+        let InFlight { actor, tried, got, base, .. } = open;
+        step.actions.push(Action::Ended { attempt, actor, tried, error: None });
         let plan = step.plan;
         let ActorKind::Task(task) = &plan.actor(actor).kind else { return };
         if matches!(self.phase, Phase::Closing(_)) {
@@ -169,10 +172,10 @@ impl Reactor {
         };
         let outgoing = outgoing(task.passing, outputs, &plan.travelling);
         if let Some(got) = noted {
-            self.note_execution(actor, Some(attempt), &got, Ok(&outgoing.data), step);
+            self.note_execution(execution, &got, Ok(&outgoing.data), step);
         }
         if let Err(failure) = self.hand_on(plan, out_links, outgoing) {
-            self.fail(actor, Some(attempt), failure.error, kept.unwrap_or(failure.data), step);
+            self.fail(execution, failure.error, kept.unwrap_or(failure.data), step);
         }
     }
 
@@ -189,19 +192,19 @@ impl Reactor {
     fn fail_attempt(&mut self, attempt: AttemptId, open: InFlight, error: TaskError, step: &mut Step<'_>) {
         let error = self.with_closing_reason(error, &open);
         if !matches!(open.stage, AttemptStage::Delayed { .. }) {
-            step.actions.push(Action::Ended { attempt, actor: open.actor, error: Some(Box::new(error.clone())) });
+            let InFlight { actor, tried, .. } = open;
+            step.actions.push(Action::Ended { attempt, actor, tried, error: Some(Box::new(error.clone())) });
         }
-        self.note_execution(open.actor, Some(attempt), &open.got, Err(&error), step);
+        self.note_execution(open.execution(attempt), &open.got, Err(&error), step);
         if let Some((open, error)) = self.retry(open, attempt, error, step) {
-            self.fail(open.actor, Some(attempt), error, open.got, step);
+            self.fail(open.execution(attempt), error, open.got, step);
         }
     }
 
     /// Keeps an execution for the outcome, if the run is to list executions.
     fn note_execution(
         &mut self,
-        actor: ActorId,
-        attempt: Option<AttemptId>,
+        ExecutionId { actor, attempt, tried }: ExecutionId,
         got: &Data,
         result: Result<&Data, &TaskError>,
         step: &Step<'_>,
@@ -215,7 +218,13 @@ impl Reactor {
             _ => got.clone(),
         };
         let result = result.cloned().map_err(TaskError::clone);
-        self.outputs.executed(Execution { actor, name: name.clone(), attempt, inputs, result });
+        self.outputs.executed(Execution { actor, name: name.clone(), attempt, tried, inputs, result });
+    }
+
+    /// The current execution of an actor, without an attempt.
+    pub(super) fn execution_of(&self, actor: ActorId) -> ExecutionId {
+        let tried = TryNumber { round: self.rounds.of(actor), ..TryNumber::ONLY };
+        ExecutionId { actor, attempt: None, tried }
     }
 
     fn end_attempt(&mut self, attempt: AttemptId) -> Option<InFlight> {

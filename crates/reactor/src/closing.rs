@@ -43,7 +43,7 @@ impl Reactor {
             ),
         );
         error.type_name = "TooManyTriggers".to_owned();
-        self.note_failure(actor, None, error, false, step);
+        self.note_failure(self.execution_of(actor), error, false, step);
         self.close(EndingKind::Failed, step);
     }
 
@@ -58,7 +58,7 @@ impl Reactor {
     /// Closes a run in which `actor` is triggered more often than its limit.
     pub(super) fn fail_too_many_rounds(&mut self, actor: ActorId, limit: u64, step: &mut Step<'_>) {
         let error = too_many(step.plan.graph(), actor, limit);
-        self.note_failure(actor, None, error, false, step);
+        self.note_failure(self.execution_of(actor), error, false, step);
         self.close(EndingKind::Failed, step);
     }
 

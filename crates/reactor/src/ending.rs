@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, Data, TaskError};
+use pushflow_model::{AttemptId, Data, TaskError, TryNumber};
 
 use super::outputs::{Execution, Output};
 
@@ -59,7 +59,7 @@ pub struct Ending {
     pub more_errors: u64,
 }
 
-/// One failure of one actor. It displays itself as `actor "NAME" (attempt N): TYPE: MESSAGE`.
+/// One failure of one actor. It displays itself as `actor "NAME" (round 5, try 2 of 3): TYPE: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorError {
@@ -70,17 +70,15 @@ pub struct ActorError {
     /// The attempt that failed, or whose result could not be handed on; `None` for a failure without an attempt, such
     /// as a router's.
     pub attempt: Option<AttemptId>,
+    /// Which execution of the actor it was.
+    pub tried: TryNumber,
     /// How it failed.
     pub error: TaskError,
 }
 
 impl fmt::Display for ActorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "actor {:?}", self.name)?;
-        if let Some(attempt) = self.attempt {
-            write!(f, " (attempt {attempt})")?;
-        }
-        write!(f, ": {}", self.error)
+        write!(f, "actor {:?}{}: {}", self.name, self.tried.in_parentheses(), self.error)
     }
 }
 

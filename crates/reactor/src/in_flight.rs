@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use pushflow_graph::{ActorId, Retries};
-use pushflow_model::{AttemptId, Data};
+use pushflow_model::{AttemptId, Data, TryNumber};
 
 /// An attempt that has not ended.
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) actor: ActorId,
+    /// Which execution of the actor it is.
+    pub(super) tried: TryNumber,
     /// When the reactor asked for the attempt, or decided to retry the one before it.
     pub(super) opened: Duration,
     /// The data that reached the actor.
@@ -18,6 +20,15 @@ pub(super) struct InFlight {
     /// The state of its retries, if its actor has any.
     pub(super) retry: Option<Box<RetryState>>,
     pub(super) stage: AttemptStage,
+}
+
+/// One execution of an actor, as failures and executions name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExecutionId {
+    pub(super) actor: ActorId,
+    /// The attempt; `None` for an execution without one.
+    pub(super) attempt: Option<AttemptId>,
+    pub(super) tried: TryNumber,
 }
 
 /// How far an attempt has come, and what becomes due for it ([`super::deadlines::Deadlines`] has the moment).
@@ -57,6 +68,11 @@ impl InFlight {
         }
     }
 
+    /// The attempt, as failures and executions name it.
+    pub(super) fn execution(&self, attempt: AttemptId) -> ExecutionId {
+        ExecutionId { actor: self.actor, attempt: Some(attempt), tried: self.tried }
+    }
+
     /// The time limit that the attempt has exceeded, and what is known of its execution.
     pub(super) fn exceeded(&self) -> Option<(Duration, Option<Running>)> {
         match self.stage {
@@ -73,6 +89,8 @@ pub struct AttemptStatus {
     pub attempt: AttemptId,
     /// Its actor.
     pub actor: ActorId,
+    /// Which execution of the actor it is.
+    pub tried: TryNumber,
     /// When the reactor asked for the attempt, or decided to retry the one before it.
     pub opened: Duration,
     /// Since when it runs, and where; `None` while it waits.
@@ -84,7 +102,8 @@ pub struct AttemptStatus {
 impl InFlight {
     pub(super) fn status(&self, attempt: AttemptId) -> AttemptStatus {
         let interrupted = matches!(self.stage, AttemptStage::Interrupted { .. });
-        AttemptStatus { attempt, actor: self.actor, opened: self.opened, running: self.running(), interrupted }
+        let InFlight { actor, tried, .. } = *self;
+        AttemptStatus { attempt, actor, tried, opened: self.opened, running: self.running(), interrupted }
     }
 }
 

@@ -187,9 +187,9 @@ impl Reactor {
         self.open.iter().map(|(&attempt, open)| open.status(attempt))
     }
 
-    /// The actor of an attempt in flight; `None` for one that has ended.
-    pub fn actor_of(&self, attempt: AttemptId) -> Option<ActorId> {
-        self.open.get(&attempt).map(|open| open.actor)
+    /// An attempt in flight; `None` for one that has ended.
+    pub fn attempt(&self, attempt: AttemptId) -> Option<AttemptStatus> {
+        self.open.get(&attempt).map(|open| open.status(attempt))
     }
 
     /// The counts up to now.

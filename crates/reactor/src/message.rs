@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, Data, TaskError};
+use pushflow_model::{AttemptId, Data, TaskError, TryNumber};
 
 use super::ending::{ActorError, Ending};
 
@@ -66,6 +66,8 @@ pub enum Action {
         attempt: AttemptId,
         /// The actor.
         actor: ActorId,
+        /// Which execution of the actor it is.
+        tried: TryNumber,
         /// The inputs of the task.
         inputs: Data,
     },
@@ -92,6 +94,8 @@ pub enum Action {
         attempt: AttemptId,
         /// The actor.
         actor: ActorId,
+        /// Which execution of the actor it was.
+        tried: TryNumber,
         /// How it failed; `None` if it succeeded.
         error: Option<Box<TaskError>>,
     },
@@ -103,6 +107,8 @@ pub enum Action {
         attempt: AttemptId,
         /// The actor.
         actor: ActorId,
+        /// Which execution of the actor the next one is.
+        tried: TryNumber,
         /// The delay.
         delay: Duration,
     },

@@ -3,7 +3,7 @@
 //! Each retry is an attempt of its own, with the same inputs. The failure before it is reported as handled; only the
 //! last failure is that of the actor. A run that is closing or stopping retries nothing.
 
-use pushflow_model::{AttemptId, TaskError};
+use pushflow_model::{AttemptId, TaskError, TryNumber};
 
 use super::in_flight::{AttemptStage, InFlight};
 use super::message::Action;
@@ -26,19 +26,21 @@ impl Reactor {
         let delay = retry.left.pause(retry.made, chance(self.seed, attempt));
         retry.made = retry.made.saturating_add(1);
         let inputs = retry.inputs.clone();
+        let number = open.tried.number.saturating_add(1);
+        let tried = TryNumber { number, of: number.saturating_add(retry.left.left(error.kind)), ..open.tried };
         let (actor, failed) = (open.actor, attempt);
-        self.note_failure(actor, Some(failed), error, true, step);
-        open.opened = step.now;
+        self.note_failure(open.execution(failed), error, true, step);
+        (open.tried, open.opened) = (tried, step.now);
         if delay.is_zero() {
             open.stage = AttemptStage::Queued;
             let attempt = self.open_attempt(open);
-            step.actions.push(Action::Retried { failed, attempt, actor, delay });
-            step.actions.push(Action::Submit { attempt, actor, inputs });
+            step.actions.push(Action::Retried { failed, attempt, actor, tried, delay });
+            step.actions.push(Action::Submit { attempt, actor, tried, inputs });
         } else {
             open.stage = AttemptStage::Delayed { inputs };
             let attempt = self.open_attempt(open);
             self.deadlines.set(attempt, step.now.saturating_add(delay));
-            step.actions.push(Action::Retried { failed, attempt, actor, delay });
+            step.actions.push(Action::Retried { failed, attempt, actor, tried, delay });
         }
         None
     }

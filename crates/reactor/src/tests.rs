@@ -207,7 +207,7 @@ impl Run {
 
     fn note(&mut self, action: Action) {
         match action {
-            Action::Submit { attempt, actor, inputs } => {
+            Action::Submit { attempt, actor, inputs, .. } => {
                 let name = self.name(actor);
                 self.log.push(format!("submit {name} {}", show(&inputs)).trim_end().to_owned());
                 let before = self.open.insert(attempt, (name, inputs));
@@ -302,7 +302,9 @@ impl Run {
 /// All that a reactor answered to one event. The debug form of data is not used, since it tells what was decoded.
 fn answer_of(actions: &[Action], reactor: &Reactor) -> String {
     let told = |action: &Action| match action {
-        Action::Submit { attempt, actor, inputs } => format!("submit {attempt} of {actor:?}: {}", show(inputs)),
+        Action::Submit { attempt, actor, tried, inputs } => {
+            format!("submit {attempt} of {actor:?}, {tried}: {}", show(inputs))
+        }
         Action::Finish(ending) => {
             let result = ending.result.as_ref().map(show);
             format!("{:?} {result:?} {:?} {:?} {:?}", ending.kind, ending.errors, ending.handled, ending.stalled)

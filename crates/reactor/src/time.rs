@@ -39,12 +39,12 @@ impl Reactor {
         }
         for attempt in self.deadlines.take_due(step.now) {
             let Some(open) = self.open.get_mut(&attempt) else { continue };
-            let actor = open.actor;
+            let (actor, tried) = (open.actor, open.tried);
             match &mut open.stage {
                 AttemptStage::Delayed { inputs } => {
                     let inputs = std::mem::take(inputs);
                     open.stage = AttemptStage::Queued;
-                    step.actions.push(Action::Submit { attempt, actor, inputs });
+                    step.actions.push(Action::Submit { attempt, actor, tried, inputs });
                 }
                 AttemptStage::Running(_) => self.interrupt(attempt, self.limits_of_time.of(actor), step),
                 AttemptStage::Interrupted { .. } => {

@@ -110,10 +110,7 @@ fn a_setting_that_makes_no_sense_is_refused() {
             own(r#"{"rust": "x", "retries": {"jitter": 2}}"#),
             r#"node "a": "jitter" must be a number from 0 to 1, not 2"#,
         ),
-        (
-            own(r#"{"rust": "x", "retries": {"jitter": "much"}}"#),
-            r#"node "a": "jitter" must be a number, not a text"#,
-        ),
+        (own(r#"{"rust": "x", "retries": {"jitter": "much"}}"#), r#"node "a": "jitter" must be a number, not a text"#),
         (
             own(r#"{"rust": "x", "retries": {"crashes": 1.5}}"#),
             r#"node "a": "crashes" must be a whole number from 0 to 4294967295"#,

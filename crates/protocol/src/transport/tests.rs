@@ -107,7 +107,13 @@ fn a_task_with_paths_that_are_no_text_crosses() {
     let ((mut to_worker, _from_worker), (_sender, mut receiver)) = connected();
     for task in [TaskSpec::Script(ScriptTask::File(path)), TaskSpec::Command(command)] {
         let inputs = PackedData::inline(Bytes::new());
-        let message = ToWorker::Run(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs }]);
+        let message = ToWorker::Run(vec![Job {
+            attempt: AttemptId(1),
+            actor: "actor".into(),
+            tried: TryNumber::ONLY,
+            task,
+            inputs,
+        }]);
         to_worker.send(&message).unwrap();
         assert!(matches!(receiver.receive().unwrap(), Incoming::Message(received) if received == message));
     }

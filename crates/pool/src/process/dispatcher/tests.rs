@@ -33,7 +33,7 @@ pub(super) fn rules() -> Rules {
 
 pub(super) fn attempt(id: u64) -> Attempt {
     let task = Arc::new(TaskSpec::rust("task"));
-    Attempt { id: AttemptId(id), actor: "actor".into(), task, inputs: Data::new() }
+    Attempt { id: AttemptId(id), actor: "actor".into(), tried: TryNumber::ONLY, task, inputs: Data::new() }
 }
 
 struct TestPool {
