@@ -1,6 +1,6 @@
 //! Which program runs as worker and guardian.
 //!
-//! A program with tasks of its own comes before a `pushflow-worker` beside it, since no other program knows these tasks.
+//! A program with tasks of its own comes before a `pushflow-worker` beside it: no other program knows these tasks.
 //! The tasks of the probe, whose names begin with `pushflow.`, do not count: `pushflow-worker` has them too. A program
 //! without tasks of its own takes the small `pushflow-worker` if there is one.
 

@@ -15,7 +15,7 @@ use rustix::net::{
 /// The length in bytes of the longest message that can be received. The kernel lets somewhat longer ones be sent.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// The largest number of files that can be received with one message.
-pub const MAX_FILES: usize = 8;
+const MAX_FILES: usize = 8;
 
 /// One end of a `SOCK_SEQPACKET` pair (`unix(7)`). Messages stay whole, and when the process at the other end ends, the
 /// socket is at its end of file. Both ends are closed on `exec`.
