@@ -17,9 +17,11 @@
 //! the run was slow to handle it.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -62,6 +64,8 @@ pub struct Run {
     timeout: Option<Duration>,
     /// Cancelled by stop handles, also while the pools are opened.
     opening: Cancellation,
+    /// The thread that drives the run, once it does.
+    driver: Arc<OnceLock<ThreadId>>,
     observers: Vec<Arc<dyn Observer>>,
     inputs: Receiver<RunInput>,
     self_sender: Sender<RunInput>,
@@ -113,11 +117,11 @@ impl Run {
         // Sending fails when the run is over; then nobody needs the events.
         let sink = Arc::new(move |events| drop(from_pool.send(RunInput::Pool(events))));
         let sink: EventSink = sink;
-        let opening = Cancellation::new();
+        let (opening, driver) = (Cancellation::new(), Arc::<OnceLock<ThreadId>>::default());
         let signals = match &options.stop_signals[..] {
             [] => None,
             wanted => {
-                let run = StopHandle::new(self_sender.clone(), opening.clone());
+                let run = StopHandle::new(self_sender.clone(), opening.clone(), driver.clone());
                 Some(SignalSubscription::start(wanted, run).map_err(RunError::Signals)?)
             }
         };
@@ -143,6 +147,7 @@ impl Run {
             pools,
             timeout,
             opening,
+            driver,
             observers: options.observers.clone(),
             inputs,
             self_sender,
@@ -160,11 +165,12 @@ impl Run {
 
     /// A handle that stops this run from any thread.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle::new(self.self_sender.clone(), self.opening.clone())
+        StopHandle::new(self.self_sender.clone(), self.opening.clone(), self.driver.clone())
     }
 
     /// Drives the run to its end, on this thread.
     pub fn wait(mut self) -> Outcome {
+        self.driver.set(std::thread::current().id()).ok();
         let span = tracing::info_span!("run", run = %self.id, workflow = self.graph.name);
         let _in_span = span.enter();
         // The time between the preparation and this call does not count.
@@ -446,11 +452,25 @@ impl Run {
         }
     }
 
-    fn notify(&self, kind: EventKind) {
-        if !self.observers.is_empty() {
-            let event = WorkflowEvent { run: self.id, at: self.began.elapsed(), kind };
-            self.observers.iter().for_each(|observer| observer.observe(&event));
+    /// Tells the observers. One that panics hears nothing more: the run and its other observers go on. What tasks print
+    /// without any observer goes where this process prints, as it does on the pools in this process.
+    fn notify(&mut self, kind: EventKind) {
+        if self.observers.is_empty() {
+            if let EventKind::Output { stream, bytes, .. } = &kind {
+                pushflow_pool::print(*stream, bytes);
+            }
+            return;
         }
+        let event = WorkflowEvent { run: self.id, at: self.began.elapsed(), kind };
+        let observe = |observer: &Arc<dyn Observer>| {
+            // What an observer leaves half done by its panic is never seen again by the run.
+            let observed = catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
+            if observed.is_err() {
+                tracing::warn!("an observer panicked, and hears nothing more of this run");
+            }
+            observed.is_ok()
+        };
+        self.observers.retain(observe);
     }
 }
 

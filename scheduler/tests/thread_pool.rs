@@ -438,7 +438,10 @@ fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
     let mut options = in_this_process();
     options.pool_options.worker = Some("/no/such/worker".into());
     let error = workflow.run(Data::new(), &options).unwrap_err();
-    assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
+    assert_eq!(
+        error.to_string(),
+        "the worker program \"/no/such/worker\" (--worker or PoolOptions::worker) is not there"
+    );
 }
 
 #[derive(Default)]

@@ -59,7 +59,7 @@ pub struct Ending {
     pub more_errors: u64,
 }
 
-/// One failure of one actor. It displays itself as `actor "NAME" (attempt N): TYPE: MESSAGE`.
+/// One failure of one actor. It displays itself as `actor "NAME" (attempt N, pid P): TYPE: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorError {
@@ -77,8 +77,10 @@ pub struct ActorError {
 impl fmt::Display for ActorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "actor {:?}", self.name)?;
-        if let Some(attempt) = self.attempt {
-            write!(f, " (attempt {attempt})")?;
+        match (self.attempt, self.error.pid) {
+            (Some(attempt), Some(pid)) => write!(f, " (attempt {attempt}, pid {pid})")?,
+            (Some(attempt), None) => write!(f, " (attempt {attempt})")?,
+            (None, _) => {}
         }
         write!(f, ": {}", self.error)
     }

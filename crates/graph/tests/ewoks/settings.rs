@@ -57,6 +57,7 @@ fn a_node_is_tried_again_and_has_a_pool_of_its_own() {
     };
     assert_eq!(settings("{}"), (vec![], None));
     assert_eq!(settings(r#"{"retries": 3, "pool": "thread"}"#), (vec![Retries::of_each(3)], Some(PoolType::Thread)));
+    assert_eq!(settings(r#"{"retries": {"errors": 2, "delay": 0}}"#).0, [Retries::default().with_errors(2)]);
     let each = Retries::default().with_errors(2).with_crashes(1).with_delay(Duration::from_millis(1500));
     assert_eq!(settings(r#"{"retries": {"errors": 2, "crashes": 1, "delay": "1.5s"}}"#).0, [each]);
 }
