@@ -30,7 +30,7 @@ pub struct Packet {
     /// The files, which this process owns now. They are closed on `exec`.
     pub files: Vec<OwnedFd>,
     /// Whether the last files of the message are missing, since this process has no file descriptors left for them, or
-    /// they were more than [`MAX_FILES`].
+    /// they were more than eight.
     pub is_truncated: bool,
 }
 
