@@ -68,7 +68,7 @@
 //! // 12, 6, 3: the handler takes the error, so that the run finishes, and the outcome lists the error as handled.
 //! let outcome = run(12)?;
 //! assert!(outcome.is_finished());
-//! assert_eq!(outcome.ending.handled[0].to_string(), "actor \"halve\" (attempt 3): Error: 3 is odd");
+//! assert_eq!(outcome.ending.handled[0].to_string(), "actor \"halve\" (round 3): Error: 3 is odd");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -112,6 +112,7 @@ mod event;
 mod explanation;
 pub mod green;
 mod observer;
+mod observers;
 mod open_timeout;
 mod options;
 mod outcome;

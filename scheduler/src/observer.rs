@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 
 use crate::event::{EventKind, WorkflowEvent};
 
@@ -14,7 +14,8 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Receives each event of a run. A closure is an observer, and so is an `Arc` of one.
 ///
-/// The thread that drives the run calls the observer, and waits for it. An observer that may be slow, or that writes to
+/// The thread that drives the run calls the observer, and waits for it. An observer that panics hears nothing more of the
+/// run, which goes on. An observer that may be slow, or that writes to
 /// a pipe that nobody may read, belongs into a [`Lossy`].
 pub trait Observer: Send + Sync {
     /// Handles one event.
@@ -41,7 +42,8 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 }
 
 /// Calls an observer on a thread of its own, through a queue of limited length. Events that do not fit are dropped and
-/// counted; [`EventKind::Dropped`] has their number.
+/// counted; [`EventKind::Dropped`] has their number. The last event of a run, [`EventKind::RunEnded`], is not dropped: it
+/// waits, at most a second, for a place in the queue.
 ///
 /// The drop of a `Lossy` waits, at most a second, until the observer has handled the queued events.
 pub struct Lossy {
@@ -69,14 +71,16 @@ impl Lossy {
 impl Observer for Lossy {
     fn observe(&self, event: &WorkflowEvent) {
         let Some(queue) = &self.queue else { return };
+        let is_last = matches!(event.kind, EventKind::RunEnded { .. });
+        let patience = if is_last { FINISH_TIMEOUT } else { Duration::ZERO };
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             let notice = WorkflowEvent { kind: EventKind::Dropped { events: dropped }, ..*event };
-            if queue.try_send(notice).is_ok() {
+            if queue.send_timeout(notice, patience).is_ok() {
                 self.dropped.fetch_sub(dropped, Ordering::Relaxed);
             }
         }
-        if let Err(TrySendError::Full(_)) = queue.try_send(event.clone()) {
+        if let Err(SendTimeoutError::Timeout(_)) = queue.send_timeout(event.clone(), patience) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -115,6 +119,22 @@ mod tests {
 
     fn event(pid: u32) -> WorkflowEvent {
         WorkflowEvent { run: RunId { pid: 1, count: 1 }, at: Duration::ZERO, kind: EventKind::WorkerStarted { pid } }
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_not_dropped() {
+        let (permit, permits) = bounded(100);
+        let seen = Arc::<Mutex<Vec<EventKind>>>::default();
+        let lossy = Lossy::new(Gated { permits, seen: seen.clone() }, 1).unwrap();
+        (0..10).for_each(|pid| lossy.observe(&event(pid)));
+        let ended = WorkflowEvent { kind: EventKind::RunEnded { ending: crate::EndingKind::Finished }, ..event(0) };
+        std::thread::scope(|scope| {
+            scope.spawn(|| lossy.observe(&ended));
+            (0..100).for_each(|_| permit.send(()).unwrap());
+        });
+        drop(lossy);
+        let seen = seen.lock().unwrap();
+        assert!(matches!(&seen[..], [.., EventKind::Dropped { .. }, EventKind::RunEnded { .. }]), "{seen:?}");
     }
 
     #[test]

@@ -71,8 +71,9 @@ impl fmt::Display for Outcome {
 
 /// A run that did not finish, as an error; see [`Outcome::into_result`].
 ///
-/// It displays the outcome and, each on a line of its own, the actor errors that no handler took. Its `Debug` form is
-/// the same text, since that is what `unwrap` and a `main` that returns it print.
+/// It displays the outcome and the actor errors that no handler took, each with its traceback, its causes and the last
+/// lines on standard error. Its `Debug` form is the same text, since that is what `unwrap` and a `main` that returns it
+/// print.
 #[derive(Clone)]
 pub struct RunFailure(Box<Outcome>);
 
@@ -92,7 +93,10 @@ impl fmt::Display for RunFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { ending, .. } = self.outcome();
         write!(f, "{}", self.outcome())?;
-        ending.errors.iter().try_for_each(|error| write!(f, "\n  {error}"))?;
+        for failure in &ending.errors {
+            write!(f, "\n  {}", failure.to_string().replace('\n', "\n    "))?;
+            failure.error.details().iter().try_for_each(|line| write!(f, "\n  {line}"))?;
+        }
         match ending.more_errors {
             0 => Ok(()),
             1 => write!(f, "\n  and 1 more error"),

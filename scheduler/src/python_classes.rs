@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use pushflow_graph::ewoks::{LoadOptions, TaskClasses, UnknownClass};
 use pushflow_green::Cancellation;
 use pushflow_model::{
-    AttemptId, Data, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PoolType, TaskError, TaskSpec, Value,
+    AttemptId, Data, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PoolType, TaskError, TaskSpec, TryNumber, Value,
 };
 use pushflow_pool::{Attempt, EventSink, OpenError, Pool, PoolEvent, PoolOptions, open_pool};
 

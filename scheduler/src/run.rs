@@ -18,8 +18,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -30,9 +31,9 @@ use pushflow_pool::{Attempt, EventSink, OpenError, PoolEvent};
 use pushflow_reactor::{Action, AttemptStatus, Ending, Event, Reactor, Times};
 
 use crate::error::RunError;
-use crate::event::{EventKind, RunId, WorkflowEvent};
+use crate::event::{EventKind, RunId};
 use crate::explanation::{Explanation, OpenAttempt};
-use crate::observer::Observer;
+use crate::observers::Observers;
 use crate::options::RunOptions;
 use crate::outcome::Outcome;
 use crate::pools::Pools;
@@ -59,7 +60,9 @@ pub struct Run {
     pools: Pools,
     /// Cancelled by stop handles, also while the pools are opened.
     opening: Cancellation,
-    observers: Vec<Arc<dyn Observer>>,
+    /// The thread that drives the run, once it does.
+    driver: Arc<OnceLock<ThreadId>>,
+    observers: Observers,
     inputs: Receiver<RunInput>,
     self_sender: Sender<RunInput>,
     /// Whether a [`RunInput::Tick`] was sent and has not been handled.
@@ -99,11 +102,11 @@ impl Run {
         // Sending fails when the run is over; then nobody needs the events.
         let sink = Arc::new(move |events| drop(from_pool.send(RunInput::Pool(events))));
         let sink: EventSink = sink;
-        let opening = Cancellation::new();
+        let (opening, driver) = (Cancellation::new(), Arc::<OnceLock<ThreadId>>::default());
         let signals = match &options.stop_signals[..] {
             [] => None,
             wanted => {
-                let run = StopHandle::new(self_sender.clone(), opening.clone());
+                let run = StopHandle::new(self_sender.clone(), opening.clone(), driver.clone());
                 Some(SignalSubscription::start(wanted, run).map_err(RunError::Signals)?)
             }
         };
@@ -133,7 +136,8 @@ impl Run {
             names,
             pools,
             opening,
-            observers: options.observers.clone(),
+            driver,
+            observers: Observers::new(id, began, options.observers.clone()),
             inputs,
             self_sender,
             tick_sent: false,
@@ -146,17 +150,19 @@ impl Run {
 
     /// A handle that stops this run from any thread.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle::new(self.self_sender.clone(), self.opening.clone())
+        StopHandle::new(self.self_sender.clone(), self.opening.clone(), self.driver.clone())
     }
 
     /// Drives the run to its end, on this thread.
     pub fn wait(mut self) -> Outcome {
+        self.driver.set(std::thread::current().id()).ok();
         let span = tracing::info_span!("run", run = %self.id, workflow = self.graph.name);
         let _in_span = span.enter();
         // The time between the preparation and this call does not count.
         let now = Instant::now();
         self.began = now.checked_sub(self.prepared_in).unwrap_or(now);
-        self.notify(EventKind::RunStarted { workflow: self.graph.name.clone() });
+        self.observers.began = self.began;
+        self.observers.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
         let first = if self.pools.is_none() { self.why_given_up() } else { Event::Begin };
         let mut todo = Todo::default();
         self.hand_over(first, self.began.elapsed(), &mut todo);
@@ -204,11 +210,11 @@ impl Run {
         match input {
             RunInput::Pool(reported) => reported.into_iter().for_each(|event| self.pool_event(event, now, todo)),
             RunInput::SoftStop { reason } => {
-                self.notify(EventKind::Stopping { reason: reason.clone() });
+                self.observers.tell(EventKind::Stopping { reason: reason.clone() });
                 self.hand_over(Event::SoftStopAsked { reason }, now, todo);
             }
             RunInput::Stop { reason } => {
-                self.notify(EventKind::Stopping { reason: reason.clone() });
+                self.observers.tell(EventKind::Stopping { reason: reason.clone() });
                 self.hand_over(Event::StopAsked { reason }, now, todo);
             }
             RunInput::Kill => {
@@ -234,32 +240,32 @@ impl Run {
         match event {
             PoolEvent::Started { attempt, pid } => {
                 let Some(AttemptStatus { actor, tried, .. }) = self.reactor.attempt(attempt) else { return };
-                self.notify(EventKind::AttemptStarted { actor, attempt, tried, pid });
+                self.observers.tell(EventKind::AttemptStarted { actor, attempt, tried, pid });
                 self.hand_over(Event::Started { attempt, pid }, now, todo);
             }
             PoolEvent::Requeued { attempt } => self.hand_over(Event::Requeued { attempt }, now, todo),
             PoolEvent::Output { attempt, stream, bytes } => {
                 let attempt = attempt.and_then(|attempt| Some((actor_of(attempt)?, attempt)));
-                self.notify(EventKind::Output { attempt, stream, bytes });
+                self.observers.tell(EventKind::Output { attempt, stream, bytes });
             }
             PoolEvent::Finished { attempt, result } => self.hand_over(Event::Finished { attempt, result }, now, todo),
             PoolEvent::Failed { attempt, error } => self.hand_over(Event::Failed { attempt, error }, now, todo),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
                 let Some(actor) = actor_of(attempt) else { return };
                 let signal = pushflow_model::signal_name(signal);
-                self.notify(EventKind::ProcessStopped { actor, attempt, pid, signal });
+                self.observers.tell(EventKind::ProcessStopped { actor, attempt, pid, signal });
             }
             PoolEvent::ProcessContinued { attempt, pid } => {
                 let Some(actor) = actor_of(attempt) else { return };
-                self.notify(EventKind::ProcessContinued { actor, attempt, pid });
+                self.observers.tell(EventKind::ProcessContinued { actor, attempt, pid });
             }
-            PoolEvent::WorkerStarted { pid } => self.notify(EventKind::WorkerStarted { pid }),
-            PoolEvent::WorkerEnded { pid, exit } => self.notify(EventKind::WorkerEnded { pid, exit }),
+            PoolEvent::WorkerStarted { pid } => self.observers.tell(EventKind::WorkerStarted { pid }),
+            PoolEvent::WorkerEnded { pid, exit } => self.observers.tell(EventKind::WorkerEnded { pid, exit }),
             PoolEvent::Blocked { attempt, held } => {
                 let Some(AttemptStatus { actor, tried, .. }) = self.reactor.attempt(attempt) else { return };
-                self.notify(EventKind::AttemptBlocked { actor, attempt, tried, held });
+                self.observers.tell(EventKind::AttemptBlocked { actor, attempt, tried, held });
             }
-            PoolEvent::Broken { reason } => self.notify(EventKind::PoolBroken { reason }),
+            PoolEvent::Broken { reason } => self.observers.tell(EventKind::PoolBroken { reason }),
         }
     }
 
@@ -270,7 +276,7 @@ impl Run {
         for action in actions {
             match action {
                 Action::Submit { attempt: id, actor, tried, inputs } => {
-                    self.notify(EventKind::AttemptSubmitted { actor, attempt: id, tried });
+                    self.observers.tell(EventKind::AttemptSubmitted { actor, attempt: id, tried });
                     let (name, task) = (self.names[&actor].clone(), self.tasks[&actor].clone());
                     todo.submitted.push((actor, Attempt { id, actor: name, tried, task, inputs }));
                 }
@@ -292,16 +298,16 @@ impl Run {
     }
 
     /// Tells observers and the log what the reactor says for information.
-    fn tell(&self, information: Action) {
+    fn tell(&mut self, information: Action) {
         match information {
             Action::Ended { attempt, actor, tried, error: None } => {
-                self.notify(EventKind::AttemptFinished { actor, attempt, tried });
+                self.observers.tell(EventKind::AttemptFinished { actor, attempt, tried });
             }
             Action::Ended { attempt, actor, tried, error: Some(error) } => {
-                self.notify(EventKind::AttemptFailed { actor, attempt, tried, error: *error });
+                self.observers.tell(EventKind::AttemptFailed { actor, attempt, tried, error: *error });
             }
             Action::Retried { failed, attempt, actor, tried, delay } => {
-                self.notify(EventKind::AttemptRetried { actor, failed, attempt, tried, delay });
+                self.observers.tell(EventKind::AttemptRetried { actor, failed, attempt, tried, delay });
             }
             Action::Passed { actor } => {
                 tracing::trace!(actor = self.graph.actor(actor).name, "an actor handed its data on");
@@ -309,7 +315,7 @@ impl Run {
             Action::Failed { failure, handled } => {
                 tracing::debug!(actor = failure.name, error = %failure.error, handled, "an actor failed");
             }
-            Action::Status(status) => self.notify(EventKind::Status { status }),
+            Action::Status(status) => self.observers.tell(EventKind::Status { status }),
             Action::Submit { .. }
             | Action::Interrupt { .. }
             | Action::GiveUp { .. }
@@ -332,7 +338,7 @@ impl Run {
         while let Ok(input) = self.inputs.try_recv() {
             self.handle_input(input, now, &mut Todo::default());
         }
-        self.notify(EventKind::RunEnded { ending: ending.kind.clone() });
+        self.observers.tell(EventKind::RunEnded { ending: ending.kind.clone() });
         Outcome {
             run: self.id,
             elapsed: self.began.elapsed(),
@@ -360,13 +366,6 @@ impl Run {
             submitted: now.saturating_sub(status.opened),
             running: status.running.map(|running| (now.saturating_sub(running.since), running.pid)),
             interrupted: status.interrupted,
-        }
-    }
-
-    fn notify(&self, kind: EventKind) {
-        if !self.observers.is_empty() {
-            let event = WorkflowEvent { run: self.id, at: self.began.elapsed(), kind };
-            self.observers.iter().for_each(|observer| observer.observe(&event));
         }
     }
 }

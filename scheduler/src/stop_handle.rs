@@ -1,5 +1,7 @@
 //! [`StopHandle`]: stops a run from another thread, and asks it what it does.
 
+use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
@@ -17,11 +19,13 @@ pub struct StopHandle {
     run: Sender<RunInput>,
     /// Cancelled by each request to stop, which also ends the opening of the run's pools.
     opening: Cancellation,
+    /// The thread that drives the run, once it does.
+    driver: Arc<OnceLock<ThreadId>>,
 }
 
 impl StopHandle {
-    pub(crate) fn new(run: Sender<RunInput>, opening: Cancellation) -> Self {
-        StopHandle { run, opening }
+    pub(crate) fn new(run: Sender<RunInput>, opening: Cancellation, driver: Arc<OnceLock<ThreadId>>) -> Self {
+        StopHandle { run, opening, driver }
     }
 
     /// Sends the request before it cancels the opening, so that a run whose opening was cancelled finds the reason.
@@ -50,8 +54,12 @@ impl StopHandle {
     }
 
     /// What the run does at this moment; `None` if the run is over, has not begun, or does not answer within five
-    /// seconds.
+    /// seconds. `None` at once on the thread that drives the run, where observers are called: that thread can't answer
+    /// itself.
     pub fn explain(&self) -> Option<Explanation> {
+        if self.driver.get() == Some(&std::thread::current().id()) {
+            return None;
+        }
         let (answer, answered) = bounded(1);
         self.run.send(RunInput::Explain(answer)).ok()?;
         answered.recv_timeout(ANSWER_TIMEOUT).ok()

@@ -100,12 +100,99 @@ fn a_run_that_did_not_finish_has_no_result_and_says_why() {
     let message = failure.to_string();
     let (ending, error) = message.split_once("\n  ").unwrap();
     assert!(ending.starts_with("the run failed after "), "{message}");
-    assert!(error.starts_with("actor \"doubler\" (attempt 1): BadInput: "), "{message}");
+    assert!(error.starts_with("actor \"doubler\": BadInput: "), "{message}");
     assert!(std::error::Error::source(&failure).is_none(), "its text is in the message already");
     assert_eq!(format!("{failure:?}"), message);
     assert_eq!(failure.into_outcome().errors()[0].name, "doubler");
     let result = one_task("double").run(inputs(), &options).unwrap().into_result().unwrap();
     assert_eq!(result.value("number").unwrap(), Some(&42.into()));
+}
+
+#[task]
+fn fails_for_a_reason() -> Result<(), pushflow::TaskError> {
+    let mut error = pushflow::TaskError::new(pushflow::ErrorKind::BadInput, "the file\nis empty");
+    error.type_name = "EmptyFile".to_owned();
+    error.traceback = vec!["caused by: nobody wrote it".to_owned()];
+    error.stderr = vec!["opening x.toml".to_owned()];
+    Err(error)
+}
+
+#[test]
+fn a_failure_shows_what_is_known_of_it_and_a_task_may_make_its_own() {
+    let options = RunOptions::new().pool(PoolType::Thread);
+    let failure = one_task("fails_for_a_reason").run(inputs(), &options).unwrap().into_result().unwrap_err();
+    let lines: Vec<String> = failure.to_string().lines().skip(1).map(str::to_owned).collect();
+    let expected = [
+        "  actor \"doubler\": EmptyFile: the file",
+        "    is empty",
+        "      caused by: nobody wrote it",
+        "    the last lines on its standard error:",
+        "      opening x.toml",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(failure.outcome().errors()[0].error.kind, pushflow::ErrorKind::BadInput);
+}
+
+#[test]
+fn an_observer_that_panics_hears_nothing_more_and_the_run_goes_on() {
+    let heard = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+    let (first, second) = (heard.clone(), heard.clone());
+    let count = |heard: &std::sync::atomic::AtomicUsize| heard.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let panics = move |_: &pushflow::WorkflowEvent| {
+        count(&first);
+        panic!("an observer panics");
+    };
+    let goes_on = move |event: &pushflow::WorkflowEvent| {
+        if let pushflow::EventKind::RunEnded { .. } = event.kind {
+            count(&second);
+        }
+    };
+    let options = RunOptions::new().pool(PoolType::Thread).observer(panics).observer(goes_on);
+    assert!(one_task("double").run(inputs(), &options).unwrap().is_finished());
+    assert_eq!(heard.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+#[test]
+fn an_observer_that_asks_the_run_to_explain_itself_gets_no_answer_at_once() {
+    let handle = std::sync::Arc::<std::sync::OnceLock<pushflow::StopHandle>>::default();
+    let asked = handle.clone();
+    let observer = move |event: &pushflow::WorkflowEvent| {
+        if let pushflow::EventKind::AttemptStarted { .. } = event.kind {
+            let handle = asked.get().expect("it was set before the run began");
+            assert!(handle.explain().is_none());
+            handle.stop("enough");
+        }
+    };
+    let options = RunOptions::new().pool(PoolType::Thread).observer(observer);
+    let run = one_task("waits_for_its_end").prepare(inputs(), &options).unwrap();
+    handle.set(run.stop_handle()).unwrap();
+    let ending = run.wait().ending.kind;
+    assert_eq!(ending, pushflow::EndingKind::Stopped { reason: "enough".to_owned() }, "the stop was not late");
+}
+
+#[task]
+fn waits_for_its_end(context: &pushflow::TaskContext) -> Result<(), pushflow::Cancelled> {
+    context.sleep(std::time::Duration::from_secs(3600))
+}
+
+#[test]
+fn a_second_start_is_refused_as_one() {
+    let mut workflow = Workflow::new("twice");
+    workflow.start().unwrap();
+    let error = workflow.start().unwrap_err();
+    assert!(matches!(error, GraphError::SecondStartOrStop { kind: "start", .. }), "{error:?}");
+}
+
+#[test]
+fn a_pool_in_this_process_runs_rust_tasks_without_a_worker_program_and_says_why_no_others() {
+    let options = pushflow::PoolOptions::new().worker("/no/such/worker");
+    let pool = pushflow::TaskPool::open(PoolType::Thread, &options).unwrap();
+    let doubled = pool.submit(TaskSpec::rust("double"), inputs()).unwrap().wait().unwrap();
+    assert_eq!(doubled.value("number").unwrap(), Some(&42.into()));
+    let error = pool.submit(TaskSpec::command(["true"]), Data::new()).unwrap().wait().unwrap_err();
+    let message = "this pool runs Rust tasks only, since it can start no process: the worker program \"/no/such/worker\" \
+                   (--worker or PoolOptions::worker) is not there";
+    assert_eq!((error.kind, error.message.as_str()), (pushflow::ErrorKind::Unsupported, message));
 }
 
 #[test]
@@ -130,17 +217,17 @@ fn failure(task: &str, inputs: Data) -> String {
 
 #[test]
 fn an_input_that_is_missing_or_does_not_fit_fails_the_task_with_its_name() {
-    let missing = "actor \"doubler\" (attempt 1): BadInput: task \"double\" needs the input \"number\", which is missing \
+    let missing = "actor \"doubler\": BadInput: task \"double\" needs the input \"number\", which is missing \
                    (there is: \"numbr\")";
     assert_eq!(failure("double", Data::new().with("numbr", 21)), missing);
-    let unfit = "actor \"doubler\" (attempt 1): BadInput: task \"double\": input \"number\" does not fit: expected i64, \
+    let unfit = "actor \"doubler\": BadInput: task \"double\": input \"number\" does not fit: expected i64, \
                  found the text \"x\"";
     assert_eq!(failure("double", Data::new().with("number", "x")), unfit);
 }
 
 #[test]
 fn a_result_that_no_value_can_hold_fails_the_task_and_says_why() {
-    let message = "actor \"doubler\" (attempt 1): BadResult: task \"huge\" returned what can't travel: the integer \
+    let message = "actor \"doubler\": BadResult: task \"huge\" returned what can't travel: the integer \
                    18446744073709551615 does not fit 64 bits with sign: pass it as text";
     assert_eq!(failure("huge", inputs()), message);
 }
@@ -186,4 +273,21 @@ fn a_condition_on_an_output_that_the_task_never_has_is_a_warning() {
                    the task of \"list\" has only stdout, stderr, exit_code: name one of these in the condition; did you \
                    mean \"exit_code\"?";
     assert_eq!((warning.actor, warning.to_string().as_str()), (Some(list), message));
+}
+
+#[test]
+fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
+    let mut workflow = Workflow::new("command");
+    let start = workflow.start().unwrap();
+    let task = workflow.task("list", TaskSpec::command(["ls"])).unwrap();
+    workflow.connect(start, task).unwrap();
+    let stop = workflow.stop().unwrap();
+    workflow.connect(task, stop).unwrap();
+    let mut options = RunOptions::new().pool(PoolType::Thread);
+    options.pool_options.worker = Some("/no/such/worker".into());
+    let error = workflow.run(Data::new(), &options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the worker program \"/no/such/worker\" (--worker or PoolOptions::worker) is not there"
+    );
 }

@@ -45,9 +45,9 @@ impl AttemptOutput {
     /// Flushes all buffers, and undoes what the task did to files 1 and 2.
     fn flush(&self) {
         let [stdout, stderr] = &self.pipes;
-        // A write to a full pipe blocks. A program that a task ran may have made the pipe non-blocking, which holds for
-        // every process that has it.
-        self.pipes.iter().for_each(wait_for_room);
+        // The buffers must be flushed whole, so a write to a full pipe must wait. A program that a task ran may have made
+        // the pipe non-blocking, which holds for every process that has it.
+        self.pipes.iter().for_each(make_blocking);
         flush();
         // If this fails, the next attempt prints to nowhere, as any program does whose output was closed.
         dup2_stdout(stdout).ok();
@@ -84,7 +84,7 @@ fn flush() {
 }
 
 /// Makes writes to this pipe block while it is full, also after a task has changed that.
-fn wait_for_room(pipe: &File) {
+fn make_blocking(pipe: &File) {
     // If this fails, so does the write that follows.
     fcntl(pipe, FcntlArg::F_SETFL(OFlag::empty())).ok();
 }
@@ -95,7 +95,7 @@ fn write_marker(pipe: &mut File, marker: &[u8]) -> bool {
     loop {
         match pipe.write_all(marker) {
             Ok(()) => return true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(pipe),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => make_blocking(pipe),
             Err(_) => return false,
         }
     }

@@ -1,6 +1,6 @@
 //! The worker program as a library: serving tasks, and being the guardian.
 //!
-//! A program becomes a worker or a guardian by being started with the variable `PUSHFLOW_ROLE` and calling [`init`]: the
+//! A program becomes a worker or a guardian if it is started with the variable `PUSHFLOW_ROLE` and calls [`init`]: the
 //! program `pushflow-worker` does nothing else, and any program that uses pushflow can.
 
 mod attempt_output;
@@ -26,13 +26,13 @@ use pushflow_python::python_source;
 ///
 /// If a scheduler has started the program as a worker or guardian, the program serves inside this function and never
 /// returns from it. Otherwise the function returns at once, and from then on process pools may start this program again
-/// as a worker: so its own `#[task]` functions are known there. The function also makes a copy of the program, which
-/// sleeps until the program ends or a pool with the start method `fork` needs it.
+/// as a worker: so its own `#[task]` functions are known there. The function also forks a zygote, which sleeps
+/// until the program ends or a pool with the start method `fork` needs it.
 ///
 /// In a program that has more than one thread already, as it has under `#[tokio::main]`, the function writes a warning
-/// to standard error, once. Runs of Rust tasks on threads are as before. A program with `#[task]` functions can then open no process
-/// pool, unless another worker program is named, and the start method `fork` is refused. With tokio, call the function
-/// in a plain `fn main` and build the runtime after it.
+/// to standard error, once. Rust tasks run on threads nevertheless. A program with `#[task]` functions can then open no
+/// process pool, unless another worker program is named, and the start method `fork` is refused. With tokio, call the
+/// function in a plain `fn main` and build the runtime after it.
 pub fn init() {
     match own_role() {
         Some(role) => std::process::exit(i32::from(!serve_as(&role))),
@@ -70,7 +70,7 @@ fn own_role() -> Option<String> {
     std::env::var_os(role::ROLE).map(|role| role.to_string_lossy().into_owned())
 }
 
-/// Whether it went well. What is said is read by the scheduler.
+/// Serves in a role; returns whether that succeeded. If not, the reason is on standard error.
 fn serve_as(role: &str) -> bool {
     // What this process starts is neither worker nor guardian.
     let served = environment::remove(role::ROLE).and_then(|()| match role {

@@ -150,7 +150,7 @@ fn add<'a>(messages: &'a mut MessageBatch, message: &FromWorker) -> &'a [u8] {
 /// Ends this process. Otherwise the scheduler would wait for ever for a message that this worker can't send.
 fn give_up(error: &TransportError) -> ! {
     // Among the last lines on standard error of the attempt that is lost.
-    eprintln!("pushflow: this worker ends, since it can't tell its scheduler anything: {error}");
+    eprintln!("pushflow: this worker ends, since it can't send to its scheduler: {error}");
     std::process::abort()
 }
 

@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pushflow_execute::{Runner, execute};
+use pushflow_execute::{AttemptName, Runner, execute};
 use pushflow_guardian::{BUILD, Interrupter, WorkerFiles, WorkerLauncher, become_worker, role};
 use pushflow_model::{Data, ErrorKind, TaskError};
 use pushflow_os::limits::name_limit;
@@ -36,14 +36,14 @@ use crate::signals::Signals;
 /// # Errors
 /// When the worker has not got its channel to the scheduler, or lacks file descriptors or threads.
 pub(crate) fn run(files: WorkerFiles) -> io::Result<()> {
-    let control = SeqPacket::from_fd(files.control);
+    let control_socket = SeqPacket::from_fd(files.control);
     let shared = Arc::new(SharedWords::from_file(files.shared)?);
     let server = open_server()?;
     let (version, server_name) = (env!("CARGO_PKG_VERSION").to_owned(), server.name().to_owned());
-    fd_message::send(&control, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
+    fd_message::send(&control_socket, &Hello { version, build: BUILD.to_owned(), server: server_name }, &[])?;
     let (sender, receiver, settings) = server.accept().map_err(io::Error::other)?;
     become_worker(settings.identity.clone(), SeqPacket::from_fd(files.guardian), settings.guardian.clone());
-    let slabs = Arc::new(WorkerSide::new(control));
+    let slabs = Arc::new(WorkerSide::new(control_socket));
     let replies = Replies::new(sender, slabs.clone(), shared.clone());
     let worker = Arc::new(Worker {
         jobs: JobQueue::default(),
@@ -58,7 +58,7 @@ pub(crate) fn run(files: WorkerFiles) -> io::Result<()> {
     let signalled = worker.clone();
     thread("pushflow-control", move || control.run_control_thread())?;
     thread("pushflow-signals", move || signals.run(&signalled.jobs))?;
-    thread("pushflow-answers", move || sending.replies.send_delayed())?;
+    thread("pushflow-replies", move || sending.replies.send_delayed())?;
     let grants = Arc::new(WorkerGrants(worker.clone()));
     worker.run_jobs(settings, output, grants);
     Ok(())
@@ -114,7 +114,7 @@ impl Worker {
     fn close(&self, ended: &TransportError) {
         if !matches!(ended, TransportError::Closed) {
             // The scheduler reports the last lines on standard error with each attempt that this worker loses.
-            eprintln!("pushflow: this worker leaves, since it can't hear its scheduler: {ended}");
+            eprintln!("pushflow: this worker leaves, since it can't receive from its scheduler: {ended}");
         }
         self.starting.interrupt();
         self.jobs.close();
@@ -261,7 +261,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use pushflow_model::{AttemptId, TaskSpec};
+    use pushflow_model::{AttemptId, TaskSpec, TryNumber};
 
     use super::*;
     use crate::receive_turn::tests::channel;

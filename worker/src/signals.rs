@@ -24,7 +24,8 @@ impl Signals {
     /// # Errors
     /// When there are no file descriptors left.
     pub(crate) fn watch() -> io::Result<Signals> {
-        let pipe = signal_pipe()?.ok_or_else(|| io::Error::other("signals are heard by somebody else"))?;
+        let pipe = signal_pipe()?
+            .ok_or_else(|| io::Error::other("the signals of this process are watched by something else"))?;
         let (interrupt, terminate) = (SignalWatch::start(Signal::SIGINT)?, SignalWatch::start(Signal::SIGTERM)?);
         Ok(Signals { pipe, _interrupt: interrupt, terminate })
     }

@@ -125,13 +125,7 @@ fn explain_error(failure: &ActorError) {
     place.extend(error.pid.map(|pid| format!("pid {pid}")));
     let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
     write_line(&format!("error: {}{place}: {error}", failure.name));
-    for text in error.traceback.iter().flat_map(|text| text.lines()) {
-        write_line(&format!("    {text}"));
-    }
-    if !error.stderr.is_empty() {
-        write_line("  the last lines on its standard error:");
-        error.stderr.iter().for_each(|text| write_line(&format!("    {text}")));
-    }
+    error.details().iter().for_each(|line| write_line(line));
 }
 
 #[cfg(test)]

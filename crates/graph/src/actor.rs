@@ -24,7 +24,7 @@ impl ActorId {
     }
 }
 
-/// Tells graphs apart. A clone of a graph has the identity of its original, so that ids of the original fit the clone.
+/// Tells graphs apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct GraphIdentity(u32);
 
@@ -33,6 +33,49 @@ impl Default for GraphIdentity {
     fn default() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         GraphIdentity(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The ids of the actors of one graph.
+///
+/// A clone of a graph keeps the ids of the actors that the original had. What is added to either from then on has an id
+/// that the other one refuses: a clone has an identity of its own for these.
+#[derive(Debug, Default)]
+pub(crate) struct ActorIds {
+    original: GraphIdentity,
+    /// The identities of the actors from these indices on, in the order of the indices.
+    later: Vec<(u32, GraphIdentity)>,
+    count: u32,
+}
+
+impl Clone for ActorIds {
+    fn clone(&self) -> Self {
+        let mut later = self.later.clone();
+        later.push((self.count, GraphIdentity::default()));
+        ActorIds { original: self.original, later, count: self.count }
+    }
+}
+
+impl ActorIds {
+    /// The id of the next actor. It counts once [`ActorIds::add`] was called.
+    pub(crate) fn next(&self) -> ActorId {
+        self.at(self.count)
+    }
+
+    /// Counts the next actor.
+    pub(crate) fn add(&mut self) {
+        self.count += 1;
+    }
+
+    /// The id of the actor at this index.
+    pub(crate) fn at(&self, index: u32) -> ActorId {
+        let later = self.later.iter().rfind(|(first, _)| *first <= index);
+        ActorId { index, graph: later.map_or(self.original, |&(_, identity)| identity) }
+    }
+
+    /// Whether an actor of the graph has this id.
+    pub(crate) fn contain(&self, id: ActorId) -> bool {
+        id.index < self.count && self.at(id.index) == id
     }
 }
 

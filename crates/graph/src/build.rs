@@ -17,17 +17,27 @@ impl Graph {
     /// # Errors
     /// When the graph has an actor of that name, or when the actor is a second start or stop actor.
     pub fn add(&mut self, actor: Actor) -> Result<ActorId, GraphError> {
+        let present = match actor.kind {
+            ActorKind::Start => self.start.map(|first| ("start", first)),
+            ActorKind::Stop => self.stop.map(|first| ("stop", first)),
+            _ => None,
+        };
+        if let Some((kind, first)) = present {
+            let (first, second) = (self.actor(first).name.clone(), actor.name);
+            return Err(GraphError::SecondStartOrStop { kind, first, second });
+        }
         if self.by_name.contains_key(&actor.name) {
             return Err(GraphError::DuplicateName(actor.name));
         }
-        let id = self.id(self.graph.node_count());
+        let id = self.ids.next();
         match actor.kind {
-            ActorKind::Start => self.start = Some(self.refuse_second("start", self.start, &actor, id)?),
-            ActorKind::Stop => self.stop = Some(self.refuse_second("stop", self.stop, &actor, id)?),
+            ActorKind::Start => self.start = Some(id),
+            ActorKind::Stop => self.stop = Some(id),
             _ => {}
         }
         self.by_name.insert(actor.name.clone(), id);
         self.graph.add_node(actor);
+        self.ids.add();
         Ok(id)
     }
 
@@ -269,25 +279,8 @@ impl Graph {
     }
 
     /// The id of a start or stop actor that is about to be added. Refuses the actor if the graph has one of its kind.
-    fn refuse_second(
-        &self,
-        kind: &'static str,
-        present: Option<ActorId>,
-        actor: &Actor,
-        id: ActorId,
-    ) -> Result<ActorId, GraphError> {
-        match present {
-            None => Ok(id),
-            Some(first) => Err(GraphError::SecondStartOrStop {
-                kind,
-                first: self.actor(first).name.clone(),
-                second: actor.name.clone(),
-            }),
-        }
-    }
-
     pub(crate) fn require_actor(&self, id: ActorId, what: impl FnOnce() -> String) -> Result<&Actor, GraphError> {
-        let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| id.graph == self.identity);
+        let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| self.ids.contain(id));
         found.ok_or_else(|| GraphError::ForeignActor { what: what(), graph: self.name.clone() })
     }
 }

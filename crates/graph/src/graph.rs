@@ -9,7 +9,7 @@ use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
 use pushflow_model::{PoolType, TaskSpec};
 
-use crate::actor::GraphIdentity;
+use crate::actor::ActorIds;
 use crate::scope::Scopes;
 use crate::{Actor, ActorId, ActorKind, Link, LinkId, Retries, Scope, ScopeId, Task, Work};
 
@@ -72,7 +72,7 @@ pub struct Graph {
     /// The name of the graph, for people. It need not be unique.
     pub name: String,
     pub(crate) graph: DiGraph<Actor, Link>,
-    pub(crate) identity: GraphIdentity,
+    pub(crate) ids: ActorIds,
     pub(crate) by_name: HashMap<String, ActorId>,
     pub(crate) start: Option<ActorId>,
     pub(crate) stop: Option<ActorId>,
@@ -94,7 +94,7 @@ impl Graph {
 
     /// The id of the actor at this position.
     pub(crate) fn id(&self, index: usize) -> ActorId {
-        ActorId { index: index as u32, graph: self.identity }
+        self.ids.at(index as u32)
     }
 
     /// Where the graph comes from.

@@ -92,7 +92,7 @@ impl Graph {
                 ports.insert(actor.name.clone(), id);
             }
         }
-        let identity = self.identity;
+        let identity = self.id(first as usize).graph;
         let moved = |id: ActorId| ActorId { index: first + id.index, graph: identity };
         for (_, source, target, link) in inner.links() {
             self.connect(moved(source), moved(target), link.clone())?;

@@ -67,7 +67,7 @@ enum Origin {
         /// The guardian.
         process: PidFd,
         /// Whether the guardian is a fork of the zygote.
-        is_copy: bool,
+        is_fork: bool,
     },
     /// The scheduler. The guardian has started this process, a worker.
     Inherited,
@@ -99,8 +99,8 @@ impl GuardianClient {
         Ok(GuardianClient { program, run_directory, pid, origin, socket, sending, listeners, next, receiver })
     }
 
-    fn is_copy(&self) -> bool {
-        matches!(self.origin, Origin::Started { is_copy: true, .. })
+    fn is_fork(&self) -> bool {
+        matches!(self.origin, Origin::Started { is_fork: true, .. })
     }
 
     /// The pid of the guardian.
@@ -209,7 +209,7 @@ mod tests {
             return;
         }
         let (socket, theirs) = SeqPacket::pair().unwrap();
-        let origin = Origin::Started { process: PidFd::open(Pid::this()).unwrap(), is_copy: false };
+        let origin = Origin::Started { process: PidFd::open(Pid::this()).unwrap(), is_fork: false };
         let guardian = GuardianClient::connect("/worker".into(), "/tmp".into(), Pid::this(), socket, origin).unwrap();
         let events = Arc::<Mutex<Vec<ProcessEvent>>>::default();
         let launch = || {

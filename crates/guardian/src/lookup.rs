@@ -1,6 +1,6 @@
 //! Which program runs as worker and guardian.
 //!
-//! A program with tasks of its own comes before a `pushflow-worker` beside it, since no other program knows these tasks.
+//! A program with tasks of its own comes before a `pushflow-worker` beside it: no other program knows these tasks.
 //! The tasks of the probe, whose names begin with `pushflow.`, do not count: `pushflow-worker` has them too. A program
 //! without tasks of its own takes the small `pushflow-worker` if there is one.
 
@@ -90,7 +90,7 @@ pub(crate) fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, Look
         return Err(LookupError::InsideWorker);
     }
     if let Some(path) = explicit {
-        return named(path.to_owned(), "option");
+        return named(path.to_owned(), "--worker or PoolOptions::worker");
     }
     if let Some(path) = env::var_os(WORKER_VARIABLE).filter(|path| !path.is_empty()) {
         return named(path.into(), WORKER_VARIABLE);
@@ -129,7 +129,7 @@ pub fn check_own_tasks(explicit: Option<&Path>) -> Result<(), LookupError> {
 /// How the user named a worker program: by the option, by the variable, or not at all.
 pub(crate) fn named_by(explicit: Option<&Path>) -> Option<&'static str> {
     let by_variable = || env::var_os(WORKER_VARIABLE).is_some_and(|path| !path.is_empty()).then_some(WORKER_VARIABLE);
-    explicit.map(|_| "option").or_else(by_variable)
+    explicit.map(|_| "--worker or PoolOptions::worker").or_else(by_variable)
 }
 
 fn unnamed(path: PathBuf) -> Candidate {
@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn a_named_worker_that_is_missing_is_said_by_name() {
         let error = candidates(Some(Path::new("/no/such/worker"))).unwrap_err();
-        assert_eq!(error.to_string(), "the worker program \"/no/such/worker\" (option) is not there");
+        assert_eq!(
+            error.to_string(),
+            "the worker program \"/no/such/worker\" (--worker or PoolOptions::worker) is not there"
+        );
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Zygote {
         nix::unistd::setsid()?;
         nix::sys::prctl::set_name(c"pushflow-zygote")?;
         nix::unistd::chdir("/")?;
-        zygote_handle::note(Err(io::Error::other("this process is itself such a copy")));
+        zygote_handle::note(Err(io::Error::other("this process is itself a zygote")));
         let own = [socket.as_fd().as_raw_fd(), program.as_fd().as_raw_fd()];
         let mut inherited = files::open_numbers()?;
         inherited.retain(|number| !own.contains(number));

@@ -35,3 +35,14 @@ impl fmt::Display for Exit {
 pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_named() {
+        assert_eq!((signal_name(9).as_str(), signal_name(50).as_str()), ("SIGKILL", "signal 50"));
+        assert_eq!(Exit::Signal(11).to_string(), "was killed by signal 11 (SIGSEGV)");
+    }
+}

@@ -8,11 +8,14 @@
 /// How many edits away a name of a far group may be.
 const FAR_EDITS: usize = 1;
 
+/// Shorter names are proposed for no other name: one edit changes too much of them.
+const SHORTEST: usize = 3;
+
 /// The candidate that `word` most likely means: the nearest one of the first group that has one near enough, and the
 /// first one of several that are equally near.
 ///
 /// In the first group a candidate may be one edit away for each three characters of `word`, at least one and at most two;
-/// in later groups one. Case, `_` and `-` do not count; a swap of two neighbours counts as one edit. `None` when no
+/// in later groups one. Two names of which the longer has less than three characters have too little in common. Case, `_` and `-` do not count; a swap of two neighbours counts as one edit. `None` when no
 /// candidate is near enough, or when `word` is a candidate itself.
 ///
 /// ```
@@ -37,7 +40,8 @@ where
                 return None;
             }
             let edits = strsim::osa_distance(&folded_word, &folded(candidate));
-            if edits <= limit && best.is_none_or(|(fewest, _)| edits < fewest) {
+            let is_short = word.chars().count().max(candidate.chars().count()) < SHORTEST;
+            if edits <= limit && !(is_short && edits > 0) && best.is_none_or(|(fewest, _)| edits < fewest) {
                 best = Some((edits, candidate));
             }
         }
@@ -109,6 +113,10 @@ mod tests {
     #[test]
     fn a_short_name_of_its_own_means_nothing_else() {
         assert_eq!(nearest("x", [["id", "label"]]), None);
+        assert_eq!(nearest("f", [["t", "y"]]), None);
+        assert_eq!(nearest("di", [["id", "ab"]]), None);
+        assert_eq!(nearest("X", [["x"]]), Some("x"), "case does not count");
+        assert_eq!(nearest("ab", [["abc"]]), Some("abc"));
         assert_eq!(nearest("tags", [["task", "class"]]), None);
         assert_eq!(nearest("uiProps", [["id", "label", "class"]]), None);
     }

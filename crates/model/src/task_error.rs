@@ -88,6 +88,25 @@ impl TaskError {
         }
     }
 
+    /// What is known beside the message, in lines: the traceback and the causes, and the last lines on standard error.
+    ///
+    /// ```
+    /// use pushflow_model::{ErrorKind, TaskError};
+    ///
+    /// let mut error = TaskError::new(ErrorKind::Raised, "sh exited with code 3");
+    /// error.stderr = vec!["no such file".to_owned()];
+    /// assert_eq!(error.details(), ["  the last lines on its standard error:", "    no such file"]);
+    /// ```
+    pub fn details(&self) -> Vec<String> {
+        let indented = |line: &str| format!("    {line}");
+        let mut lines: Vec<String> = self.traceback.iter().flat_map(|text| text.lines()).map(indented).collect();
+        if !self.stderr.is_empty() {
+            lines.push("  the last lines on its standard error:".to_owned());
+            lines.extend(self.stderr.iter().map(|line| indented(line)));
+        }
+        lines
+    }
+
     /// The error of an attempt that was interrupted before its task started.
     pub fn interrupted_before_start() -> Self {
         TaskError::new(ErrorKind::Stopped, "the attempt was interrupted before it started")

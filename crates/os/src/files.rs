@@ -1,8 +1,8 @@
 //! File descriptors as numbers: closing those that a process inherited, and putting files at the numbers at which a new
 //! program expects them.
 //!
-//! Forked processes call most of these functions before `exec`, and report an error by its number: the errors of system
-//! calls are returned as they are.
+//! Forked processes call most of these functions before `exec`, and report an error by its number: they return the errors
+//! of system calls as they are. [`open_numbers`] alone names the folder that it can't read.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionread};
 
-/// Closes every file descriptor of this process but those in `keep`. A forked process closes the files of its parent
-/// so.
+/// Closes every file descriptor of this process but those in `keep`. A forked process uses it to close the files that it
+/// has from its parent.
 ///
 /// The caller no longer uses a Rust value that owns a closed descriptor. A forked process ends without dropping the
 /// values of its parent.

@@ -23,7 +23,9 @@ pub fn name_limit(error: io::Error) -> io::Error {
 /// Puts the system call and its arguments before the text of an error. The kind of the error stays.
 ///
 /// The errors that [`name_limit`] replaces stay unchanged, since it recognises them by their numbers. System calls that
-/// a process makes between a fork and `exec` don't use this function: only the number of their error can be reported.
+/// a process makes between a fork and `exec` don't use this function: only the number of their error can be reported. Nor
+/// may an error from here reach code that tells passing errors from lasting ones by their numbers
+/// (`pushflow_guardian::launch`): it has none.
 pub(crate) fn name_call<E: Into<io::Error>>(call: impl Display) -> impl FnOnce(E) -> io::Error {
     move |error| {
         let error = error.into();

@@ -38,7 +38,7 @@ impl PidFd {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn has_ended(&self) -> io::Result<bool> {
+    pub(crate) fn has_ended(&self) -> io::Result<bool> {
         let now = Timespec::default();
         let ready = retry_on_intr(|| poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&now)))?;
         Ok(ready > 0)

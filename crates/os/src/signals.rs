@@ -2,7 +2,7 @@
 
 use std::io;
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
 
 /// Blocks all signals for the calling thread but SIGKILL and SIGSTOP, which can't be blocked.
 ///
@@ -16,8 +16,9 @@ pub fn block_all() -> io::Result<()> {
 ///
 /// A process may inherit SIGCHLD as ignored. Then the kernel reaps its children at once, and `wait` finds none.
 pub fn set_default_sigchld() {
-    // SAFETY: the default action runs no code of this process. The call can't fail for SIGCHLD.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    // SAFETY: the default action runs no code of this process.
+    let set = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+    set.expect("the action of SIGCHLD can be set");
 }
 
 /// Unblocks all signals and gives each its default action: the state in which a program starts.
@@ -53,14 +54,9 @@ fn set_actions(kept: &[libc::c_int], ignored: &[libc::c_int]) {
     }
 }
 
-/// The name of the signal with this number, such as `SIGSEGV`, or `signal 50` if it has no name.
-pub fn name(number: i32) -> String {
-    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{name, set_default_sigchld};
+    use super::set_default_sigchld;
     use nix::sys::signal::{SigHandler, Signal, signal};
     use pushflow_isolated_test::is_isolated;
     use std::process::Command;
@@ -75,11 +71,5 @@ mod tests {
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
         set_default_sigchld();
         assert!(Command::new("true").status().unwrap().success());
-    }
-
-    #[test]
-    fn signals_are_named() {
-        assert_eq!(name(9), "SIGKILL");
-        assert_eq!(name(50), "signal 50");
     }
 }

@@ -15,7 +15,7 @@ use rustix::net::{
 /// The length in bytes of the longest message that can be received. The kernel lets somewhat longer ones be sent.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// The largest number of files that can be received with one message.
-pub const MAX_FILES: usize = 8;
+const MAX_FILES: usize = 8;
 
 /// One end of a `SOCK_SEQPACKET` pair (`unix(7)`). Messages stay whole, and when the process at the other end ends, the
 /// socket is at its end of file. Both ends are closed on `exec`.
@@ -30,7 +30,7 @@ pub struct Packet {
     /// The files, which this process owns now. They are closed on `exec`.
     pub files: Vec<OwnedFd>,
     /// Whether the last files of the message are missing, since this process has no file descriptors left for them, or
-    /// they were more than [`MAX_FILES`].
+    /// they were more than eight.
     pub is_truncated: bool,
 }
 

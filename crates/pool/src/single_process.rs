@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pushflow_green::{Cancellation, Monitor};
-use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError, TaskSpec};
+use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError, TaskSpec, TryNumber};
 
 use crate::attempt::{Attempt, PoolEvent, TaskResult};
 use crate::error::OpenError;
@@ -150,7 +150,8 @@ impl Process {
 
     /// Waits until the process has ended, at most `limit`. Returns whether it has.
     ///
-    /// In a task the wait also ends, with `false`, when the task's own attempt is to end.
+    /// Of what a task opened through [`crate::NestedPools`], the wait also ends, with `false`, when the task's own attempt
+    /// is to end.
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let given_up = || self.cancellation.as_ref().is_some_and(Cancellation::is_cancelled);

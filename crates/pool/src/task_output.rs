@@ -1,4 +1,4 @@
-//! The output of tasks that run without a workflow: it goes where this process prints.
+//! The output of tasks that nobody observes: it goes where this process prints.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -15,17 +15,23 @@ pub(crate) fn print_output(events: Vec<PoolEvent>) -> Vec<PoolEvent> {
     let mut others = Vec::with_capacity(events.len());
     for event in events {
         match event {
-            PoolEvent::Output { stream: Stream::Stdout, bytes, .. } => print(io::stdout(), &bytes),
-            PoolEvent::Output { stream: Stream::Stderr, bytes, .. } => print(io::stderr(), &bytes),
+            PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
             other => others.push(other),
         }
     }
     others
 }
 
-/// Writes past the standard library's lock and buffer: the program may hold that lock while it waits for the pool. That
-/// nobody reads the output is no error of the task.
-fn print(file: impl AsFd, mut bytes: &[u8]) {
+/// Prints what a task printed. It is written past the standard library's lock and buffer: the program may hold that lock
+/// while it waits for the pool. That nobody reads the output is no error of the task.
+pub fn print(stream: Stream, bytes: &[u8]) {
+    match stream {
+        Stream::Stdout => write_all(io::stdout(), bytes),
+        Stream::Stderr => write_all(io::stderr(), bytes),
+    }
+}
+
+fn write_all(file: impl AsFd, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match nix::unistd::write(&file, bytes) {
             Ok(count) => bytes = &bytes[count..],

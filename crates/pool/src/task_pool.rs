@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pushflow_green::Cancellation;
-use pushflow_model::{AttemptId, Data, PoolType, TaskSpec};
+use pushflow_model::{AttemptId, Data, ErrorKind, PoolType, TaskError, TaskSpec, TryNumber};
 
 pub use self::pending::Pending;
 use self::state::{Recipient, SharedState, StartThread, TaskPoolState, start_thread};
@@ -69,6 +69,8 @@ pub struct TaskPool {
     pool: Mutex<Option<Box<dyn Pool>>>,
     shared: Arc<SharedState>,
     options: PoolOptions,
+    /// Why the pool can start no process for commands and Python tasks, if it can't.
+    no_processes: Option<String>,
     next: AtomicU64,
 }
 
@@ -93,7 +95,9 @@ impl TaskPool {
     /// Opens a pool.
     ///
     /// # Errors
-    /// Those of [`ProcessPool::open`]; on the pool `thread`, when there is no guardian for commands.
+    /// When there is no worker program for the pool, its workers or the Python interpreter can't be started, or so many of
+    /// them don't fit. The pools `thread` and `gevent` need no worker program for Rust tasks; without one they refuse all
+    /// others when they are submitted.
     pub fn open(pool: PoolType, options: &PoolOptions) -> Result<TaskPool, OpenError> {
         TaskPool::open_within(pool, options, None)
     }
@@ -104,7 +108,19 @@ impl TaskPool {
         cancellation: Option<&Cancellation>,
     ) -> Result<TaskPool, OpenError> {
         let opening = cancellation.cloned().unwrap_or_default();
-        TaskPool::over(options, cancellation, start_thread, |events| open_pool(pool, options, true, events, &opening))
+        let in_process = matches!(pool, PoolType::Thread | PoolType::Gevent);
+        let mut no_processes = None;
+        let open = |events: EventSink| match open_pool(pool, options, true, events.clone(), &opening) {
+            // Rust tasks need no other process; all others are refused when they are submitted.
+            Err(OpenError::Guardian(error)) if in_process => {
+                no_processes = Some(error.to_string());
+                open_pool(pool, options, false, events, &opening)
+            }
+            opened => opened,
+        };
+        let mut opened = TaskPool::over(options, cancellation, start_thread, open)?;
+        opened.no_processes = no_processes;
+        Ok(opened)
     }
 
     /// Opens the pool that runs the attempts, and gives it the sink of its events.
@@ -125,7 +141,13 @@ impl TaskPool {
             }
         };
         let pool = open(Arc::new(sink))?;
-        Ok(TaskPool { pool: Mutex::new(Some(pool)), shared, options: options.clone(), next: AtomicU64::new(1) })
+        Ok(TaskPool {
+            pool: Mutex::new(Some(pool)),
+            shared,
+            options: options.clone(),
+            no_processes: None,
+            next: AtomicU64::new(1),
+        })
     }
 
     /// Submits a task. The callback receives its outcome, once, on a thread of the pool that calls nothing else: it may
@@ -163,6 +185,12 @@ impl TaskPool {
             drop(recipient);
             return Err(PoolClosed);
         }
+        if let (Some(reason), false) = (&self.no_processes, matches!(task, TaskSpec::Rust { .. })) {
+            let message = format!("this pool runs Rust tasks only, since it can start no process: {reason}");
+            let error = TaskError::new(ErrorKind::Unsupported, message);
+            self.shared.change(|state| state.handle(PoolEvent::Failed { attempt: id, error }));
+            return Ok(id);
+        }
         let actor = format!("task {id}").into();
         let attempt = Attempt { id, actor, tried: TryNumber::ONLY, task: Arc::new(task), inputs };
         pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
@@ -186,7 +214,8 @@ impl TaskPool {
     /// Waits until all submitted tasks have ended and all callbacks have returned, at most `limit`. Returns whether
     /// they have. Called in a callback, it waits for the tasks only.
     ///
-    /// In a task the wait also ends, with `false`, when the task's own attempt is to end.
+    /// Of what a task opened through [`crate::NestedPools`], the wait also ends, with `false`, when the task's own attempt
+    /// is to end.
     pub fn join(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         self.shared.wait(deadline, |state| state.is_done().then_some(())).is_some()

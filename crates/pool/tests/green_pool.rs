@@ -10,7 +10,7 @@ use pushflow_execute::TaskContext;
 use pushflow_execute::task;
 use pushflow_green::Cancelled;
 use pushflow_green::{Monitor, channel, enable, is_green, park, sleep};
-use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec};
+use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec, TryNumber};
 use pushflow_model::{Data, Value};
 use pushflow_pool::GreenPool;
 use pushflow_pool::{Attempt, EventSink, Pool, PoolEvent, PoolOptions, ThreadPool};

@@ -18,7 +18,7 @@
 
 use std::ffi::OsString;
 
-use pushflow_model::{AttemptId, ProcessClass, PythonOptions, TaskError, TaskSpec};
+use pushflow_model::{AttemptId, ProcessClass, PythonOptions, TaskError, TaskSpec, TryNumber};
 use serde::{Deserialize, Serialize};
 
 use crate::slabs::{PackedData, Reference, SlabId};

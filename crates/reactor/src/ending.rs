@@ -59,7 +59,7 @@ pub struct Ending {
     pub more_errors: u64,
 }
 
-/// One failure of one actor. It displays itself as `actor "NAME" (round 5, try 2 of 3): TYPE: MESSAGE`.
+/// One failure of one actor. It displays itself as `actor "NAME" (round 5, try 2 of 3, pid 7): TYPE: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorError {
@@ -78,7 +78,10 @@ pub struct ActorError {
 
 impl fmt::Display for ActorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "actor {:?}{}: {}", self.name, self.tried.in_parentheses(), self.error)
+        let place = [self.tried.to_string(), self.error.pid.map(|pid| format!("pid {pid}")).unwrap_or_default()];
+        let place: Vec<String> = place.into_iter().filter(|text| !text.is_empty()).collect();
+        let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
+        write!(f, "actor {:?}{place}: {}", self.name, self.error)
     }
 }
 

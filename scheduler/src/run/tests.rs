@@ -226,11 +226,11 @@ fn observers_hear_what_happens_in_its_order_however_much_is_handled_together() {
     let heard = Arc::<Mutex<Vec<String>>>::default();
     let mut test = TestRun::begin();
     let hearing = heard.clone();
-    let observer = move |event: &WorkflowEvent| {
+    let observer = move |event: &crate::WorkflowEvent| {
         let kind = format!("{:?}", event.kind);
         hearing.lock().unwrap().push(kind.split([' ', '{']).next().unwrap_or_default().to_owned());
     };
-    test.run.observers.push(Arc::new(observer));
+    test.run.observers.add(observer);
     let printed = || PoolEvent::Output { attempt: Some(ONE), stream: Stream::Stdout, bytes: b"x".to_vec() };
     test.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
     test.tell(printed());

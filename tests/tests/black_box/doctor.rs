@@ -185,7 +185,7 @@ fn a_package_that_can_not_be_imported_is_a_warning() {
 
 #[test]
 fn a_worker_program_that_is_none_is_said() {
-    let missing = "the worker program \"/no/worker\" (option) is not there";
+    let missing = "the worker program \"/no/worker\" (--worker or PoolOptions::worker) is not there";
     assert_problem(|| doctor().args(["--worker", "/no/worker"]), &[missing]);
     assert_problem(|| doctor().args(["--worker", "/bin/true"]), &["the worker program \"/bin/true\""]);
 }

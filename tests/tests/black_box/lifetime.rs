@@ -278,12 +278,12 @@ fn times_out(folder: impl Fn() -> Folder, begun: &str) -> Finished {
 
 #[test]
 fn a_deadline_ends_a_task_that_ignores_everything() {
-    times_out(ignores_everything, "ready").assert_error("error: task (attempt 1, pid ");
+    times_out(ignores_everything, "ready").assert_error("error: task (pid ");
 }
 
 #[test]
 fn a_deadline_ends_a_command_and_its_children() {
-    times_out(sleeper, "ready").assert_error("error: script (attempt 1, pid ");
+    times_out(sleeper, "ready").assert_error("error: script (pid ");
 }
 
 #[test]
@@ -319,7 +319,7 @@ def other(**inputs):
         "pid {}): WorkerLost: the worker process (pid {}) was killed by signal 9 (SIGKILL)",
         worker.pid, worker.pid
     );
-    finished.assert_code(1).assert_error("error: victim (attempt ").assert_error(&expected);
+    finished.assert_code(1).assert_error("error: victim (pid ").assert_error(&expected);
     assert!(folder.has("other"));
 }
 
@@ -344,7 +344,7 @@ fn a_stopped_worker_is_ended_by_the_deadline() {
     say('stopped')
     sleep_for_ever()
 ";
-    times_out(|| python(stops), "stopped").assert_error("error: task (attempt 1, pid ");
+    times_out(|| python(stops), "stopped").assert_error("error: task (pid ");
 }
 
 #[test]

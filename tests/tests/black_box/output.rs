@@ -1,6 +1,8 @@
 //! The output of tasks: pushflow passes it on line by line under the name of the actor, keeps the last lines for the error
 //! of a failed attempt, and never makes a run wait for it.
 
+use std::path::Path;
+
 use pushflow_tests::folder::Folder;
 use pushflow_tests::processes::Mark;
 use pushflow_tests::run::{Finished, Program};
@@ -251,4 +253,16 @@ fn the_marks_of_the_tests_work() {
     child.wait().unwrap();
     assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [i32::try_from(child.id()).unwrap()]);
     mark.assert_none_left();
+}
+
+#[test]
+fn what_a_task_prints_goes_where_the_program_prints_if_nobody_observes_the_run() {
+    for pool in ["thread", "process", "multiprocessing"] {
+        let settings = json!({"tasks": ["prints"], "pool": pool, "unwatched": true});
+        let program = Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-large-values")));
+        let finished = program.arg(settings.to_string()).run();
+        finished.assert_code(0);
+        assert!(finished.stdout.starts_with("said on standard output\n"), "{pool}: {finished:?}");
+        assert_eq!(finished.stderr, "said on standard error\n", "{pool}");
+    }
 }

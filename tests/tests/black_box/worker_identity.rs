@@ -140,7 +140,9 @@ fn a_program_that_is_no_worker_is_refused() {
 fn a_named_worker_that_is_missing_is_said_with_where_the_name_comes_from() {
     let folder = who();
     let finished = Program::pushflow_run(folder.graph()).args(["--worker", "/no/worker"]).run();
-    finished.assert_code(2).assert_error("error: the worker program \"/no/worker\" (option) is not there");
+    finished
+        .assert_code(2)
+        .assert_error("error: the worker program \"/no/worker\" (--worker or PoolOptions::worker) is not there");
     let finished = Program::pushflow_run(folder.graph()).env("PUSHFLOW_WORKER", "/no/worker").run();
     finished.assert_code(2).assert_error("error: the worker program \"/no/worker\" (PUSHFLOW_WORKER) is not there");
 }

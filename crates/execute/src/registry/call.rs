@@ -207,7 +207,12 @@ impl<E> DescribeFailure<E> for Failure<E> {
     where
         E: TaskFailure,
     {
-        raised(short_name(type_name::<E>()), &*self.0.into())
+        let error: Box<dyn Error + Send + Sync> = self.0.into();
+        match error.downcast::<TaskError>() {
+            // The error of a task that this one waited for, or one of the user's own making: it is told as it is.
+            Ok(error) => *error,
+            Err(error) => raised(short_name(type_name::<E>()), &*error),
+        }
     }
 }
 

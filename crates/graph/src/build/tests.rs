@@ -116,6 +116,21 @@ fn an_actor_that_only_a_clone_of_the_graph_has_is_refused() {
 }
 
 #[test]
+fn a_graph_and_its_clone_refuse_what_was_added_to_the_other_also_at_the_same_place() {
+    let mut graph = Graph::new("demo");
+    let start = graph.add_start("start").unwrap();
+    let mut clone = graph.clone();
+    let x = clone.add_task("x", TaskSpec::rust("task")).unwrap();
+    let y = graph.add_task("y", TaskSpec::rust("task")).unwrap();
+    assert!(matches!(graph.connect(start, x, Link::direct()), Err(GraphError::ForeignActor { .. })));
+    assert!(matches!(clone.connect(start, y, Link::direct()), Err(GraphError::ForeignActor { .. })));
+    graph.connect(start, y, Link::direct()).unwrap();
+    clone.connect(start, x, Link::direct()).unwrap();
+    assert_eq!((graph.find("y"), clone.find("x"), clone.clone().find("x")), (Some(y), Some(x), Some(x)));
+    assert_eq!(clone.actors().map(|(id, _)| id).collect::<Vec<_>>(), [start, x]);
+}
+
+#[test]
 fn a_link_out_of_stop_or_into_start_is_refused() {
     let mut graph = Graph::new("demo");
     let start = graph.add_start("in").unwrap();

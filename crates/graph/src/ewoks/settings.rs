@@ -93,7 +93,7 @@ fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
             let fields = fields.object("retries")?;
             refuse_unknown(&fields, &[OF_RETRIES])?;
             let [errors, crashes, timeouts] = ["errors", "crashes", "timeouts"].map(|name| number(&fields, name));
-            let delay = time(&fields, "delay")?.unwrap_or_default();
+            let delay = pause(&fields, "delay")?.unwrap_or_default();
             let usual = Retries::default();
             let backoff = factor(&fields, "backoff")?.unwrap_or(usual.backoff);
             let jitter = factor(&fields, "jitter")?.unwrap_or(usual.jitter);
@@ -166,13 +166,23 @@ fn refuse_unknown(fields: &Fields<'_>, known: &[&[&str]]) -> LoadResult<()> {
 
 fn time(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<Duration>> {
     let Some(value) = fields.get(name) else { return Ok(None) };
-    let time = match value {
+    let time = read_time(value);
+    time.filter(|time| !time.is_zero()).map(Some).ok_or_else(|| not_a_time(fields, name, "above zero"))
+}
+
+/// A time that may be zero.
+fn pause(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<Duration>> {
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    read_time(value).map(Some).ok_or_else(|| not_a_time(fields, name, "that is not negative"))
+}
+
+fn read_time(value: &Value) -> Option<Duration> {
+    match value {
         Value::Int(seconds) => Duration::try_from_secs_f64(*seconds as f64).ok(),
         Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
         Value::Str(text) => parse_duration(text).ok(),
         _ => None,
-    };
-    time.filter(|time| !time.is_zero()).map(Some).ok_or_else(|| not_a_time(fields, name))
+    }
 }
 
 fn factor(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<f64>> {
@@ -184,8 +194,8 @@ fn factor(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<f64>> {
     }
 }
 
-fn not_a_time(fields: &Fields<'_>, name: &'static str) -> Box<LoadError> {
-    fields.wrong(name, format!("{name:?} must be a time above zero: {TIME}"))
+fn not_a_time(fields: &Fields<'_>, name: &'static str, range: &str) -> Box<LoadError> {
+    fields.wrong(name, format!("{name:?} must be a time {range}: {TIME}"))
 }
 
 fn rounds(fields: &Fields<'_>) -> LoadResult<Option<u64>> {

@@ -60,6 +60,7 @@ fn a_node_is_tried_again_and_has_a_pool_of_its_own() {
     let (retries, _) = settings(r#"{"retries": {"errors": 2, "delay": 1, "backoff": 1.5, "jitter": 1}}"#);
     let second = Duration::from_secs(1);
     assert_eq!(retries, [Retries::default().with_errors(2).with_delay(second).with_backoff(1.5).with_jitter(1.0)]);
+    assert_eq!(settings(r#"{"retries": {"errors": 2, "delay": 0}}"#).0, [Retries::default().with_errors(2)]);
     let each = Retries::default().with_errors(2).with_crashes(1).with_delay(Duration::from_millis(1500));
     assert_eq!(settings(r#"{"retries": {"errors": 2, "crashes": 1, "delay": "1.5s"}}"#).0, [each]);
 }

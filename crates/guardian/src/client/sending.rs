@@ -17,9 +17,9 @@ use pushflow_protocol::fd_message::FdMessage;
 use crate::messages::ToGuardian;
 
 /// How long messages are sent again, from the first message that met the limit on.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
+const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two attempts to send a message.
-const ROOM_INTERVAL: Duration = Duration::from_millis(1);
+const IN_FLIGHT_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Errors of `sendmsg` for a limit of this process or of its user. After them the guardian can still be reached.
 const LIMITS: [Errno; 5] = [Errno::EMFILE, Errno::ENFILE, Errno::ETOOMANYREFS, Errno::ENOMEM, Errno::ENOBUFS];
@@ -48,7 +48,7 @@ pub(super) struct RequestSender(Mutex<Option<Instant>>);
 
 impl RequestSender {
     /// Sends a message with some files. Sends it again while too many files are in flight, at most for
-    /// [`ROOM_TIMEOUT`].
+    /// [`IN_FLIGHT_TIMEOUT`].
     pub(super) fn send(&self, socket: &SeqPacket, message: &ToGuardian, files: &[OwnedFd]) -> Result<(), SendError> {
         let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
         // An error here is one of this process.
@@ -62,7 +62,7 @@ impl RequestSender {
                     return Ok(());
                 }
                 Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
-                    Errno::ETOOMANYREFS if self.waits() => std::thread::sleep(ROOM_INTERVAL),
+                    Errno::ETOOMANYREFS if self.waits() => std::thread::sleep(IN_FLIGHT_INTERVAL),
                     errno if LIMITS.contains(&errno) => return Err(SendError::Limit(errno)),
                     _ => return Err(SendError::Broken(error)),
                 },
@@ -73,7 +73,7 @@ impl RequestSender {
     /// Whether a message that met the limit is to be sent again. The first call starts the time.
     fn waits(&self) -> bool {
         let now = Instant::now();
-        now < *self.full_since().get_or_insert(now) + ROOM_TIMEOUT
+        now < *self.full_since().get_or_insert(now) + IN_FLIGHT_TIMEOUT
     }
 
     fn full_since(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -140,7 +140,7 @@ mod tests {
     fn what_there_is_no_room_for_is_waited_for_altogether_and_not_each_time() {
         let began = |ago| RequestSender(Mutex::new(Instant::now().checked_sub(ago)));
         assert!(began(Duration::ZERO).waits() && RequestSender::default().waits());
-        assert!(!began(ROOM_TIMEOUT).waits());
+        assert!(!began(IN_FLIGHT_TIMEOUT).waits());
     }
 
     /// In a process of its own, since it lowers the limit of the length of files.

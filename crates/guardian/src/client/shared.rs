@@ -24,15 +24,15 @@ impl GuardianClient {
             return Ok(inherited);
         }
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_copy = method == StartMethod::Fork;
+        let is_fork = method == StartMethod::Fork;
         let is_right = |guardian: &GuardianClient| {
             let named = |worker| std::path::absolute(worker).is_ok_and(|path| path == guardian.program);
-            guardian.is_copy() == is_copy && worker.is_none_or(named) && !guardian.is_lost()
+            guardian.is_fork() == is_fork && worker.is_none_or(named) && !guardian.is_lost()
         };
         if let Some(guardian) = shared.iter().filter_map(Weak::upgrade).find(|guardian| is_right(guardian)) {
             return Ok(guardian);
         }
-        let guardian = match is_copy {
+        let guardian = match is_fork {
             true => GuardianClient::fork(worker)?,
             false => GuardianClient::start_best(&lookup::candidates(worker)?)?,
         };

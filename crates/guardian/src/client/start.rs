@@ -65,7 +65,7 @@ impl GuardianClient {
     /// gets.
     fn start(
         program: &Path,
-        is_copy: bool,
+        is_fork: bool,
         begin: impl FnOnce(&SeqPacket) -> Result<Pid, GuardianError>,
     ) -> Result<GuardianClient, GuardianError> {
         let io_error = |error: io::Error| GuardianError::unable(program, error);
@@ -86,7 +86,7 @@ impl GuardianClient {
             return Err(GuardianError::OtherBuild { path: program.to_owned(), theirs, ours: BUILD.to_owned() });
         }
         let process = PidFd::open(pid).map_err(io_error)?;
-        let origin = Origin::Started { process, is_copy };
+        let origin = Origin::Started { process, is_fork };
         GuardianClient::connect(program.to_owned(), run_directory, pid, socket, origin).map_err(io_error)
     }
 }

@@ -35,13 +35,6 @@ impl Region {
         self.length
     }
 
-    /// The offset of these bytes in the slab; `None` if they are outside of this region.
-    pub fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
-        let end = self.offset + self.length;
-        let offset = self.memory.offset_of(bytes)?;
-        ((self.offset..end).contains(&offset) && bytes.len() <= end - offset).then_some(offset)
-    }
-
     /// Whether the region has no bytes.
     pub fn is_empty(&self) -> bool {
         self.length == 0
@@ -98,7 +91,7 @@ impl AsRef<[u8]> for Region {
 impl AsMut<[u8]> for Region {
     fn as_mut(&mut self) -> &mut [u8] {
         let address = self.memory.at(self.offset, self.length);
-        // SAFETY: as above. The region is borrowed mutably, and the other process does not read them either.
+        // SAFETY: as above. The region is borrowed mutably, and the other process does not read its bytes meanwhile.
         unsafe { std::slice::from_raw_parts_mut(address.as_ptr(), self.length) }
     }
 }

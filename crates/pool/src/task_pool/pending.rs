@@ -53,8 +53,8 @@ impl Pending<'_> {
     /// Waits for the outcome.
     ///
     /// # Errors
-    /// However the attempt failed. In a task, [`ErrorKind::Stopped`] when the task's own attempt is to end; the
-    /// submitted task is interrupted then.
+    /// However the attempt failed. On a pool that a task opened through [`crate::NestedPools`], [`ErrorKind::Stopped`] when
+    /// the task's own attempt is to end; the submitted task is interrupted then.
     pub fn wait(self) -> TaskResult {
         self.wait_timeout(None).unwrap_or_else(|pending| pending.give_up())
     }

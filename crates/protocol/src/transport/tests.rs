@@ -1,7 +1,7 @@
 //! The transport over real channels.
 
 use bytes::Bytes;
-use pushflow_model::{AttemptId, CommandTask, Family, ProcessClass, ScriptTask, TaskSpec};
+use pushflow_model::{AttemptId, CommandTask, Family, ProcessClass, ScriptTask, TaskSpec, TryNumber};
 
 use super::envelope::{Envelope, write_envelope};
 use super::frames::{LAST, number_in};
@@ -14,6 +14,7 @@ fn job(attempt: u64, size: usize) -> ToWorker {
     ToWorker::Run(vec![Job {
         attempt: AttemptId(attempt),
         actor: "actor".into(),
+        tried: TryNumber::ONLY,
         task,
         inputs: PackedData::inline(Bytes::from(vec![attempt as u8; size])),
     }])

@@ -106,9 +106,11 @@ def no_module(name):
         where = ", ".join(folders)
     else:
         return 'no module named "{}": "{}" is a module, not a package'.format(name, parent)
-    names = [module.name for module in pkgutil.iter_modules(folders)]
+    # A file whose name is no identifier can't be imported by its name.
+    names = [module.name for module in pkgutil.iter_modules(folders) if module.name.isidentifier()]
     # Far names: those of Python's own path, and those built into the interpreter.
     far = [] if parent else [module.name for module in pkgutil.iter_modules()] + list(sys.builtin_module_names)
+    far = [name for name in far if not name.startswith("_")]
     advice = did_you_mean(last, names, far, prefix=prefix)
     return 'no module named "{}" in {}{}'.format(name, where, advice)
 

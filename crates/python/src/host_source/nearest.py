@@ -5,7 +5,8 @@ def nearest(word, *groups):
     """The name that `word` most likely means; `None` where none is near enough, or where `word` is one of the names.
 
     The nearest name of the first group that has one near enough: in the first group one edit for each three characters
-    of `word`, at least one and at most two; in later groups one.
+    of `word`, at least one and at most two; in later groups one. Two names of which the longer has less than three
+    characters have too little in common.
     """
     limit = min(max(len(word) // 3, 1), 2)
     found = None
@@ -15,7 +16,8 @@ def nearest(word, *groups):
             return None
         if found is None:
             edits = [(distance(folded(word), folded(name), limit), name) for name in names]
-            found = min((pair for pair in edits if pair[0] <= limit), key=lambda pair: pair[0], default=None)
+            near = (pair for pair in edits if pair[0] <= limit and (pair[0] == 0 or max(len(word), len(pair[1])) > 2))
+            found = min(near, key=lambda pair: pair[0], default=None)
         limit = 1
     return found and found[1]
 

@@ -52,6 +52,13 @@ fn hands_on(inputs: Data) -> Data {
 }
 
 #[task]
+fn prints(inputs: Data) -> Data {
+    println!("said on standard output");
+    eprintln!("said on standard error");
+    inputs
+}
+
+#[task]
 fn checks(inputs: Data) -> Result<Data, String> {
     let length = i64::try_from(value(&inputs)?.len()).map_err(|error| error.to_string())?;
     Ok(Data::new().with("value", length))

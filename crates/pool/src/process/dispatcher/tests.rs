@@ -11,7 +11,7 @@ mod stop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_model::{Data, TaskSpec};
+use pushflow_model::{Data, TaskSpec, TryNumber};
 
 use super::*;
 use crate::attempt::Stream;

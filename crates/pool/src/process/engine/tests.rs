@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, unbounded};
-use pushflow_model::{AttemptId, Data, TaskSpec};
+use pushflow_model::{AttemptId, Data, TaskSpec, TryNumber};
 
 use super::*;
 use crate::PoolOptions;
