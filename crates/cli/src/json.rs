@@ -25,6 +25,10 @@ pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: OutputSelec
     object.insert("run".to_owned(), json!(outcome.run.to_string()));
     object.insert("workflow".to_owned(), json!(workflow.name()));
     object.insert("outcome".to_owned(), json!(ending(&outcome.ending.kind)));
+    object.insert("reached_end".to_owned(), json!(outcome.ending.reached_end()));
+    if !outcome.ending.no_end.is_empty() {
+        object.insert("reasons".to_owned(), json!(outcome.ending.no_end));
+    }
     object.insert("result".to_owned(), result(outcome, output)?);
     if output == OutputSelection::All {
         object.insert("nodes".to_owned(), nodes(&outcome.ending.executions)?);

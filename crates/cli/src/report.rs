@@ -115,6 +115,10 @@ pub(crate) fn explain(outcome: &Outcome) {
     }
     if !outcome.is_finished() {
         write_line(&format!("pushflow: {outcome}"));
+    } else if !outcome.ending.reached_end() {
+        let reasons = outcome.ending.no_end.join("; ");
+        let colon = if reasons.is_empty() { "" } else { ": " };
+        write_line(&format!("pushflow: no end was reached{colon}{reasons}"));
     }
 }
 

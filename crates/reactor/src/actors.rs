@@ -42,23 +42,23 @@ impl Reactor {
         }
         let done = match &plan.actor(actor).kind {
             ActorKind::Start | ActorKind::Fork | ActorKind::Port | ActorKind::Join => {
-                self.hand_on(plan, plan.out_links(actor), got.into())
+                self.hand_on(plan, actor, plan.out_links(actor), got.into())
             }
             ActorKind::Router(router) => match plan.links_of_port(actor, router, &got) {
-                Ok(out_links) => self.hand_on(plan, out_links, got.into()),
+                Ok(out_links) => self.hand_on(plan, actor, out_links, got.into()),
                 Err(error) => Err(Box::new(FanOutError { error, data: got })),
             },
             ActorKind::Stop => return self.reach_stop(actor, actor, got, step),
             ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
             ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
-            ActorKind::Status(None) => self.hand_on(plan, plan.out_links(actor), got.into()),
+            ActorKind::Status(None) => self.hand_on(plan, actor, plan.out_links(actor), got.into()),
             ActorKind::Custom(behaviour) => self.run_custom(actor, behaviour.as_ref(), got, step),
             ActorKind::Task(task) => match inputs(task, got.clone(), plan) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
                     let outgoing = outgoing(task.passing, inputs, &plan.travelling);
                     self.note_execution(self.execution_of(actor), &got, Ok(&outgoing.data), step);
-                    let done = self.hand_on(plan, plan.out_links(actor), outgoing);
+                    let done = self.hand_on(plan, actor, plan.out_links(actor), outgoing);
                     done.map_err(|failure| Box::new(FanOutError { data: got, ..*failure }))
                 }
                 Err(error) => {
@@ -87,7 +87,7 @@ impl Reactor {
         let sent = done.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))).and_then(|sent| {
             let out_links = step.plan.out_links(actor);
             sent.into_iter()
-                .try_for_each(|data| self.hand_on(step.plan, out_links, data.into()))
+                .try_for_each(|data| self.hand_on(step.plan, actor, out_links, data.into()))
                 .map_err(|failure| failure.error)
         });
         sent.map_err(|error| {
@@ -96,8 +96,21 @@ impl Reactor {
         })
     }
 
-    fn hand_on(&mut self, plan: &Plan, out_links: &[OutLink], outgoing: Outgoing) -> Result<(), Box<FanOutError>> {
-        fan_out(plan, out_links, outgoing, &mut self.queue)
+    fn hand_on(
+        &mut self,
+        plan: &Plan,
+        actor: ActorId,
+        out_links: &[OutLink],
+        outgoing: Outgoing,
+    ) -> Result<(), Box<FanOutError>> {
+        // Only a link with a condition can be left out.
+        if out_links.iter().any(|link_out| link_out.plain) || out_links.is_empty() {
+            return fan_out(plan, out_links, outgoing, &mut self.queue);
+        }
+        let (before, outputs) = (self.queue.len(), outgoing.seen.as_ref().unwrap_or(&outgoing.data).clone());
+        fan_out(plan, out_links, outgoing, &mut self.queue)?;
+        self.dead_ends.note(actor, self.queue.len() > before, out_links, &outputs, plan);
+        Ok(())
     }
 
     /// Keeps data that reached the stop actor from the actor `from`.
@@ -118,7 +131,7 @@ impl Reactor {
     ) -> Result<(), Box<FanOutError>> {
         self.status = Some(status.to_owned());
         step.actions.push(Action::Status(status.to_owned()));
-        self.hand_on(step.plan, step.plan.out_links(actor), got.into())
+        self.hand_on(step.plan, actor, step.plan.out_links(actor), got.into())
     }
 
     fn submit(&mut self, actor: ActorId, task: &Task, got: Data, inputs: Data, step: &mut Step<'_>) {
@@ -174,7 +187,7 @@ impl Reactor {
         if let Some(got) = noted {
             self.note_execution(execution, &got, Ok(&outgoing.data), step);
         }
-        if let Err(failure) = self.hand_on(plan, out_links, outgoing) {
+        if let Err(failure) = self.hand_on(plan, actor, out_links, outgoing) {
             self.fail(execution, failure.error, kept.unwrap_or(failure.data), step);
         }
     }

@@ -81,6 +81,7 @@ impl Reactor {
                 if stalled.is_empty() { EndingKind::Finished } else { EndingKind::Stalled }
             }
         };
+        let no_end = if kind == EndingKind::Finished { self.no_end_reasons(step.plan) } else { Vec::new() };
         self.drop_arrivals();
         let CollectedOutputs { outputs, executions, dropped: more_outputs } = self.outputs.take(step.plan);
         step.actions.push(Action::Finish(Box::new(Ending {
@@ -91,6 +92,7 @@ impl Reactor {
             more_outputs,
             status: self.status.take(),
             stalled,
+            no_end,
             handled_errors: self.errors.handled_count,
             handled: std::mem::take(&mut self.errors.handled),
             errors: std::mem::take(&mut self.errors.listed),

@@ -49,6 +49,9 @@ pub struct Ending {
     pub status: Option<String>,
     /// For a stalled run: which join waits for which actor, one sentence each.
     pub stalled: Vec<String>,
+    /// For a run of an ewoks graph that finished without reaching an end: which nodes took none of their links since a
+    /// condition did not hold, and which wait for a required link, one clause each.
+    pub no_end: Vec<String>,
     /// How many errors were handled: each triggered a handler, or its task was tried again.
     pub handled_errors: u64,
     /// The first of the handled errors, at most [`super::Limits::errors`].
@@ -74,6 +77,13 @@ pub struct ActorError {
     pub tried: TryNumber,
     /// How it failed.
     pub error: TaskError,
+}
+
+impl Ending {
+    /// Whether data reached the end of the graph.
+    pub fn reached_end(&self) -> bool {
+        self.result.is_some()
+    }
 }
 
 impl fmt::Display for ActorError {

@@ -40,6 +40,7 @@
 
 mod actors;
 mod closing;
+mod dead_ends;
 mod deadlines;
 mod ending;
 mod error_data;
@@ -70,6 +71,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dead_ends::DeadEnds;
 use deadlines::Deadlines;
 use error_log::ErrorLog;
 use in_flight::InFlight;
@@ -108,6 +110,7 @@ pub struct Reactor {
     errors: ErrorLog,
     outputs: OutputCollector,
     rounds: Rounds,
+    dead_ends: DeadEnds,
     soft_stop: Option<SoftStop>,
     retries: HashMap<ActorId, Retries>,
     /// Of the jitter of retries.
@@ -150,6 +153,7 @@ impl Reactor {
             status: None,
             errors: ErrorLog::new(limits.errors),
             outputs: OutputCollector::new(Outputs::default(), limits.outputs),
+            dead_ends: DeadEnds::default(),
             soft_stop: None,
             retries: plan.graph().retries().collect(),
             seed: 0,

@@ -50,7 +50,7 @@ fn the_object_about_a_run_has_this_form() {
     let mut object = pinned(finished.assert_code(0).json());
     assert_eq!(finished.stdout.lines().count(), 1);
     let keys: Vec<&String> = object.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["schema", "run", "workflow", "outcome", "result", "nodes", "errors", "seconds"]);
+    assert_eq!(keys, ["schema", "run", "workflow", "outcome", "reached_end", "result", "nodes", "errors", "seconds"]);
     let done = json!({"stdout": "it works\n", "stderr": "", "exit_code": 0});
     assert_eq!(object["result"].take(), done);
     let port = |x: i64| {
@@ -60,7 +60,7 @@ fn the_object_about_a_run_has_this_form() {
     let inputs = json!({"script": "echo it works"});
     let sh = json!({"status": "finished", "attempt": 1, "round": 1, "try": 1, "inputs": inputs, "outputs": done});
     let expected = json!({
-        "schema": 1, "run": "RUN", "workflow": "test", "outcome": "finished", "result": null,
+        "schema": 1, "run": "RUN", "workflow": "test", "outcome": "finished", "reached_end": true, "result": null,
         "nodes": {"a": port(2), "lonely": port(2), "sh": {"executions": [sh]}},
         "errors": [], "seconds": 0,
     });
