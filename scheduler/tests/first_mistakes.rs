@@ -274,3 +274,20 @@ fn a_condition_on_an_output_that_the_task_never_has_is_a_warning() {
                    mean \"exit_code\"?";
     assert_eq!((warning.actor, warning.to_string().as_str()), (Some(list), message));
 }
+
+#[test]
+fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
+    let mut workflow = Workflow::new("command");
+    let start = workflow.start().unwrap();
+    let task = workflow.task("list", TaskSpec::command(["ls"])).unwrap();
+    workflow.connect(start, task).unwrap();
+    let stop = workflow.stop().unwrap();
+    workflow.connect(task, stop).unwrap();
+    let mut options = RunOptions::new().pool(PoolType::Thread);
+    options.pool_options.worker = Some("/no/such/worker".into());
+    let error = workflow.run(Data::new(), &options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the worker program \"/no/such/worker\" (--worker or PoolOptions::worker) is not there"
+    );
+}

@@ -427,23 +427,6 @@ fn a_stop_from_another_thread_ends_the_run_and_says_why() {
     assert_eq!(outcome.ending.kind, EndingKind::Stopped { reason: "the shift is over".into() });
 }
 
-#[test]
-fn a_command_runs_under_the_guardian_only_where_there_is_a_worker_program() {
-    let mut workflow = Workflow::new("command");
-    let start = workflow.start().unwrap();
-    let task = workflow.task("list", TaskSpec::command(["ls"])).unwrap();
-    workflow.connect(start, task).unwrap();
-    let stop = workflow.stop().unwrap();
-    workflow.connect(task, stop).unwrap();
-    let mut options = in_this_process();
-    options.pool_options.worker = Some("/no/such/worker".into());
-    let error = workflow.run(Data::new(), &options).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the worker program \"/no/such/worker\" (--worker or PoolOptions::worker) is not there"
-    );
-}
-
 #[derive(Default)]
 struct Recorder(Mutex<Vec<String>>);
 
