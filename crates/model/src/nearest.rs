@@ -8,15 +8,13 @@
 /// How many edits away a name of a far group may be.
 const FAR_EDITS: usize = 1;
 
-/// Shorter names are proposed for no other name: one edit changes too much of them.
-const SHORTEST: usize = 3;
-
 /// The candidate that `word` most likely means: the nearest one of the first group that has one near enough, and the
 /// first one of several that are equally near.
 ///
 /// In the first group a candidate may be one edit away for each three characters of `word`, at least one and at most two;
-/// in later groups one. Two names of which the longer has less than three characters have too little in common. Case, `_` and `-` do not count; a swap of two neighbours counts as one edit. `None` when no
-/// candidate is near enough, or when `word` is a candidate itself.
+/// in later groups one. Case, `_` and `-` do not count; a swap of two neighbours counts as one edit. Two names have too
+/// little in common if the edits are as many as the shorter one has characters and it does not begin the longer one: `x`
+/// and `y`, but not `b` and `bb`. `None` when no candidate is near enough, or when `word` is a candidate itself.
 ///
 /// ```
 /// use pushflow_model::nearest;
@@ -39,9 +37,12 @@ where
             if candidate == word {
                 return None;
             }
-            let edits = strsim::osa_distance(&folded_word, &folded(candidate));
-            let is_short = word.chars().count().max(candidate.chars().count()) < SHORTEST;
-            if edits <= limit && !(is_short && edits > 0) && best.is_none_or(|(fewest, _)| edits < fewest) {
+            let folded_candidate = folded(candidate);
+            let edits = strsim::osa_distance(&folded_word, &folded_candidate);
+            if edits <= limit
+                && are_akin(&folded_word, &folded_candidate, edits)
+                && best.is_none_or(|(fewest, _)| edits < fewest)
+            {
                 best = Some((edits, candidate));
             }
         }
@@ -81,6 +82,12 @@ pub(crate) fn choose(names: &[&str]) -> String {
     format!("choose {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or "))
 }
 
+/// Whether two names, that many edits apart, have more in common than a chance.
+fn are_akin(left: &str, right: &str, edits: usize) -> bool {
+    let shorter = left.chars().count().min(right.chars().count());
+    edits < shorter || edits == 0 || left.starts_with(right) || right.starts_with(left)
+}
+
 /// A name without what does not count.
 fn folded(name: &str) -> String {
     name.chars().filter(|letter| !matches!(letter, '_' | '-')).flat_map(char::to_lowercase).collect()
@@ -114,7 +121,9 @@ mod tests {
     fn a_short_name_of_its_own_means_nothing_else() {
         assert_eq!(nearest("x", [["id", "label"]]), None);
         assert_eq!(nearest("f", [["t", "y"]]), None);
-        assert_eq!(nearest("di", [["id", "ab"]]), None);
+        assert_eq!(nearest("o", [["io"]]), None);
+        assert_eq!(nearest("di", [["ab", "id"]]), Some("id"));
+        assert_eq!(nearest("b", [["bb"]]), Some("bb"));
         assert_eq!(nearest("X", [["x"]]), Some("x"), "case does not count");
         assert_eq!(nearest("ab", [["abc"]]), Some("abc"));
         assert_eq!(nearest("tags", [["task", "class"]]), None);

@@ -5,8 +5,8 @@ def nearest(word, *groups):
     """The name that `word` most likely means; `None` where none is near enough, or where `word` is one of the names.
 
     The nearest name of the first group that has one near enough: in the first group one edit for each three characters
-    of `word`, at least one and at most two; in later groups one. Two names of which the longer has less than three
-    characters have too little in common.
+    of `word`, at least one and at most two; in later groups one. Two names have too little in common if the
+    edits are as many as the shorter one has characters and it does not begin the longer one.
     """
     limit = min(max(len(word) // 3, 1), 2)
     found = None
@@ -16,10 +16,15 @@ def nearest(word, *groups):
             return None
         if found is None:
             edits = [(distance(folded(word), folded(name), limit), name) for name in names]
-            near = (pair for pair in edits if pair[0] <= limit and (pair[0] == 0 or max(len(word), len(pair[1])) > 2))
+            near = (pair for pair in edits if pair[0] <= limit and are_akin(folded(word), folded(pair[1]), pair[0]))
             found = min(near, key=lambda pair: pair[0], default=None)
         limit = 1
     return found and found[1]
+
+
+def are_akin(left, right, edits):
+    """Whether two names, that many edits apart, have more in common than a chance."""
+    return not edits or edits < min(len(left), len(right)) or left.startswith(right) or right.startswith(left)
 
 
 def folded(name):
