@@ -1,7 +1,12 @@
 //! [`Reactor`]: decides what happens next in one run of one graph, and carries nothing out itself.
 //!
 //! The reactor is a pure state machine: [`Reactor::on`] takes an [`Event`] and the time, and appends [`Action`]s for
-//! its caller to carry out. It owns no thread, clock, channel or file, and waits for nothing.
+//! its caller to carry out. It owns no thread, clock, channel or file, and waits for nothing. Time is an input too: the
+//! caller sends an [`Event::Tick`] when [`Reactor::next_tick`] has passed, and the deadline of the run, the time limits of
+//! attempts, the delays of retries and the patience with interrupted attempts follow from that (`time`).
+//!
+//! What a reactor does follows from its inputs alone: the same events at the same times, with the same seed, give the same
+//! actions.
 //!
 //! # Phases
 //!
@@ -33,10 +38,10 @@
 //! - `message`, `ending`: events and actions, and how a run ends;
 //! - `plan` with `links`, `router_ports` and `handlers`: the graph, compiled;
 //! - `merge` and `join`: what an actor keeps of its arrivals;
-//! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `missing_data`: the other parts of the
-//!   state;
+//! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `deadlines`, `times`, `dead_ends`,
+//!   `missing_data`: the other parts of the state;
 //! - `fan_out`: which links are taken, and with what data;
-//! - `actors`, `failure`, `retry`, `soft_stop`, `closing`, `stall`: the steps of a run, as methods of [`Reactor`].
+//! - `actors`, `failure`, `retry`, `soft_stop`, `time`, `closing`, `stall`: the steps of a run, as methods of [`Reactor`].
 
 mod actors;
 mod closing;

@@ -86,7 +86,7 @@ fn a_command_and_a_script_find_their_node_round_and_try_in_their_environment() {
     let line = "echo $PUSHFLOW_NODE $PUSHFLOW_ROUND $PUSHFLOW_TRY $OWN >> said; test $PUSHFLOW_TRY -ge 2";
     for pool in ["process", "thread"] {
         let folder = Folder::new();
-        folder.write("script.sh", &format!("cd {}; {line}", folder.path("").display()));
+        folder.write("script.sh", format!("cd {}; {line}", folder.path("").display()));
         let line = format!("cd {}; {line}", folder.path("").display());
         let graph = json!({"graph": {"id": "g"}, "nodes": [
             {"id": "command", "pushflow": {"command": ["sh", "-c", line], "retries": {"errors": 1},

@@ -238,7 +238,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_run_ends_once_and_its_counts_balance(
@@ -288,6 +288,11 @@ proptest! {
         }
         prop_assert_eq!(replayed(reactor(graph), &run.received), run.answered, "what a reactor does follows from its inputs");
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_order_of_completions_does_not_change_what_runs_where_nothing_races(
