@@ -41,7 +41,8 @@
 //! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `deadlines`, `times`, `dead_ends`,
 //!   `missing_data`: the other parts of the state;
 //! - `fan_out`: which links are taken, and with what data;
-//! - `actors`, `failure`, `retry`, `soft_stop`, `time`, `closing`, `stall`: the steps of a run, as methods of [`Reactor`].
+//! - `actors`, `failure`, `retry`, `soft_stop`, `time`, `closing`, `stall`, `no_end`: the steps of a
+//!   run, as methods of [`Reactor`].
 
 mod actors;
 mod closing;
@@ -59,6 +60,7 @@ mod links;
 mod merge;
 mod message;
 mod missing_data;
+mod no_end;
 mod outputs;
 mod phase;
 mod plan;
