@@ -8,16 +8,28 @@ use pushflow_model::{AttemptId, Exit, TaskError, TryNumber};
 use pushflow_pool::Stream;
 use pushflow_reactor::EndingKind;
 
-/// Names a run by the pid of its process and a count. It is unique on this machine until the system uses the pid again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunId {
-    pub(crate) pid: u32,
-    pub(crate) count: u64,
+/// Names a run, among all runs on all machines: a UUID of version 7 (RFC 9562), whose text sorts by the time at which the
+/// run was prepared.
+///
+/// It displays itself as `019ad3a8-7f6e-7c31-9c0e-5d3f1b8a2e44`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(uuid::Uuid);
+
+impl RunId {
+    /// An id that no other run has.
+    pub(crate) fn unique() -> RunId {
+        RunId(uuid::Uuid::now_v7())
+    }
+
+    /// The number that the text writes in hexadecimal digits.
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
 }
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.pid, self.count)
+        self.0.fmt(f)
     }
 }
 

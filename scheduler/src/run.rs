@@ -18,7 +18,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -84,8 +83,6 @@ struct Todo {
     ending: Option<Box<Ending>>,
 }
 
-static RUNS: AtomicU64 = AtomicU64::new(0);
-
 impl Run {
     /// Opens the pools of a run. Modules and scripts are looked for in `folder` first.
     pub(crate) fn prepare(
@@ -122,7 +119,7 @@ impl Run {
         let names = task_names(&graph);
         let mut limits = options.limits;
         limits.max_rounds = limits.max_rounds.or(asked.max_rounds);
-        let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
+        let id = RunId::unique();
         let times = pools.patience(Times { deadline: timeout, attempt_timeout, ..Times::default() });
         // Each `RandomState` has random keys.
         let seed = options.seed.unwrap_or_else(|| RandomState::new().hash_one(()));

@@ -16,6 +16,17 @@ fn says_round_and_try(context: &TaskContext) -> Result<Data, String> {
 }
 
 #[test]
+fn each_run_has_an_id_of_its_own_which_sorts_by_time() {
+    let mut workflow = Workflow::new("nothing");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    workflow.connect(start, stop).unwrap();
+    let options = RunOptions::new().pool(PoolType::Thread);
+    let ids: Vec<String> = (0..3).map(|_| workflow.run(Data::new(), &options).unwrap().run.to_string()).collect();
+    assert!(ids.is_sorted() && ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
+    assert!(ids.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'7'), "{ids:?}");
+}
+
+#[test]
 fn a_task_and_its_events_know_the_round_and_the_try() {
     let mut workflow = Workflow::new("rounds");
     let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
