@@ -261,8 +261,35 @@ fn a_second_sigint_kills_what_ignores_the_first() {
     folder.wait_for("ready");
     running.signal(Signal::SIGINT);
     running.wait_for_error_text("once more kills what runs");
+    // Half a second after the first signal another one counts.
+    std::thread::sleep(Duration::from_millis(600));
     running.signal(Signal::SIGINT);
     running.wait().assert_code(130);
+}
+
+/// `timeout`, `make` and batch systems signal a process and its group: it gets the signal twice, and its tasks have their
+/// grace nevertheless.
+#[test]
+fn a_signal_that_arrives_twice_at_once_is_one() {
+    let module = r#"
+import os, time
+
+def saves(**inputs):
+    open("ready", "w").close()
+    try:
+        time.sleep(600)
+    finally:
+        time.sleep(0.2)
+        open("saved", "w").close()
+"#;
+    for _ in 0..5 {
+        let folder = Folder::with_tasks(module, &["saves"]);
+        let running = Program::pushflow_run(folder.graph()).in_folder(folder.path("")).start();
+        folder.wait_for("ready");
+        (0..3).for_each(|_| running.signal(Signal::SIGTERM));
+        running.wait().assert_code(143);
+        assert!(folder.has("saved"));
+    }
 }
 
 /// Runs a graph with a deadline that passes after the task has made this file.
