@@ -140,7 +140,7 @@ pub enum EventKind {
         /// Its error.
         error: TaskError,
     },
-    /// A failed attempt is tried again.
+    /// A failed attempt is tried again. If the run ends during the delay, the next attempt has no event of its own.
     AttemptRetried {
         /// The actor.
         actor: ActorId,

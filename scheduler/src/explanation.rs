@@ -33,6 +33,8 @@ pub struct OpenAttempt {
     pub submitted: Duration,
     /// The time since it started, and the pid of its process; `None` while it waits for a worker.
     pub running: Option<(Duration, u32)>,
+    /// Whether it waits for the delay of its retry.
+    pub delayed: bool,
     /// Whether it has been interrupted.
     pub interrupted: bool,
 }
@@ -56,6 +58,9 @@ impl fmt::Display for OpenAttempt {
         match self.running {
             Some((since, pid)) => {
                 write!(f, "{actor:?}{tried} has been running for {:.1} s in process {pid}", since.as_secs_f64())
+            }
+            None if self.delayed => {
+                write!(f, "{actor:?}{tried} has waited {:.1} s for the delay of its retry", submitted.as_secs_f64())
             }
             None => write!(f, "{actor:?}{tried} has waited {:.1} s for a worker", submitted.as_secs_f64()),
         }?;

@@ -49,7 +49,8 @@ pub struct RunOptions {
     pub seed: Option<u64>,
     /// The Python interpreter of all pools, and where it finds modules.
     pub python: PythonSettings,
-    /// The signals that stop the run; the second signal kills the attempts that still run. None by default
+    /// The signals that stop the run; the second signal, half a second later or more, kills the attempts that
+    /// still run. None by default
     /// (`docs/parity.md` P91): then a signal keeps the effect that it had before, which for most signals is to end the
     /// program.
     pub stop_signals: Vec<StopSignal>,

@@ -12,8 +12,9 @@
 //! When a tick is due, the run first handles all inputs that were sent by then: it sends [`RunInput::Tick`] to itself,
 //! and every input before that one still counts. So no result counts as late because the run was slow to handle it.
 //!
-//! Several inputs are handled together: each goes to the reactor by itself, so that observers hear everything in its
-//! order, and the attempts that follow are submitted together.
+//! Several inputs are handled together: each goes to the reactor by itself, at its own time, so that observers hear
+//! everything in its order, and the attempts that follow are submitted together. The run's deadline alone does not wait
+//! for the inputs that are left.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -79,8 +80,12 @@ pub struct Run {
 struct Todo {
     /// The attempts to submit, in their order.
     submitted: Vec<(ActorId, Attempt)>,
+    /// Whether the reactor asks to be continued.
+    go_on: bool,
     /// How the run ended, if it is over.
     ending: Option<Box<Ending>>,
+    /// The memory for the actions of one event.
+    actions: Vec<Action>,
 }
 
 impl Run {
@@ -162,8 +167,8 @@ impl Run {
         self.observers.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
         let first = if self.pools.is_none() { self.why_given_up() } else { Event::Begin };
         let mut todo = Todo::default();
-        self.hand_over(first, self.began.elapsed(), &mut todo);
-        self.submit(&mut todo);
+        self.hand_over(first, &mut todo);
+        self.act(&mut todo);
         while todo.ending.is_none() {
             self.handle_next(&mut todo);
         }
@@ -178,7 +183,7 @@ impl Run {
             RunInput::Kill => Some("killed".into()),
             _ => None,
         });
-        asked.map_or(Event::Tick, |reason| Event::StopAsked { reason })
+        asked.map_or(Event::Deadline, |reason| Event::StopAsked { reason })
     }
 
     /// Waits for inputs until a tick is due, and handles what has arrived.
@@ -190,63 +195,66 @@ impl Run {
         };
         // The run holds a sender itself, so that the channel never closes: an error means that a tick is due.
         let mut next = received.ok();
-        let now = self.began.elapsed();
         let mut left = BATCH;
         while let Some(input) = next {
-            self.handle_input(input, now, todo);
+            self.handle_input(input, todo);
             left -= 1;
             next = if left > 0 { self.inputs.try_recv().ok() } else { None };
         }
-        self.submit(todo);
+        // The deadline does not wait behind the inputs that have arrived meanwhile, however many they are.
+        if self.reactor.deadline().is_some_and(|at| at <= self.began.elapsed()) {
+            self.hand_over(Event::Deadline, todo);
+        }
+        self.act(todo);
         if !self.tick_sent && self.reactor.next_tick().is_some_and(|at| at <= self.began.elapsed()) {
             self.tick_sent = self.self_sender.send(RunInput::Tick).is_ok();
         }
     }
 
-    fn handle_input(&mut self, input: RunInput, now: Duration, todo: &mut Todo) {
+    fn handle_input(&mut self, input: RunInput, todo: &mut Todo) {
         match input {
-            RunInput::Pool(reported) => reported.into_iter().for_each(|event| self.pool_event(event, now, todo)),
+            RunInput::Pool(reported) => reported.into_iter().for_each(|event| self.pool_event(event, todo)),
             RunInput::SoftStop { reason } => {
                 self.observers.tell(EventKind::Stopping { reason: reason.clone() });
-                self.hand_over(Event::SoftStopAsked { reason }, now, todo);
+                self.hand_over(Event::SoftStopAsked { reason }, todo);
             }
             RunInput::Stop { reason } => {
                 self.observers.tell(EventKind::Stopping { reason: reason.clone() });
-                self.hand_over(Event::StopAsked { reason }, now, todo);
+                self.hand_over(Event::StopAsked { reason }, todo);
             }
             RunInput::Kill => {
                 self.submit(todo);
                 // Their events about it are among the inputs afterwards.
                 self.pools.close(Instant::now());
-                self.hand_over(Event::KillAsked, now, todo);
+                self.hand_over(Event::KillAsked, todo);
             }
             // The receiver of the answer may have been dropped.
             RunInput::Explain(answer) => drop(answer.send(self.explain())),
-            RunInput::Continue => self.hand_over(Event::Continue, now, todo),
+            RunInput::Continue => self.hand_over(Event::Continue, todo),
             RunInput::Tick => {
                 self.tick_sent = false;
-                self.hand_over(Event::Tick, self.began.elapsed(), todo);
+                self.hand_over(Event::Tick, todo);
             }
         }
     }
 
     /// Tells observers and the reactor of an event of a pool. What a pool still reports of an attempt that was given up
     /// is told to nobody.
-    fn pool_event(&mut self, event: PoolEvent, now: Duration, todo: &mut Todo) {
+    fn pool_event(&mut self, event: PoolEvent, todo: &mut Todo) {
         let actor_of = |attempt: AttemptId| self.reactor.attempt(attempt).map(|status| status.actor);
         match event {
             PoolEvent::Started { attempt, pid } => {
                 let Some(AttemptStatus { actor, tried, .. }) = self.reactor.attempt(attempt) else { return };
                 self.observers.tell(EventKind::AttemptStarted { actor, attempt, tried, pid });
-                self.hand_over(Event::Started { attempt, pid }, now, todo);
+                self.hand_over(Event::Started { attempt, pid }, todo);
             }
-            PoolEvent::Requeued { attempt } => self.hand_over(Event::Requeued { attempt }, now, todo),
+            PoolEvent::Requeued { attempt } => self.hand_over(Event::Requeued { attempt }, todo),
             PoolEvent::Output { attempt, stream, bytes } => {
                 let attempt = attempt.and_then(|attempt| Some((actor_of(attempt)?, attempt)));
                 self.observers.tell(EventKind::Output { attempt, stream, bytes });
             }
-            PoolEvent::Finished { attempt, result } => self.hand_over(Event::Finished { attempt, result }, now, todo),
-            PoolEvent::Failed { attempt, error } => self.hand_over(Event::Failed { attempt, error }, now, todo),
+            PoolEvent::Finished { attempt, result } => self.hand_over(Event::Finished { attempt, result }, todo),
+            PoolEvent::Failed { attempt, error } => self.hand_over(Event::Failed { attempt, error }, todo),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
                 let Some(actor) = actor_of(attempt) else { return };
                 let signal = pushflow_model::signal_name(signal);
@@ -267,10 +275,10 @@ impl Run {
     }
 
     /// Hands one event to the reactor and carries out its actions. Attempts to submit are kept in `todo`.
-    fn hand_over(&mut self, event: Event, now: Duration, todo: &mut Todo) {
-        let mut actions = Vec::new();
-        self.reactor.on(event, now, &mut actions);
-        for action in actions {
+    fn hand_over(&mut self, event: Event, todo: &mut Todo) {
+        let mut actions = std::mem::take(&mut todo.actions);
+        self.reactor.on(event, self.began.elapsed(), &mut actions);
+        for action in actions.drain(..) {
             match action {
                 Action::Submit { attempt: id, actor, tried, inputs } => {
                     self.observers.tell(EventKind::AttemptSubmitted { actor, attempt: id, tried });
@@ -286,11 +294,20 @@ impl Run {
                     self.gave_up = true;
                     self.pools.give_up(actor, attempt);
                 }
-                // Behind the inputs that have arrived meanwhile.
-                Action::Continue => drop(self.self_sender.send(RunInput::Continue)),
+                Action::Continue => todo.go_on = true,
                 Action::Finish(finished) => todo.ending = Some(finished),
                 information => self.tell(information),
             }
+        }
+        todo.actions = actions;
+    }
+
+    /// Submits what is to be submitted, and continues the reactor, if it asks for that, in the next turn: behind the inputs
+    /// that have arrived meanwhile.
+    fn act(&mut self, todo: &mut Todo) {
+        self.submit(todo);
+        if std::mem::take(&mut todo.go_on) {
+            self.self_sender.send(RunInput::Continue).ok();
         }
     }
 
@@ -331,9 +348,8 @@ impl Run {
         // The run does not wait a second time for an attempt that it has given up.
         let patience = if self.gave_up { Duration::ZERO } else { CLOSE_TIMEOUT };
         self.pools.close(Instant::now() + patience);
-        let now = self.began.elapsed();
         while let Ok(input) = self.inputs.try_recv() {
-            self.handle_input(input, now, &mut Todo::default());
+            self.handle_input(input, &mut Todo::default());
         }
         self.observers.tell(EventKind::RunEnded { ending: ending.kind.clone() });
         Outcome {
@@ -362,6 +378,7 @@ impl Run {
             actor: self.names[&status.actor].to_string(),
             submitted: now.saturating_sub(status.opened),
             running: status.running.map(|running| (now.saturating_sub(running.since), running.pid)),
+            delayed: status.delayed,
             interrupted: status.interrupted,
         }
     }

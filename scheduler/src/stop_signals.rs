@@ -3,8 +3,8 @@
 //! A registry lists the runs that subscribe to signals, and has one watch for each signal with a subscriber. One
 //! thread, started with the first subscription, receives the signals. It asks each subscriber of a signal to stop at
 //! the first signal, and kills it at the second. Signals that follow the first at once count as one with it: `timeout`,
-//! `make` and batch systems signal a process and its group, so that it gets each signal twice. When the last subscriber of a signal has ended, the signal has its
-//! former action again. A run may subscribe from any thread.
+//! `make` and batch systems signal a process and its group, so that it gets each signal twice. When the last subscriber
+//! of a signal has ended, the signal has its former action again. A run may subscribe from any thread.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

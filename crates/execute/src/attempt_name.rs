@@ -22,7 +22,8 @@ impl AttemptName {
     pub(crate) fn variables(&self) -> Vec<(OsString, OsString)> {
         let TryNumber { round, number, .. } = self.tried;
         vec![
-            ("PUSHFLOW_NODE".into(), (*self.actor).into()),
+            // No variable can have a NUL byte.
+            ("PUSHFLOW_NODE".into(), self.actor.replace('\0', "\u{fffd}").into()),
             ("PUSHFLOW_ROUND".into(), round.to_string().into()),
             ("PUSHFLOW_TRY".into(), number.to_string().into()),
         ]

@@ -10,6 +10,7 @@
 //! | `registry/call.rs` | the code that `#[task]` calls to unpack inputs and pack results |
 //! | `registry/panics.rs` | the panic of a task as an error with its source location |
 //! | `registry/available_names.rs` | messages about missing names |
+//! | `attempt_name.rs` | [`AttemptName`]: which attempt it is, for its task |
 //! | `context.rs` | [`TaskContext`]: the attempt, as its Rust task sees it |
 //! | `runner.rs` | [`Runner`]: commands, scripts and Python tasks |
 //! | `command.rs`, `template.rs` | command tasks, and the inputs in their arguments |
@@ -17,9 +18,9 @@
 //! | `program.rs`, `pipes.rs` | runs one program, and reads its output until it has ended |
 //!
 //! ```
-//! use pushflow_execute::{execute, task};
+//! use pushflow_execute::{AttemptName, execute, task};
 //! use pushflow_guardian::Interrupter;
-//! use pushflow_model::{AttemptId, Data, TaskSpec, Value};
+//! use pushflow_model::{AttemptId, Data, TaskSpec, TryNumber, Value};
 //!
 //! #[task(crate = pushflow_execute)]
 //! fn double(value: i64) -> Data {
@@ -27,7 +28,8 @@
 //! }
 //!
 //! let (task, inputs) = (TaskSpec::rust("double"), Data::new().with("value", 21));
-//! let result = execute(None, &task, &inputs, ("doubler".into(), AttemptId(1)), &Interrupter::new()).unwrap();
+//! let name = AttemptName { actor: "doubler".into(), id: AttemptId(1), tried: TryNumber::ONLY };
+//! let result = execute(None, &task, &inputs, name, &Interrupter::new()).unwrap();
 //! assert_eq!(result.value("value").unwrap(), Some(&Value::Int(42)));
 //! ```
 

@@ -17,7 +17,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
+use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Origin, Passing, Task, Work};
 use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, TryNumber, Value};
 
 use super::fan_out::{FanOutError, Outgoing, fan_out};
@@ -103,8 +103,9 @@ impl Reactor {
         out_links: &[OutLink],
         outgoing: Outgoing,
     ) -> Result<(), Box<FanOutError>> {
-        // Only a link with a condition can be left out.
-        if out_links.iter().any(|link_out| link_out.plain) || out_links.is_empty() {
+        // Only a link with a condition can be left out, and only a run of an ewoks graph tells of that.
+        let is_told = plan.graph().origin() != Origin::Code;
+        if !is_told || out_links.is_empty() || !out_links.iter().all(|link_out| plan.is_conditional(link_out)) {
             return fan_out(plan, out_links, outgoing, &mut self.queue);
         }
         let (before, outputs) = (self.queue.len(), outgoing.seen.as_ref().unwrap_or(&outgoing.data).clone());
@@ -236,7 +237,7 @@ impl Reactor {
 
     /// The current execution of an actor, without an attempt.
     pub(super) fn execution_of(&self, actor: ActorId) -> ExecutionId {
-        let tried = TryNumber { round: self.rounds.of(actor), ..TryNumber::ONLY };
+        let tried = TryNumber { round: self.rounds.of(actor).max(1), ..TryNumber::ONLY };
         ExecutionId { actor, attempt: None, tried }
     }
 

@@ -12,7 +12,7 @@ use pushflow_graph::ActorId;
 use pushflow_model::{AttemptId, ErrorKind, TaskError};
 
 use super::ending::{Ending, EndingKind};
-use super::in_flight::InFlight;
+use super::in_flight::{AttemptStage, InFlight};
 use super::message::Action;
 use super::outputs::CollectedOutputs;
 use super::phase::{Closing, Phase, SoftStop};
@@ -50,6 +50,7 @@ impl Reactor {
     /// The error of an attempt; in a run that is closing, one that says that the attempt was still running, if it was.
     pub(super) fn with_closing_reason(&self, error: TaskError, attempt: &InFlight) -> TaskError {
         match &self.phase {
+            Phase::Closing(closing) if matches!(attempt.stage, AttemptStage::Delayed { .. }) => closing.still_delayed(),
             Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt.opened),
             _ => error,
         }

@@ -11,7 +11,7 @@ use super::plan::Plan;
 
 /// How many links of one actor are explained.
 const NAMED: usize = 5;
-/// How many characters of a value a sentence shows.
+/// How many bytes a text may have that a sentence shows.
 const SHOWN: usize = 40;
 
 /// The actors whose last execution took none of their links, each with the reasons of the first links.
@@ -53,11 +53,13 @@ fn reason(link_out: &OutLink, outputs: &Data, plan: &Plan) -> Option<String> {
     })
 }
 
-/// A value as JSON, shortened.
+/// A short value as JSON; the type of any other, whose text may be long.
 fn shown(value: &Value) -> String {
-    let text = value.to_json().map_or_else(|_| value.type_name().to_owned(), |json| json.to_string());
-    match text.char_indices().nth(SHOWN) {
-        None => text,
-        Some((end, _)) => format!("{}...", &text[..end]),
-    }
+    let is_short = match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => true,
+        Value::Str(text) => text.len() <= SHOWN,
+        _ => false,
+    };
+    let json = if is_short { value.to_json().ok() } else { None };
+    json.map_or_else(|| value.type_name().to_owned(), |json| json.to_string())
 }

@@ -95,6 +95,8 @@ pub struct AttemptStatus {
     pub opened: Duration,
     /// Since when it runs, and where; `None` while it waits.
     pub running: Option<Running>,
+    /// Whether it waits for the delay of its retry, and was not submitted yet.
+    pub delayed: bool,
     /// Whether it was interrupted.
     pub interrupted: bool,
 }
@@ -102,8 +104,9 @@ pub struct AttemptStatus {
 impl InFlight {
     pub(super) fn status(&self, attempt: AttemptId) -> AttemptStatus {
         let interrupted = matches!(self.stage, AttemptStage::Interrupted { .. });
+        let delayed = matches!(self.stage, AttemptStage::Delayed { .. });
         let InFlight { actor, tried, .. } = *self;
-        AttemptStatus { attempt, actor, tried, opened: self.opened, running: self.running(), interrupted }
+        AttemptStatus { attempt, actor, tried, opened: self.opened, running: self.running(), delayed, interrupted }
     }
 }
 

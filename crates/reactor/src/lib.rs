@@ -226,6 +226,7 @@ impl Reactor {
             Event::Requeued { attempt } => self.attempt_requeued(attempt),
             Event::Finished { attempt, result } => self.attempt_finished(attempt, result, step),
             Event::Failed { attempt, error } => self.attempt_failed(attempt, error, step),
+            Event::Deadline => self.close(EndingKind::TimedOut, step),
             Event::Tick => self.tick(step),
             Event::SoftStopAsked { reason } => self.stop_softly(reason),
             Event::StopAsked { reason } => self.close(EndingKind::Stopped { reason }, step),

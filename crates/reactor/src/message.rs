@@ -38,6 +38,8 @@ pub enum Event {
         /// How it failed.
         error: TaskError,
     },
+    /// The deadline of the run has passed; the events that its caller has received by then need not be handed over first.
+    Deadline,
     /// [`super::Reactor::next_tick`] has passed, and the caller has handed over everything that it had received by then.
     Tick,
     /// A user asked the run to end when its attempts in flight have ended: from here on, a task that would run fails

@@ -3,7 +3,9 @@
 //! Such a run has finished all the same (`docs/parity.md` P147): its branches ended at conditions that did not hold, or at
 //! actors that wait for a required link. This file says which ones.
 
-use pushflow_graph::ActorId;
+use std::collections::HashMap;
+
+use pushflow_graph::{ActorId, LinkId};
 
 use super::Reactor;
 use super::links::{Delivery, InputSlot};
@@ -38,23 +40,23 @@ impl Reactor {
 
     /// One clause for each actor that has some of its inputs and waits for required links that never delivered.
     fn waiting_merges(&self, plan: &Plan) -> Vec<String> {
+        let graph = plan.graph();
+        let out_links = graph.actors().flat_map(|(id, _)| plan.out_links(id).iter().chain(plan.error_links(id)));
+        let slots: HashMap<LinkId, u32> = out_links
+            .filter_map(|link_out| match link_out.delivery {
+                Delivery::Kept(InputSlot::Required(slot)) => Some((link_out.link, slot)),
+                _ => None,
+            })
+            .collect();
         let mut clauses = Vec::new();
         for (&actor, state) in plan.stateful_actors().iter().zip(&self.input_states) {
             let InputState::Merge(merge) = state else { continue };
             if !merge.has_some() {
                 continue;
             }
-            let missing = |&(link, source): &(_, ActorId)| {
-                let links = plan.out_links(source).iter().chain(plan.error_links(source));
-                let slot =
-                    links.filter(|link_out| link_out.link == link).find_map(|link_out| match link_out.delivery {
-                        Delivery::Kept(InputSlot::Required(slot)) => Some(slot),
-                        _ => None,
-                    });
-                slot.is_some_and(|slot| !merge.has_required(slot))
-            };
-            let sources = plan.graph().incoming(actor).into_iter().filter(missing);
-            let sources: Vec<String> = sources.map(|(_, source)| format!("{:?}", plan.actor(source).name)).collect();
+            let is_missing = |link: &LinkId| slots.get(link).is_some_and(|&slot| !merge.has_required(slot));
+            let missing = graph.incoming(actor).into_iter().filter(|(link, _)| is_missing(link));
+            let sources: Vec<String> = missing.map(|(_, source)| format!("{:?}", plan.actor(source).name)).collect();
             if !sources.is_empty() {
                 clauses.push(format!("{:?} waits for {}", plan.actor(actor).name, sources.join(" and ")));
             }

@@ -69,6 +69,6 @@ mod tests {
             let within = numbers.iter().filter(|&&number| (number * 10.0) as i32 == tenth).count();
             assert!((50..200).contains(&within), "{within} of 1000 numbers in tenth {tenth}");
         }
-        assert_eq!((&numbers == &of(7), &numbers == &of(8)), (true, false));
+        assert_eq!((numbers == of(7), numbers == of(8)), (true, false));
     }
 }

@@ -29,8 +29,12 @@ impl Reactor {
     /// When the reactor next has something to do without another event: the caller then sends
     /// [`Event::Tick`](super::Event::Tick), behind all events that it has received by then. `None` if nothing becomes due.
     pub fn next_tick(&self) -> Option<Duration> {
-        let deadline = self.times.deadline.filter(|_| matches!(self.phase, Phase::Waiting { .. } | Phase::Running));
-        deadline.into_iter().chain(self.deadlines.next()).min()
+        self.deadline().into_iter().chain(self.deadlines.next()).min()
+    }
+
+    /// When the run reaches its deadline; `None` if it has none, or is closing or over.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.times.deadline.filter(|_| matches!(self.phase, Phase::Waiting { .. } | Phase::Running))
     }
 
     pub(super) fn tick(&mut self, step: &mut Step<'_>) {

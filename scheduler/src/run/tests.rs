@@ -81,7 +81,7 @@ impl TestRun {
         let times = run.pools.patience(Times { attempt_timeout: Some(Duration::ZERO), ..Times::default() });
         run.reactor = Reactor::new(run.graph.clone(), Data::new(), options.limits).with_times(times);
         let mut todo = Todo::default();
-        run.hand_over(Event::Begin, run.began.elapsed(), &mut todo);
+        run.hand_over(Event::Begin, &mut todo);
         run.submit(&mut todo);
         TestRun { run, recorded }
     }
@@ -205,7 +205,7 @@ fn what_waits_to_be_tried_again_is_told_and_ends_at_once_when_the_run_is_stopped
     let ending = test.end();
     assert_eq!(test.recorded.all(), ["submit 1"]);
     let message = &ending.errors[0].error.message;
-    assert!(message.ends_with("(the attempt was interrupted before it started)"), "{message}");
+    assert_eq!(message, "the retry was still waiting for its delay when the run was stopped");
 }
 
 #[test]
@@ -238,4 +238,43 @@ fn observers_hear_what_happens_in_its_order_however_much_is_handled_together() {
     test.tell(PoolEvent::WorkerEnded { pid: 7, exit: pushflow_model::Exit::Code(0) });
     test.turn();
     assert_eq!(*heard.lock().unwrap(), ["AttemptStarted", "Output", "AttemptFinished", "WorkerEnded"]);
+}
+
+#[test]
+fn a_cycle_without_a_task_is_continued_once_a_turn() {
+    let mut workflow = Workflow::new("cycle");
+    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
+    let fork = workflow.fork("fork").unwrap();
+    workflow.connect(start, fork).unwrap();
+    workflow.connect(fork, stop).unwrap();
+    workflow.connect(fork, fork).unwrap();
+    let mut run = workflow.prepare(Data::new(), &RunOptions::new().pool(PoolType::Thread)).unwrap();
+    let mut todo = Todo::default();
+    run.hand_over(Event::Begin, &mut todo);
+    run.act(&mut todo);
+    for _ in 0..5 {
+        let before = run.reactor.counts().triggers;
+        run.handle_next(&mut todo);
+        let handled = run.reactor.counts().triggers - before;
+        assert!(handled <= 1024, "{handled} triggers before the run looked at the clock");
+    }
+}
+
+#[test]
+fn an_attempt_that_starts_while_the_run_is_busy_has_all_its_time_from_then() {
+    let mut test = TestRun::begin();
+    let limit = Duration::from_secs(3600);
+    let times = Times { attempt_timeout: Some(limit), ..Times::default() };
+    test.run.reactor = Reactor::new(test.run.graph.clone(), Data::new(), Default::default()).with_times(times);
+    test.run.hand_over(Event::Begin, &mut Todo::default());
+    test.run.observers.add(|event: &crate::WorkflowEvent| {
+        if let EventKind::Output { .. } = event.kind {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let began = test.run.began.elapsed();
+    test.tell(PoolEvent::Output { attempt: Some(ONE), stream: Stream::Stdout, bytes: b"x".to_vec() });
+    test.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
+    test.turn();
+    assert!(test.run.reactor.next_tick().unwrap() >= began + Duration::from_millis(20) + limit);
 }

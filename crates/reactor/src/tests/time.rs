@@ -171,8 +171,7 @@ fn a_retry_that_waits_ends_at_once_when_the_run_is_stopped() {
     assert_eq!(run.reactor.attempts().count(), 1);
     run.ask_stop();
     assert_eq!(run.asked(), ["submit a", "handled a", "failed a"], "no pool has heard of it");
-    let message = "the attempt was still running when the run was stopped, 0.0 s after it was submitted (the attempt was \
-                   interrupted before it started)";
+    let message = "the retry was still waiting for its delay when the run was stopped";
     assert_eq!(run.errors(), [format!("a Stopped: {message}")]);
 }
 
