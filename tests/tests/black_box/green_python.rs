@@ -167,8 +167,8 @@ count = 0
 def sleeps(**_):
     global count
     count += 1
-    if count == 50: (here / 'began').touch()
     try:
+        if count == 50: (here / 'began').touch()
         time.sleep(600)
     except KeyboardInterrupt:
         with open(here / 'log', 'a') as log: log.write('interrupted\\n')
