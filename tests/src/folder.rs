@@ -72,10 +72,13 @@ impl Folder {
         path
     }
 
-    /// Copies a program here.
+    /// Copies a program here. Another process writes the copy: a file of this one that is open for writing would be
+    /// inherited by the programs that other tests start meanwhile, and a program that is open for writing can't be
+    /// executed (`ETXTBSY`, execve(2)).
     pub fn copy_program(&self, program: &Path) -> PathBuf {
         let copy = self.path(program.file_name().expect("a program has a name"));
-        fs::copy(program, &copy).expect("a program can be copied");
+        let copied = std::process::Command::new("cp").arg(program).arg(&copy).status().expect("cp starts");
+        assert!(copied.success(), "a program can be copied");
         copy
     }
 
