@@ -4,32 +4,20 @@ use std::fmt;
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, Exit, TaskError, TryNumber};
+use pushflow_model::{AttemptId, Exit, TaskError};
 use pushflow_pool::Stream;
 use pushflow_reactor::EndingKind;
 
-/// Names a run, among all runs on all machines: a UUID of version 7 (RFC 9562), whose text sorts by the time at which the
-/// run was prepared.
-///
-/// It displays itself as `019ad3a8-7f6e-7c31-9c0e-5d3f1b8a2e44`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RunId(uuid::Uuid);
-
-impl RunId {
-    /// An id that no other run has.
-    pub(crate) fn unique() -> RunId {
-        RunId(uuid::Uuid::now_v7())
-    }
-
-    /// The number that the text writes in hexadecimal digits.
-    pub fn as_u128(self) -> u128 {
-        self.0.as_u128()
-    }
+/// Names a run by the pid of its process and a count. It is unique on this machine until the system uses the pid again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunId {
+    pub(crate) pid: u32,
+    pub(crate) count: u64,
 }
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{}-{}", self.pid, self.count)
     }
 }
 
@@ -69,14 +57,12 @@ pub enum EventKind {
         /// How it ended.
         exit: Exit,
     },
-    /// An attempt was submitted, and waits for a worker.
+    /// An attempt was submitted, and waits for a worker, or for the delay of its retry.
     AttemptSubmitted {
         /// The actor.
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
-        /// Which execution of the actor it is.
-        tried: TryNumber,
     },
     /// An attempt runs. The event comes again if a worker dies before it has begun the attempt, and another worker
     /// starts it.
@@ -85,8 +71,6 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
-        /// Which execution of the actor it is.
-        tried: TryNumber,
         /// The process it runs in.
         pid: u32,
     },
@@ -126,8 +110,6 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
-        /// Which execution of the actor it is.
-        tried: TryNumber,
     },
     /// An attempt failed.
     AttemptFailed {
@@ -135,23 +117,8 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
-        /// Which execution of the actor it is.
-        tried: TryNumber,
         /// Its error.
         error: TaskError,
-    },
-    /// A failed attempt is tried again. If the run ends during the delay, the next attempt has no event of its own.
-    AttemptRetried {
-        /// The actor.
-        actor: ActorId,
-        /// The attempt that failed.
-        failed: AttemptId,
-        /// The next one.
-        attempt: AttemptId,
-        /// Which execution of the actor the next one is.
-        tried: TryNumber,
-        /// How long the next one waits before it is submitted.
-        delay: Duration,
     },
     /// An error handler or a status actor set the status of the run.
     Status {
@@ -170,8 +137,6 @@ pub enum EventKind {
         actor: ActorId,
         /// The attempt.
         attempt: AttemptId,
-        /// Which execution of the actor it is.
-        tried: TryNumber,
         /// For how long, at least.
         held: Duration,
     },

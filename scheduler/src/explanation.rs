@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use pushflow_model::{AttemptId, TryNumber};
+use pushflow_model::AttemptId;
 
 /// What a run does at one moment. It displays itself as lines of text.
 #[derive(Clone, Debug)]
@@ -25,16 +25,12 @@ pub struct Explanation {
 pub struct OpenAttempt {
     /// The attempt.
     pub attempt: AttemptId,
-    /// Which execution of its actor it is.
-    pub tried: TryNumber,
     /// The name of its actor.
     pub actor: String,
     /// The time since it was submitted.
     pub submitted: Duration,
     /// The time since it started, and the pid of its process; `None` while it waits for a worker.
     pub running: Option<(Duration, u32)>,
-    /// Whether it waits for the delay of its retry.
-    pub delayed: bool,
     /// Whether it has been interrupted.
     pub interrupted: bool,
 }
@@ -53,16 +49,16 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for OpenAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let OpenAttempt { actor, submitted, .. } = self;
-        let tried = self.tried.in_parentheses();
+        let OpenAttempt { attempt, actor, submitted, .. } = self;
         match self.running {
             Some((since, pid)) => {
-                write!(f, "{actor:?}{tried} has been running for {:.1} s in process {pid}", since.as_secs_f64())
+                write!(
+                    f,
+                    "{actor:?} (attempt {attempt}) has been running for {:.1} s in process {pid}",
+                    since.as_secs_f64()
+                )
             }
-            None if self.delayed => {
-                write!(f, "{actor:?}{tried} has waited {:.1} s for the delay of its retry", submitted.as_secs_f64())
-            }
-            None => write!(f, "{actor:?}{tried} has waited {:.1} s for a worker", submitted.as_secs_f64()),
+            None => write!(f, "{actor:?} (attempt {attempt}) has waited {:.1} s for a worker", submitted.as_secs_f64()),
         }?;
         if self.interrupted { f.write_str(", and was asked to end") } else { Ok(()) }
     }

@@ -68,7 +68,7 @@
 //! // 12, 6, 3: the handler takes the error, so that the run finishes, and the outcome lists the error as handled.
 //! let outcome = run(12)?;
 //! assert!(outcome.is_finished());
-//! assert_eq!(outcome.ending.handled[0].to_string(), "actor \"halve\" (round 3): Error: 3 is odd");
+//! assert_eq!(outcome.ending.handled[0].to_string(), "actor \"halve\" (attempt 3): Error: 3 is odd");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -106,13 +106,14 @@
 //!
 //! [ewoks]: https://ewokscore.readthedocs.io
 
+mod deadlines;
+mod delayed;
 pub mod doctor;
 mod error;
 mod event;
 mod explanation;
 pub mod green;
 mod observer;
-mod observers;
 mod open_timeout;
 mod options;
 mod outcome;
@@ -147,7 +148,7 @@ pub use pushflow_green::{Cancellation, Cancelled};
 pub use pushflow_guardian::{CurrentProcess, GuardianError, LateInit, LookupError, current_process};
 pub use pushflow_model::{
     AttemptId, CommandTask, ErrorCause, ErrorDetails, ErrorKind, EwoksClass, EwoksTask, EwoksWork, Exit, Family,
-    ProcessClass, PythonOptions, PythonTask, Returns, ScriptTask, TaskError, TaskModule, TaskSpec, TryNumber,
+    ProcessClass, PythonOptions, PythonTask, Returns, ScriptTask, TaskError, TaskModule, TaskSpec,
 };
 pub use pushflow_model::{
     Blob, CodecError, ConvertError, Data, DurationError, JsonError, Key, List, Map, Opaque, Outline, Payload, Value,

@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn event(pid: u32) -> WorkflowEvent {
-        WorkflowEvent { run: RunId::unique(), at: Duration::ZERO, kind: EventKind::WorkerStarted { pid } }
+        WorkflowEvent { run: RunId { pid: 1, count: 1 }, at: Duration::ZERO, kind: EventKind::WorkerStarted { pid } }
     }
 
     #[test]

@@ -44,13 +44,9 @@ pub struct RunOptions {
     /// result after its interruption. On the thread pool an attempt that ignores its cancellation keeps its thread, and
     /// the pool starts another thread in its place.
     pub attempt_timeout: Option<Duration>,
-    /// The seed of what is left to chance, which is the jitter of retries ([`crate::Retries::jitter`]); by default another
-    /// one in each run.
-    pub seed: Option<u64>,
     /// The Python interpreter of all pools, and where it finds modules.
     pub python: PythonSettings,
-    /// The signals that stop the run; the second signal, half a second later or more, kills the attempts that
-    /// still run. None by default
+    /// The signals that stop the run; the second signal kills the attempts that still run. None by default
     /// (`docs/parity.md` P91): then a signal keeps the effect that it had before, which for most signals is to end the
     /// program.
     pub stop_signals: Vec<StopSignal>,
@@ -93,13 +89,6 @@ impl RunOptions {
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> RunOptions {
         self.attempt_timeout = Some(timeout);
-        self
-    }
-
-    /// Sets [`RunOptions::seed`].
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> RunOptions {
-        self.seed = Some(seed);
         self
     }
 
@@ -148,7 +137,6 @@ impl fmt::Debug for RunOptions {
             pool_options,
             timeout,
             attempt_timeout,
-            seed,
             python,
             stop_signals,
             observers,
@@ -160,7 +148,6 @@ impl fmt::Debug for RunOptions {
             .field("pool_options", pool_options)
             .field("timeout", timeout)
             .field("attempt_timeout", attempt_timeout)
-            .field("seed", seed)
             .field("python", python)
             .field("stop_signals", stop_signals)
             .field("observers", &observers.len())

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use pushflow_graph::{ActorId, Graph};
 use pushflow_model::{AttemptId, PoolType};
 use pushflow_pool::{Attempt, Pool};
-use pushflow_reactor::Times;
 
 /// The pool on which the attempts of a task actor run.
 pub(crate) fn pool_type(graph: &Graph, actor: ActorId, usual: PoolType) -> PoolType {
@@ -86,11 +85,9 @@ impl Pools {
         self.of(actor).give_up(attempt);
     }
 
-    /// The times with the patience of the pools ([`Pool::patience`]).
-    pub(crate) fn patience(&self, times: Times) -> Times {
-        let patience = self.pools.first().map_or(Duration::ZERO, |pool| pool.patience());
-        let patience_of = self.others.iter().map(|(&actor, &place)| (actor, self.pools[place].patience())).collect();
-        Times { patience, patience_of, ..times }
+    /// See [`Pool::patience`].
+    pub(crate) fn patience(&self, actor: ActorId) -> Duration {
+        self.of(actor).patience()
     }
 
     /// See [`Pool::close`]: closes one pool after the other, all with the same deadline.

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use pushflow_graph::ewoks::{LoadOptions, TaskClasses, UnknownClass};
 use pushflow_green::Cancellation;
 use pushflow_model::{
-    AttemptId, Data, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PoolType, TaskError, TaskSpec, TryNumber, Value,
+    AttemptId, Data, ErrorKind, EwoksClass, EwoksTask, EwoksWork, PoolType, TaskError, TaskSpec, Value,
 };
 use pushflow_pool::{Attempt, EventSink, OpenError, Pool, PoolEvent, PoolOptions, open_pool};
 
@@ -119,8 +119,7 @@ fn question((position, class): (usize, &EwoksClass)) -> Attempt {
     let name = format!("{}.{}", class.module, class.name);
     let work = EwoksWork::InputNames(class.clone());
     let task = TaskSpec::Ewoks(EwoksTask { work, node: name.clone(), label: None });
-    let (id, tried) = (AttemptId(position as u64), TryNumber::ONLY);
-    Attempt { id, actor: name.into(), tried, task: Arc::new(task), inputs: Data::new() }
+    Attempt { id: AttemptId(position as u64), actor: name.into(), task: Arc::new(task), inputs: Data::new() }
 }
 
 /// The required inputs of `count` classes; the number of an attempt is the position of its class.

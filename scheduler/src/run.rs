@@ -3,22 +3,23 @@
 //!
 //! # What a run waits for
 //! - events of its pools, and requests of its stop handles;
-//! - the moment at which the reactor has something to do ([`Reactor::next_tick`]): the run's deadline, time limits,
-//!   the delays of retries, and the patience with interrupted attempts.
+//! - the run's deadline;
+//! - the moment at which an attempt reaches its time limit (`deadlines.rs`);
+//! - the moment at which the patience with an interrupted attempt ends. Such an attempt (on the thread pool nothing can
+//!   end it) is reported as failed and abandoned, so that the run never waits for an attempt that may never end;
+//! - the moment at which a failed task is retried.
 //!
 //! While the pools of the run are opened, a request to stop and the deadline cancel the opening. The run then ends
 //! without having begun.
 //!
-//! When a tick is due, the run first handles all inputs that were sent by then: it sends [`RunInput::Tick`] to itself,
-//! and every input before that one still counts. So no result counts as late because the run was slow to handle it.
-//!
-//! Several inputs are handled together: each goes to the reactor by itself, at its own time, so that observers hear
-//! everything in its order, and the attempts that follow are submitted together. The run's deadline alone does not wait
-//! for the inputs that are left.
+//! When an attempt reaches its time limit, the run first handles all inputs that were sent by then: it sends
+//! [`RunInput::TimeUp`] to itself, and every input before that one still counts. So no result counts as late because
+//! the run was slow to handle it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -26,14 +27,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, Graph};
 use pushflow_green::Cancellation;
-use pushflow_model::{AttemptId, Data, TaskSpec};
+use pushflow_model::{AttemptId, Data, TaskError, TaskSpec};
 use pushflow_pool::{Attempt, EventSink, OpenError, PoolEvent};
-use pushflow_reactor::{Action, AttemptStatus, Ending, Event, Reactor, Times};
+use pushflow_reactor::{Action, Ending, Event, Reactor};
 
+use crate::deadlines::{self, Deadlines, TimeLimits};
+use crate::delayed::DelayedAttempts;
 use crate::error::RunError;
-use crate::event::{EventKind, RunId};
+use crate::event::{EventKind, RunId, WorkflowEvent};
 use crate::explanation::{Explanation, OpenAttempt};
-use crate::observers::Observers;
+use crate::observer::Observer;
 use crate::options::RunOptions;
 use crate::outcome::Outcome;
 use crate::pools::Pools;
@@ -58,35 +61,45 @@ pub struct Run {
     tasks: HashMap<ActorId, Arc<TaskSpec>>,
     names: HashMap<ActorId, Arc<str>>,
     pools: Pools,
+    timeout: Option<Duration>,
     /// Cancelled by stop handles, also while the pools are opened.
     opening: Cancellation,
     /// The thread that drives the run, once it does.
     driver: Arc<OnceLock<ThreadId>>,
-    observers: Observers,
+    observers: Vec<Arc<dyn Observer>>,
     inputs: Receiver<RunInput>,
     self_sender: Sender<RunInput>,
-    /// Whether a [`RunInput::Tick`] was sent and has not been handled.
-    tick_sent: bool,
-    /// Whether an attempt was given up while it still ran.
-    gave_up: bool,
+    /// The attempts that have not ended.
+    open: HashMap<AttemptId, AttemptTimes>,
+    limits: TimeLimits,
+    /// When each running attempt reaches its time limit.
+    running: Deadlines,
+    /// When the patience with each interrupted attempt ends.
+    interrupted: Deadlines,
+    /// The attempts that wait for the delay of their retry.
+    delayed: DelayedAttempts,
+    /// Whether a [`RunInput::TimeUp`] was sent and has not been handled.
+    time_up_sent: bool,
+    /// Whether an attempt was abandoned while it still ran.
+    abandoned: bool,
     signals: Option<SignalSubscription>,
     began: Instant,
     /// How long the preparation took, which counts towards the run's time.
     prepared_in: Duration,
 }
 
-/// What is still to be done for the inputs that the run handles together.
-#[derive(Default)]
-struct Todo {
-    /// The attempts to submit, in their order.
-    submitted: Vec<(ActorId, Attempt)>,
-    /// Whether the reactor asks to be continued.
-    go_on: bool,
-    /// How the run ended, if it is over.
-    ending: Option<Box<Ending>>,
-    /// The memory for the actions of one event.
-    actions: Vec<Action>,
+/// When an attempt that has not ended was submitted and started.
+#[derive(Clone, Copy, Debug)]
+struct AttemptTimes {
+    actor: ActorId,
+    submitted: Instant,
+    /// Since when the attempt runs, and in which process; `None` while it waits for a worker.
+    started: Option<(Instant, u32)>,
+    /// The time limit for which it was interrupted.
+    exceeded_limit: Option<Duration>,
 }
+
+static RUNS: AtomicU64 = AtomicU64::new(0);
 
 impl Run {
     /// Opens the pools of a run. Modules and scripts are looked for in `folder` first.
@@ -114,7 +127,6 @@ impl Run {
         };
         let asked = graph.settings();
         let timeout = options.timeout.or(asked.timeout);
-        let attempt_timeout = options.attempt_timeout.or(asked.attempt_timeout);
         let open = || preflight::open_pools(&graph, folder, options, &sink, &opening);
         let pools = match open_timeout::with_timeout(timeout, &opening, open).map_err(OpenError::Io)? {
             Err(RunError::Pool(OpenError::GivenUp)) => Pools::none(),
@@ -124,26 +136,27 @@ impl Run {
         let names = task_names(&graph);
         let mut limits = options.limits;
         limits.max_rounds = limits.max_rounds.or(asked.max_rounds);
-        let id = RunId::unique();
-        let times = pools.patience(Times { deadline: timeout, attempt_timeout, ..Times::default() });
-        // Each `RandomState` has random keys.
-        let seed = options.seed.unwrap_or_else(|| RandomState::new().hash_one(()));
-        let reactor = Reactor::new(graph.clone(), data, limits).with_outputs(options.outputs);
-        let reactor = reactor.with_times(times).with_seed(seed);
+        let id = RunId { pid: std::process::id(), count: RUNS.fetch_add(1, Ordering::Relaxed) + 1 };
         Ok(Run {
             id,
-            reactor,
+            reactor: Reactor::new(graph.clone(), data, limits).with_outputs(options.outputs),
+            limits: TimeLimits::new(&graph, options.attempt_timeout.or(asked.attempt_timeout)),
             graph,
             tasks,
             names,
             pools,
+            timeout,
             opening,
             driver,
-            observers: Observers::new(id, began, options.observers.clone()),
+            observers: options.observers.clone(),
             inputs,
             self_sender,
-            tick_sent: false,
-            gave_up: false,
+            open: HashMap::new(),
+            running: Deadlines::default(),
+            interrupted: Deadlines::default(),
+            delayed: DelayedAttempts::default(),
+            time_up_sent: false,
+            abandoned: false,
             signals,
             began,
             prepared_in: began.elapsed(),
@@ -163,16 +176,16 @@ impl Run {
         // The time between the preparation and this call does not count.
         let now = Instant::now();
         self.began = now.checked_sub(self.prepared_in).unwrap_or(now);
-        self.observers.began = self.began;
-        self.observers.tell(EventKind::RunStarted { workflow: self.graph.name.clone() });
+        let deadline = self.timeout.and_then(|timeout| self.began.checked_add(timeout));
+        self.notify(EventKind::RunStarted { workflow: self.graph.name.clone() });
         let first = if self.pools.is_none() { self.why_given_up() } else { Event::Begin };
-        let mut todo = Todo::default();
-        self.hand_over(first, &mut todo);
-        self.act(&mut todo);
-        while todo.ending.is_none() {
-            self.handle_next(&mut todo);
+        let mut ending = self.step(vec![first]);
+        let mut deadline = deadline;
+        while ending.is_none() {
+            let events = self.next_events(&mut deadline);
+            ending = self.step(events);
         }
-        let ending = todo.ending.expect("the loop ends with one");
+        let ending = ending.expect("the loop ends with one");
         self.end(*ending)
     }
 
@@ -186,172 +199,228 @@ impl Run {
         asked.map_or(Event::Deadline, |reason| Event::StopAsked { reason })
     }
 
-    /// Waits for inputs until a tick is due, and handles what has arrived.
-    fn handle_next(&mut self, todo: &mut Todo) {
-        let tick = if self.tick_sent { None } else { self.reactor.next_tick() };
-        let received = match tick.and_then(|at| self.began.checked_add(at)) {
+    /// Hands events to the reactor and carries out its actions. Returns the ending, if the run is over.
+    fn step(&mut self, events: Vec<Event>) -> Option<Box<Ending>> {
+        let mut actions = Vec::new();
+        let now = self.began.elapsed();
+        for event in events {
+            self.reactor.on(event, now, &mut actions);
+        }
+        let mut submitted = Vec::new();
+        let mut ending = None;
+        let mut go_on = false;
+        for action in actions {
+            match action {
+                Action::Submit { attempt, actor, inputs, delay } => {
+                    let attempt = (actor, self.attempt(attempt, actor, inputs));
+                    match delay {
+                        Duration::ZERO => submitted.push(attempt),
+                        delay => self.delayed.add(attempt, delay),
+                    }
+                }
+                Action::Interrupt { attempt } => self.interrupt(attempt),
+                Action::Continue => go_on = true,
+                Action::Passed { actor } => {
+                    tracing::trace!(actor = self.graph.actor(actor).name, "an actor handed its data on");
+                }
+                Action::Failed { failure, handled } => {
+                    tracing::debug!(actor = failure.name, error = %failure.error, handled, "an actor failed");
+                }
+                Action::Status(status) => self.notify(EventKind::Status { status }),
+                Action::Finish(finished) => ending = Some(finished),
+            }
+        }
+        if !submitted.is_empty() {
+            self.pools.submit(submitted);
+        }
+        if go_on {
+            // Behind the inputs that have arrived meanwhile.
+            self.self_sender.send(RunInput::Continue).ok();
+        }
+        ending
+    }
+
+    fn attempt(&mut self, id: AttemptId, actor: ActorId, inputs: Data) -> Attempt {
+        self.open.insert(id, AttemptTimes { actor, submitted: Instant::now(), started: None, exceeded_limit: None });
+        self.notify(EventKind::AttemptSubmitted { actor, attempt: id });
+        Attempt { id, actor: self.names[&actor].clone(), task: self.tasks[&actor].clone(), inputs }
+    }
+
+    /// Waits for inputs and due times, and returns the events that follow from them.
+    fn next_events(&mut self, deadline: &mut Option<Instant>) -> Vec<Event> {
+        let times = [*deadline, self.running.next(), self.interrupted.next(), self.delayed.next()];
+        let received = match times.into_iter().flatten().min() {
             Some(at) => self.inputs.recv_deadline(at),
             None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
-        // The run holds a sender itself, so that the channel never closes: an error means that a tick is due.
+        let mut events = Vec::new();
+        // The run holds a sender itself, so that the channel never closes: an error means that a time is due.
         let mut next = received.ok();
         let mut left = BATCH;
         while let Some(input) = next {
-            self.handle_input(input, todo);
+            self.handle_input(input, &mut events);
             left -= 1;
             next = if left > 0 { self.inputs.try_recv().ok() } else { None };
         }
-        // The deadline does not wait behind the inputs that have arrived meanwhile, however many they are.
-        if self.reactor.deadline().is_some_and(|at| at <= self.began.elapsed()) {
-            self.hand_over(Event::Deadline, todo);
+        let now = Instant::now();
+        if deadline.is_some_and(|at| at <= now) {
+            *deadline = None;
+            events.push(Event::Deadline);
         }
-        self.act(todo);
-        if !self.tick_sent && self.reactor.next_tick().is_some_and(|at| at <= self.began.elapsed()) {
-            self.tick_sent = self.self_sender.send(RunInput::Tick).is_ok();
+        let due = self.delayed.take_due(now);
+        if !due.is_empty() {
+            self.pools.submit(due);
         }
+        let due = |deadlines: &Deadlines| deadlines.next().is_some_and(|at| at <= now);
+        if !self.time_up_sent && (due(&self.running) || due(&self.interrupted)) {
+            self.time_up_sent = self.self_sender.send(RunInput::TimeUp(now)).is_ok();
+        }
+        events
     }
 
-    fn handle_input(&mut self, input: RunInput, todo: &mut Todo) {
+    fn handle_input(&mut self, input: RunInput, events: &mut Vec<Event>) {
         match input {
-            RunInput::Pool(reported) => reported.into_iter().for_each(|event| self.pool_event(event, todo)),
+            RunInput::Pool(reported) => events.extend(reported.into_iter().filter_map(|event| self.pool_event(event))),
             RunInput::SoftStop { reason } => {
-                self.observers.tell(EventKind::Stopping { reason: reason.clone() });
-                self.hand_over(Event::SoftStopAsked { reason }, todo);
+                self.notify(EventKind::Stopping { reason: reason.clone() });
+                events.push(Event::SoftStopAsked { reason });
             }
             RunInput::Stop { reason } => {
-                self.observers.tell(EventKind::Stopping { reason: reason.clone() });
-                self.hand_over(Event::StopAsked { reason }, todo);
+                self.notify(EventKind::Stopping { reason: reason.clone() });
+                events.push(Event::StopAsked { reason });
             }
-            RunInput::Kill => {
-                self.submit(todo);
-                // Their events about it are among the inputs afterwards.
-                self.pools.close(Instant::now());
-                self.hand_over(Event::KillAsked, todo);
-            }
+            RunInput::Kill => events.push(self.kill()),
             // The receiver of the answer may have been dropped.
             RunInput::Explain(answer) => drop(answer.send(self.explain())),
-            RunInput::Continue => self.hand_over(Event::Continue, todo),
-            RunInput::Tick => {
-                self.tick_sent = false;
-                self.hand_over(Event::Tick, todo);
+            RunInput::Continue => events.push(Event::Continue),
+            RunInput::TimeUp(now) => {
+                self.time_up_sent = false;
+                self.interrupt_over_limit(now);
+                self.give_up_overdue(now, events);
             }
         }
     }
 
-    /// Tells observers and the reactor of an event of a pool. What a pool still reports of an attempt that was given up
-    /// is told to nobody.
-    fn pool_event(&mut self, event: PoolEvent, todo: &mut Todo) {
-        let actor_of = |attempt: AttemptId| self.reactor.attempt(attempt).map(|status| status.actor);
+    /// Handles an event of a pool. Returns the reactor's event for it, if there is one.
+    fn pool_event(&mut self, event: PoolEvent) -> Option<Event> {
         match event {
-            PoolEvent::Started { attempt, pid } => {
-                let Some(AttemptStatus { actor, tried, .. }) = self.reactor.attempt(attempt) else { return };
-                self.observers.tell(EventKind::AttemptStarted { actor, attempt, tried, pid });
-                self.hand_over(Event::Started { attempt, pid }, todo);
+            PoolEvent::Started { attempt, pid } => self.started(attempt, pid),
+            PoolEvent::Requeued { attempt } => {
+                self.running.remove(attempt);
+                self.open.get_mut(&attempt)?.started = None;
             }
-            PoolEvent::Requeued { attempt } => self.hand_over(Event::Requeued { attempt }, todo),
             PoolEvent::Output { attempt, stream, bytes } => {
-                let attempt = attempt.and_then(|attempt| Some((actor_of(attempt)?, attempt)));
-                self.observers.tell(EventKind::Output { attempt, stream, bytes });
+                let attempt = attempt.and_then(|attempt| Some((self.open.get(&attempt)?.actor, attempt)));
+                self.notify(EventKind::Output { attempt, stream, bytes });
             }
-            PoolEvent::Finished { attempt, result } => self.hand_over(Event::Finished { attempt, result }, todo),
-            PoolEvent::Failed { attempt, error } => self.hand_over(Event::Failed { attempt, error }, todo),
+            PoolEvent::Finished { attempt, result } => return self.ended(attempt, Ok(result)),
+            PoolEvent::Failed { attempt, error } => return self.ended(attempt, Err(error)),
             PoolEvent::ProcessStopped { attempt, pid, signal } => {
-                let Some(actor) = actor_of(attempt) else { return };
+                let actor = self.open.get(&attempt)?.actor;
                 let signal = pushflow_model::signal_name(signal);
-                self.observers.tell(EventKind::ProcessStopped { actor, attempt, pid, signal });
+                self.notify(EventKind::ProcessStopped { actor, attempt, pid, signal });
             }
             PoolEvent::ProcessContinued { attempt, pid } => {
-                let Some(actor) = actor_of(attempt) else { return };
-                self.observers.tell(EventKind::ProcessContinued { actor, attempt, pid });
+                let actor = self.open.get(&attempt)?.actor;
+                self.notify(EventKind::ProcessContinued { actor, attempt, pid });
             }
-            PoolEvent::WorkerStarted { pid } => self.observers.tell(EventKind::WorkerStarted { pid }),
-            PoolEvent::WorkerEnded { pid, exit } => self.observers.tell(EventKind::WorkerEnded { pid, exit }),
+            PoolEvent::WorkerStarted { pid } => self.notify(EventKind::WorkerStarted { pid }),
+            PoolEvent::WorkerEnded { pid, exit } => self.notify(EventKind::WorkerEnded { pid, exit }),
             PoolEvent::Blocked { attempt, held } => {
-                let Some(AttemptStatus { actor, tried, .. }) = self.reactor.attempt(attempt) else { return };
-                self.observers.tell(EventKind::AttemptBlocked { actor, attempt, tried, held });
+                let actor = self.open.get(&attempt)?.actor;
+                self.notify(EventKind::AttemptBlocked { actor, attempt, held });
             }
-            PoolEvent::Broken { reason } => self.observers.tell(EventKind::PoolBroken { reason }),
+            PoolEvent::Broken { reason } => self.notify(EventKind::PoolBroken { reason }),
+        }
+        None
+    }
+
+    fn started(&mut self, attempt: AttemptId, pid: u32) {
+        let Some(open) = self.open.get_mut(&attempt) else { return };
+        let now = Instant::now();
+        open.started = Some((now, pid));
+        let actor = open.actor;
+        if !self.interrupted.contains(attempt)
+            && let Some(at) = self.limits.of(actor).and_then(|limit| now.checked_add(limit))
+        {
+            self.running.set(attempt, at);
+        }
+        self.notify(EventKind::AttemptStarted { actor, attempt, pid });
+    }
+
+    /// Handles the end of an attempt. Returns the reactor's event; `None` if the attempt was abandoned before.
+    fn ended(&mut self, attempt: AttemptId, answer: Result<Data, TaskError>) -> Option<Event> {
+        self.running.remove(attempt);
+        self.interrupted.remove(attempt);
+        let AttemptTimes { actor, started, exceeded_limit, .. } = self.open.remove(&attempt)?;
+        let answer = match exceeded_limit {
+            None => answer,
+            Some(limit) => {
+                let error = deadlines::limit_exceeded(limit, answer.err());
+                Err(TaskError { pid: error.pid.or(started.map(|(_, pid)| pid)), ..error })
+            }
+        };
+        Some(match answer {
+            Ok(result) => {
+                self.notify(EventKind::AttemptFinished { actor, attempt });
+                Event::Finished { attempt, result }
+            }
+            Err(error) => {
+                self.notify(EventKind::AttemptFailed { actor, attempt, error: error.clone() });
+                Event::Failed { attempt, error }
+            }
+        })
+    }
+
+    /// Interrupts an attempt, once, and starts the time of its patience.
+    fn interrupt(&mut self, attempt: AttemptId) {
+        self.running.remove(attempt);
+        let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { return };
+        if self.delayed.remove(attempt) {
+            let error = TaskError::interrupted_before_start();
+            self.self_sender.send(RunInput::Pool(vec![PoolEvent::Failed { attempt, error }])).ok();
+        } else if !self.interrupted.contains(attempt) {
+            self.interrupted.set(attempt, Instant::now() + self.pools.patience(actor));
+            self.pools.interrupt(actor, attempt);
         }
     }
 
-    /// Hands one event to the reactor and carries out its actions. Attempts to submit are kept in `todo`.
-    fn hand_over(&mut self, event: Event, todo: &mut Todo) {
-        let mut actions = std::mem::take(&mut todo.actions);
-        self.reactor.on(event, self.began.elapsed(), &mut actions);
-        for action in actions.drain(..) {
-            match action {
-                Action::Submit { attempt: id, actor, tried, inputs } => {
-                    self.observers.tell(EventKind::AttemptSubmitted { actor, attempt: id, tried });
-                    let (name, task) = (self.names[&actor].clone(), self.tasks[&actor].clone());
-                    todo.submitted.push((actor, Attempt { id, actor: name, tried, task, inputs }));
-                }
-                Action::Interrupt { attempt, actor } => {
-                    // It may be among those that are not submitted yet.
-                    self.submit(todo);
-                    self.pools.interrupt(actor, attempt);
-                }
-                Action::GiveUp { attempt, actor } => {
-                    self.gave_up = true;
-                    self.pools.give_up(actor, attempt);
-                }
-                Action::Continue => todo.go_on = true,
-                Action::Finish(finished) => todo.ending = Some(finished),
-                information => self.tell(information),
+    /// Interrupts the attempts that have reached their time limit.
+    fn interrupt_over_limit(&mut self, now: Instant) {
+        for attempt in self.running.take_due(now) {
+            if let Some(open) = self.open.get_mut(&attempt) {
+                open.exceeded_limit = self.limits.of(open.actor);
+                self.interrupt(attempt);
             }
-        }
-        todo.actions = actions;
-    }
-
-    /// Submits what is to be submitted, and continues the reactor, if it asks for that, in the next turn: behind the inputs
-    /// that have arrived meanwhile.
-    fn act(&mut self, todo: &mut Todo) {
-        self.submit(todo);
-        if std::mem::take(&mut todo.go_on) {
-            self.self_sender.send(RunInput::Continue).ok();
         }
     }
 
-    /// Tells observers and the log what the reactor says for information.
-    fn tell(&mut self, information: Action) {
-        match information {
-            Action::Ended { attempt, actor, tried, error: None } => {
-                self.observers.tell(EventKind::AttemptFinished { actor, attempt, tried });
-            }
-            Action::Ended { attempt, actor, tried, error: Some(error) } => {
-                self.observers.tell(EventKind::AttemptFailed { actor, attempt, tried, error: *error });
-            }
-            Action::Retried { failed, attempt, actor, tried, delay } => {
-                self.observers.tell(EventKind::AttemptRetried { actor, failed, attempt, tried, delay });
-            }
-            Action::Passed { actor } => {
-                tracing::trace!(actor = self.graph.actor(actor).name, "an actor handed its data on");
-            }
-            Action::Failed { failure, handled } => {
-                tracing::debug!(actor = failure.name, error = %failure.error, handled, "an actor failed");
-            }
-            Action::Status(status) => self.observers.tell(EventKind::Status { status }),
-            Action::Submit { .. }
-            | Action::Interrupt { .. }
-            | Action::GiveUp { .. }
-            | Action::Continue
-            | Action::Finish(_) => {}
-        }
+    /// Closes the pools at once. Their events about it are among the inputs afterwards.
+    fn kill(&mut self) -> Event {
+        self.pools.close(Instant::now());
+        // The patience with attempts that were interrupted before ends; the reactor interrupts the others now.
+        self.interrupted.set_all(Instant::now());
+        Event::StopAsked { reason: "killed".into() }
     }
 
-    fn submit(&self, todo: &mut Todo) {
-        if !todo.submitted.is_empty() {
-            self.pools.submit(std::mem::take(&mut todo.submitted));
+    /// Abandons the interrupted attempts with which the patience has ended, and reports them as failed.
+    fn give_up_overdue(&mut self, now: Instant, events: &mut Vec<Event>) {
+        for attempt in self.interrupted.take_due(now) {
+            let Some(&AttemptTimes { actor, .. }) = self.open.get(&attempt) else { continue };
+            self.abandoned = true;
+            self.pools.give_up(actor, attempt);
+            events.extend(self.ended(attempt, Err(deadlines::abandoned())));
         }
     }
 
     fn end(mut self, ending: Ending) -> Outcome {
-        // The run does not wait a second time for an attempt that it has given up.
-        let patience = if self.gave_up { Duration::ZERO } else { CLOSE_TIMEOUT };
+        // The run does not wait a second time for an attempt that it has abandoned.
+        let patience = if self.abandoned { Duration::ZERO } else { CLOSE_TIMEOUT };
         self.pools.close(Instant::now() + patience);
         while let Ok(input) = self.inputs.try_recv() {
-            self.handle_input(input, &mut Todo::default());
+            self.handle_input(input, &mut Vec::new());
         }
-        self.observers.tell(EventKind::RunEnded { ending: ending.kind.clone() });
+        self.notify(EventKind::RunEnded { ending: ending.kind.clone() });
         Outcome {
             run: self.id,
             elapsed: self.began.elapsed(),
@@ -362,25 +431,46 @@ impl Run {
 
     /// The state of the run at this moment, for [`StopHandle::explain`].
     fn explain(&self) -> Explanation {
-        let elapsed = self.began.elapsed();
+        let mut attempts: Vec<OpenAttempt> =
+            self.open.iter().map(|(&attempt, open)| self.open_attempt(attempt, open)).collect();
+        attempts.sort_by_key(|open| open.attempt);
         Explanation {
-            elapsed,
-            attempts: self.reactor.attempts().map(|status| self.open_attempt(status, elapsed)).collect(),
+            elapsed: self.began.elapsed(),
+            attempts,
             waiting: self.reactor.waiting(),
             queued: self.reactor.counts().queued,
         }
     }
 
-    fn open_attempt(&self, status: AttemptStatus, now: Duration) -> OpenAttempt {
+    fn open_attempt(&self, attempt: AttemptId, open: &AttemptTimes) -> OpenAttempt {
         OpenAttempt {
-            attempt: status.attempt,
-            tried: status.tried,
-            actor: self.names[&status.actor].to_string(),
-            submitted: now.saturating_sub(status.opened),
-            running: status.running.map(|running| (now.saturating_sub(running.since), running.pid)),
-            delayed: status.delayed,
-            interrupted: status.interrupted,
+            attempt,
+            actor: self.names[&open.actor].to_string(),
+            submitted: open.submitted.elapsed(),
+            running: open.started.map(|(since, pid)| (since.elapsed(), pid)),
+            interrupted: self.interrupted.contains(attempt),
         }
+    }
+
+    /// Tells the observers. One that panics hears nothing more: the run and its other observers go on. What tasks print
+    /// without any observer goes where this process prints, as it does on the pools in this process.
+    fn notify(&mut self, kind: EventKind) {
+        if self.observers.is_empty() {
+            if let EventKind::Output { stream, bytes, .. } = &kind {
+                pushflow_pool::print(*stream, bytes);
+            }
+            return;
+        }
+        let event = WorkflowEvent { run: self.id, at: self.began.elapsed(), kind };
+        let observe = |observer: &Arc<dyn Observer>| {
+            // What an observer leaves half done by its panic is never seen again by the run.
+            let observed = catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
+            if observed.is_err() {
+                tracing::warn!("an observer panicked, and hears nothing more of this run");
+            }
+            observed.is_ok()
+        };
+        self.observers.retain(observe);
     }
 }
 

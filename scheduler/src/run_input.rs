@@ -1,5 +1,7 @@
 //! [`RunInput`]: the inputs of the thread that drives a run.
 
+use std::time::Instant;
+
 use crossbeam_channel::Sender;
 use pushflow_pool::PoolEvent;
 
@@ -19,6 +21,7 @@ pub(crate) enum RunInput {
     Explain(Sender<Explanation>),
     /// From the run itself: the reactor asked for [`pushflow_reactor::Event::Continue`].
     Continue,
-    /// From the run itself: a tick was due when it was sent, and all inputs before this one were handled.
-    Tick,
+    /// From the run itself: the times that were due at this moment count now, since all inputs before this one were
+    /// handled.
+    TimeUp(Instant),
 }

@@ -2,16 +2,14 @@
 //!
 //! A registry lists the runs that subscribe to signals, and has one watch for each signal with a subscriber. One
 //! thread, started with the first subscription, receives the signals. It asks each subscriber of a signal to stop at
-//! the first signal, and kills it at the second. Signals that follow the first at once count as one with it: `timeout`,
-//! `make` and batch systems signal a process and its group, so that it gets each signal twice. When the last subscriber
-//! of a signal has ended, the signal has its former action again. A run may subscribe from any thread.
+//! the first signal, and kills it at the second. When the last subscriber of a signal has ended, the signal has its
+//! former action again. A run may subscribe from any thread.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{self, PipeReader, Read};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pushflow_os::{SignalWatch, signal_pipe};
@@ -79,37 +77,6 @@ struct Subscriber {
     run: StopHandle,
     /// The number of the first signal that arrived; 0 before.
     first: Arc<AtomicI32>,
-    /// When it arrived.
-    first_at: Option<Instant>,
-}
-
-/// How long after the first signal others count as one with it.
-const SAME_SIGNAL: Duration = Duration::from_millis(500);
-
-/// What a signal asks of a run.
-#[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    /// To stop: it is the first signal.
-    Stop,
-    /// Nothing more than the first one.
-    Same,
-    /// To end at once.
-    Kill,
-}
-
-impl Subscriber {
-    /// Notes a signal that arrived at `now`.
-    fn receive(&mut self, signal: StopSignal, now: Instant) -> Asked {
-        match self.first_at {
-            None => {
-                self.first_at = Some(now);
-                self.first.store(signal.number(), Ordering::Relaxed);
-                Asked::Stop
-            }
-            Some(first) if now.saturating_duration_since(first) < SAME_SIGNAL => Asked::Same,
-            Some(_) => Asked::Kill,
-        }
-    }
 }
 
 static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
@@ -139,7 +106,7 @@ impl SignalSubscription {
                 watch.insert(signal.watch()?);
             }
         }
-        registry.runs.insert(id, Subscriber { wanted: wanted.to_vec(), run, first: first.clone(), first_at: None });
+        registry.runs.insert(id, Subscriber { wanted: wanted.to_vec(), run, first: first.clone() });
         Ok(SignalSubscription { id, first })
     }
 
@@ -164,16 +131,15 @@ fn dispatch_signals(mut pipe: PipeReader) {
     let mut number = [0];
     while pipe.read_exact(&mut number).is_ok() {
         let Some(signal) = StopSignal::from_number(i32::from(number[0])) else { continue };
-        let now = Instant::now();
-        let mut registry = registry();
-        for subscriber in registry.iter_mut().flat_map(|registry| registry.runs.values_mut()) {
+        let registry = registry();
+        for subscriber in registry.iter().flat_map(|registry| registry.runs.values()) {
             if !subscriber.wanted.contains(&signal) {
                 continue;
             }
-            match subscriber.receive(signal, now) {
-                Asked::Stop => subscriber.run.stop(format!("{} was received", signal.name())),
-                Asked::Same => {}
-                Asked::Kill => subscriber.run.kill(),
+            if subscriber.first.compare_exchange(0, signal.number(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                subscriber.run.stop(format!("{} was received", signal.name()));
+            } else {
+                subscriber.run.kill();
             }
         }
     }

@@ -100,7 +100,7 @@ fn a_run_that_did_not_finish_has_no_result_and_says_why() {
     let message = failure.to_string();
     let (ending, error) = message.split_once("\n  ").unwrap();
     assert!(ending.starts_with("the run failed after "), "{message}");
-    assert!(error.starts_with("actor \"doubler\": BadInput: "), "{message}");
+    assert!(error.starts_with("actor \"doubler\" (attempt 1): BadInput: "), "{message}");
     assert!(std::error::Error::source(&failure).is_none(), "its text is in the message already");
     assert_eq!(format!("{failure:?}"), message);
     assert_eq!(failure.into_outcome().errors()[0].name, "doubler");
@@ -123,7 +123,7 @@ fn a_failure_shows_what_is_known_of_it_and_a_task_may_make_its_own() {
     let failure = one_task("fails_for_a_reason").run(inputs(), &options).unwrap().into_result().unwrap_err();
     let lines: Vec<String> = failure.to_string().lines().skip(1).map(str::to_owned).collect();
     let expected = [
-        "  actor \"doubler\": EmptyFile: the file",
+        "  actor \"doubler\" (attempt 1): EmptyFile: the file",
         "    is empty",
         "      caused by: nobody wrote it",
         "    the last lines on its standard error:",
@@ -217,17 +217,17 @@ fn failure(task: &str, inputs: Data) -> String {
 
 #[test]
 fn an_input_that_is_missing_or_does_not_fit_fails_the_task_with_its_name() {
-    let missing = "actor \"doubler\": BadInput: task \"double\" needs the input \"number\", which is missing \
+    let missing = "actor \"doubler\" (attempt 1): BadInput: task \"double\" needs the input \"number\", which is missing \
                    (there is: \"numbr\")";
     assert_eq!(failure("double", Data::new().with("numbr", 21)), missing);
-    let unfit = "actor \"doubler\": BadInput: task \"double\": input \"number\" does not fit: expected i64, \
+    let unfit = "actor \"doubler\" (attempt 1): BadInput: task \"double\": input \"number\" does not fit: expected i64, \
                  found the text \"x\"";
     assert_eq!(failure("double", Data::new().with("number", "x")), unfit);
 }
 
 #[test]
 fn a_result_that_no_value_can_hold_fails_the_task_and_says_why() {
-    let message = "actor \"doubler\": BadResult: task \"huge\" returned what can't travel: the integer \
+    let message = "actor \"doubler\" (attempt 1): BadResult: task \"huge\" returned what can't travel: the integer \
                    18446744073709551615 does not fit 64 bits with sign: pass it as text";
     assert_eq!(failure("huge", inputs()), message);
 }

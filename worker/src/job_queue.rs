@@ -19,14 +19,13 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use pushflow_guardian::Interrupter;
-use pushflow_model::{AttemptId, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, TaskSpec};
 use pushflow_protocol::slabs::EncodedData;
 
 /// A job whose inputs have arrived.
 pub(crate) struct Job {
     pub(crate) attempt: AttemptId,
     pub(crate) actor: String,
-    pub(crate) tried: TryNumber,
     pub(crate) task: TaskSpec,
     pub(crate) inputs: EncodedData,
 }
@@ -170,13 +169,7 @@ mod tests {
 
     fn job(attempt: u64) -> Job {
         let task = TaskSpec::Rust { name: "task".into() };
-        Job {
-            attempt: AttemptId(attempt),
-            actor: "actor".into(),
-            tried: TryNumber::ONLY,
-            task,
-            inputs: Default::default(),
-        }
+        Job { attempt: AttemptId(attempt), actor: "actor".into(), task, inputs: Default::default() }
     }
 
     fn next(queue: &JobQueue) -> (Job, Interrupter) {

@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pushflow_execute::{AttemptName, Runner, execute};
+use pushflow_execute::{Runner, execute};
 use pushflow_guardian::{BUILD, Interrupter, WorkerFiles, WorkerLauncher, become_worker, role};
 use pushflow_model::{Data, ErrorKind, TaskError};
 use pushflow_os::limits::name_limit;
@@ -148,8 +148,8 @@ impl Worker {
 
     /// Maps the inputs of a job.
     fn open(&self, job: pushflow_protocol::Job) -> Result<Job, TransportError> {
-        let pushflow_protocol::Job { attempt, actor, tried, task, inputs } = job;
-        Ok(Job { attempt, actor, tried, task, inputs: self.slabs.open(inputs)? })
+        let pushflow_protocol::Job { attempt, actor, task, inputs } = job;
+        Ok(Job { attempt, actor, task, inputs: self.slabs.open(inputs)? })
     }
 
     // ----- the main thread -----
@@ -252,8 +252,7 @@ fn run_job(runner: &mut Runner, job: Job, interrupter: &Interrupter) -> Result<D
     let inputs = job.inputs.into_data();
     let inputs =
         inputs.map_err(|error| TaskError::new(ErrorKind::BadInput, format!("the inputs can't be read: {error}")))?;
-    let name = AttemptName { actor: job.actor.into(), id: job.attempt, tried: job.tried };
-    execute(Some(runner), &job.task, &inputs, name, interrupter)
+    execute(Some(runner), &job.task, &inputs, (job.actor.into(), job.attempt), interrupter)
 }
 
 #[cfg(test)]
@@ -261,7 +260,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use pushflow_model::{AttemptId, TaskSpec, TryNumber};
+    use pushflow_model::{AttemptId, TaskSpec};
 
     use super::*;
     use crate::receive_turn::tests::channel;
@@ -275,13 +274,7 @@ mod tests {
         let (jobs, turn) = (JobQueue::default(), ReceiveTurn::new(receiver));
         let worker = Arc::new(Worker { jobs, replies, slabs, turn, starting: Interrupter::new() });
         let task = TaskSpec::rust("task");
-        worker.jobs.add(vec![Job {
-            attempt: AttemptId(1),
-            actor: "actor".into(),
-            tried: TryNumber::ONLY,
-            task,
-            inputs: Default::default(),
-        }]);
+        worker.jobs.add(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs: Default::default() }]);
         let (returned, has_returned) = mpsc::channel();
         let waiting = worker.clone();
         // If it waits, it does so for ever, and the thread is left behind.

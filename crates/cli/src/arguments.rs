@@ -14,8 +14,8 @@ use serde::de::IgnoredAny;
 #[command(name = "pushflow", version, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 finished, 1 failed, or the result could not be printed, 2 usage or invalid graph, \
-                        3 timed out, 4 stalled, or with --strict no end was reached, 70 a defect of pushflow, \
-                        129 / 130 / 143 stopped by SIGHUP / SIGINT / SIGTERM."
+                        3 timed out, 4 stalled, 70 a defect of pushflow, 129 / 130 / 143 stopped by SIGHUP / SIGINT / \
+                        SIGTERM."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -155,10 +155,6 @@ pub(crate) struct RunArguments {
     /// How the progress of the run is shown on standard error
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
     pub(crate) progress: ProgressMode,
-
-    /// End with exit code 4 if the run finished without reaching an end of the graph
-    #[arg(long)]
-    pub(crate) strict: bool,
 
     /// Load and check the graph, print a summary of it, and run nothing
     #[arg(long)]

@@ -10,7 +10,7 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// The run took longer than `--timeout`.
 pub(crate) const TIMED_OUT: u8 = 3;
-/// Nothing was left to do, and the run had not reached its end. Of a graph file only with `--strict`.
+/// Nothing was left to do, and the run had not reached its end.
 pub(crate) const STALLED: u8 = 4;
 /// A defect of pushflow itself.
 pub(crate) const DEFECT: u8 = 70;

@@ -25,10 +25,6 @@ pub(crate) fn of_run(workflow: &Workflow, outcome: &Outcome, output: OutputSelec
     object.insert("run".to_owned(), json!(outcome.run.to_string()));
     object.insert("workflow".to_owned(), json!(workflow.name()));
     object.insert("outcome".to_owned(), json!(ending(&outcome.ending.kind)));
-    object.insert("reached_end".to_owned(), json!(outcome.ending.reached_end()));
-    if !outcome.ending.no_end.is_empty() {
-        object.insert("reasons".to_owned(), json!(outcome.ending.no_end));
-    }
     object.insert("result".to_owned(), result(outcome, output)?);
     if output == OutputSelection::All {
         object.insert("nodes".to_owned(), nodes(&outcome.ending.executions)?);
@@ -73,14 +69,11 @@ fn nodes(executions: &[Execution]) -> Result<Json, CodecError> {
     Ok(Json::Object(nodes))
 }
 
-fn one(Execution { attempt, tried, inputs, result, .. }: &Execution) -> Result<Json, CodecError> {
+fn one(Execution { attempt, inputs, result, .. }: &Execution) -> Result<Json, CodecError> {
     let attempt = attempt.map(|attempt| attempt.0);
-    let (inputs, round, number) = (object(inputs)?, tried.round, tried.number);
+    let inputs = object(inputs)?;
     Ok(match result {
-        Ok(outputs) => json!({
-            "status": "finished", "attempt": attempt, "round": round, "try": number, "inputs": inputs,
-            "outputs": object(outputs)?,
-        }),
+        Ok(outputs) => json!({"status": "finished", "attempt": attempt, "inputs": inputs, "outputs": object(outputs)?}),
         Err(error) => {
             let TaskError { type_name, message, traceback, .. } = error;
             let cause = |cause: &ErrorCause| json!({"type": cause.type_name, "message": cause.message});
@@ -88,10 +81,7 @@ fn one(Execution { attempt, tried, inputs, result, .. }: &Execution) -> Result<J
             let described = json!({
                 "type": type_name, "message": message, "traceback": traceback, "notes": error.notes(), "causes": causes,
             });
-            json!({
-                "status": status(error.kind), "attempt": attempt, "round": round, "try": number, "inputs": inputs,
-                "error": described,
-            })
+            json!({"status": status(error.kind), "attempt": attempt, "inputs": inputs, "error": described})
         }
     })
 }
@@ -113,10 +103,7 @@ fn errors(outcome: &Outcome) -> Json {
     all.sort_by_key(|(error, _)| error.attempt.map(|attempt| attempt.0));
     let described = |(error, handled): (&ActorError, bool)| {
         let TaskError { type_name, message, .. } = &error.error;
-        let (round, number) = (error.tried.round, error.tried.number);
-        json!({
-            "node": error.name, "round": round, "try": number, "type": type_name, "message": message, "handled": handled,
-        })
+        json!({"node": error.name, "type": type_name, "message": message, "handled": handled})
     };
     Json::Array(all.into_iter().map(described).collect())
 }

@@ -122,19 +122,19 @@ impl ProgressLine {
 
 /// The line about an event, in the mode with a line for each attempt that begins or ends.
 pub(crate) fn line_about<'a>(kind: &EventKind, name: impl Fn(ActorId) -> &'a str) -> Option<String> {
-    let (actor, tried, what) = match kind {
-        EventKind::AttemptStarted { actor, tried, .. } => (actor, tried, "begins".to_owned()),
-        EventKind::AttemptFinished { actor, tried, .. } => (actor, tried, "is done".to_owned()),
-        EventKind::AttemptFailed { actor, tried, error, .. } => (actor, tried, format!("failed: {error}")),
+    let (actor, attempt, what) = match kind {
+        EventKind::AttemptStarted { actor, attempt, .. } => (actor, attempt, "begins".to_owned()),
+        EventKind::AttemptFinished { actor, attempt } => (actor, attempt, "is done".to_owned()),
+        EventKind::AttemptFailed { actor, attempt, error } => (actor, attempt, format!("failed: {error}")),
         _ => return None,
     };
-    Some(format!("pushflow: {}{} {what}\n", name(*actor), tried.in_parentheses()))
+    Some(format!("pushflow: {} (attempt {attempt}) {what}\n", name(*actor)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pushflow::{AttemptId, ErrorKind, TaskError, TryNumber, Workflow};
+    use pushflow::{AttemptId, ErrorKind, TaskError, Workflow};
 
     fn actor() -> ActorId {
         Workflow::new("test").start().unwrap()
@@ -145,18 +145,11 @@ mod tests {
         let mut progress = ProgressLine::new(ProgressMode::Bar);
         let (actor, attempt) = (actor(), AttemptId);
         let error = || TaskError::new(ErrorKind::Raised, "it broke");
-        (1..=4).for_each(|number| {
-            progress.count(&EventKind::AttemptSubmitted { actor, attempt: attempt(number), tried: TryNumber::ONLY })
-        });
-        progress.count(&EventKind::AttemptStarted { actor, attempt: attempt(1), tried: TryNumber::ONLY, pid: 1 });
+        (1..=4).for_each(|number| progress.count(&EventKind::AttemptSubmitted { actor, attempt: attempt(number) }));
+        progress.count(&EventKind::AttemptStarted { actor, attempt: attempt(1), pid: 1 });
         assert_eq!(progress.line(Duration::from_secs(65)), "1:05  0 done, 1 running, 3 waiting");
-        progress.count(&EventKind::AttemptFinished { actor, attempt: attempt(1), tried: TryNumber::ONLY });
-        progress.count(&EventKind::AttemptFailed {
-            actor,
-            attempt: attempt(2),
-            tried: TryNumber::ONLY,
-            error: error(),
-        });
+        progress.count(&EventKind::AttemptFinished { actor, attempt: attempt(1) });
+        progress.count(&EventKind::AttemptFailed { actor, attempt: attempt(2), error: error() });
         assert_eq!(progress.line(Duration::ZERO), "0:00  1 done, 1 failed, 0 running, 2 waiting");
         progress.count(&EventKind::Dropped { events: 7 });
         assert_eq!(progress.line(Duration::ZERO), "0:00  1 done, 1 failed, 0 running, 0 waiting");
@@ -166,8 +159,7 @@ mod tests {
     fn the_line_is_drawn_again_when_it_would_read_otherwise_and_was_not_only_just_drawn() {
         let mut progress = ProgressLine::new(ProgressMode::Bar);
         let (actor, millis) = (actor(), Duration::from_millis);
-        let submitted =
-            |number| EventKind::AttemptSubmitted { actor, attempt: AttemptId(number), tried: TryNumber::ONLY };
+        let submitted = |number| EventKind::AttemptSubmitted { actor, attempt: AttemptId(number) };
         let drawn = |line: &str| Some(format!("{CLEAR_LINE}{line}"));
         assert_eq!(progress.draw(millis(5)), drawn("0:00  0 done, 0 running, 0 waiting"));
         progress.count(&submitted(1));
@@ -205,13 +197,12 @@ mod tests {
     #[test]
     fn a_line_for_each_attempt_says_whose_it_is() {
         let (actor, attempt) = (actor(), AttemptId(3));
-        let tried = TryNumber { round: 1, number: 2, of: 3 };
         let text = |kind: EventKind| line_about(&kind, |_| "analyse");
-        assert_eq!(text(EventKind::AttemptSubmitted { actor, attempt, tried }), None);
-        let begins = text(EventKind::AttemptStarted { actor, attempt, tried, pid: 1 });
-        assert_eq!(begins.as_deref(), Some("pushflow: analyse (try 2 of 3) begins\n"));
+        assert_eq!(text(EventKind::AttemptSubmitted { actor, attempt }), None);
+        let begins = text(EventKind::AttemptStarted { actor, attempt, pid: 1 });
+        assert_eq!(begins.as_deref(), Some("pushflow: analyse (attempt 3) begins\n"));
         let error = TaskError::new(ErrorKind::Raised, "it broke");
-        let failed = text(EventKind::AttemptFailed { actor, attempt, tried, error });
-        assert_eq!(failed.as_deref(), Some("pushflow: analyse (try 2 of 3) failed: Raised: it broke\n"));
+        let failed = text(EventKind::AttemptFailed { actor, attempt, error });
+        assert_eq!(failed.as_deref(), Some("pushflow: analyse (attempt 3) failed: Raised: it broke\n"));
     }
 }

@@ -25,11 +25,11 @@ pub(crate) fn as_text(outcome: &Outcome, output: OutputSelection) -> Result<Stri
         OutputSelection::Last => outcome.ending.result.as_ref().map_or(Ok(String::new()), entries),
         OutputSelection::Ends => outcome.ending.outputs.iter().map(|end| below(&end.name, &end.data)).collect(),
         OutputSelection::All => {
-            let execution = |Execution { name, tried, result, .. }: &Execution| {
-                let tried = tried.in_parentheses();
+            let execution = |Execution { name, attempt, result, .. }: &Execution| {
+                let attempt = attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
                 match result {
-                    Ok(data) => below(&format!("{name}{tried}"), data),
-                    Err(error) => Ok(format!("{name}{tried}: {error}\n")),
+                    Ok(data) => below(&format!("{name}{attempt}"), data),
+                    Err(error) => Ok(format!("{name}{attempt}: {error}\n")),
                 }
             };
             outcome.ending.executions.iter().map(execution).collect()
@@ -103,7 +103,7 @@ pub(crate) fn explain(outcome: &Outcome) {
             2 => "; so was 1 more, which --format json lists".to_owned(),
             count => format!("; so were {} more, which --format json lists", count - 1),
         };
-        let at = first.tried.in_parentheses();
+        let at = first.attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
         write_line(&format!("note: an error of {}{at} was handled: {}{more}", first.name, first.error));
     }
     for error in &outcome.ending.errors {
@@ -115,17 +115,13 @@ pub(crate) fn explain(outcome: &Outcome) {
     }
     if !outcome.is_finished() {
         write_line(&format!("pushflow: {outcome}"));
-    } else if !outcome.ending.reached_end() {
-        let reasons = outcome.ending.no_end.join("; ");
-        let colon = if reasons.is_empty() { "" } else { ": " };
-        write_line(&format!("pushflow: no end was reached{colon}{reasons}"));
     }
 }
 
 fn explain_error(failure: &ActorError) {
     let error = &failure.error;
-    let mut place = vec![failure.tried.to_string()];
-    place.retain(|tried| !tried.is_empty());
+    let mut place = Vec::new();
+    place.extend(failure.attempt.map(|attempt| format!("attempt {attempt}")));
     place.extend(error.pid.map(|pid| format!("pid {pid}")));
     let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
     write_line(&format!("error: {}{place}: {error}", failure.name));

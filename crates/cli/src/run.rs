@@ -41,10 +41,7 @@ fn try_run(arguments: &RunArguments) -> Result<u8, Box<dyn Error>> {
     let run = workflow.prepare(Data::new(), &options(arguments, &workflow)?)?;
     let outcome = run.wait();
     report::explain(&outcome);
-    let code = match exit::code(&outcome.ending.kind, outcome.signal) {
-        exit::FINISHED if arguments.strict && !outcome.ending.reached_end() => exit::STALLED,
-        code => code,
-    };
+    let code = exit::code(&outcome.ending.kind, outcome.signal);
     let text = match arguments.format {
         OutputFormat::Text => report::as_text(&outcome, arguments.output),
         OutputFormat::Json => json::of_run(&workflow, &outcome, arguments.output),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pushflow::{EventKind, Observer, TryNumber, Workflow, WorkflowEvent};
+use pushflow::{AttemptId, EventKind, Observer, Workflow, WorkflowEvent};
 
 use crate::arguments::ProgressMode;
 use crate::line_buffers::{LineBuffers, OutputSource};
@@ -66,7 +66,7 @@ impl EventMessages {
             EventKind::Stopping { reason } => {
                 say(&format!("pushflow: stopping, {reason}; once more kills what runs"));
             }
-            EventKind::AttemptBlocked { actor, tried, held, .. } => say(&self.blocked(actor.index(), *tried, *held)),
+            EventKind::AttemptBlocked { actor, attempt, held } => say(&self.blocked(actor.index(), *attempt, *held)),
             EventKind::Dropped { events } => {
                 say(&format!("pushflow: {events} events of the run were not shown, since printing was too slow"));
             }
@@ -88,7 +88,7 @@ impl EventMessages {
                 let source = attempt.map(|(actor, attempt)| (attempt, actor));
                 buffers.add(source, *stream, bytes, |text| print(source, text));
             }
-            EventKind::AttemptFinished { actor, attempt, .. } | EventKind::AttemptFailed { actor, attempt, .. } => {
+            EventKind::AttemptFinished { actor, attempt } | EventKind::AttemptFailed { actor, attempt, .. } => {
                 buffers.end(*actor, *attempt, |text| print(Some((*attempt, *actor)), text));
             }
             // It is unknown which attempts the dropped events ended.
@@ -119,10 +119,10 @@ impl EventMessages {
         self.names.get(actor).map_or("an actor", String::as_str)
     }
 
-    fn blocked(&self, actor: usize, tried: TryNumber, held: Duration) -> String {
-        let (name, tried, millis) = (self.name(actor), tried.in_parentheses(), held.as_millis());
+    fn blocked(&self, actor: usize, attempt: AttemptId, held: Duration) -> String {
+        let (name, millis) = (self.name(actor), held.as_millis());
         format!(
-            "pushflow: {name}{tried} has held the thread of the pool \"gevent\" for {millis} ms, and no other \
+            "pushflow: {name} (attempt {attempt}) has held the thread of the pool \"gevent\" for {millis} ms, and no other \
              task can run: let it wait with what pushflow gives it, or choose another pool"
         )
     }
@@ -137,8 +137,8 @@ mod tests {
         let (progress, names) = (ProgressMode::None, vec!["analyse".into()]);
         let messages = EventMessages { progress, names, buffers: Mutex::default() };
         assert_eq!(
-            messages.blocked(0, TryNumber { round: 3, number: 1, of: 1 }, Duration::from_millis(120)),
-            "pushflow: analyse (round 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \
+            messages.blocked(0, AttemptId(3), Duration::from_millis(120)),
+            "pushflow: analyse (attempt 3) has held the thread of the pool \"gevent\" for 120 ms, and no other task can \
              run: let it wait with what pushflow gives it, or choose another pool"
         );
     }

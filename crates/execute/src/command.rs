@@ -23,19 +23,14 @@ pub(super) fn run_command(
     launcher: &dyn Launcher,
     task: &CommandTask,
     inputs: &Data,
-    variables: &[(OsString, OsString)],
     interrupter: &Interrupter,
 ) -> Result<Data, TaskError> {
     let argv: Result<Vec<OsString>, TaskError> =
         task.argv.iter().map(|argument| render(argument, inputs).map(OsString::from_vec)).collect();
     let stdin = task.stdin.as_ref().map(|template| render(template, inputs)).transpose()?;
-    // A variable that the task itself sets counts more.
-    let is_own = |name: &OsString| task.environment.iter().any(|(own, _)| name == own.as_str());
-    let variables = variables.iter().filter(|(name, _)| !is_own(name)).cloned();
-    let own = task.environment.iter().map(|(name, value)| (name.into(), value.into()));
     let launch = Launch {
         argv: argv?,
-        environment: variables.chain(own).collect(),
+        environment: task.environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         directory: task.directory.clone(),
         stdin: stdin.map(|text| file_of(&text)).transpose().map_err(|error| no_memory(&error))?,
         ..Launch::default()

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use pushflow_green::{Cancellation, Cancelled};
 use pushflow_guardian::{CurrentProcess, current_process};
-use pushflow_model::TryNumber;
 
 /// The attempt, as its Rust task sees it: a `#[task]` function takes it as a parameter of type `&TaskContext`.
 ///
@@ -34,20 +33,13 @@ use pushflow_model::TryNumber;
 pub struct TaskContext {
     actor: Arc<str>,
     attempt: u64,
-    tried: TryNumber,
     cancellation: Cancellation,
 }
 
 impl TaskContext {
     /// The context of one attempt of one actor.
     pub fn new(actor: impl Into<Arc<str>>, attempt: u64, cancellation: Cancellation) -> Self {
-        TaskContext { actor: actor.into(), attempt, tried: TryNumber::ONLY, cancellation }
-    }
-
-    /// The same, for another execution of the actor than the only try of its first round.
-    #[must_use]
-    pub fn with_tried(self, tried: TryNumber) -> Self {
-        TaskContext { tried, ..self }
+        TaskContext { actor: actor.into(), attempt, cancellation }
     }
 
     /// The name of the actor whose task runs.
@@ -58,17 +50,6 @@ impl TaskContext {
     /// The number of this attempt, unique within its run.
     pub fn attempt(&self) -> u64 {
         self.attempt
-    }
-
-    /// How many times the actor was executed in the run, this execution included. A later round of a loop has a greater
-    /// number; a retry has that of the attempt before it.
-    pub fn round(&self) -> u64 {
-        self.tried.round
-    }
-
-    /// Which try of this execution the attempt is: 1, and one more for each retry.
-    pub fn try_number(&self) -> u32 {
-        self.tried.number
     }
 
     /// The process in which the task runs.

@@ -1,10 +1,11 @@
 //! [`execute`]: runs one attempt of any task in any pool.
 
+use std::sync::Arc;
+
 use pushflow_green::{Cancelled, in_span};
 use pushflow_guardian::Interrupter;
-use pushflow_model::{Data, ErrorKind, TaskError, TaskSpec};
+use pushflow_model::{AttemptId, Data, ErrorKind, TaskError, TaskSpec};
 
-use crate::attempt_name::AttemptName;
 use crate::context::TaskContext;
 use crate::registry::run_rust;
 use crate::runner::Runner;
@@ -19,27 +20,21 @@ pub fn execute(
     runner: Option<&mut Runner>,
     task: &TaskSpec,
     inputs: &Data,
-    name: AttemptName,
+    (actor, attempt): (Arc<str>, AttemptId),
     interrupter: &Interrupter,
 ) -> Result<Data, TaskError> {
-    let span = tracing::info_span!("attempt", actor = &*name.actor, attempt = %name.id);
+    let span = tracing::info_span!("attempt", actor = &*actor, %attempt);
     in_span(span, || match (task, runner) {
-        (TaskSpec::Rust { name: function }, _) => {
-            let context = TaskContext::new(name.actor, name.id.0, interrupter.cancellation().clone());
-            let context = context.with_tried(name.tried);
+        (TaskSpec::Rust { name }, _) => {
+            let context = TaskContext::new(actor, attempt.0, interrupter.cancellation().clone());
             let process = std::process::id();
-            let ended = run_rust(function, inputs, &context);
+            let ended = run_rust(name, inputs, &context);
             if std::process::id() != process {
                 leave(&ended);
             }
             ended.map_err(|error| followed(error, interrupter))
         }
-        (task, Some(runner)) => {
-            if matches!(task, TaskSpec::Command(_) | TaskSpec::Script(_)) {
-                runner.set_variables(name.variables());
-            }
-            runner.run(task, inputs, interrupter)
-        }
+        (task, Some(runner)) => runner.run(task, inputs, interrupter),
         (_, None) => Err(TaskError::new(ErrorKind::Unsupported, "this pool was opened without processes for commands")),
     })
 }

@@ -10,7 +10,6 @@
 //! | `registry/call.rs` | the code that `#[task]` calls to unpack inputs and pack results |
 //! | `registry/panics.rs` | the panic of a task as an error with its source location |
 //! | `registry/available_names.rs` | messages about missing names |
-//! | `attempt_name.rs` | [`AttemptName`]: which attempt it is, for its task |
 //! | `context.rs` | [`TaskContext`]: the attempt, as its Rust task sees it |
 //! | `runner.rs` | [`Runner`]: commands, scripts and Python tasks |
 //! | `command.rs`, `template.rs` | command tasks, and the inputs in their arguments |
@@ -18,9 +17,9 @@
 //! | `program.rs`, `pipes.rs` | runs one program, and reads its output until it has ended |
 //!
 //! ```
-//! use pushflow_execute::{AttemptName, execute, task};
+//! use pushflow_execute::{execute, task};
 //! use pushflow_guardian::Interrupter;
-//! use pushflow_model::{AttemptId, Data, TaskSpec, TryNumber, Value};
+//! use pushflow_model::{AttemptId, Data, TaskSpec, Value};
 //!
 //! #[task(crate = pushflow_execute)]
 //! fn double(value: i64) -> Data {
@@ -28,12 +27,10 @@
 //! }
 //!
 //! let (task, inputs) = (TaskSpec::rust("double"), Data::new().with("value", 21));
-//! let name = AttemptName { actor: "doubler".into(), id: AttemptId(1), tried: TryNumber::ONLY };
-//! let result = execute(None, &task, &inputs, name, &Interrupter::new()).unwrap();
+//! let result = execute(None, &task, &inputs, ("doubler".into(), AttemptId(1)), &Interrupter::new()).unwrap();
 //! assert_eq!(result.value("value").unwrap(), Some(&Value::Int(42)));
 //! ```
 
-mod attempt_name;
 mod command;
 mod context;
 mod execute;
@@ -47,7 +44,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use attempt_name::AttemptName;
 pub use context::TaskContext;
 pub use execute::execute;
 #[doc(hidden)]

@@ -1,6 +1,5 @@
 //! [`Runner`]: runs attempts of all tasks but Rust tasks, and keeps their Python interpreter.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,8 +17,6 @@ pub struct Runner {
     pub(crate) host: Option<PythonHost>,
     /// The shared memory for the interpreter.
     grants: Arc<dyn GrantSource>,
-    /// The environment variables that commands and scripts have beside those of this process and their own.
-    variables: Vec<(OsString, OsString)>,
 }
 
 /// Whose interpreter runs the Python tasks.
@@ -51,19 +48,12 @@ impl Runner {
             python: python.map_or(InterpreterOwner::Nowhere, InterpreterOwner::Own),
             host: None,
             grants: own_grants(),
-            variables: Vec::new(),
         }
     }
 
     /// A runner whose Python tasks run in an interpreter that other runners use too.
     pub fn sharing(launcher: Arc<dyn Launcher>, python: Arc<SharedPython>) -> Self {
-        Runner {
-            launcher,
-            python: InterpreterOwner::Shared(python),
-            host: None,
-            grants: own_grants(),
-            variables: Vec::new(),
-        }
+        Runner { launcher, python: InterpreterOwner::Shared(python), host: None, grants: own_grants() }
     }
 
     /// This runner, with another source of the shared memory for long buffers of values.
@@ -81,11 +71,6 @@ impl Runner {
         }
     }
 
-    /// Sets the environment variables that commands and scripts have from now on beside those of this process and their own.
-    pub(crate) fn set_variables(&mut self, variables: Vec<(OsString, OsString)>) {
-        self.variables = variables;
-    }
-
     /// Runs one attempt of a task.
     ///
     /// # Errors
@@ -97,13 +82,10 @@ impl Runner {
                     format!("the Rust task {name:?} was given to what runs only programs and Python functions");
                 Err(TaskError::new(ErrorKind::Unsupported, message))
             }
-            TaskSpec::Command(task) => {
-                command::run_command(self.launcher.as_ref(), task, inputs, &self.variables, interrupter)
-            }
+            TaskSpec::Command(task) => command::run_command(self.launcher.as_ref(), task, inputs, interrupter),
             TaskSpec::Script(task) => {
                 let python = self.python.options().map_or("python3".as_ref(), |python| python.interpreter.as_os_str());
-                let environment = self.variables.clone();
-                script::run_script(self.launcher.as_ref(), task, Path::new(python), inputs, environment, interrupter)
+                script::run_script(self.launcher.as_ref(), task, Path::new(python), inputs, interrupter)
             }
             TaskSpec::Python(task) => self.run_python(&PythonCall::Function(task), inputs, interrupter),
             TaskSpec::Ewoks(task) => self.run_python(&PythonCall::Ewoks(task), inputs, interrupter),

@@ -26,7 +26,6 @@ pub(super) fn run_script(
     task: &ScriptTask,
     python: &Path,
     inputs: &Data,
-    environment: Vec<(OsString, OsString)>,
     interrupter: &Interrupter,
 ) -> Result<Data, TaskError> {
     let option = |name: &str| Ok::<_, TaskError>(value_of(inputs, name)?.is_some_and(is_true));
@@ -37,7 +36,7 @@ pub(super) fn run_script(
     };
     let mut argv = program_of(task, python)?;
     argv.extend(arguments_of(inputs)?);
-    let finished = run_program(launcher, Launch { argv, environment, ..Launch::default() }, output, interrupter)?;
+    let finished = run_program(launcher, Launch { argv, ..Launch::default() }, output, interrupter)?;
     match finished.exit {
         Exit::Unknown => Err(finished.failed()),
         exit if exit != Exit::Code(0) && option("_raise_on_error")? => Err(finished.failed()),

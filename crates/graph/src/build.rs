@@ -187,12 +187,9 @@ impl Graph {
     /// as handled.
     ///
     /// # Errors
-    /// When the actor is not of this graph, or runs no task, or the back-off or the jitter is out of its range.
+    /// When the actor is not of this graph, or runs no task.
     pub fn retry(&mut self, actor: ActorId, retries: Retries) -> Result<(), GraphError> {
         self.require_task(actor, "retries", "give them to the tasks")?;
-        if let Some((_, mistake)) = retries.mistake() {
-            return Err(GraphError::BadRetries { actor: self.actor(actor).name.clone(), mistake });
-        }
         self.retries.insert(actor, retries);
         Ok(())
     }

@@ -31,14 +31,6 @@ pub enum GraphError {
     /// why.
     #[error("{0}")]
     Misplaced(String),
-    /// Retries whose back-off or jitter is out of its range.
-    #[error("the retries of actor {actor:?} can't be as asked: {mistake}")]
-    BadRetries {
-        /// The name of the actor.
-        actor: String,
-        /// What is wrong.
-        mistake: String,
-    },
     /// A port that the router does not have.
     #[error("port {port} is not defined for router actor {router:?}; it has {ports}")]
     UnknownPort {

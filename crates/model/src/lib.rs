@@ -25,7 +25,7 @@ mod task;
 mod task_error;
 mod value;
 
-pub use attempt_id::{AttemptId, TryNumber};
+pub use attempt_id::AttemptId;
 pub use codec::{APART_ABOVE, CodecError, MAX_DEPTH};
 pub use convert::{ConvertError, RETURN_VALUE, from_value, to_value};
 pub use data::{Apart, Data, Form, Key, Outline, Payload, decode_joined, encode_apart};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pushflow_green::Cancellation;
-use pushflow_model::{AttemptId, Data, Exit, TaskError, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, Data, Exit, TaskError, TaskSpec};
 
 use crate::error::OpenError;
 
@@ -15,8 +15,6 @@ pub struct Attempt {
     pub id: AttemptId,
     /// The name of the actor whose task it is.
     pub actor: Arc<str>,
-    /// Which execution of the actor it is.
-    pub tried: TryNumber,
     /// The task.
     pub task: Arc<TaskSpec>,
     /// The arguments.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pushflow_green::{Cancellation, Monitor};
-use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, Data, ErrorKind, Exit, TaskError, TaskSpec};
 
 use crate::attempt::{Attempt, PoolEvent, TaskResult};
 use crate::error::OpenError;
@@ -102,13 +102,7 @@ impl Process {
         if let Some(cancellation) = cancellation {
             cancellation.wakes(&shared);
         }
-        let attempt = Attempt {
-            id: AttemptId(1),
-            actor: policy.name.into(),
-            tried: TryNumber::ONLY,
-            task: Arc::new(task),
-            inputs,
-        };
+        let attempt = Attempt { id: AttemptId(1), actor: policy.name.into(), task: Arc::new(task), inputs };
         let guard = EndGuard(shared.clone());
         let events = Arc::new(move |events: Vec<PoolEvent>| {
             let events = print_output(events);

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pushflow_green::Cancellation;
-use pushflow_model::{AttemptId, Data, ErrorKind, PoolType, TaskError, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, Data, ErrorKind, PoolType, TaskError, TaskSpec};
 
 pub use self::pending::Pending;
 use self::state::{Recipient, SharedState, StartThread, TaskPoolState, start_thread};
@@ -191,8 +191,7 @@ impl TaskPool {
             self.shared.change(|state| state.handle(PoolEvent::Failed { attempt: id, error }));
             return Ok(id);
         }
-        let actor = format!("task {id}").into();
-        let attempt = Attempt { id, actor, tried: TryNumber::ONLY, task: Arc::new(task), inputs };
+        let attempt = Attempt { id, actor: format!("task {id}").into(), task: Arc::new(task), inputs };
         pool.as_ref().ok_or(PoolClosed)?.submit(vec![attempt]);
         Ok(id)
     }

@@ -10,7 +10,7 @@ use pushflow_execute::TaskContext;
 use pushflow_execute::task;
 use pushflow_green::Cancelled;
 use pushflow_green::{Monitor, channel, enable, is_green, park, sleep};
-use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, ErrorKind, TaskError, TaskSpec};
 use pushflow_model::{Data, Value};
 use pushflow_pool::GreenPool;
 use pushflow_pool::{Attempt, EventSink, Pool, PoolEvent, PoolOptions, ThreadPool};
@@ -67,7 +67,7 @@ impl Open {
         let task = Arc::new(TaskSpec::rust(task));
         let attempt = |id| {
             let inputs = Data::new().with("number", i64::try_from(id).unwrap());
-            Attempt { id: AttemptId(id), actor: "actor".into(), tried: TryNumber::ONLY, task: task.clone(), inputs }
+            Attempt { id: AttemptId(id), actor: "actor".into(), task: task.clone(), inputs }
         };
         self.pool.submit(ids.into_iter().map(attempt).collect());
     }
@@ -460,13 +460,8 @@ fn measures_attempts_in_bulk() {
                 _ => Box::new(GreenPool::open(&options, false, sink).unwrap()),
             };
             let task = Arc::new(TaskSpec::rust("nothing"));
-            let attempt = |id| Attempt {
-                id: AttemptId(id),
-                actor: "actor".into(),
-                tried: TryNumber::ONLY,
-                task: task.clone(),
-                inputs: Data::new(),
-            };
+            let attempt =
+                |id| Attempt { id: AttemptId(id), actor: "actor".into(), task: task.clone(), inputs: Data::new() };
             let begin = cpu_time();
             pool.submit((0..COUNT).map(attempt).collect());
             ended.wait(None, |count| (*count == COUNT).then_some(()));

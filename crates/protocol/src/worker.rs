@@ -18,7 +18,7 @@
 
 use std::ffi::OsString;
 
-use pushflow_model::{AttemptId, ProcessClass, PythonOptions, TaskError, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, ProcessClass, PythonOptions, TaskError, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::slabs::{PackedData, Reference, SlabId};
@@ -131,8 +131,6 @@ pub struct Job {
     pub attempt: AttemptId,
     /// The name of the actor that asked for it.
     pub actor: String,
-    /// Which execution of the actor it is.
-    pub tried: TryNumber,
     /// The task to run.
     pub task: TaskSpec,
     /// The encoded inputs.

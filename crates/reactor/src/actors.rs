@@ -16,18 +16,18 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Origin, Passing, Task, Work};
-use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, TryNumber, Value};
+use pushflow_graph::{Actor, ActorId, ActorKind, Behaviour, Passing, Task, Work};
+use pushflow_model::{AttemptId, Data, ErrorKind, Key, Payload, TaskError, Value};
 
 use super::fan_out::{FanOutError, Outgoing, fan_out};
-use super::in_flight::{AttemptStage, ExecutionId, InFlight, MergeBase, RetryState};
+use super::in_flight::{InFlight, MergeBase, RetryState};
 use super::links::OutLink;
 use super::message::Action;
 use super::outputs::Execution;
 use super::phase::Phase;
 use super::plan::Plan;
-use super::time::limit_exceeded;
 use super::{Reactor, Step, missing_data};
 
 /// The status that an error handler gives a run.
@@ -42,34 +42,34 @@ impl Reactor {
         }
         let done = match &plan.actor(actor).kind {
             ActorKind::Start | ActorKind::Fork | ActorKind::Port | ActorKind::Join => {
-                self.hand_on(plan, actor, plan.out_links(actor), got.into())
+                self.hand_on(plan, plan.out_links(actor), got.into())
             }
             ActorKind::Router(router) => match plan.links_of_port(actor, router, &got) {
-                Ok(out_links) => self.hand_on(plan, actor, out_links, got.into()),
+                Ok(out_links) => self.hand_on(plan, out_links, got.into()),
                 Err(error) => Err(Box::new(FanOutError { error, data: got })),
             },
             ActorKind::Stop => return self.reach_stop(actor, actor, got, step),
             ActorKind::ErrorHandler => self.set_status(ERROR_STATUS, actor, got, step),
             ActorKind::Status(Some(status)) => self.set_status(status, actor, got, step),
-            ActorKind::Status(None) => self.hand_on(plan, actor, plan.out_links(actor), got.into()),
+            ActorKind::Status(None) => self.hand_on(plan, plan.out_links(actor), got.into()),
             ActorKind::Custom(behaviour) => self.run_custom(actor, behaviour.as_ref(), got, step),
             ActorKind::Task(task) => match inputs(task, got.clone(), plan) {
                 Ok(inputs) if task.work != Work::Identity => return self.submit(actor, task, got, inputs, step),
                 Ok(inputs) => {
                     let outgoing = outgoing(task.passing, inputs, &plan.travelling);
-                    self.note_execution(self.execution_of(actor), &got, Ok(&outgoing.data), step);
-                    let done = self.hand_on(plan, actor, plan.out_links(actor), outgoing);
+                    self.note_execution(actor, None, &got, Ok(&outgoing.data), step);
+                    let done = self.hand_on(plan, plan.out_links(actor), outgoing);
                     done.map_err(|failure| Box::new(FanOutError { data: got, ..*failure }))
                 }
                 Err(error) => {
-                    self.note_execution(self.execution_of(actor), &got, Err(&error), step);
+                    self.note_execution(actor, None, &got, Err(&error), step);
                     Err(Box::new(FanOutError { error, data: got }))
                 }
             },
         };
         match done {
             Ok(()) => step.actions.push(Action::Passed { actor }),
-            Err(failure) => self.fail(self.execution_of(actor), failure.error, failure.data, step),
+            Err(failure) => self.fail(actor, None, failure.error, failure.data, step),
         }
     }
 
@@ -87,7 +87,7 @@ impl Reactor {
         let sent = done.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))).and_then(|sent| {
             let out_links = step.plan.out_links(actor);
             sent.into_iter()
-                .try_for_each(|data| self.hand_on(step.plan, actor, out_links, data.into()))
+                .try_for_each(|data| self.hand_on(step.plan, out_links, data.into()))
                 .map_err(|failure| failure.error)
         });
         sent.map_err(|error| {
@@ -96,22 +96,8 @@ impl Reactor {
         })
     }
 
-    fn hand_on(
-        &mut self,
-        plan: &Plan,
-        actor: ActorId,
-        out_links: &[OutLink],
-        outgoing: Outgoing,
-    ) -> Result<(), Box<FanOutError>> {
-        // Only a link with a condition can be left out, and only a run of an ewoks graph tells of that.
-        let is_told = plan.graph().origin() != Origin::Code;
-        if !is_told || out_links.is_empty() || !out_links.iter().all(|link_out| plan.is_conditional(link_out)) {
-            return fan_out(plan, out_links, outgoing, &mut self.queue);
-        }
-        let (before, outputs) = (self.queue.len(), outgoing.seen.as_ref().unwrap_or(&outgoing.data).clone());
-        fan_out(plan, out_links, outgoing, &mut self.queue)?;
-        self.dead_ends.note(actor, self.queue.len() > before, out_links, &outputs, plan);
-        Ok(())
+    fn hand_on(&mut self, plan: &Plan, out_links: &[OutLink], outgoing: Outgoing) -> Result<(), Box<FanOutError>> {
+        fan_out(plan, out_links, outgoing, &mut self.queue)
     }
 
     /// Keeps data that reached the stop actor from the actor `from`.
@@ -132,7 +118,7 @@ impl Reactor {
     ) -> Result<(), Box<FanOutError>> {
         self.status = Some(status.to_owned());
         step.actions.push(Action::Status(status.to_owned()));
-        self.hand_on(step.plan, actor, step.plan.out_links(actor), got.into())
+        self.hand_on(step.plan, step.plan.out_links(actor), got.into())
     }
 
     fn submit(&mut self, actor: ActorId, task: &Task, got: Data, inputs: Data, step: &mut Step<'_>) {
@@ -144,32 +130,23 @@ impl Reactor {
             Passing::Merged if task.defaults.is_empty() => MergeBase::Got,
             Passing::Merged | Passing::Dict => MergeBase::Other(inputs.clone()),
         };
-        let retry =
-            self.retries.get(&actor).map(|&left| Box::new(RetryState { left, made: 0, inputs: inputs.clone() }));
-        let budget = retry.as_ref().map_or(0, |retry| retry.left.most());
-        let tried = TryNumber { round: self.rounds.of(actor), number: 1, of: budget.saturating_add(1) };
-        let open = InFlight { actor, tried, opened: step.now, got, base, retry, stage: AttemptStage::Queued };
-        let attempt = self.open_attempt(open);
-        step.actions.push(Action::Submit { attempt, actor, tried, inputs });
+        let retry = self.retries.get(&actor).map(|&left| Box::new(RetryState { left, inputs: inputs.clone() }));
+        let attempt = InFlight { actor, submitted: step.now, got, base, retry };
+        self.open_attempt(attempt, inputs, Duration::ZERO, step);
     }
 
-    /// Keeps an attempt until it ends, under an id of its own.
-    pub(super) fn open_attempt(&mut self, open: InFlight) -> AttemptId {
+    /// Asks the caller to submit an attempt when `delay` has passed.
+    pub(super) fn open_attempt(&mut self, open: InFlight, inputs: Data, delay: Duration, step: &mut Step<'_>) {
         self.counts.submitted += 1;
         let attempt = AttemptId(self.counts.submitted);
+        let actor = open.actor;
         self.open.insert(attempt, open);
-        attempt
+        step.actions.push(Action::Submit { attempt, actor, inputs, delay });
     }
 
     /// Hands on the result of an attempt that succeeded, unless the run is closing.
     pub(super) fn attempt_finished(&mut self, attempt: AttemptId, result: Data, step: &mut Step<'_>) {
-        let Some(open) = self.end_attempt(attempt) else { return };
-        if let Some((limit, running)) = open.exceeded() {
-            return self.fail_attempt(attempt, open, limit_exceeded(limit, None, running), step);
-        }
-        let execution = open.execution(attempt);
-        let InFlight { actor, tried, got, base, .. } = open;
-        step.actions.push(Action::Ended { attempt, actor, tried, error: None });
+        let Some(InFlight { actor, got, base, .. }) = self.end_attempt(attempt) else { return };
         let plan = step.plan;
         let ActorKind::Task(task) = &plan.actor(actor).kind else { return };
         if matches!(self.phase, Phase::Closing(_)) {
@@ -186,39 +163,28 @@ impl Reactor {
         };
         let outgoing = outgoing(task.passing, outputs, &plan.travelling);
         if let Some(got) = noted {
-            self.note_execution(execution, &got, Ok(&outgoing.data), step);
+            self.note_execution(actor, Some(attempt), &got, Ok(&outgoing.data), step);
         }
-        if let Err(failure) = self.hand_on(plan, actor, out_links, outgoing) {
-            self.fail(execution, failure.error, kept.unwrap_or(failure.data), step);
+        if let Err(failure) = self.hand_on(plan, out_links, outgoing) {
+            self.fail(actor, Some(attempt), failure.error, kept.unwrap_or(failure.data), step);
         }
     }
 
     /// Retries a failed attempt, or lets its actor fail.
     pub(super) fn attempt_failed(&mut self, attempt: AttemptId, error: TaskError, step: &mut Step<'_>) {
         let Some(open) = self.end_attempt(attempt) else { return };
-        let error = match open.exceeded() {
-            Some((limit, running)) => limit_exceeded(limit, Some(error), running),
-            None => error,
-        };
-        self.fail_attempt(attempt, open, error, step);
-    }
-
-    fn fail_attempt(&mut self, attempt: AttemptId, open: InFlight, error: TaskError, step: &mut Step<'_>) {
         let error = self.with_closing_reason(error, &open);
-        if !matches!(open.stage, AttemptStage::Delayed { .. }) {
-            let InFlight { actor, tried, .. } = open;
-            step.actions.push(Action::Ended { attempt, actor, tried, error: Some(Box::new(error.clone())) });
-        }
-        self.note_execution(open.execution(attempt), &open.got, Err(&error), step);
+        self.note_execution(open.actor, Some(attempt), &open.got, Err(&error), step);
         if let Some((open, error)) = self.retry(open, attempt, error, step) {
-            self.fail(open.execution(attempt), error, open.got, step);
+            self.fail(open.actor, Some(attempt), error, open.got, step);
         }
     }
 
     /// Keeps an execution for the outcome, if the run is to list executions.
     fn note_execution(
         &mut self,
-        ExecutionId { actor, attempt, tried }: ExecutionId,
+        actor: ActorId,
+        attempt: Option<AttemptId>,
         got: &Data,
         result: Result<&Data, &TaskError>,
         step: &Step<'_>,
@@ -232,18 +198,11 @@ impl Reactor {
             _ => got.clone(),
         };
         let result = result.cloned().map_err(TaskError::clone);
-        self.outputs.executed(Execution { actor, name: name.clone(), attempt, tried, inputs, result });
-    }
-
-    /// The current execution of an actor, without an attempt.
-    pub(super) fn execution_of(&self, actor: ActorId) -> ExecutionId {
-        let tried = TryNumber { round: self.rounds.of(actor).max(1), ..TryNumber::ONLY };
-        ExecutionId { actor, attempt: None, tried }
+        self.outputs.executed(Execution { actor, name: name.clone(), attempt, inputs, result });
     }
 
     fn end_attempt(&mut self, attempt: AttemptId) -> Option<InFlight> {
         let ended = self.open.remove(&attempt);
-        self.deadlines.remove(attempt);
         match ended {
             Some(_) => self.counts.ended += 1,
             None => self.counts.ignored += 1,

@@ -9,10 +9,10 @@
 //! - an attempt that failed by itself is listed with its own error.
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, ErrorKind, TaskError};
+use pushflow_model::{ErrorKind, TaskError};
 
 use super::ending::{Ending, EndingKind};
-use super::in_flight::{AttemptStage, InFlight};
+use super::in_flight::InFlight;
 use super::message::Action;
 use super::outputs::CollectedOutputs;
 use super::phase::{Closing, Phase, SoftStop};
@@ -28,8 +28,7 @@ impl Reactor {
         self.phase = Phase::Closing(Closing { kind, since: step.now });
         self.queue.clear();
         self.drop_arrivals();
-        let open: Vec<AttemptId> = self.open.keys().copied().collect();
-        open.into_iter().for_each(|attempt| self.interrupt(attempt, None, step));
+        step.actions.extend(self.open.keys().map(|&attempt| Action::Interrupt { attempt }));
     }
 
     /// Closes a run that holds more than [`super::Limits::under_way`]; `actor` received the last trigger.
@@ -43,15 +42,14 @@ impl Reactor {
             ),
         );
         error.type_name = "TooManyTriggers".to_owned();
-        self.note_failure(self.execution_of(actor), error, false, step);
+        self.note_failure(actor, None, error, false, step);
         self.close(EndingKind::Failed, step);
     }
 
     /// The error of an attempt; in a run that is closing, one that says that the attempt was still running, if it was.
     pub(super) fn with_closing_reason(&self, error: TaskError, attempt: &InFlight) -> TaskError {
         match &self.phase {
-            Phase::Closing(closing) if matches!(attempt.stage, AttemptStage::Delayed { .. }) => closing.still_delayed(),
-            Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt.opened),
+            Phase::Closing(closing) if is_by_closing(error.kind) => closing.still_running(error, attempt.submitted),
             _ => error,
         }
     }
@@ -59,7 +57,7 @@ impl Reactor {
     /// Closes a run in which `actor` is triggered more often than its limit.
     pub(super) fn fail_too_many_rounds(&mut self, actor: ActorId, limit: u64, step: &mut Step<'_>) {
         let error = too_many(step.plan.graph(), actor, limit);
-        self.note_failure(self.execution_of(actor), error, false, step);
+        self.note_failure(actor, None, error, false, step);
         self.close(EndingKind::Failed, step);
     }
 
@@ -82,7 +80,6 @@ impl Reactor {
                 if stalled.is_empty() { EndingKind::Finished } else { EndingKind::Stalled }
             }
         };
-        let no_end = if kind == EndingKind::Finished { self.no_end_reasons(step.plan) } else { Vec::new() };
         self.drop_arrivals();
         let CollectedOutputs { outputs, executions, dropped: more_outputs } = self.outputs.take(step.plan);
         step.actions.push(Action::Finish(Box::new(Ending {
@@ -93,7 +90,6 @@ impl Reactor {
             more_outputs,
             status: self.status.take(),
             stalled,
-            no_end,
             handled_errors: self.errors.handled_count,
             handled: std::mem::take(&mut self.errors.handled),
             errors: std::mem::take(&mut self.errors.listed),

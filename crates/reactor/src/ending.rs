@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, Data, TaskError, TryNumber};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::outputs::{Execution, Output};
 
@@ -49,9 +49,6 @@ pub struct Ending {
     pub status: Option<String>,
     /// For a stalled run: which join waits for which actor, one sentence each.
     pub stalled: Vec<String>,
-    /// For a run of an ewoks graph that finished without reaching an end: which nodes took none of their links since a
-    /// condition did not hold, and which wait for a required link, one clause each.
-    pub no_end: Vec<String>,
     /// How many errors were handled: each triggered a handler, or its task was tried again.
     pub handled_errors: u64,
     /// The first of the handled errors, at most [`super::Limits::errors`].
@@ -62,7 +59,7 @@ pub struct Ending {
     pub more_errors: u64,
 }
 
-/// One failure of one actor. It displays itself as `actor "NAME" (round 5, try 2 of 3, pid 7): TYPE: MESSAGE`.
+/// One failure of one actor. It displays itself as `actor "NAME" (attempt N, pid P): TYPE: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorError {
@@ -73,25 +70,19 @@ pub struct ActorError {
     /// The attempt that failed, or whose result could not be handed on; `None` for a failure without an attempt, such
     /// as a router's.
     pub attempt: Option<AttemptId>,
-    /// Which execution of the actor it was.
-    pub tried: TryNumber,
     /// How it failed.
     pub error: TaskError,
 }
 
-impl Ending {
-    /// Whether data reached the end of the graph.
-    pub fn reached_end(&self) -> bool {
-        self.result.is_some()
-    }
-}
-
 impl fmt::Display for ActorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = [self.tried.to_string(), self.error.pid.map(|pid| format!("pid {pid}")).unwrap_or_default()];
-        let place: Vec<String> = place.into_iter().filter(|text| !text.is_empty()).collect();
-        let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
-        write!(f, "actor {:?}{place}: {}", self.name, self.error)
+        write!(f, "actor {:?}", self.name)?;
+        match (self.attempt, self.error.pid) {
+            (Some(attempt), Some(pid)) => write!(f, " (attempt {attempt}, pid {pid})")?,
+            (Some(attempt), None) => write!(f, " (attempt {attempt})")?,
+            (None, _) => {}
+        }
+        write!(f, ": {}", self.error)
     }
 }
 

@@ -12,33 +12,41 @@
 //!
 //! A run that is closing has no error path: a failure then triggers nothing.
 
-use pushflow_model::{Data, TaskError};
+use pushflow_graph::ActorId;
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::ending::ActorError;
 use super::fan_out::fan_out;
-use super::in_flight::ExecutionId;
 use super::links::Delivery;
 use super::message::Action;
 use super::phase::Phase;
 use super::{Reactor, Step, Trigger};
 
 impl Reactor {
-    /// Takes the error path of an execution whose actor had received `got`, and records its failure.
-    pub(super) fn fail(&mut self, failed: ExecutionId, error: TaskError, got: Data, step: &mut Step<'_>) {
-        let handled = matches!(self.phase, Phase::Running) && self.take_error_path(failed, &error, got, step);
-        self.note_failure(failed, error, handled, step);
+    /// Takes the error path of an actor that had received `got`, and records its failure.
+    pub(super) fn fail(
+        &mut self,
+        actor: ActorId,
+        attempt: Option<AttemptId>,
+        error: TaskError,
+        got: Data,
+        step: &mut Step<'_>,
+    ) {
+        let handled = matches!(self.phase, Phase::Running) && self.take_error_path(actor, &error, got, step);
+        self.note_failure(actor, attempt, error, handled, step);
     }
 
     /// Reports a failure to the caller, and keeps it for the ending.
     pub(super) fn note_failure(
         &mut self,
-        ExecutionId { actor, attempt, tried }: ExecutionId,
+        actor: ActorId,
+        attempt: Option<AttemptId>,
         error: TaskError,
         handled: bool,
         step: &mut Step<'_>,
     ) {
         let name = step.plan.actor(actor).name.clone();
-        let failure = ActorError { actor, name, attempt, tried, error };
+        let failure = ActorError { actor, name, attempt, error };
         if handled {
             self.errors.add_handled(failure.clone());
         } else {
@@ -48,15 +56,15 @@ impl Reactor {
     }
 
     /// Triggers the handlers of a failure. Returns whether there was any.
-    fn take_error_path(&mut self, failed: ExecutionId, error: &TaskError, got: Data, step: &mut Step<'_>) -> bool {
-        let (plan, actor) = (step.plan, failed.actor);
+    fn take_error_path(&mut self, actor: ActorId, error: &TaskError, got: Data, step: &mut Step<'_>) -> bool {
+        let plan = step.plan;
         if !plan.has_error_path(actor) {
             return false;
         }
         let data = plan.error_keys.error_data(got, error);
         let before = self.queue.len();
         if let Err(failure) = fan_out(plan, plan.error_links(actor), data.clone().into(), &mut self.queue) {
-            self.note_failure(ExecutionId { attempt: None, ..failed }, failure.error, false, step);
+            self.note_failure(actor, None, failure.error, false, step);
         }
         let stop = plan.graph().stop();
         let delivery = |target| if Some(target) == stop { Delivery::End(target) } else { Delivery::Direct };

@@ -1,12 +1,7 @@
 //! [`Reactor`]: decides what happens next in one run of one graph, and carries nothing out itself.
 //!
 //! The reactor is a pure state machine: [`Reactor::on`] takes an [`Event`] and the time, and appends [`Action`]s for
-//! its caller to carry out. It owns no thread, clock, channel or file, and waits for nothing. Time is an input too: the
-//! caller sends an [`Event::Tick`] when [`Reactor::next_tick`] has passed, and the deadline of the run, the time limits of
-//! attempts, the delays of retries and the patience with interrupted attempts follow from that (`time`).
-//!
-//! What a reactor does follows from its inputs alone: the same events at the same times, with the same seed, give the same
-//! actions.
+//! its caller to carry out. It owns no thread, clock, channel or file, and waits for nothing.
 //!
 //! # Phases
 //!
@@ -38,16 +33,13 @@
 //! - `message`, `ending`: events and actions, and how a run ends;
 //! - `plan` with `links`, `router_ports` and `handlers`: the graph, compiled;
 //! - `merge` and `join`: what an actor keeps of its arrivals;
-//! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `deadlines`, `times`, `dead_ends`,
-//!   `missing_data`: the other parts of the state;
+//! - `phase`, `in_flight`, `error_log`, `error_data`, `outputs`, `rounds`, `missing_data`: the other parts of the
+//!   state;
 //! - `fan_out`: which links are taken, and with what data;
-//! - `actors`, `failure`, `retry`, `soft_stop`, `time`, `closing`, `stall`, `no_end`: the steps of a
-//!   run, as methods of [`Reactor`].
+//! - `actors`, `failure`, `retry`, `soft_stop`, `closing`, `stall`: the steps of a run, as methods of [`Reactor`].
 
 mod actors;
 mod closing;
-mod dead_ends;
-mod deadlines;
 mod ending;
 mod error_data;
 mod error_log;
@@ -60,7 +52,6 @@ mod links;
 mod merge;
 mod message;
 mod missing_data;
-mod no_end;
 mod outputs;
 mod phase;
 mod plan;
@@ -71,15 +62,11 @@ mod soft_stop;
 mod stall;
 #[cfg(test)]
 mod tests;
-mod time;
-mod times;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dead_ends::DeadEnds;
-use deadlines::Deadlines;
 use error_log::ErrorLog;
 use in_flight::InFlight;
 use links::Delivery;
@@ -90,13 +77,10 @@ use plan::Plan;
 use pushflow_graph::{ActorId, Graph, Retries};
 use pushflow_model::{AttemptId, Data};
 use rounds::Rounds;
-use times::TimeLimits;
 
 pub use ending::{ActorError, Ending, EndingKind};
-pub use in_flight::{AttemptStatus, Running};
 pub use message::{Action, Counts, Event, Limits};
 pub use outputs::{Execution, Output, Outputs};
-pub use times::Times;
 
 /// The state machine of one run; see the module for its phases and rules.
 #[derive(Debug)]
@@ -117,15 +101,8 @@ pub struct Reactor {
     errors: ErrorLog,
     outputs: OutputCollector,
     rounds: Rounds,
-    dead_ends: DeadEnds,
     soft_stop: Option<SoftStop>,
     retries: HashMap<ActorId, Retries>,
-    /// Of the jitter of retries.
-    seed: u64,
-    times: Times,
-    limits_of_time: TimeLimits,
-    /// What becomes due for the attempts in flight, by their stage.
-    deadlines: Deadlines,
 }
 
 /// One arrival of data at an actor.
@@ -160,13 +137,8 @@ impl Reactor {
             status: None,
             errors: ErrorLog::new(limits.errors),
             outputs: OutputCollector::new(Outputs::default(), limits.outputs),
-            dead_ends: DeadEnds::default(),
             soft_stop: None,
             retries: plan.graph().retries().collect(),
-            seed: 0,
-            times: Times::default(),
-            limits_of_time: TimeLimits::new(plan.graph(), None),
-            deadlines: Deadlines::default(),
             plan: Arc::new(plan),
         }
     }
@@ -176,31 +148,6 @@ impl Reactor {
     pub fn with_outputs(mut self, wanted: Outputs) -> Self {
         self.outputs = OutputCollector::new(wanted, self.limits.outputs);
         self
-    }
-
-    /// Sets how long the run and its attempts may take. Without this a run has no deadline, and no patience with attempts
-    /// that were interrupted.
-    #[must_use]
-    pub fn with_times(mut self, times: Times) -> Self {
-        self.limits_of_time = TimeLimits::new(self.plan.graph(), times.attempt_timeout);
-        self.times = times;
-        self
-    }
-
-    /// Sets the seed of what is left to chance, the jitter of retries; 0 without this.
-    #[must_use]
-    pub fn with_seed(self, seed: u64) -> Self {
-        Reactor { seed, ..self }
-    }
-
-    /// The attempts in flight, in the order in which they were opened.
-    pub fn attempts(&self) -> impl Iterator<Item = AttemptStatus> {
-        self.open.iter().map(|(&attempt, open)| open.status(attempt))
-    }
-
-    /// An attempt in flight; `None` for one that has ended.
-    pub fn attempt(&self, attempt: AttemptId) -> Option<AttemptStatus> {
-        self.open.get(&attempt).map(|open| open.status(attempt))
     }
 
     /// The counts up to now.
@@ -222,15 +169,11 @@ impl Reactor {
     fn handle_event(&mut self, event: Event, step: &mut Step<'_>) {
         match event {
             Event::Begin => self.begin(step),
-            Event::Started { attempt, pid } => self.attempt_started(attempt, pid, step),
-            Event::Requeued { attempt } => self.attempt_requeued(attempt),
             Event::Finished { attempt, result } => self.attempt_finished(attempt, result, step),
             Event::Failed { attempt, error } => self.attempt_failed(attempt, error, step),
             Event::Deadline => self.close(EndingKind::TimedOut, step),
-            Event::Tick => self.tick(step),
             Event::SoftStopAsked { reason } => self.stop_softly(reason),
             Event::StopAsked { reason } => self.close(EndingKind::Stopped { reason }, step),
-            Event::KillAsked => self.kill(step),
             Event::Continue => self.continue_asked = false,
         }
     }

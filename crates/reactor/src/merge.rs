@@ -94,17 +94,6 @@ impl Merge {
         Merge { required: vec![None; required], missing: required, cached: vec![None; cached], ..Merge::default() }
     }
 
-    /// Whether anything has arrived.
-    pub(super) fn has_some(&self) -> bool {
-        let kept = self.start.is_some() || self.required.iter().chain(&self.cached).any(Option::is_some);
-        kept || self.buffered() > 0
-    }
-
-    /// Whether the required link of this number has delivered.
-    pub(super) fn has_required(&self, slot: u32) -> bool {
-        self.required.get(slot as usize).is_some_and(Option::is_some)
-    }
-
     /// How many loose arrivals wait for the first execution.
     pub(super) fn buffered(&self) -> usize {
         match &self.loose {

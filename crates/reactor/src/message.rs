@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, Data, TaskError, TryNumber};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::ending::{ActorError, Ending};
 
@@ -12,18 +12,6 @@ use super::ending::{ActorError, Ending};
 pub enum Event {
     /// The run begins: the start actor is triggered with the run's inputs.
     Begin,
-    /// An attempt runs. Its time limit counts from now on.
-    Started {
-        /// The attempt.
-        attempt: AttemptId,
-        /// The process it runs in.
-        pid: u32,
-    },
-    /// An attempt whose start was reported had not begun when its worker died or gave it back. It waits again.
-    Requeued {
-        /// The attempt.
-        attempt: AttemptId,
-    },
     /// An attempt succeeded.
     Finished {
         /// The attempt.
@@ -38,10 +26,8 @@ pub enum Event {
         /// How it failed.
         error: TaskError,
     },
-    /// The deadline of the run has passed; the events that its caller has received by then need not be handed over first.
+    /// The run's deadline passed.
     Deadline,
-    /// [`super::Reactor::next_tick`] has passed, and the caller has handed over everything that it had received by then.
-    Tick,
     /// A user asked the run to end when its attempts in flight have ended: from here on, a task that would run fails
     /// instead and takes its error path.
     SoftStopAsked {
@@ -53,8 +39,6 @@ pub enum Event {
         /// The reason that the user gave.
         reason: String,
     },
-    /// A user asked to end all attempts at once: the caller has closed the pools.
-    KillAsked,
     /// The answer to [`Action::Continue`].
     Continue,
 }
@@ -68,52 +52,19 @@ pub enum Action {
         attempt: AttemptId,
         /// The actor.
         actor: ActorId,
-        /// Which execution of the actor it is.
-        tried: TryNumber,
         /// The inputs of the task.
         inputs: Data,
+        /// How long to wait before the attempt is submitted; more than zero only for a retry.
+        delay: Duration,
     },
-    /// Interrupt an attempt that was submitted, and report its end as ever. Given at most once for each attempt.
+    /// Interrupt an attempt in flight, and report its end as ever. Given at most once for each attempt.
     Interrupt {
         /// The attempt.
         attempt: AttemptId,
-        /// The actor.
-        actor: ActorId,
-    },
-    /// Give up an attempt that was interrupted and did not end: it has failed, and nothing more need be reported of it.
-    GiveUp {
-        /// The attempt.
-        attempt: AttemptId,
-        /// The actor.
-        actor: ActorId,
     },
     /// More triggers are queued than one step handles: hand over the events that have arrived, then
     /// [`Event::Continue`].
     Continue,
-    /// For information: an attempt that was submitted has ended.
-    Ended {
-        /// The attempt.
-        attempt: AttemptId,
-        /// The actor.
-        actor: ActorId,
-        /// Which execution of the actor it was.
-        tried: TryNumber,
-        /// How it failed; `None` if it succeeded.
-        error: Option<Box<TaskError>>,
-    },
-    /// For information: a failed attempt is tried again.
-    Retried {
-        /// The attempt that failed.
-        failed: AttemptId,
-        /// The next one, which is submitted when the delay is over.
-        attempt: AttemptId,
-        /// The actor.
-        actor: ActorId,
-        /// Which execution of the actor the next one is.
-        tried: TryNumber,
-        /// The delay.
-        delay: Duration,
-    },
     /// For information: an actor that submits no attempt has handed its data on. Every actor but one whose task is an
     /// attempt.
     Passed {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use pushflow_graph::ActorId;
-use pushflow_model::{AttemptId, Data, TaskError, TryNumber};
+use pushflow_model::{AttemptId, Data, TaskError};
 
 use super::plan::Plan;
 
@@ -46,8 +46,6 @@ pub struct Execution {
     /// The attempt; `None` for an actor that runs no task (ewoks `ppfport`), and where the received data can't be the
     /// inputs of the task.
     pub attempt: Option<AttemptId>,
-    /// Which execution of the actor it was.
-    pub tried: TryNumber,
     /// The inputs of the task; where there are none, the data that the actor received.
     pub inputs: Data,
     /// The data that the actor handed on, or its failure.

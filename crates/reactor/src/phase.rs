@@ -23,25 +23,15 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// The error of a retry that was waiting for its delay when the run was closed.
-    pub(super) fn still_delayed(&self) -> TaskError {
-        let (kind, moment) = self.moment();
-        TaskError::new(kind, format!("the retry was still waiting for its delay {moment}"))
-    }
-
-    fn moment(&self) -> (ErrorKind, &'static str) {
-        match self.kind {
+    /// The error of an attempt that was still running when the run was closed. It keeps what `error` knows of the
+    /// process.
+    pub(super) fn still_running(&self, error: TaskError, submitted: Duration) -> TaskError {
+        let (kind, moment) = match self.kind {
             EndingKind::TimedOut => (ErrorKind::TimedOut, "at the run's deadline"),
             EndingKind::Failed => (ErrorKind::Stopped, "when the run outgrew its limits"),
             _ => (ErrorKind::Stopped, "when the run was stopped"),
-        }
-    }
-
-    /// The error of an attempt that was still running when the run was closed. It keeps what `error` knows of the
-    /// process.
-    pub(super) fn still_running(&self, error: TaskError, opened: Duration) -> TaskError {
-        let (kind, moment) = self.moment();
-        let running = self.since.saturating_sub(opened).as_secs_f64();
+        };
+        let running = self.since.saturating_sub(submitted).as_secs_f64();
         let message = format!(
             "the attempt was still running {moment}, {running:.1} s after it was submitted ({})",
             error.message

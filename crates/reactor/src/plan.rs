@@ -164,11 +164,6 @@ impl Plan {
         &self.out_links[node.first as usize..node.errors as usize]
     }
 
-    /// Whether a link has a condition.
-    pub(super) fn is_conditional(&self, link_out: &OutLink) -> bool {
-        !link_out.plain && !self.graph.link(link_out.link).conditions.is_empty()
-    }
-
     /// The links that are taken when an actor fails.
     pub(super) fn error_links(&self, id: ActorId) -> &[OutLink] {
         let node = &self.nodes[id.index()];

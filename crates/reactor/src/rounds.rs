@@ -1,7 +1,7 @@
-//! [`Rounds`]: how often each actor has run, and how often it may.
+//! [`Rounds`]: how often each actor has run, where that is limited.
 //!
 //! The limit is on the executions of one actor in one run, whatever triggered them. The cycle that goes round most
-//! often reaches the limit first, and the error names that cycle.
+//! often reaches the limit first, and the error names that cycle. A run without limits counts nothing.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,7 +14,7 @@ const NAMED: usize = 10;
 /// How often each actor has run.
 #[derive(Debug)]
 pub(super) struct Rounds {
-    /// One for each actor.
+    /// One for each actor; empty in a run without limits.
     counts: Vec<u64>,
     /// The limit of actors without one of their own.
     limit: u64,
@@ -23,7 +23,9 @@ pub(super) struct Rounds {
 
 impl Rounds {
     pub(super) fn new(graph: &Graph, limit: Option<u64>) -> Self {
-        let (counts, own) = (vec![0; graph.actor_count()], graph.round_limits().collect());
+        let own: HashMap<ActorId, u64> = graph.round_limits().collect();
+        let limited = limit.is_some() || !own.is_empty();
+        let counts = if limited { vec![0; graph.actor_count()] } else { Vec::new() };
         Rounds { counts, limit: limit.unwrap_or(u64::MAX), own }
     }
 
@@ -33,11 +35,6 @@ impl Rounds {
         *count += 1;
         let limit = if self.own.is_empty() { self.limit } else { *self.own.get(&actor).unwrap_or(&self.limit) };
         (*count > limit).then_some(limit)
-    }
-
-    /// How many executions of an actor were counted.
-    pub(super) fn of(&self, actor: ActorId) -> u64 {
-        self.counts.get(actor.index()).copied().unwrap_or_default()
     }
 }
 

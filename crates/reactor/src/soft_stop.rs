@@ -31,9 +31,9 @@ impl Reactor {
         let told_before = step.plan.error_keys.message_of(&got).is_some_and(|earlier| earlier == message);
         let error = TaskError::new(ErrorKind::Stopped, message);
         if told_before {
-            self.note_failure(self.execution_of(actor), error, false, step);
+            self.note_failure(actor, None, error, false, step);
         } else {
-            self.fail(self.execution_of(actor), error, got, step);
+            self.fail(actor, None, error, got, step);
         }
     }
 }

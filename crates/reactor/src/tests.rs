@@ -16,7 +16,6 @@ mod retries;
 mod speed;
 mod stopping;
 mod submodels;
-mod time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,15 +28,7 @@ use pushflow_model::{
     AttemptId, Data, ErrorCause, ErrorDetails, ErrorKind, Key, Opaque, Payload, TaskError, TaskSpec, Value,
 };
 
-use super::{Action, Ending, EndingKind, Event, Limits, Reactor, Times};
-
-/// When the runs of the tests reach their deadline.
-const DEADLINE: Duration = Duration::from_secs(1000);
-
-/// The times of a run unless a test names others: a deadline, and more patience than any test takes.
-fn times() -> Times {
-    Times { deadline: Some(DEADLINE), patience: 1000 * DEADLINE, ..Times::default() }
-}
+use super::{Action, Ending, EndingKind, Event, Limits, Reactor};
 
 /// A graph that is built by names.
 struct Net {
@@ -116,11 +107,8 @@ impl Net {
     }
 
     fn run_within(self, inputs: Data, limits: Limits) -> Run {
-        Run::new(Reactor::new(Arc::new(self.graph), inputs, limits).with_times(times()))
-    }
-
-    fn run_with_times(self, inputs: Data, times: Times) -> Run {
-        Run::new(Reactor::new(Arc::new(self.graph), inputs, Limits::default()).with_times(times))
+        let reactor = Reactor::new(Arc::new(self.graph), inputs, limits);
+        Run { reactor, now: Duration::ZERO, open: BTreeMap::new(), log: Vec::new(), owed: false, ending: None }
     }
 
     fn begin(self, inputs: Data) -> Run {
@@ -166,31 +154,13 @@ struct Run {
     /// Whether the reactor waits for [`Event::Continue`].
     owed: bool,
     ending: Option<Ending>,
-    /// The inputs of the reactor, and what it answered to each, for replays.
-    received: Vec<(Event, Duration)>,
-    answered: Vec<String>,
 }
 
 impl Run {
-    fn new(reactor: Reactor) -> Run {
-        Run {
-            reactor,
-            now: Duration::ZERO,
-            open: BTreeMap::new(),
-            log: Vec::new(),
-            owed: false,
-            ending: None,
-            received: Vec::new(),
-            answered: Vec::new(),
-        }
-    }
-
     /// Hands one event to the reactor.
     fn send(&mut self, event: Event) {
         let mut actions = Vec::new();
-        self.received.push((event.clone(), self.now));
         self.reactor.on(event, self.now, &mut actions);
-        self.answered.push(answer_of(&actions, &self.reactor));
         for action in actions {
             assert!(self.ending.is_none(), "nothing is asked for after the end");
             self.note(action);
@@ -213,12 +183,7 @@ impl Run {
                 let before = self.open.insert(attempt, (name, inputs));
                 assert!(before.is_none(), "attempt {attempt} was submitted twice");
             }
-            Action::Interrupt { attempt, .. } => self.log.push(format!("interrupt {attempt}")),
-            Action::GiveUp { attempt, .. } => {
-                self.log.push(format!("give up {attempt}"));
-                self.open.remove(&attempt).expect("only what was submitted is given up");
-            }
-            Action::Ended { .. } | Action::Retried { .. } => {}
+            Action::Interrupt { attempt } => self.log.push(format!("interrupt {attempt}")),
             Action::Passed { actor } => self.log.push(format!("passed {}", self.name(actor))),
             Action::Failed { failure, handled: false } => self.log.push(format!("failed {}", failure.name)),
             Action::Failed { failure, handled: true } => self.log.push(format!("handled {}", failure.name)),
@@ -259,12 +224,6 @@ impl Run {
         self.tell(Event::Failed { attempt, error: TaskError::new(kind, "it broke") });
     }
 
-    /// Lets the deadline of [`times`] pass.
-    fn pass_deadline(&mut self) {
-        self.now = self.now.max(DEADLINE);
-        self.tell(Event::Tick);
-    }
-
     fn ask_stop(&mut self) {
         self.tell(Event::StopAsked { reason: "enough".to_owned() });
     }
@@ -297,22 +256,6 @@ impl Run {
         let errors = self.ending().errors.iter();
         errors.map(|failure| format!("{} {}", failure.name, failure.error)).collect()
     }
-}
-
-/// All that a reactor answered to one event. The debug form of data is not used, since it tells what was decoded.
-fn answer_of(actions: &[Action], reactor: &Reactor) -> String {
-    let told = |action: &Action| match action {
-        Action::Submit { attempt, actor, tried, inputs } => {
-            format!("submit {attempt} of {actor:?}, {tried}: {}", show(inputs))
-        }
-        Action::Finish(ending) => {
-            let result = ending.result.as_ref().map(show);
-            format!("{:?} {result:?} {:?} {:?} {:?}", ending.kind, ending.errors, ending.handled, ending.stalled)
-        }
-        other => format!("{other:?}"),
-    };
-    let told: Vec<String> = actions.iter().map(told).collect();
-    format!("{}; next tick {:?}", told.join(", "), reactor.next_tick())
 }
 
 fn data(entries: &[(&str, i64)]) -> Data {

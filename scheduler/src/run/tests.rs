@@ -1,11 +1,10 @@
-//! The order in which a run handles its inputs, on a pool that only records its calls. What follows from each input is
-//! tested with the reactor.
+//! The time limits of attempts, on a pool that only records its calls.
 
 use std::sync::Mutex;
 
 use pushflow_execute::task;
 use pushflow_graph::Retries;
-use pushflow_model::{ErrorKind, PoolType, TaskError};
+use pushflow_model::{ErrorKind, PoolType};
 use pushflow_pool::{Pool, Stream};
 
 use super::*;
@@ -74,15 +73,11 @@ impl TestRun {
         let stop = workflow.stop().unwrap();
         workflow.connect(start, task).unwrap();
         workflow.connect(task, stop).unwrap();
-        let options = RunOptions::new().pool(PoolType::Thread);
+        let options = RunOptions::new().pool(PoolType::Thread).attempt_timeout(Duration::ZERO);
         let mut run = workflow.prepare(Data::new(), &options).unwrap();
         let recorded = RecordingPool::default();
         run.pools = Pools::new(vec![(PoolType::Thread, Box::new(recorded.clone()))], &run.graph, PoolType::Thread);
-        let times = run.pools.patience(Times { attempt_timeout: Some(Duration::ZERO), ..Times::default() });
-        run.reactor = Reactor::new(run.graph.clone(), Data::new(), options.limits).with_times(times);
-        let mut todo = Todo::default();
-        run.hand_over(Event::Begin, &mut todo);
-        run.submit(&mut todo);
+        assert!(run.step(vec![Event::Begin]).is_none());
         TestRun { run, recorded }
     }
 
@@ -99,9 +94,8 @@ impl TestRun {
 
     /// Runs one turn of the run, which must have an input.
     fn turn(&mut self) -> Option<Box<Ending>> {
-        let mut todo = Todo::default();
-        self.run.handle_next(&mut todo);
-        todo.ending
+        let events = self.run.next_events(&mut None);
+        self.run.step(events)
     }
 
     fn end(&mut self) -> Ending {
@@ -121,7 +115,7 @@ fn what_was_told_before_the_run_looked_counts_however_much_it_had_to_hear_before
     test.tell(PoolEvent::Finished { attempt: ONE, result: Data::new().with("x", 1) });
     assert!(test.end().errors.is_empty());
     assert_eq!(test.recorded.all(), ["submit 1"]);
-    assert_eq!(test.run.reactor.next_tick(), None);
+    assert!(test.run.running.next().is_none() && test.run.interrupted.next().is_none());
 }
 
 #[test]
@@ -174,8 +168,8 @@ fn an_attempt_that_ends_as_the_run_is_stopped_leaves_nothing_behind() {
     test.run.self_sender.send(RunInput::Stop { reason: "enough".into() }).unwrap();
     test.tell(PoolEvent::Finished { attempt: ONE, result: Data::new() });
     test.end();
-    assert_eq!(test.recorded.all(), ["submit 1", "interrupt 1"]);
-    assert_eq!(test.run.reactor.next_tick(), None);
+    assert_eq!(test.recorded.all(), ["submit 1"]);
+    assert!(test.run.interrupted.next().is_none());
 }
 
 const TWO: AttemptId = AttemptId(2);
@@ -190,8 +184,7 @@ fn again(delay: Duration) -> TestRun {
 #[test]
 fn what_is_tried_again_later_is_submitted_when_its_time_has_come() {
     let mut test = again(Duration::from_millis(1));
-    // The tick is sent in one turn and handled in the next.
-    assert!(test.turn().is_none() && test.turn().is_none());
+    assert!(test.turn().is_none());
     assert_eq!(test.recorded.all(), ["submit 1", "submit 2"]);
     test.tell(PoolEvent::Finished { attempt: TWO, result: Data::new() });
     assert!(test.end().errors.is_empty());
@@ -205,76 +198,6 @@ fn what_waits_to_be_tried_again_is_told_and_ends_at_once_when_the_run_is_stopped
     let ending = test.end();
     assert_eq!(test.recorded.all(), ["submit 1"]);
     let message = &ending.errors[0].error.message;
-    assert_eq!(message, "the retry was still waiting for its delay when the run was stopped");
-}
-
-#[test]
-fn an_attempt_that_is_interrupted_before_it_was_submitted_is_submitted_first() {
-    let mut test = TestRun::with(Some(Retries::default().with_errors(1)));
-    test.tell(PoolEvent::Failed { attempt: ONE, error: TaskError::new(ErrorKind::Raised, "no") });
-    test.run.self_sender.send(RunInput::Stop { reason: "enough".into() }).unwrap();
-    assert!(test.turn().is_none());
-    assert_eq!(
-        test.recorded.all(),
-        ["submit 1", "submit 2", "interrupt 2"],
-        "a pool can't interrupt what it has not got"
-    );
-}
-
-#[test]
-fn observers_hear_what_happens_in_its_order_however_much_is_handled_together() {
-    let heard = Arc::<Mutex<Vec<String>>>::default();
-    let mut test = TestRun::begin();
-    let hearing = heard.clone();
-    let observer = move |event: &crate::WorkflowEvent| {
-        let kind = format!("{:?}", event.kind);
-        hearing.lock().unwrap().push(kind.split([' ', '{']).next().unwrap_or_default().to_owned());
-    };
-    test.run.observers.add(observer);
-    let printed = || PoolEvent::Output { attempt: Some(ONE), stream: Stream::Stdout, bytes: b"x".to_vec() };
-    test.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
-    test.tell(printed());
-    test.tell(PoolEvent::Finished { attempt: ONE, result: Data::new() });
-    test.tell(PoolEvent::WorkerEnded { pid: 7, exit: pushflow_model::Exit::Code(0) });
-    test.turn();
-    assert_eq!(*heard.lock().unwrap(), ["AttemptStarted", "Output", "AttemptFinished", "WorkerEnded"]);
-}
-
-#[test]
-fn a_cycle_without_a_task_is_continued_once_a_turn() {
-    let mut workflow = Workflow::new("cycle");
-    let (start, stop) = (workflow.start().unwrap(), workflow.stop().unwrap());
-    let fork = workflow.fork("fork").unwrap();
-    workflow.connect(start, fork).unwrap();
-    workflow.connect(fork, stop).unwrap();
-    workflow.connect(fork, fork).unwrap();
-    let mut run = workflow.prepare(Data::new(), &RunOptions::new().pool(PoolType::Thread)).unwrap();
-    let mut todo = Todo::default();
-    run.hand_over(Event::Begin, &mut todo);
-    run.act(&mut todo);
-    for _ in 0..5 {
-        let before = run.reactor.counts().triggers;
-        run.handle_next(&mut todo);
-        let handled = run.reactor.counts().triggers - before;
-        assert!(handled <= 1024, "{handled} triggers before the run looked at the clock");
-    }
-}
-
-#[test]
-fn an_attempt_that_starts_while_the_run_is_busy_has_all_its_time_from_then() {
-    let mut test = TestRun::begin();
-    let limit = Duration::from_secs(3600);
-    let times = Times { attempt_timeout: Some(limit), ..Times::default() };
-    test.run.reactor = Reactor::new(test.run.graph.clone(), Data::new(), Default::default()).with_times(times);
-    test.run.hand_over(Event::Begin, &mut Todo::default());
-    test.run.observers.add(|event: &crate::WorkflowEvent| {
-        if let EventKind::Output { .. } = event.kind {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    });
-    let began = test.run.began.elapsed();
-    test.tell(PoolEvent::Output { attempt: Some(ONE), stream: Stream::Stdout, bytes: b"x".to_vec() });
-    test.tell(PoolEvent::Started { attempt: ONE, pid: 7 });
-    test.turn();
-    assert!(test.run.reactor.next_tick().unwrap() >= began + Duration::from_millis(20) + limit);
+    assert!(message.ends_with("(the attempt was interrupted before it started)"), "{message}");
+    assert!(test.run.delayed.next().is_none());
 }

@@ -209,7 +209,7 @@ fn assert_failed(finished: &Finished, actor: &str, words: &str) {
     finished.assert_code(1).assert_error("pushflow: the run failed after");
     let sentences: Vec<&str> = finished.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(sentences.len(), 1, "{finished:#?}");
-    assert!(sentences[0].starts_with(&format!("error: {actor}")), "{finished:#?}");
+    assert!(sentences[0].starts_with(&format!("error: {actor} (attempt 1")), "{finished:#?}");
     assert!(sentences[0].contains(words), "no {words:?} in {finished:#?}");
 }
 

@@ -23,7 +23,7 @@ fn assert_overran(folder: &Folder, arguments: &[&str], actor: &str, words: &str)
     finished.assert_code(1).assert_error("pushflow: the run failed after");
     let sentences: Vec<&str> = finished.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     let [sentence] = sentences[..] else { panic!("one error: {finished:#?}") };
-    assert!(sentence.starts_with(&format!("error: {actor} (pid ")), "{finished:#?}");
+    assert!(sentence.starts_with(&format!("error: {actor} (attempt 1, pid ")), "{finished:#?}");
     let overran =
         format!("TimedOut: the attempt ran longer than its limit of {} s and was interrupted: ", limit.as_secs());
     let (_, end) = sentence.split_once(&overran).unwrap_or_else(|| panic!("no {overran:?} in {finished:#?}"));

@@ -161,7 +161,7 @@ fn inputs_that_a_class_lacks_are_named_and_those_that_it_does_not_know_are_warne
         json!([class("a", "Sum", &json!({"a": 1, "bb": 2})), class("b", "Sum", &json!({"a": 1, "b": 2, "c": 3}))]);
     let Some(folder) = folder(nodes, json!([])) else { return };
     let finished = on("process", &folder).run();
-    let lacks = r#"error: a (pid "#;
+    let lacks = r#"error: a (attempt 1, pid "#;
     finished.assert_code(1).assert_error(lacks);
     finished
         .assert_error(r#"BadInput: the task class tasks.Sum lacks the required input "b"; is it what came as "bb"?"#);

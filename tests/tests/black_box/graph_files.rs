@@ -50,17 +50,16 @@ fn the_object_about_a_run_has_this_form() {
     let mut object = pinned(finished.assert_code(0).json());
     assert_eq!(finished.stdout.lines().count(), 1);
     let keys: Vec<&String> = object.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["schema", "run", "workflow", "outcome", "reached_end", "result", "nodes", "errors", "seconds"]);
+    assert_eq!(keys, ["schema", "run", "workflow", "outcome", "result", "nodes", "errors", "seconds"]);
     let done = json!({"stdout": "it works\n", "stderr": "", "exit_code": 0});
     assert_eq!(object["result"].take(), done);
     let port = |x: i64| {
         let outputs = json!({"_ppfdict": {"x": x}});
-        json!({"executions": [{"status": "finished", "attempt": null, "round": 1, "try": 1, "inputs": {"x": x}, "outputs": outputs}]})
+        json!({"executions": [{"status": "finished", "attempt": null, "inputs": {"x": x}, "outputs": outputs}]})
     };
-    let inputs = json!({"script": "echo it works"});
-    let sh = json!({"status": "finished", "attempt": 1, "round": 1, "try": 1, "inputs": inputs, "outputs": done});
+    let sh = json!({"status": "finished", "attempt": 1, "inputs": {"script": "echo it works"}, "outputs": done});
     let expected = json!({
-        "schema": 1, "run": "RUN", "workflow": "test", "outcome": "finished", "reached_end": true, "result": null,
+        "schema": 1, "run": "RUN", "workflow": "test", "outcome": "finished", "result": null,
         "nodes": {"a": port(2), "lonely": port(2), "sh": {"executions": [sh]}},
         "errors": [], "seconds": 0,
     });
@@ -76,7 +75,7 @@ fn the_object_about_a_run_that_failed_has_this_form() {
     assert_eq!((&object["outcome"], &object["result"]), (&json!("failed"), &json!({"_ppfdict": {"x": 1}})));
     let sh = &object["nodes"]["sh"]["executions"][0];
     let keys: Vec<&String> = sh.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["status", "attempt", "round", "try", "inputs", "error"]);
+    assert_eq!(keys, ["status", "attempt", "inputs", "error"]);
     assert_eq!((&sh["status"], &sh["error"]["traceback"]), (&json!("failed"), &json!([])));
     let error = &object["errors"][0];
     assert_eq!((&error["node"], &error["handled"]), (&json!("sh"), &json!(false)));
@@ -97,7 +96,7 @@ fn an_error_that_is_handled_is_listed_as_such_and_the_handler_gets_the_data() {
     let object = finished.assert_code(0).json();
     assert_eq!((&object["outcome"], &object["errors"][0]["handled"]), (&json!("finished"), &json!(true)));
     assert_eq!(
-        finished.stderr, "note: an error of sh was handled: CommandFailed: sh exited with code 4\n",
+        finished.stderr, "note: an error of sh (attempt 1) was handled: CommandFailed: sh exited with code 4\n",
         "nothing fails in silence"
     );
     let got = &object["nodes"]["handler"]["executions"][0]["inputs"];
@@ -233,7 +232,7 @@ fn every_execution_can_be_printed_as_text() {
     let folder = folder();
     let inputs = script(&folder, "exit 3");
     let finished = run(&folder, &["--inputs", &inputs, "--output", "all"]).run();
-    assert!(finished.assert_code(1).stdout.starts_with("a:\nlonely:\n  x: 1\nsh: "), "{finished:?}");
+    assert!(finished.assert_code(1).stdout.starts_with("a:\nlonely:\n  x: 1\nsh (attempt 1): "), "{finished:?}");
 }
 
 #[test]
@@ -242,7 +241,7 @@ fn progress_is_shown_on_standard_error_only_where_it_is_asked_for() {
     let inputs = script(&folder, "echo it works");
     let shown = |progress: &str| run(&folder, &["--inputs", &inputs, "--progress", progress]).run();
     let plain = shown("plain");
-    let lines = "pushflow: sh begins\npushflow: sh is done\n";
+    let lines = "pushflow: sh (attempt 1) begins\npushflow: sh (attempt 1) is done\n";
     assert_eq!(plain.assert_code(0).stderr, lines);
     let bar = shown("bar");
     assert!(bar.assert_code(0).stderr.starts_with("\r\u{1b}[K0:00  0 done, "), "{bar:?}");

@@ -123,7 +123,7 @@ def neighbour(**_):
         (finished.code() != Some(3)).then_some((folder, finished))
     });
     assert!(folder.has("interrupted"), "{finished:#?}");
-    finished.assert_code(1).assert_error("late (pid ").assert_error("TimedOut: the attempt ran longer");
+    finished.assert_code(1).assert_error("late (attempt 1, pid ").assert_error("TimedOut: the attempt ran longer");
     let went = &finished.json()["nodes"]["neighbour"]["executions"][0]["outputs"]["_ppfdict"]["went"];
     assert_eq!(went, "on");
 }
@@ -149,7 +149,7 @@ def handles(WorkflowExceptionInstance=None, **_):
     let link = json!([{"source": "waits", "target": "handles", "on_error": true, "map_all_data": true}]);
     folder.write_graph(json!([node("kills", "kills"), node("waits", "waits"), node("handles", "handles")]), link);
     let finished = run(&folder).args(ALL).run();
-    let error = "kills (pid ";
+    let error = "kills (attempt 1, pid ";
     finished.assert_code(1).assert_error(error).assert_error("was killed by signal 9 (SIGKILL)");
     let handled = &finished.json()["nodes"]["handles"]["executions"][0]["outputs"]["_ppfdict"];
     assert_eq!(handled["is_new"], true, "{finished:#?}");
@@ -202,5 +202,5 @@ def sleeps(**_):
         let finished = run(&folder).args(arguments).run();
         folder.has("began").then_some(finished)
     });
-    finished.assert_code(3).assert_error("holds: TimedOut");
+    finished.assert_code(3).assert_error("holds (attempt 1): TimedOut");
 }

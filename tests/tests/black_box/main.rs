@@ -63,7 +63,6 @@ mod large_values;
 mod late_init;
 mod lifetime;
 mod nested;
-mod no_end;
 mod node_settings;
 mod original_tasks;
 mod originals;

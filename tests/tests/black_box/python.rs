@@ -144,7 +144,7 @@ fn a_thread_that_does_not_hear_its_interrupt_ends_with_the_run() {
         let finished = Program::pushflow_run(folder.graph()).args(arguments).run();
         folder.has("tasks.py.begun").then_some(finished)
     });
-    finished.assert_code(3).assert_error("sleeps: TimedOut");
+    finished.assert_code(3).assert_error("sleeps (attempt 1): TimedOut");
 }
 
 #[test]

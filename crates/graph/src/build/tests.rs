@@ -90,18 +90,6 @@ fn a_setting_for_an_actor_of_another_graph_is_refused_and_named() {
 }
 
 #[test]
-fn retries_out_of_range_are_refused() {
-    let mut graph = Graph::new("demo");
-    let a = graph.add_task("a", TaskSpec::rust("task")).unwrap();
-    for (retries, what) in [
-        (Retries::of_each(1).with_backoff(f64::NAN), "\"backoff\" must be a number from 1 on, not NaN"),
-        (Retries::of_each(1).with_jitter(-0.5), "\"jitter\" must be a number from 0 to 1, not -0.5"),
-    ] {
-        assert_eq!(message(graph.retry(a, retries)), format!("the retries of actor \"a\" can't be as asked: {what}"));
-    }
-}
-
-#[test]
 fn an_actor_that_only_a_clone_of_the_graph_has_is_refused() {
     let mut graph = Graph::new("demo");
     let fork = graph.add_fork("fork").unwrap();

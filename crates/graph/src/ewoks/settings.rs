@@ -15,7 +15,7 @@ pub(super) const KEY: &str = "pushflow";
 
 const OF_GRAPH: &[&str] = &["timeout", "attempt_timeout", "max_rounds"];
 const OF_NODE: &[&str] = &["timeout", "max_rounds", "retries", "pool", "rust", "command"];
-const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay", "backoff", "jitter"];
+const OF_RETRIES: &[&str] = &["errors", "crashes", "timeouts", "delay"];
 const OF_COMMAND: &[&str] = &["stdin", "environment", "directory", "any_exit_code"];
 
 /// How a time is written, for messages.
@@ -94,11 +94,7 @@ fn retries(fields: &Fields<'_>) -> LoadResult<Option<Retries>> {
             refuse_unknown(&fields, &[OF_RETRIES])?;
             let [errors, crashes, timeouts] = ["errors", "crashes", "timeouts"].map(|name| number(&fields, name));
             let delay = pause(&fields, "delay")?.unwrap_or_default();
-            let usual = Retries::default();
-            let backoff = factor(&fields, "backoff")?.unwrap_or(usual.backoff);
-            let jitter = factor(&fields, "jitter")?.unwrap_or(usual.jitter);
-            let retries = Retries { errors: errors?, crashes: crashes?, timeouts: timeouts?, delay, backoff, jitter };
-            retries.mistake().map_or(Ok(Some(retries)), |(name, mistake)| Err(fields.wrong(name, mistake)))
+            Ok(Some(Retries { errors: errors?, crashes: crashes?, timeouts: timeouts?, delay }))
         }
         Some(_) => {
             let message =
@@ -182,15 +178,6 @@ fn read_time(value: &Value) -> Option<Duration> {
         Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
         Value::Str(text) => parse_duration(text).ok(),
         _ => None,
-    }
-}
-
-fn factor(fields: &Fields<'_>, name: &'static str) -> LoadResult<Option<f64>> {
-    match fields.get(name) {
-        None => Ok(None),
-        Some(Value::Int(number)) => Ok(Some(*number as f64)),
-        Some(Value::Float(number)) => Ok(Some(*number)),
-        Some(other) => Err(fields.wrong(name, format!("{name:?} must be a number, not {}", other.type_name()))),
     }
 }
 

@@ -57,9 +57,6 @@ fn a_node_is_tried_again_and_has_a_pool_of_its_own() {
     };
     assert_eq!(settings("{}"), (vec![], None));
     assert_eq!(settings(r#"{"retries": 3, "pool": "thread"}"#), (vec![Retries::of_each(3)], Some(PoolType::Thread)));
-    let (retries, _) = settings(r#"{"retries": {"errors": 2, "delay": 1, "backoff": 1.5, "jitter": 1}}"#);
-    let second = Duration::from_secs(1);
-    assert_eq!(retries, [Retries::default().with_errors(2).with_delay(second).with_backoff(1.5).with_jitter(1.0)]);
     assert_eq!(settings(r#"{"retries": {"errors": 2, "delay": 0}}"#).0, [Retries::default().with_errors(2)]);
     let each = Retries::default().with_errors(2).with_crashes(1).with_delay(Duration::from_millis(1500));
     assert_eq!(settings(r#"{"retries": {"errors": 2, "crashes": 1, "delay": "1.5s"}}"#).0, [each]);
@@ -101,24 +98,15 @@ fn a_setting_that_makes_no_sense_is_refused() {
         (own(r#"{"rust": "x", "retries": -1}"#), r#"node "a": "retries" must be a whole number from 0 to 4294967295"#),
         (
             own(r#"{"rust": "x", "retries": "3"}"#),
-            r#"node "a": "retries" must be a whole number, or an object with some of errors, crashes, timeouts, delay, backoff, jitter"#,
+            r#"node "a": "retries" must be a whole number, or an object with some of errors, crashes, timeouts, delay"#,
         ),
-        (
-            own(r#"{"rust": "x", "retries": {"backoff": 0.5}}"#),
-            r#"node "a": "backoff" must be a number from 1 on, not 0.5"#,
-        ),
-        (
-            own(r#"{"rust": "x", "retries": {"jitter": 2}}"#),
-            r#"node "a": "jitter" must be a number from 0 to 1, not 2"#,
-        ),
-        (own(r#"{"rust": "x", "retries": {"jitter": "much"}}"#), r#"node "a": "jitter" must be a number, not a text"#),
         (
             own(r#"{"rust": "x", "retries": {"crashes": 1.5}}"#),
             r#"node "a": "crashes" must be a whole number from 0 to 4294967295"#,
         ),
         (
             own(r#"{"rust": "x", "retries": {"crash": 1}}"#),
-            r#"node "a": unknown setting "crash"; there are errors, crashes, timeouts, delay, backoff, jitter"#,
+            r#"node "a": unknown setting "crash"; there are errors, crashes, timeouts, delay"#,
         ),
         (node(r#"{"timeuot": 5}"#), r#"node "a": unknown attribute "timeuot"; did you mean "timeout"?"#),
         (

@@ -21,7 +21,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_execute::{AttemptName, execute};
+use pushflow_execute::execute;
 use pushflow_green::{
     Cancellation, Environment, Executor, Heartbeat, Job, Monitor, STACK_BYTES, Waker, Watchdog, WatchdogListener,
     begin_attempt, environment, settle,
@@ -182,7 +182,7 @@ impl GreenPoolShared {
             let events = self.events.clone();
             Arc::new(move |event| as_pool_event(id, event).into_iter().for_each(|event| events(vec![event])))
         });
-        let named = AttemptName { actor: attempt.actor.clone(), id, tried: attempt.tried };
+        let named = (attempt.actor.clone(), id);
         let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
         // The inputs are dropped before the result is reported, so that a merge of both need not copy.
         drop(attempt);

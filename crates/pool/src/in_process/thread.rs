@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use pushflow_execute::{AttemptName, execute};
+use pushflow_execute::execute;
 use pushflow_green::{Cancellation, Environment};
 use pushflow_guardian::{Interrupter, StopListener};
 use pushflow_model::{AttemptId, Data, ErrorKind, TaskError};
@@ -117,7 +117,7 @@ impl ThreadPoolShared {
             let id = attempt.id;
             runs.store(id.0, Ordering::Release);
             self.report(PoolEvent::Started { attempt: id, pid: self.pid });
-            let named = AttemptName { actor: attempt.actor.clone(), id, tried: attempt.tried };
+            let named = (attempt.actor.clone(), id);
             let ended = execute(runner.as_mut(), &attempt.task, &attempt.inputs, named, &interrupter);
             // The inputs are dropped before the result is reported, so that a merge of both need not copy.
             drop(attempt);

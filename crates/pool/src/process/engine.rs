@@ -311,10 +311,10 @@ impl EngineState {
         // Without a channel the worker has ended, or is being ended: another event says so.
         let Some(sender) = self.senders.get_mut(&worker) else { return };
         let mut jobs = Vec::with_capacity(attempts.len());
-        for Attempt { id, actor, tried, task, inputs } in attempts {
+        for Attempt { id, actor, task, inputs } in attempts {
             match sender.pack(&inputs) {
                 Ok(inputs) => {
-                    jobs.push(Job { attempt: id, actor: actor.to_string(), tried, task: (*task).clone(), inputs });
+                    jobs.push(Job { attempt: id, actor: actor.to_string(), task: (*task).clone(), inputs });
                 }
                 // The attempt fails; it was not sent.
                 Err(error) => {

@@ -1,7 +1,7 @@
 //! The transport over real channels.
 
 use bytes::Bytes;
-use pushflow_model::{AttemptId, CommandTask, Family, ProcessClass, ScriptTask, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, CommandTask, Family, ProcessClass, ScriptTask, TaskSpec};
 
 use super::envelope::{Envelope, write_envelope};
 use super::frames::{LAST, number_in};
@@ -14,7 +14,6 @@ fn job(attempt: u64, size: usize) -> ToWorker {
     ToWorker::Run(vec![Job {
         attempt: AttemptId(attempt),
         actor: "actor".into(),
-        tried: TryNumber::ONLY,
         task,
         inputs: PackedData::inline(Bytes::from(vec![attempt as u8; size])),
     }])
@@ -108,13 +107,7 @@ fn a_task_with_paths_that_are_no_text_crosses() {
     let ((mut to_worker, _from_worker), (_sender, mut receiver)) = connected();
     for task in [TaskSpec::Script(ScriptTask::File(path)), TaskSpec::Command(command)] {
         let inputs = PackedData::inline(Bytes::new());
-        let message = ToWorker::Run(vec![Job {
-            attempt: AttemptId(1),
-            actor: "actor".into(),
-            tried: TryNumber::ONLY,
-            task,
-            inputs,
-        }]);
+        let message = ToWorker::Run(vec![Job { attempt: AttemptId(1), actor: "actor".into(), task, inputs }]);
         to_worker.send(&message).unwrap();
         assert!(matches!(receiver.receive().unwrap(), Incoming::Message(received) if received == message));
     }

@@ -4,21 +4,17 @@ use super::*;
 
 /// `start` -> `a` -> `stop`, and `start` -> `b` -> `stop`.
 fn two_branches() -> Run {
-    two_branches_net().begin(nothing())
-}
-
-fn two_branches_net() -> Net {
     let net = Net::code().start().task("a", Passing::Merged).task("b", Passing::Merged).stop();
-    net.chain(&["start", "a", "stop"]).chain(&["start", "b", "stop"])
+    net.chain(&["start", "a", "stop"]).chain(&["start", "b", "stop"]).begin(nothing())
 }
 
 #[test]
 fn a_deadline_interrupts_each_open_attempt_once_and_waits_for_them() {
     let mut run = two_branches();
     run.asked();
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     assert_eq!(run.asked(), ["interrupt 1", "interrupt 2"]);
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     run.ask_stop();
     assert_eq!(run.asked(), Vec::<String>::new());
     run.fail("a", ErrorKind::Stopped);
@@ -31,7 +27,7 @@ fn a_deadline_interrupts_each_open_attempt_once_and_waits_for_them() {
 fn a_result_before_the_deadline_is_kept() {
     let mut run = two_branches();
     run.finish("a", data(&[("x", 1)]));
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     run.fail("b", ErrorKind::Stopped);
     assert_eq!((run.kind(), run.result()), (EndingKind::TimedOut, "x=1".to_owned()));
 }
@@ -39,7 +35,7 @@ fn a_result_before_the_deadline_is_kept() {
 #[test]
 fn a_result_after_the_deadline_triggers_nothing_and_is_no_error() {
     let mut run = two_branches();
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     run.asked();
     run.finish("a", data(&[("x", 1)]));
     run.finish("b", data(&[("x", 2)]));
@@ -49,11 +45,9 @@ fn a_result_after_the_deadline_triggers_nothing_and_is_no_error() {
 
 #[test]
 fn an_attempt_that_the_deadline_ended_is_listed_as_timed_out_with_what_is_known_of_it() {
-    let limited = Times { deadline: Some(Duration::from_millis(2500)), ..times() };
-    let mut run = two_branches_net().run_with_times(nothing(), limited);
-    run.tell(Event::Begin);
+    let mut run = two_branches();
     run.now = Duration::from_millis(2500);
-    run.tell(Event::Tick);
+    run.tell(Event::Deadline);
     run.now = Duration::from_millis(2600);
     let mut lost = TaskError::new(ErrorKind::WorkerLost, "killed by signal 9");
     (lost.pid, lost.stderr) = (Some(42), vec!["last words".to_owned()]);
@@ -85,7 +79,7 @@ fn an_attempt_that_a_stop_ended_is_listed_as_stopped() {
 fn a_worker_lost_without_a_deadline_stays_a_lost_worker() {
     let mut run = two_branches();
     run.fail("a", ErrorKind::WorkerLost);
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     run.finish("b", nothing());
     assert_eq!((run.kind(), run.errors()), (EndingKind::TimedOut, vec!["a WorkerLost: it broke".to_owned()]));
 }
@@ -93,13 +87,12 @@ fn a_worker_lost_without_a_deadline_stays_a_lost_worker() {
 #[test]
 fn a_deadline_or_a_stop_with_nothing_open_ends_the_run_at_once() {
     for (event, kind) in [
-        (Event::Tick, EndingKind::TimedOut),
+        (Event::Deadline, EndingKind::TimedOut),
         (Event::StopAsked { reason: "now".to_owned() }, EndingKind::Stopped { reason: "now".to_owned() }),
     ] {
         let net = Net::code().start().fork("fork").stop().chain(&["start", "fork", "fork"]).chain(&["fork", "stop"]);
         let mut run = net.run(data(&[("x", 1)]));
         run.send(Event::Begin);
-        run.now = DEADLINE;
         run.send(event);
         assert_eq!((run.kind(), run.result()), (kind, "x=1".to_owned()));
         run.send(Event::Continue);
@@ -110,7 +103,7 @@ fn a_deadline_or_a_stop_with_nothing_open_ends_the_run_at_once() {
 fn a_deadline_before_the_beginning_ends_the_run_without_running_anything() {
     let net = Net::code().start().task("a", Passing::Merged).chain(&["start", "a"]);
     let mut run = net.run(nothing());
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     run.tell(Event::Begin);
     assert_eq!((run.kind(), run.log.len()), (EndingKind::TimedOut, 0));
 }
@@ -121,7 +114,7 @@ fn nothing_that_comes_after_the_end_has_an_effect() {
     run.finish("a", nothing());
     run.finish("b", nothing());
     run.asked();
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     run.ask_stop();
     run.tell(Event::Begin);
     run.tell(Event::Continue);
@@ -135,7 +128,7 @@ fn a_deadline_drops_what_waits_for_a_merge() {
     let net = net.link("start", "b", optional(false)).link("a", "b", required()).chain(&["start", "a"]);
     let mut run = net.begin(data(&[("x", 1)]));
     assert_eq!(run.reactor.counts().buffered, 1);
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     assert_eq!(run.reactor.counts().buffered, 0);
     run.finish("a", nothing());
     assert_eq!(run.submitted(), ["a x=1"]);

@@ -143,7 +143,7 @@ fn an_error_link_that_cannot_be_taken_is_one_more_failure() {
 #[test]
 fn a_failure_while_the_run_is_closing_triggers_nothing() {
     let mut run = one_task().on_error("a", "own").begin(nothing());
-    run.pass_deadline();
+    run.tell(Event::Deadline);
     run.asked();
     run.fail("a", ErrorKind::Stopped);
     assert_eq!(run.asked(), ["failed a"]);

@@ -139,8 +139,7 @@ fn a_cycle_without_a_task_goes_a_million_rounds_and_hears_the_deadline() {
         run.send(Event::Continue);
     }
     assert!(run.reactor.queue.capacity() <= 16);
-    run.now = DEADLINE;
-    run.send(Event::Tick);
+    run.send(Event::Deadline);
     assert_eq!(run.kind(), EndingKind::TimedOut);
 }
 

@@ -100,3 +100,22 @@ fn every_try_is_listed_among_the_executions() {
     let executions = run.ending().executions.iter().map(|execution| (execution.attempt, execution.result.is_ok()));
     assert_eq!(executions.collect::<Vec<_>>(), [(Some(AttemptId(1)), false), (Some(AttemptId(2)), true)]);
 }
+
+#[test]
+fn the_delay_is_asked_for_and_only_for_what_is_tried_again() {
+    let delay = Duration::from_secs(5);
+    let net = chain(Passing::Merged, Retries::default().with_errors(1).with_delay(delay));
+    let mut reactor = Reactor::new(Arc::new(net.graph), nothing(), Limits::default());
+    let mut delays = Vec::new();
+    let attempt = AttemptId(1);
+    let failure = Event::Failed { attempt, error: TaskError::new(ErrorKind::Raised, "no") };
+    for event in [Event::Begin, failure] {
+        let mut actions = Vec::new();
+        reactor.on(event, Duration::ZERO, &mut actions);
+        delays.extend(actions.iter().filter_map(|action| match action {
+            Action::Submit { delay, .. } => Some(*delay),
+            _ => None,
+        }));
+    }
+    assert_eq!(delays, [Duration::ZERO, delay]);
+}

@@ -72,7 +72,7 @@ pub fn softly(options: &RunOptions) {
     for _ in 0..2 {
         let outcome = stopped_by(&tasks, options, |handle| {
             let explained = handle.explain().expect("the run goes on").to_string();
-            assert!(explained.contains("\"2\" has been running for"), "{explained}");
+            assert!(explained.contains("\"2\" (attempt 2) has been running for"), "{explained}");
             handle.stop_softly("stopped by user");
             handle.explain();
         });

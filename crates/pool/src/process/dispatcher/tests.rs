@@ -11,7 +11,7 @@ mod stop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushflow_model::{Data, TaskSpec, TryNumber};
+use pushflow_model::{Data, TaskSpec};
 
 use super::*;
 use crate::attempt::Stream;
@@ -33,7 +33,7 @@ pub(super) fn rules() -> Rules {
 
 pub(super) fn attempt(id: u64) -> Attempt {
     let task = Arc::new(TaskSpec::rust("task"));
-    Attempt { id: AttemptId(id), actor: "actor".into(), tried: TryNumber::ONLY, task, inputs: Data::new() }
+    Attempt { id: AttemptId(id), actor: "actor".into(), task, inputs: Data::new() }
 }
 
 struct TestPool {

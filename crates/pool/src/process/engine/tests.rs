@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, unbounded};
-use pushflow_model::{AttemptId, Data, TaskSpec, TryNumber};
+use pushflow_model::{AttemptId, Data, TaskSpec};
 
 use super::*;
 use crate::PoolOptions;
@@ -21,8 +21,7 @@ fn engine(owner: impl Fn(Vec<PoolEvent>) + Send + Sync + 'static) -> (Engine, Re
 /// The events of an attempt that is submitted and interrupted: its failure is reported.
 fn interrupted(id: u64) -> [Event; 2] {
     let task = Arc::new(TaskSpec::rust("task"));
-    let attempt =
-        Attempt { id: AttemptId(id), actor: "actor".into(), tried: TryNumber::ONLY, task, inputs: Data::new() };
+    let attempt = Attempt { id: AttemptId(id), actor: "actor".into(), task, inputs: Data::new() };
     [Event::Submit(vec![attempt]), Event::Interrupt(AttemptId(id))]
 }
 
