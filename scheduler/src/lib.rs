@@ -125,6 +125,7 @@ mod run_input;
 mod stop_handle;
 mod stop_signals;
 mod tasks;
+mod unobserved;
 mod workflow;
 
 pub use error::RunError;

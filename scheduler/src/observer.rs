@@ -3,20 +3,21 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::event::{EventKind, WorkflowEvent};
 
-/// How long the drop of a [`Lossy`] waits until its observer has handled the queued events.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the drop of a [`Lossy`] waits until its observer has handled the queued events, and the last event for a place
+/// in the queue. The tests wait for the events, however slow the machine is.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 1 });
 
 /// Receives each event of a run. A closure is an observer, and so is an `Arc` of one.
 ///
 /// The thread that drives the run calls the observer, and waits for it. An observer that panics hears nothing more of the
-/// run, which goes on. An observer that may be slow, or that writes to
-/// a pipe that nobody may read, belongs into a [`Lossy`].
+/// run, which goes on. An observer that may be slow, or that writes to a pipe that nobody may read, belongs into a
+/// [`Lossy`].
 pub trait Observer: Send + Sync {
     /// Handles one event.
     fn observe(&self, event: &WorkflowEvent);
@@ -42,8 +43,8 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 }
 
 /// Calls an observer on a thread of its own, through a queue of limited length. Events that do not fit are dropped and
-/// counted; [`EventKind::Dropped`] has their number. The last event of a run, [`EventKind::RunEnded`], is not dropped: it
-/// waits, at most a second, for a place in the queue.
+/// counted; [`EventKind::Dropped`] has their number. The last event of a run, [`EventKind::RunEnded`], waits for a place in
+/// the queue, and is only dropped if there is none for a second.
 ///
 /// The drop of a `Lossy` waits, at most a second, until the observer has handled the queued events.
 pub struct Lossy {
@@ -72,15 +73,20 @@ impl Observer for Lossy {
     fn observe(&self, event: &WorkflowEvent) {
         let Some(queue) = &self.queue else { return };
         let is_last = matches!(event.kind, EventKind::RunEnded { .. });
-        let patience = if is_last { FINISH_TIMEOUT } else { Duration::ZERO };
+        let deadline = is_last.then(|| Instant::now() + FINISH_TIMEOUT);
+        let send = |event| match deadline {
+            None => queue.try_send(event).map_err(|error| matches!(error, TrySendError::Full(_))),
+            Some(deadline) => queue.send_deadline(event, deadline).map_err(|error| error.is_timeout()),
+        };
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             let notice = WorkflowEvent { kind: EventKind::Dropped { events: dropped }, ..*event };
-            if queue.send_timeout(notice, patience).is_ok() {
+            if send(notice).is_ok() {
                 self.dropped.fetch_sub(dropped, Ordering::Relaxed);
             }
         }
-        if let Err(SendTimeoutError::Timeout(_)) = queue.send_timeout(event.clone(), patience) {
+        let is_full = true;
+        if send(event.clone()) == Err(is_full) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -121,11 +127,16 @@ mod tests {
         WorkflowEvent { run: RunId { pid: 1, count: 1 }, at: Duration::ZERO, kind: EventKind::WorkerStarted { pid } }
     }
 
-    #[test]
-    fn the_end_of_a_run_is_not_dropped() {
+    /// A gated observer behind a queue of this length, what gives it permits, and what it has seen.
+    fn gated(capacity: usize) -> (Lossy, Sender<()>, Arc<Mutex<Vec<EventKind>>>) {
         let (permit, permits) = bounded(100);
         let seen = Arc::<Mutex<Vec<EventKind>>>::default();
-        let lossy = Lossy::new(Gated { permits, seen: seen.clone() }, 1).unwrap();
+        (Lossy::new(Gated { permits, seen: seen.clone() }, capacity).unwrap(), permit, seen)
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_not_dropped() {
+        let (lossy, permit, seen) = gated(1);
         (0..10).for_each(|pid| lossy.observe(&event(pid)));
         let ended = WorkflowEvent { kind: EventKind::RunEnded { ending: crate::EndingKind::Finished }, ..event(0) };
         std::thread::scope(|scope| {
@@ -139,9 +150,7 @@ mod tests {
 
     #[test]
     fn what_a_slow_observer_misses_is_counted_and_said() {
-        let (permit, permits) = bounded(100);
-        let seen = Arc::<Mutex<Vec<EventKind>>>::default();
-        let lossy = Lossy::new(Gated { permits, seen: seen.clone() }, 2).unwrap();
+        let (lossy, permit, seen) = gated(2);
         (0..10).for_each(|pid| lossy.observe(&event(pid)));
         (0..100).for_each(|_| permit.send(()).unwrap());
         while seen.lock().unwrap().len() < 2 {

@@ -44,6 +44,7 @@ use crate::run_input::RunInput;
 use crate::stop_handle::StopHandle;
 use crate::stop_signals::SignalSubscription;
 use crate::tasks::task_names;
+use crate::unobserved::UnobservedOutput;
 use crate::{open_timeout, preflight};
 
 /// How many inputs the run handles before it carries out their actions together and looks at the clock.
@@ -67,6 +68,7 @@ pub struct Run {
     /// The thread that drives the run, once it does.
     driver: Arc<OnceLock<ThreadId>>,
     observers: Vec<Arc<dyn Observer>>,
+    unobserved: UnobservedOutput,
     inputs: Receiver<RunInput>,
     self_sender: Sender<RunInput>,
     /// The attempts that have not ended.
@@ -149,6 +151,7 @@ impl Run {
             opening,
             driver,
             observers: options.observers.clone(),
+            unobserved: UnobservedOutput::default(),
             inputs,
             self_sender,
             open: HashMap::new(),
@@ -452,25 +455,23 @@ impl Run {
         }
     }
 
-    /// Tells the observers. One that panics hears nothing more: the run and its other observers go on. What tasks print
-    /// without any observer goes where this process prints, as it does on the pools in this process.
+    /// Tells the observers. One that panics hears nothing more: the run and its other observers go on.
     fn notify(&mut self, kind: EventKind) {
-        if self.observers.is_empty() {
-            if let EventKind::Output { stream, bytes, .. } = &kind {
-                pushflow_pool::print(*stream, bytes);
-            }
+        if self.observers.is_empty() && !UnobservedOutput::wants(&kind) {
             return;
         }
         let event = WorkflowEvent { run: self.id, at: self.began.elapsed(), kind };
-        let observe = |observer: &Arc<dyn Observer>| {
+        if self.observers.is_empty() {
+            return self.unobserved.tell(&event);
+        }
+        self.observers.retain(|observer| {
             // What an observer leaves half done by its panic is never seen again by the run.
             let observed = catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
             if observed.is_err() {
                 tracing::warn!("an observer panicked, and hears nothing more of this run");
             }
             observed.is_ok()
-        };
-        self.observers.retain(observe);
+        });
     }
 }
 

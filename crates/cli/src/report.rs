@@ -120,11 +120,7 @@ pub(crate) fn explain(outcome: &Outcome) {
 
 fn explain_error(failure: &ActorError) {
     let error = &failure.error;
-    let mut place = Vec::new();
-    place.extend(failure.attempt.map(|attempt| format!("attempt {attempt}")));
-    place.extend(error.pid.map(|pid| format!("pid {pid}")));
-    let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
-    write_line(&format!("error: {}{place}: {error}", failure.name));
+    write_line(&format!("error: {}{}: {error}", failure.name, failure.place()));
     error.details().iter().for_each(|line| write_line(line));
 }
 

@@ -43,14 +43,16 @@ impl Default for GraphIdentity {
 #[derive(Debug, Default)]
 pub(crate) struct ActorIds {
     original: GraphIdentity,
+    /// How many actors there are. A clone needs the number, and knows no more of the graph than this.
+    count: u32,
     /// The identities of the actors from these indices on, in the order of the indices.
     later: Vec<(u32, GraphIdentity)>,
-    count: u32,
 }
 
 impl Clone for ActorIds {
     fn clone(&self) -> Self {
-        let mut later = self.later.clone();
+        // An identity that no actor of this graph has yet is not needed: so many clones in a row keep the list short.
+        let mut later: Vec<_> = self.later.iter().copied().filter(|(first, _)| *first < self.count).collect();
         later.push((self.count, GraphIdentity::default()));
         ActorIds { original: self.original, later, count: self.count }
     }

@@ -275,7 +275,7 @@ impl Graph {
         Ok(())
     }
 
-    /// The id of a start or stop actor that is about to be added. Refuses the actor if the graph has one of its kind.
+    /// The actor with this id. Refuses an id that is not of this graph; `what` says what the id was for.
     pub(crate) fn require_actor(&self, id: ActorId, what: impl FnOnce() -> String) -> Result<&Actor, GraphError> {
         let found = self.graph.node_weight(NodeIndex::new(id.index())).filter(|_| self.ids.contain(id));
         found.ok_or_else(|| GraphError::ForeignActor { what: what(), graph: self.name.clone() })

@@ -40,8 +40,8 @@
 //!
 //! # Invariants
 //! - Each process dies with its keeper, and each keeper with the guardian. Before it starts or opens
-//!   anything, each of them sets its death signal (`PR_SET_PDEATHSIG`), and exits if its parent has ended before that. Only if the guardian
-//!   itself is killed can processes remain that nobody ends: those that tasks started themselves.
+//!   anything, each of them sets its death signal (`PR_SET_PDEATHSIG`), and exits if its parent has ended before that.
+//!   Only if the guardian itself is killed can processes remain that nobody ends: those that tasks started themselves.
 //! - A process can't leave its tree. A descendant that double-forks, calls `setsid` or clears its environment remains
 //!   below the keeper.
 //! - The descendants of a keeper that was killed become children of the guardian. The guardian kills each child that is

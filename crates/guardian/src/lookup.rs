@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::late_init::{LateInit, late_init, late_init_of_own_tasks};
 use crate::role::ROLE;
 
+/// The options with which users choose the worker program, on the command line and from Rust.
+const WORKER_OPTION: &str = "--worker or PoolOptions::worker";
 /// The variable with which users choose the worker program.
 const WORKER_VARIABLE: &str = "PUSHFLOW_WORKER";
 /// The name of the worker program.
@@ -90,7 +92,7 @@ pub(crate) fn candidates(explicit: Option<&Path>) -> Result<Vec<Candidate>, Look
         return Err(LookupError::InsideWorker);
     }
     if let Some(path) = explicit {
-        return named(path.to_owned(), "--worker or PoolOptions::worker");
+        return named(path.to_owned(), WORKER_OPTION);
     }
     if let Some(path) = env::var_os(WORKER_VARIABLE).filter(|path| !path.is_empty()) {
         return named(path.into(), WORKER_VARIABLE);
@@ -129,7 +131,7 @@ pub fn check_own_tasks(explicit: Option<&Path>) -> Result<(), LookupError> {
 /// How the user named a worker program: by the option, by the variable, or not at all.
 pub(crate) fn named_by(explicit: Option<&Path>) -> Option<&'static str> {
     let by_variable = || env::var_os(WORKER_VARIABLE).is_some_and(|path| !path.is_empty()).then_some(WORKER_VARIABLE);
-    explicit.map(|_| "--worker or PoolOptions::worker").or_else(by_variable)
+    explicit.map(|_| WORKER_OPTION).or_else(by_variable)
 }
 
 fn unnamed(path: PathBuf) -> Candidate {

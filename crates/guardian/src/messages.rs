@@ -70,8 +70,8 @@ impl ToGuardian {
 
 /// The description of a process to start.
 ///
-/// The process leads a process group of its own. No signal is blocked, and all have their default action; a fork of the
-/// guardian ignores SIGPIPE and keeps the handlers of SIGSEGV and SIGBUS, as the guardian itself and any Rust program does.
+/// The process leads a process group of its own. No signal is blocked, and all have their default action. A fork of the
+/// guardian ignores SIGPIPE and keeps the handlers of SIGSEGV and SIGBUS, as any Rust program does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRequest {
     /// What the process is made of.

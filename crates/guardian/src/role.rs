@@ -12,8 +12,8 @@ pub const KEEPER: &str = "keeper";
 /// guardian that one of these processes starts makes its run directory inside this one.
 pub const RUN_DIRECTORY: &str = "PUSHFLOW_RUN_DIRECTORY";
 
-/// Prints to standard error why a process could not serve in its role. The scheduler reads that of a worker; a guardian
-/// has none to read.
+/// Prints to standard error why a process could not serve in its role. The scheduler reads that of a worker; that of a
+/// guardian is `/dev/null`.
 pub fn report_failure(role: &str, served: &std::io::Result<()>) {
     if let Err(error) = served {
         eprintln!("pushflow: could not serve as {role}: {error}");

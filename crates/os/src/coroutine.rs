@@ -3,8 +3,8 @@
 //! # States
 //! A coroutine is new, running, suspended or done. Only [`Coroutine::resume`] runs it, on the thread that made it, and
 //! returns when the coroutine is suspended or done. Code that runs in the coroutine suspends it with [`suspend`], at
-//! any depth of calls: a variable of the thread names the running coroutine. That variable and the stacks take unsafe code,
-//! which is why coroutines are in this crate.
+//! any depth of calls: a variable of the thread names the running coroutine. That variable and the stacks take unsafe
+//! code, which is why coroutines are in this crate.
 //!
 //! # Dropping
 //! Dropping a new coroutine drops its function; dropping one that is done unmaps its stack. A suspended coroutine is

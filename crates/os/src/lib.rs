@@ -4,8 +4,8 @@
 //! the function checks the condition and fails without it. Each unsafe block says why it is sound.
 //!
 //! System calls are made with `rustix` (descriptors, memory, sockets) and `nix` (processes, signals, limits), and with
-//! `libc` where neither has a function that does the same: `clone` with flags, `_exit`, `atexit`, `fflush`, and the actions
-//! of real-time signals.
+//! `libc` where neither has a function that does the same: `clone` with flags, `_exit`, `atexit`, `fflush`, and the
+//! actions of real-time signals.
 
 pub mod coroutine;
 pub mod environment;

@@ -4,10 +4,10 @@
 //! # Ownership of bytes
 //! The owner of a slab makes it and gets a [`Region`] of all its bytes. The owner splits and joins regions as it needs.
 //! Each byte belongs to one region, and only code that has the region reads or writes the byte. By messages, the owner
-//! grants the other process ranges to read and ranges to write. Regions can't be cloned, so that code in which two owners
-//! have the same byte does not compile; an allocator that hands out numbers would not give that. The other process maps the
-//! slab as a [`View`]. The view is read-only but for a range for which a [`ViewWriter`] exists: a task that writes to a
-//! wrong address ends its own process, and changes no value of another one.
+//! grants the other process ranges to read and ranges to write. Regions can't be cloned, so that code in which two
+//! owners have the same byte does not compile; an allocator that hands out numbers would not give that. The other process
+//! maps the slab as a [`View`]. The view is read-only but for a range for which a [`ViewWriter`] exists: a task that
+//! writes to a wrong address ends its own process, and changes no value of another one.
 //!
 //! Neither process can check that the other one keeps to its ranges. A process that reads a range relies on it that the
 //! other process does not write there meanwhile. This is sound because both processes run the same build, which writes

@@ -27,5 +27,5 @@ pub use options::{PoolOptions, default_pool};
 pub use policy::{AtExit, POLICIES, Policy, ProcessFamily, ProcessKind};
 pub use process::ProcessPool;
 pub use single_process::Process;
-pub use task_output::print;
+pub use task_output::print_unlocked;
 pub use task_pool::{Pending, PoolClosed, SubmitError, TaskPool, open_pool};

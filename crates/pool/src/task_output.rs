@@ -15,16 +15,16 @@ pub(crate) fn print_output(events: Vec<PoolEvent>) -> Vec<PoolEvent> {
     let mut others = Vec::with_capacity(events.len());
     for event in events {
         match event {
-            PoolEvent::Output { stream, bytes, .. } => print(stream, &bytes),
+            PoolEvent::Output { stream, bytes, .. } => print_unlocked(stream, &bytes),
             other => others.push(other),
         }
     }
     others
 }
 
-/// Prints what a task printed. It is written past the standard library's lock and buffer: the program may hold that lock
-/// while it waits for the pool. That nobody reads the output is no error of the task.
-pub fn print(stream: Stream, bytes: &[u8]) {
+/// Writes past the standard library's lock and buffer: the program may hold that lock while it waits for the pool. That
+/// nobody reads the output is no error of the task. The call waits while the reader of the output is too slow.
+pub fn print_unlocked(stream: Stream, bytes: &[u8]) {
     match stream {
         Stream::Stdout => write_all(io::stdout(), bytes),
         Stream::Stderr => write_all(io::stderr(), bytes),

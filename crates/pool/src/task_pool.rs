@@ -188,6 +188,7 @@ impl TaskPool {
         if let (Some(reason), false) = (&self.no_processes, matches!(task, TaskSpec::Rust { .. })) {
             let message = format!("this pool runs Rust tasks only, since it can start no process: {reason}");
             let error = TaskError::new(ErrorKind::Unsupported, message);
+            drop(pool);
             self.shared.change(|state| state.handle(PoolEvent::Failed { attempt: id, error }));
             return Ok(id);
         }

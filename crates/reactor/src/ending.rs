@@ -74,15 +74,19 @@ pub struct ActorError {
     pub error: TaskError,
 }
 
+impl ActorError {
+    /// The attempt and its process in parentheses behind a space, as far as they are known, for the place behind the name:
+    /// ` (attempt 3, pid 4711)`.
+    pub fn place(&self) -> String {
+        let attempt = self.attempt.map(|attempt| format!("attempt {attempt}"));
+        let known: Vec<String> = attempt.into_iter().chain(self.error.pid.map(|pid| format!("pid {pid}"))).collect();
+        if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }
+    }
+}
+
 impl fmt::Display for ActorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "actor {:?}", self.name)?;
-        match (self.attempt, self.error.pid) {
-            (Some(attempt), Some(pid)) => write!(f, " (attempt {attempt}, pid {pid})")?,
-            (Some(attempt), None) => write!(f, " (attempt {attempt})")?,
-            (None, _) => {}
-        }
-        write!(f, ": {}", self.error)
+        write!(f, "actor {:?}{}: {}", self.name, self.place(), self.error)
     }
 }
 

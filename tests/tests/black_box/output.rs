@@ -266,3 +266,15 @@ fn what_a_task_prints_goes_where_the_program_prints_if_nobody_observes_the_run()
         assert_eq!(finished.stderr, "said on standard error\n", "{pool}");
     }
 }
+
+/// The same where nobody reads what is printed.
+#[test]
+fn what_nobody_observes_and_nobody_reads_holds_up_no_deadline() {
+    let (_unread, stderr) = std::io::pipe().expect("there are files");
+    let settings =
+        json!({"tasks": ["prints_much"], "pool": "process", "unwatched": true, "timeout_ms": 1000, "grace_ms": 100});
+    let program = Program::at(Path::new(env!("CARGO_BIN_EXE_pushflow-large-values")));
+    let finished = program.arg(settings.to_string()).stderr(stderr).run();
+    let ending = finished.assert_code(0).json()["ending"].clone();
+    assert!(ending == "TimedOut" || ending == "Finished", "{ending}");
+}

@@ -116,6 +116,13 @@ fn a_graph_and_its_clone_refuse_what_was_added_to_the_other_also_at_the_same_pla
     clone.connect(start, x, Link::direct()).unwrap();
     assert_eq!((graph.find("y"), clone.find("x"), clone.clone().find("x")), (Some(y), Some(x), Some(x)));
     assert_eq!(clone.actors().map(|(id, _)| id).collect::<Vec<_>>(), [start, x]);
+    let mut last = clone;
+    for _ in 0..1000 {
+        last = last.clone();
+    }
+    assert!(format!("{:?}", last.ids).len() < 200, "clones in a row remember no more than the first: {:?}", last.ids);
+    let z = last.add_task("z", TaskSpec::rust("task")).unwrap();
+    last.connect(x, z, Link::direct()).unwrap();
 }
 
 #[test]

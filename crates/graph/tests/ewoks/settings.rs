@@ -105,6 +105,10 @@ fn a_setting_that_makes_no_sense_is_refused() {
             r#"node "a": "crashes" must be a whole number from 0 to 4294967295"#,
         ),
         (
+            own(r#"{"rust": "x", "retries": {"errors": 1, "delay": -1}}"#),
+            r#"node "a": "delay" must be a time that is not negative: a number of seconds, or a text such as "400ms", "1.5s", "2m", "1h30m" or "1d""#,
+        ),
+        (
             own(r#"{"rust": "x", "retries": {"crash": 1}}"#),
             r#"node "a": unknown setting "crash"; there are errors, crashes, timeouts, delay"#,
         ),

@@ -33,8 +33,8 @@ pub(super) const MAX_SHARED_BYTES: usize = 4 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// The least bytes of a shared slab. A new shared slab is as long as all other shared slabs together, but not
-    /// shorter than this or twice the value that needs it, and not longer than `max_length`. So a pool with few short values does not wait for much
-    /// memory.
+    /// shorter than this or twice the value that needs it, and not longer than `max_length`. So a pool with few short
+    /// values does not wait for much memory.
     pub(super) min_length: usize,
     /// The most bytes of a shared slab.
     pub(super) max_length: usize,

@@ -58,6 +58,13 @@ fn prints(inputs: Data) -> Data {
     inputs
 }
 
+/// Prints more than a pipe holds.
+#[task]
+fn prints_much(inputs: Data) -> Data {
+    eprintln!("{}", "x".repeat(1 << 20));
+    inputs
+}
+
 #[task]
 fn checks(inputs: Data) -> Result<Data, String> {
     let length = i64::try_from(value(&inputs)?.len()).map_err(|error| error.to_string())?;
