@@ -19,14 +19,12 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use pushflow_graph::{ActorId, Graph};
-use pushflow_green::Cancellation;
 use pushflow_model::{AttemptId, Data, TaskError, TaskSpec};
 use pushflow_pool::{Attempt, EventSink, OpenError, PoolEvent};
 use pushflow_reactor::{Action, Ending, Event, Reactor};
@@ -63,10 +61,8 @@ pub struct Run {
     names: HashMap<ActorId, Arc<str>>,
     pools: Pools,
     timeout: Option<Duration>,
-    /// Cancelled by stop handles, also while the pools are opened.
-    opening: Cancellation,
-    /// The thread that drives the run, once it does.
-    driver: Arc<OnceLock<ThreadId>>,
+    /// What [`Run::stop_handle`] gives.
+    handle: StopHandle,
     observers: Vec<Arc<dyn Observer>>,
     unobserved: UnobservedOutput,
     inputs: Receiver<RunInput>,
@@ -119,18 +115,15 @@ impl Run {
         // Sending fails when the run is over; then nobody needs the events.
         let sink = Arc::new(move |events| drop(from_pool.send(RunInput::Pool(events))));
         let sink: EventSink = sink;
-        let (opening, driver) = (Cancellation::new(), Arc::<OnceLock<ThreadId>>::default());
+        let handle = StopHandle::new(self_sender.clone());
         let signals = match &options.stop_signals[..] {
             [] => None,
-            wanted => {
-                let run = StopHandle::new(self_sender.clone(), opening.clone(), driver.clone());
-                Some(SignalSubscription::start(wanted, run).map_err(RunError::Signals)?)
-            }
+            wanted => Some(SignalSubscription::start(wanted, handle.clone()).map_err(RunError::Signals)?),
         };
         let asked = graph.settings();
         let timeout = options.timeout.or(asked.timeout);
-        let open = || preflight::open_pools(&graph, folder, options, &sink, &opening);
-        let pools = match open_timeout::with_timeout(timeout, &opening, open).map_err(OpenError::Io)? {
+        let open = || preflight::open_pools(&graph, folder, options, &sink, handle.opening());
+        let pools = match open_timeout::with_timeout(timeout, handle.opening(), open).map_err(OpenError::Io)? {
             Err(RunError::Pool(OpenError::GivenUp)) => Pools::none(),
             opened => opened?,
         };
@@ -148,8 +141,7 @@ impl Run {
             names,
             pools,
             timeout,
-            opening,
-            driver,
+            handle,
             observers: options.observers.clone(),
             unobserved: UnobservedOutput::default(),
             inputs,
@@ -168,12 +160,12 @@ impl Run {
 
     /// A handle that stops this run from any thread.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle::new(self.self_sender.clone(), self.opening.clone(), self.driver.clone())
+        self.handle.clone()
     }
 
     /// Drives the run to its end, on this thread.
     pub fn wait(mut self) -> Outcome {
-        self.driver.set(std::thread::current().id()).ok();
+        self.handle.note_driver();
         let span = tracing::info_span!("run", run = %self.id, workflow = self.graph.name);
         let _in_span = span.enter();
         // The time between the preparation and this call does not count.

@@ -24,8 +24,19 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    pub(crate) fn new(run: Sender<RunInput>, opening: Cancellation, driver: Arc<OnceLock<ThreadId>>) -> Self {
-        StopHandle { run, opening, driver }
+    /// The handle of a run that receives from this channel and opens its pools next.
+    pub(crate) fn new(run: Sender<RunInput>) -> Self {
+        StopHandle { run, opening: Cancellation::new(), driver: Arc::default() }
+    }
+
+    /// The cancellation that ends the opening of the run's pools.
+    pub(crate) fn opening(&self) -> &Cancellation {
+        &self.opening
+    }
+
+    /// Notes that this thread drives the run from now on.
+    pub(crate) fn note_driver(&self) {
+        self.driver.set(std::thread::current().id()).ok();
     }
 
     /// Sends the request before it cancels the opening, so that a run whose opening was cancelled finds the reason.

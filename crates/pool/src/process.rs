@@ -110,11 +110,7 @@ impl ProcessPool {
     ) -> Result<ProcessPool, OpenError> {
         pushflow_green::settle()?;
         let rules = file_limits::fitted(rules)?;
-        // A program without a zygote is refused for the start method `fork` anyway.
-        if options.start_method != StartMethod::Fork {
-            check_own_tasks(options.worker.as_deref()).map_err(GuardianError::from)?;
-        }
-        let guardian = GuardianClient::shared(options.worker.as_deref(), options.start_method)?;
+        let guardian = guardian(options)?;
         let (inputs, received) = crossbeam_channel::unbounded();
         let marker = random_token()?;
         let lifecycle = Arc::<Lifecycle>::default();
@@ -256,6 +252,15 @@ fn source(method: StartMethod) -> ProcessSource {
         StartMethod::Default | StartMethod::Spawn => ProcessSource::Program,
         StartMethod::Forkserver | StartMethod::Fork => ProcessSource::Guardian,
     }
+}
+
+/// The guardian that starts the workers of a pool with these options.
+fn guardian(options: &PoolOptions) -> Result<Arc<GuardianClient>, GuardianError> {
+    // A program without a zygote is refused for the start method `fork` anyway.
+    if options.start_method != StartMethod::Fork {
+        check_own_tasks(options.worker.as_deref())?;
+    }
+    GuardianClient::shared(options.worker.as_deref(), options.start_method)
 }
 
 /// The options for the interpreters of the workers.
